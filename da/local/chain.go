@@ -1,0 +1,386 @@
+package local
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"headrace/da"
+	"headrace/follow"
+	"headrace/internal/square"
+	"headrace/watch"
+)
+
+// Options are the properties of a chain. The zero value is a chain in memory with a block each second.
+type Options struct {
+	ChainID       string        // "headrace-local"
+	Interval      time.Duration // between blocks: 1 s. Below zero there is no clock, and blocks are made by Produce alone
+	Dir           string        // of the history; "" is in memory
+	FS            vfs.FS        // of Dir; the real disk. With "" as Dir it is not used
+	StartHeight   uint64        // of the first block of a new chain: 1
+	Genesis       time.Time     // time of the first block of a new chain: now
+	Deterministic bool          // blocks are one interval (one second without a clock) apart by their times, whatever the clock says
+	MaxBlobBytes  int           // the largest blob, and all blobs of a submission together: 8,000,000 or so less than 8 MiB, as on Celestia
+	MaxBlockBytes int           // all blobs of a block: 32 MiB
+	MaxPerBlock   int           // submissions in a block: 200, as on Celestia
+	MaxPending    int           // bytes of blobs that wait for a block: 128 MiB. Submit refuses more with da.ErrRateLimited
+	Logger        *slog.Logger  // none
+}
+
+func (o Options) withDefaults() Options {
+	set(&o.ChainID, "headrace-local")
+	set(&o.Interval, time.Second)
+	set(&o.StartHeight, 1)
+	set(&o.MaxBlobBytes, 8<<20-64<<10)
+	set(&o.MaxBlockBytes, 32<<20)
+	set(&o.MaxPerBlock, 200)
+	set(&o.MaxPending, 128<<20)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+func set[T comparable](v *T, def T) {
+	var zero T
+	if *v == zero {
+		*v = def
+	}
+}
+
+// ErrClosed is what the methods of a closed chain return.
+var ErrClosed = errors.New("chain is closed")
+
+// Head is the newest block.
+type Head struct {
+	Height uint64
+	Hash   follow.Hash
+	Time   time.Time
+}
+
+// Ref returns the head's height and hash.
+func (h Head) Ref() follow.Ref { return follow.Ref{Height: h.Height, Hash: h.Hash} }
+
+// Chain is a data-availability chain. See the package comment.
+type Chain struct {
+	opts    Options
+	key     ed25519.PrivateKey
+	signer  signer
+	head    *watch.Value[Head] // set after the block is in the history
+	history history
+
+	producing sync.Mutex // held while a block is made; guards what only the maker of blocks uses
+
+	mu      sync.Mutex // guards what follows; never held while a block is built
+	pending []*submission
+	bytes   int // of pending
+	closed  bool
+}
+
+// submission is one call of Submit that waits for its block.
+type submission struct {
+	blobs  []da.Blob
+	bytes  int
+	taken  bool // into a block being made; guarded by Chain.mu
+	done   chan struct{}
+	height uint64 // set, or err, before done is closed
+	err    error
+}
+
+// New opens or makes a chain. A new one has its first block, empty, on return.
+func New(opts Options) (*Chain, error) {
+	o := opts.withDefaults()
+	seed := sha256.Sum256([]byte("headrace local chain " + o.ChainID))
+	c := &Chain{opts: o, key: ed25519.NewKeyFromSeed(seed[:]), head: watch.New(Head{})}
+	c.signer = newSigner(o.ChainID, c.key)
+	var err error
+	if c.history, err = openHistory(o); err != nil {
+		return nil, err
+	}
+	if _, last := c.history.bounds(); last > 0 {
+		rec, err := c.history.record(last)
+		if err != nil {
+			c.history.close()
+			return nil, err
+		}
+		c.head.Set(rec.head(last))
+		return c, nil
+	}
+	if _, err := c.Produce(); err != nil {
+		c.history.close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// ChainID returns the chain's name, which each header carries.
+func (c *Chain) ChainID() string { return c.opts.ChainID }
+
+// Interval returns the time between blocks, 0 without a clock.
+func (c *Chain) Interval() time.Duration { return max(c.opts.Interval, 0) }
+
+// Run makes a block at each interval until ctx ends, and returns its error. It does not close the chain.
+func (c *Chain) Run(ctx context.Context) error {
+	if c.opts.Interval < 0 {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	clock := time.NewTicker(c.opts.Interval) // the block clock
+	defer clock.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-clock.C:
+			if _, err := c.Produce(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// Close ends the chain: waits and submissions return ErrClosed, and the history is closed.
+func (c *Chain) Close() error {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return nil
+	}
+	c.closed = true
+	waiting := c.pending
+	c.pending, c.bytes = nil, 0
+	c.mu.Unlock()
+	for _, s := range waiting {
+		s.end(0, ErrClosed)
+	}
+	c.producing.Lock() // a block being made is finished first
+	defer c.producing.Unlock()
+	c.head.Close(ErrClosed)
+	return c.history.close()
+}
+
+func (s *submission) end(height uint64, err error) {
+	s.height, s.err = height, err
+	close(s.done)
+}
+
+// Submit puts blobs into the next block that has room, together, and returns its height once the block is in the history. It does not copy
+// their data. When ctx ends before a block has taken them, they are withdrawn: they are not included, then or later.
+func (c *Chain) Submit(ctx context.Context, blobs []da.Blob) (uint64, error) {
+	s := &submission{blobs: blobs, done: make(chan struct{})}
+	if err := c.check(s); err != nil {
+		return 0, err
+	}
+	if err := c.enqueue(s); err != nil {
+		return 0, err
+	}
+	select {
+	case <-s.done:
+	case <-ctx.Done():
+		if c.withdraw(s) {
+			return 0, fmt.Errorf("submit blobs: %w", context.Cause(ctx))
+		}
+		<-s.done // its block is being made: that takes no longer than a block
+	}
+	return s.height, s.err
+}
+
+func (c *Chain) check(s *submission) error {
+	if len(s.blobs) == 0 {
+		return fmt.Errorf("%w: no blobs provided", da.ErrRejected)
+	}
+	for i := range s.blobs {
+		if err := square.CheckBlob(&s.blobs[i]); err != nil {
+			return fmt.Errorf("%w: blob %d: %w", da.ErrRejected, i, err)
+		}
+		s.bytes += len(s.blobs[i].Data)
+	}
+	if s.bytes > c.opts.MaxBlobBytes {
+		return fmt.Errorf("%w: %d bytes, at most %d", da.ErrTooBig, s.bytes, c.opts.MaxBlobBytes)
+	}
+	return nil
+}
+
+func (c *Chain) enqueue(s *submission) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.closed:
+		return ErrClosed
+	case c.bytes+s.bytes > c.opts.MaxPending:
+		return fmt.Errorf("%w: mempool is full", da.ErrRateLimited)
+	}
+	c.pending = append(c.pending, s)
+	c.bytes += s.bytes
+	return nil
+}
+
+// withdraw takes s out of the queue, or returns false if a block has it.
+func (c *Chain) withdraw(s *submission) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s.taken {
+		return false
+	}
+	for i, p := range c.pending {
+		if p == s {
+			c.pending = append(c.pending[:i:i], c.pending[i+1:]...)
+			c.bytes -= s.bytes
+			return true
+		}
+	}
+	return false // ended by Close
+}
+
+// take removes the submissions of the next block from the queue: from its front, while they fit.
+func (c *Chain) take() []*submission {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n, size := 0, 0
+	for n < len(c.pending) && n < c.opts.MaxPerBlock && (n == 0 || size+c.pending[n].bytes <= c.opts.MaxBlockBytes) {
+		size += c.pending[n].bytes
+		c.pending[n].taken = true
+		n++
+	}
+	taken := c.pending[:n:n]
+	c.pending = append([]*submission(nil), c.pending[n:]...)
+	c.bytes -= size
+	return taken
+}
+
+// putBack returns submissions that did not fit after all to the front of the queue.
+func (c *Chain) putBack(subs []*submission) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		for _, s := range subs {
+			s.end(0, ErrClosed)
+		}
+		return
+	}
+	for _, s := range subs {
+		s.taken = false
+		c.bytes += s.bytes
+	}
+	c.pending = append(subs[:len(subs):len(subs)], c.pending...)
+}
+
+// Produce makes the next block now, of what has been submitted, and returns its head.
+func (c *Chain) Produce() (Head, error) {
+	c.producing.Lock()
+	defer c.producing.Unlock()
+	c.mu.Lock()
+	closed := c.closed
+	c.mu.Unlock()
+	if closed {
+		return Head{}, ErrClosed
+	}
+	subs := c.take()
+	head, err := c.make(&subs)
+	for _, s := range subs {
+		s.end(head.Height, err)
+	}
+	if err != nil {
+		return Head{}, err
+	}
+	return head, nil
+}
+
+// make builds, signs, stores and announces a block of subs. It puts those that a square cannot hold back into the queue, and takes them
+// out of subs.
+func (c *Chain) make(subs *[]*submission) (Head, error) {
+	var body *content
+	for {
+		sq, err := build(*subs)
+		if errors.Is(err, square.ErrFull) && len(*subs) > 1 {
+			half := len(*subs) / 2
+			c.putBack((*subs)[half:])
+			*subs = (*subs)[:half]
+			continue
+		}
+		if err != nil {
+			return Head{}, err
+		}
+		if !sq.Empty() {
+			body = newContent(sq, *subs)
+		}
+		break
+	}
+	height, rec, err := c.seal(body)
+	if err != nil {
+		return Head{}, err
+	}
+	if err := c.history.append(height, rec, body); err != nil {
+		return Head{}, fmt.Errorf("store block %d: %w", height, err)
+	}
+	head := rec.head(height)
+	c.head.Set(head)
+	return head, nil
+}
+
+func build(subs []*submission) (*square.Square, error) {
+	blobs := make([][]da.Blob, len(subs))
+	for i, s := range subs {
+		blobs[i] = s.blobs
+	}
+	return square.Build(blobs...)
+}
+
+// Head returns the newest block, to look at and to wait on. Only the chain sets it.
+func (c *Chain) Head() *watch.Value[Head] { return c.head }
+
+// Tail returns the lowest height that the chain still has.
+func (c *Chain) Tail() uint64 {
+	tail, _ := c.history.bounds()
+	return tail
+}
+
+// WaitHeight returns once the chain has reached a height.
+func (c *Chain) WaitHeight(ctx context.Context, height uint64) error {
+	_, err := c.head.Wait(ctx, func(h Head) bool { return h.Height >= height })
+	return err
+}
+
+// Prune drops all blocks below a height, but never the head.
+func (c *Chain) Prune(below uint64) error {
+	return c.history.prune(min(below, c.head.Load().Height))
+}
+
+// within returns da.ErrFuture or da.ErrPruned for a height that the chain does not have.
+func (c *Chain) within(height uint64) error {
+	tail, head := c.history.bounds()
+	switch {
+	case height > head:
+		return fmt.Errorf("height %d: %w (head is %d)", height, da.ErrFuture, head)
+	case height < tail:
+		return fmt.Errorf("height %d: %w (tail is %d)", height, da.ErrPruned, tail)
+	}
+	return nil
+}
+
+// Blobs returns the blobs in a namespace at a height by index; none if there are none. The caller must not write to them.
+func (c *Chain) Blobs(height uint64, ns da.Namespace) ([]da.Blob, error) {
+	if err := c.within(height); err != nil {
+		return nil, err
+	}
+	return c.history.blobs(height, ns)
+}
+
+// Square returns the square of a height, built anew from its submissions: proofs come from it.
+func (c *Chain) Square(height uint64) (*square.Square, error) {
+	if err := c.within(height); err != nil {
+		return nil, err
+	}
+	subs, err := c.history.submissions(height)
+	if err != nil {
+		return nil, err
+	}
+	return square.Build(subs...)
+}

@@ -1,0 +1,116 @@
+package square_test
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"encoding/json"
+	"testing"
+
+	"headrace/internal/square"
+)
+
+// extendedHeaders returns the raw bytes of all extended headers in the frames: single ones, a range, and those pushed by header.Subscribe.
+func extendedHeaders(t testing.TB) []json.RawMessage {
+	t.Helper()
+	var out []json.RawMessage
+	for _, n := range []string{"008", "010", "011", "057", "090"} {
+		out = append(out, result(t, n))
+	}
+	out = append(out, unmarshal[[]json.RawMessage](t, result(t, "021"))...)
+	for _, p := range pushed(t) {
+		if bytes.HasPrefix(p, []byte(`{"header"`)) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// plainHeaders returns the raw bytes of all headers in the events of blob.Subscribe.
+func plainHeaders(t testing.TB) []json.RawMessage {
+	t.Helper()
+	var out []json.RawMessage
+	for _, p := range pushed(t) {
+		if bytes.HasPrefix(p, []byte(`{"Blobs"`)) {
+			out = append(out, unmarshal[struct{ Header json.RawMessage }](t, p).Header)
+		}
+	}
+	return out
+}
+
+// pushed returns the values of the channels in frame 075.
+func pushed(t testing.TB) []json.RawMessage {
+	t.Helper()
+	var out []json.RawMessage
+	for _, raw := range received(t, "075") {
+		m := unmarshal[struct {
+			Method string
+			Params []json.RawMessage
+		}](t, []byte(raw))
+		if m.Method == "xrpc.ch.val" {
+			out = append(out, m.Params[1])
+		}
+	}
+	return out
+}
+
+func TestExtendedHeaderOfRealNode(t *testing.T) {
+	for _, raw := range extendedHeaders(t) {
+		e := unmarshal[square.ExtendedHeader](t, raw)
+		if hash := e.Header.Hash(); !bytes.Equal(hash[:], e.Commit.BlockID.Hash) {
+			t.Errorf("height %d: got hash %X, want %X as in the commit", e.Header.Height, hash, e.Commit.BlockID.Hash)
+		}
+		if err := square.VerifyDAH(&e.DAH, e.Header.DataHash); err != nil {
+			t.Errorf("height %d: %v", e.Header.Height, err)
+		}
+		if hash := e.ValidatorSet.Hash(); !bytes.Equal(hash[:], e.Header.ValidatorsHash) {
+			t.Errorf("height %d: got validators' hash %X, want %X", e.Header.Height, hash, e.Header.ValidatorsHash)
+		}
+		v := e.ValidatorSet.Validators[0]
+		if !ed25519.Verify(v.PubKey, e.Commit.SignBytes(e.Header.ChainID, 0), e.Commit.Signatures[0].Signature) {
+			t.Errorf("height %d: the validator did not sign the bytes of SignBytes", e.Header.Height)
+		}
+		again, err := json.Marshal(&e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(again, raw) {
+			t.Errorf("height %d: encoded differently\ngot  %s\nwant %s", e.Header.Height, again, raw)
+		}
+	}
+}
+
+func TestHeadersLink(t *testing.T) {
+	headers := unmarshal[[]square.ExtendedHeader](t, result(t, "021"))
+	first := unmarshal[square.ExtendedHeader](t, result(t, "010"))
+	headers = append([]square.ExtendedHeader{first}, headers...)
+	for i, h := range headers[1:] {
+		parent := headers[i]
+		if got, want := h.Header.Parent(), parent.Header.Hash(); got != want {
+			t.Errorf("height %d: got parent %x, want %x", h.Header.Height, got, want)
+		}
+		if got := parent.Commit.Hash(); !bytes.Equal(got[:], h.Header.LastCommitHash) {
+			t.Errorf("height %d: got last commit %X, want %X", h.Header.Height, got, h.Header.LastCommitHash)
+		}
+	}
+}
+
+func TestPlainHeader(t *testing.T) {
+	headers := plainHeaders(t)
+	if len(headers) < 5 {
+		t.Fatalf("got %d headers in events, want some", len(headers))
+	}
+	for _, raw := range headers {
+		h := unmarshal[square.Header](t, raw)
+		if got := h.AppendPlainJSON(nil); !bytes.Equal(got, raw) {
+			t.Errorf("encoded differently\ngot  %s\nwant %s", got, raw)
+		}
+		quoted, err := json.Marshal(&h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again := unmarshal[square.Header](t, quoted)
+		if again.Hash() != h.Hash() {
+			t.Errorf("height %d: hash changes with the encoding", h.Height)
+		}
+	}
+}

@@ -1,0 +1,221 @@
+package square
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+
+	gosquare "github.com/celestiaorg/go-square/v3"
+	"github.com/celestiaorg/go-square/v3/share"
+	"github.com/celestiaorg/go-square/v3/tx"
+
+	"headrace/da"
+)
+
+// Square is one block's shares in a square of k*k, with their extension's roots.
+type Square struct {
+	k     int
+	ods   [][]byte // k*k shares by rows
+	blobs []Placed // by place
+	dah   DAH
+}
+
+// Placed is a blob with its place in the square. Its Index is in coordinates of the extended square, as Celestia's blob methods give it.
+type Placed struct {
+	da.Blob
+	Start  int // first share in the original square: row*k + column
+	Shares int // how many
+}
+
+// PayForBlobs is a transaction and the blobs it pays for.
+type PayForBlobs struct {
+	Tx    []byte
+	Blobs []da.Blob
+}
+
+// ErrFull is what Build returns for more than a square holds.
+var ErrFull = errors.New("blobs exceed the largest square")
+
+// Build lays out a block in which each submission is paid for by one transaction, and extends it. The transactions look like those of a
+// Celestia block and are as long, but their signatures are made up: nobody but a consensus node can check them. Blobs keep the order of
+// submissions within a namespace. Build keeps the blobs' data and does not copy it. No submissions make the empty square.
+func Build(submissions ...[]da.Blob) (*Square, error) {
+	txs := make([]PayForBlobs, len(submissions))
+	for i, blobs := range submissions {
+		pfb, err := payForBlobs(uint64(i), blobs)
+		if err != nil {
+			return nil, err
+		}
+		txs[i] = pfb
+	}
+	return BuildTxs(txs)
+}
+
+// BuildTxs is Build with given transactions. The blobs' commitments must be set.
+func BuildTxs(txs []PayForBlobs) (*Square, error) {
+	b, err := gosquare.NewBuilder(MaxWidth, SubtreeRootThreshold)
+	if err != nil {
+		return nil, fmt.Errorf("build square: %w", err)
+	}
+	for _, t := range txs {
+		blobs, err := libBlobs(t.Blobs)
+		if err != nil {
+			return nil, err
+		}
+		if !b.AppendBlobTx(&tx.BlobTx{Tx: t.Tx, Blobs: blobs}) {
+			return nil, ErrFull
+		}
+	}
+	shares, err := b.Export()
+	if err != nil {
+		return nil, fmt.Errorf("build square: %w", err)
+	}
+	s := &Square{k: shares.Size(), ods: share.ToBytes(shares)}
+	for _, e := range b.Blobs { // Export has sorted them by place
+		start := int(b.Pfbs[e.PfbIndex].ShareIndexes[e.BlobIndex])
+		p := Placed{Blob: txs[e.PfbIndex].Blobs[e.BlobIndex], Start: start, Shares: e.NumShares}
+		p.Index = s.extended(start)
+		s.blobs = append(s.blobs, p)
+	}
+	if s.dah, err = roots(s.ods, s.k); err != nil {
+		return nil, fmt.Errorf("extend square: %w", err)
+	}
+	return s, nil
+}
+
+func libBlobs(blobs []da.Blob) ([]*share.Blob, error) {
+	out := make([]*share.Blob, len(blobs))
+	for i := range blobs {
+		b, err := libBlob(&blobs[i])
+		if err != nil {
+			return nil, err
+		}
+		out[i] = b
+	}
+	return out, nil
+}
+
+func libBlob(b *da.Blob) (*share.Blob, error) {
+	if err := CheckBlob(b); err != nil {
+		return nil, err
+	}
+	ns, err := share.NewNamespaceFromBytes(b.Namespace[:])
+	if err != nil {
+		return nil, fmt.Errorf("read namespace: %w", err)
+	}
+	return share.NewBlob(ns, b.Data, b.ShareVersion, b.Signer)
+}
+
+// CheckBlob tells whether a blob may be in a block: data in it, a namespace for users, and a share version that goes with its signer.
+func CheckBlob(b *da.Blob) error {
+	switch {
+	case len(b.Data) == 0:
+		return errors.New("data can not be empty")
+	case len(b.Data) > math.MaxUint32:
+		return da.ErrTooBig
+	case b.ShareVersion > 1:
+		return fmt.Errorf("share version %d not supported", b.ShareVersion)
+	case b.ShareVersion == 0 && b.Signer != nil:
+		return errors.New("share version 0 does not support signer")
+	case b.ShareVersion == 1 && len(b.Signer) != share.SignerSize:
+		return fmt.Errorf("share version 1 requires signer of size %d bytes", share.SignerSize)
+	}
+	return CheckNamespace(b.Namespace)
+}
+
+// CheckNamespace tells whether users may post blobs to a namespace: version 0, 18 leading zeros, and not one of the reserved ones.
+func CheckNamespace(ns da.Namespace) error {
+	n, err := share.NewNamespaceFromBytes(ns[:])
+	if err != nil {
+		return fmt.Errorf("namespace %s: %w", ns, err)
+	}
+	if err := n.ValidateForBlob(); err != nil {
+		return fmt.Errorf("namespace %s: %w", ns, err)
+	}
+	return nil
+}
+
+// Width returns k, the side of the square before its extension.
+func (s *Square) Width() int { return s.k }
+
+// DAH returns the roots. The caller must not write to them.
+func (s *Square) DAH() DAH { return s.dah }
+
+// DataHash returns what a header commits to.
+func (s *Square) DataHash() [32]byte { return s.dah.Hash() }
+
+// Empty reports whether the block has no transactions and no blobs.
+func (s *Square) Empty() bool { return len(s.blobs) == 0 }
+
+// Blobs returns all blobs by place, which is by namespace.
+func (s *Square) Blobs() []Placed { return s.blobs }
+
+// Blob returns the first blob with a commitment in a namespace, or da.ErrNotFound. Equal blobs have equal commitments.
+func (s *Square) Blob(ns da.Namespace, commitment []byte) (Placed, error) {
+	for _, p := range s.blobs {
+		if p.Namespace == ns && bytes.Equal(p.Commitment, commitment) {
+			return p, nil
+		}
+	}
+	return Placed{}, da.ErrNotFound
+}
+
+// extended converts the place of a share from the original square's coordinates to the extended one's.
+func (s *Square) extended(i int) int { return i/s.k*2*s.k + i%s.k }
+
+// Share returns one share of the extended square. Its row and column are below twice the width.
+func (s *Square) Share(row, column int) ([]byte, error) {
+	if row < 0 || column < 0 || row >= 2*s.k || column >= 2*s.k {
+		return nil, fmt.Errorf("share (%d, %d) is outside a square of %d", row, column, 2*s.k)
+	}
+	shares, err := s.row(row)
+	if err != nil {
+		return nil, err
+	}
+	return shares[column], nil
+}
+
+// EDS returns the extended square's shares by rows.
+func (s *Square) EDS() ([][]byte, error) {
+	w := 2 * s.k
+	out := make([][]byte, w*w)
+	for r := range s.k {
+		row, err := s.row(r)
+		if err != nil {
+			return nil, err
+		}
+		copy(out[r*w:], row)
+	}
+	column := make([][]byte, s.k)
+	for c := range w {
+		for r := range column {
+			column[r] = out[r*w+c]
+		}
+		below, err := codec.Encode(column)
+		if err != nil {
+			return nil, fmt.Errorf("extend column: %w", err)
+		}
+		for r, share := range below {
+			out[(s.k+r)*w+c] = share
+		}
+	}
+	return out, nil
+}
+
+// row returns the 2k shares of an extended row.
+func (s *Square) row(r int) ([][]byte, error) {
+	if r >= s.k {
+		eds, err := s.EDS()
+		if err != nil {
+			return nil, err
+		}
+		return eds[r*2*s.k : (r+1)*2*s.k], nil
+	}
+	left := s.ods[r*s.k : (r+1)*s.k]
+	right, err := codec.Encode(left)
+	if err != nil {
+		return nil, fmt.Errorf("extend row: %w", err)
+	}
+	return append(append(make([][]byte, 0, 2*s.k), left...), right...), nil
+}
