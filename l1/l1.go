@@ -1,0 +1,242 @@
+// Package l1 names what a rollup reads from, and writes to, an inbox contract on an Ethereum L1: the inbox's messages, one L1 block's
+// messages as a Block, the payload format of proposals, the packing of payloads into blobs, what may be asked of an L1, and the errors that its clients translate
+// their own into. Types, pure functions and contracts only; the clients are in the folders below.
+//
+// A Block is a function of the L1 block alone (I3): every client gives the same Block for the same L1 block hash, whatever its endpoint, transport or
+// moment. That includes verdicts: content that is no good is marked void, with the reason, and is never an error (I9); what a client could not get is
+// always an error, and never void.
+//
+// Everything here is a value or a pure function of values: safe for concurrent use as long as nobody writes to a shared value.
+package l1
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+)
+
+// Hash is a 32-byte hash: of an L1 block or transaction, of content, or of a rollup block's header. The zero Hash stands for "none".
+type Hash [32]byte
+
+func (h Hash) String() string { return "0x" + hex.EncodeToString(h[:]) }
+
+// IsZero reports whether h is the zero hash, which stands for "none".
+func (h Hash) IsZero() bool { return h == Hash{} }
+
+// MarshalText writes h as 0x and 64 hexadecimal digits.
+func (h Hash) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
+
+// Address is an L1 account.
+type Address [20]byte
+
+func (a Address) String() string { return "0x" + hex.EncodeToString(a[:]) }
+
+// MarshalText writes a as 0x and 40 hexadecimal digits.
+func (a Address) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+
+// Ref names an L1 block.
+type Ref struct {
+	Number uint64 `json:"number"`
+	Hash   Hash   `json:"hash"`
+}
+
+// Block is everything that happened in the inbox in one L1 block, complete, in log order. No messages means that nothing did.
+type Block struct {
+	Number   uint64
+	Hash     Hash
+	Parent   Hash
+	Time     uint64 // seconds since the Unix epoch
+	Messages []Message
+}
+
+// Ref returns the block's number and hash.
+func (b *Block) Ref() Ref { return Ref{b.Number, b.Hash} }
+
+// Message is one event of the inbox, at its place. Exactly one of the pointers is set.
+type Message struct {
+	Tx       Hash
+	LogIndex uint // in the L1 block, over all contracts
+
+	Proposal *Proposal
+	Forced   *Forced
+	Proved   *Proved
+}
+
+// Proposal is a proposal of rollup blocks. Its id is used up even if it is void.
+type Proposal struct {
+	ID       uint64 // the first is 1
+	Proposer Address
+	Parent   Hash     // header hash of the rollup block that the first of Blocks builds on
+	Sources  []Source // forced ones first, in queue order; the proposer's own is the last
+
+	Blocks []Encoded // of the proposer's own content; none if Void
+	Void   string    // why the proposer's own content makes no blocks; empty if it does
+}
+
+// Encoded is one rollup block as Evolve writes it. Blocks without transactions have no Data.
+type Encoded struct {
+	Header []byte // SignedHeader or DAHeaderEnvelope
+	Data   []byte // SignedData; nil if there is none
+}
+
+// Forced is content that somebody queued for inclusion.
+type Forced struct {
+	Sender Address
+	Source Source
+}
+
+// Proved says that the rollup's blocks up to those of proposal ID are proven.
+type Proved struct {
+	ID   uint64
+	Hash Hash // of the last of those blocks
+}
+
+// Source is one piece of content: where it is, and what is there. Either DataHash is set or there are Blobs.
+type Source struct {
+	Forced   bool
+	Index    uint64 // place in the queue; 0 if not Forced
+	Number   uint64 // L1 block that carries the content
+	Time     uint64 // of that block, seconds since the Unix epoch
+	DataHash Hash   // of call data
+	Blobs    []Hash // versioned hashes
+	Offset   uint32 // of the content within the blobs, in bytes
+
+	Txs  [][]byte // of Forced content: transactions to be included; none if Void
+	Void string   // why the content is no good; empty if it is good. A forced source that is void asks for nothing
+	size int      // bytes held
+}
+
+// Size returns the bytes that b holds, roughly, as a measure of memory.
+func (b *Block) Size() int {
+	n := 128
+	for i := range b.Messages {
+		n += 128
+		if p := b.Messages[i].Proposal; p != nil {
+			n += 96 + 48*len(p.Blocks)
+			for j := range p.Sources {
+				n += p.Sources[j].Size()
+			}
+		}
+		if f := b.Messages[i].Forced; f != nil {
+			n += f.Source.Size()
+		}
+	}
+	return n
+}
+
+// Size returns the bytes that s holds, roughly.
+func (s *Source) Size() int { return 192 + 32*len(s.Blobs) + 24*len(s.Txs) + s.size }
+
+// Own returns the proposer's own source.
+func (p *Proposal) Own() *Source { return &p.Sources[len(p.Sources)-1] }
+
+// Resolve decodes the proposer's content, which is payload as it was read from where Own says, or err, which must be a verdict (ErrContent).
+// It sets Blocks, or Void.
+func (p *Proposal) Resolve(payload []byte, err error) {
+	own := p.Own()
+	own.size = len(payload)
+	if err == nil {
+		p.Blocks, err = DecodeBlocks(payload)
+	}
+	if err != nil {
+		p.Blocks, own.size = nil, 0
+		p.Void, own.Void = err.Error(), err.Error()
+	}
+}
+
+// Resolve decodes forced content, which is payload as it was read from where s says, or err, which must be a verdict (ErrContent). It sets Txs, or Void.
+func (s *Source) Resolve(payload []byte, err error) {
+	s.size = len(payload)
+	if err == nil {
+		s.Txs, err = DecodeTxs(payload)
+	}
+	if err != nil {
+		s.Txs, s.Void, s.size = nil, err.Error(), 0
+	}
+}
+
+// CoreState is the inbox's state after some L1 block.
+type CoreState struct {
+	NextID        uint64 // of the next proposal
+	LastBlock     uint64 // L1 block of the last proposal; 0 before the first
+	LastProposal  Hash   // hash of the last proposal; zero before the first
+	FinalizedID   uint64 // the last proven proposal; 0 before the first
+	FinalizedHash Hash   // of the rollup block after it
+	ForcedHead    uint64 // the queue is [ForcedHead, ForcedTail)
+	ForcedTail    uint64
+}
+
+// Settings are the inbox's constants.
+type Settings struct {
+	ForcedDelay uint64 // seconds after which a proposal must take an item from the queue
+	ForcedMax   int    // items of the queue that a proposal takes at most
+}
+
+// Due returns how many of the queue's items a proposal must take at least if its L1 block has this time (in seconds since the Unix epoch).
+func (s Settings) Due(queue []Forced, time uint64) int {
+	n := 0
+	for n < len(queue) && n < s.ForcedMax && queue[n].Source.Time+s.ForcedDelay <= time {
+		n++
+	}
+	return n
+}
+
+// Reader is what may be asked of an L1, beside its blocks. Calls may overlap.
+type Reader interface {
+	// Finalized and Safe return the blocks that the L1 calls so. ErrNoFinality: there is none yet.
+	Finalized(ctx context.Context) (Ref, error)
+	Safe(ctx context.Context) (Ref, error)
+
+	// State returns the inbox's state after the block with this hash, canonical or not; the zero hash stands for the head. ErrNotFound: the endpoint
+	// does not know that block, or no longer its state.
+	State(ctx context.Context, at Hash) (CoreState, error)
+
+	// Queue returns the items of the forced queue after the block with this hash, their content included, at most limit of them.
+	Queue(ctx context.Context, at Hash, limit int) ([]Forced, error)
+
+	// Settings returns the inbox's constants.
+	Settings(ctx context.Context) (Settings, error)
+}
+
+// Draft is a proposal to be made.
+type Draft struct {
+	ID     uint64 // the id that it must get, one above that of the last proposal it builds on
+	Parent Hash   // header hash of the rollup block that Blocks[0] builds on
+	Forced int    // items of the queue, from its head, whose transactions Blocks include
+	Blocks []Encoded
+}
+
+// Inclusion says where a proposal was included.
+type Inclusion struct {
+	ID       uint64
+	Block    Ref
+	Tx       Hash
+	LogIndex uint
+}
+
+// Proposer makes proposals. One account makes one proposal at a time: calls wait for each other.
+type Proposer interface {
+	// Propose returns once the draft is included in a block of the L1 (which a reorg may yet take back: whoever follows the L1 will see).
+	// Proposing what is already included is found out and returns that inclusion, so a draft may be tried again after any error, also in another process.
+	// ErrStale: another proposal has this id, or the ones before it are missing; derive first. ErrForcedDue: Forced is too low. ErrUnknownOutcome or
+	// a deadline: it may be included yet.
+	Propose(ctx context.Context, d Draft) (Inclusion, error)
+
+	// Limit is the size in bytes that the payload of a proposal may have: see Fit.
+	Limit() int
+}
+
+// The kinds of errors of L1 clients; test with errors.Is. Anything else is transient: a retry may help.
+var (
+	ErrContent        = errors.New("content is no good")                      // a verdict, the same on every node: void, never retried
+	ErrNotFound       = errors.New("endpoint does not have it")               // never a verdict about content: wait, or use another endpoint
+	ErrNoFinality     = errors.New("no finality yet")                         // the L1 has not finalized anything since its start
+	ErrWrongChain     = errors.New("endpoint serves another chain")           // the operator must act
+	ErrNoInbox        = errors.New("no inbox contract at the address")        // the operator must act, or the endpoint is behind
+	ErrStale          = errors.New("draft does not follow the last proposal") // derive, and make a new one
+	ErrForcedDue      = errors.New("forced items are due")                    // include them
+	ErrNotProposer    = errors.New("account may not propose")                 // the operator must act
+	ErrFunds          = errors.New("insufficient funds")                      // the operator must act
+	ErrTooBig         = errors.New("payload is too big for a proposal")       // split it
+	ErrUnknownOutcome = errors.New("proposal sent, outcome unknown")          // propose the same draft again: inclusion is looked up
+)

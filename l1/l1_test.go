@@ -1,0 +1,200 @@
+package l1_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"strings"
+	"testing"
+
+	"headrace/l1"
+)
+
+func blocks() []l1.Encoded {
+	return []l1.Encoded{
+		{Header: []byte("header 1"), Data: []byte("data 1")},
+		{Header: []byte("header 2")}, // an empty block
+		{Header: []byte("header 3"), Data: bytes.Repeat([]byte{0}, 100)},
+	}
+}
+
+func sameBlocks(t *testing.T, got, want []l1.Encoded) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("got %d blocks, want %d", len(got), len(want))
+	}
+	for i := range got {
+		if !bytes.Equal(got[i].Header, want[i].Header) || !bytes.Equal(got[i].Data, want[i].Data) {
+			t.Errorf("block %d: got %q, want %q", i, got[i], want[i])
+		}
+	}
+}
+
+func TestPayloadBytes(t *testing.T) {
+	got := hex.EncodeToString(l1.EncodeBlocks([]l1.Encoded{{Header: []byte{0xaa, 0xbb}, Data: []byte{0xcc}}}))
+	want := "01" + "0000000d" + "01" + "00000002" + "aabb" + "02" + "00000001" + "cc"
+	if got != want {
+		t.Errorf("payload: got %s, want %s", got, want)
+	}
+}
+
+func TestPayloadThereAndBack(t *testing.T) {
+	payload := l1.EncodeBlocks(blocks())
+	if got, want := len(payload), l1.PayloadSize(blocks()); got != want {
+		t.Errorf("PayloadSize: got %d, want %d", want, got)
+	}
+	got, err := l1.DecodeBlocks(append(payload, "anything"...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sameBlocks(t, got, blocks())
+	txs, err := l1.DecodeTxs(l1.EncodeTxs([][]byte{{1}, {2, 3}}))
+	if err != nil || len(txs) != 2 || !bytes.Equal(txs[1], []byte{2, 3}) {
+		t.Errorf("transactions: got %x, %v", txs, err)
+	}
+}
+
+func record(kind byte, content ...byte) []byte {
+	return append(binary.BigEndian.AppendUint32([]byte{kind}, uint32(len(content))), content...)
+}
+
+func payload(records ...[]byte) []byte {
+	b := bytes.Join(records, nil)
+	return append(binary.BigEndian.AppendUint32([]byte{1}, uint32(len(b))), b...)
+}
+
+func TestPayloadVerdicts(t *testing.T) {
+	many := bytes.Repeat(record(1, 7), l1.MaxBlocks+1)
+	for name, b := range map[string][]byte{
+		"nothing":              nil,
+		"short":                {1, 0, 0, 0},
+		"other version":        {2, 0, 0, 0, 0},
+		"no blocks":            payload(),
+		"length beyond":        {1, 0, 0, 0, 1},
+		"huge length":          {1, 0xff, 0xff, 0xff, 0xff, 0},
+		"record beyond":        payload([]byte{1, 0, 0, 0, 9, 1}),
+		"record length beyond": payload([]byte{1, 0xff, 0xff, 0xff, 0xff}),
+		"stray bytes":          payload(record(1, 7), []byte{1, 2}),
+		"data first":           payload(record(2, 7)),
+		"data twice":           payload(record(1, 7), record(2, 7), record(2, 7)),
+		"empty header":         payload(record(1)),
+		"empty data":           payload(record(1, 7), record(2)),
+		"unknown kind":         payload(record(1, 7), record(9, 7)),
+		"transaction":          payload(record(3, 7)),
+		"too many blocks":      payload(many),
+	} {
+		if got, err := l1.DecodeBlocks(b); !errors.Is(err, l1.ErrContent) || got != nil {
+			t.Errorf("%s: got %v, %v, want ErrContent", name, got, err)
+		}
+	}
+	if _, err := l1.DecodeTxs(payload(record(1, 7))); !errors.Is(err, l1.ErrContent) {
+		t.Errorf("header in forced content: got %v, want ErrContent", err)
+	}
+	if _, err := l1.DecodeTxs(payload(bytes.Repeat(record(3, 7), l1.MaxTxs+1))); !errors.Is(err, l1.ErrContent) {
+		t.Errorf("too many transactions: got %v, want ErrContent", err)
+	}
+}
+
+func TestFitIsTheMostThatFits(t *testing.T) {
+	all := blocks()
+	for limit := range l1.PayloadSize(all) + 10 {
+		n := l1.Fit(all, limit)
+		if n > 0 && len(l1.EncodeBlocks(all[:n])) > limit {
+			t.Errorf("limit %d: %d blocks take %d bytes", limit, n, len(l1.EncodeBlocks(all[:n])))
+		}
+		if n < len(all) && len(l1.EncodeBlocks(all[:n+1])) <= limit {
+			t.Errorf("limit %d: got %d blocks, one more fits", limit, n)
+		}
+	}
+	if got := l1.Fit(make([]l1.Encoded, l1.MaxBlocks+5), 1<<30); got != l1.MaxBlocks {
+		t.Errorf("many small blocks: got %d, want %d", got, l1.MaxBlocks)
+	}
+}
+
+func TestBlobs(t *testing.T) {
+	for _, n := range []int{1, 31, 32, l1.BlobCapacity - 1, l1.BlobCapacity, l1.BlobCapacity + 1, 2*l1.BlobCapacity + 5} {
+		content := bytes.Repeat([]byte{0xff, 1, 2}, n/3+1)[:n]
+		packed := l1.PackBlobs(content)
+		if want := (n + l1.BlobCapacity - 1) / l1.BlobCapacity; len(packed) != want {
+			t.Errorf("%d bytes: got %d blobs, want %d", n, len(packed), want)
+		}
+		for _, offset := range []uint32{0, 1, uint32(n) - 1} {
+			got, err := l1.UnpackBlobs(packed, offset)
+			if err != nil || !bytes.HasPrefix(got, content[offset:]) {
+				t.Errorf("%d bytes from %d: got %d bytes, %v", n, offset, len(got), err)
+			}
+		}
+	}
+	packed := l1.PackBlobs([]byte("x"))
+	if _, err := l1.UnpackBlobs(packed, l1.BlobCapacity); !errors.Is(err, l1.ErrContent) {
+		t.Errorf("offset beyond: got %v, want ErrContent", err)
+	}
+	packed[0][4095*32] = 1
+	if _, err := l1.UnpackBlobs(packed, 0); !errors.Is(err, l1.ErrContent) {
+		t.Errorf("full element: got %v, want ErrContent", err)
+	}
+}
+
+func TestResolve(t *testing.T) {
+	p := l1.Proposal{Sources: make([]l1.Source, 2)}
+	p.Resolve(l1.EncodeBlocks(blocks()), nil)
+	sameBlocks(t, p.Blocks, blocks())
+	if p.Void != "" || p.Own() != &p.Sources[1] || p.Own().Size() < l1.PayloadSize(blocks()) {
+		t.Errorf("good content: got void %q, size %d", p.Void, p.Own().Size())
+	}
+	p.Resolve([]byte("garbage"), nil)
+	if p.Blocks != nil || !strings.Contains(p.Void, "payload version") || p.Own().Void == "" {
+		t.Errorf("garbage: got %d blocks, void %q", len(p.Blocks), p.Void)
+	}
+	var s l1.Source
+	s.Resolve(nil, l1.ErrContent)
+	if s.Void != l1.ErrContent.Error() {
+		t.Errorf("verdict: got void %q", s.Void)
+	}
+}
+
+func TestDue(t *testing.T) {
+	queue := []l1.Forced{{Source: l1.Source{Time: 10}}, {Source: l1.Source{Time: 20}}, {Source: l1.Source{Time: 30}}}
+	s := l1.Settings{ForcedDelay: 5, ForcedMax: 2}
+	for time, want := range map[uint64]int{0: 0, 14: 0, 15: 1, 25: 2, 100: 2} {
+		if got := s.Due(queue, time); got != want {
+			t.Errorf("at %d: got %d due, want %d", time, got, want)
+		}
+	}
+}
+
+func FuzzDecodeBlocks(f *testing.F) {
+	f.Add(l1.EncodeBlocks(blocks()))
+	f.Add(l1.EncodeTxs([][]byte{{1}, {2, 3}}))
+	f.Add([]byte{1, 0xff, 0xff, 0xff, 0xff, 0})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		got, err := l1.DecodeBlocks(b)
+		if err != nil {
+			if !errors.Is(err, l1.ErrContent) {
+				t.Fatalf("got %v, want ErrContent", err)
+			}
+		} else if again := l1.EncodeBlocks(got); !bytes.HasPrefix(b, again) {
+			t.Fatalf("encodes to %x, came from %x", again, b)
+		}
+		if txs, err := l1.DecodeTxs(b); err == nil && !bytes.HasPrefix(b, l1.EncodeTxs(txs)) {
+			t.Fatalf("transactions encode to %x, came from %x", l1.EncodeTxs(txs), b)
+		}
+	})
+}
+
+func FuzzUnpackBlobs(f *testing.F) {
+	f.Add([]byte("content"), uint32(0))
+	f.Add(bytes.Repeat([]byte{0xff}, l1.BlobCapacity+1), uint32(31))
+	f.Fuzz(func(t *testing.T, content []byte, offset uint32) {
+		packed := l1.PackBlobs(content)
+		got, err := l1.UnpackBlobs(packed, offset)
+		if uint64(offset) >= uint64(len(packed))*l1.BlobCapacity {
+			if !errors.Is(err, l1.ErrContent) {
+				t.Fatalf("offset %d: got %v, want ErrContent", offset, err)
+			}
+		} else if err != nil || int(offset) < len(content) && !bytes.HasPrefix(got, content[offset:]) {
+			t.Fatalf("offset %d of %d bytes: %v", offset, len(content), err)
+		}
+	})
+}
