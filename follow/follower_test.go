@@ -370,3 +370,31 @@ func simulate(t *testing.T, seed uint64) {
 		t.Errorf("Run: %v, want the context's error", err)
 	}
 }
+
+// A fetched item whose application fails is kept, too: the link is not asked for it again.
+func TestFailedApplyOfAFetchedItem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, sink := followtest.NewChain(3), followtest.NewSink[string](1)
+		fail, fetches := 0, map[uint64]int{}
+		sink.Fault = func(op string, height uint64) error {
+			if height == 2 && fail < 3 {
+				fail++
+				return followtest.ErrInjected
+			}
+			return nil
+		}
+		c.Faults = func(op followtest.Op) followtest.Fault {
+			if op.Name == "fetch" {
+				fetches[op.Height]++
+			}
+			return followtest.Fault{}
+		}
+		run(t, c, sink, follow.Options{})
+		time.Sleep(time.Second)
+		synctest.Wait()
+		wantLast(t, sink, c.Head())
+		if fetches[2] != 1 || fail != 3 {
+			t.Fatalf("item 2 fetched %d times over %d failures, want once over 3", fetches[2], fail)
+		}
+	})
+}
