@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/celestiaorg/nmt"
+
 	"headrace/da"
 )
 
@@ -24,6 +26,13 @@ type merkleProofJSON struct {
 	Index    int64    `json:"index,omitempty,string"`
 	LeafHash []byte   `json:"leaf_hash,omitempty"`
 	Aunts    [][]byte `json:"aunts,omitempty"`
+}
+
+// rangeProofJSON is a Proof as share.GetRange writes it: of shares that are there, so without a leaf's hash, and without the flag.
+type rangeProofJSON struct {
+	Start int      `json:"start,omitempty"`
+	End   int      `json:"end,omitempty"`
+	Nodes [][]byte `json:"nodes,omitempty"`
 }
 
 type commitmentProofJSON struct {
@@ -82,9 +91,9 @@ func (r *ShareRange) MarshalJSON() ([]byte, error) {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		j, err := p.MarshalJSON()
+		j, err := json.Marshal(rangeProofJSON{p.Start(), p.End(), p.Nodes()})
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("write share range: %w", err)
 		}
 		b = append(b, j...)
 	}
@@ -126,7 +135,7 @@ func (r *ShareRange) UnmarshalJSON(data []byte) error {
 			s.object(func(key []byte) {
 				switch string(key) {
 				case "share_proofs":
-					s.array(func() { r.ShareProofs = append(r.ShareProofs, s.proof()) })
+					s.array(func() { r.ShareProofs = append(r.ShareProofs, s.rangeProof()) })
 				case "namespace_id":
 					id = s.base64()
 				case "namespace_version":
@@ -149,17 +158,22 @@ func (r *ShareRange) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-func (s *scanner) proof() *Proof {
-	s.peek()
-	start := s.i
-	s.skip()
-	p := new(Proof)
-	if s.err == nil {
-		if err := p.UnmarshalJSON(s.b[start:s.i]); err != nil {
-			s.fail(err)
+func (s *scanner) rangeProof() *Proof {
+	var p rangeProofJSON
+	s.object(func(key []byte) {
+		switch string(key) {
+		case "start":
+			p.Start = int(s.uint(2 * MaxWidth))
+		case "end":
+			p.End = int(s.uint(2 * MaxWidth))
+		case "nodes":
+			p.Nodes = s.roots()
+		default:
+			s.skip()
 		}
-	}
-	return p
+	})
+	proof := nmt.NewInclusionProof(p.Start, p.End, p.Nodes, true)
+	return &proof
 }
 
 // rowProof reads the encoding of share.GetRange.
