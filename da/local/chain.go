@@ -75,6 +75,7 @@ type Chain struct {
 	signer  signer
 	head    *watch.Value[Head] // set after the block is in the history
 	history history
+	waiting watch.Value[int] // len(pending), set with mu held
 
 	producing sync.Mutex // held while a block is made; guards what only the maker of blocks uses
 
@@ -155,7 +156,7 @@ func (c *Chain) Close() error {
 	}
 	c.closed = true
 	waiting := c.pending
-	c.pending, c.bytes = nil, 0
+	c.queue(nil, -c.bytes)
 	c.mu.Unlock()
 	for _, s := range waiting {
 		s.end(0, ErrClosed)
@@ -163,6 +164,7 @@ func (c *Chain) Close() error {
 	c.producing.Lock() // a block being made is finished first
 	defer c.producing.Unlock()
 	c.head.Close(ErrClosed)
+	c.waiting.Close(ErrClosed)
 	return c.history.close()
 }
 
@@ -217,9 +219,15 @@ func (c *Chain) enqueue(s *submission) error {
 	case c.bytes+s.bytes > c.opts.MaxPending:
 		return fmt.Errorf("%w: mempool is full", da.ErrRateLimited)
 	}
-	c.pending = append(c.pending, s)
-	c.bytes += s.bytes
+	c.queue(append(c.pending, s), s.bytes)
 	return nil
+}
+
+// queue replaces the queue, whose bytes change by diff. The caller holds c.mu.
+func (c *Chain) queue(pending []*submission, diff int) {
+	c.pending = pending
+	c.bytes += diff
+	c.waiting.Set(len(pending))
 }
 
 // withdraw takes s out of the queue, or returns false if a block has it.
@@ -231,13 +239,15 @@ func (c *Chain) withdraw(s *submission) bool {
 	}
 	for i, p := range c.pending {
 		if p == s {
-			c.pending = append(c.pending[:i:i], c.pending[i+1:]...)
-			c.bytes -= s.bytes
+			c.queue(append(c.pending[:i:i], c.pending[i+1:]...), -s.bytes)
 			return true
 		}
 	}
 	return false // ended by Close
 }
+
+// Pending returns how many submissions wait for a block, to look at and to wait on. Only the chain sets it.
+func (c *Chain) Pending() *watch.Value[int] { return &c.waiting }
 
 // take removes the submissions of the next block from the queue: from its front, while they fit.
 func (c *Chain) take() []*submission {
@@ -250,8 +260,9 @@ func (c *Chain) take() []*submission {
 		n++
 	}
 	taken := c.pending[:n:n]
-	c.pending = append([]*submission(nil), c.pending[n:]...)
-	c.bytes -= size
+	if n > 0 {
+		c.queue(append([]*submission(nil), c.pending[n:]...), -size)
+	}
 	return taken
 }
 
@@ -265,11 +276,12 @@ func (c *Chain) putBack(subs []*submission) {
 		}
 		return
 	}
+	size := 0
 	for _, s := range subs {
 		s.taken = false
-		c.bytes += s.bytes
+		size += s.bytes
 	}
-	c.pending = append(subs[:len(subs):len(subs)], c.pending...)
+	c.queue(append(subs[:len(subs):len(subs)], c.pending...), size)
 }
 
 // Produce makes the next block now, of what has been submitted, and returns its head.
@@ -305,6 +317,11 @@ func (c *Chain) make(subs *[]*submission) (Head, error) {
 			*subs = (*subs)[:half]
 			continue
 		}
+		if errors.Is(err, square.ErrFull) && len(*subs) == 1 {
+			(*subs)[0].end(0, fmt.Errorf("%w: %w", da.ErrTooBig, err))
+			*subs = nil
+			continue
+		}
 		if err != nil {
 			return Head{}, err
 		}
@@ -318,7 +335,10 @@ func (c *Chain) make(subs *[]*submission) (Head, error) {
 		return Head{}, err
 	}
 	if err := c.history.append(height, rec, body); err != nil {
-		return Head{}, fmt.Errorf("store block %d: %w", height, err)
+		return Head{}, fmt.Errorf("store block %d: %w: %w", height, da.ErrUnknownOutcome, err)
+	}
+	if body != nil {
+		c.opts.Logger.Info("block made", "height", height, "submissions", len(*subs), "blobs", len(body.blobs), "bytes", body.size())
 	}
 	head := rec.head(height)
 	c.head.Set(head)

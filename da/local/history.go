@@ -14,6 +14,9 @@ type history interface {
 	// append adds the next height; body is nil for an empty block. On return the block can be read, and a crash of the process keeps it.
 	append(height uint64, rec *record, body *content) error
 
+	// first returns the height that the chain began with.
+	first() uint64
+
 	// bounds returns the lowest and the highest height; zeros if there is no block.
 	bounds() (tail, head uint64)
 
@@ -77,12 +80,27 @@ func (c *content) submissions() [][]da.Blob {
 	return out
 }
 
-func openHistory(Options) (history, error) { return &memory{bodies: map[uint64]*content{}}, nil }
+// size is the bytes that a block's content holds.
+func (c *content) size() int {
+	n := 2 * len(c.dah.RowRoots) * (square.RootSize + 24)
+	for i := range c.blobs {
+		n += len(c.blobs[i].Data) + 192
+	}
+	return n
+}
+
+func openHistory(o Options) (history, error) {
+	if o.Dir != "" {
+		return openDisk(o)
+	}
+	return &memory{start: o.StartHeight, bodies: map[uint64]*content{}}, nil
+}
 
 // memory is a history in memory.
 type memory struct {
 	mu     sync.RWMutex
-	first  uint64              // height of the first record of the first chunk
+	start  uint64
+	base   uint64              // height of the first record of the first chunk
 	chunks [][]record          // of chunkLen each, the last one growing; never moved, so that pointers into them stay good
 	bodies map[uint64]*content // of heights that are not empty
 	tail   uint64
@@ -95,7 +113,7 @@ func (m *memory) append(height uint64, rec *record, body *content) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.head == 0 {
-		m.first, m.tail = height, height
+		m.base, m.tail = height, height
 	}
 	if n := len(m.chunks); n == 0 || len(m.chunks[n-1]) == chunkLen {
 		m.chunks = append(m.chunks, make([]record, 0, chunkLen))
@@ -109,6 +127,8 @@ func (m *memory) append(height uint64, rec *record, body *content) error {
 	return nil
 }
 
+func (m *memory) first() uint64 { return m.start }
+
 func (m *memory) bounds() (tail, head uint64) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -118,10 +138,10 @@ func (m *memory) bounds() (tail, head uint64) {
 func (m *memory) record(height uint64) (*record, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	if m.head == 0 || height < m.first || height > m.head {
+	if m.head == 0 || height < m.base || height > m.head {
 		return nil, fmt.Errorf("height %d: %w", height, da.ErrNotFound)
 	}
-	i := height - m.first
+	i := height - m.base
 	return &m.chunks[i/chunkLen][i%chunkLen], nil
 }
 
@@ -164,9 +184,9 @@ func (m *memory) prune(below uint64) error {
 			delete(m.bodies, h)
 		}
 	}
-	for len(m.chunks) > 0 && m.first+chunkLen < below { // the record before the tail stays
+	for len(m.chunks) > 0 && m.base+chunkLen < below { // the record before the tail stays
 		m.chunks = slices.Delete(m.chunks, 0, 1)
-		m.first += chunkLen
+		m.base += chunkLen
 	}
 	return nil
 }

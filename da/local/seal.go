@@ -80,14 +80,14 @@ func (s *signer) commit(height uint64, r *record) square.Commit {
 
 // seal makes and signs the record of the next block. The caller holds c.producing.
 func (c *Chain) seal(body *content) (uint64, *record, error) {
-	tail, last := c.history.bounds()
+	_, last := c.history.bounds()
 	rec := &record{empty: body == nil, dataHash: square.EmptyDataHash}
 	if body != nil {
 		rec.dataHash = body.dah.Hash()
 	}
-	height, at := c.opts.StartHeight, c.opts.Genesis
+	height, at := c.history.first(), c.opts.Genesis
 	var parent *record
-	if last > 0 || tail > 0 {
+	if last > 0 {
 		p, err := c.history.record(last)
 		if err != nil {
 			return 0, nil, err
@@ -123,7 +123,7 @@ func (c *Chain) Header(height uint64) (*square.ExtendedHeader, error) {
 		return nil, err
 	}
 	var parent *record
-	if height > c.opts.StartHeight {
+	if height > c.history.first() {
 		if parent, err = c.history.record(height - 1); err != nil {
 			return nil, err
 		}

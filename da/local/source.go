@@ -68,7 +68,7 @@ func (s *source) item(height uint64) (follow.Item[da.Block], error) {
 		return item, err
 	}
 	item.Height, item.Hash = height, follow.Hash(rec.hash)
-	if height > s.chain.opts.StartHeight {
+	if height > s.chain.history.first() {
 		parent, err := s.chain.history.record(height - 1)
 		if err != nil {
 			return item, err

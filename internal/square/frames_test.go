@@ -20,15 +20,15 @@ type frame struct {
 // result returns the result of the only answer in a frame file, byte for byte.
 func result(t testing.TB, number string) json.RawMessage {
 	t.Helper()
-	for _, raw := range received(t, number) {
-		var answer struct{ Result json.RawMessage }
-		if err := json.Unmarshal([]byte(raw), &answer); err != nil {
-			t.Fatal(err)
-		}
-		return answer.Result
+	answers := received(t, number)
+	if len(answers) != 1 {
+		t.Fatalf("frame %s: got %d answers, want 1", number, len(answers))
 	}
-	t.Fatalf("frame %s has no answer", number)
-	return nil
+	var answer struct{ Result json.RawMessage }
+	if err := json.Unmarshal([]byte(answers[0]), &answer); err != nil {
+		t.Fatal(err)
+	}
+	return answer.Result
 }
 
 // received returns what the node said in a frame file.

@@ -1,0 +1,124 @@
+package local
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"headrace/da"
+	"headrace/internal/square"
+)
+
+var errCorrupt = errors.New("history is corrupt")
+
+// encode writes
+//
+//	time (8) | hash (32) | signature (64) | data hash (32, not for an empty block)
+func (r *record) encode() []byte {
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, 136), uint64(r.time))
+	b = append(append(b, r.hash[:]...), r.signature[:]...)
+	if !r.empty {
+		b = append(b, r.dataHash[:]...)
+	}
+	return b
+}
+
+func decodeRecord(b []byte) (*record, error) {
+	if len(b) != 104 && len(b) != 136 {
+		return nil, errCorrupt
+	}
+	r := &record{time: int64(binary.BigEndian.Uint64(b)), dataHash: square.EmptyDataHash, empty: len(b) == 104}
+	copy(r.hash[:], b[8:])
+	copy(r.signature[:], b[40:])
+	if !r.empty {
+		copy(r.dataHash[:], b[104:])
+	}
+	return r, nil
+}
+
+// encode writes, with numbers as varints,
+//
+//	number of row roots | row roots | column roots (as many, 90 bytes each)
+//	number of blobs | of each: submission, index, share version, namespace (29), commitment (32), with version 1 signer (20)
+func (c *content) encode() []byte {
+	b := binary.AppendUvarint(make([]byte, 0, 16+180*len(c.dah.RowRoots)+96*len(c.blobs)), uint64(len(c.dah.RowRoots)))
+	for _, roots := range [][][]byte{c.dah.RowRoots, c.dah.ColumnRoots} {
+		for _, r := range roots {
+			b = append(b, r...)
+		}
+	}
+	b = binary.AppendUvarint(b, uint64(len(c.blobs)))
+	for i := range c.blobs {
+		p := &c.blobs[i]
+		b = binary.AppendUvarint(b, uint64(p.submission))
+		b = binary.AppendUvarint(b, uint64(p.Index))
+		b = append(append(append(b, p.ShareVersion), p.Namespace[:]...), p.Commitment...)
+		b = append(b, p.Signer...)
+	}
+	return b
+}
+
+func decodeContent(b []byte) (*content, error) {
+	r := reader{b: b}
+	n := r.count(2 * square.RootSize)
+	c := &content{}
+	c.dah.RowRoots, c.dah.ColumnRoots = r.roots(n), r.roots(n)
+	c.blobs = make([]posted, r.count(64))
+	for i := range c.blobs {
+		p := &c.blobs[i]
+		p.submission, p.Index = int(r.uvarint()), int(r.uvarint())
+		p.ShareVersion = r.bytes(1)[0]
+		p.Namespace = da.Namespace(r.bytes(square.NamespaceSize))
+		p.Commitment = r.bytes(32)
+		if p.ShareVersion == 1 {
+			p.Signer = r.bytes(20)
+		}
+	}
+	if r.bad || len(r.b) > 0 {
+		return nil, errCorrupt
+	}
+	return c, nil
+}
+
+// reader takes values from the front of b. Past the end it gives zeros and sets bad.
+type reader struct {
+	b   []byte
+	bad bool
+}
+
+func (r *reader) uvarint() uint64 {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 {
+		r.bad, r.b = true, nil
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+// count reads how many values of at least size bytes follow.
+func (r *reader) count(size int) int {
+	n := r.uvarint()
+	if n > uint64(len(r.b)/size) {
+		r.bad, r.b = true, nil
+		return 0
+	}
+	return int(n)
+}
+
+func (r *reader) bytes(n int) []byte {
+	if n > len(r.b) {
+		r.bad, r.b = true, nil
+		return make([]byte, n)
+	}
+	v := r.b[:n:n]
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) roots(n int) [][]byte {
+	out := make([][]byte, n)
+	for i := range out {
+		out[i] = r.bytes(square.RootSize)
+	}
+	return out
+}
