@@ -13,7 +13,6 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"headrace/da"
-	"headrace/follow"
 	"headrace/internal/square"
 	"headrace/watch"
 )
@@ -59,14 +58,7 @@ func set[T comparable](v *T, def T) {
 var ErrClosed = errors.New("chain is closed")
 
 // Head is the newest block.
-type Head struct {
-	Height uint64
-	Hash   follow.Hash
-	Time   time.Time
-}
-
-// Ref returns the head's height and hash.
-func (h Head) Ref() follow.Ref { return follow.Ref{Height: h.Height, Hash: h.Hash} }
+type Head = square.Head
 
 // Chain is a data-availability chain. See the package comment.
 type Chain struct {

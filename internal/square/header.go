@@ -29,6 +29,16 @@ type Header struct {
 	ProposerAddress    []byte
 }
 
+// Head is what is known of the newest block without asking for it.
+type Head struct {
+	Height uint64
+	Hash   follow.Hash
+	Time   time.Time
+}
+
+// Ref returns the head's height and hash.
+func (h Head) Ref() follow.Ref { return follow.Ref{Height: h.Height, Hash: h.Hash} }
+
 // BlockID names a block by its header's hash and by the set of parts it was gossiped in.
 type BlockID struct {
 	Hash  []byte
