@@ -5,7 +5,10 @@
 // of values: safe to use from many goroutines as long as nobody writes to a shared value.
 package block
 
-import "encoding/hex"
+import (
+	"encoding/hex"
+	"fmt"
+)
 
 // Hash is a SHA-256 digest. The zero Hash stands for "none".
 type Hash [32]byte
@@ -17,6 +20,15 @@ func (h Hash) IsZero() bool { return h == Hash{} }
 
 // MarshalText writes h as 64 hexadecimal digits.
 func (h Hash) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
+
+// UnmarshalText reads 64 hexadecimal digits.
+func (h *Hash) UnmarshalText(text []byte) error {
+	if hex.DecodedLen(len(text)) != len(h) {
+		return fmt.Errorf("hash %q is not %d hexadecimal digits", text, 2*len(h))
+	}
+	_, err := hex.Decode(h[:], text)
+	return err
+}
 
 // Ref names one block, of a rollup or of the layer it is read from, by height and hash.
 type Ref struct {
