@@ -1,0 +1,93 @@
+package arch_test
+
+// row says which packages of ours a package may import, and why no others. "da/..." is da and all below it.
+type row struct{ may, why string }
+
+// rows, from the bottom up.
+var rows = map[string]row{
+	// Leaves: types, contracts and small tools.
+	"watch": {"", "everyone waits with it, so it knows nothing of what is waited for"},
+	"block": {"", "it is a format: values and pure functions, of use without a node"},
+	"da":    {"", "it is the contract that every DA client and DA server agrees on, so it must not depend on one of them"},
+	"l1":    {"", "it is the contract that every L1 client agrees on, so it must not depend on one of them"},
+
+	"contracts": {"", "artifacts of the inbox contract and nothing else"},
+
+	"internal/jsonrpc":       {"", "a protocol: it must not know whose methods it carries"},
+	"internal/disk":          {"", "it makes a file system fail once and for good; what is stored on it is not its business"},
+	"internal/disk/disktest": {"internal/disk", "a disk that fails on demand, for the tests of whoever stores"},
+	"internal/keyfile":       {"block", "it encrypts keys; who signs with them is not its business"},
+	"internal/square":        {"da follow", "Celestia's mathematics, without sockets, so that client and server can both trust it"},
+
+	// Following: heights and hashes only.
+	"follow":            {"watch", "sockets are below it in a source, blocks above it in a sink: it sees heights and hashes"},
+	"follow/followtest": {"follow watch", "a suite for any source must not favour one"},
+
+	// Sources.
+	"da/local":    {"da follow watch internal/square internal/disk", "a chain, not a node: whoever follows it comes from above"},
+	"da/celestia": {"da da/local follow watch internal/jsonrpc internal/square", "a protocol between two parties; the rollup's blocks are opaque bytes to it"},
+	"l1/local":    {"l1 follow watch", "a chain, not a node: whoever follows it comes from above"},
+	"l1/ethereum": {"l1 l1/ethereum/inbox follow watch contracts", "a client; payloads are opaque bytes to it"},
+
+	"l1/ethereum/inbox": {"contracts", "generated bindings"},
+
+	// Engines.
+	"exec":            {"block", "the contract that any engine, in any language, is written against"},
+	"exec/exectest":   {"exec block", "a suite for any engine must not favour one"},
+	"exec/kv":         {"exec block internal/disk", "an engine knows blocks, and nothing of where they come from"},
+	"exec/grpc":       {"exec block exec/grpc/...", "an engine knows blocks, and nothing of where they come from"},
+	"exec/engineapi":  {"exec block watch", "an engine knows blocks, and nothing of where they come from"},
+	"internal/derive": {"block da l1", "pure: no I/O and no clock, or I3 could not be shown"},
+	"internal/store":  {"block da l1 internal/disk", "it stores what it is given; only the syncer decides what that is"},
+
+	// The node.
+	"internal/syncer":    {"block da l1 exec follow watch internal/derive internal/store", "one mutex and no goroutine: whoever brings items or blocks comes from above"},
+	"internal/sequencer": {"block da l1 exec follow watch internal/syncer", "it makes and posts blocks through the syncer's section; it must not reach around it to the store"},
+	"node": {"block da da/celestia l1 l1/ethereum exec exec/kv exec/grpc exec/engineapi follow watch internal/derive internal/store internal/syncer internal/sequencer",
+		"it puts the parts together; dev chains and the command line are for those who run it"},
+
+	// Around the node.
+	"await":                {"watch", "it waits for any node and any Ethereum client, so it must not need ours"},
+	"devnet/geth":          {"", "a process; what it is used for is not its business"},
+	"devnet/geth/gethtest": {"devnet/geth", "it builds geth with the tests, and nothing else"},
+	"devnet/beacon":        {"devnet/geth exec/engineapi watch", "a consensus for one L1; the rollup above it is not its business"},
+	"devnet": {"devnet/... node block da da/local da/celestia l1 l1/local l1/ethereum exec exec/kv exec/engineapi follow watch await contracts internal/keyfile",
+		"a test bed stands on what users have: the node's public face, never the parts inside it"},
+	"cmd/headrace": {"node devnet/... await block da da/local da/celestia internal/keyfile watch",
+		"the command line is one more user of the public packages: what it needs, a program that embeds a node needs too"},
+}
+
+// dependency says which of our packages may import the packages of somebody else's module.
+type dependency struct{ path, only, why string }
+
+var foreign = []dependency{
+	{"github.com/coder/websocket/...", "internal/jsonrpc await node", "sockets are opened in one place per protocol"},
+	{"github.com/cockroachdb/pebble/v2/...", "internal/store internal/disk/... exec/kv exec/engineapi da/local", "whoever stores does it alone: nobody else may know the files"},
+	{"github.com/celestiaorg/go-square/... github.com/celestiaorg/nmt/... github.com/celestiaorg/rsmt2d/...", "internal/square", "Celestia's squares have one face here"},
+	{"github.com/ethereum/go-ethereum/...", "l1/ethereum/... exec/engineapi devnet/... await contracts", "go-ethereum is the far end of a socket, except where its processes are run"},
+	{"github.com/golang-jwt/jwt/v5/...", "exec/engineapi da/celestia", "only these two protocols carry such tokens"},
+	{"github.com/gofrs/flock/...", "devnet/geth", "one build of geth at a time"},
+	{"google.golang.org/protobuf/...", "block exec/grpc/...", "only these two wire formats are protobuf"},
+	{"google.golang.org/grpc/...", "exec/grpc/...", "gRPC is one engine's transport"},
+	{"github.com/decred/dcrd/dcrec/secp256k1/v4/...", "block", "signatures are a part of the block format"},
+	{"filippo.io/age/...", "internal/keyfile", "one format of encrypted keys"},
+	{"github.com/prometheus/client_golang/... go.opentelemetry.io/otel/...", "node", "parts are observed through structs of funcs; the node turns those into metrics"},
+	{"github.com/spf13/cobra/... github.com/spf13/pflag/... github.com/knadh/koanf/... golang.org/x/term/...", "cmd/headrace", "flags, files and terminals are the command's; a package takes a struct"},
+	{"golang.org/x/crypto/...", "block exec/kv internal/keyfile", "hashes and ciphers belong to the formats that use them"},
+	{"golang.org/x/time/...", "da/celestia da/local node", "rates are limited where strangers are served"},
+	{"golang.org/x/sync/...", "/...", "small and without a state of its own"},
+	{"github.com/klauspost/compress/...", "internal/store internal/jsonrpc da/celestia", "compression belongs to a store's or a wire's format"},
+	{"github.com/cenkalti/backoff/v5/...", "follow", "there is one way to back off"},
+}
+
+// purity says which parts of the standard library a package does without.
+type purity struct{ name, never, why string }
+
+var pure = []purity{
+	{"internal/derive", "os net/... time io/fs syscall math/rand math/rand/v2 crypto/rand", "the blocks are a function of the items alone (I3): no I/O, no clock, no chance"},
+	{"watch", "os net/... syscall", "it is a value and a lock"},
+	{"follow", "os net/... syscall", "sockets and files are its source's and its sink's"},
+	{"internal/syncer", "os net/... syscall", "sockets are below it and files are the store's"},
+	{"da", "os net/... syscall", "a contract does nothing"},
+	{"exec", "os net/... syscall", "a contract does nothing"},
+}
