@@ -31,6 +31,9 @@ type Options struct {
 	MaxPerBlock   int           // submissions in a block: 200, as on Celestia
 	MaxPending    int           // bytes of blobs that wait for a block: 128 MiB. Submit refuses more with da.ErrRateLimited
 	Logger        *slog.Logger  // none
+
+	// Announce, if not nil, is called with each new head right before it is announced, by the goroutine that made the block. It must not block.
+	Announce func(Head)
 }
 
 func (o Options) withDefaults() Options {
@@ -333,6 +336,9 @@ func (c *Chain) make(subs *[]*submission) (Head, error) {
 		c.opts.Logger.Info("block made", "height", height, "submissions", len(*subs), "blobs", len(body.blobs), "bytes", body.size())
 	}
 	head := rec.head(height)
+	if c.opts.Announce != nil {
+		c.opts.Announce(head)
+	}
 	c.head.Set(head)
 	return head, nil
 }

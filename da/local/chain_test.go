@@ -420,6 +420,20 @@ func TestDeterministic(t *testing.T) {
 	}
 }
 
+func TestAnnounce(t *testing.T) {
+	var c *local.Chain
+	var got []uint64
+	c = open(t, local.Options{Interval: -1, Announce: func(h local.Head) {
+		got = append(got, h.Height)
+		if c != nil && c.Head().Load().Height != h.Height-1 {
+			t.Errorf("height %d was announced before Announce was called", h.Height)
+		}
+	}})
+	produce(t, c)
+	produce(t, c)
+	want(t, "announced", got, []uint64{1, 2, 3})
+}
+
 // Many empty heights cost little memory each, and nothing with the size of the history on disk.
 func TestManyEmptyHeights(t *testing.T) {
 	const n = 10_000

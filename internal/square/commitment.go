@@ -95,7 +95,8 @@ type run struct {
 	n     int
 }
 
-// parse reads the blobs from all the shares of one namespace in their order. Padding between blobs is passed over.
+// parse reads the blobs from all the shares of one namespace in their order. Padding between blobs is passed over, and so are blobs of share
+// versions that this code does not know: they are no error, or else anybody could stop who follows the namespace (I9).
 func parse(ns da.Namespace, shares [][]byte) ([]run, error) {
 	var out []run
 	for i := 0; i < len(shares); {
@@ -104,6 +105,10 @@ func parse(ns da.Namespace, shares [][]byte) ([]run, error) {
 			return nil, fmt.Errorf("share %d is not one of namespace %s", i, ns)
 		}
 		info, p := s[NamespaceSize], NamespaceSize+1
+		if info>>1 > 1 {
+			i++
+			continue
+		}
 		if info&1 == 0 {
 			return nil, fmt.Errorf("share %d continues no blob", i)
 		}
@@ -114,13 +119,9 @@ func parse(ns da.Namespace, shares [][]byte) ([]run, error) {
 			continue
 		}
 		b := da.Blob{Namespace: ns, ShareVersion: info >> 1}
-		switch b.ShareVersion {
-		case 0:
-		case 1:
+		if b.ShareVersion == 1 {
 			b.Signer = bytes.Clone(s[p : p+share.SignerSize])
 			p += share.SignerSize
-		default:
-			return nil, fmt.Errorf("share %d has version %d", i, b.ShareVersion)
 		}
 		n := share.SparseSharesNeeded(uint32(size), b.ShareVersion == 1)
 		if n > len(shares)-i {

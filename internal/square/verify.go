@@ -3,7 +3,6 @@ package square
 import (
 	"bytes"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 
 	"github.com/celestiaorg/nmt/namespace"
@@ -11,11 +10,9 @@ import (
 	"headrace/da"
 )
 
-// ErrProof is what a verification's error matches when what was given does not prove what it should: the endpoint is wrong or lies.
-var ErrProof = errors.New("not proven")
-
+// unproven makes an error that matches da.ErrNotProven.
 func unproven(format string, args ...any) error {
-	return fmt.Errorf("%w: %w", ErrProof, fmt.Errorf(format, args...))
+	return fmt.Errorf("%w: %w", da.ErrNotProven, fmt.Errorf(format, args...))
 }
 
 // VerifyDAH checks that the roots are those that a header's data hash commits to: 2k row and 2k column roots, k a power of two.
@@ -78,20 +75,36 @@ func VerifyNamespace(d *DAH, ns da.Namespace, rows []NamespaceRow) ([]da.Blob, e
 	}
 	runs, err := parse(ns, shares)
 	if err != nil {
-		return nil, fmt.Errorf("parse namespace %s: %w", ns, err)
+		return nil, unproven("parse namespace %s: %w", ns, err)
 	}
-	out := make([]da.Blob, len(runs))
-	for i, r := range runs {
-		out[i] = r.blob
-		out[i].Index = places[r.start]
+	var out []da.Blob
+	for _, r := range runs {
+		r.blob.Index = places[r.start]
+		out = append(out, r.blob)
 	}
 	return out, nil
 }
 
+// plausible checks the shape of a proof before a library computes with it.
+func plausible(p *Proof) error {
+	if p == nil || p.Start() < 0 || p.Start() >= p.End() || p.End() > 2*MaxWidth || len(p.Nodes()) > 2*MaxWidth || !p.IsMaxNamespaceIDIgnored() {
+		return unproven("no proof, or one of an impossible range")
+	}
+	for _, n := range p.Nodes() {
+		if len(n) != RootSize {
+			return unproven("node of %d bytes", len(n))
+		}
+	}
+	if n := len(p.LeafHash()); n != 0 && n != RootSize {
+		return unproven("leaf of %d bytes", n)
+	}
+	return nil
+}
+
 // verifyRow checks that row holds all the shares of ns in the row with a root.
 func verifyRow(root []byte, ns da.Namespace, row *NamespaceRow) error {
-	if row.Proof == nil {
-		return unproven("no proof")
+	if err := plausible(row.Proof); err != nil {
+		return err
 	}
 	if (len(row.Shares) == 0) != row.Proof.IsOfAbsence() {
 		return unproven("%d shares with a proof of absence: %t", len(row.Shares), row.Proof.IsOfAbsence())
