@@ -3,96 +3,141 @@ package block
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"strings"
 	"time"
 )
 
-// Genesis fixes a chain: who proposes, where its blocks are posted, and where it starts. It is Evolve's genesis file plus the one canonical source.
+// Genesis is what all nodes of a chain agree on beforehand: the file that ev-node calls genesis.json, and at most one of two more
+// objects that name the chain's canonical source, "da" or "l1". Without either it is a chain on a DA layer whose namespaces come from
+// each node's configuration.
 type Genesis struct {
-	ChainID         string     `json:"chain_id"`
-	StartTime       time.Time  `json:"start_time"`
-	InitialHeight   uint64     `json:"initial_height"`
-	ProposerAddress []byte     `json:"proposer_address"`
-	DAStartHeight   uint64     `json:"da_start_height"`
-	DAEpoch         uint64     `json:"da_epoch_forced_inclusion,omitempty"` // Evolve's; kept, not used
-	DA              *GenesisDA `json:"da,omitempty"`
-	L1              *GenesisL1 `json:"l1,omitempty"`
+	ChainID                string     `json:"chain_id"`
+	StartTime              time.Time  `json:"start_time"`
+	InitialHeight          uint64     `json:"initial_height"`
+	ProposerAddress        []byte     `json:"proposer_address"`          // SHA-256 of the raw public key; base64 in the file
+	DAStartHeight          uint64     `json:"da_start_height"`           // no block was posted below this DA height
+	DAEpochForcedInclusion uint64     `json:"da_epoch_forced_inclusion"` // DA heights per epoch of forced inclusion; kept for ev-node, not used here
+	DA                     *GenesisDA `json:"da,omitempty"`
+	L1                     *GenesisL1 `json:"l1,omitempty"`
 }
 
-// GenesisDA names the namespaces of a chain whose canonical source is a DA layer: each a name, or 58 hexadecimal digits.
+// GenesisDA names the namespaces of a chain on a DA layer: each by a name, or as 58 hexadecimal digits.
 type GenesisDA struct {
 	HeaderNamespace string `json:"header_namespace"`
 	DataNamespace   string `json:"data_namespace"`
 }
 
-// GenesisL1 names the inbox contract of a chain whose canonical source is an Ethereum L1.
+// GenesisL1 names the inbox contract of a chain on an Ethereum L1.
 type GenesisL1 struct {
 	ChainID    uint64 `json:"chain_id"`
-	Inbox      string `json:"inbox"`       // address, 0x and 40 hexadecimal digits
-	StartBlock uint64 `json:"start_block"` // the L1 block that the inbox was made in
+	Inbox      string `json:"inbox"`       // the contract's address, 0x and 40 hexadecimal digits
+	StartBlock uint64 `json:"start_block"` // no proposal is below this L1 block
 }
 
-// LoadGenesis reads and validates a genesis file.
+// LoadGenesis reads, parses and validates the genesis file at path. Its errors are one line and name the file.
 func LoadGenesis(path string) (*Genesis, error) {
-	raw, err := os.ReadFile(path)
+	b, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("read genesis: %w", err)
+		return nil, fmt.Errorf("read genesis: %w", err) // err names the file
 	}
-	g, err := ParseGenesis(raw)
+	g, err := ParseGenesis(b)
 	if err != nil {
-		return nil, fmt.Errorf("genesis %s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return g, nil
 }
 
-// ParseGenesis reads and validates a genesis. Keys it does not know are errors: a setting that is silently left out would make another chain.
-func ParseGenesis(raw []byte) (*Genesis, error) {
+// ParseGenesis parses and validates a genesis. Keys that are not known are errors: a misspelt one would otherwise be a fork.
+func ParseGenesis(b []byte) (*Genesis, error) {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
 	g := new(Genesis)
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(g); err != nil {
-		return nil, fmt.Errorf("not a genesis: %w", err)
+	if err := d.Decode(g); err != nil {
+		return nil, fmt.Errorf("parse genesis: %w", oneLine(err))
 	}
-	if dec.More() {
-		return nil, errors.New("not a genesis: something follows the JSON object")
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("parse genesis: something follows the JSON object")
 	}
-	return g, g.Validate()
+	if err := g.Validate(); err != nil {
+		return nil, err
+	}
+	return g, nil
 }
 
-// Validate reports the first thing wrong.
+// oneLine says where in the file a JSON error is.
+func oneLine(err error) error {
+	if syntax := (*json.SyntaxError)(nil); errors.As(err, &syntax) {
+		return fmt.Errorf("byte %d: %w", syntax.Offset, err)
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return errors.New("the JSON object is not complete")
+	}
+	return err
+}
+
+// Validate checks each value.
 func (g *Genesis) Validate() error {
+	bad := func(key, format string, args ...any) error {
+		return fmt.Errorf("genesis: %s %s", key, fmt.Sprintf(format, args...))
+	}
+	start := g.StartTime.UnixNano()
 	switch {
-	case g == nil:
-		return errors.New("there is none")
 	case g.ChainID == "":
-		return errors.New("chain_id is missing")
-	case g.StartTime.IsZero() || g.StartTime.UnixNano() < 0:
-		return errors.New("start_time is missing, or before 1970")
+		return bad("chain_id", "is missing")
+	case len(g.ChainID) > maxChainID:
+		return bad("chain_id", "has %d bytes; %d are the most", len(g.ChainID), maxChainID)
 	case g.InitialHeight == 0:
-		return errors.New("initial_height must be 1 or more")
+		return bad("initial_height", "is 0 or missing; the first block's height is usually 1")
+	case g.StartTime.IsZero():
+		return bad("start_time", "is missing")
+	case start < 0 || !time.Unix(0, start).Equal(g.StartTime):
+		return bad("start_time", "%s is out of range", g.StartTime.Format(time.RFC3339))
 	case len(g.ProposerAddress) != sha256.Size:
-		return fmt.Errorf("proposer_address must be %d bytes in base64, the SHA-256 of the proposer's public key; it has %d", sha256.Size, len(g.ProposerAddress))
+		return bad("proposer_address", "has %d bytes; it is the SHA-256 of the proposer's public key, 32 bytes in base64", len(g.ProposerAddress))
 	case g.DA != nil && g.L1 != nil:
-		return errors.New("both da and l1 are set: a chain has exactly one canonical source")
+		return bad("da and l1", "are both there; a chain has one canonical source")
 	case g.DA != nil && (g.DA.HeaderNamespace == "" || g.DA.DataNamespace == ""):
-		return errors.New("da.header_namespace and da.data_namespace must both be set")
-	case g.L1 != nil && (g.L1.ChainID == 0 || g.L1.Inbox == ""):
-		return errors.New("l1.chain_id and l1.inbox must both be set")
+		return bad("da", "needs header_namespace and data_namespace, each a name or 58 hexadecimal digits")
+	case g.L1 != nil && g.L1.ChainID == 0:
+		return bad("l1.chain_id", "is 0 or missing")
+	case g.L1 != nil && !isAddress(g.L1.Inbox):
+		return bad("l1.inbox", "%q is not 0x and 40 hexadecimal digits", g.L1.Inbox)
 	}
 	return nil
 }
 
-// Encode returns the genesis as indented JSON, as it is written to a file.
+const maxChainID = 256 // bytes; of every header and metadata
+
+func isAddress(s string) bool {
+	digits, ok := strings.CutPrefix(s, "0x")
+	b, err := hex.DecodeString(digits)
+	return ok && err == nil && len(b) == 20
+}
+
+// Encode returns the genesis as indented JSON, the form of the file.
 func (g *Genesis) Encode() []byte {
 	b, err := json.MarshalIndent(g, "", "  ")
 	if err != nil {
-		panic(fmt.Sprintf("encode genesis: %v", err)) // a year beyond 9999: Validate's callers cannot get here
+		panic(fmt.Sprintf("encode genesis: %v", err)) // only a year beyond 9999 does that, which Validate refuses
 	}
 	return append(b, '\n')
 }
 
-// Hash identifies the chain. It does not depend on how the file is laid out.
-func (g *Genesis) Hash() Hash { return sha256.Sum256(g.Encode()) }
+// Hash returns the chain's identity: the SHA-256 of the genesis in one canonical form, whatever white space, order of keys, time zone or
+// letter case of hexadecimal digits the file has.
+func (g *Genesis) Hash() Hash {
+	c := *g
+	c.StartTime = c.StartTime.UTC()
+	if c.L1 != nil {
+		l1 := *c.L1
+		l1.Inbox = strings.ToLower(l1.Inbox)
+		c.L1 = &l1
+	}
+	return sha256.Sum256(c.Encode())
+}

@@ -6,19 +6,19 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/decred/dcrd/dcrec/secp256k1/v4"
 	"github.com/decred/dcrd/dcrec/secp256k1/v4/ecdsa"
-	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// KeyType is a signature scheme, by its number in libp2p's key protobufs.
-type KeyType uint8
+// KeyType is an algorithm, numbered as libp2p does in its key messages.
+type KeyType uint64
 
-// The schemes that Evolve chains use.
+// The algorithms that Evolve chains sign with.
 const (
 	Ed25519   KeyType = 1
-	Secp256k1 KeyType = 2 // ECDSA over SHA-256, DER signatures, compressed public keys
+	Secp256k1 KeyType = 2 // ECDSA over SHA-256, signatures in DER
 )
 
 func (t KeyType) String() string {
@@ -28,153 +28,193 @@ func (t KeyType) String() string {
 	case Secp256k1:
 		return "secp256k1"
 	}
-	return fmt.Sprintf("key type %d", uint8(t))
+	return fmt.Sprintf("key type %d", uint64(t))
 }
 
-// PublicKey verifies signatures. The zero value verifies nothing.
+const keyTypeField, keyDataField = 1, 2
+
+func encodeKey(t KeyType, raw []byte) []byte {
+	return appendBytes(appendUint(make([]byte, 0, 4+len(raw)), keyTypeField, uint64(t)), keyDataField, raw)
+}
+
+func decodeKey(b []byte) (t KeyType, raw []byte, err error) {
+	err = eachField(b, func(f *field) error {
+		switch f.num {
+		case keyTypeField:
+			return f.uint((*uint64)(&t))
+		case keyDataField:
+			return f.raw(&raw)
+		}
+		return nil
+	})
+	return t, raw, err
+}
+
+// PublicKey is a public key: an immutable value that can be compared with ==. The zero PublicKey verifies nothing.
 type PublicKey struct {
 	typ KeyType
-	raw []byte
-	ec  *secp256k1.PublicKey // of a secp256k1 key
+	raw [33]byte // 32 bytes of Ed25519, or 33 of a compressed secp256k1 point
 }
 
-// DecodePublicKey reads a libp2p public-key protobuf.
+var errBadKey = errors.New("not a key")
+
+func newPublicKey(t KeyType, raw []byte) (k PublicKey, err error) {
+	switch {
+	case t == Ed25519 && len(raw) == ed25519.PublicKeySize:
+	case t == Secp256k1 && len(raw) == secp256k1.PubKeyBytesLenCompressed:
+		if _, err := secp256k1.ParsePubKey(raw); err != nil {
+			return k, err
+		}
+	case t == Ed25519 || t == Secp256k1:
+		return k, fmt.Errorf("%d bytes are %w of type %v", len(raw), errBadKey, t)
+	default:
+		return k, fmt.Errorf("%v is not supported", t)
+	}
+	k.typ = t
+	copy(k.raw[:], raw)
+	return k, nil
+}
+
+// DecodePublicKey decodes a libp2p public-key protobuf. A secp256k1 key must be in compressed form.
 func DecodePublicKey(b []byte) (PublicKey, error) {
-	typ, raw, err := decodeKey(b)
+	t, raw, err := decodeKey(b)
 	if err != nil {
 		return PublicKey{}, fmt.Errorf("decode public key: %w", err)
 	}
-	k := PublicKey{typ: typ, raw: raw}
-	switch typ {
-	case Ed25519:
-		if len(raw) != ed25519.PublicKeySize {
-			return PublicKey{}, fmt.Errorf("decode public key: an ed25519 key has %d bytes, not %d", ed25519.PublicKeySize, len(raw))
-		}
-	case Secp256k1:
-		if k.ec, err = secp256k1.ParsePubKey(raw); err != nil {
-			return PublicKey{}, fmt.Errorf("decode public key: %w", err)
-		}
-	default:
-		return PublicKey{}, fmt.Errorf("decode public key: %s is not supported", typ)
+	k, err := newPublicKey(t, raw)
+	if err != nil {
+		return PublicKey{}, fmt.Errorf("decode public key: %w", err)
 	}
 	return k, nil
 }
 
-// decodeKey reads the message that libp2p uses for public and private keys alike: 1 type, 2 bytes.
-func decodeKey(b []byte) (typ KeyType, raw []byte, err error) {
-	err = fields(b, func(num protowire.Number, t protowire.Type, v []byte, n uint64) error {
-		switch {
-		case num == 1 && t == protowire.VarintType && n <= 255:
-			typ = KeyType(n)
-		case num == 2 && t == protowire.BytesType:
-			raw = clone(v)
-		case num <= 2:
-			return errors.New("not a key")
-		}
-		return nil
-	})
-	return typ, raw, err
-}
-
-func encodeKey(typ KeyType, raw []byte) []byte {
-	b := protowire.AppendVarint(protowire.AppendTag(nil, 1, protowire.VarintType), uint64(typ))
-	return appendMessage(b, 2, raw)
-}
-
-// Type returns the key's scheme.
+// Type returns the key's algorithm, or 0 for the zero PublicKey.
 func (k PublicKey) Type() KeyType { return k.typ }
 
-// Address returns what names the key in headers and in the genesis: SHA-256 of the raw key.
+func (k *PublicKey) bytes() []byte {
+	switch k.typ {
+	case Ed25519:
+		return k.raw[:32]
+	case Secp256k1:
+		return k.raw[:33]
+	}
+	return nil
+}
+
+// Encode returns the key as a libp2p public-key protobuf.
+func (k PublicKey) Encode() []byte { return encodeKey(k.typ, k.bytes()) }
+
+// Address returns the SHA-256 of the raw key: the proposer's or signer's address.
 func (k PublicKey) Address() []byte {
-	sum := sha256.Sum256(k.raw)
+	sum := sha256.Sum256(k.bytes())
 	return sum[:]
 }
 
-// Encode returns the libp2p public-key protobuf.
-func (k PublicKey) Encode() []byte { return encodeKey(k.typ, k.raw) }
-
-// Verify reports whether sig is k's signature of msg.
+// Verify reports whether sig is the key's signature over msg.
 func (k PublicKey) Verify(msg, sig []byte) bool {
 	switch k.typ {
 	case Ed25519:
-		return len(sig) == ed25519.SignatureSize && ed25519.Verify(k.raw, msg, sig)
+		return ed25519.Verify(k.raw[:32], msg, sig)
 	case Secp256k1:
+		pub, err := secp256k1.ParsePubKey(k.raw[:])
+		if err != nil {
+			return false
+		}
 		s, err := ecdsa.ParseDERSignature(sig)
 		if err != nil {
 			return false
 		}
 		sum := sha256.Sum256(msg)
-		return s.Verify(sum[:], k.ec)
+		return s.Verify(sum[:], pub)
 	}
 	return false
 }
 
-// PrivateKey signs. Its signatures are deterministic: the same message gives the same one.
+// PrivateKey is a signing key. It is immutable, and does not show itself when it is printed or logged. The zero PrivateKey signs nothing.
 type PrivateKey struct {
-	typ KeyType
-	ed  ed25519.PrivateKey
-	ec  *secp256k1.PrivateKey
+	pub PublicKey
+	raw []byte // 64 bytes of Ed25519 (seed and public key), or 32 of secp256k1
 }
 
-// GenerateKey makes a new key.
-func GenerateKey(typ KeyType) (*PrivateKey, error) {
-	switch typ {
+// GenerateKey makes a new key from the system's randomness.
+func GenerateKey(t KeyType) (*PrivateKey, error) {
+	switch t {
 	case Ed25519:
-		_, key, err := ed25519.GenerateKey(rand.Reader)
-		if err != nil {
-			return nil, fmt.Errorf("generate key: %w", err)
-		}
-		return &PrivateKey{typ: typ, ed: key}, nil
+		seed := make([]byte, ed25519.SeedSize)
+		rand.Read(seed) // never fails: it ends the program instead
+		return newPrivateKey(t, ed25519.NewKeyFromSeed(seed))
 	case Secp256k1:
-		key, err := secp256k1.GeneratePrivateKey()
+		k, err := secp256k1.GeneratePrivateKey()
 		if err != nil {
 			return nil, fmt.Errorf("generate key: %w", err)
 		}
-		return &PrivateKey{typ: typ, ec: key}, nil
+		return newPrivateKey(t, k.Serialize())
 	}
-	return nil, fmt.Errorf("generate key: %s is not supported", typ)
+	return nil, fmt.Errorf("generate key: %v is not supported", t)
 }
 
-// ParsePrivateKey reads a libp2p private-key protobuf, as Encode writes it.
-func ParsePrivateKey(b []byte) (*PrivateKey, error) {
-	typ, raw, err := decodeKey(b)
+func newPrivateKey(t KeyType, raw []byte) (*PrivateKey, error) {
+	var public []byte
 	switch {
-	case err != nil:
-		return nil, fmt.Errorf("parse private key: %w", err)
-	case typ == Ed25519 && len(raw) == ed25519.PrivateKeySize:
-		key := ed25519.PrivateKey(raw)
-		if fresh := ed25519.NewKeyFromSeed(key.Seed()); !fresh.Equal(key) {
-			return nil, errors.New("parse private key: its two halves do not belong together")
+	case t == Ed25519 && len(raw) == ed25519.PrivateKeySize:
+		k := ed25519.NewKeyFromSeed(raw[:ed25519.SeedSize])
+		if string(k) != string(raw) {
+			return nil, fmt.Errorf("%w: its two halves do not belong together", errBadKey)
 		}
-		return &PrivateKey{typ: typ, ed: key}, nil
-	case typ == Secp256k1 && len(raw) == secp256k1.PrivKeyBytesLen:
-		return &PrivateKey{typ: typ, ec: secp256k1.PrivKeyFromBytes(raw)}, nil
+		public = k[ed25519.SeedSize:]
+	case t == Secp256k1 && len(raw) == secp256k1.PrivKeyBytesLen:
+		var n secp256k1.ModNScalar
+		if n.SetByteSlice(raw) || n.IsZero() {
+			return nil, fmt.Errorf("%w: it is out of range", errBadKey)
+		}
+		public = secp256k1.NewPrivateKey(&n).PubKey().SerializeCompressed()
+	case t == Ed25519 || t == Secp256k1:
+		return nil, fmt.Errorf("%d bytes are %w of type %v", len(raw), errBadKey, t)
+	default:
+		return nil, fmt.Errorf("%v is not supported", t)
 	}
-	return nil, fmt.Errorf("parse private key: %s with %d bytes is not supported", typ, len(raw))
+	pub, err := newPublicKey(t, public)
+	if err != nil {
+		return nil, err
+	}
+	return &PrivateKey{pub: pub, raw: append([]byte(nil), raw...)}, nil
 }
 
-// Encode returns the libp2p private-key protobuf. It is the secret itself.
-func (k *PrivateKey) Encode() []byte {
-	if k.typ == Ed25519 {
-		return encodeKey(k.typ, k.ed)
+// ParsePrivateKey reads what Encode returned. Its errors do not contain the key.
+func ParsePrivateKey(b []byte) (*PrivateKey, error) {
+	t, raw, err := decodeKey(b)
+	if err != nil {
+		return nil, fmt.Errorf("parse private key: %w", err)
 	}
-	return encodeKey(k.typ, k.ec.Serialize())
+	k, err := newPrivateKey(t, raw)
+	if err != nil {
+		return nil, fmt.Errorf("parse private key: %w", err)
+	}
+	return k, nil
 }
 
-// Public returns the key that verifies k's signatures.
-func (k *PrivateKey) Public() PublicKey {
-	if k.typ == Ed25519 {
-		return PublicKey{typ: k.typ, raw: k.ed.Public().(ed25519.PublicKey)}
-	}
-	pub := k.ec.PubKey()
-	return PublicKey{typ: k.typ, raw: pub.SerializeCompressed(), ec: pub}
-}
+// Encode returns the key as a libp2p private-key protobuf. It is secret.
+func (k *PrivateKey) Encode() []byte { return encodeKey(k.pub.typ, k.raw) }
 
-// Sign returns k's signature of msg.
+// Public returns the key's public half.
+func (k *PrivateKey) Public() PublicKey { return k.pub }
+
+// Sign returns the key's signature over msg. The same key and message give the same signature. The zero PrivateKey returns nil.
 func (k *PrivateKey) Sign(msg []byte) []byte {
-	if k.typ == Ed25519 {
-		return ed25519.Sign(k.ed, msg)
+	switch k.pub.typ {
+	case Ed25519:
+		return ed25519.Sign(k.raw, msg)
+	case Secp256k1:
+		sum := sha256.Sum256(msg)
+		return ecdsa.Sign(secp256k1.PrivKeyFromBytes(k.raw), sum[:]).Serialize()
 	}
-	sum := sha256.Sum256(msg)
-	return ecdsa.Sign(k.ec, sum[:]).Serialize()
+	return nil
 }
+
+// Format keeps the secret out of everything that package fmt prints.
+func (k PrivateKey) Format(w fmt.State, _ rune) {
+	fmt.Fprintf(w, "private key of %x", k.pub.Address())
+}
+
+// LogValue keeps the secret out of logs.
+func (k PrivateKey) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(k)) }

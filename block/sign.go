@@ -6,79 +6,91 @@ import (
 	"fmt"
 )
 
-// The reasons why a signature does not count.
+// Why a signature does not hold; test with errors.Is.
 var (
-	ErrSigner    = errors.New("signer is not the proposer, or its address does not derive from its key")
 	ErrSignature = errors.New("signature does not verify")
+	ErrSigner    = errors.New("signer is not who it says")
 )
 
-func (s Signer) key() (PublicKey, error) {
+// Key returns the signer's public key, having checked that the address derives from it.
+func (s *Signer) Key() (PublicKey, error) {
 	k, err := DecodePublicKey(s.PubKey)
 	if err != nil {
 		return k, fmt.Errorf("%w: %w", ErrSigner, err)
 	}
 	if !bytes.Equal(k.Address(), s.Address) {
-		return k, ErrSigner
+		return k, fmt.Errorf("%w: address %x is not of its key", ErrSigner, s.Address)
 	}
 	return k, nil
 }
 
-// SignHeader signs h as its proposer, in the envelope form.
-func SignHeader(k *PrivateKey, h Header) (SignedHeader, error) {
-	s := SignedHeader{Header: h, Signer: signerOf(k), Signature: k.Sign(h.Encode())}
-	if !bytes.Equal(h.ProposerAddress, s.Signer.Address) {
-		return s, fmt.Errorf("sign header %d: %w", h.Height, ErrSigner)
+func (s *SignedHeader) key() (PublicKey, error) {
+	if !bytes.Equal(s.Signer.Address, s.Header.ProposerAddress) {
+		return PublicKey{}, fmt.Errorf("%w: address %x is not the proposer %x", ErrSigner, s.Signer.Address, s.Header.ProposerAddress)
 	}
-	s.EnvelopeSignature = k.Sign(s.appendPlain(nil))
+	return s.Signer.Key()
+}
+
+// Verify checks the header's signature, and that the signer's address derives from its public key and is the header's proposer.
+// Whether that proposer is the chain's is for the caller to check. The envelope signature is not looked at.
+func (s *SignedHeader) Verify() error {
+	k, err := s.key()
+	if err != nil {
+		return fmt.Errorf("verify header %d: %w", s.Header.Height, err)
+	}
+	if !k.Verify(s.Header.Encode(), s.Signature) {
+		return fmt.Errorf("verify header %d: %w", s.Header.Height, ErrSignature)
+	}
+	return nil
+}
+
+// VerifyEnvelope checks the envelope signature, which covers the header, its signature and the signer, and the signer as Verify does.
+func (s *SignedHeader) VerifyEnvelope() error {
+	k, err := s.key()
+	if err != nil {
+		return fmt.Errorf("verify envelope of header %d: %w", s.Header.Height, err)
+	}
+	if !k.Verify(s.plain(), s.EnvelopeSignature) {
+		return fmt.Errorf("verify envelope of header %d: %w", s.Header.Height, ErrSignature)
+	}
+	return nil
+}
+
+// Verify checks the signature over the data, and that the signer's address derives from its public key. Whether that signer is the
+// chain's proposer is for the caller to check.
+func (s *SignedData) Verify() error {
+	k, err := s.Signer.Key()
+	if err != nil {
+		return fmt.Errorf("verify data %d: %w", s.Data.Metadata.Height, err)
+	}
+	if !k.Verify(s.Data.Encode(), s.Signature) {
+		return fmt.Errorf("verify data %d: %w", s.Data.Metadata.Height, ErrSignature)
+	}
+	return nil
+}
+
+func signerOf(k *PrivateKey) Signer { return Signer{Address: k.pub.Address(), PubKey: k.pub.Encode()} }
+
+var errNoKey = errors.New("sign: the key is empty")
+
+// SignHeader signs h, whose ProposerAddress must be the key's address already, and the envelope around it.
+func SignHeader(k *PrivateKey, h Header) (SignedHeader, error) {
+	if k == nil || k.pub.typ == 0 {
+		return SignedHeader{}, errNoKey
+	}
+	s := SignedHeader{Header: h, Signer: signerOf(k)}
+	if !bytes.Equal(h.ProposerAddress, s.Signer.Address) {
+		return SignedHeader{}, fmt.Errorf("sign header %d: its proposer is %x, the key's address %x", h.Height, h.ProposerAddress, s.Signer.Address)
+	}
+	s.Signature = k.Sign(h.Encode())
+	s.EnvelopeSignature = k.Sign(s.plain())
 	return s, nil
 }
 
 // SignData signs d.
 func SignData(k *PrivateKey, d Data) (SignedData, error) {
-	return SignedData{Data: d, Signer: signerOf(k), Signature: k.Sign(d.Encode())}, nil
-}
-
-func signerOf(k *PrivateKey) Signer {
-	pub := k.Public()
-	return Signer{Address: pub.Address(), PubKey: pub.Encode()}
-}
-
-// Verify checks the header's signature and that its signer is the proposer that it names. Whether that is the chain's proposer is the caller's to check.
-func (s *SignedHeader) Verify() error {
-	k, err := s.Signer.key()
-	switch {
-	case err != nil:
-		return err
-	case !bytes.Equal(s.Signer.Address, s.Header.ProposerAddress):
-		return ErrSigner
-	case !k.Verify(s.Header.Encode(), s.Signature):
-		return ErrSignature
+	if k == nil || k.pub.typ == 0 {
+		return SignedData{}, errNoKey
 	}
-	return nil
-}
-
-// VerifyEnvelope checks the envelope signature, which a plain header does not have.
-func (s *SignedHeader) VerifyEnvelope() error {
-	k, err := s.Signer.key()
-	switch {
-	case err != nil:
-		return err
-	case len(s.EnvelopeSignature) == 0:
-		return fmt.Errorf("%w: there is no envelope signature", ErrSignature)
-	case !k.Verify(s.appendPlain(nil), s.EnvelopeSignature):
-		return fmt.Errorf("envelope: %w", ErrSignature)
-	}
-	return nil
-}
-
-// Verify checks the data's signature. Whether its signer is the chain's proposer is the caller's to check.
-func (s *SignedData) Verify() error {
-	k, err := s.Signer.key()
-	switch {
-	case err != nil:
-		return err
-	case !k.Verify(s.Data.Encode(), s.Signature):
-		return ErrSignature
-	}
-	return nil
+	return SignedData{Data: d, Signature: k.Sign(d.Encode()), Signer: signerOf(k)}, nil
 }

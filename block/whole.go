@@ -1,0 +1,52 @@
+package block
+
+import (
+	"errors"
+	"fmt"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// Hash returns the block's hash, which is its header's.
+func (b *Block) Hash() Hash { return b.Header.Header.Hash() }
+
+// Ref returns the block's height and hash.
+func (b *Block) Ref() Ref { return Ref{Height: b.Height(), Hash: b.Hash()} }
+
+// Encode returns the whole block for keeping: the encodings of the signed header and of the data, each after its length as a varint.
+//
+//	+--------+---------------+--------+------+
+//	| length | signed header | length | data |
+//	+--------+---------------+--------+------+
+func (b *Block) Encode() []byte {
+	header, size := b.Header.Encode(), b.Data.size()
+	out := make([]byte, 0, protowire.SizeBytes(len(header))+protowire.SizeBytes(size))
+	out = protowire.AppendBytes(out, header)
+	return b.Data.append(protowire.AppendVarint(out, uint64(size)))
+}
+
+var errTrailing = errors.New("something follows the block")
+
+// DecodeBlock decodes what Encode returned. The result keeps parts of b, which must not be written to afterwards.
+func DecodeBlock(b []byte) (*Block, error) {
+	header, n := protowire.ConsumeBytes(b)
+	if n < 0 {
+		return nil, fmt.Errorf("decode block: header: %w", protowire.ParseError(n))
+	}
+	data, m := protowire.ConsumeBytes(b[n:])
+	if m < 0 {
+		return nil, fmt.Errorf("decode block: data: %w", protowire.ParseError(m))
+	}
+	if n+m != len(b) {
+		return nil, fmt.Errorf("decode block: %w", errTrailing)
+	}
+	h, err := DecodeSignedHeader(header)
+	if err != nil {
+		return nil, fmt.Errorf("decode block: %w", err)
+	}
+	d, err := DecodeData(data)
+	if err != nil {
+		return nil, fmt.Errorf("decode block: %w", err)
+	}
+	return &Block{Header: *h, Data: *d}, nil
+}
