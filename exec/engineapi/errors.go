@@ -4,32 +4,33 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
+	"headrace/exec"
+
+	"github.com/ethereum/go-ethereum/core"
+	"github.com/ethereum/go-ethereum/core/txpool"
+	"github.com/ethereum/go-ethereum/core/txpool/legacypool"
+	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/rpc"
 )
 
 var (
 	// ErrConfig: this node or its execution client is set up wrongly. Trying again helps only after someone has changed that.
 	ErrConfig = errors.New("engine is misconfigured")
-	// ErrUnavailable: the execution client did not answer, or is busy with something else. Trying again helps.
+	// ErrUnavailable: the execution client did not answer, or is not ready. Trying again helps.
 	ErrUnavailable = errors.New("execution client is unavailable")
+
+	errNoMethod = fmt.Errorf("%w: the client has no such method: is this its Engine API port, and is the client recent enough?", ErrConfig)
 )
 
-// Codes of the Engine API's and JSON-RPC's errors.
+// Codes of JSON-RPC's and the Engine API's errors.
 const (
-	codeMethodNotFound   = -32601
-	codeUnknownPayload   = -38001
-	codeBadForkchoice    = -38002
-	codeUnsupportedFork  = -38005
-	codeTooDeepReorg     = -38006
-	codeServerError      = -32000
-	codeBadAttributes    = -38003
-	codeInvalidParams    = -32602
-	codeRequestTooLarge  = -38004
-	codeInvalidRPCObject = -32600
+	codeNoMethod        = -32601
+	codeUnsupportedFork = -38005
 )
 
-// explain turns what a request came back with into our sentinels. It is the only place that does.
+// explain makes our sentinels of what a request came back with. Only this function and explainTx do.
 func explain(method string, err error) error {
 	if err == nil {
 		return nil
@@ -49,33 +50,59 @@ func explain(method string, err error) error {
 		return fmt.Errorf("%w: %s: %w", ErrUnavailable, method, err)
 	}
 	switch answer.ErrorCode() {
-	case codeMethodNotFound:
-		return fmt.Errorf("%w: %s: the client has no such method: is this its Engine API port, and is the client recent enough? (%w)", ErrConfig, method, err)
+	case codeNoMethod:
+		return fmt.Errorf("%w (%s: %w)", errNoMethod, method, err)
 	case codeUnsupportedFork:
 		return fmt.Errorf("%w: %s: the client's fork schedule is not that of the execution genesis given to this node (%w)", ErrConfig, method, err)
 	}
-	return &answered{method: method, code: answer.ErrorCode(), err: err}
-}
-
-// answered is an error that the client gave as an answer, of a kind that the caller must judge.
-type answered struct {
-	method string
-	code   int
-	err    error
-}
-
-func (e *answered) Error() string {
 	detail := ""
 	var data rpc.DataError
-	if errors.As(e.err, &data) && data.ErrorData() != nil {
+	if errors.As(err, &data) && data.ErrorData() != nil {
 		detail = fmt.Sprintf(" %v", data.ErrorData())
 	}
-	return fmt.Sprintf("%s: client answers %d: %v%s", e.method, e.code, e.err, detail)
+	return fmt.Errorf("%s: client answers %d: %w%s", method, answer.ErrorCode(), err, detail)
 }
 
-func (e *answered) Unwrap() error { return e.err }
+// Execution clients tell why they refuse a transaction in words only; these are go-ethereum's, which others have taken over in part.
+var (
+	txKnown   = []error{txpool.ErrAlreadyKnown}
+	txInvalid = []error{
+		txpool.ErrInvalidSender, txpool.ErrNegativeValue, txpool.ErrGasLimit, txpool.ErrOversizedData, txpool.ErrKZGVerificationError,
+		core.ErrNonceTooLow, core.ErrNonceMax, core.ErrIntrinsicGas, core.ErrFloorDataGas, core.ErrGasUintOverflow, core.ErrGasLimitTooHigh,
+		core.ErrTipAboveFeeCap, core.ErrTipVeryHigh, core.ErrFeeCapVeryHigh, core.ErrTxTypeNotSupported, core.ErrEmptyAuthList,
+		core.ErrSetCodeTxCreate, core.ErrBlobTxCreate, core.ErrMissingBlobHashes, core.ErrTooManyBlobs,
+		types.ErrInvalidSig, types.ErrTxTypeNotSupported, types.ErrInvalidChainId, types.ErrUnexpectedProtection,
+		errors.New("typed transaction too short"), errors.New("rlp: "), errors.New("only replay-protected (EIP-155) transactions allowed"),
+	}
+	txFull = []error{
+		legacypool.ErrTxPoolOverflow, txpool.ErrAccountLimitExceeded, txpool.ErrUnderpriced, txpool.ErrInflightTxLimitReached, txpool.ErrAlreadyReserved,
+	}
+)
 
-func hasCode(err error, code int) bool {
-	var a *answered
-	return errors.As(err, &a) && a.code == code
+// explainTx makes SubmitTx's errors of what sending a transaction came back with.
+func explainTx(err error) error {
+	if err == nil {
+		return nil
+	}
+	var answer rpc.Error
+	if !errors.As(err, &answer) {
+		return err
+	}
+	says := func(list []error) bool {
+		for _, e := range list {
+			if strings.Contains(answer.Error(), e.Error()) {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case says(txKnown):
+		return nil
+	case says(txInvalid):
+		return fmt.Errorf("%w: %w", exec.ErrInvalid, err)
+	case says(txFull):
+		return fmt.Errorf("%w: %w", exec.ErrFull, err)
+	}
+	return err
 }

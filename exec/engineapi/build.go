@@ -1,0 +1,130 @@
+package engineapi
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"headrace/exec"
+
+	"github.com/ethereum/go-ethereum/beacon/engine"
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/core/types"
+)
+
+// maxSubmitted bounds the memory of transactions that Build hopes to see in a block.
+const maxSubmitted = 4096
+
+// SubmitTx is exec.Builder's: it puts a signed Ethereum transaction, in binary form, into the client's pool.
+func (e *Engine) SubmitTx(ctx context.Context, tx []byte) error {
+	var hash common.Hash
+	err := explainTx(e.client.call(ctx, &hash, "eth_sendRawTransaction", hexutil.Bytes(tx)))
+	if err != nil {
+		return fmt.Errorf("submit transaction: %w", err)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if hash != (common.Hash{}) && len(e.submitted) < maxSubmitted {
+		e.submitted[hash] = struct{}{}
+	}
+	return nil
+}
+
+// included forgets submitted transactions that are in a block.
+func (e *Engine) included(p *Payload) {
+	if len(e.submitted) == 0 {
+		return
+	}
+	for _, raw := range p.Data.Transactions {
+		var tx types.Transaction
+		if tx.UnmarshalBinary(raw) == nil {
+			delete(e.submitted, tx.Hash())
+		}
+	}
+}
+
+// buildAttempts bounds how often Build asks again when what came back will not do.
+const buildAttempts = 4
+
+// Build is exec.Builder's. The client fills the block from its pool; its gas limit, not maxBytes, is what bounds the size, so it should be
+// set such that a full block fits (a byte costs at least 4 gas, and 10 from Prague on). A block that does not fit is asked for again with less time to
+// fill it, and then it is an error. time is the rollup block's, in nanoseconds; the execution block's is in whole seconds, and always after
+// the last one's, so it runs ahead when there is more than one block per second.
+func (e *Engine) Build(ctx context.Context, height uint64, time uint64, maxBytes int) ([][]byte, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if height != e.head.height+1 {
+		return nil, fmt.Errorf("build block %d: %w: head is %d", height, exec.ErrParent, e.head.height)
+	}
+	wait := e.opt.BuildTime
+	for attempt := 1; ; attempt++ {
+		envelope, root, err := e.produce(ctx, time/1e9, wait)
+		if err != nil {
+			return nil, fmt.Errorf("build block %d: %w", height, err)
+		}
+		txs, err := Transactions(envelope, root)
+		if err != nil {
+			return nil, fmt.Errorf("build block %d: %w", height, err)
+		}
+		size := 0
+		for _, tx := range txs {
+			size += len(tx)
+		}
+		switch last := attempt == buildAttempts; {
+		case size > maxBytes && last:
+			return nil, fmt.Errorf("build block %d: the client made %d bytes, want at most %d: lower its gas limit", height, size, maxBytes)
+		case size > maxBytes:
+			wait /= 8
+		case len(txs) == 1 && len(e.submitted) > 0 && !last:
+			// The pool had not sorted in what it was given, or the client had not begun to fill the block.
+		default:
+			if len(txs) == 1 {
+				clear(e.submitted) // what is in there cannot be included now: it is not waited for again
+			}
+			return txs, nil
+		}
+	}
+}
+
+// produce has the client make a block on our head, and gives it so long to fill it. The client is asked for a block unlike any other, because it
+// would not go on with one that it had handed out. mu is held.
+func (e *Engine) produce(ctx context.Context, seconds uint64, fill time.Duration) (*engine.ExecutionPayloadEnvelope, common.Hash, error) {
+	e.attempts++
+	seed := binary.BigEndian.AppendUint64(e.head.exec.Bytes(), e.attempts)
+	seed = binary.BigEndian.AppendUint64(seed, seconds)
+	beaconRoot := common.Hash{} // there is no beacon chain
+	a := &engine.PayloadAttributes{
+		Timestamp: max(seconds, e.head.time+1), Random: sha256.Sum256(seed), SuggestedFeeRecipient: e.opt.FeeRecipient,
+		Withdrawals: []*types.Withdrawal{}, BeaconRoot: &beaconRoot,
+	}
+	state := engine.ForkchoiceStateV1{HeadBlockHash: e.head.exec, SafeBlockHash: e.safe.exec, FinalizedBlockHash: e.finalized.exec}
+	r, err := e.client.ForkchoiceUpdated(ctx, state, a)
+	if err != nil {
+		return nil, beaconRoot, err
+	}
+	switch {
+	case r.PayloadStatus.Status == engine.SYNCING:
+		return nil, beaconRoot, e.lost(ctx, "does not know our head")
+	case r.PayloadStatus.Status != engine.VALID:
+		return nil, beaconRoot, fmt.Errorf("client answers a fork choice with status %q", r.PayloadStatus.Status)
+	case r.PayloadID == nil:
+		return nil, beaconRoot, errors.New("client builds no block on our head, which it would not go back to")
+	}
+	e.ahead = false
+	if fill > 0 {
+		select { // the client works on it: this time is its to use
+		case <-ctx.Done():
+			return nil, beaconRoot, ctx.Err()
+		case <-time.After(fill):
+		}
+	}
+	envelope, err := e.client.GetPayload(ctx, *r.PayloadID, e.opt.Genesis.Config.LatestFork(a.Timestamp))
+	if err == nil && envelope.ExecutionPayload.ParentHash != e.head.exec {
+		err = fmt.Errorf("client made a block on %s, want %s", envelope.ExecutionPayload.ParentHash, e.head.exec)
+	}
+	return envelope, beaconRoot, err
+}

@@ -1,0 +1,132 @@
+package engineapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/core"
+	"github.com/ethereum/go-ethereum/core/forkid"
+	"github.com/ethereum/go-ethereum/core/vm"
+	"github.com/ethereum/go-ethereum/params"
+	"github.com/ethereum/go-ethereum/params/forks"
+)
+
+// checkGenesis refuses an execution genesis that this package cannot drive.
+func checkGenesis(g *core.Genesis) error {
+	switch {
+	case g == nil || g.Config == nil || g.Config.ChainID == nil:
+		return fmt.Errorf("%w: no execution genesis given", ErrConfig)
+	case g.Number != 0:
+		return fmt.Errorf("%w: execution genesis has number %d, want 0", ErrConfig, g.Number)
+	case g.Config.TerminalTotalDifficulty == nil || g.Config.TerminalTotalDifficulty.Sign() != 0:
+		return fmt.Errorf("%w: execution genesis: want terminalTotalDifficulty 0", ErrConfig)
+	case g.Config.LatestFork(g.Timestamp) < forks.Cancun:
+		return fmt.Errorf("%w: execution genesis begins with fork %s, want cancun or later", ErrConfig, g.Config.LatestFork(g.Timestamp))
+	case g.Config.LatestFork(^uint64(0)) > forks.BPO5:
+		return fmt.Errorf("%w: execution genesis schedules fork %s, want osaka at most", ErrConfig, g.Config.LatestFork(^uint64(0)))
+	}
+	return nil
+}
+
+// checkClient compares the client with the genesis given to us: its first block, its chain id, and its fork schedule as far as it tells.
+func checkClient(ctx context.Context, c *Client, g *core.Genesis, genesis common.Hash) error {
+	first, err := c.Canonical(ctx, 0)
+	if err != nil {
+		return err
+	}
+	if first == nil || first.Reported != genesis {
+		got := "none"
+		if first != nil {
+			got = first.Reported.Hex()
+		}
+		return fmt.Errorf("%w: the client's genesis block is %s, want %s: was it initialised with another genesis file?", ErrConfig, got, genesis)
+	}
+	id, err := c.ChainID(ctx)
+	if err != nil {
+		return err
+	}
+	if id.Cmp(g.Config.ChainID) != 0 {
+		return fmt.Errorf("%w: the client's chain id is %v, want %v", ErrConfig, id, g.Config.ChainID)
+	}
+	return checkForks(ctx, c, g)
+}
+
+// rules are one fork's, as eth_config (EIP-7910) tells them.
+type rules struct {
+	ForkID          hexutil.Bytes             `json:"forkId"`
+	Precompiles     map[string]common.Address `json:"precompiles"`
+	SystemContracts map[string]common.Address `json:"systemContracts"`
+	BlobSchedule    *params.BlobConfig        `json:"blobSchedule"`
+}
+
+// checkForks compares the fork schedules: a genesis block's hash does not cover them. A client that does not know eth_config is believed.
+func checkForks(ctx context.Context, c *Client, g *core.Genesis) error {
+	head, err := c.Latest(ctx)
+	if err != nil {
+		return err
+	}
+	var told struct{ Current, Last *rules }
+	err = c.call(ctx, &told, "eth_config")
+	if errors.Is(err, errNoMethod) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if told.Last == nil {
+		told.Last = told.Current // the client expects no further fork
+	}
+	if told.Current == nil {
+		return nil
+	}
+	for _, at := range []struct {
+		name string
+		told *rules
+		time uint64
+	}{{"now", told.Current, head.Time}, {"at last", told.Last, ^uint64(0)}} {
+		if diff := at.told.differ(g, at.time); diff != "" {
+			return fmt.Errorf("%w: by the execution genesis given to this node its rules are those of %s %s, but the client's have other %s: compare the two genesis files",
+				ErrConfig, strings.ToLower(g.Config.LatestFork(at.time).String()), at.name, diff)
+		}
+	}
+	return nil
+}
+
+// differ names the first thing in which r is not what g says for time.
+func (r *rules) differ(g *core.Genesis, time uint64) string {
+	fork := g.Config.LatestFork(time)
+	if start := g.Config.Timestamp(fork); start != nil {
+		time = *start
+	}
+	id := forkid.NewID(g.Config, g.ToBlock(), ^uint64(0), time).Hash
+	precompiles := map[string]common.Address{}
+	for addr, p := range vm.ActivePrecompiledContracts(g.Config.Rules(g.Config.LondonBlock, true, time)) {
+		precompiles[p.Name()] = addr
+	}
+	blobs, ours := r.BlobSchedule, g.Config.BlobConfig(fork)
+	switch {
+	case !slices.Equal(r.ForkID, id[:]):
+		return fmt.Sprintf("fork times (fork id %s, want %s)", r.ForkID, hexutil.Bytes(id[:]))
+	case !sameAddresses(r.SystemContracts, g.Config.ActiveSystemContracts(time)):
+		return "system contracts"
+	case !sameAddresses(r.Precompiles, precompiles):
+		return "precompiled contracts"
+	case blobs != nil && ours != nil && *blobs != *ours:
+		return "blob limits"
+	}
+	return ""
+}
+
+// sameAddresses compares without the names, which clients may spell in their own way.
+func sameAddresses(a, b map[string]common.Address) bool {
+	sorted := func(m map[string]common.Address) []common.Address {
+		return slices.SortedFunc(maps.Values(m), common.Address.Cmp)
+	}
+	return slices.Equal(sorted(a), sorted(b))
+}

@@ -1,0 +1,298 @@
+// Package engineapi makes an engine of any Ethereum execution client, through the Engine API that consensus clients use.
+//
+// # Blocks
+//
+// A rollup block holds one execution block, ready made: its first transaction is the sealed header (see Seal), the others are the
+// execution block's. A follower never builds. It hands the block to the client (engine_newPayload), makes it the head
+// (engine_forkchoiceUpdated), and reads the head back. Execution block n is that of rollup height InitialHeight-1+n; block 0 is the
+// execution genesis. The state root that Execute returns is the execution block's, 32 bytes; before the first block it is the genesis'.
+//
+// # Verdicts
+//
+// Execute fails with exec.ErrInvalid only on a verdict about the content, of which there are two:
+//
+//   - The bytes alone show it: the seal or a transaction does not decode, or the sealed header is not the header of this content at this height and on
+//     the execution block before (the transactions' root, the requests' hash, the number, the parent).
+//   - The client answers INVALID and names the parent as the latest valid block, and the same client, asked at once, makes and executes a
+//     block of its own on the same parent. So a client that can execute nothing there, as with a full disk, gives no verdict.
+//
+// Whatever else happens is ErrUnavailable (trying again helps), ErrConfig (someone must change something), or an error with the values
+// that should not be. INVALID in answer to a fork choice is not a verdict; nor is a block hash of the client's that differs from ours; nor a
+// header with another fork's fields, since that schedule is configuration.
+//
+// # Position
+//
+// Head is the highest block in the engine's own index (see index) that is canonical in the client. A killed client comes back with fewer blocks, and
+// Head says so. After Revert the client's head goes back too; only if the client refuses, because it holds those blocks to be final, do its blocks stay, and are
+// taken as executed when they come again, or replaced by others. The same goes for an index that was lost: then Head is at the beginning, and all blocks are
+// taken over from the client without execution. Upholds I2 and I4.
+//
+// An Engine's methods are serialised. It starts no goroutines but those of its index and its connections, which Close ends.
+package engineapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sort"
+	"sync"
+	"time"
+
+	"headrace/block"
+	"headrace/exec"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/core"
+)
+
+// Options configure an Engine. The fields of the first group are required.
+type Options struct {
+	URL           string        // of the client's Engine API, http or https
+	JWT           [32]byte      // its secret
+	Genesis       *core.Genesis // the execution chain's, as the client was initialised with; cancun or later
+	ChainID       string        // the rollup's
+	InitialHeight uint64        // the rollup's first height, at least 1
+	Dir           string        // for the engine's index
+
+	// FeeRecipient of the blocks that Build makes.
+	FeeRecipient common.Address
+
+	// BuildTime is how long Build lets the client fill a block before it fetches it. Default: 50 ms.
+	BuildTime time.Duration
+
+	// FS holds Dir. Default: the operating system's.
+	FS vfs.FS
+
+	// Hooks observe. Default: none.
+	Hooks Hooks
+
+	// Logger. Default: discard.
+	Logger *slog.Logger
+}
+
+// Hooks are called where things happen, with the engine's lock held; nil ones are not.
+type Hooks struct {
+	// Called after each request to the client.
+	Called func(method string, took time.Duration, err error)
+	// Known when Execute was given a block that the engine had executed already: nothing was asked of the client.
+	Known func(height uint64)
+	// Adopted when a block was taken over as executed from a client that had it as canonical.
+	Adopted func(height uint64)
+}
+
+// Engine is an exec.Engine, exec.Builder and exec.Labeler.
+type Engine struct {
+	opt    Options
+	client *Client
+	index  *index
+	first  record // the execution genesis, as the block before the first
+
+	mu sync.Mutex // serialises all methods, and guards the rest
+
+	head record
+	// ahead: the client may have canonical blocks above head, which are nobody's; see promote.
+	ahead           bool
+	safe, finalized record // zero: no such label
+	attempts        uint64 // makes each block that is built unlike the others
+	submitted       map[common.Hash]struct{}
+}
+
+var (
+	_ exec.Engine  = (*Engine)(nil)
+	_ exec.Builder = (*Engine)(nil)
+	_ exec.Labeler = (*Engine)(nil)
+)
+
+// Open connects to the client, checks that it is on the right chain with the right rules, opens the index and finds where the two stand. The
+// client must answer; ErrUnavailable says that it does not, and that it is worth trying again.
+func Open(ctx context.Context, opt Options) (*Engine, error) {
+	if err := checkGenesis(opt.Genesis); err != nil {
+		return nil, err
+	}
+	if opt.InitialHeight == 0 || opt.ChainID == "" || opt.Dir == "" {
+		return nil, fmt.Errorf("%w: want a rollup chain id, an initial height of at least 1 and a directory", ErrConfig)
+	}
+	if opt.BuildTime == 0 {
+		opt.BuildTime = 50 * time.Millisecond
+	}
+	if opt.FS == nil {
+		opt.FS = vfs.Default
+	}
+	if opt.Logger == nil {
+		opt.Logger = slog.New(slog.DiscardHandler)
+	}
+	client, err := Dial(opt.URL, opt.JWT, opt.Hooks.Called)
+	if err != nil {
+		return nil, err
+	}
+	genesis := opt.Genesis.ToBlock()
+	e := &Engine{
+		opt: opt, client: client, submitted: map[common.Hash]struct{}{},
+		first: record{height: opt.InitialHeight - 1, exec: genesis.Hash(), root: genesis.Root(), time: genesis.Time()},
+	}
+	if err := e.open(ctx); err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	return e, nil
+}
+
+func (e *Engine) open(ctx context.Context) error {
+	if err := checkClient(ctx, e.client, e.opt.Genesis, e.first.exec); err != nil {
+		return fmt.Errorf("check execution client at %s: %w", e.opt.URL, err)
+	}
+	var err error
+	e.index, err = openIndex(e.opt.Dir, e.opt.FS, identity{ChainID: e.opt.ChainID, InitialHeight: e.opt.InitialHeight, Genesis: e.first.exec})
+	if err != nil {
+		return err
+	}
+	top, ok, err := e.index.top()
+	if err != nil {
+		return err
+	}
+	if !ok {
+		top = e.first
+	}
+	e.head = top
+	return e.settle(ctx)
+}
+
+// Close closes the index and the connections. The client runs on.
+func (e *Engine) Close() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.client.Close()
+	if e.index == nil {
+		return nil
+	}
+	return e.index.close()
+}
+
+// number is the execution block number of a rollup height.
+func (e *Engine) number(height uint64) uint64 { return height - e.first.height }
+
+// at returns the record of a height at or below the head.
+func (e *Engine) at(height uint64) (record, error) {
+	if height == e.first.height {
+		return e.first, nil
+	}
+	r, ok, err := e.index.get(height)
+	if err == nil && !ok {
+		err = fmt.Errorf("engine index has no height %d below its top %d: %w", height, e.head.height, exec.ErrPruned)
+	}
+	return r, err
+}
+
+// Head returns where the engine stands. It asks the client, which may have lost blocks.
+func (e *Engine) Head(ctx context.Context) (exec.Head, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.settle(ctx); err != nil {
+		return exec.Head{}, err
+	}
+	return exec.Head{Height: e.head.height, Hash: e.head.hash, Root: e.head.root.Bytes()}, nil
+}
+
+// settle brings head in agreement with the client: it goes down to the highest block of the index that is canonical there. Records above are dropped;
+// their blocks will be executed again. mu is held.
+func (e *Engine) settle(ctx context.Context) error {
+	latest, err := e.client.Latest(ctx)
+	if err != nil {
+		return err
+	}
+	if latest == nil {
+		return fmt.Errorf("%w: it has no head", ErrUnavailable)
+	}
+	if latest.Reported == e.head.exec {
+		e.ahead = false
+		return nil
+	}
+	r, err := e.common(ctx, min(e.head.height, e.first.height+latest.Number.Uint64()))
+	if err != nil {
+		return err
+	}
+	if r.height < e.head.height {
+		e.opt.Logger.Warn("execution client has lost blocks", "height", r.height, "was", e.head.height)
+		if err := e.index.truncate(r.height); err != nil {
+			return err
+		}
+		e.goTo(r)
+	}
+	e.ahead = latest.Reported != e.head.exec
+	return nil
+}
+
+// common finds the highest record at or below height whose block is canonical in the client. Blocks name their parents, and records are of
+// one chain, so if one matches all below it do: a binary search.
+func (e *Engine) common(ctx context.Context, height uint64) (record, error) {
+	var failed error
+	above := sort.Search(int(e.number(height)), func(i int) bool {
+		r, err := e.at(e.first.height + uint64(i) + 1)
+		var h *Header
+		if err == nil {
+			h, err = e.client.Canonical(ctx, e.number(r.height))
+		}
+		failed = errors.Join(failed, err)
+		return err != nil || h == nil || h.Reported != r.exec
+	})
+	if failed != nil {
+		return record{}, failed
+	}
+	return e.at(e.first.height + uint64(above))
+}
+
+// goTo makes r, at or below it, the head. Labels above it fall.
+func (e *Engine) goTo(r record) {
+	e.head = r
+	if e.safe.height > r.height {
+		e.safe = record{}
+	}
+	if e.finalized.height > r.height {
+		e.finalized = record{}
+	}
+}
+
+// Execute is exec.Engine's: it is idempotent by height and hash (I4), and a repeat makes no request.
+func (e *Engine) Execute(ctx context.Context, b *block.Block) ([]byte, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	height, hash := b.Height(), b.Hash()
+	if height > e.first.height && height <= e.head.height {
+		r, err := e.at(height)
+		if err != nil {
+			return nil, err
+		}
+		if r.hash == hash {
+			if e.opt.Hooks.Known != nil {
+				e.opt.Hooks.Known(height)
+			}
+			return r.root.Bytes(), nil
+		}
+	}
+	if parent := b.Header.Header.LastHeaderHash; height != e.head.height+1 || !isHash(parent, e.head.hash) {
+		return nil, fmt.Errorf("%w: block %d on %x, head is %d %s", exec.ErrParent, height, parent, e.head.height, e.head.hash)
+	}
+	header, payload, err := e.read(b)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.run(ctx, payload); err != nil {
+		return nil, fmt.Errorf("execute block %d: %w", height, err)
+	}
+	r := record{height: height, hash: hash, exec: payload.Data.BlockHash, root: header.Root, time: header.Time}
+	if err := e.promote(ctx, r); err != nil {
+		return nil, fmt.Errorf("promote block %d: %w", height, err)
+	}
+	if err := e.index.put(r); err != nil {
+		return nil, err
+	}
+	e.head = r
+	e.included(payload)
+	return r.root.Bytes(), nil
+}
+
+// isHash says whether raw, as it stands in a header, is hash; the zero hash may be left out.
+func isHash(raw []byte, hash block.Hash) bool {
+	return len(raw) == 0 && hash.IsZero() || len(raw) == len(hash) && block.Hash(raw) == hash
+}

@@ -1,0 +1,294 @@
+package engineapi_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"headrace/block"
+	"headrace/devnet/geth"
+	"headrace/devnet/geth/gethtest"
+	"headrace/exec/engineapi"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/core"
+	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/params"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	chainID       = "rollup"
+	initialHeight = 7 // not 1, so that heights and execution block numbers differ
+)
+
+func genesis(t testing.TB, fork geth.Fork) *core.Genesis {
+	t.Helper()
+	return geth.DevGenesis(fork)
+}
+
+func options(t testing.TB, n *geth.Node) engineapi.Options {
+	t.Helper()
+	return engineapi.Options{
+		URL: n.Engine(), JWT: n.JWT(), Genesis: n.Genesis(), ChainID: chainID, InitialHeight: initialHeight, Dir: t.TempDir(),
+		FeeRecipient: common.Address{0xfe},
+	}
+}
+
+func open(t testing.TB, opt engineapi.Options) *engineapi.Engine {
+	t.Helper()
+	e, err := engineapi.Open(t.Context(), opt)
+	if err != nil {
+		t.Fatalf("open engine: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			t.Errorf("close engine: %v", err)
+		}
+	})
+	return e
+}
+
+// wrap makes a rollup block of transactions.
+func wrap(parent *block.Block, txs [][]byte) *block.Block {
+	height, last, at := uint64(initialHeight), []byte(nil), uint64(1e18)
+	if parent != nil {
+		hash := parent.Hash()
+		height, last, at = parent.Height()+1, hash[:], parent.Header.Header.Time+1e8
+	}
+	b := &block.Block{Data: block.Data{Metadata: block.Metadata{ChainID: chainID, Height: height, Time: at}, Txs: txs}}
+	data := b.Data.Commitment()
+	b.Header.Header = block.Header{ChainID: chainID, Height: height, Time: at, LastHeaderHash: last, DataHash: data[:]}
+	return b
+}
+
+// produce builds a block on parent, which is e's head (nil: none yet), and executes it.
+func produce(t testing.TB, e *engineapi.Engine, parent *block.Block) *block.Block {
+	t.Helper()
+	b := build(t, e, parent)
+	execute(t, e, b)
+	return b
+}
+
+func build(t testing.TB, e *engineapi.Engine, parent *block.Block) *block.Block {
+	t.Helper()
+	b := wrap(parent, nil)
+	txs, err := e.Build(t.Context(), b.Height(), b.Header.Header.Time, 1<<20)
+	if err != nil {
+		t.Fatalf("build block %d: %v", b.Height(), err)
+	}
+	return wrap(parent, txs)
+}
+
+func execute(t testing.TB, e *engineapi.Engine, b *block.Block) {
+	t.Helper()
+	root, err := e.Execute(t.Context(), b)
+	if err != nil {
+		t.Fatalf("execute block %d: %v", b.Height(), err)
+	}
+	if want := header(t, b).Root; common.BytesToHash(root) != want {
+		t.Fatalf("root of block %d: got %x, want %s", b.Height(), root, want)
+	}
+}
+
+func header(t testing.TB, b *block.Block) *types.Header {
+	t.Helper()
+	s, err := engineapi.DecodeSeal(b.Data.Txs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Header
+}
+
+// history is a chain of n blocks with a transfer each, made by an engine of its own, for others to follow.
+func history(t testing.TB, fork geth.Fork, n int) []*block.Block {
+	t.Helper()
+	e := open(t, options(t, gethtest.Open(t, geth.Options{Genesis: genesis(t, fork)})))
+	return extend(t, e, nil, n)
+}
+
+func extend(t testing.TB, e *engineapi.Engine, parent *block.Block, n int) (blocks []*block.Block) {
+	t.Helper()
+	for range n {
+		nonce := uint64(0)
+		if parent != nil {
+			nonce = parent.Height() - initialHeight + 1
+		}
+		submit(t, e, transfer(0, nonce))
+		parent = produce(t, e, parent)
+		if len(parent.Data.Txs) != 2 {
+			t.Fatalf("block %d: got %d transactions, want the seal and a transfer", parent.Height(), len(parent.Data.Txs))
+		}
+		blocks = append(blocks, parent)
+	}
+	return blocks
+}
+
+func submit(t testing.TB, e *engineapi.Engine, tx *types.Transaction) {
+	t.Helper()
+	if err := e.SubmitTx(t.Context(), raw(t, tx)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func raw(t testing.TB, tx *types.Transaction) []byte {
+	t.Helper()
+	b, err := tx.MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// transfer is a signed transfer from account i.
+func transfer(i int, nonce uint64) *types.Transaction {
+	to := common.Address{0xaa}
+	return types.MustSignNewTx(geth.DevKey(i), types.LatestSignerForChainID(big.NewInt(geth.DevChainID)), &types.DynamicFeeTx{
+		ChainID: big.NewInt(geth.DevChainID), Nonce: nonce, To: &to, Value: big.NewInt(1), Gas: 21_000,
+		GasTipCap: big.NewInt(params.GWei), GasFeeCap: big.NewInt(100 * params.GWei),
+	})
+}
+
+// wantHead checks where e says it stands, and that its client has that block as its head.
+func wantHead(t testing.TB, e *engineapi.Engine, n *geth.Node, b *block.Block) {
+	t.Helper()
+	got, err := e.Head(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	height, hash, exec := uint64(initialHeight-1), block.Hash{}, n.GenesisBlock().Hash()
+	if b != nil {
+		height, hash, exec = b.Height(), b.Hash(), header(t, b).Hash()
+	}
+	if got.Height != height || got.Hash != hash {
+		t.Fatalf("head: got %d %s, want %d %s", got.Height, got.Hash, height, hash)
+	}
+	if latest := latest(t, n); latest != exec {
+		t.Fatalf("client's head: got %s, want %s (block %d)", latest, exec, height)
+	}
+}
+
+func latest(t testing.TB, n *geth.Node) common.Hash { t.Helper(); return tagged(t, n, "latest") }
+
+// tagged is the hash of the block with that tag; zero when there is none.
+func tagged(t testing.TB, n *geth.Node, tag string) common.Hash {
+	t.Helper()
+	body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"eth_getBlockByNumber","params":[%q,false]}`, tag)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Post(n.HTTP(), "application/json", bytes.NewBufferString(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var answer struct{ Result struct{ Hash common.Hash } }
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
+		t.Fatal(err)
+	}
+	return answer.Result.Hash
+}
+
+// A tap stands between an engine and its client. It counts requests, and does with them what it is told.
+type tap struct {
+	url string
+
+	mu     sync.Mutex
+	counts map[string]int
+	rules  map[string]rule
+}
+
+// rule is what happens to requests of one method.
+type rule struct {
+	answer string // sent instead of the client's answer, if not empty: the JSON after "id"
+	status int    // HTTP status sent instead, if not 0
+	forward, drop bool // the client gets the request all the same; the answer never comes
+	once bool
+}
+
+func newTap(t testing.TB, target string) *tap {
+	p := &tap{counts: map[string]int{}, rules: map[string]rule{}}
+	transport := &http.Transport{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		var request struct {
+			ID     json.RawMessage
+			Method string
+		}
+		json.Unmarshal(body, &request)
+		rule, ruled := p.take(request.Method)
+		var answer []byte
+		if !ruled || rule.forward {
+			out, _ := http.NewRequestWithContext(context.WithoutCancel(r.Context()), r.Method, target, bytes.NewReader(body))
+			out.Header = r.Header.Clone()
+			resp, err := transport.RoundTrip(out)
+			if err != nil {
+				panic(http.ErrAbortHandler)
+			}
+			answer, _ = io.ReadAll(resp.Body)
+			resp.Body.Close()
+			w.Header().Set("Content-Type", resp.Header.Get("Content-Type"))
+			if !ruled {
+				w.WriteHeader(resp.StatusCode)
+				w.Write(answer)
+				return
+			}
+		}
+		switch {
+		case rule.drop:
+			panic(http.ErrAbortHandler)
+		case rule.status != 0:
+			w.WriteHeader(rule.status)
+		default:
+			w.Header().Set("Content-Type", "application/json")
+			fmt.Fprintf(w, `{"jsonrpc":"2.0","id":%s,%s}`, request.ID, rule.answer)
+		}
+	}))
+	t.Cleanup(func() { server.Close(); transport.CloseIdleConnections() })
+	p.url = server.URL
+	return p
+}
+
+func (p *tap) take(method string) (rule, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.counts[method]++
+	r, ok := p.rules[method]
+	if ok && r.once {
+		delete(p.rules, method)
+	}
+	return r, ok
+}
+
+func (p *tap) set(method string, r rule) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.rules[method] = r
+}
+
+func (p *tap) clear() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	clear(p.rules)
+}
+
+// requests is how many have come since the last call.
+func (p *tap) requests() (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.counts {
+		n += c
+	}
+	clear(p.counts)
+	return n
+}
+
+var _ = time.Second
