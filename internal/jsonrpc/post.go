@@ -1,0 +1,110 @@
+package jsonrpc
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// post calls a method over HTTP.
+func (c *Client) post(ctx context.Context, method string, params Raw, decode func([]byte) error) error {
+	select {
+	case <-c.closing:
+		return fmt.Errorf("%w: %w", ErrUnsent, ErrClosed)
+	default:
+	}
+	ctx, stop := c.untilClosed(ctx)
+	defer stop()
+	id := c.ids.Add(1)
+	body := appendRequest(make([]byte, 0, len(params)+len(method)+64), id, method, params)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnsent, err)
+	}
+	for k, v := range c.opt.Header {
+		req.Header[k] = v
+	}
+	req.Header.Set("Content-Type", "application/json")
+	c.stats.calls.Add(1)
+	resp, err := c.http.Do(req)
+	if err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return err
+	}
+	defer resp.Body.Close()
+	if !strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") {
+		return statusError(resp)
+	}
+	msg, done, err := c.readBody(ctx, resp.Body)
+	defer done()
+	if err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return fmt.Errorf("read answer: %w", err)
+	}
+	c.stats.received.Add(uint64(len(msg)))
+	f, err := scanFrame(msg)
+	if err != nil {
+		if resp.StatusCode != http.StatusOK {
+			return &StatusError{Status: resp.StatusCode}
+		}
+		return fmt.Errorf("read answer: %w", err)
+	}
+	if got, ok := uintOf(f.id); (!ok || got != id) && f.err == nil {
+		c.stats.strays.Add(1)
+		return fmt.Errorf("answer has id %.40q, asked with %d", f.id, id)
+	}
+	return decodeAnswer(f.result, f.err, decode)
+}
+
+// bigAnswer is how far an answer may grow without the token that one call at a time can have: N calls hold N times this and one full answer.
+const bigAnswer = 4 << 20
+
+var errTooLong = errors.New("answer is longer than the limit")
+
+// readBody reads an answer. done must be called once it is of no more use.
+func (c *Client) readBody(ctx context.Context, r io.Reader) (msg []byte, done func(), err error) {
+	done = func() {}
+	buf := bytes.NewBuffer(make([]byte, 0, 4<<10))
+	if _, err := io.Copy(buf, io.LimitReader(r, bigAnswer)); err != nil {
+		return nil, done, err
+	}
+	if buf.Len() < bigAnswer {
+		return buf.Bytes(), done, nil
+	}
+	select {
+	case c.big <- struct{}{}:
+		done = func() { <-c.big }
+	case <-ctx.Done():
+		return nil, done, context.Cause(ctx)
+	}
+	if _, err := io.Copy(buf, io.LimitReader(r, c.opt.ReadLimit-bigAnswer+1)); err != nil {
+		return nil, done, err
+	}
+	if int64(buf.Len()) > c.opt.ReadLimit {
+		return nil, done, errTooLong
+	}
+	return buf.Bytes(), done, nil
+}
+
+// statusError reads what there is to read of an HTTP answer that is not JSON.
+func statusError(resp *http.Response) error {
+	e := &StatusError{Status: resp.StatusCode}
+	if resp.Body != nil {
+		b, _ := io.ReadAll(io.LimitReader(resp.Body, 512))
+		e.Body = strings.TrimSpace(string(b))
+	}
+	if s, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && s > 0 {
+		e.RetryAfter = min(time.Duration(s)*time.Second, time.Hour)
+	}
+	return e
+}

@@ -1,0 +1,368 @@
+package jsonrpc
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Level is what a caller is allowed to do. Each level includes those below it.
+type Level int
+
+const (
+	Public Level = iota // who shows no token
+	Read
+	Write
+	Admin
+)
+
+var levels = [...]string{"public", "read", "write", "admin"}
+
+func (l Level) String() string {
+	if l < Public || l > Admin {
+		return fmt.Sprintf("Level(%d)", int(l))
+	}
+	return levels[l]
+}
+
+// ParseLevel reads what String writes.
+func ParseLevel(s string) (Level, error) {
+	for i, name := range levels {
+		if s == name {
+			return Level(i), nil
+		}
+	}
+	return 0, fmt.Errorf("level %q is none of %s", s, strings.Join(levels[:], ", "))
+}
+
+// Method serves one method. Bind reads the parameters, with Arg; the function it returns is the call. An error it returns is answered with
+// code 1 and its text, a panic with code 0; a result is written as JSON, or as it is if it is Raw; a *Stream opens a channel.
+type Method struct {
+	Params  int
+	Level   Level
+	Channel bool // its result is a *Stream: not over HTTP
+	Bind    func(a *Args) Run
+}
+
+// Run is a call, ready to be made. Its context ends when the caller cancels it or goes away.
+type Run func(ctx context.Context) (any, error)
+
+// Stream is the result of a method that opens a channel. Run sends values until it returns, which closes the channel, or ctx ends. A value
+// is encoded when it is written; a func() (Raw, error) is called then. send does not wait: it returns false when Queue values are waiting,
+// and the channel then is to be closed, for its reader is too slow.
+type Stream struct {
+	Queue int // 16
+	Run   func(ctx context.Context, send func(value any) bool)
+}
+
+// Args are the parameters of a call, read one after the other by Arg.
+type Args struct {
+	params []param
+	next   int
+	err    error
+}
+
+// param is one parameter as it came. The name is in an error text of go-jsonrpc's.
+type param struct{ data []byte }
+
+func (p *param) UnmarshalJSON(raw []byte) error {
+	p.data = append([]byte(nil), raw...)
+	return nil
+}
+
+// Arg reads the next parameter. name is how its type is called in an error text. After an error it returns zero values.
+func Arg[T any](a *Args, name string) T {
+	var v T
+	if a.err != nil || a.next >= len(a.params) {
+		return v
+	}
+	data := a.params[a.next].data
+	a.next++
+	if err := json.NewDecoder(bytes.NewReader(data)).Decode(&v); err != nil {
+		a.err = fmt.Errorf("(param: *%s): %w", name, err)
+	}
+	return v
+}
+
+// Fail makes the parameters unreadable, for what a method finds wrong in them.
+func (a *Args) Fail(name string, err error) {
+	if a.err == nil {
+		a.err = fmt.Errorf("(param: *%s): %w", name, err)
+	}
+}
+
+// ServerOptions are the limits of a Server. The zero value is good.
+type ServerOptions struct {
+	MaxBody      int64         // bytes of a POST: 16 MiB
+	ReadLimit    int64         // bytes of a WebSocket message: 128 MiB; celestia-node has no limit
+	MaxCalls     int           // calls of one connection at a time; more are not read: 1024
+	PingInterval time.Duration // 5 s
+	WriteTimeout time.Duration // of one message: none, as in celestia-node, so that a reader can sleep as long as it likes
+
+	// Authorize returns what the sender of a request may do, or an error, which is answered with 401. nil: anything.
+	Authorize func(r *http.Request) (Level, error)
+
+	// Wire, if not nil, is asked for each WebSocket connection what happens to it on its way: for faults on demand.
+	Wire func(r *http.Request) Wire
+
+	Logger *slog.Logger // none
+}
+
+func (o ServerOptions) withDefaults() ServerOptions {
+	set(&o.MaxBody, 16<<20)
+	set(&o.ReadLimit, 128<<20)
+	set(&o.MaxCalls, 1024)
+	set(&o.PingInterval, 5*time.Second)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// Wire is what happens to the messages that a server writes to one connection.
+type Wire interface {
+	// Write is called before each message, in the order of writing, and may wait, until ctx ends with the connection. With an error the
+	// connection ends, without a word.
+	Write(ctx context.Context, size int) error
+}
+
+// Server answers requests over HTTP and WebSocket on one path. It is an http.Handler.
+type Server struct {
+	opt     ServerOptions
+	methods map[string]Method
+
+	ctx  context.Context // of all connections; ended by Close. An http.Handler has no Run to hold it
+	stop context.CancelCauseFunc
+	end  context.Context // of all streams; ended first
+	mute context.CancelFunc
+
+	mu     sync.Mutex // guards closed and the Add of work
+	closed bool
+	work   sync.WaitGroup // connections
+}
+
+// ErrServerClosed is why calls end that Close ends.
+var ErrServerClosed = errors.New("server is closed")
+
+// NewServer returns a server of methods. The map must not be changed.
+func NewServer(methods map[string]Method, opt ServerOptions) *Server {
+	s := &Server{opt: opt.withDefaults(), methods: methods}
+	s.ctx, s.stop = context.WithCancelCause(context.Background())
+	s.end, s.mute = context.WithCancel(s.ctx)
+	return s
+}
+
+// Close closes all channels, then all connections, and waits for them. Like a node that stops, it sends xrpc.ch.close and then no close frame.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.mute()
+	grace := time.AfterFunc(200*time.Millisecond, func() { s.stop(ErrServerClosed) }) // for the last messages; a real node takes as long
+	defer grace.Stop()
+	s.work.Wait()
+	s.stop(ErrServerClosed)
+	return nil
+}
+
+// ServeHTTP serves a POST, or a WebSocket until it ends.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		http.Error(w, ErrServerClosed.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	s.work.Add(1)
+	s.mu.Unlock()
+	defer s.work.Done()
+
+	level := Admin
+	if s.opt.Authorize != nil {
+		var err error
+		if level, err = s.opt.Authorize(r); err != nil {
+			s.opt.Logger.Warn("unauthorized", "from", r.RemoteAddr, "err", err)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+	}
+	if strings.Contains(strings.ToLower(r.Header.Get("Connection")), "upgrade") {
+		s.serveSocket(w, r, level)
+		return
+	}
+	ctx, cancel := context.WithCancelCause(r.Context())
+	defer cancel(nil)
+	defer context.AfterFunc(s.end, func() { cancel(ErrServerClosed) })()
+	w.Header().Set("Content-Type", "application/json")
+	s.servePost(ctx, w, r.Body, level)
+}
+
+// request is a request as go-jsonrpc reads it.
+type request struct {
+	ID     any             `json:"id,omitempty"`
+	Method string          `json:"method"`
+	Params json.RawMessage `json:"params"`
+}
+
+func checkID(id any) error {
+	switch id.(type) {
+	case string, float64, nil:
+		return nil
+	}
+	return fmt.Errorf("failed to parse ID: invalid id type: %T", id)
+}
+
+func parseError(text string) *Error { return &Error{Code: CodeParse, Message: text} }
+
+func (s *Server) servePost(ctx context.Context, w http.ResponseWriter, body io.Reader, level Level) {
+	fail := func(e *Error) {
+		w.WriteHeader(status(e))
+		_, _ = w.Write(appendError(nil, nil, e))
+	}
+	data, err := io.ReadAll(io.LimitReader(body, s.opt.MaxBody+1))
+	switch {
+	case err != nil:
+		fail(parseError("reading request: " + err.Error()))
+		return
+	case int64(len(data)) > s.opt.MaxBody:
+		fail(parseError(fmt.Sprintf("request bigger than maximum %d allowed", s.opt.MaxBody)))
+		return
+	}
+	data = bytes.TrimSpace(data)
+	if len(data) == 0 {
+		fail(&Error{Code: CodeInvalidRequest, Message: "Invalid request"})
+		return
+	}
+	if data[0] == '[' && data[len(data)-1] == ']' {
+		s.serveBatch(ctx, w, data, level)
+		return
+	}
+	var req request
+	if err := json.NewDecoder(bytes.NewReader(data)).Decode(&req); err != nil {
+		fail(parseError("Parse error"))
+		return
+	}
+	if answer, code := s.answer(ctx, &req, level); answer != nil {
+		w.WriteHeader(code)
+		_, _ = w.Write(answer)
+	}
+}
+
+// serveBatch answers the requests of a batch one after the other. The status is 200 whatever they say.
+func (s *Server) serveBatch(ctx context.Context, w http.ResponseWriter, data []byte, level Level) {
+	var reqs []request
+	if err := json.NewDecoder(bytes.NewReader(data)).Decode(&reqs); err != nil {
+		w.WriteHeader(http.StatusInternalServerError)
+		_, _ = w.Write(appendError(nil, nil, parseError("Parse error")))
+		return
+	}
+	if len(reqs) == 0 {
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = w.Write(appendError(nil, nil, &Error{Code: CodeInvalidRequest, Message: "Invalid request"}))
+		return
+	}
+	next := "["
+	for i := range reqs {
+		answer, _ := s.answer(ctx, &reqs[i], level)
+		if answer == nil {
+			continue
+		}
+		_, _ = io.WriteString(w, next)
+		_, _ = w.Write(answer)
+		next = ","
+	}
+	if next == "," {
+		_, _ = io.WriteString(w, "]")
+	}
+}
+
+// answer answers one request over HTTP: with nothing if it is a notification that went well.
+func (s *Server) answer(ctx context.Context, req *request, level Level) ([]byte, int) {
+	if err := checkID(req.ID); err != nil {
+		return appendError(nil, req.ID, parseError(err.Error())), http.StatusInternalServerError
+	}
+	result, e := s.call(ctx, req, level, false)
+	switch {
+	case e != nil && (e.Code != CodeMethod || req.ID != nil):
+		return appendError(nil, req.ID, e), status(e)
+	case req.ID == nil:
+		return nil, http.StatusOK
+	}
+	out, err := encodeAnswer(req, result)
+	if err != nil {
+		return appendError(nil, req.ID, err), status(err)
+	}
+	return out, http.StatusOK
+}
+
+// encodeAnswer writes a result. Code that panics while it does is answered as a method that panics.
+func encodeAnswer(req *request, result any) (out []byte, e *Error) {
+	defer func() {
+		if p := recover(); p != nil {
+			out, e = nil, &Error{Code: CodePanic, Message: fmt.Sprintf("panic encoding response for '%s': %v", req.Method, p)}
+		}
+	}()
+	return appendResult(nil, req.ID, result), nil
+}
+
+// status is the HTTP status that goes with an error.
+func status(e *Error) int {
+	switch e.Code {
+	case CodeMethod:
+		return http.StatusOK
+	case CodeInvalidRequest:
+		return http.StatusBadRequest
+	}
+	return http.StatusInternalServerError
+}
+
+// call makes a call. Its checks are in the order of go-jsonrpc's: the method, its parameters, and only then the permission.
+func (s *Server) call(ctx context.Context, req *request, level Level, channels bool) (any, *Error) {
+	m, ok := s.methods[req.Method]
+	switch {
+	case !ok:
+		return nil, &Error{Code: CodeNoMethod, Message: fmt.Sprintf("method '%s' not found", req.Method)}
+	case m.Channel && !channels:
+		return nil, &Error{Code: CodeNoMethod, Message: fmt.Sprintf("method '%s' not supported in this mode (no out channel support)", req.Method)}
+	}
+	var a Args
+	if len(req.Params) > 0 {
+		if err := json.Unmarshal(req.Params, &a.params); err != nil {
+			return nil, parseError("unmarshaling param array: " + err.Error())
+		}
+	}
+	if len(a.params) != m.Params {
+		return nil, &Error{Code: CodeParams, Message: fmt.Sprintf("wrong param count (method '%s'): %d != %d", req.Method, len(a.params), m.Params)}
+	}
+	run := m.Bind(&a)
+	if a.err != nil {
+		return nil, parseError(fmt.Sprintf("unmarshaling params for '%s' %v", req.Method, a.err))
+	}
+	if level < m.Level {
+		name := req.Method[strings.LastIndexByte(req.Method, '.')+1:]
+		return nil, &Error{Code: CodeMethod, Message: fmt.Sprintf("missing permission to invoke '%s' (need '%s')", name, m.Level)}
+	}
+	result, err, panicked := protect(ctx, run)
+	switch {
+	case panicked != nil:
+		s.opt.Logger.Error("method panicked", "method", req.Method, "err", panicked)
+		return nil, &Error{Code: CodePanic, Message: fmt.Sprintf("fatal error calling '%s': panic in rpc method '%s': %v", req.Method, req.Method, panicked)}
+	case err != nil:
+		return nil, &Error{Code: CodeMethod, Message: err.Error()}
+	}
+	return result, nil
+}
+
+func protect(ctx context.Context, run Run) (result any, err error, panicked any) {
+	defer func() { panicked = recover() }()
+	result, err = run(ctx)
+	return result, err, nil
+}

@@ -1,0 +1,250 @@
+package jsonrpc
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// socket is one WebSocket of a server. One goroutine reads, one pings, one runs each call, two each stream; serve waits for all of them.
+type socket struct {
+	server *Server
+	ws     *websocket.Conn
+	level  Level
+	wire   Wire
+	ctx    context.Context // of the connection, ends with it
+	cancel context.CancelCauseFunc
+	work   sync.WaitGroup
+	slots  chan struct{} // one per call at work
+	nextID atomic.Uint64 // of channels
+
+	writing sync.Mutex // held while a message is written
+
+	mu      sync.Mutex // guards running
+	running map[any]context.CancelFunc
+}
+
+func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request, level Level) {
+	w.Header().Set("Access-Control-Allow-Origin", "*")
+	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true, CompressionMode: websocket.CompressionDisabled})
+	if err != nil {
+		s.opt.Logger.Warn("upgrade refused", "from", r.RemoteAddr, "err", err)
+		return
+	}
+	ws.SetReadLimit(s.opt.ReadLimit)
+	k := &socket{server: s, ws: ws, level: level, slots: make(chan struct{}, s.opt.MaxCalls), running: map[any]context.CancelFunc{}}
+	if s.opt.Wire != nil {
+		k.wire = s.opt.Wire(r)
+	}
+	k.ctx, k.cancel = context.WithCancelCause(context.WithoutCancel(r.Context()))
+	defer context.AfterFunc(s.ctx, func() { k.fail(ErrServerClosed) })()
+	defer context.AfterFunc(r.Context(), func() { k.fail(context.Cause(r.Context())) })()
+	k.serve()
+}
+
+func (k *socket) fail(err error) {
+	k.cancel(err)
+	_ = k.ws.CloseNow()
+}
+
+func (k *socket) serve() {
+	defer k.work.Wait()
+	k.work.Go(k.ping)
+	k.work.Go(k.drain)
+	for {
+		_, msg, err := k.ws.Read(context.Background())
+		if err != nil {
+			k.fail(err)
+			return
+		}
+		k.handle(msg)
+	}
+}
+
+// drain ends the connection, once its server closes, when all that was under way has been written.
+func (k *socket) drain() {
+	select {
+	case <-k.ctx.Done():
+		return
+	case <-k.server.end.Done():
+	}
+	for range cap(k.slots) { // each call and each stream gives its slot back at its end
+		select {
+		case k.slots <- struct{}{}:
+		case <-k.ctx.Done():
+			return
+		}
+	}
+	k.fail(ErrServerClosed)
+}
+
+// ping keeps clients sure that we live. It does not end those that do not answer: celestia-node's doesn't.
+func (k *socket) ping() {
+	tick := time.NewTicker(k.server.opt.PingInterval) // a probe
+	defer tick.Stop()
+	cancel := func() {}
+	for {
+		select {
+		case <-tick.C:
+			cancel() // the ping before, if its pong has not come
+		case <-k.ctx.Done():
+			cancel()
+			return
+		}
+		if !k.writing.TryLock() {
+			continue // a message is under way: that is sign enough, and a ping behind a sleeping reader would end the connection
+		}
+		k.writing.Unlock()
+		if k.wire != nil {
+			if err := k.wire.Write(k.ctx, 0); err != nil {
+				k.fail(err)
+				continue
+			}
+		}
+		var ctx context.Context
+		ctx, cancel = context.WithCancel(k.ctx)
+		k.work.Go(func() { _ = k.ws.Ping(ctx) })
+	}
+}
+
+// write writes a message. It waits for as long as the reader sleeps.
+func (k *socket) write(msg []byte) error {
+	k.writing.Lock()
+	defer k.writing.Unlock()
+	if k.wire != nil {
+		if err := k.wire.Write(k.ctx, len(msg)); err != nil {
+			k.fail(err)
+			return err
+		}
+	}
+	ctx := context.Background()
+	if d := k.server.opt.WriteTimeout; d > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, d)
+		defer cancel()
+	}
+	if err := k.ws.Write(ctx, websocket.MessageText, msg); err != nil {
+		k.fail(err)
+		return err
+	}
+	return nil
+}
+
+// handle starts what a message asks for. What cannot be read is not answered.
+func (k *socket) handle(msg []byte) {
+	var req request
+	if json.Unmarshal(msg, &req) != nil || checkID(req.ID) != nil {
+		return
+	}
+	switch req.Method {
+	case methodCancel:
+		k.cancelCall(req.Params)
+		return
+	case "", methodValue, methodClose: // for clients
+		return
+	}
+	ctx, cancel := context.WithCancel(k.ctx)
+	if req.ID != nil {
+		k.mu.Lock()
+		k.running[req.ID] = cancel
+		k.mu.Unlock()
+	}
+	select {
+	case k.slots <- struct{}{}:
+	case <-k.ctx.Done():
+		cancel()
+		return
+	}
+	k.work.Go(func() {
+		defer func() { <-k.slots }()
+		k.serveCall(ctx, &req)
+		cancel()
+		if req.ID != nil {
+			k.mu.Lock()
+			delete(k.running, req.ID)
+			k.mu.Unlock()
+		}
+	})
+}
+
+// cancelCall ends the call or the channel of a request. An id that is not known is no error.
+func (k *socket) cancelCall(params []byte) {
+	var ids []any
+	if json.Unmarshal(params, &ids) != nil || len(ids) == 0 || checkID(ids[0]) != nil {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if cancel := k.running[ids[0]]; cancel != nil {
+		cancel()
+	}
+}
+
+func (k *socket) serveCall(ctx context.Context, req *request) {
+	result, e := k.server.call(ctx, req, k.level, true)
+	if req.ID == nil {
+		return
+	}
+	if e != nil {
+		_ = k.write(appendError(nil, req.ID, e))
+		return
+	}
+	if stream, ok := result.(*Stream); ok {
+		k.serveStream(ctx, req, stream)
+		return
+	}
+	out, e := encodeAnswer(req, result)
+	if e != nil {
+		out = appendError(nil, req.ID, e)
+	}
+	_ = k.write(out)
+}
+
+// serveStream writes the answer that opens a channel, its values, and its end, all from one goroutine and so in order.
+func (k *socket) serveStream(ctx context.Context, req *request, stream *Stream) {
+	id := k.nextID.Add(1)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(k.server.end, cancel)()
+	size := stream.Queue
+	set(&size, 16)
+	values := make(chan any, size) // sent to, and closed, by the goroutine that runs the stream
+	k.work.Go(func() {
+		defer close(values)
+		stream.Run(ctx, func(v any) bool {
+			select {
+			case values <- v:
+				return true
+			default:
+				return false
+			}
+		})
+	})
+	err := k.write(appendResult(nil, req.ID, id))
+	ended := false
+	for v := range values {
+		raw, ok := encodeValue(v)
+		if ended = ended || !ok || err != nil; ended {
+			cancel() // and read on, until the stream has seen it
+			continue
+		}
+		err = k.write(appendNotification(nil, methodValue, id, raw))
+	}
+	if err == nil {
+		_ = k.write(appendNotification(nil, methodClose, id))
+	}
+}
+
+// encodeValue returns false for a value that is no more to be had: its channel ends.
+func encodeValue(v any) (raw any, ok bool) {
+	if f, ok := v.(func() (Raw, error)); ok {
+		raw, err := f()
+		return raw, err == nil
+	}
+	return v, true
+}
