@@ -1,0 +1,145 @@
+package ethereum
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/core/types"
+
+	"headrace/follow"
+	"headrace/l1"
+)
+
+// Fetch is follow.Source's. Headers come in batches; the blocks whose headers do not exclude messages are read by hash, several at a time.
+func (c *Client) Fetch(ctx context.Context, from, to uint64, deliver func(follow.Item[l1.Block]) error) error {
+	trusted, err := c.trustedUpTo(ctx)
+	if err != nil {
+		return err
+	}
+	for from < to {
+		headers, err := c.headers(ctx, from, int(min(to-from, uint64(c.opt.Batch))))
+		if err != nil {
+			return fmt.Errorf("fetch L1 headers from %d: %w", from, err)
+		}
+		if last := headers[len(headers)-1]; last.number() <= trusted {
+			err = c.deliverTrusted(ctx, headers, deliver)
+		} else {
+			err = c.deliverProven(ctx, headers, deliver)
+		}
+		if err != nil {
+			return err
+		}
+		from += uint64(len(headers))
+	}
+	return nil
+}
+
+// deliverProven reads the blocks of headers in groups, so that only a few blocks' content is held at a time, and delivers them in order.
+func (c *Client) deliverProven(ctx context.Context, headers []*header, deliver func(follow.Item[l1.Block]) error) error {
+	for len(headers) > 0 {
+		n, open := 0, 0
+		for n < len(headers) && open < c.opt.Parallel {
+			if c.mayHold(headers[n]) {
+				open++
+			}
+			n++
+		}
+		if err := deliverAll(ctx, headers[:n], c.item, deliver); err != nil {
+			return err
+		}
+		headers = headers[n:]
+	}
+	return nil
+}
+
+type itemFunc func(context.Context, *header) (follow.Item[l1.Block], error)
+
+// deliverAll makes the items of headers at the same time and delivers them in order. When one fails, those before it are delivered all the same.
+func deliverAll(ctx context.Context, headers []*header, item itemFunc, deliver func(follow.Item[l1.Block]) error) error {
+	items := make([]follow.Item[l1.Block], len(headers))
+	errs := make([]error, len(headers))
+	var wg sync.WaitGroup
+	for i, h := range headers {
+		wg.Go(func() { items[i], errs[i] = item(ctx, h) })
+	}
+	wg.Wait()
+	for i := range items {
+		if errs[i] != nil {
+			return fmt.Errorf("read L1 block %d: %w", headers[i].number(), errs[i])
+		}
+		if err := deliver(items[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// trustedUpTo returns the number of the last block that Options.TrustLogs is about.
+func (c *Client) trustedUpTo(ctx context.Context) (uint64, error) {
+	if !c.opt.TrustLogs {
+		return 0, nil
+	}
+	ref, err := c.Finalized(ctx)
+	if errors.Is(err, l1.ErrNoFinality) {
+		return 0, nil
+	}
+	return ref.Number, err
+}
+
+// deliverTrusted delivers finalized blocks with the logs that eth_getLogs returns for them. It must not contradict the headers.
+func (c *Client) deliverTrusted(ctx context.Context, headers []*header, deliver func(follow.Item[l1.Block]) error) error {
+	for len(headers) > 0 {
+		n := min(len(headers), c.logs.size())
+		logs, err := c.logRange(ctx, headers[:n])
+		if err != nil {
+			if c.logs.tooMuch(n, err) {
+				continue
+			}
+			return fmt.Errorf("read L1 logs: %w", err)
+		}
+		c.logs.worked()
+		item := func(ctx context.Context, h *header) (follow.Item[l1.Block], error) {
+			return c.itemOf(ctx, h, logs[h.hash])
+		}
+		for part := headers[:n]; len(part) > 0; {
+			k := min(len(part), c.opt.Parallel)
+			if err := deliverAll(ctx, part[:k], item, deliver); err != nil {
+				return err
+			}
+			part = part[k:]
+		}
+		headers = headers[n:]
+	}
+	return nil
+}
+
+// logRange returns the inbox's logs in the blocks of linked headers, by block.
+func (c *Client) logRange(ctx context.Context, headers []*header) (map[common.Hash][]*types.Log, error) {
+	first, last := headers[0], headers[len(headers)-1]
+	var got []*types.Log
+	err := c.call(ctx, &got, "eth_getLogs", map[string]any{
+		"fromBlock": hexutil.EncodeUint64(first.number()),
+		"toBlock":   hexutil.EncodeUint64(last.number()),
+		"address":   c.inbox,
+		"topics":    []any{messageTopics},
+	})
+	if err != nil {
+		return nil, err
+	}
+	logs := map[common.Hash][]*types.Log{}
+	for _, l := range got {
+		if l.Removed || l.BlockNumber < first.number() || l.BlockNumber > last.number() {
+			return nil, fmt.Errorf("log of block %d, removed %v, in answer to [%d, %d]", l.BlockNumber, l.Removed, first.number(), last.number())
+		}
+		h := headers[l.BlockNumber-first.number()]
+		if l.BlockHash != h.hash || !c.mayHold(h) || !c.isMessage(l) {
+			return nil, fmt.Errorf("log %d of block %s contradicts header %d, %s", l.Index, l.BlockHash, h.number(), h.hash)
+		}
+		logs[h.hash] = append(logs[h.hash], l)
+	}
+	return logs, nil
+}

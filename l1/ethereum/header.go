@@ -1,0 +1,109 @@
+package ethereum
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/rpc"
+
+	"headrace/follow"
+	"headrace/l1"
+)
+
+// header is an L1 header whose fields hash to the hash that came with it.
+type header struct {
+	types.Header
+	hash common.Hash
+}
+
+// UnmarshalJSON reads a header, or a block's header part, and checks its hash: what it says about logs and transactions is then as good as the hash.
+func (h *header) UnmarshalJSON(b []byte) error {
+	if err := json.Unmarshal(b, &h.Header); err != nil {
+		return err
+	}
+	var claim struct {
+		Hash common.Hash `json:"hash"`
+	}
+	if err := json.Unmarshal(b, &claim); err != nil {
+		return err
+	}
+	h.hash = h.Header.Hash()
+	if h.hash != claim.Hash {
+		return fmt.Errorf("L1 header %v claims hash %s, its fields make %s: garbled, or of a fork of Ethereum that this version does not know", h.Number, claim.Hash, h.hash)
+	}
+	if !h.Number.IsUint64() {
+		return fmt.Errorf("L1 header has number %s", h.Number)
+	}
+	return nil
+}
+
+func (h *header) number() uint64  { return h.Number.Uint64() }
+func (h *header) ref() follow.Ref { return follow.Ref{Height: h.number(), Hash: follow.Hash(h.hash)} }
+
+// header returns the block with a number or a tag, nil if the endpoint has none.
+func (c *Client) header(ctx context.Context, number string) (*header, error) {
+	var h *header
+	err := c.call(ctx, &h, "eth_getBlockByNumber", number, false)
+	return h, err
+}
+
+// headers returns the canonical headers from number on: as many as one request brings, at most n and, unless err says why, at least one. They are linked.
+func (c *Client) headers(ctx context.Context, from uint64, n int) ([]*header, error) {
+	for {
+		n = min(n, c.batch.size())
+		got, err := c.headerBatch(ctx, from, n)
+		if err == nil {
+			c.batch.worked()
+			return got, nil
+		}
+		if !c.batch.tooMuch(n, err) {
+			return nil, err
+		}
+		c.opt.Logger.Debug("ask for fewer L1 headers", "n", c.batch.size(), "err", err)
+	}
+}
+
+func (c *Client) headerBatch(ctx context.Context, from uint64, n int) ([]*header, error) {
+	got := make([]*header, n)
+	elems := make([]rpc.BatchElem, n)
+	for i := range elems {
+		elems[i] = rpc.BatchElem{Method: "eth_getBlockByNumber", Args: []any{hexutil.EncodeUint64(from + uint64(i)), false}, Result: &got[i]}
+	}
+	if err := c.callBatch(ctx, elems); err != nil {
+		return nil, err
+	}
+	for i, h := range got {
+		switch {
+		case elems[i].Error != nil:
+			return nil, elems[i].Error
+		case h == nil && i == 0:
+			return nil, fmt.Errorf("L1 block %d: %w", from, follow.ErrNotYet)
+		case h == nil:
+			return got[:i], nil
+		case h.number() != from+uint64(i):
+			return nil, fmt.Errorf("asked for L1 block %d, got %d", from+uint64(i), h.number())
+		case i > 0 && h.ParentHash != got[i-1].hash:
+			return got[:i], nil // a reorg during the request: what is linked is good, the rest is asked for again
+		}
+	}
+	return got, nil
+}
+
+// checkInbox fails if the block has no contract at the inbox's address though it should.
+func (c *Client) checkInbox(ctx context.Context, at *header) error {
+	if at.number() < c.opt.StartBlock {
+		return nil // not deployed yet
+	}
+	var code hexutil.Bytes
+	if err := c.call(ctx, &code, "eth_getCode", c.inbox, "latest"); err != nil {
+		return err
+	}
+	if len(code) == 0 {
+		return fmt.Errorf("L1 block %d, address %s: %w", at.number(), c.opt.Inbox, l1.ErrNoInbox)
+	}
+	return nil
+}

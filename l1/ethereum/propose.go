@@ -1,0 +1,277 @@
+package ethereum
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/big"
+	"slices"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/ethereum/go-ethereum/rpc"
+
+	"headrace/l1"
+)
+
+// callDataLimit is what fits beside the rest into the 128 KiB that nodes' pools accept as one transaction.
+const callDataLimit = 120_000
+
+// Limit is l1.Proposer's.
+func (a *Account) Limit() int {
+	if a.opt.Content == CallData {
+		return callDataLimit
+	}
+	return min(a.opt.MaxBlobs*l1.BlobCapacity, l1.MaxPayload)
+}
+
+// Propose is l1.Proposer's. It looks before it sends: a draft that an earlier call, or an earlier process, got included is found by its id.
+func (a *Account) Propose(ctx context.Context, d l1.Draft) (l1.Inclusion, error) {
+	payload := l1.EncodeBlocks(d.Blocks)
+	switch {
+	case d.ID == 0 || len(d.Blocks) == 0 || d.Forced < 0 || d.Forced > 0xffff:
+		return l1.Inclusion{}, fmt.Errorf("draft with id %d, %d blocks and %d forced items", d.ID, len(d.Blocks), d.Forced)
+	case l1.Fit(d.Blocks, a.Limit()) < len(d.Blocks):
+		return l1.Inclusion{}, fmt.Errorf("draft of %d blocks, %d bytes, limit %d: %w", len(d.Blocks), len(payload), a.Limit(), l1.ErrTooBig)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	p := proposing{Account: a, draft: d, payload: payload}
+	for reverted := 0; ; {
+		state, found, at, err := p.lookUp(ctx)
+		if err != nil || found {
+			return at, err
+		}
+		if err := p.check(ctx, state); err != nil {
+			return l1.Inclusion{}, err
+		}
+		r, err := p.request(ctx, state)
+		if err != nil {
+			return l1.Inclusion{}, err
+		}
+		receipt, err := a.transact(ctx, r)
+		switch {
+		case errors.Is(err, errNonceTaken) && ctx.Err() == nil:
+			continue // by an earlier attempt, perhaps: look
+		case err != nil:
+			return l1.Inclusion{}, err
+		case receipt.Status == types.ReceiptStatusSuccessful:
+			return p.inclusion(receipt)
+		}
+		if err := p.refused(ctx, state, receipt); err != nil {
+			return l1.Inclusion{}, err
+		}
+		if reverted++; reverted == 3 { // each costs a fee
+			return l1.Inclusion{}, fmt.Errorf("proposal %d: %w", d.ID, errReverted)
+		}
+	}
+}
+
+// proposing is one draft under way.
+type proposing struct {
+	*Account
+	draft   l1.Draft
+	payload []byte
+	sidecar *types.BlobTxSidecar // of payload, once it is needed
+}
+
+// lookUp returns the inbox's state, and the draft's inclusion if that is there already. ErrStale: another proposal has its id, or earlier ones are missing.
+func (p *proposing) lookUp(ctx context.Context) (state l1.CoreState, found bool, at l1.Inclusion, err error) {
+	c := p.client
+	head, err := c.header(ctx, "latest")
+	if err != nil || head == nil {
+		return state, false, at, errors.Join(err, noHead(head))
+	}
+	if state, err = c.State(ctx, l1.Hash(head.hash)); err != nil {
+		return state, false, at, err
+	}
+	switch {
+	case p.draft.ID == state.NextID:
+		return state, false, at, nil
+	case p.draft.ID > state.NextID:
+		return state, false, at, fmt.Errorf("proposal %d, next is %d: %w", p.draft.ID, state.NextID, l1.ErrStale)
+	}
+	l, err := p.find(ctx, state.LastBlock)
+	if err != nil {
+		return state, false, at, fmt.Errorf("look for proposal %d: %w", p.draft.ID, err)
+	}
+	same, err := p.isDraft(l)
+	if err == nil && !same {
+		err = fmt.Errorf("proposal %d is another one: %w", p.draft.ID, l1.ErrStale)
+	}
+	return state, err == nil, inclusionOf(p.draft.ID, l), err
+}
+
+func noHead(h *header) error {
+	if h == nil {
+		return fmt.Errorf("L1 head: %w", l1.ErrNotFound)
+	}
+	return nil
+}
+
+func inclusionOf(id uint64, l *types.Log) l1.Inclusion {
+	return l1.Inclusion{ID: id, Block: l1.Ref{Number: l.BlockNumber, Hash: l1.Hash(l.BlockHash)}, Tx: l1.Hash(l.TxHash), LogIndex: l.Index}
+}
+
+// find searches for the log of the proposal with the draft's id, from the block of the last proposal down: it is seldom far.
+func (p *proposing) find(ctx context.Context, last uint64) (*types.Log, error) {
+	c := p.client
+	for to := last; ; {
+		n := uint64(c.logs.size())
+		from := max(to-min(to, n-1), min(c.opt.StartBlock, to))
+		var logs []*types.Log
+		err := c.call(ctx, &logs, "eth_getLogs", map[string]any{
+			"fromBlock": hexutil.EncodeUint64(from), "toBlock": hexutil.EncodeUint64(to), "address": c.inbox,
+			"topics": []any{topicProposed, indexTopic(p.draft.ID)},
+		})
+		switch {
+		case err != nil && c.logs.tooMuch(int(to-from+1), err):
+			continue
+		case err != nil:
+			return nil, err
+		case len(logs) > 0:
+			return logs[len(logs)-1], nil
+		case from <= c.opt.StartBlock:
+			return nil, fmt.Errorf("the endpoint shows no such log: %w", l1.ErrNotFound)
+		}
+		c.logs.worked()
+		to = from - 1
+	}
+}
+
+// isDraft reports whether a log is of the very draft, in call data or in blobs.
+func (p *proposing) isDraft(l *types.Log) (bool, error) {
+	e, err := bindings.UnpackProposedEvent(l)
+	if err != nil || len(e.Sources) == 0 {
+		return false, errors.Join(err, errors.New("not a log of our inbox contract"))
+	}
+	own := e.Sources[len(e.Sources)-1]
+	if e.Proposer != p.from || l1.Hash(e.ParentHash) != p.draft.Parent || len(e.Sources)-1 != p.draft.Forced {
+		return false, nil
+	}
+	if len(own.BlobHashes) == 0 {
+		return own.DataHash == crypto.Keccak256Hash(p.payload), nil
+	}
+	sidecar, err := p.blobs()
+	if err != nil {
+		return false, err
+	}
+	return slices.EqualFunc(own.BlobHashes, sidecar.BlobHashes(), func(a [32]byte, b common.Hash) bool { return a == b }), nil
+}
+
+func (p *proposing) blobs() (*types.BlobTxSidecar, error) {
+	var err error
+	if p.sidecar == nil {
+		p.sidecar, err = newSidecar(p.payload)
+	}
+	return p.sidecar, err
+}
+
+// check finds out what the inbox would refuse, before it costs anything.
+func (p *proposing) check(ctx context.Context, state l1.CoreState) error {
+	c := p.client
+	out, err := c.view(ctx, l1.Hash{}, bindings.PackIsProposer(p.from))
+	if err != nil {
+		return err
+	}
+	if ok, err := bindings.UnpackIsProposer(out); err != nil || !ok {
+		return errors.Join(err, fmt.Errorf("account %s: %w", p.from, l1.ErrNotProposer))
+	}
+	if waiting := state.ForcedTail - state.ForcedHead; uint64(p.draft.Forced) > waiting {
+		return fmt.Errorf("draft takes %d forced items, %d wait: %w", p.draft.Forced, waiting, l1.ErrStale)
+	}
+	return p.checkDue(ctx, l1.Hash{})
+}
+
+// checkDue returns ErrForcedDue if, after the block with this hash, the draft takes too few forced items.
+func (p *proposing) checkDue(ctx context.Context, at l1.Hash) error {
+	out, err := p.client.view(ctx, at, bindings.PackForcedDue())
+	if err != nil {
+		return err
+	}
+	due, err := bindings.UnpackForcedDue(out)
+	if err == nil && due.Cmp(big.NewInt(int64(p.draft.Forced))) > 0 {
+		err = fmt.Errorf("draft takes %d forced items, %s are due: %w", p.draft.Forced, due, l1.ErrForcedDue)
+	}
+	return err
+}
+
+// request makes the transaction of the draft.
+func (p *proposing) request(ctx context.Context, state l1.CoreState) (request, error) {
+	r := request{to: &p.client.inbox, extraGas: 400_000 + 200_000*uint64(p.draft.Forced)}
+	blobs, err := p.useBlobs(ctx)
+	if err != nil {
+		return r, err
+	}
+	if !blobs {
+		r.data = bindings.PackPropose(state.LastProposal, p.draft.Parent, uint16(p.draft.Forced), p.payload)
+		return r, nil
+	}
+	if r.sidecar, err = p.blobs(); err != nil {
+		return r, err
+	}
+	r.data = bindings.PackProposeBlobs(state.LastProposal, p.draft.Parent, uint16(p.draft.Forced), 0)
+	r.extraGas += 60_000 * uint64(len(r.sidecar.Blobs))
+	return r, nil
+}
+
+// useBlobs decides where the content goes: by option, by size, or by cost.
+func (p *proposing) useBlobs(ctx context.Context) (bool, error) {
+	switch {
+	case p.opt.Content != Cheapest:
+		return p.opt.Content == Blobs, nil
+	case len(p.payload) > callDataLimit:
+		return true, nil
+	}
+	var gasPrice, blobFee hexutil.Big
+	if err := p.client.call(ctx, &gasPrice, "eth_gasPrice"); err != nil {
+		return false, err
+	}
+	var rpcErr rpc.Error
+	if err := p.client.call(ctx, &blobFee, "eth_blobBaseFee"); errors.As(err, &rpcErr) {
+		return false, nil // an L1 without blobs
+	} else if err != nil {
+		return false, err
+	}
+	const blobGas = 131_072
+	number := int64((len(p.payload) + l1.BlobCapacity - 1) / l1.BlobCapacity)
+	asData := new(big.Int).Mul(gasPrice.ToInt(), big.NewInt(40*int64(len(p.payload))))
+	asBlobs := new(big.Int).Mul(blobFee.ToInt(), big.NewInt(blobGas*number))
+	asBlobs.Add(asBlobs, new(big.Int).Mul(gasPrice.ToInt(), big.NewInt(25_000*number))) // storing its hash
+	return asBlobs.Cmp(asData) < 0, nil
+}
+
+// inclusion reads where the draft is from its own log in a receipt.
+func (p *proposing) inclusion(r *types.Receipt) (l1.Inclusion, error) {
+	for _, l := range r.Logs {
+		if !p.client.isMessage(l) || l.Topics[0] != topicProposed {
+			continue
+		}
+		e, err := bindings.UnpackProposedEvent(l)
+		if err != nil {
+			return l1.Inclusion{}, fmt.Errorf("unpack Proposed: %w", err)
+		}
+		if e.Id != p.draft.ID { // cannot be: the transaction names the proposal before it
+			return l1.Inclusion{}, fmt.Errorf("draft for id %d was included as %d in transaction %s", p.draft.ID, e.Id, r.TxHash)
+		}
+		return inclusionOf(e.Id, l), nil
+	}
+	return l1.Inclusion{}, fmt.Errorf("transaction %s succeeded without a proposal: no inbox contract at %s?", r.TxHash, p.client.inbox)
+}
+
+// refused finds out why the inbox refused the draft in the block of a receipt. nil: for a reason that may be gone, or that looking up tells.
+func (p *proposing) refused(ctx context.Context, sent l1.CoreState, r *types.Receipt) error {
+	if err := p.checkDue(ctx, l1.Hash(r.BlockHash)); err != nil {
+		return err
+	}
+	state, err := p.client.State(ctx, l1.Hash(r.BlockHash))
+	if err != nil {
+		return err
+	}
+	if state.LastProposal != sent.LastProposal || state.LastBlock == r.BlockNumber.Uint64() {
+		return nil // another proposal came first
+	}
+	return fmt.Errorf("proposal %d, transaction %s in L1 block %d: %w", p.draft.ID, r.TxHash, r.BlockNumber, errReverted)
+}
