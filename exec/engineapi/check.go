@@ -36,6 +36,9 @@ func checkGenesis(g *core.Genesis) error {
 
 // checkClient compares the client with the genesis given to us: its first block, its chain id, and its fork schedule as far as it tells.
 func checkClient(ctx context.Context, c *Client, g *core.Genesis, genesis common.Hash) error {
+	if err := checkMethods(ctx, c, g); err != nil {
+		return err
+	}
 	first, err := c.Canonical(ctx, 0)
 	if err != nil {
 		return err
@@ -55,6 +58,28 @@ func checkClient(ctx context.Context, c *Client, g *core.Genesis, genesis common
 		return fmt.Errorf("%w: the client's chain id is %v, want %v", ErrConfig, id, g.Config.ChainID)
 	}
 	return checkForks(ctx, c, g)
+}
+
+// checkMethods asks for the methods that the chain's forks need, before the first of them is missing at some height.
+func checkMethods(ctx context.Context, c *Client, g *core.Genesis) error {
+	var has []string
+	if err := c.call(ctx, &has, "engine_exchangeCapabilities", []string{}); err != nil {
+		return err
+	}
+	need := []string{"engine_forkchoiceUpdatedV3"}
+	for fork := g.Config.LatestFork(g.Timestamp); fork <= g.Config.LatestFork(^uint64(0)); fork++ {
+		version, err := getPayloadVersion(fork)
+		if err != nil {
+			return err
+		}
+		need = append(need, "engine_getPayload"+version, newPayloadMethod(fork >= forks.Prague))
+	}
+	for _, method := range need {
+		if !slices.Contains(has, method) {
+			return fmt.Errorf("%w: the client does not offer %s: is it recent enough?", ErrConfig, method)
+		}
+	}
+	return nil
 }
 
 // rules are one fork's, as eth_config (EIP-7910) tells them.

@@ -80,13 +80,20 @@ func (c *Client) NewPayload(ctx context.Context, p *Payload) (status engine.Payl
 		hashes = []common.Hash{}
 	}
 	if p.Requests == nil {
-		return status, c.call(ctx, &status, "engine_newPayloadV3", p.Data, hashes, p.BeaconRoot)
+		return status, c.call(ctx, &status, newPayloadMethod(false), p.Data, hashes, p.BeaconRoot)
 	}
 	requests := make([]hexutil.Bytes, len(p.Requests))
 	for i, r := range p.Requests {
 		requests[i] = r
 	}
-	return status, c.call(ctx, &status, "engine_newPayloadV4", p.Data, hashes, p.BeaconRoot, requests)
+	return status, c.call(ctx, &status, newPayloadMethod(true), p.Data, hashes, p.BeaconRoot, requests)
+}
+
+func newPayloadMethod(withRequests bool) string {
+	if withRequests {
+		return "engine_newPayloadV4"
+	}
+	return "engine_newPayloadV3"
 }
 
 // ForkchoiceUpdated makes state.HeadBlockHash and its ancestors canonical and, if attributes are given, starts to build a block on top.

@@ -19,7 +19,6 @@ import (
 	"headrace/exec/engineapi"
 
 	"github.com/ethereum/go-ethereum/common"
-	"github.com/ethereum/go-ethereum/core"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/params"
 	"go.uber.org/goleak"
@@ -32,16 +31,11 @@ const (
 	initialHeight = 7 // not 1, so that heights and execution block numbers differ
 )
 
-func genesis(t testing.TB, fork geth.Fork) *core.Genesis {
-	t.Helper()
-	return geth.DevGenesis(fork)
-}
-
 func options(t testing.TB, n *geth.Node) engineapi.Options {
 	t.Helper()
 	return engineapi.Options{
 		URL: n.Engine(), JWT: n.JWT(), Genesis: n.Genesis(), ChainID: chainID, InitialHeight: initialHeight, Dir: t.TempDir(),
-		FeeRecipient: common.Address{0xfe},
+		FeeRecipient: common.Address{0xfe}, BuildTime: 5 * time.Millisecond,
 	}
 }
 
@@ -110,11 +104,34 @@ func header(t testing.TB, b *block.Block) *types.Header {
 	return s.Header
 }
 
-// history is a chain of n blocks with a transfer each, made by an engine of its own, for others to follow.
-func history(t testing.TB, fork geth.Fork, n int) []*block.Block {
+var histories = map[geth.Fork]*struct {
+	once   sync.Once
+	blocks []*block.Block
+}{geth.Cancun: {}, geth.Prague: {}, geth.Osaka: {}}
+
+// history is a chain of 12 blocks with a transfer each, made once by an engine of its own, for others to follow.
+func history(t testing.TB, fork geth.Fork) []*block.Block {
 	t.Helper()
-	e := open(t, options(t, gethtest.Open(t, geth.Options{Genesis: genesis(t, fork)})))
-	return extend(t, e, nil, n)
+	h := histories[fork]
+	h.once.Do(func() {
+		_, e := fresh(t, fork, nil)
+		h.blocks = extend(t, e, nil, 12)
+	})
+	if h.blocks == nil {
+		t.Skip("no history: see the test that was to make it")
+	}
+	return h.blocks
+}
+
+// fresh is an engine on a new geth.
+func fresh(t testing.TB, fork geth.Fork, change func(*engineapi.Options)) (*geth.Node, *engineapi.Engine) {
+	t.Helper()
+	n := gethtest.Open(t, geth.Options{Genesis: geth.DevGenesis(fork)})
+	opt := options(t, n)
+	if change != nil {
+		change(&opt)
+	}
+	return n, open(t, opt)
 }
 
 func extend(t testing.TB, e *engineapi.Engine, parent *block.Block, n int) (blocks []*block.Block) {
@@ -208,10 +225,10 @@ type tap struct {
 
 // rule is what happens to requests of one method.
 type rule struct {
-	answer string // sent instead of the client's answer, if not empty: the JSON after "id"
-	status int    // HTTP status sent instead, if not 0
-	forward, drop bool // the client gets the request all the same; the answer never comes
-	once bool
+	answer        string // sent instead of the client's answer, if not empty: the JSON after "id"
+	status        int    // HTTP status sent instead, if not 0
+	forward, drop bool   // the client gets the request all the same; the answer never comes
+	once          bool
 }
 
 func newTap(t testing.TB, target string) *tap {
@@ -290,5 +307,3 @@ func (p *tap) requests() (n int) {
 	clear(p.counts)
 	return n
 }
-
-var _ = time.Second
