@@ -1,0 +1,225 @@
+// Package sequencer makes a rollup's blocks on a clock and posts them to the DA layer.
+//
+// Blocks are made through the syncer's serialised section, which keeps each signed block on disk before anyone sees it. What is on the DA layer is
+// known from following it: the syncer's safe head is the durable record, and what was submitted beyond it is remembered on top. So a
+// submission whose outcome is unknown is looked for before it is repeated, and a repeat is harmless. When the DA layer is away the
+// sequencer goes on until MaxPending blocks wait for it, then pauses and says so, and resumes when they are included.
+//
+// Run owns two goroutines, the producer and the submitter, and waits for both.
+package sequencer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"headrace/block"
+	"headrace/da"
+	"headrace/exec"
+	"headrace/follow"
+	"headrace/internal/syncer"
+	"headrace/watch"
+)
+
+// Config is what a Sequencer works with.
+type Config struct {
+	Syncer    *syncer.Syncer
+	Builder   exec.Builder
+	Key       *block.PrivateKey
+	Genesis   *block.Genesis
+	Submitter da.Submitter
+
+	HeaderNamespace da.Namespace
+	DataNamespace   da.Namespace
+
+	// CaughtUp returns once the node has followed the DA layer up to its head. A sequencer with an empty store makes no block before: it may have signed
+	// some that only the DA layer remembers. Nothing is submitted before either.
+	CaughtUp func(context.Context) error
+
+	BlockTime      time.Duration // default 1 s
+	Lazy           bool          // make a block only when there are transactions, or LazyInterval has passed
+	LazyInterval   time.Duration // default 60 s
+	MaxPending     uint64        // blocks that may wait for the DA layer before production pauses; default 1000
+	MaxBlockBytes  int           // of the transactions of one block; default 1 MiB
+	MaxSubmitBytes int           // of the blobs of one submission; default 2 MiB. A single block may exceed it
+	SubmitTimeout  time.Duration // of one submission; default 1 minute
+	Logger         *slog.Logger  // default: silent
+}
+
+// Status is what the sequencer does now.
+type Status struct {
+	Paused    string    // why no blocks are made; empty when they are
+	Submitted uint64    // the highest height that a submission has been reported included for
+	Failure   string    // of the last submission; empty after a success
+	FailedAt  time.Time // when
+	Failures  uint64    // since the start
+}
+
+// Sequencer makes and posts blocks. Make it with New, run it once.
+type Sequencer struct {
+	cfg    Config
+	status *watch.Value[Status]
+	txs    chan struct{} // holds one token when transactions have come, for lazy mode
+}
+
+// New checks cfg and returns a sequencer.
+func New(cfg Config) (*Sequencer, error) {
+	if string(cfg.Key.Public().Address()) != string(cfg.Genesis.ProposerAddress) {
+		return nil, fmt.Errorf("the signing key's address %x is not the proposer %x that the genesis names: use the key that the genesis was made with", cfg.Key.Public().Address(), cfg.Genesis.ProposerAddress)
+	}
+	setDefault(&cfg.BlockTime, time.Second)
+	setDefault(&cfg.LazyInterval, time.Minute)
+	setDefault(&cfg.MaxPending, 1000)
+	setDefault(&cfg.MaxBlockBytes, 1<<20)
+	setDefault(&cfg.MaxSubmitBytes, 2<<20)
+	setDefault(&cfg.SubmitTimeout, time.Minute)
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Sequencer{cfg: cfg, status: new(watch.Value[Status]), txs: make(chan struct{}, 1)}, nil
+}
+
+func setDefault[T int | uint64 | time.Duration](v *T, def T) {
+	if *v <= 0 {
+		*v = def
+	}
+}
+
+// Status returns what the sequencer publishes. It is closed when Run returns.
+func (q *Sequencer) Status() *watch.Value[Status] { return q.status }
+
+// Notify tells a lazy sequencer that transactions have come. It never blocks.
+func (q *Sequencer) Notify() {
+	select {
+	case q.txs <- struct{}{}:
+	default:
+	}
+}
+
+// Run makes and posts blocks until ctx ends or something fails that no retry can cure.
+func (q *Sequencer) Run(ctx context.Context) (err error) {
+	defer func() { q.status.Close(err) }()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	for _, part := range []func(context.Context) error{q.produce, q.submit} {
+		wg.Go(func() { cancel(part(ctx)) })
+	}
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+// produce makes blocks on the clock.
+func (q *Sequencer) produce(ctx context.Context) error {
+	if q.cfg.Syncer.Status().Load().Unsafe.Height < q.cfg.Genesis.InitialHeight {
+		q.pause("waiting for the DA layer, to see whether this chain has blocks already")
+		if err := q.cfg.CaughtUp(ctx); err != nil {
+			return err
+		}
+	}
+	clock := time.NewTicker(q.cfg.BlockTime) // the block clock; a slow block makes it skip ticks, not bunch them
+	defer clock.Stop()
+	last := time.Now() // when the last block was made, for lazy mode
+	backoff := follow.Backoff{Min: q.cfg.BlockTime, Max: 10 * time.Second}
+	for {
+		if err := q.room(ctx); err != nil {
+			return err
+		}
+		before := q.cfg.Syncer.Status().Load().Unsafe
+		empty := !q.cfg.Lazy || time.Since(last) >= q.cfg.LazyInterval
+		head, err := q.cfg.Syncer.Produce(ctx, func(ctx context.Context, p syncer.Parent) (*block.Block, error) {
+			return q.build(ctx, p, empty)
+		})
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case follow.IsFatal(err):
+			return err
+		case err != nil:
+			q.pause(err.Error())
+			q.cfg.Logger.Warn("no block made", "err", err)
+			if err := backoff.Sleep(ctx, nil); err != nil {
+				return err
+			}
+			continue
+		case head != before:
+			last = time.Now()
+		case q.cfg.Lazy:
+			q.idle(ctx, last.Add(q.cfg.LazyInterval))
+		}
+		backoff.Reset()
+		q.pause("")
+		select {
+		case <-clock.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// idle waits, in lazy mode, for transactions or for the time of the next empty block.
+func (q *Sequencer) idle(ctx context.Context, next time.Time) {
+	timer := time.NewTimer(time.Until(next)) // the clock of empty blocks
+	defer timer.Stop()
+	select {
+	case <-q.txs:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// room waits until fewer than MaxPending blocks wait for the DA layer.
+func (q *Sequencer) room(ctx context.Context) error {
+	pending := func(s syncer.Status) uint64 { return s.Unsafe.Height - s.Safe.Height }
+	if n := pending(q.cfg.Syncer.Status().Load()); n >= q.cfg.MaxPending {
+		q.pause(fmt.Sprintf("%d blocks wait for inclusion in the DA layer, which is the bound: block production goes on when they are included", n))
+		q.cfg.Logger.Warn("block production paused", "pending", n)
+		_, err := q.cfg.Syncer.Status().Wait(ctx, func(s syncer.Status) bool { return pending(s) < q.cfg.MaxPending })
+		if err != nil {
+			return err
+		}
+		q.cfg.Logger.Info("block production resumed")
+		q.pause("")
+	}
+	return nil
+}
+
+func (q *Sequencer) pause(why string) {
+	if q.status.Load().Paused != why {
+		q.status.Update(func(s Status) Status { s.Paused = why; return s })
+	}
+}
+
+// build makes and signs the block after p, or none when there is nothing to put in and empty blocks are not wanted.
+func (q *Sequencer) build(ctx context.Context, p syncer.Parent, empty bool) (*block.Block, error) {
+	now := max(uint64(time.Now().UnixNano()), p.Time+1) // time never goes backwards, even if the clock does
+	height := p.Ref.Height + 1
+	txs, err := q.cfg.Builder.Build(ctx, height, now, q.cfg.MaxBlockBytes)
+	if err != nil {
+		return nil, fmt.Errorf("build block %d: %w", height, err)
+	}
+	if len(txs) == 0 && !empty {
+		return nil, nil
+	}
+	h := block.Header{
+		Height: height, Time: now, ChainID: q.cfg.Genesis.ChainID,
+		AppHash: p.Root, ProposerAddress: q.cfg.Genesis.ProposerAddress,
+	}
+	d := block.Data{Metadata: block.Metadata{ChainID: h.ChainID, Height: height, Time: now}, Txs: txs}
+	if !p.Ref.Hash.IsZero() {
+		h.LastHeaderHash, d.Metadata.LastDataHash = p.Ref.Hash[:], p.DataHash[:]
+	}
+	commitment := d.Commitment()
+	h.DataHash = commitment[:]
+	signed, err := block.SignHeader(q.cfg.Key, h)
+	if err != nil {
+		return nil, fmt.Errorf("sign block %d: %w", height, err)
+	}
+	return &block.Block{Header: signed, Data: d}, nil
+}
+
+// errLost: the DA layer has passed the height it reported, and the blocks are not there.
+var errLost = errors.New("submitted blocks were not found where the DA layer said they are")

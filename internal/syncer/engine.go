@@ -1,0 +1,151 @@
+package syncer
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"headrace/block"
+	"headrace/exec"
+)
+
+// RootMismatchError: a block says that the state before it has another root than the engine gives. Either the engine runs another application than the
+// proposer's, or one of the two is wrong; no retry cures it, but neither is anything lost.
+type RootMismatchError struct {
+	Height     uint64
+	Ours       []byte // after the block before
+	BlockSays  []byte
+	ParentHash block.Hash
+}
+
+func (e *RootMismatchError) Error() string {
+	return fmt.Sprintf("state root mismatch: block %d was built on state root %s, this node's engine has %s after block %d: the engine runs another application than the proposer's, or another version of it; run the proposer's engine and start again",
+		e.Height, shortRoot(e.BlockSays), shortRoot(e.Ours), e.Height-1)
+}
+
+func shortRoot(root []byte) string {
+	switch {
+	case len(root) == 0:
+		return "(empty)"
+	case len(root) > 32:
+		return fmt.Sprintf("%x… (%d bytes)", root[:32], len(root))
+	default:
+		return fmt.Sprintf("%x", root)
+	}
+}
+
+// execute runs blk, the successor of the unsafe head, after checking what it says of the state before it.
+func (s *Syncer) execute(ctx context.Context, blk *block.Block) ([]byte, error) {
+	h := &blk.Header.Header
+	if ahead := time.Until(time.Unix(0, int64(h.Time))); ahead > s.cfg.MaxAhead {
+		return nil, s.stuck("clock", h.Height, fmt.Errorf("block %d is %s ahead of this machine's clock: waiting; check the clock", h.Height, ahead.Round(time.Second)))
+	}
+	if st := s.cfg.Store.State(); !bytes.Equal(h.AppHash, st.Root) {
+		return nil, s.stuck("root", h.Height, &RootMismatchError{Height: h.Height, Ours: st.Root, BlockSays: h.AppHash, ParentHash: st.Unsafe.Hash})
+	}
+	if err := s.reconcile(ctx); err != nil {
+		return nil, err
+	}
+	root, err := s.cfg.Engine.Execute(ctx, blk)
+	if errors.Is(err, exec.ErrParent) { // it lost blocks, or someone else drives it
+		s.engineKnown = false
+		if err := s.reconcile(ctx); err != nil {
+			return nil, err
+		}
+		root, err = s.cfg.Engine.Execute(ctx, blk)
+	}
+	if err != nil {
+		return nil, s.stuck("execute", h.Height, fmt.Errorf("execute block %d: %w", h.Height, err))
+	}
+	return root, nil
+}
+
+// reconcile brings the engine to the store's unsafe head: an engine that is ahead, or on another branch, is reverted to the last block they share; one that
+// is behind is given the stored blocks again (I4). It is the start-up, and the repair, and costs nothing once they agree.
+func (s *Syncer) reconcile(ctx context.Context) error {
+	if s.engineKnown {
+		return nil
+	}
+	st := s.cfg.Store.State()
+	head, err := s.common(ctx, st.Unsafe.Height)
+	if err != nil {
+		return s.stuck("engine", st.Unsafe.Height, err)
+	}
+	for h := head.Height + 1; h <= st.Unsafe.Height; h++ {
+		s.stage("replay", h, fmt.Sprintf("engine is at %d, replaying stored blocks to %d", h-1, st.Unsafe.Height))
+		if err := s.replay(ctx, h); err != nil {
+			return s.stuck("replay", h, err)
+		}
+	}
+	s.engineKnown = true
+	s.publish()
+	return nil
+}
+
+// common reverts the engine until its head is a stored block at or below height, and returns that.
+func (s *Syncer) common(ctx context.Context, height uint64) (exec.Head, error) {
+	for step := uint64(1); ; step *= 2 {
+		head, err := s.cfg.Engine.Head(ctx)
+		if err != nil {
+			return head, fmt.Errorf("engine head: %w", err)
+		}
+		ok, err := s.isStored(head, height)
+		if ok || err != nil {
+			return head, err
+		}
+		// Another hash, or ahead: take back what the store does not have, in growing steps.
+		target := s.cfg.Genesis.InitialHeight - 1
+		if head.Height > height {
+			target = height
+		} else if head.Height > target+step {
+			target = head.Height - step
+		}
+		s.cfg.Logger.Info("reverting the engine to what is stored", "height", head.Height, "to", target)
+		err = s.cfg.Engine.Revert(ctx, target)
+		if errors.Is(err, exec.ErrPruned) {
+			err = s.cfg.Engine.Revert(ctx, s.cfg.Genesis.InitialHeight-1)
+		}
+		if err != nil {
+			return head, fmt.Errorf("revert engine to %d: %w", target, err)
+		}
+		if after, err := s.cfg.Engine.Head(ctx); err != nil || after.Height >= head.Height {
+			return head, fmt.Errorf("engine is still at %d after a revert to %d (%w)", after.Height, target, errors.Join(err, errStuckEngine))
+		}
+	}
+}
+
+var errStuckEngine = errors.New("the engine does not revert; give it an empty data directory")
+
+// isStored reports whether head is one of our blocks at or below height.
+func (s *Syncer) isStored(head exec.Head, height uint64) (bool, error) {
+	if head.Height < s.cfg.Genesis.InitialHeight {
+		return true, nil
+	}
+	if head.Height > height {
+		return false, nil
+	}
+	rec, err := s.cfg.Store.Block(head.Height)
+	if err != nil {
+		return false, fmt.Errorf("read block %d, the engine's head: %w", head.Height, err)
+	}
+	return rec.Block.Hash() == head.Hash, nil
+}
+
+// replay gives the engine the stored block at height again, and insists on the same result.
+func (s *Syncer) replay(ctx context.Context, height uint64) error {
+	rec, err := s.cfg.Store.Block(height)
+	if err != nil {
+		return fmt.Errorf("read block %d for replay: %w", height, err)
+	}
+	root, err := s.cfg.Engine.Execute(ctx, rec.Block)
+	if err != nil {
+		return fmt.Errorf("replay block %d: %w", height, err)
+	}
+	if !bytes.Equal(root, rec.Root) {
+		return fmt.Errorf("replay block %d: the engine now gives state root %s, it gave %s before: it is not the same application, or not the same version", height, shortRoot(root), shortRoot(rec.Root))
+	}
+	s.counts.Replayed++
+	return nil
+}

@@ -1,0 +1,93 @@
+package syncer
+
+import (
+	"context"
+	"fmt"
+
+	"headrace/block"
+	"headrace/internal/store"
+)
+
+// Parent is what a new block is built on.
+type Parent struct {
+	Ref      block.Ref  // height InitialHeight-1 and no hash for the first block
+	DataHash block.Hash // of the parent's data; zero for the first block
+	Time     uint64     // nanoseconds since the Unix epoch; the genesis' start time for the first block
+	Root     []byte     // state root after the parent
+}
+
+// proposedKey names the block that was signed last, before anything else is done with it.
+const proposedKey = "proposed"
+
+// Produce makes the next block: build gets the unsafe head and returns a signed block on top of it, or nil for none this time. The signed block is synced to
+// disk before it is executed, stored as unsafe and published, so that a crash at any moment leaves either no signature or this one: at the next call
+// it is used again, and build is not asked (the sequencer never signs two blocks for one parent). It returns the new head.
+func (s *Syncer) Produce(ctx context.Context, build func(context.Context, Parent) (*block.Block, error)) (block.Ref, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.reconcile(ctx); err != nil {
+		return block.Ref{}, err
+	}
+	parent, err := s.parent()
+	if err != nil {
+		return block.Ref{}, err
+	}
+	blk, err := s.proposed(parent)
+	if err != nil {
+		return block.Ref{}, err
+	}
+	if blk == nil {
+		if blk, err = build(ctx, parent); err != nil || blk == nil {
+			return parent.Ref, err
+		}
+		if err := s.commit(&store.Batch{Named: map[string][]byte{proposedKey: blk.Encode()}, Sync: true}); err != nil {
+			return block.Ref{}, err
+		}
+	}
+	root, err := s.execute(ctx, blk)
+	if err != nil {
+		return block.Ref{}, err
+	}
+	if err := s.commit(&store.Batch{Append: []store.Record{{Block: blk, Root: root}}}); err != nil {
+		return block.Ref{}, err
+	}
+	s.counts.Produced++
+	s.applied(blk, store.Origin{}, false)
+	return blk.Ref(), nil
+}
+
+// parent describes the unsafe head.
+func (s *Syncer) parent() (Parent, error) {
+	st := s.cfg.Store.State()
+	p := Parent{Ref: st.Unsafe, Root: st.Root, Time: uint64(s.cfg.Genesis.StartTime.UnixNano())}
+	if st.Unsafe.Height < s.cfg.Genesis.InitialHeight {
+		return p, nil
+	}
+	rec, err := s.cfg.Store.Block(st.Unsafe.Height)
+	if err != nil {
+		return p, fmt.Errorf("read block %d: %w", st.Unsafe.Height, err)
+	}
+	p.DataHash, p.Time = rec.Block.Data.Hash(), rec.Block.Header.Header.Time
+	return p, nil
+}
+
+// proposed returns the block that was signed on top of parent before a crash, or nil.
+func (s *Syncer) proposed(parent Parent) (*block.Block, error) {
+	raw, ok, err := s.cfg.Store.Named(proposedKey)
+	if err != nil || !ok {
+		return nil, err
+	}
+	blk, err := block.DecodeBlock(raw)
+	if err != nil {
+		return nil, fmt.Errorf("read the block signed last: %w", err)
+	}
+	h := &blk.Header.Header
+	if h.Height != parent.Ref.Height+1 || !sameHash(h.LastHeaderHash, parent.Ref.Hash) {
+		return nil, nil
+	}
+	return blk, nil
+}
+
+func sameHash(b []byte, h block.Hash) bool {
+	return string(b) == string(h[:]) || (len(b) == 0 && h.IsZero())
+}
