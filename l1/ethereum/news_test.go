@@ -1,0 +1,136 @@
+package ethereum_test
+
+import (
+	"context"
+	"encoding/json"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/ethereum/go-ethereum/rpc"
+
+	"headrace/devnet/geth"
+	"headrace/follow"
+	"headrace/l1"
+	"headrace/l1/ethereum"
+	"headrace/watch"
+)
+
+func waitFor[T comparable](t *testing.T, v *watch.Value[T], want T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // only for a test that hangs
+	defer cancel()
+	if got, err := v.Wait(ctx, func(got T) bool { return got == want }); err != nil {
+		t.Fatalf("got %v, want %v: %v", got, want, err)
+	}
+}
+
+// E3: the WebSocket is cut, refused and frozen for a while, with proposals in between. News comes by polling meanwhile, and over the socket afterwards.
+func TestPollingAndBack(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, geth.Prague, l1.Settings{})
+	relay := newRelay(t, r.opt.WS)
+	polling := watch.New(false)
+	c := r.client(func(o *ethereum.Options) {
+		o.WS = relay.url()
+		o.Silence, o.CallTimeout, o.Redial = 50*time.Millisecond, 300*time.Millisecond, 30*time.Millisecond
+		o.Observer.Polling = polling.Set
+	})
+	sink, state := follower(t, c, r.head().Height+1)
+	start := r.head().Height
+	r.propose(payload("socket"))
+	reach(t, state, r.head())
+	for name, fault := range map[string]struct{ begin, end func() }{
+		"down":   {func() { relay.setDown(true) }, func() { relay.setDown(false) }},
+		"frozen": {relay.freeze, relay.thaw},
+	} {
+		fault.begin()
+		r.propose(payload(name))
+		r.propose(payload(name + " again"))
+		waitFor(t, polling, true)
+		reach(t, state, r.head())
+		r.propose(payload("polling"))
+		reach(t, state, r.head())
+		fault.end()
+		waitFor(t, polling, false)
+		r.propose(payload("socket again"))
+		reach(t, state, r.head())
+	}
+	if got, want := sink.Applied(), r.head().Height-start; got != want || sink.Reverted() != 0 {
+		t.Errorf("got %d blocks applied and %d reverted, want %d and none", got, sink.Reverted(), want)
+	}
+}
+
+// A socket that is frozen, with no HTTP endpoint beside it, ends in time; and after the thaw a new one catches up.
+func TestFrozenSocketAlone(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, geth.Prague, l1.Settings{})
+	relay := newRelay(t, r.opt.WS)
+	c := r.client(func(o *ethereum.Options) {
+		o.WS, o.HTTP = relay.url(), ""
+		o.Silence, o.CallTimeout = 50*time.Millisecond, 200*time.Millisecond
+	})
+	_, state := follower(t, c, r.head().Height+1)
+	r.propose(payload("a"))
+	reach(t, state, r.head())
+	relay.freeze()
+	r.propose(payload("b"))
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if _, err := state.Wait(ctx, func(s follow.State) bool { return s.News.Cause != "" }); err != nil {
+		t.Fatalf("the frozen socket was not given up: %v", err)
+	}
+	relay.thaw()
+	reach(t, state, r.head())
+}
+
+// muted is an endpoint whose subscriptions are acknowledged and then say nothing.
+type muted struct{ real *rpc.Client }
+
+func (m *muted) pass(ctx context.Context, method string, args ...any) (result json.RawMessage, err error) {
+	err = m.real.CallContext(ctx, &result, method, args...)
+	return result, err
+}
+
+func (m *muted) ChainId(ctx context.Context) (json.RawMessage, error) {
+	return m.pass(ctx, "eth_chainId")
+}
+
+func (m *muted) GetBlockByNumber(ctx context.Context, number string, full bool) (json.RawMessage, error) {
+	return m.pass(ctx, "eth_getBlockByNumber", number, full)
+}
+
+func (m *muted) NewHeads(ctx context.Context) (*rpc.Subscription, error) {
+	notifier, ok := rpc.NotifierFromContext(ctx)
+	if !ok {
+		return nil, rpc.ErrNotificationsUnsupported
+	}
+	return notifier.CreateSubscription(), nil
+}
+
+// A subscription that says nothing, on a socket that lives, is found out by the watchdog and made again: blocks come late, but they come.
+func TestMutedSubscription(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, geth.Prague, l1.Settings{})
+	server := rpc.NewServer()
+	if err := server.RegisterName("eth", &muted{r.eth.Client()}); err != nil {
+		t.Fatal(err)
+	}
+	endpoint := httptest.NewServer(server.WebsocketHandler([]string{"*"}))
+	t.Cleanup(func() { server.Stop(); endpoint.Close() })
+	silent := watch.New(0)
+	c := r.client(func(o *ethereum.Options) {
+		o.WS = "ws" + endpoint.URL[len("http"):]
+		o.Silence = 20 * time.Millisecond
+		o.Observer.Silent = func() { silent.Update(func(n int) int { return n + 1 }) }
+	})
+	_, state := follower(t, c, r.head().Height+1)
+	for n := range 3 {
+		before := silent.Load()
+		r.propose(payload("a"))
+		reach(t, state, r.head())
+		if n > 0 && silent.Load() == before {
+			t.Error("the block came without the watchdog")
+		}
+	}
+}

@@ -1,0 +1,244 @@
+package ethereum_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"sync"
+	"testing"
+
+	"github.com/ethereum/go-ethereum/common/hexutil"
+
+	"headrace/devnet/beacon"
+	"headrace/devnet/geth"
+	"headrace/follow"
+	"headrace/l1"
+	"headrace/l1/ethereum"
+)
+
+// liar is an HTTP endpoint in front of a real one that garbles the results of one method.
+type liar struct {
+	*httptest.Server
+	mu     sync.Mutex // guards the rest
+	method string
+	lie    func(result any) any // nil: tell the truth
+	status func(calls int) int  // of a request of so many calls; 0: as it is
+	lies   int
+}
+
+func newLiar(t *testing.T, target string) *liar {
+	t.Helper()
+	l := &liar{}
+	client := &http.Client{}
+	l.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		methods := map[string]string{}
+		for _, m := range messages(body) {
+			methods[string(m["id"])] = string(m["method"])
+		}
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.status != nil {
+			if s := l.status(len(methods)); s != 0 {
+				http.Error(w, "no", s)
+				return
+			}
+		}
+		resp, err := client.Post(target, "application/json", bytes.NewReader(body))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadGateway)
+			return
+		}
+		defer resp.Body.Close()
+		answer, _ := io.ReadAll(resp.Body)
+		w.Header().Set("Content-Type", "application/json")
+		w.Write(l.garble(answer, methods))
+	}))
+	t.Cleanup(func() { l.Close(); client.CloseIdleConnections() })
+	return l
+}
+
+func messages(body []byte) []map[string]json.RawMessage {
+	var many []map[string]json.RawMessage
+	if json.Unmarshal(body, &many) != nil {
+		many = make([]map[string]json.RawMessage, 1)
+		_ = json.Unmarshal(body, &many[0])
+	}
+	return many
+}
+
+func (l *liar) garble(answer []byte, methods map[string]string) []byte {
+	if l.lie == nil {
+		return answer
+	}
+	many := messages(answer)
+	for _, m := range many {
+		if methods[string(m["id"])] != `"`+l.method+`"` || m["result"] == nil {
+			continue
+		}
+		var result any
+		_ = json.Unmarshal(m["result"], &result)
+		m["result"], _ = json.Marshal(l.lie(result))
+		l.lies++
+	}
+	out, _ := json.Marshal(many)
+	if answer[0] != '[' {
+		out, _ = json.Marshal(many[0])
+	}
+	return out
+}
+
+func (l *liar) set(method string, lie func(any) any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.method, l.lie, l.lies = method, lie, 0
+}
+
+func (l *liar) told() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lies
+}
+
+func list(v any) []any            { return v.([]any) }
+func object(v any) map[string]any { return v.(map[string]any) }
+
+// An endpoint that keeps something back, or garbles it, makes an error: never a block without its messages, and never a void proposal (I7, E8).
+func TestLies(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, geth.Prague, l1.Settings{ForcedDelay: 1000})
+	other := r.tx(geth.DevKey(4), r.inbox(), bindings.PackForce(payload("other")))
+	r.mine(other, r.proposeTx(payload("a"), 0))
+	height := r.head().Height
+	truth := fetch(t, r.client(nil), height, height+1)
+	if len(truth[0].Messages) != 2 {
+		t.Fatalf("got %d messages, want 2", len(truth[0].Messages))
+	}
+	if err := r.chain.Tag(t.Context(), r.chain.Head().Hash(), r.chain.Head().Hash()); err != nil {
+		t.Fatal(err)
+	}
+	liar := newLiar(t, r.node.HTTP())
+	for _, c := range []struct {
+		name, method string
+		lie          func(any) any
+	}{
+		{"no receipts", "eth_getBlockReceipts", func(any) any { return nil }},
+		{"empty receipts", "eth_getBlockReceipts", func(any) any { return []any{} }},
+		{"a receipt is missing", "eth_getBlockReceipts", func(v any) any { return list(v)[1:] }},
+		{"a log is missing", "eth_getBlockReceipts", func(v any) any { object(list(v)[1])["logs"] = []any{}; return v }},
+		{"a log is garbled", "eth_getBlockReceipts", func(v any) any {
+			object(list(object(list(v)[1])["logs"])[0])["data"] = "0x00"
+			return v
+		}},
+		{"no block", "eth_getBlockByHash", func(any) any { return nil }},
+		{"no transactions", "eth_getBlockByHash", func(v any) any { object(v)["transactions"] = []any{}; return v }},
+		{"transactions in another order", "eth_getBlockByHash", func(v any) any {
+			txs := list(object(v)["transactions"])
+			txs[0], txs[1] = txs[1], txs[0]
+			return v
+		}},
+		{"no header", "eth_getBlockByNumber", func(any) any { return nil }},
+		{"header without bloom", "eth_getBlockByNumber", func(v any) any {
+			object(v)["logsBloom"] = hexutil.Encode(make([]byte, 256))
+			return v
+		}},
+		{"header of another number", "eth_getBlockByNumber", func(v any) any { object(v)["number"] = "0x1"; return v }},
+		{"header with another hash", "eth_getBlockByNumber", func(v any) any {
+			object(v)["hash"] = hexutil.Encode(make([]byte, 32))
+			return v
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			liar.set(c.method, c.lie)
+			client := r.client(func(o *ethereum.Options) { o.HTTP, o.WS = liar.URL, "" })
+			got, err := tryFetch(t.Context(), client, height, height+1)
+			if err == nil || len(got) != 0 || errors.Is(err, l1.ErrContent) {
+				t.Errorf("got %d blocks, %v, want an error that is no verdict", len(got), err)
+			}
+			if liar.told() == 0 {
+				t.Error("the lie was not told")
+			}
+			liar.set("", nil)
+			if got, err := tryFetch(t.Context(), client, height, height+1); err != nil || !reflect.DeepEqual(got, truth) {
+				t.Errorf("after the lie: got %+v, %v", got, err)
+			}
+		})
+	}
+	t.Run("logs that contradict headers", func(t *testing.T) {
+		liar.set("eth_getLogs", func(v any) any {
+			object(list(v)[0])["blockHash"] = hexutil.Encode(make([]byte, 32))
+			return v
+		})
+		client := r.client(func(o *ethereum.Options) { o.HTTP, o.WS, o.TrustLogs = liar.URL, "", true })
+		if got, err := tryFetch(t.Context(), client, height, height+1); err == nil || len(got) != 0 || liar.told() == 0 {
+			t.Errorf("got %d blocks, %v, want an error", len(got), err)
+		}
+	})
+	t.Run("another chain", func(t *testing.T) {
+		liar.set("eth_chainId", func(any) any { return "0x1" })
+		client := r.client(func(o *ethereum.Options) { o.HTTP, o.WS = liar.URL, "" })
+		if _, err := tryFetch(t.Context(), client, height, height+1); !errors.Is(err, l1.ErrWrongChain) {
+			t.Errorf("got %v, want ErrWrongChain", err)
+		}
+	})
+}
+
+// "No logs" right after a new head is often a lie: a follower that hears it goes on asking, and passes the height with its messages.
+func TestLateReceipts(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, geth.Prague, l1.Settings{})
+	liar := newLiar(t, r.node.HTTP())
+	c := r.client(func(o *ethereum.Options) { o.HTTP = liar.URL })
+	n := 0
+	liar.set("eth_getBlockReceipts", func(v any) any {
+		if n++; n <= 3 {
+			return []any{}
+		}
+		return v
+	})
+	sink, state := follower(t, c, r.head().Height+1)
+	r.propose(payload("a"))
+	reach(t, state, r.head())
+	if liar.told() < 4 || sink.Applied() != 1 {
+		t.Errorf("got %d answers and %d blocks applied", liar.told(), sink.Applied())
+	}
+}
+
+// Requests get smaller when the endpoint does not bear them, and larger again; a refusal that has nothing to do with size ends the fetch at once.
+func TestAdaptive(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, geth.Prague, l1.Settings{})
+	if _, err := r.chain.MineN(t.Context(), 60, beacon.Empty()); err != nil {
+		t.Fatal(err)
+	}
+	liar := newLiar(t, r.node.HTTP())
+	most, requests := 5, 0
+	liar.status = func(calls int) int {
+		if requests++; calls > most {
+			return http.StatusRequestEntityTooLarge
+		}
+		return 0
+	}
+	c := r.client(func(o *ethereum.Options) { o.HTTP, o.WS = liar.URL, "" })
+	if got := fetch(t, c, 1, 61); len(got) != 60 {
+		t.Errorf("got %d blocks, want 60", len(got))
+	}
+	if requests > 40 {
+		t.Errorf("got %d requests for 60 blocks, at most 5 at a time", requests)
+	}
+	for _, status := range []int{http.StatusTooManyRequests, http.StatusUnauthorized} {
+		requests = 0
+		liar.status = func(calls int) int { requests++; return status }
+		if _, err := tryFetch(t.Context(), c, 1, 61); err == nil || requests != 1 {
+			t.Errorf("status %d: got %d requests and %v, want one and an error", status, requests, err)
+		}
+	}
+	liar.status = func(calls int) int { return http.StatusInternalServerError }
+	if _, err := tryFetch(t.Context(), c, 1, 61); err == nil || errors.Is(err, follow.ErrNotYet) {
+		t.Errorf("status 500: got %v", err)
+	}
+}
