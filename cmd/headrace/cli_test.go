@@ -1,0 +1,248 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
+
+	"headrace/watch"
+)
+
+// noLeaks runs the tests and then looks for goroutines that one of them has left behind.
+type noLeaks struct{ *testing.M }
+
+func (m noLeaks) Run() int {
+	code := m.M.Run()
+	if code != 0 {
+		return code
+	}
+	if err := goleak.Find(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+func TestMain(m *testing.M) {
+	testscript.Main(noLeaks{m}, map[string]func(){
+		"headrace": main,
+		// slow-stop is a program that has been told to stop and takes for ever.
+		"slow-stop": func() {
+			ctx, _ := untilSignal(context.Background())
+			fmt.Println("running")
+			<-ctx.Done()
+			fmt.Fprintln(os.Stderr, "stopping")
+			select {}
+		},
+	})
+}
+
+// TestScripts runs testdata/*.txt. Beside testscript's own commands they have:
+//
+//	exits STATUS PROGRAM ARGS...  run PROGRAM, check its exit status, and that a failure is told in one line on standard error
+//	serve NAME PROGRAM ARGS...    run PROGRAM until it has printed a line, which becomes $NAME
+//	await NAME REGEXP             wait until the server NAME has logged what REGEXP matches
+//	stop NAME                     interrupt the server NAME: it must exit with status 0
+//	kill NAME                     kill the server NAME
+//	signal NAME                   interrupt the server NAME and go on
+//	killed NAME                   wait until the server NAME has been ended by an interrupt
+//	post URL BODY                 send an HTTP POST, print the answer
+//	get URL                       send an HTTP GET, print the answer
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			env.Values[servers{}] = map[string]*server{}
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "serve": serve, "await": await, "stop": stopServer, "kill": killServer, "signal": signalServer, "killed": killedServer,
+			"post": request, "get": request,
+		},
+	})
+}
+
+// must ends the script unless it called a command as it is meant.
+func must(ts *testscript.TestScript, neg bool, ok bool, usage string) {
+	if neg || !ok {
+		ts.Fatalf("usage: %s", usage)
+	}
+}
+
+// hung is how long a program of a script may take: whatever waits for it then ends too.
+const hung = 2 * time.Minute
+
+// command is a program in the script's directory and environment, killed when it hangs or the script ends.
+func command(ts *testscript.TestScript, args []string) *exec.Cmd {
+	ctx, cancel := context.WithTimeout(context.Background(), hung)
+	ts.Defer(cancel)
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Dir = ts.MkAbs(".")
+	names := append([]string{"PATH", "HOME", "TMPDIR", "GOCOVERDIR", "HEADRACE_DA_ADRESS"}, reserved...)
+	for _, s := range settings() {
+		names = append(names, s.env())
+	}
+	cmd.Env = []string{}
+	for _, name := range names {
+		if v := ts.Getenv(name); v != "" {
+			cmd.Env = append(cmd.Env, name+"="+v)
+		}
+	}
+	return cmd
+}
+
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	must(ts, neg, len(args) >= 2, "exits STATUS PROGRAM ARGS...")
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	cmd := command(ts, args[1:])
+	var log bytes.Buffer
+	cmd.Stdout, cmd.Stderr = ts.Stdout(), io.MultiWriter(ts.Stderr(), &log)
+	err = cmd.Run()
+	if failed := (*exec.ExitError)(nil); err != nil && !errors.As(err, &failed) {
+		ts.Fatalf("%v", err)
+	}
+	if got := cmd.ProcessState.ExitCode(); got != want {
+		ts.Fatalf("got exit status %d, want %d:\n%s", got, want, log.String())
+	}
+	told := regexp.MustCompile(`(?m)^headrace( [a-z]+)*: .*$`).FindAllString(log.String(), -1)
+	if rest := regexp.MustCompile(`(?m)^(time=|headrace).*\n`).ReplaceAllString(log.String(), ""); want != 0 && (len(told) != 1 || rest != "") {
+		ts.Fatalf("got %q on standard error, want one line, and logs", log.String())
+	}
+}
+
+type servers struct{} // key of the script's servers
+
+// server is a process that runs beside the script.
+type server struct {
+	cmd   *exec.Cmd
+	log   *watch.Value[string] // all of standard error so far; closed when the process has ended
+	pipes sync.WaitGroup
+	ended sync.Once
+	err   error // of Wait, after wait
+}
+
+// wait returns how the process ended. It may be called again.
+func (s *server) wait() error {
+	s.ended.Do(func() {
+		s.pipes.Wait() // Wait closes the pipes: all must have been read
+		s.err = s.cmd.Wait()
+	})
+	return s.err
+}
+
+func named(ts *testscript.TestScript, name string) *server {
+	s := ts.Value(servers{}).(map[string]*server)[name]
+	if s == nil {
+		ts.Fatalf("there is no server %s", name)
+	}
+	return s
+}
+
+func serve(ts *testscript.TestScript, neg bool, args []string) {
+	must(ts, neg, len(args) >= 2, "serve NAME PROGRAM ARGS...")
+	s := &server{cmd: command(ts, args[1:]), log: watch.New("")}
+	stdout, err := s.cmd.StdoutPipe()
+	ts.Check(err)
+	stderr, err := s.cmd.StderrPipe()
+	ts.Check(err)
+	ts.Check(s.cmd.Start())
+	ts.Value(servers{}).(map[string]*server)[args[0]] = s
+	ts.Defer(func() {
+		_ = s.cmd.Process.Kill()
+		_ = s.wait()
+		ts.Logf("[%s]\n%s", args[0], s.log.Load())
+	})
+	s.pipes.Go(func() {
+		lines := bufio.NewScanner(stderr)
+		for lines.Scan() {
+			s.log.Update(func(log string) string { return log + lines.Text() + "\n" })
+		}
+		s.log.Close(io.EOF)
+	})
+	out := bufio.NewReader(stdout)
+	first, err := out.ReadString('\n')
+	s.pipes.Go(func() { _, _ = io.Copy(io.Discard, out) })
+	if err != nil {
+		_ = s.wait()
+		ts.Fatalf("%s ended without a line on standard output:\n%s", args[0], s.log.Load())
+	}
+	ts.Setenv(args[0], strings.TrimSpace(first))
+}
+
+func await(ts *testscript.TestScript, neg bool, args []string) {
+	must(ts, neg, len(args) == 2, "await NAME REGEXP")
+	pattern, err := regexp.Compile("(?m)" + args[1])
+	ts.Check(err)
+	s := named(ts, args[0])
+	log, err := s.log.Wait(context.Background(), pattern.MatchString)
+	if err != nil {
+		ts.Fatalf("%s ended before it logged %s: %v\n%s", args[0], args[1], s.wait(), log)
+	}
+}
+
+func stopServer(ts *testscript.TestScript, neg bool, args []string) {
+	must(ts, neg, len(args) == 1, "stop NAME")
+	s := named(ts, args[0])
+	ts.Check(s.cmd.Process.Signal(os.Interrupt))
+	if err := s.wait(); err != nil {
+		ts.Fatalf("%s: got %v after an interrupt, want exit status 0:\n%s", args[0], err, s.log.Load())
+	}
+}
+
+func killServer(ts *testscript.TestScript, neg bool, args []string) {
+	must(ts, neg, len(args) == 1, "kill NAME")
+	s := named(ts, args[0])
+	ts.Check(s.cmd.Process.Kill())
+	_ = s.wait()
+}
+
+func signalServer(ts *testscript.TestScript, neg bool, args []string) {
+	must(ts, neg, len(args) == 1, "signal NAME")
+	ts.Check(named(ts, args[0]).cmd.Process.Signal(os.Interrupt))
+}
+
+func killedServer(ts *testscript.TestScript, neg bool, args []string) {
+	must(ts, neg, len(args) == 1, "killed NAME")
+	s := named(ts, args[0])
+	err := s.wait()
+	if status, ok := s.cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || !status.Signaled() || status.Signal() != syscall.SIGINT {
+		ts.Fatalf("%s: got %v, want an end by SIGINT", args[0], err)
+	}
+}
+
+func request(ts *testscript.TestScript, neg bool, args []string) {
+	must(ts, neg, len(args) == 1 || len(args) == 2, "post URL BODY, or get URL")
+	method, body := http.MethodGet, ""
+	if len(args) == 2 {
+		method, body = http.MethodPost, args[1]
+	}
+	req, err := http.NewRequest(method, args[0], strings.NewReader(body))
+	ts.Check(err)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Do(req)
+	ts.Check(err)
+	defer resp.Body.Close()
+	_, err = fmt.Fprintln(ts.Stdout(), resp.Status)
+	ts.Check(err)
+	_, err = io.Copy(ts.Stdout(), resp.Body)
+	ts.Check(err)
+}

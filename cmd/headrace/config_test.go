@@ -1,0 +1,264 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"headrace/node"
+)
+
+// home returns a directory with text as its config.yaml, and an environment without settings.
+func home(t *testing.T, text string) string {
+	t.Helper()
+	for _, entry := range os.Environ() {
+		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, envPrefix) {
+			t.Setenv(name, "")
+		}
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, configName), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func load(t *testing.T, text string, args ...string) (node.Config, error) {
+	t.Helper()
+	dir := home(t, text)
+	flags := configFlags()
+	if err := flags.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	return loadConfig(dir, flags)
+}
+
+// uncommented turns each default of a config.yaml into a setting.
+func uncommented(text string) string {
+	return regexp.MustCompile(`(?m)^(\s*)#(\S)`).ReplaceAllString(text, "$1$2")
+}
+
+func TestDefaultsInTheFileAreTheDefaults(t *testing.T) {
+	text := configText(nil)
+	for name, text := range map[string]string{"as made": text, "each # removed": uncommented(text), "empty": ""} {
+		got, err := load(t, text)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if want := node.Default(); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: got %+v, want %+v", name, got, want)
+		}
+	}
+	for _, s := range settings() {
+		if !strings.Contains(uncommented(text), "# "+s.help+"\n") {
+			t.Errorf("config.yaml does not say what %s is", s.key)
+		}
+		if s.help == "" {
+			t.Errorf("setting %s has no help tag", s.key)
+		}
+	}
+	if n := strings.Count(uncommented(text), ": "); n < len(settings()) {
+		t.Errorf("got %d values in config.yaml, want %d", n, len(settings()))
+	}
+}
+
+// TestTagsAgreeWithDefaults fails when a default tag of node.Config says something else than node.Default.
+func TestTagsAgreeWithDefaults(t *testing.T) {
+	tags := map[string]string{}
+	var walk func(prefix string, typ reflect.Type)
+	walk = func(prefix string, typ reflect.Type) {
+		for field := range typ.Fields() {
+			key := prefix + field.Tag.Get("koanf")
+			if field.Type.Kind() == reflect.Struct {
+				walk(key+delimiter, field.Type)
+			} else {
+				tags[key] = field.Tag.Get("default")
+			}
+		}
+	}
+	walk("", reflect.TypeFor[node.Config]())
+	for _, s := range settings() {
+		got := any(reflect.Zero(reflect.TypeOf(s.def)).Interface())
+		if tags[s.key] != "" {
+			var err error
+			if got, err = s.parse(tags[s.key]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !reflect.DeepEqual(got, s.def) {
+			t.Errorf("%s: got default tag %v, want %v as node.Default has it", s.key, got, s.def)
+		}
+	}
+}
+
+func TestNamesAreDistinct(t *testing.T) {
+	seen := map[string]string{}
+	for _, name := range reserved {
+		seen[name] = "reserved"
+	}
+	for _, s := range settings() {
+		if other, ok := seen[s.env()]; ok {
+			t.Errorf("%s and %s are both %s in the environment", s.key, other, s.env())
+		}
+		seen[s.env()] = s.key
+		if configFlags().Lookup(s.key) == nil {
+			t.Errorf("%s has no flag", s.key)
+		}
+	}
+}
+
+// TestEverySettingByEveryWay sets each setting to something else than its default by file, environment and flag.
+func TestEverySettingByEveryWay(t *testing.T) {
+	other := func(s setting) any {
+		switch s.def.(type) {
+		case string:
+			return map[string]any{"http.address": "127.0.0.2:1", "engine.kind": "kv"}[s.key]
+		case bool:
+			return true
+		case uint64:
+			return uint64(77)
+		case time.Duration:
+			return 77 * time.Minute
+		default:
+			return []string{"http://one:1", "ws://two:2"}
+		}
+	}
+	for _, s := range settings() {
+		v := other(s)
+		if v == nil {
+			v = `a "#: b` // any text will do
+		}
+		want, err := makeConfig(map[string]any{s.key: v})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.key != "engine.kind" && reflect.DeepEqual(want, node.Default()) {
+			t.Fatalf("%s: a value of %v changes nothing", s.key, v)
+		}
+		text := strings.Trim(yamlValue(v), `"[]`)
+		text = strings.NewReplacer(`\"`, `"`, `","`, ",").Replace(text)
+		flagText := text
+		dir := home(t, configText(map[string]any{s.key: v}))
+		if got, err := loadConfig(dir, nil); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s by file: got %+v, %v, want %+v", s.key, got, err, want)
+		}
+		if got, err := load(t, "", "--"+s.key+"="+flagText); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s by flag: got %+v, %v, want %+v", s.key, got, err, want)
+		}
+		dir = home(t, "")
+		t.Setenv(s.env(), text)
+		if got, err := loadConfig(dir, nil); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s by environment: got %+v, %v, want %+v", s.key, got, err, want)
+		}
+	}
+}
+
+func TestFlagsOverEnvironmentOverFile(t *testing.T) {
+	dir := home(t, "da: {token: file, header_namespace: file, data_namespace: file}\nsequencer: {block_time: 3s}\n")
+	t.Setenv("HEADRACE_DA_TOKEN", "environment")
+	t.Setenv("HEADRACE_DA_HEADER_NAMESPACE", "environment")
+	t.Setenv("HEADRACE_PASSPHRASE", "not a setting")
+	flags := configFlags()
+	if err := flags.Parse([]string{"--da.token=flag"}); err != nil {
+		t.Fatal(err)
+	}
+	c, err := loadConfig(dir, flags)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := []string{c.DA.Token, c.DA.HeaderNamespace, c.DA.DataNamespace}, []string{"flag", "environment", "file"}; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if got, want := c.Sequencer.BlockTime, 3*time.Second; got != want {
+		t.Errorf("a flag that was not given has overridden the file: got %v, want %v", got, want)
+	}
+}
+
+// TestTextSurvivesTheFile writes texts that YAML would take for something else.
+func TestTextSurvivesTheFile(t *testing.T) {
+	for _, text := range []string{
+		strings.Repeat("0", 57) + "1", strings.Repeat("1", 58), "1e3", "0x10", "true", "~", "null", "", " a ", "a: b", "# no comment", `"`, `'`, `\n`, "line\nbreak", "\u2028", "é<>&", "2026-01-01", "[a]",
+	} {
+		c, err := load(t, configText(map[string]any{"da.token": text}))
+		if err != nil {
+			t.Errorf("%q: %v", text, err)
+		} else if c.DA.Token != text {
+			t.Errorf("got %q, want %q", c.DA.Token, text)
+		}
+	}
+}
+
+func TestWrongFiles(t *testing.T) {
+	for text, want := range map[string]string{
+		"da: {adress: x}":                          "there is no setting da.adress: did you mean da.address?",
+		"dA: {}":                                   "there is no setting dA: did you mean",
+		"block_time: 1s":                           "there is no setting block_time: did you mean da.block_time?",
+		"da: http://127.0.0.1:1":                   "da is a section: its settings belong below it",
+		"sequencer: {block_time: 5}":               `sequencer.block_time: "5" is not a duration such as 500ms, 1s or 1m`,
+		"sequencer: {enabled: 2}":                  `sequencer.enabled: "2" is not true or false`,
+		"sequencer: {max_pending: -1}":             `sequencer.max_pending: "-1" is not a whole number`,
+		"sequencer: {max_pending: [1]}":            `sequencer.max_pending: "[1]" is not a whole number`,
+		"da: {token: 123}":                         "da.token: write the value in quotes",
+		"da: {address: [1]}":                       "da.address: write each value in quotes",
+		"da: {address: nonsense}":                  `da.address "nonsense" is not an http, https, ws or wss URL`,
+		"da: {address: []}":                        "da.address is empty",
+		"da: [":                                    "mend the file, or move it away",
+		"da: {token: a}\nda: {token: b}":           "already defined",
+		"just text":                                "mend the file",
+		"da: {token: a, token: b}":                 "already defined",
+		"\x00":                                     "mend the file",
+		"http: {address: '7331'}":                  "is not host:port",
+		"log:\n\tlevel: debug":                     "mend the file",
+		"sequencer: {lazy: {interval: {deep: 1}}}": "there is no setting sequencer.lazy.interval.deep",
+	} {
+		_, err := load(t, text)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got error %v, want one that contains %q", text, err, want)
+		}
+	}
+}
+
+func TestSectionsMayBeEmpty(t *testing.T) {
+	got, err := load(t, "da:\nlog: {}\nhttp:\n  address:\n")
+	if err != nil || !reflect.DeepEqual(got, node.Default()) {
+		t.Errorf("got %+v, %v, want the defaults", got, err)
+	}
+}
+
+func TestWrongEnvironment(t *testing.T) {
+	for name, want := range map[string]string{
+		"HEADRACE_DA_ADRESS":            "there is no variable HEADRACE_DA_ADRESS: did you mean HEADRACE_DA_ADDRESS?",
+		"HEADRACE_PASPHRASE":            "there is no variable HEADRACE_PASPHRASE: did you mean HEADRACE_PASSPHRASE?",
+		"HEADRACE_SEQUENCER_BLOCK_TIME": `HEADRACE_SEQUENCER_BLOCK_TIME: sequencer.block_time: "x" is not a duration`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := home(t, "")
+			t.Setenv(name, "x")
+			_, err := loadConfig(dir, nil)
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("got error %v, want one that contains %q", err, want)
+			}
+		})
+	}
+}
+
+func TestNearest(t *testing.T) {
+	names := []string{"start", "status", "da", "dev", "init"}
+	for s, want := range map[string]string{"strat": "start", "stats": "status", "d": "da", "devv": "dev", "": "da", "ini": "init"} {
+		if got := nearest(s, names); got != want {
+			t.Errorf("nearest to %q: got %q, want %q", s, got, want)
+		}
+	}
+	for _, c := range []struct {
+		a, b string
+		want int
+	}{{"", "", 0}, {"", "abc", 3}, {"abc", "", 3}, {"kitten", "sitting", 3}, {"flaw", "lawn", 2}, {"same", "same", 0}} {
+		if got := edits(c.a, c.b); got != c.want {
+			t.Errorf("edits from %q to %q: got %d, want %d", c.a, c.b, got, c.want)
+		}
+	}
+}

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"headrace/devnet"
+)
+
+func newDev() *cobra.Command {
+	var opt devnet.Options
+	var duration time.Duration
+	var asJSON bool
+	var level string
+	cmd := &cobra.Command{
+		Use:   "dev [flags]",
+		Short: "Run a whole rollup in one process: a DA layer, a sequencer and full nodes on loopback sockets",
+		Long: `Run a whole rollup in one process: a DA layer, a sequencer and full nodes on loopback sockets, with a small load of transactions.
+
+It prints a line for each block that every full node has applied: the block's height, the DA height that completed it, its transactions, and for each
+full node the time from the announcement of that DA height to the block being stored and visible. At the end it compares all nodes; the exit status is
+1 when they disagree.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if opt.Nodes < 1 || opt.BlockTime <= 0 || opt.DABlockTime <= 0 || opt.TxRate < 0 || duration < 0 {
+				return usagef("--nodes must be 1 or more, --block-time and --da-block-time above zero, --tx-rate and --for not below zero")
+			}
+			log, err := newLogger(os.Stderr, level, "text")
+			if err != nil {
+				return err
+			}
+			opt.Logger = log
+			show := &devOutput{out: cmd.OutOrStdout(), json: asJSON}
+			opt.OnBlock = show.block
+			return dev(cmd.Context(), opt, duration, show)
+		},
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.DurationVar(&duration, "for", 0, "stop after this time; 0: when a signal comes")
+	flags.IntVar(&opt.Nodes, "nodes", 2, "full nodes beside the sequencer")
+	flags.DurationVar(&opt.BlockTime, "block-time", time.Second, "time between the rollup's blocks")
+	flags.DurationVar(&opt.DABlockTime, "da-block-time", time.Second, "time between the DA layer's blocks")
+	flags.Float64Var(&opt.TxRate, "tx-rate", 5, "transactions per second sent to the sequencer")
+	flags.StringVar(&opt.Home, "home", "", "directory to keep everything in; without it a temporary one")
+	flags.BoolVar(&asJSON, "json", false, "print one JSON object at the end, and nothing else")
+	flags.StringVar(&level, "log.level", "warn", "debug, info, warn or error")
+	return cmd
+}
+
+// dev runs a devnet until ctx ends, or for a time, and compares its nodes before it stops them.
+func dev(ctx context.Context, opt devnet.Options, duration time.Duration, show *devOutput) error {
+	n, err := devnet.New(opt)
+	if err != nil {
+		return err
+	}
+	show.start(n)
+	// The net outlives ctx by the time of the comparison.
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var net sync.WaitGroup
+	var failure error
+	net.Go(func() {
+		defer stop()
+		failure = n.Run(running)
+	})
+	report := devReport(ctx, running, n, duration)
+	stop()
+	net.Wait()
+	if failure != nil {
+		return failure
+	}
+	show.end(report)
+	if !report.OK && (ctx.Err() == nil || report.Blocks > 0) { // a stop before the first block is no failure
+		return errors.New(report.Problem)
+	}
+	return nil
+}
+
+// stopWithin bounds the comparison after a signal, so that all has stopped within a second.
+const stopWithin = 500 * time.Millisecond
+
+// devReport compares the nodes after duration if it is not 0, when ctx ends, or when the net does.
+func devReport(ctx, running context.Context, n *devnet.Net, duration time.Duration) devnet.Report {
+	var end <-chan time.Time
+	if duration > 0 {
+		end = time.After(duration) // the demo's own length
+	}
+	select {
+	case <-end:
+	case <-ctx.Done():
+	case <-running.Done():
+	}
+	settle, cancel := context.WithCancel(running)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { // now, or when the signal comes during the comparison
+		time.AfterFunc(stopWithin, cancel)
+	})()
+	return n.Settle(settle)
+}
+
+// devOutput prints what a devnet does: text as it happens, or one JSON object at the end.
+type devOutput struct {
+	out  io.Writer
+	json bool
+	mu   sync.Mutex // one line at a time
+}
+
+func (o *devOutput) printf(format string, args ...any) {
+	if o.json {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	fmt.Fprintf(o.out, format, args...)
+}
+
+func (o *devOutput) start(n *devnet.Net) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%-11s %s\n", "DA layer", n.DA().URL())
+	for i, each := range n.Nodes() {
+		fmt.Fprintf(&b, "%-11s http://%s\n", n.Name(i), each.Address())
+	}
+	sequencer, full := n.Nodes()[0].Address(), n.Nodes()[1].Address()
+	fmt.Fprintf(&b, "\nTry:\n  curl -d 'color=blue' http://%s/v1/txs\n  curl http://%s/v1/kv/color\n  curl http://%s/v1/status\n\n", sequencer, full, full)
+	fmt.Fprintf(&b, "%8s %8s %5s  announced -> applied, by full node\n", "height", "DA", "txs")
+	o.printf("%s", b.String())
+}
+
+func (o *devOutput) block(l devnet.Line) {
+	took := make([]string, len(l.Latency))
+	for i, d := range l.Latency {
+		took[i] = fmt.Sprintf("%9s", d.Round(time.Microsecond))
+	}
+	o.printf("%8d %8d %5d  %s\n", l.Height, l.DAHeight, l.Txs, strings.Join(took, " "))
+}
+
+func (o *devOutput) end(r devnet.Report) {
+	if o.json {
+		_ = json.NewEncoder(o.out).Encode(r) // a reader that has gone is told by nobody
+		return
+	}
+	if r.OK {
+		o.printf("\nAll nodes agree at height %d: block %s, state %s.\n", r.Nodes[0].Height, r.Nodes[0].Hash, r.Nodes[0].StateRoot)
+	}
+	o.printf("%d blocks; announced -> applied p50 %.3f ms, p99 %.3f ms, max %.3f ms; %d fetches at the head.\n", r.Blocks, r.LatencyMS.P50, r.LatencyMS.P99, r.LatencyMS.Max, r.FetchesAtHead)
+}

@@ -1,0 +1,149 @@
+// Command headrace runs a rollup's nodes: a sequencer, full nodes, and a DA layer for development.
+//
+// Each subcommand says what it did on standard output, logs to standard error, and ends a failure with one line that says what to do. The exit
+// status is 0 for success and for a stop by signal, 1 for a failure, and 2 for a command line that makes no sense. The first SIGINT or SIGTERM
+// stops cleanly, the second at once.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+// The exit statuses.
+const (
+	statusOK      = 0
+	statusFailure = 1
+	statusUsage   = 2
+)
+
+// run executes one command line and returns the exit status.
+func run(args []string) int {
+	ctx, stop := untilSignal(context.Background())
+	defer stop()
+	root := newRoot()
+	root.SetArgs(args)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return statusOK
+	}
+	fmt.Fprintf(os.Stderr, "%s: %s\n", cmd.CommandPath(), oneLine(err))
+	if usage := (usageError{}); errors.As(err, &usage) {
+		return statusUsage
+	}
+	return statusFailure
+}
+
+// untilSignal returns a context that ends with the first SIGINT or SIGTERM. By then the second one already has its usual effect: it kills.
+func untilSignal(parent context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(parent)
+	signals := make(chan os.Signal, 1) // package signal sends
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() { // ends with the context, which the caller cancels
+		defer cancel()
+		select {
+		case <-signals:
+		case <-ctx.Done():
+		}
+		signal.Stop(signals)
+	}()
+	return ctx, cancel
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "headrace",
+		Short:         "Brings a rollup's blocks to its execution engine: the moment they exist, in order, exactly once",
+		Args:          noArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetFlagErrorFunc(badFlag)
+	root.AddCommand(newInit(), newStart(), newDev(), newDA(), newStatus(), newVersion())
+	return root
+}
+
+// usageError is a command line that makes no sense: exit status 2.
+type usageError struct{ error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// noArgs refuses what is neither a flag nor a subcommand, and names the nearest subcommand.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var names []string
+	for _, sub := range cmd.Commands() {
+		if sub.IsAvailableCommand() {
+			names = append(names, sub.Name())
+		}
+	}
+	if len(names) == 0 {
+		return usagef("it takes no argument such as %q: see %s --help", args[0], cmd.CommandPath())
+	}
+	return usagef("there is no command %q: did you mean %q? See %s --help", args[0], nearest(args[0], names), cmd.CommandPath())
+}
+
+// badFlag makes a wrong flag a usage error, and names the nearest one.
+func badFlag(cmd *cobra.Command, err error) error {
+	unknown := (*pflag.NotExistError)(nil)
+	if !errors.As(err, &unknown) || len(unknown.GetSpecifiedName()) < 2 {
+		return usagef("%w: see %s --help", err, cmd.CommandPath())
+	}
+	var names []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	return usagef("there is no flag --%s: did you mean --%s? See %s --help", unknown.GetSpecifiedName(), nearest(unknown.GetSpecifiedName(), names), cmd.CommandPath())
+}
+
+// nearest returns the name that takes the fewest single-letter edits from s.
+func nearest(s string, names []string) string {
+	best, fewest := "", len(s)+1<<10
+	for _, name := range names {
+		if n := edits(s, name); n < fewest {
+			best, fewest = name, n
+		}
+	}
+	return best
+}
+
+// edits returns the Levenshtein distance of a and b, in bytes.
+func edits(a, b string) int {
+	row := make([]int, len(b)+1) // row[j] is the distance of a[:i] and b[:j]
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replace := diagonal
+			if a[i] != b[j] {
+				replace++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replace, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// oneLine is err's text without line breaks, such as those between joined errors.
+func oneLine(err error) string {
+	lines := strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' })
+	for i := range lines {
+		lines[i] = strings.TrimSpace(lines[i])
+	}
+	return strings.Join(lines, "; ")
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"headrace/block"
+	"headrace/internal/keyfile"
+	"headrace/node"
+)
+
+func newStart() *cobra.Command {
+	var home string
+	cmd := &cobra.Command{
+		Use:   "start [flags]",
+		Short: "Run the node of a home, a sequencer or a full node, until a signal comes",
+		Long: `Run the node of a home, a sequencer or a full node, until a signal comes.
+
+The address of the node's HTTP endpoints is the first line on standard output; logs go to standard error. A setting is taken from the flag, else
+from the environment (HEADRACE_DA_ADDRESS for da.address), else from config.yaml in the home, else it has its default.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			config, err := loadConfig(home, cmd.Flags())
+			if err != nil {
+				return err
+			}
+			return start(cmd.Context(), cmd.OutOrStdout(), home, config)
+		},
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&home, "home", defaultHome(), "directory that headrace init made")
+	flags.AddFlagSet(configFlags())
+	return cmd
+}
+
+func start(ctx context.Context, out io.Writer, home string, config node.Config) error {
+	log, err := newLogger(os.Stderr, config.Log.Level, config.Log.Format)
+	if err != nil {
+		return err
+	}
+	genesis, err := block.LoadGenesis(filepath.Join(home, genesisName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: copy the chain's genesis.json there, or make a home with headrace init", err)
+	}
+	if err != nil {
+		return err
+	}
+	opt := node.Options{Home: home, Genesis: genesis, Config: config, Logger: log}
+	if config.Sequencer.Enabled {
+		if opt.Key, err = signingKey(ctx, home, config.Sequencer); err != nil {
+			return err
+		}
+	}
+	n, err := node.New(opt)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "http://%s\n", n.Address())
+	log.Info("started", "chain", genesis.ChainID, "mode", n.Status().Load().Mode, "home", home, "http", n.Address())
+	context.AfterFunc(ctx, func() { log.Info("stopping") })
+	if err := n.Run(ctx); err != nil {
+		return err
+	}
+	log.Info("stopped")
+	return nil
+}
+
+// signingKey opens the sequencer's encrypted key.
+func signingKey(ctx context.Context, home string, c node.SequencerConfig) (*block.PrivateKey, error) {
+	inHome := newFiles{home: home}
+	path := inHome.path(c.KeyFile)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s is not there: a sequencer needs the key that the genesis names; copy it there, or set sequencer.enabled to false for a full node", path)
+	}
+	file := c.PassphraseFile
+	if file != "" {
+		file = inHome.path(file)
+	}
+	pass, err := passphrase(ctx, file, false)
+	if err != nil {
+		return nil, err
+	}
+	return keyfile.Load(path, pass)
+}
+
+// newLogger returns the logger that the configuration names.
+func newLogger(w io.Writer, level, format string) (*slog.Logger, error) {
+	var opt slog.HandlerOptions
+	var lowest slog.Level
+	if err := lowest.UnmarshalText([]byte(level)); err != nil {
+		return nil, fmt.Errorf("log.level %q is not known: use debug, info, warn or error", level)
+	}
+	opt.Level = lowest
+	switch format {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, &opt)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, &opt)), nil
+	}
+	return nil, fmt.Errorf("log.format %q is not known: use text or json", format)
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+func newStatus() *cobra.Command {
+	var address string
+	var asJSON bool
+	var timeout time.Duration
+	cmd := &cobra.Command{
+		Use:   "status [flags]",
+		Short: "Say where a node stands, and what it waits for",
+		Args:  noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
+			defer cancel()
+			body, err := fetchStatus(ctx, address)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				_, err = cmd.OutOrStdout().Write(body)
+				return err
+			}
+			var s status
+			if err := json.Unmarshal(body, &s); err != nil {
+				return fmt.Errorf("read status: %w: is this a headrace node?", err)
+			}
+			_, err = io.WriteString(cmd.OutOrStdout(), s.text(time.Now()))
+			return err
+		},
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&address, "node", "http://127.0.0.1:7331", "address of the node's HTTP endpoints")
+	flags.BoolVar(&asJSON, "json", false, "print the node's answer as it came")
+	flags.DurationVar(&timeout, "timeout", 10*time.Second, "how long to wait for the answer")
+	return cmd
+}
+
+// maxStatus bounds the answer, in bytes.
+const maxStatus = 16 << 20
+
+func fetchStatus(ctx context.Context, address string) ([]byte, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, usagef("--node %q is not a URL such as http://127.0.0.1:7331", address)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.JoinPath("/v1/status").String(), nil)
+	if err != nil {
+		return nil, fmt.Errorf("ask node: %w", err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("ask node: %w: is it running? --node names another address", err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxStatus))
+	if err != nil {
+		return nil, fmt.Errorf("read status: %w", err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("ask node: %s answered %s: is this a headrace node?", req.URL, resp.Status)
+	}
+	return body, nil
+}
+
+// status is the part of node.Status that is shown.
+type status struct {
+	ChainID   string `json:"chain_id"`
+	Mode      string `json:"mode"`
+	Ready     bool   `json:"ready"`
+	Reason    string `json:"reason"`
+	StateRoot string `json:"state_root"`
+	Heads     struct {
+		Unsafe    ref `json:"unsafe"`
+		Safe      ref `json:"safe"`
+		Finalized ref `json:"finalized"`
+	} `json:"heads"`
+	Source struct {
+		Position  ref       `json:"position"`
+		Proven    ref       `json:"proven"`
+		Head      ref       `json:"head"`
+		HeadAt    time.Time `json:"head_at"`
+		Lag       uint64    `json:"lag"`
+		BlockTime string    `json:"block_time"`
+	} `json:"source"`
+	Waiting []struct {
+		Stage  string    `json:"stage"`
+		Height uint64    `json:"height"`
+		Cause  string    `json:"cause"`
+		Since  time.Time `json:"since"`
+		Next   time.Time `json:"next_try"`
+	} `json:"waiting"`
+	Sequencer *struct {
+		Paused    string `json:"paused"`
+		Pending   uint64 `json:"pending"`
+		Submitted uint64 `json:"submitted"`
+	} `json:"sequencer"`
+}
+
+type ref struct {
+	Height uint64 `json:"height"`
+	Hash   string `json:"hash"`
+}
+
+func (r ref) String() string {
+	if strings.Trim(r.Hash, "0") == "" {
+		return fmt.Sprintf("%d", r.Height)
+	}
+	return fmt.Sprintf("%d  %s", r.Height, r.Hash)
+}
+
+// text is the status for a reader, as of now.
+func (s *status) text(now time.Time) string {
+	var b bytes.Buffer
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(&b, "%-11s %s\n", name, fmt.Sprintf(format, args...))
+	}
+	line("chain", "%s, %s node", s.ChainID, s.Mode)
+	if s.Ready {
+		line("ready", "yes")
+	} else {
+		line("ready", "no: %s", s.Reason)
+	}
+	line("unsafe", "%s", s.Heads.Unsafe)
+	line("safe", "%s", s.Heads.Safe)
+	line("finalized", "%s", s.Heads.Finalized)
+	line("state root", "%s", s.StateRoot)
+	line("position", "%s", s.Source.Position)
+	line("proven", "%s", s.Source.Proven)
+	line("DA head", "%s", s.Source.Head)
+	if !s.Source.HeadAt.IsZero() {
+		line("", "%s ago, a block each %s, %d behind", now.Sub(s.Source.HeadAt).Round(time.Millisecond), s.Source.BlockTime, s.Source.Lag)
+	}
+	if q := s.Sequencer; q != nil {
+		line("sequencer", "%d blocks wait for the DA layer, submitted up to %d", q.Pending, q.Submitted)
+		if q.Paused != "" {
+			line("paused", "%s", q.Paused)
+		}
+	}
+	for _, w := range s.Waiting {
+		more := ""
+		if !w.Since.IsZero() {
+			more = fmt.Sprintf(", for %s", now.Sub(w.Since).Round(time.Millisecond))
+		}
+		if w.Next.After(now) {
+			more += fmt.Sprintf(", next try in %s", w.Next.Sub(now).Round(time.Millisecond))
+		}
+		line("waits", "%s at %d: %s%s", w.Stage, w.Height, w.Cause, more)
+	}
+	return b.String()
+}
