@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -125,10 +126,7 @@ func DecodeData(b []byte) (*Data, error) {
 }
 
 func (d *Data) decode(b []byte) error {
-	d.Txs = append(make([][]byte, 0, len(d.Txs)+countTxs(b)), d.Txs...)
-	if cap(d.Txs) == 0 {
-		d.Txs = nil
-	}
+	d.Txs = slices.Grow(d.Txs, countTxs(b))
 	return eachField(b, d.set)
 }
 

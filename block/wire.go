@@ -19,13 +19,14 @@ type field struct {
 // eachField calls visit for each field of msg, in order. A field's bytes are a part of msg: nothing is copied, and a length that claims
 // more than there is ends in an error before anything is allocated.
 func eachField(msg []byte, visit func(f *field) error) error {
+	var f field // one for all: visit does not keep it
 	for len(msg) > 0 {
 		num, typ, n := protowire.ConsumeTag(msg)
 		if n < 0 {
 			return protowire.ParseError(n)
 		}
 		msg = msg[n:]
-		f := field{num: num, typ: typ}
+		f = field{num: num, typ: typ}
 		switch typ {
 		case protowire.VarintType:
 			f.value, n = protowire.ConsumeVarint(msg)
