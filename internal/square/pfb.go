@@ -12,6 +12,9 @@ import (
 // Account is the address that pays for the blobs of a Build: who signs, if share version 1 is used.
 var Account = [20]byte(Address([]byte("headrace development account")))
 
+// AccountAddress is Account as Celestia writes it.
+var AccountAddress = bech32("celestia", Account[:])
+
 // payForBlobs makes the transaction for a submission and fills in its blobs' commitments. The layout, from the inside out:
 //
 //	MsgPayForBlobs{1 signer (bech32), 2 namespaces, 3 blob sizes (packed), 4 share commitments, 8 share versions (packed)}
@@ -20,7 +23,7 @@ var Account = [20]byte(Address([]byte("headrace development account")))
 //	TxRaw{1 body, 2 auth info, 3 signatures}
 func payForBlobs(sequence uint64, blobs []da.Blob) (PayForBlobs, error) {
 	pfb := PayForBlobs{Blobs: append([]da.Blob(nil), blobs...)}
-	msg := appendBytesField(nil, 1, []byte(bech32("celestia", Account[:])))
+	msg := appendBytesField(nil, 1, []byte(AccountAddress))
 	var sizes, versions []byte
 	gas := uint64(65_000)
 	for i := range pfb.Blobs {

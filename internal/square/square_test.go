@@ -3,8 +3,10 @@ package square_test
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	gosquare "github.com/celestiaorg/go-square/v3"
@@ -170,6 +172,21 @@ func marshal(t testing.TB, v any) json.RawMessage {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// The address in the captured transaction is that of the signer in frame 083, which is written in hexadecimal there.
+func TestAccountAddress(t *testing.T) {
+	const pattern = "celestia1x3fp9ef2ss98cvvmvd59h0u3juqsllu957r3yp"
+	if !strings.HasPrefix(square.AccountAddress, "celestia1") || len(square.AccountAddress) != len(pattern) {
+		t.Errorf("got %s, want an address like %s", square.AccountAddress, pattern)
+	}
+	real, err := hex.DecodeString("345212E52A840A7C319B63685BBF9197010FFF85")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := square.Bech32("celestia", real); got != pattern {
+		t.Errorf("got %s, want %s", got, pattern)
+	}
 }
 
 func TestEmptySquare(t *testing.T) {

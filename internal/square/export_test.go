@@ -1,0 +1,3 @@
+package square
+
+var Bech32 = bech32
