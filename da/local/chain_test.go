@@ -268,45 +268,6 @@ func TestSubmitWithdraws(t *testing.T) {
 	want(t, "blobs of the next block", contents(t, c, produce(t, c).Height, data), []string{})
 }
 
-func TestRestart(t *testing.T) {
-	o := local.Options{ChainID: "one", Interval: -1, Dir: "da", FS: vfs.NewMem(), StartHeight: 100}
-	c := open(t, o)
-	submit(t, c, []da.Blob{blob(data, "kept")})
-	head := produce(t, c)
-	before := header(t, c, 101)
-	c.Close()
-
-	c = open(t, o)
-	want(t, "head", c.Head().Load(), head)
-	want(t, "tail", c.Tail(), 100)
-	want(t, "data", contents(t, c, 101, data), []string{"kept"})
-	want(t, "header", string(before.AppendJSON(nil)), string(header(t, c, 101).AppendJSON(nil)))
-	next := produce(t, c)
-	want(t, "parent of the next", header(t, c, next.Height).Header.Parent(), head.Hash)
-	c.Close()
-
-	o.ChainID = "two"
-	if _, err := local.New(o); err == nil || !strings.Contains(err.Error(), `holds chain "one"`) {
-		t.Errorf("got %v, want an error that names the chain", err)
-	}
-}
-
-// A machine that loses its power loses nothing that was announced: a height never becomes another block.
-func TestCrash(t *testing.T) {
-	fs := vfs.NewCrashableMem()
-	o := local.Options{Interval: -1, Dir: "da", FS: fs}
-	c := open(t, o)
-	for i := range 20 {
-		head, _ := submit(t, c, []da.Blob{blob(data, fmt.Sprint("block ", i))})
-		crashed := o
-		crashed.FS = fs.CrashClone(vfs.CrashCloneCfg{})
-		after := open(t, crashed)
-		want(t, "head after the crash", after.Head().Load(), head)
-		want(t, "data after the crash", contents(t, after, head.Height, data), []string{fmt.Sprint("block ", i)})
-		after.Close()
-	}
-}
-
 func TestPrune(t *testing.T) {
 	both(t, func(t *testing.T, o local.Options) {
 		c := open(t, o)

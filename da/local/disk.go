@@ -7,24 +7,24 @@ import (
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"headrace/da"
+	"headrace/internal/disk"
 	"headrace/internal/square"
 )
 
-// disk is a history on disk. Keys, with heights in big-endian so that they sort:
+// onDisk is a history on disk. Keys, with heights in big-endian so that they sort:
 //
-//	"m"                       format, first height, chain id
-//	"t"                       tail
+//	"m"                       format (1), first height (8), chain id
+//	"t"                       tail, once something was pruned
+//	"z"                       head
 //	"h" height                record
 //	"c" height                roots, and the blobs without their data; only of heights that are not empty
 //	"d" height number         data of a blob
 //
 // A block is one synced commit: a height that was announced is there after the process is killed, and never becomes another block.
-type disk struct {
-	life   sync.RWMutex // held for reading by each use of db, for writing by close
-	db     *pebble.DB   // nil once closed
+type onDisk struct {
+	db     *disk.DB
 	recent recent
 
 	mu         sync.RWMutex // guards what follows
@@ -35,98 +35,80 @@ type disk struct {
 
 const diskFormat = 1
 
-func openDisk(o Options) (*disk, error) {
-	fs := o.FS
-	if fs == nil {
-		fs = vfs.Default
-	}
-	db, err := pebble.Open(o.Dir, &pebble.Options{
-		FS:                         fs,
-		FormatMajorVersion:         pebble.FormatNewest,
-		MemTableSize:               8 << 20,
-		CacheSize:                  16 << 20,
-		MaxOpenFiles:               256,
-		Logger:                     quiet{},
-		CompactionConcurrencyRange: func() (int, int) { return 1, 1 },
-	})
+func openDisk(o Options) (history, error) {
+	db, err := disk.Open(o.Dir, disk.Options{FS: o.FS, Logger: o.Logger})
 	if err != nil {
-		return nil, fmt.Errorf("open history in %s (is another process using it?): %w", o.Dir, err)
+		return nil, fmt.Errorf("open history: %w", err)
 	}
-	d := &disk{db: db, recent: recent{limit: 32 << 20}}
+	d := &onDisk{db: db, recent: recent{limit: 32 << 20}}
 	if err := d.load(o); err != nil {
-		db.Close()
-		return nil, fmt.Errorf("open history in %s: %w", o.Dir, err)
+		return nil, errors.Join(fmt.Errorf("open history: %w", err), db.Close())
 	}
 	return d, nil
 }
 
-type quiet struct{}
-
-func (quiet) Infof(string, ...any)  {}
-func (quiet) Errorf(string, ...any) {}
-func (quiet) Fatalf(format string, args ...any) {
-	panic(fmt.Sprintf(format, args...)) // the store cannot go on
-}
-
 // load reads the bounds, or starts a new history.
-func (d *disk) load(o Options) error {
-	meta, err := d.get([]byte("m"))
-	if errors.Is(err, pebble.ErrNotFound) {
+func (d *onDisk) load(o Options) error {
+	meta, ok, err := d.db.Get([]byte("m"))
+	if err != nil {
+		return err
+	}
+	if !ok {
 		meta = binary.BigEndian.AppendUint64([]byte{diskFormat}, o.StartHeight)
 		d.start = o.StartHeight
-		return d.db.Set([]byte("m"), append(meta, o.ChainID...), pebble.Sync)
+		b := d.db.NewBatch()
+		defer b.Close()
+		if err := b.Set([]byte("m"), append(meta, o.ChainID...), nil); err != nil {
+			return err
+		}
+		return d.db.Commit(b, true)
 	}
-	if err != nil {
-		return err
-	}
-	if len(meta) < 9 || meta[0] != diskFormat {
-		return fmt.Errorf("format %x is not known to this version", meta[:min(len(meta), 1)])
-	}
-	if id := string(meta[9:]); id != o.ChainID {
-		return fmt.Errorf("it holds chain %q, not %q", id, o.ChainID)
+	switch {
+	case len(meta) < 9 || meta[0] == 0:
+		return disk.Corrupt(o.Dir, fmt.Errorf("meta: %w", errCorrupt))
+	case meta[0] > diskFormat:
+		return disk.NewerFormat(o.Dir, uint64(meta[0]), diskFormat)
+	case string(meta[9:]) != o.ChainID:
+		return fmt.Errorf("directory %s holds chain %q, not %q: give that chain's id, or another directory", o.Dir, meta[9:], o.ChainID)
 	}
 	d.start = binary.BigEndian.Uint64(meta[1:])
-	it, err := d.db.NewIter(&pebble.IterOptions{LowerBound: []byte("h"), UpperBound: []byte("i")})
-	if err != nil {
+	if d.head, err = d.height("z", 0); err != nil || d.head == 0 {
 		return err
 	}
-	defer it.Close()
-	if !it.Last() {
-		return it.Error()
-	}
-	d.head = binary.BigEndian.Uint64(it.Key()[1:])
-	if d.last, err = decodeRecord(it.Value()); err != nil {
-		return fmt.Errorf("height %d: %w", d.head, err)
-	}
-	d.tail = d.start
-	if t, err := d.get([]byte("t")); err == nil && len(t) == 8 {
-		d.tail = binary.BigEndian.Uint64(t)
-	} else if err != nil && !errors.Is(err, pebble.ErrNotFound) {
+	if d.tail, err = d.height("t", d.start); err != nil {
 		return err
 	}
-	return nil
+	d.last, err = d.readRecord(d.head)
+	return err
 }
 
-func (d *disk) first() uint64 { return d.start }
+// height reads a height under a key of its own; def if there is none.
+func (d *onDisk) height(key string, def uint64) (uint64, error) {
+	v, ok, err := d.db.Get([]byte(key))
+	if err != nil || !ok {
+		return def, err
+	}
+	if len(v) != 8 {
+		return 0, disk.Corrupt(d.db.Dir(), fmt.Errorf("key %q: %w", key, errCorrupt))
+	}
+	return binary.BigEndian.Uint64(v), nil
+}
 
-func (d *disk) bounds() (tail, head uint64) {
+func (d *onDisk) first() uint64 { return d.start }
+
+func (d *onDisk) bounds() (tail, head uint64) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	return d.tail, d.head
 }
 
-func (d *disk) append(height uint64, rec *record, body *content) error {
-	d.life.RLock()
-	defer d.life.RUnlock()
-	if d.db == nil {
-		return ErrClosed
-	}
+func (d *onDisk) append(height uint64, rec *record, body *content) error {
 	b := d.db.NewBatch()
 	defer b.Close()
-	if err := d.write(b, height, rec, body); err != nil {
+	if err := write(b, height, rec, body); err != nil {
 		return err
 	}
-	if err := b.Commit(pebble.Sync); err != nil {
+	if err := d.db.Commit(b, true); err != nil {
 		return err
 	}
 	if body != nil {
@@ -141,8 +123,11 @@ func (d *disk) append(height uint64, rec *record, body *content) error {
 	return nil
 }
 
-func (d *disk) write(b *pebble.Batch, height uint64, rec *record, body *content) error {
-	if err := b.Set(key('h', height), rec.encode(), nil); err != nil || body == nil {
+func write(b *pebble.Batch, height uint64, rec *record, body *content) error {
+	err := errors.Join(
+		b.Set(key('h', height), rec.encode(), nil),
+		b.Set([]byte("z"), binary.BigEndian.AppendUint64(nil, height), nil))
+	if err != nil || body == nil {
 		return err
 	}
 	for i := range body.blobs {
@@ -153,45 +138,44 @@ func (d *disk) write(b *pebble.Batch, height uint64, rec *record, body *content)
 	return b.Set(key('c', height), body.encode(), nil)
 }
 
-// get returns a copy of a value.
-func (d *disk) get(key []byte) ([]byte, error) {
-	d.life.RLock()
-	defer d.life.RUnlock()
-	if d.db == nil {
-		return nil, ErrClosed
-	}
-	v, closer, err := d.db.Get(key)
-	if err != nil {
-		return nil, err
-	}
-	defer closer.Close()
-	return append(make([]byte, 0, len(v)), v...), nil
-}
-
-func (d *disk) record(height uint64) (*record, error) {
+func (d *onDisk) record(height uint64) (*record, error) {
 	d.mu.RLock()
 	last, head := d.last, d.head
 	d.mu.RUnlock()
 	if last != nil && height == head {
 		return last, nil
 	}
-	v, err := d.get(key('h', height))
-	if err != nil {
-		return nil, missing(height, err)
-	}
-	return decodeRecord(v)
+	return d.readRecord(height)
 }
 
-// missing is the error for a height that the caller thought was there: it has been pruned in between.
-func missing(height uint64, err error) error {
-	if errors.Is(err, pebble.ErrNotFound) {
-		err = da.ErrPruned
+func (d *onDisk) readRecord(height uint64) (*record, error) {
+	v, err := d.get(height, key('h', height))
+	if err != nil {
+		return nil, err
 	}
-	return fmt.Errorf("read height %d: %w", height, err)
+	r, err := decodeRecord(v)
+	if err != nil {
+		return nil, disk.Corrupt(d.db.Dir(), fmt.Errorf("height %d: %w", height, err))
+	}
+	return r, nil
+}
+
+// get returns a value of a height that the caller knows to have been there: if it is not, it has been pruned since.
+func (d *onDisk) get(height uint64, key []byte) ([]byte, error) {
+	v, ok, err := d.db.Get(key)
+	switch {
+	case errors.Is(err, disk.ErrClosed):
+		return nil, ErrClosed
+	case err != nil:
+		return nil, fmt.Errorf("read height %d: %w", height, err)
+	case !ok:
+		return nil, fmt.Errorf("read height %d: %w", height, da.ErrPruned)
+	}
+	return v, nil
 }
 
 // body returns what is kept at a height, with the data of the blobs that want chooses; nil if the height is empty.
-func (d *disk) body(height uint64, want func(*posted) bool) (*content, error) {
+func (d *onDisk) body(height uint64, want func(*posted) bool) (*content, error) {
 	rec, err := d.record(height)
 	if err != nil || rec.empty {
 		return nil, err
@@ -199,26 +183,26 @@ func (d *disk) body(height uint64, want func(*posted) bool) (*content, error) {
 	if c := d.recent.get(height); c != nil {
 		return c, nil
 	}
-	v, err := d.get(key('c', height))
+	v, err := d.get(height, key('c', height))
 	if err != nil {
-		return nil, missing(height, err)
+		return nil, err
 	}
 	c, err := decodeContent(v)
 	if err != nil {
-		return nil, fmt.Errorf("read height %d: %w", height, err)
+		return nil, disk.Corrupt(d.db.Dir(), fmt.Errorf("height %d: %w", height, err))
 	}
 	for i := range c.blobs {
 		if !want(&c.blobs[i]) {
 			continue
 		}
-		if c.blobs[i].Data, err = d.get(dataKey(height, i)); err != nil {
-			return nil, missing(height, err)
+		if c.blobs[i].Data, err = d.get(height, dataKey(height, i)); err != nil {
+			return nil, err
 		}
 	}
 	return c, nil
 }
 
-func (d *disk) dah(height uint64) (square.DAH, error) {
+func (d *onDisk) dah(height uint64) (square.DAH, error) {
 	c, err := d.body(height, func(*posted) bool { return false })
 	if err != nil || c == nil {
 		return square.EmptyDAH(), err
@@ -226,7 +210,7 @@ func (d *disk) dah(height uint64) (square.DAH, error) {
 	return c.dah, nil
 }
 
-func (d *disk) blobs(height uint64, ns da.Namespace) ([]da.Blob, error) {
+func (d *onDisk) blobs(height uint64, ns da.Namespace) ([]da.Blob, error) {
 	c, err := d.body(height, func(p *posted) bool { return p.Namespace == ns })
 	if err != nil || c == nil {
 		return nil, err
@@ -234,7 +218,7 @@ func (d *disk) blobs(height uint64, ns da.Namespace) ([]da.Blob, error) {
 	return c.in(ns), nil
 }
 
-func (d *disk) submissions(height uint64) ([][]da.Blob, error) {
+func (d *onDisk) submissions(height uint64) ([][]da.Blob, error) {
 	c, err := d.body(height, func(*posted) bool { return true })
 	if err != nil || c == nil {
 		return nil, err
@@ -242,18 +226,13 @@ func (d *disk) submissions(height uint64) ([][]da.Blob, error) {
 	return c.submissions(), nil
 }
 
-func (d *disk) prune(below uint64) error {
+func (d *onDisk) prune(below uint64) error {
 	if tail, _ := d.bounds(); below <= tail {
 		return nil
 	}
 	d.mu.Lock()
 	d.tail = below // first, so that nobody comes to read what goes
 	d.mu.Unlock()
-	d.life.RLock()
-	defer d.life.RUnlock()
-	if d.db == nil {
-		return ErrClosed
-	}
 	b := d.db.NewBatch()
 	defer b.Close()
 	err := errors.Join(
@@ -264,19 +243,10 @@ func (d *disk) prune(below uint64) error {
 	if err != nil {
 		return err
 	}
-	return b.Commit(pebble.Sync)
+	return d.db.Commit(b, true)
 }
 
-func (d *disk) close() error {
-	d.life.Lock()
-	defer d.life.Unlock()
-	if d.db == nil {
-		return nil
-	}
-	err := d.db.Close()
-	d.db = nil
-	return err
-}
+func (d *onDisk) close() error { return d.db.Close() }
 
 func key(kind byte, height uint64) []byte {
 	return binary.BigEndian.AppendUint64([]byte{kind}, height)

@@ -24,8 +24,9 @@ var rows = map[string]row{
 	"follow/followtest": {"follow watch", "a suite for any source must not favour one"},
 
 	// Sources.
-	"da/local":    {"da follow watch internal/square internal/disk", "a chain, not a node: whoever follows it comes from above"},
-	"da/celestia": {"da da/local follow watch internal/jsonrpc internal/square", "a protocol between two parties; the rollup's blocks are opaque bytes to it"},
+	"da/fault":    {"da", "it says what goes wrong; whoever serves makes it so"},
+	"da/local":    {"da da/fault follow watch internal/square internal/disk", "a chain, not a node: whoever follows it comes from above"},
+	"da/celestia": {"da da/fault da/local follow watch internal/jsonrpc internal/square", "a protocol between two parties; the rollup's blocks are opaque bytes to it"},
 	"l1/local":    {"l1 follow watch", "a chain, not a node: whoever follows it comes from above"},
 	"l1/ethereum": {"l1 l1/ethereum/inbox follow watch contracts", "a client; payloads are opaque bytes to it"},
 
@@ -51,9 +52,9 @@ var rows = map[string]row{
 	"devnet/geth":          {"", "a process; what it is used for is not its business"},
 	"devnet/geth/gethtest": {"devnet/geth", "it builds geth with the tests, and nothing else"},
 	"devnet/beacon":        {"devnet/geth exec/engineapi watch", "a consensus for one L1; the rollup above it is not its business"},
-	"devnet": {"devnet/... node block da da/local da/celestia l1 l1/local l1/ethereum exec exec/kv exec/engineapi follow watch await contracts internal/keyfile",
+	"devnet": {"devnet/... node block da da/fault da/local da/celestia l1 l1/local l1/ethereum exec exec/kv exec/engineapi follow watch await contracts internal/keyfile",
 		"a test bed stands on what users have: the node's public face, never the parts inside it"},
-	"cmd/headrace": {"node devnet/... await block da da/local da/celestia internal/keyfile watch",
+	"cmd/headrace": {"node devnet/... await block da da/fault da/local da/celestia internal/keyfile watch",
 		"the command line is one more user of the public packages: what it needs, a program that embeds a node needs too"},
 }
 
