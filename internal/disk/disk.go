@@ -16,6 +16,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -63,7 +64,7 @@ func Open(dir string, opt Options) (*DB, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	if err := base.MkdirAll(dir, 0o755); err != nil {
+	if err := makeDir(dir, base); err != nil {
 		return nil, fmt.Errorf("create directory %s: %w", dir, err)
 	}
 	lock, err := lockDirectory(dir, base)
@@ -71,13 +72,31 @@ func Open(dir string, opt Options) (*DB, error) {
 		return nil, err
 	}
 	d := &DB{dir: dir, fuse: &fuse{FS: base, log: log.With("dir", dir)}, lock: lock}
-	if err := checkFormat(dir, base); err != nil {
-		return nil, errors.Join(err, lock.Close())
-	}
-	if err := d.open(opt); err != nil {
+	if err := d.openLocked(base, opt); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
 	return d, nil
+}
+
+func (d *DB) openLocked(base vfs.FS, opt Options) error {
+	if err := checkFormat(d.dir, base); err != nil {
+		return err
+	}
+	fresh, err := prepare(d.dir, base)
+	if err != nil {
+		return err
+	}
+	if err := d.open(opt); err != nil {
+		return err
+	}
+	err = d.Err()
+	if err == nil && fresh {
+		err = finish(d.dir, base)
+	}
+	if err != nil {
+		return errors.Join(err, d.db.Close())
+	}
+	return nil
 }
 
 // lockDirectory tells a lock that is held from a directory that cannot be locked: opening the lock file fails with a path, locking it with
@@ -99,7 +118,7 @@ func lockDirectory(dir string, base vfs.FS) (*pebble.Lock, error) {
 func checkFormat(dir string, base vfs.FS) error {
 	value, err := atomicfs.ReadMarker(base, dir, "format-version")
 	if err != nil {
-		return fmt.Errorf("open %s: %w: %w", dir, ErrCorrupt, err)
+		return Corrupt(dir, err)
 	}
 	if value == "" {
 		return nil
@@ -121,8 +140,18 @@ func NewerFormat(dir string, version, known uint64) error {
 
 // Corrupt is the ErrCorrupt of the database in dir for the reason cause.
 func Corrupt(dir string, cause error) error {
-	return fmt.Errorf("open %s: %w: %w: restore a copy, or move it away and sync again", dir, ErrCorrupt, cause)
+	return fmt.Errorf("open %s: %w: %w: restore a copy, or move it away and sync again", dir, ErrCorrupt, oneLine{cause})
 }
+
+// oneLine cuts an error's message at its first line: Pebble's can have more.
+type oneLine struct{ error }
+
+func (e oneLine) Error() string {
+	line, _, _ := strings.Cut(e.error.Error(), "\n")
+	return line
+}
+
+func (e oneLine) Unwrap() error { return e.error }
 
 func (d *DB) open(opt Options) (err error) {
 	defer func() {
@@ -149,16 +178,20 @@ func (d *DB) open(opt Options) (err error) {
 		Logger:                      d.fuse,
 		EventListener: &pebble.EventListener{
 			BackgroundError: func(err error) { d.fuse.trip(err) },
-			DataCorruption:  func(info pebble.DataCorruptionInfo) { d.fuse.trip(fmt.Errorf("%w: %s", ErrCorrupt, info)) },
+			DataCorruption:  func(info pebble.DataCorruptionInfo) { d.fuse.trip(Corrupt(d.dir, errors.New(info.String()))) },
 		},
 	})
 	if err == nil {
 		return nil
 	}
-	if pebble.IsCorruptionError(err) || errors.Is(err, fs.ErrNotExist) { // a file that another one names is gone
-		return Corrupt(d.dir, err)
+	if failed := d.Err(); failed != nil {
+		return failed
 	}
-	return fmt.Errorf("open %s: %w", d.dir, err)
+	var path *fs.PathError
+	if errors.As(err, &path) && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("open %s: %w", d.dir, err)
+	}
+	return Corrupt(d.dir, err) // the files contradict themselves, each other (one names another that is gone), or what we always write
 }
 
 // Dir returns the directory that Open was given.
@@ -166,10 +199,14 @@ func (d *DB) Dir() string { return d.dir }
 
 // Err returns nil, or the ErrFailed after which nothing is written any more.
 func (d *DB) Err() error {
-	if err := d.fuse.cause(); err != nil {
-		return fmt.Errorf("%w, and what it did last is not known: restart: %w", ErrFailed, err)
+	err := d.fuse.cause()
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrCorrupt):
+		return fmt.Errorf("%w: %w", ErrFailed, err)
 	}
-	return nil
+	return fmt.Errorf("write %s: %w, and what it did last is not known: restart: %w", d.dir, ErrFailed, oneLine{err})
 }
 
 // NewBatch returns an empty batch; the caller closes it.

@@ -162,6 +162,9 @@ func (s *Store) checkState(st *State) error {
 	if st.Finalized.Height > st.Safe.Height || st.Safe.Height > st.Unsafe.Height || st.Finalized.Height+1 < s.fixed.initial {
 		return fmt.Errorf("heights do not fit: finalized %d, safe %d, unsafe %d, first %d", st.Finalized.Height, st.Safe.Height, st.Unsafe.Height, s.fixed.initial)
 	}
+	if _, err := s.mark(st.Oldest); err != nil && st.Oldest <= st.Unsafe.Height {
+		return fmt.Errorf("block %d, the oldest: %w", st.Oldest, err)
+	}
 	for _, r := range []block.Ref{st.Unsafe, st.Safe, st.Finalized} {
 		if r.Height+1 == s.fixed.initial {
 			continue

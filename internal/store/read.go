@@ -95,7 +95,7 @@ func (s *Store) Ref(height uint64) (block.Ref, error) {
 	return block.Ref{Height: height, Hash: m.hash}, nil
 }
 
-// Halves returns the pending halves in the order in which they were posted.
+// Halves returns the pending halves by DA height, headers before data, then by index.
 func (s *Store) Halves() ([]block.Half, error) {
 	var halves []block.Half
 	err := s.db.Each([]byte{'p'}, []byte{'p' + 1}, func(key, value []byte) error {

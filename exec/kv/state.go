@@ -1,0 +1,288 @@
+package kv
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"headrace/block"
+	"headrace/internal/disk"
+)
+
+// The keys.
+//
+//	m           meta (JSON): format, first height
+//	h           head
+//	s           sum: the LtHash of all pairs
+//	k key       value
+//	r height    record of an executed block
+const (
+	pairTable   = 'k'
+	recordTable = 'r'
+)
+
+var (
+	metaKey = []byte("m")
+	headKey = []byte("h")
+	sumKey  = []byte("s")
+)
+
+func pairKey(key string) []byte { return append([]byte{pairTable}, key...) }
+
+func recordKey(height uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{recordTable}, height)
+}
+
+// format is the version of what is kept on disk. A higher one is refused.
+const format = 1
+
+type meta struct {
+	Format        uint64 `json:"format"`
+	InitialHeight uint64 `json:"initial_height"`
+}
+
+func (e *Engine) corrupt(cause error) error { return disk.Corrupt(e.db.Dir(), cause) }
+
+// empty is the head of an empty state.
+func (e *Engine) empty() *head { return &head{height: e.initial - 1, oldest: e.initial} }
+
+// load reads head and sum, or makes a new engine.
+func (e *Engine) load() error {
+	raw, ok, err := e.db.Get(metaKey)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return e.create()
+	}
+	var m meta
+	if err := json.Unmarshal(raw, &m); err != nil {
+		return e.corrupt(fmt.Errorf("meta: %w", err))
+	}
+	if m.Format > format {
+		return disk.NewerFormat(e.db.Dir(), m.Format, format)
+	}
+	if m.InitialHeight != e.initial {
+		return fmt.Errorf("open %s: the engine was made for a chain from height %d, not %d: use another directory", e.db.Dir(), m.InitialHeight, e.initial)
+	}
+	rawHead, _, err := e.db.Get(headKey)
+	if err != nil {
+		return err
+	}
+	rawSum, _, err := e.db.Get(sumKey)
+	if err != nil {
+		return err
+	}
+	at, err := decodeHead(rawHead)
+	if err == nil {
+		err = e.sum.decode(rawSum)
+	}
+	if err != nil {
+		return e.corrupt(err)
+	}
+	e.at.Store(&at)
+	return nil
+}
+
+func (e *Engine) create() error {
+	raw, err := json.Marshal(meta{Format: format, InitialHeight: e.initial})
+	if err != nil {
+		return err
+	}
+	batch := e.db.NewBatch()
+	defer batch.Close()
+	if err := batch.Set(metaKey, raw, nil); err != nil {
+		return err
+	}
+	return e.commit(batch, e.empty(), &changes{touched: true})
+}
+
+// changes gathers what one block does to the state: the keys it touches, in the order of the first touch, with values before and after.
+type changes struct {
+	db      *disk.DB
+	sum     lthash
+	keys    uint64
+	touched bool // sum has changed
+	order   []string
+	pairs   map[string]*pair
+}
+
+type pair struct {
+	old, new pairValue
+}
+
+type pairValue struct {
+	value   []byte
+	present bool
+}
+
+// undone is a key and what it held before a block.
+type undone struct {
+	key     string
+	value   []byte
+	present bool
+}
+
+func (e *Engine) changes(at *head) *changes {
+	return &changes{db: e.db, sum: e.sum, keys: at.keys, pairs: map[string]*pair{}}
+}
+
+func (c *changes) set(key string, value []byte) error { return c.put(key, value, true) }
+
+func (c *changes) put(key string, value []byte, present bool) error {
+	p := c.pairs[key]
+	if p == nil {
+		old, ok, err := c.db.Get(pairKey(key))
+		if err != nil {
+			return err
+		}
+		p = &pair{old: pairValue{old, ok}}
+		c.pairs[key] = p
+		c.order = append(c.order, key)
+	}
+	p.new = pairValue{value, present}
+	return nil
+}
+
+// write adds the changes to the batch and to the sum, and returns what undoes them.
+func (c *changes) write(batch *pebble.Batch) ([]undone, error) {
+	var undo []undone
+	for _, key := range c.order {
+		p := c.pairs[key]
+		if p.old.present == p.new.present && string(p.old.value) == string(p.new.value) {
+			continue
+		}
+		c.touched = true
+		if p.old.present {
+			c.sum.sub(key, p.old.value)
+			c.keys--
+		}
+		err := batch.Delete(pairKey(key), nil)
+		if p.new.present {
+			c.sum.add(key, p.new.value)
+			c.keys++
+			err = batch.Set(pairKey(key), p.new.value, nil)
+		}
+		if err != nil {
+			return nil, err
+		}
+		undo = append(undo, undone{key, p.old.value, p.old.present})
+	}
+	return undo, nil
+}
+
+// record is what is kept of an executed block: to answer a repeat, and to take it back.
+type record struct {
+	hash    block.Hash
+	root    []byte
+	skipped uint64
+	undo    []undone
+}
+
+func (e *Engine) record(height uint64) (record, bool, error) {
+	raw, ok, err := e.db.Get(recordKey(height))
+	if err != nil || !ok {
+		return record{}, false, err
+	}
+	r, err := decodeRecord(raw)
+	if err != nil {
+		return record{}, false, e.corrupt(fmt.Errorf("record of block %d: %w", height, err))
+	}
+	return r, true, nil
+}
+
+func (r *record) encode() []byte {
+	b := append([]byte{}, r.hash[:]...)
+	b = appendBytes(b, r.root, true)
+	b = binary.AppendUvarint(b, r.skipped)
+	for _, u := range r.undo {
+		b = appendBytes(b, []byte(u.key), true)
+		b = appendBytes(b, u.value, u.present)
+	}
+	return b
+}
+
+func decodeRecord(b []byte) (r record, err error) {
+	d := decoder{rest: b}
+	copy(r.hash[:], d.take(uint64(len(r.hash))))
+	r.root, _ = d.bytes()
+	r.skipped = d.number()
+	for len(d.rest) > 0 {
+		var u undone
+		key, _ := d.bytes()
+		u.key = string(key)
+		u.value, u.present = d.bytes()
+		r.undo = append(r.undo, u)
+	}
+	return r, d.err
+}
+
+func (h *head) encode() []byte {
+	b := append([]byte{}, h.hash[:]...)
+	b = appendBytes(b, h.root, true)
+	for _, n := range []uint64{h.height, h.keys, h.skipped, h.oldest} {
+		b = binary.AppendUvarint(b, n)
+	}
+	return b
+}
+
+func decodeHead(b []byte) (h head, err error) {
+	d := decoder{rest: b}
+	copy(h.hash[:], d.take(uint64(len(h.hash))))
+	h.root, _ = d.bytes()
+	for _, n := range []*uint64{&h.height, &h.keys, &h.skipped, &h.oldest} {
+		*n = d.number()
+	}
+	if d.err == nil && len(d.rest) > 0 {
+		d.err = errCut
+	}
+	return h, d.err
+}
+
+// appendBytes writes v behind its length plus one, or 0 for a value that is not present.
+func appendBytes(b, v []byte, present bool) []byte {
+	if !present {
+		return binary.AppendUvarint(b, 0)
+	}
+	return append(binary.AppendUvarint(b, uint64(len(v))+1), v...)
+}
+
+var errCut = errors.New("value is cut short or has bytes left over")
+
+// decoder reads fields. After the first error it returns zero values.
+type decoder struct {
+	rest []byte
+	err  error
+}
+
+func (d *decoder) number() uint64 {
+	v, n := binary.Uvarint(d.rest)
+	if n <= 0 {
+		d.rest, d.err = nil, errCut
+		return 0
+	}
+	d.rest = d.rest[n:]
+	return v
+}
+
+func (d *decoder) take(n uint64) []byte {
+	if n > uint64(len(d.rest)) {
+		d.rest, d.err = nil, errCut
+		return nil
+	}
+	v := d.rest[:n:n]
+	d.rest = d.rest[n:]
+	return v
+}
+
+// bytes returns a part of what is decoded; an empty value as nil.
+func (d *decoder) bytes() (v []byte, present bool) {
+	n := d.number()
+	if n <= 1 {
+		return nil, n == 1
+	}
+	return d.take(n - 1), true
+}
