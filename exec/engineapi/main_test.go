@@ -228,7 +228,8 @@ type rule struct {
 	answer        string // sent instead of the client's answer, if not empty: the JSON after "id"
 	status        int    // HTTP status sent instead, if not 0
 	forward, drop bool   // the client gets the request all the same; the answer never comes
-	once          bool
+	once          bool   // for one request
+	then          func() // called before the answer is sent, or not
 }
 
 func newTap(t testing.TB, target string) *tap {
@@ -258,6 +259,9 @@ func newTap(t testing.TB, target string) *tap {
 				w.Write(answer)
 				return
 			}
+		}
+		if rule.then != nil {
+			rule.then()
 		}
 		switch {
 		case rule.drop:
