@@ -10,26 +10,30 @@ import (
 // frame is a message's envelope. Its members are parts of the message, as they stand there: whoever uses one decodes it, and so checks it.
 type frame struct {
 	id     []byte // nil if there is none
-	method []byte // without its quotes
+	quoted []byte // the method, with its quotes
+	method []byte // and without
 	params []byte
 	result []byte // "null" is a result
 	err    []byte
 }
 
-var errFrame = errors.New("message is not a JSON object")
+var (
+	errFrame = errors.New("not a JSON object")
+	errArray = errors.New("not a JSON array")
+)
 
 // scanFrame finds the members of a message in one pass, without copying and without recursion: depth costs nothing. It checks no more
 // than it needs to find its way.
 func scanFrame(data []byte) (frame, error) {
 	var f frame
-	err := scanObject(data, func(key, value []byte) {
+	err := ScanObject(data, func(key, value []byte) {
 		switch string(key) {
 		case "id":
 			if string(value) != "null" {
 				f.id = value
 			}
 		case "method":
-			f.method = bytes.Trim(value, `"`)
+			f.quoted, f.method = value, bytes.Trim(value, `"`)
 		case "params":
 			f.params = value
 		case "result":
@@ -41,9 +45,13 @@ func scanFrame(data []byte) (frame, error) {
 	return f, err
 }
 
-// scanObject calls member for each member of an object.
-func scanObject(data []byte, member func(key, value []byte)) error {
+// ScanObject calls member for each member of an object, with the key without its quotes and the value as it stands. It is for answers, which
+// can be long: it neither copies nor recurses, and checks no more than it needs to find its way. null has no members.
+func ScanObject(data []byte, member func(key, value []byte)) error {
 	i := skipSpace(data, 0)
+	if string(data[i:]) == "null" {
+		return nil
+	}
 	if i == len(data) || data[i] != '{' {
 		return errFrame
 	}
@@ -75,6 +83,42 @@ func scanObject(data []byte, member func(key, value []byte)) error {
 			i = skipSpace(data, i+1)
 		default:
 			return errFrame
+		}
+	}
+}
+
+// ScanArray calls element for each element of an array, until one returns an error, which it returns. null has no elements. As ScanObject it
+// neither copies nor recurses.
+func ScanArray(data []byte, element func(value []byte) error) error {
+	i := skipSpace(data, 0)
+	if string(data[i:]) == "null" {
+		return nil
+	}
+	if i == len(data) || data[i] != '[' {
+		return errArray
+	}
+	i = skipSpace(data, i+1)
+	if i < len(data) && data[i] == ']' {
+		return nil
+	}
+	for {
+		start := i
+		if i = skipValue(data, start); i <= start {
+			return errArray
+		}
+		if err := element(bytes.TrimSpace(data[start:i])); err != nil {
+			return err
+		}
+		if i = skipSpace(data, i); i == len(data) {
+			return errArray
+		}
+		switch data[i] {
+		case ']':
+			return nil
+		case ',':
+			i = skipSpace(data, i+1)
+		default:
+			return errArray
 		}
 	}
 }

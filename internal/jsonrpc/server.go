@@ -86,7 +86,13 @@ func Arg[T any](a *Args, name string) T {
 	}
 	data := a.params[a.next].data
 	a.next++
-	if err := json.NewDecoder(bytes.NewReader(data)).Decode(&v); err != nil {
+	var err error
+	if u, ok := any(&v).(json.Unmarshaler); ok {
+		err = u.UnmarshalJSON(data) // is valid JSON already: blobs of many MiB are not gone through again
+	} else {
+		err = json.Unmarshal(data, &v)
+	}
+	if err != nil {
 		a.err = fmt.Errorf("(param: *%s): %w", name, err)
 	}
 	return v
@@ -207,9 +213,51 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // request is a request as go-jsonrpc reads it.
 type request struct {
-	ID     any             `json:"id,omitempty"`
-	Method string          `json:"method"`
-	Params json.RawMessage `json:"params"`
+	ID     any
+	Method string
+	Params []byte // part of the message, and valid JSON
+}
+
+// UnmarshalJSON reads a request, which must be valid JSON. Its parameters can be many MiB, so they are neither copied nor gone through.
+func (r *request) UnmarshalJSON(data []byte) error {
+	f, err := scanFrame(data)
+	if err != nil {
+		return err
+	}
+	r.Params = f.params
+	if f.id != nil {
+		if err := json.Unmarshal(f.id, &r.ID); err != nil {
+			return err
+		}
+	}
+	if f.quoted != nil {
+		return json.Unmarshal(f.quoted, &r.Method)
+	}
+	return nil
+}
+
+// parseRequest reads a message.
+func parseRequest(data []byte) (*request, error) {
+	if !json.Valid(data) {
+		return nil, errFrame
+	}
+	r := &request{}
+	return r, r.UnmarshalJSON(data)
+}
+
+// splitParams takes a list of parameters apart. Its errors are encoding/json's.
+func splitParams(data []byte) ([]param, error) {
+	var out []param
+	if len(data) == 0 {
+		return nil, nil
+	}
+	if err := ScanArray(data, func(value []byte) error {
+		out = append(out, param{value})
+		return nil
+	}); err != nil {
+		return nil, json.Unmarshal(data, &out)
+	}
+	return out, nil
 }
 
 func checkID(id any) error {
@@ -245,12 +293,12 @@ func (s *Server) servePost(ctx context.Context, w http.ResponseWriter, body io.R
 		s.serveBatch(ctx, w, data, level)
 		return
 	}
-	var req request
-	if err := json.NewDecoder(bytes.NewReader(data)).Decode(&req); err != nil {
+	req, err := parseRequest(data)
+	if err != nil {
 		fail(parseError("Parse error"))
 		return
 	}
-	if answer, code := s.answer(ctx, &req, level); answer != nil {
+	if answer, code := s.answer(ctx, req, level); answer != nil {
 		w.WriteHeader(code)
 		_, _ = w.Write(answer)
 	}
@@ -259,7 +307,7 @@ func (s *Server) servePost(ctx context.Context, w http.ResponseWriter, body io.R
 // serveBatch answers the requests of a batch one after the other. The status is 200 whatever they say.
 func (s *Server) serveBatch(ctx context.Context, w http.ResponseWriter, data []byte, level Level) {
 	var reqs []request
-	if err := json.NewDecoder(bytes.NewReader(data)).Decode(&reqs); err != nil {
+	if err := json.Unmarshal(data, &reqs); err != nil {
 		w.WriteHeader(http.StatusInternalServerError)
 		_, _ = w.Write(appendError(nil, nil, parseError("Parse error")))
 		return
@@ -334,10 +382,9 @@ func (s *Server) call(ctx context.Context, req *request, level Level, channels b
 		return nil, &Error{Code: CodeNoMethod, Message: fmt.Sprintf("method '%s' not supported in this mode (no out channel support)", req.Method)}
 	}
 	var a Args
-	if len(req.Params) > 0 {
-		if err := json.Unmarshal(req.Params, &a.params); err != nil {
-			return nil, parseError("unmarshaling param array: " + err.Error())
-		}
+	var err error
+	if a.params, err = splitParams(req.Params); err != nil {
+		return nil, parseError("unmarshaling param array: " + err.Error())
 	}
 	if len(a.params) != m.Params {
 		return nil, &Error{Code: CodeParams, Message: fmt.Sprintf("wrong param count (method '%s'): %d != %d", req.Method, len(a.params), m.Params)}

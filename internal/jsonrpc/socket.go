@@ -137,8 +137,8 @@ func (k *socket) write(msg []byte) error {
 
 // handle starts what a message asks for. What cannot be read is not answered.
 func (k *socket) handle(msg []byte) {
-	var req request
-	if json.Unmarshal(msg, &req) != nil || checkID(req.ID) != nil {
+	req, err := parseRequest(msg)
+	if err != nil || checkID(req.ID) != nil {
 		return
 	}
 	switch req.Method {
@@ -162,7 +162,7 @@ func (k *socket) handle(msg []byte) {
 	}
 	k.work.Go(func() {
 		defer func() { <-k.slots }()
-		k.serveCall(ctx, &req)
+		k.serveCall(ctx, req)
 		cancel()
 		if req.ID != nil {
 			k.mu.Lock()

@@ -1,0 +1,182 @@
+package celestia
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"headrace/da"
+	"headrace/follow"
+	"headrace/internal/jsonrpc"
+)
+
+// Options are the properties of a Client. The zero value follows nothing and can submit.
+type Options struct {
+	Token         string         // Bearer token: "read" to follow, "write" to submit; "" for none
+	Namespaces    []da.Namespace // to follow; a namespace given twice counts once
+	ChainID       string         // that every header must have; "": that of the first header seen
+	CallTimeout   time.Duration  // of each call but a submission: 30 s
+	SubmitTimeout time.Duration  // of a submission, which waits for its block: 2 min
+	DialTimeout   time.Duration  // 10 s
+	Silence       time.Duration  // a connection without a byte for so long is dead: 20 s
+	Hold          time.Duration  // how long one namespace's event waits for the others' before the height is told without its blobs: 1 s
+	Window        int            // the most requests in flight in a fetch: 256. It starts low and finds what the endpoint bears
+	FetchBytes    int            // of blocks fetched ahead of their delivery: 32 MiB
+	Logger        *slog.Logger   // none
+}
+
+func (o Options) withDefaults() Options {
+	set(&o.CallTimeout, 30*time.Second)
+	set(&o.SubmitTimeout, 2*time.Minute)
+	set(&o.DialTimeout, 10*time.Second)
+	set(&o.Silence, 20*time.Second)
+	set(&o.Hold, time.Second)
+	set(&o.Window, 256)
+	set(&o.FetchBytes, 32<<20)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	namespaces := o.Namespaces
+	o.Namespaces = nil
+	for _, ns := range namespaces {
+		if !slices.Contains(o.Namespaces, ns) {
+			o.Namespaces = append(o.Namespaces, ns)
+		}
+	}
+	return o
+}
+
+// Stats counts what a Client has asked for.
+type Stats struct {
+	ContentFetches uint64 `json:"content_fetches"` // blob.GetAll: content that was not pushed
+	HeaderCalls    uint64 `json:"header_calls"`    // of any header method
+	ProofCalls     uint64 `json:"proof_calls"`     // share.GetNamespaceData, and headers for proofs
+	Submissions    uint64 `json:"submissions"`     // blob.Submit
+	Subscriptions  uint64 `json:"subscriptions"`   // channels opened
+	Connections    uint64 `json:"connections"`     // WebSockets made
+	Reconnects     uint64 `json:"reconnects"`      // of them, how many to replace one
+	Events         uint64 `json:"events"`          // pushed, one per namespace and height
+	Inline         uint64 `json:"inline"`          // heights told with their complete block
+	Incomplete     uint64 `json:"incomplete"`      // heights told without, because a namespace's event was missing
+	Dropped        uint64 `json:"dropped"`         // events forgotten because we were slow
+	Bytes          uint64 `json:"bytes"`           // of messages received
+}
+
+type counters struct {
+	contents, headers, proofs, submissions, subscriptions, events, inline, incomplete atomic.Uint64
+}
+
+// Client is a source of the blobs in some namespaces, and posts blobs, by way of one or more endpoints of one chain. All methods are safe
+// for concurrent use.
+type Client struct {
+	opt       Options
+	endpoints []*endpoint
+	count     counters
+	chainID   atomic.Pointer[string]
+}
+
+var (
+	_ follow.Source[da.Block] = (*Client)(nil)
+	_ da.Submitter            = (*Client)(nil)
+)
+
+// New returns a client of the endpoints at some addresses, http://, https://, ws:// or wss:// (the path is "/" as a rule). It does not touch
+// the network: an endpoint that is down shows when it is needed. Close must be called.
+func New(addresses []string, opt Options) (*Client, error) {
+	if len(addresses) == 0 {
+		return nil, errors.New("no address of a DA endpoint")
+	}
+	c := &Client{opt: opt.withDefaults()}
+	if c.opt.ChainID != "" {
+		c.chainID.Store(&c.opt.ChainID)
+	}
+	for _, a := range addresses {
+		e, err := c.newEndpoint(a)
+		if err != nil {
+			_ = c.Close()
+			return nil, err
+		}
+		c.endpoints = append(c.endpoints, e)
+	}
+	return c, nil
+}
+
+// Dial is New with one address.
+func Dial(address string, opt Options) (*Client, error) { return New([]string{address}, opt) }
+
+// Close ends everything that is under way and waits for the client's goroutines.
+func (c *Client) Close() error {
+	for _, e := range c.endpoints {
+		e.close()
+	}
+	return nil
+}
+
+// Stats returns what the client has asked for so far.
+func (c *Client) Stats() Stats {
+	n := &c.count
+	s := Stats{
+		ContentFetches: n.contents.Load(), HeaderCalls: n.headers.Load(), ProofCalls: n.proofs.Load(), Submissions: n.submissions.Load(),
+		Subscriptions: n.subscriptions.Load(), Events: n.events.Load(), Inline: n.inline.Load(), Incomplete: n.incomplete.Load(),
+	}
+	for _, e := range c.endpoints {
+		for _, ws := range []*jsonrpc.Client{e.news, e.bulk, e.post} {
+			w := ws.Stats()
+			s.Connections += w.Dials
+			s.Reconnects += max(w.Dials, 1) - 1
+			s.Dropped += w.Dropped
+			s.Bytes += w.Received
+		}
+		s.Bytes += e.http.Stats().Received
+	}
+	return s
+}
+
+// Endpoints returns the state of each endpoint, in the order of their addresses.
+func (c *Client) Endpoints() []EndpointStatus {
+	var best uint64
+	out := make([]EndpointStatus, len(c.endpoints))
+	for i, e := range c.endpoints {
+		out[i] = e.status()
+		best = max(best, out[i].Head)
+	}
+	for i := range out {
+		out[i].Lag = best - out[i].Head
+	}
+	return out
+}
+
+// addresses returns an endpoint's address for WebSockets and for POSTs.
+func addresses(address string) (ws, post string, err error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" {
+		return "", "", fmt.Errorf("address %q of the DA endpoint is no URL like http://host:26658", address)
+	}
+	secure := false
+	switch u.Scheme {
+	case "http", "ws":
+	case "https", "wss":
+		secure = true
+	default:
+		return "", "", fmt.Errorf("address %q of the DA endpoint begins with none of http, https, ws, wss", address)
+	}
+	w, p := *u, *u
+	w.Scheme, p.Scheme = "ws", "http"
+	if secure {
+		w.Scheme, p.Scheme = "wss", "https"
+	}
+	return w.String(), p.String(), nil
+}
+
+func header(token string) http.Header {
+	h := http.Header{}
+	if token != "" {
+		h.Set("Authorization", "Bearer "+token)
+	}
+	return h
+}

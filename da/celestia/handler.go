@@ -1,0 +1,161 @@
+package celestia
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"headrace/da"
+	"headrace/internal/jsonrpc"
+	"headrace/internal/square"
+	"headrace/watch"
+)
+
+// Chain is what a Handler serves; da/local has one. Its methods may be called at any time from any goroutine. Its errors match those of
+// package da: ErrFuture, ErrPruned, ErrSyncing, ErrTooBig and so on.
+type Chain interface {
+	ChainID() string
+	Interval() time.Duration
+	Head() *watch.Value[square.Head] // the newest block; every height up to it can be read
+	Tail() uint64                    // the lowest height there is
+	Header(height uint64) (*square.ExtendedHeader, error)
+	Blobs(height uint64, ns da.Namespace) ([]da.Blob, error)
+	Square(height uint64) (*square.Square, error)
+	Submit(ctx context.Context, blobs []da.Blob) (uint64, error)
+	WaitHeight(ctx context.Context, height uint64) error
+}
+
+// HandlerOptions are the limits and properties of a Handler. The zero value is an open one with celestia-node's limits.
+type HandlerOptions struct {
+	Secret       []byte        // that tokens are signed with; nil: open, everybody may do everything, from any web page too
+	MaxBody      int64         // bytes of a POST: 16 MiB
+	MaxRequests  int           // at a time, a WebSocket counts for life: 500; more are answered with 503
+	RatePerIP    float64       // requests per second from one address, bursts of twice as many: no limit; more are answered with 429
+	MinGasPrice  float64       // in utia per gas: 0.004
+	Keys         []string      // names of the keys there are, beside the default one
+	Queue        int           // events that a subscriber may leave unread: 16
+	PingInterval time.Duration // 5 s
+	Logger       *slog.Logger  // none
+}
+
+// Handler serves a chain as celestia-node does. It is an http.Handler.
+type Handler struct {
+	chain   Chain
+	opt     HandlerOptions
+	rpc     *jsonrpc.Server
+	slots   chan struct{}
+	clients clients
+}
+
+// NewHandler returns a handler that serves a chain until it is closed.
+func NewHandler(chain Chain, opt HandlerOptions) *Handler {
+	set(&opt.MaxRequests, 500)
+	set(&opt.MinGasPrice, 0.004)
+	set(&opt.Queue, 16)
+	if opt.Logger == nil {
+		opt.Logger = slog.New(slog.DiscardHandler)
+	}
+	h := &Handler{chain: chain, opt: opt, slots: make(chan struct{}, opt.MaxRequests)}
+	so := jsonrpc.ServerOptions{MaxBody: opt.MaxBody, PingInterval: opt.PingInterval, Logger: opt.Logger}
+	if opt.Secret != nil {
+		so.Authorize = func(r *http.Request) (Level, error) { return authorize(opt.Secret, r) }
+	}
+	h.rpc = jsonrpc.NewServer(h.methods(), so)
+	return h
+}
+
+func set[T comparable](v *T, def T) {
+	var zero T
+	if *v == zero {
+		*v = def
+	}
+}
+
+// Close closes every subscription and connection as a node that stops does, and waits for them. It does not close the chain.
+func (h *Handler) Close() error { return h.rpc.Close() }
+
+// ServeHTTP serves a POST, or a WebSocket until it ends.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if h.opt.RatePerIP > 0 && !h.clients.allow(r, h.opt.RatePerIP) {
+		http.Error(w, "rate limit exceeded", http.StatusTooManyRequests)
+		return
+	}
+	select {
+	case h.slots <- struct{}{}:
+		defer func() { <-h.slots }()
+	default:
+		http.Error(w, "server busy, try again later", http.StatusServiceUnavailable)
+		return
+	}
+	if h.opt.Secret == nil {
+		w.Header().Set("Access-Control-Allow-Origin", "*")
+		if r.Method == http.MethodOptions {
+			w.Header().Set("Access-Control-Allow-Headers", "*")
+			w.Header().Set("Access-Control-Allow-Methods", "*")
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+	}
+	h.rpc.ServeHTTP(w, r)
+}
+
+// Serve serves connections of a listener, with celestia-node's timeouts, until ctx ends; then it closes the handler and the listener, and
+// returns nil once all is closed.
+func (h *Handler) Serve(ctx context.Context, l net.Listener) error {
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 30 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 5 * time.Minute, IdleTimeout: 2 * time.Minute,
+		ErrorLog: slog.NewLogLogger(h.opt.Logger.Handler(), slog.LevelDebug)}
+	var closing sync.WaitGroup
+	defer closing.Wait()
+	ended := make(chan struct{})
+	defer close(ended)
+	closing.Go(func() {
+		select {
+		case <-ctx.Done():
+		case <-ended:
+		}
+		_ = h.Close()
+		_ = server.Close()
+	})
+	if err := server.Serve(l); err != nil && ctx.Err() == nil && !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// clients limits the rate of requests by address. Addresses that have been quiet long enough to have their whole burst back are forgotten.
+type clients struct {
+	mu sync.Mutex
+	by map[string]*rate.Limiter
+}
+
+func (c *clients) allow(r *http.Request, perSecond float64) bool {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	burst := max(1, int(2*perSecond))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l := c.by[host]
+	if l == nil {
+		if len(c.by) >= 4096 {
+			for k, v := range c.by {
+				if v.Tokens() >= float64(burst) {
+					delete(c.by, k)
+				}
+			}
+		}
+		if c.by == nil {
+			c.by = map[string]*rate.Limiter{}
+		}
+		l = rate.NewLimiter(rate.Limit(perSecond), burst)
+		c.by[host] = l
+	}
+	return l.Allow()
+}

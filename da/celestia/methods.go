@@ -1,0 +1,340 @@
+package celestia
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"math"
+
+	"headrace/da"
+	"headrace/internal/jsonrpc"
+	"headrace/internal/square"
+)
+
+// methods are all that the handler serves. The type names are celestia-node's, for its error texts.
+func (h *Handler) methods() map[string]jsonrpc.Method {
+	m := map[string]jsonrpc.Method{
+		"blob.Submit":             {Params: 2, Level: Write, Bind: h.blobSubmit},
+		"blob.Get":                {Params: 3, Level: Read, Bind: h.blobGet},
+		"blob.GetAll":             {Params: 2, Level: Read, Bind: h.blobGetAll},
+		"blob.GetProof":           {Params: 3, Level: Read, Bind: h.blobGetProof},
+		"blob.Included":           {Params: 4, Level: Read, Bind: h.blobIncluded},
+		"blob.GetCommitmentProof": {Params: 3, Level: Read, Bind: h.blobGetCommitmentProof},
+		"blob.Subscribe":          {Params: 1, Level: Read, Channel: true, Bind: h.blobSubscribe},
+	}
+	h.headerMethods(m)
+	h.shareMethods(m)
+	h.nodeMethods(m)
+	return m
+}
+
+func argNamespace(a *jsonrpc.Args) da.Namespace {
+	return da.Namespace(jsonrpc.Arg[namespace](a, "share.Namespace"))
+}
+
+func argHeight(a *jsonrpc.Args) uint64 { return jsonrpc.Arg[uint64](a, "uint64") }
+
+func (h *Handler) blobGetAll(a *jsonrpc.Args) jsonrpc.Run {
+	height := argHeight(a)
+	namespaces := jsonrpc.Arg[[]namespace](a, "[]share.Namespace")
+	return func(ctx context.Context) (any, error) {
+		if err := h.reach(ctx, height); err != nil {
+			return nil, err
+		}
+		var all []da.Blob
+		for _, ns := range namespaces { // in the order asked for; one asked for twice is given twice
+			blobs, err := h.chain.Blobs(height, da.Namespace(ns))
+			if err != nil {
+				return nil, h.text(err, height)
+			}
+			all = append(all, blobs...)
+		}
+		return jsonrpc.Raw(appendBlobs(make([]byte, 0, blobsSize(all)), all)), nil
+	}
+}
+
+var errBlobNotFound = errors.New("blob: not found")
+
+func (h *Handler) blobGet(a *jsonrpc.Args) jsonrpc.Run {
+	height, ns, commitment := argHeight(a), argNamespace(a), jsonrpc.Arg[[]byte](a, "blob.Commitment")
+	return func(ctx context.Context) (any, error) {
+		if err := h.reach(ctx, height); err != nil {
+			return nil, err
+		}
+		blobs, err := h.chain.Blobs(height, ns)
+		if err != nil {
+			return nil, h.text(err, height)
+		}
+		for i := range blobs {
+			if bytes.Equal(blobs[i].Commitment, commitment) {
+				return jsonrpc.Raw(appendBlob(nil, &blobs[i])), nil
+			}
+		}
+		return nil, errBlobNotFound
+	}
+}
+
+func (h *Handler) blobGetProof(a *jsonrpc.Args) jsonrpc.Run {
+	height, ns, commitment := argHeight(a), argNamespace(a), jsonrpc.Arg[[]byte](a, "blob.Commitment")
+	return func(ctx context.Context) (any, error) { return h.blobProof(ctx, height, ns, commitment) }
+}
+
+func (h *Handler) blobProof(ctx context.Context, height uint64, ns da.Namespace, commitment []byte) ([]*square.Proof, error) {
+	sq, err := h.square(ctx, height)
+	if err != nil {
+		return nil, err
+	}
+	proof, err := sq.BlobProof(ns, commitment)
+	if errors.Is(err, da.ErrNotFound) {
+		return nil, errBlobNotFound
+	}
+	return proof, err
+}
+
+func (h *Handler) blobIncluded(a *jsonrpc.Args) jsonrpc.Run {
+	height, ns := argHeight(a), argNamespace(a)
+	proof := jsonrpc.Arg[*[]*square.Proof](a, "*blob.Proof")
+	commitment := jsonrpc.Arg[[]byte](a, "blob.Commitment")
+	return func(ctx context.Context) (any, error) {
+		if proof == nil {
+			return nil, errors.New("blob: proof cannot be nil")
+		}
+		actual, err := h.blobProof(ctx, height, ns, commitment)
+		if errors.Is(err, errBlobNotFound) {
+			return false, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if !equalProofs(*proof, actual) {
+			return nil, errors.New("blob: invalid proof")
+		}
+		return true, nil
+	}
+}
+
+func equalProofs(given, actual []*square.Proof) bool {
+	if len(given) != len(actual) {
+		return false
+	}
+	for i, g := range given {
+		a := actual[i]
+		if g == nil || g.Start() != a.Start() || g.End() != a.End() || len(g.Nodes()) != len(a.Nodes()) || !bytes.Equal(g.LeafHash(), a.LeafHash()) {
+			return false
+		}
+		for j := range g.Nodes() {
+			if !bytes.Equal(g.Nodes()[j], a.Nodes()[j]) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func (h *Handler) blobGetCommitmentProof(a *jsonrpc.Args) jsonrpc.Run {
+	height, ns, commitment := argHeight(a), argNamespace(a), jsonrpc.Arg[[]byte](a, "blob.Commitment")
+	return func(ctx context.Context) (any, error) {
+		sq, err := h.square(ctx, height)
+		if err != nil {
+			return nil, err
+		}
+		proof, err := sq.CommitmentProof(ns, commitment)
+		if errors.Is(err, da.ErrNotFound) {
+			return nil, errBlobNotFound
+		}
+		return proof, err
+	}
+}
+
+// blobSubscribe sends an event for every height from the next one on, blobs or not.
+func (h *Handler) blobSubscribe(a *jsonrpc.Args) jsonrpc.Run {
+	ns := argNamespace(a)
+	return func(context.Context) (any, error) {
+		return h.stream(h.opt.Queue, func(height uint64) (jsonrpc.Raw, error) {
+			blobs, err := h.chain.Blobs(height, ns)
+			if err != nil {
+				return nil, err
+			}
+			e, err := h.chain.Header(height)
+			if err != nil {
+				return nil, err
+			}
+			return appendEvent(make([]byte, 0, 1200+blobsSize(blobs)), height, blobs, &e.Header), nil
+		}), nil
+	}
+}
+
+// stream sends what value makes of each height from the next one on. It is made when it is written: what waits is heights. With a full
+// queue the channel is closed before the next event, as celestia-node does.
+func (h *Handler) stream(queue int, value func(height uint64) (jsonrpc.Raw, error)) *jsonrpc.Stream {
+	head, changed := h.chain.Head().Get() // now, and not when the stream runs: the answer says that it has begun
+	return &jsonrpc.Stream{Queue: queue, Run: func(ctx context.Context, send func(any) bool) {
+		last := head
+		for {
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return
+			}
+			head, changed = h.chain.Head().Get()
+			if h.chain.Head().Err() != nil {
+				return
+			}
+			from := last.Height + 1
+			if head.Height <= last.Height { // the head has gone back
+				if head == last {
+					continue
+				}
+				from = head.Height
+			}
+			for height := from; height <= head.Height; height++ {
+				if !send(func() (jsonrpc.Raw, error) { return value(height) }) {
+					return
+				}
+			}
+			last = head
+		}
+	}}
+}
+
+// txConfig is how a submission is to be paid for.
+type txConfig struct {
+	GasPrice      float64 `json:"gas_price"`
+	IsGasPriceSet bool    `json:"is_gas_price_set"`
+	MaxGasPrice   float64 `json:"max_gas_price"`
+	Gas           uint64  `json:"gas"`
+	TxPriority    int     `json:"tx_priority"`
+	KeyName       string  `json:"key_name"`
+	Signer        string  `json:"signer_address"`
+	FeeGranter    string  `json:"fee_granter_address"`
+}
+
+func (h *Handler) blobSubmit(a *jsonrpc.Args) jsonrpc.Run {
+	given := jsonrpc.Arg[submittedList](a, "[]*blob.Blob")
+	config := jsonrpc.Arg[*txConfig](a, "state.TxConfig")
+	return func(ctx context.Context) (any, error) {
+		if len(given) == 0 {
+			return nil, errors.New("state: no blobs provided")
+		}
+		blobs := make([]da.Blob, len(given))
+		for i, b := range given {
+			blobs[i] = b.Blob
+		}
+		if err := h.pay(blobs, *config); err != nil { // a config of null panics here, as it does in celestia-node
+			return nil, err
+		}
+		height, err := h.chain.Submit(ctx, blobs)
+		switch {
+		case errors.Is(err, da.ErrTooBig):
+			return nil, fmt.Errorf("broadcast tx error: hash %X error:  code: 21", txHash(blobs))
+		case errors.Is(err, da.ErrRateLimited):
+			return nil, fmt.Errorf("broadcast tx error: hash %X error: mempool is full: code: 20", txHash(blobs))
+		case errors.Is(err, da.ErrUnknownOutcome):
+			return nil, fmt.Errorf("tx with hash %X not found; it was likely rejected", txHash(blobs))
+		case err != nil:
+			return nil, err
+		}
+		return height, nil
+	}
+}
+
+// pay checks what a node checks before it broadcasts: the account, and the fee.
+func (h *Handler) pay(blobs []da.Blob, c txConfig) error {
+	if !h.hasKey(c.KeyName) {
+		return fmt.Errorf("failed to get tx author address: getting account key: %s.info: key not found [celestiaorg/cosmos-sdk@v0.52.3/crypto/keyring/keyring.go:521]", c.KeyName)
+	}
+	for i := range blobs {
+		if s := blobs[i].Signer; s != nil && !bytes.Equal(s, square.Account[:]) {
+			return fmt.Errorf("failed to create msg pay-for-blobs: blob signer %x does not match MsgPayForBlobs signer %X: invalid blob signer [cosmossdk.io/errors@v1.0.2/errors.go:155]", s, square.Account)
+		}
+	}
+	if c.IsGasPriceSet && c.GasPrice < h.opt.MinGasPrice {
+		gas := float64(max(c.Gas, estimateGas(blobs)))
+		fee, required := math.Ceil(c.GasPrice*gas), math.Ceil(h.opt.MinGasPrice*gas)
+		return fmt.Errorf("broadcast tx error: hash %X error: insufficient minimum gas price for this node; got: %.0futia, required: %.0futia (min gas price: %g utia/gas): insufficient fee code: 13",
+			txHash(blobs), fee, required, h.opt.MinGasPrice)
+	}
+	return nil
+}
+
+func (h *Handler) hasKey(name string) bool {
+	if name == "" || name == "my_celes_key" {
+		return true
+	}
+	for _, k := range h.opt.Keys {
+		if k == name {
+			return true
+		}
+	}
+	return false
+}
+
+// estimateGas is celestia-app's estimate: for the transaction, for each blob, and for each byte of the shares they take.
+func estimateGas(blobs []da.Blob) uint64 {
+	const perTx, perBlob, perShare = 75_000, 700, 8 * 512
+	gas := uint64(perTx)
+	for i := range blobs {
+		gas += perBlob + perShare*uint64((len(blobs[i].Data)+481)/482)
+	}
+	return gas
+}
+
+// txHash stands for the hash of a transaction that there is none of.
+func txHash(blobs []da.Blob) [32]byte {
+	hash := sha256.New()
+	for i := range blobs {
+		hash.Write(blobs[i].Data)
+	}
+	return [32]byte(hash.Sum(nil))
+}
+
+var errZero = errors.New("height is equal to 0")
+
+// reach returns once a height can be read. The next height is waited for; what is further away is an error, as is what is no more.
+func (h *Handler) reach(ctx context.Context, height uint64) error {
+	if height == 0 {
+		return errZero
+	}
+	head := h.chain.Head().Load().Height
+	switch {
+	case height > head+1:
+		return h.text(da.ErrFuture, height)
+	case height == head+1:
+		if err := h.chain.WaitHeight(ctx, height); err != nil {
+			if ctx.Err() != nil {
+				return fmt.Errorf("awaiting header %d with head %d: %w", height, head, context.Cause(ctx))
+			}
+			return err
+		}
+	case height < h.chain.Tail():
+		return h.text(da.ErrPruned, height)
+	}
+	return nil
+}
+
+func (h *Handler) square(ctx context.Context, height uint64) (*square.Square, error) {
+	if err := h.reach(ctx, height); err != nil {
+		return nil, err
+	}
+	sq, err := h.chain.Square(height)
+	if err != nil {
+		return nil, h.text(err, height)
+	}
+	return sq, nil
+}
+
+// text returns an error of the chain in celestia-node's words.
+func (h *Handler) text(err error, height uint64) error {
+	head := h.chain.Head().Load().Height
+	switch {
+	case errors.Is(err, da.ErrFuture):
+		return fmt.Errorf("header: given height is from the future: networkHeight: %d, requestedHeight: %d", head, height)
+	case errors.Is(err, da.ErrSyncing):
+		return fmt.Errorf("header: syncing in progress: localHeadHeight: %d, requestedHeight: %d", head, height)
+	case errors.Is(err, da.ErrPruned):
+		return fmt.Errorf("requested header (%d) is below Tail (%d)", height, h.chain.Tail())
+	}
+	return err
+}

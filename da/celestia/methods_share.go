@@ -1,0 +1,88 @@
+package celestia
+
+import (
+	"context"
+	"fmt"
+
+	"headrace/internal/jsonrpc"
+)
+
+func (h *Handler) shareMethods(m map[string]jsonrpc.Method) {
+	m["share.GetNamespaceData"] = jsonrpc.Method{Params: 2, Level: Read, Bind: h.shareGetNamespaceData}
+	m["share.GetRange"] = jsonrpc.Method{Params: 3, Level: Read, Bind: h.shareGetRange}
+	m["share.GetEDS"] = jsonrpc.Method{Params: 1, Level: Read, Bind: h.shareGetEDS}
+	m["share.GetShare"] = jsonrpc.Method{Params: 3, Level: Read, Bind: h.shareGetShare}
+	m["share.SharesAvailable"] = jsonrpc.Method{Params: 1, Level: Read, Bind: h.shareSharesAvailable}
+}
+
+func (h *Handler) shareGetNamespaceData(a *jsonrpc.Args) jsonrpc.Run {
+	height, ns := argHeight(a), argNamespace(a)
+	return func(ctx context.Context) (any, error) {
+		sq, err := h.square(ctx, height)
+		if err != nil {
+			return nil, err
+		}
+		return sq.NamespaceData(ns)
+	}
+}
+
+// shareGetRange counts shares in the original square, not in the extended one.
+func (h *Handler) shareGetRange(a *jsonrpc.Args) jsonrpc.Run {
+	height := argHeight(a)
+	start, end := jsonrpc.Arg[int](a, "int"), jsonrpc.Arg[int](a, "int")
+	return func(ctx context.Context) (any, error) {
+		sq, err := h.square(ctx, height)
+		if err != nil {
+			return nil, err
+		}
+		if k := sq.Width(); start >= k*k || start < 0 {
+			return nil, fmt.Errorf("all getters failed: getting range from accessor:range validation: invalid start index of the range:%d. ODS shares amount %d\n"+
+				"verifying range id: invalid start index: from %d >= size: %d\n"+
+				"NewEmptyRangeNamespaceDataBlock: verifying range id: invalid start index: from %d >= size: %d", start, k*k, start, k, start, k)
+		}
+		return sq.Range(start, end)
+	}
+}
+
+func (h *Handler) shareGetEDS(a *jsonrpc.Args) jsonrpc.Run {
+	height := argHeight(a)
+	return func(ctx context.Context) (any, error) {
+		sq, err := h.square(ctx, height)
+		if err != nil {
+			return nil, err
+		}
+		shares, err := sq.EDS()
+		if err != nil {
+			return nil, err
+		}
+		out := append(make([]byte, 0, 32+len(shares)*700), `{"data_square":`...)
+		for i, s := range shares {
+			out = appendBase64(append(out, "[,"[min(i, 1)]), s)
+		}
+		return jsonrpc.Raw(append(out, `],"codec":"Leopard"}`...)), nil
+	}
+}
+
+func (h *Handler) shareGetShare(a *jsonrpc.Args) jsonrpc.Run {
+	height := argHeight(a)
+	row, column := jsonrpc.Arg[int](a, "int"), jsonrpc.Arg[int](a, "int")
+	return func(ctx context.Context) (any, error) {
+		sq, err := h.square(ctx, height)
+		if err != nil {
+			return nil, err
+		}
+		share, err := sq.Share(row, column)
+		if err != nil {
+			return nil, err
+		}
+		return share, nil
+	}
+}
+
+func (h *Handler) shareSharesAvailable(a *jsonrpc.Args) jsonrpc.Run {
+	height := argHeight(a)
+	return func(ctx context.Context) (any, error) {
+		_, err := h.square(ctx, height)
+		return nil, err
+	}
+}

@@ -1,0 +1,199 @@
+package celestia
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"headrace/da"
+	"headrace/follow"
+	"headrace/internal/jsonrpc"
+)
+
+// Subscribe tells the present head first and then every height that the endpoint reports, with its complete block if each followed
+// namespace has reported it; see follow.Source.
+func (c *Client) Subscribe(ctx context.Context, update func(follow.Update[da.Block])) error {
+	return c.endpoints[0].subscribe(ctx, update)
+}
+
+// feed is one subscription to one endpoint: a channel for each namespace, merged.
+type feed struct {
+	e      *endpoint
+	update func(follow.Update[da.Block])
+	poke   chan struct{} // buffered: there is something for the watchdog to look at
+
+	mu      sync.Mutex // guards the rest, and is held during update: one at a time
+	merger  *merger
+	started bool
+	before  []follow.Update[da.Block] // came before the present head was known
+}
+
+// subscribe runs one subscription over WebSocket until it ends.
+func (e *endpoint) subscribe(ctx context.Context, update func(follow.Update[da.Block])) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	namespaces := e.client.opt.Namespaces
+	f := &feed{e: e, update: update, poke: make(chan struct{}, 1), merger: newMerger(len(namespaces))}
+	var work sync.WaitGroup
+	defer e.silent()
+	defer work.Wait()
+	defer cancel(nil)
+
+	opened := make(chan struct{}, max(1, len(namespaces)))
+	for i, ns := range namespaces {
+		work.Go(func() {
+			err := e.news.Subscribe(ctx, "blob.Subscribe", jsonrpc.Array(appendNamespace(ns)), func() {
+				e.client.count.subscriptions.Add(1)
+				opened <- struct{}{}
+			}, func(value []byte) error { return f.event(ctx, i, value) })
+			cancel(fmt.Errorf("%s: blob.Subscribe: %w", e.name, classify(err)))
+		})
+	}
+	if len(namespaces) == 0 { // nothing but the head is of interest
+		work.Go(func() {
+			err := e.news.Subscribe(ctx, "header.Subscribe", jsonrpc.Array(), func() { opened <- struct{}{} }, func(value []byte) error { return f.headEvent(value) })
+			cancel(fmt.Errorf("%s: header.Subscribe: %w", e.name, classify(err)))
+		})
+	}
+	work.Go(func() { f.watch(ctx) })
+	for range max(1, len(namespaces)) {
+		select {
+		case <-opened:
+		case <-ctx.Done():
+			return e.ended(ctx)
+		}
+	}
+	// The head is asked for when all channels are open: nothing falls between.
+	h, err := e.header(ctx, e.news, "header.NetworkHead", jsonrpc.Array(), false)
+	if err != nil {
+		cancel(err)
+		return e.ended(ctx)
+	}
+	f.start(follow.Update[da.Block]{Head: follow.Ref{Height: h.Height, Hash: h.hash}})
+	<-ctx.Done()
+	return e.ended(ctx)
+}
+
+func (e *endpoint) ended(ctx context.Context) error {
+	err := context.Cause(ctx)
+	e.note(ctx, err)
+	return err
+}
+
+// appendNamespace returns a namespace as a parameter.
+func appendNamespace(ns da.Namespace) jsonrpc.Raw { return appendBase64(nil, ns[:]) }
+
+// start tells the present head, and then what has come since the channels opened.
+func (f *feed) start(u follow.Update[da.Block]) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.started = true
+	f.e.heard(u.Head.Height, "websocket")
+	f.update(u)
+	for _, u := range f.before {
+		f.tellLocked(u)
+	}
+	f.before = nil
+}
+
+func (f *feed) tellLocked(u follow.Update[da.Block]) {
+	if !f.started {
+		f.before = append(f.before, u)
+		return
+	}
+	f.e.heard(u.Head.Height, "websocket")
+	f.update(u)
+}
+
+// event takes an event of the i-th namespace's channel, in that channel's goroutine.
+func (f *feed) event(ctx context.Context, i int, value []byte) error {
+	e, err := decodeEvent(value)
+	if err != nil {
+		return err
+	}
+	f.e.client.count.events.Add(1)
+	for j := range e.blobs {
+		if e.blobs[j].Namespace != f.e.client.opt.Namespaces[i] {
+			return fmt.Errorf("event of height %d has a blob of another namespace", e.height)
+		}
+	}
+	if e.header != nil {
+		if err := f.e.client.sameChain(e.header); err != nil {
+			return err
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	settled := f.merger.add(i, e, time.Now())
+	for n := range settled {
+		f.settledLocked(ctx, &settled[n])
+	}
+	if _, waiting := f.merger.waiting(); waiting {
+		select {
+		case f.poke <- struct{}{}:
+		default:
+		}
+	}
+	return nil
+}
+
+// settledLocked tells of a height. From a node that does not send headers, it asks for one.
+func (f *feed) settledLocked(ctx context.Context, m *merged) {
+	c := f.e.client
+	if m.event.header == nil {
+		h, err := f.e.header(ctx, f.e.bulk, "header.GetByHeight", jsonrpc.Array(m.height), false)
+		if err != nil || h.Height != m.height {
+			return // the next height tells of this one too
+		}
+		m.event.header = &h.Header
+	}
+	u := follow.Update[da.Block]{Head: follow.Ref{Height: m.height, Hash: m.event.header.Hash()}}
+	if m.complete {
+		u.Item = m.item()
+		c.count.inline.Add(1)
+	} else {
+		c.count.incomplete.Add(1)
+	}
+	f.tellLocked(u)
+}
+
+// headEvent takes an event of header.Subscribe.
+func (f *feed) headEvent(value []byte) error {
+	h, err := decodeHead(value)
+	if err != nil {
+		return err
+	}
+	if err := f.e.client.sameChain(&h.Header); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	m := merged{height: h.Height, event: event{height: h.Height, header: &h.Header}, complete: true}
+	f.tellLocked(follow.Update[da.Block]{Head: follow.Ref{Height: h.Height, Hash: h.hash}, Item: m.item()})
+	return nil
+}
+
+// watch is the watchdog of the namespaces: a height that one of them does not report is told without its blobs, to be fetched.
+func (f *feed) watch(ctx context.Context) {
+	hold := f.e.client.opt.Hold
+	timer := time.NewTimer(hold)
+	defer timer.Stop()
+	for {
+		select {
+		case <-f.poke:
+		case <-timer.C:
+		case <-ctx.Done():
+			return
+		}
+		f.mu.Lock()
+		overdue := f.merger.overdue(time.Now(), hold)
+		for n := range overdue {
+			f.settledLocked(ctx, &overdue[n])
+		}
+		since, waiting := f.merger.waiting()
+		f.mu.Unlock()
+		if waiting {
+			timer.Reset(max(hold-time.Since(since), time.Millisecond))
+		}
+	}
+}
