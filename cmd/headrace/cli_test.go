@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -41,7 +43,10 @@ func (m noLeaks) Run() int {
 
 func TestMain(m *testing.M) {
 	testscript.Main(noLeaks{m}, map[string]func(){
-		"headrace": main,
+		"headrace": func() {
+			keyOptions.WorkFactor = 4 // a key file costs a second otherwise
+			main()
+		},
 		// slow-stop is a program that has been told to stop and takes for ever.
 		"slow-stop": func() {
 			ctx, _ := untilSignal(context.Background())
@@ -62,8 +67,10 @@ func TestMain(m *testing.M) {
 //	kill NAME                     kill the server NAME
 //	signal NAME                   interrupt the server NAME and go on
 //	killed NAME                   wait until the server NAME has been ended by an interrupt
-//	post URL BODY                 send an HTTP POST, print the answer
+//	listening NAME VARIABLE       set VARIABLE to the host and port of the server NAME
+//	post URL BODY [FILE]          send an HTTP POST, with the token in FILE, print the answer
 //	get URL                       send an HTTP GET, print the answer
+//	damage DIR                    overwrite the middle of each file in DIR
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
@@ -75,7 +82,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "serve": serve, "await": await, "stop": stopServer, "kill": killServer, "signal": signalServer, "killed": killedServer,
-			"post": request, "get": request,
+			"listening": listening, "post": request, "get": request, "damage": damage,
 		},
 	})
 }
@@ -230,13 +237,16 @@ func killedServer(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func request(ts *testscript.TestScript, neg bool, args []string) {
-	must(ts, neg, len(args) == 1 || len(args) == 2, "post URL BODY, or get URL")
+	must(ts, neg, 1 <= len(args) && len(args) <= 3, "post URL BODY [FILE], or get URL")
 	method, body := http.MethodGet, ""
-	if len(args) == 2 {
+	if len(args) > 1 {
 		method, body = http.MethodPost, args[1]
 	}
 	req, err := http.NewRequest(method, args[0], strings.NewReader(body))
 	ts.Check(err)
+	if len(args) == 3 {
+		req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(ts.ReadFile(args[2])))
+	}
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Do(req)
 	ts.Check(err)
@@ -245,4 +255,23 @@ func request(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	_, err = io.Copy(ts.Stdout(), resp.Body)
 	ts.Check(err)
+}
+
+func listening(ts *testscript.TestScript, neg bool, args []string) {
+	must(ts, neg, len(args) == 2, "listening NAME VARIABLE")
+	u, err := url.Parse(ts.Getenv(args[0]))
+	ts.Check(err)
+	ts.Setenv(args[1], u.Host)
+}
+
+func damage(ts *testscript.TestScript, neg bool, args []string) {
+	must(ts, neg, len(args) == 1, "damage DIR")
+	files, err := filepath.Glob(filepath.Join(ts.MkAbs(args[0]), "*"))
+	ts.Check(err)
+	for _, path := range files {
+		content, err := os.ReadFile(path)
+		ts.Check(err)
+		copy(content[len(content)/2:], bytes.Repeat([]byte{0xa5}, 64))
+		ts.Check(os.WriteFile(path, content, 0o600))
+	}
 }

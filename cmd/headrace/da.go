@@ -1,17 +1,26 @@
 package main
 
 import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"headrace/da/celestia"
 	"headrace/devnet"
 )
 
 func newDA() *cobra.Command {
 	var opt devnet.DAOptions
+	var home string
+	var auth bool
 	var level, format string
 	cmd := &cobra.Command{
 		Use:   "da [flags]",
@@ -19,37 +28,120 @@ func newDA() *cobra.Command {
 		Long: `Run a DA layer for development: Celestia's JSON-RPC over HTTP and WebSocket on one port.
 
 It makes a block at each interval, empty or not. Its address is the first line on standard output; logs go to standard error. Without --home its
-history is gone when it stops.`,
+history is gone when it stops. With --auth a request needs a token that headrace da token has made.`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if opt.Chain.Interval <= 0 {
 				return usagef("--block-time %s is not above zero", opt.Chain.Interval)
 			}
-			log, err := newLogger(os.Stderr, level, format)
-			if err != nil {
+			if auth {
+				if opt.Handler.Secret, err = daSecret(home); err != nil {
+					return err
+				}
+			}
+			if home != "" {
+				opt.Chain.Dir = filepath.Join(home, "chain")
+			}
+			if opt.Logger, err = newLogger(os.Stderr, level, format); err != nil {
 				return err
 			}
-			opt.Logger = log
-			server, err := devnet.NewDA(opt)
-			if err != nil {
-				return err
-			}
-			fmt.Fprintln(cmd.OutOrStdout(), server.URL())
-			log.Info("started", "chain", server.Chain().ChainID(), "height", server.Chain().Head().Load().Height, "url", server.URL())
-			if err := server.Run(cmd.Context()); err != nil {
-				return err
-			}
-			log.Info("stopped", "height", server.Chain().Head().Load().Height)
-			return nil
+			return runDA(cmd, opt)
 		},
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.StringVar(&opt.Listen, "listen", "127.0.0.1:26658", "listen address; port 0 picks a free one")
-	flags.StringVar(&opt.Chain.Dir, "home", "", "directory of the history, made if absent; without it the history is in memory")
+	flags.StringVar(&home, "home", "", "directory of the history and the secret, made if absent; without it the history is in memory")
 	flags.DurationVar(&opt.Chain.Interval, "block-time", time.Second, "time between blocks")
 	flags.StringVar(&opt.Chain.ChainID, "chain-id", "headrace-local", "name of the chain")
+	flags.BoolVar(&auth, "auth", false, "answer only requests with a token, signed with the secret in the home")
 	flags.StringVar(&level, "log.level", "info", "debug, info, warn or error")
 	flags.StringVar(&format, "log.format", "text", "text or json")
+	cmd.AddCommand(newToken())
 	return cmd
+}
+
+func runDA(cmd *cobra.Command, opt devnet.DAOptions) error {
+	server, err := devnet.NewDA(opt)
+	if err != nil {
+		return err
+	}
+	head := server.Chain().Head()
+	fmt.Fprintln(cmd.OutOrStdout(), server.URL())
+	opt.Logger.Info("started", "chain", server.Chain().ChainID(), "height", head.Load().Height, "url", server.URL())
+	if err := server.Run(cmd.Context()); err != nil {
+		return err
+	}
+	opt.Logger.Info("stopped", "height", head.Load().Height)
+	return nil
+}
+
+func newToken() *cobra.Command {
+	var home string
+	var lifetime time.Duration
+	levels := []string{celestia.Read.String(), celestia.Write.String(), celestia.Admin.String()}
+	cmd := &cobra.Command{
+		Use:       "token (" + strings.Join(levels, "|") + ") --home DIR",
+		Short:     "Make a token for the DA layer of a home: to read, to submit blobs too, or for everything",
+		ValidArgs: levels,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if err := cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs)(cmd, args); err != nil {
+				return usagef("say what the token is for, one of %s: see %s --help", strings.Join(levels, ", "), cmd.CommandPath())
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			level, err := celestia.ParseLevel(args[0])
+			if err != nil {
+				return err
+			}
+			secret, err := daSecret(home)
+			if err != nil {
+				return err
+			}
+			token, err := celestia.NewToken(secret, level, lifetime)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), token)
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&home, "home", "", "home of the DA layer")
+	cmd.Flags().DurationVar(&lifetime, "lifetime", 0, "how long the token is valid; 0: for ever")
+	return cmd
+}
+
+// daSecret returns the secret that a DA layer's tokens are signed with, from its home, or makes one there.
+func daSecret(home string) ([]byte, error) {
+	if home == "" {
+		return nil, usagef("tokens are signed with a secret that is kept in the home: say --home DIR")
+	}
+	path := filepath.Join(home, "token.secret")
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return newSecret(home, path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read secret: %w", err)
+	}
+	secret, err := hex.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil || len(secret) < secretBytes {
+		return nil, fmt.Errorf("read secret: %s does not hold %d hexadecimal digits: restore it, or move it away to make a new one, and new tokens", path, 2*secretBytes)
+	}
+	return secret, nil
+}
+
+const secretBytes = 32
+
+func newSecret(home, path string) ([]byte, error) {
+	if err := os.MkdirAll(home, 0o700); err != nil {
+		return nil, fmt.Errorf("make home: %w", err)
+	}
+	secret := make([]byte, secretBytes)
+	_, _ = rand.Read(secret) // never fails: it ends the program instead
+	if err := writeNew(path, []byte(hex.EncodeToString(secret)+"\n")); err != nil {
+		return nil, fmt.Errorf("write secret: %w", err)
+	}
+	return secret, nil
 }

@@ -89,8 +89,8 @@ func initHome(ctx context.Context, out io.Writer, opt initOptions, given map[str
 	if err != nil {
 		return err
 	}
-	made.add(genesisName, genesis.Encode())
-	made.add(configName, []byte(configText(given)))
+	made.add(genesisName, func(path string) error { return writeNew(path, genesis.Encode()) })
+	made.add(configName, func(path string) error { return writeNew(path, []byte(configText(given))) })
 	if err := made.write(); err != nil {
 		return err
 	}
@@ -151,13 +151,12 @@ func newChain(ctx context.Context, made *newFiles, opt initOptions, given map[st
 	if err := genesis.Validate(); err != nil {
 		return nil, usageError{err}
 	}
-	sealed, err := keyfile.Seal(key, pass)
-	if err != nil {
-		return nil, err
-	}
-	made.add(keyName(given), sealed)
+	made.add(keyName(given), func(path string) error { return keyfile.Save(path, key, pass, keyOptions) })
 	return genesis, nil
 }
+
+// keyOptions are those of the key files made here. Tests make it cheap to encrypt.
+var keyOptions keyfile.Options
 
 // take removes a text from given and returns it, or def.
 func take(given map[string]any, key, def string) string {
@@ -191,9 +190,10 @@ type newFiles struct {
 	files []newFile
 }
 
+// newFile makes a file at path that is on disk when it returns, or fails and leaves none, or somebody else's that was there.
 type newFile struct {
-	path    string
-	content []byte
+	path  string
+	write func(path string) error
 }
 
 // absent fails when one of the names is there already.
@@ -216,17 +216,17 @@ func (n *newFiles) path(name string) string {
 	return filepath.Join(n.home, name)
 }
 
-func (n *newFiles) add(name string, content []byte) {
-	n.files = append(n.files, newFile{n.path(name), content})
+func (n *newFiles) add(name string, write func(path string) error) {
+	n.files = append(n.files, newFile{n.path(name), write})
 }
 
-// write makes the files, readable by their owner alone, or none of them.
-func (n *newFiles) write() (err error) {
+// write makes the files, or none of them.
+func (n *newFiles) write() error {
 	if err := os.MkdirAll(n.home, 0o700); err != nil {
 		return fmt.Errorf("make home: %w", err)
 	}
 	for i, f := range n.files {
-		if err := writeNew(f); err != nil {
+		if err := f.write(f.path); err != nil {
 			for _, made := range n.files[:i] {
 				_ = os.Remove(made.path) // what cannot be removed is named by the next init
 			}
@@ -236,19 +236,15 @@ func (n *newFiles) write() (err error) {
 	return nil
 }
 
-// writeNew makes one file, on disk when it returns: the key in it may be the only copy.
-func writeNew(n newFile) (err error) {
-	f, err := os.OpenFile(n.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+// writeNew is a newFile's write: the file is for its owner's eyes alone, since a configuration may hold a token.
+func writeNew(path string, content []byte) (err error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err = errors.Join(err, f.Close()); err != nil {
-			_ = os.Remove(n.path)
-		}
-	}()
-	if _, err := f.Write(n.content); err != nil {
-		return err
+	_, err = f.Write(content)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		_ = os.Remove(path)
 	}
-	return f.Sync()
+	return err
 }

@@ -56,7 +56,7 @@ func start(ctx context.Context, out io.Writer, home string, config node.Config) 
 	}
 	opt := node.Options{Home: home, Genesis: genesis, Config: config, Logger: log}
 	if config.Sequencer.Enabled {
-		if opt.Key, err = signingKey(ctx, home, config.Sequencer); err != nil {
+		if opt.Key, err = signingKey(ctx, home, config.Sequencer, log); err != nil {
 			return err
 		}
 	}
@@ -75,12 +75,9 @@ func start(ctx context.Context, out io.Writer, home string, config node.Config) 
 }
 
 // signingKey opens the sequencer's encrypted key.
-func signingKey(ctx context.Context, home string, c node.SequencerConfig) (*block.PrivateKey, error) {
+func signingKey(ctx context.Context, home string, c node.SequencerConfig, log *slog.Logger) (*block.PrivateKey, error) {
 	inHome := newFiles{home: home}
 	path := inHome.path(c.KeyFile)
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s is not there: a sequencer needs the key that the genesis names; copy it there, or set sequencer.enabled to false for a full node", path)
-	}
 	file := c.PassphraseFile
 	if file != "" {
 		file = inHome.path(file)
@@ -89,7 +86,16 @@ func signingKey(ctx context.Context, home string, c node.SequencerConfig) (*bloc
 	if err != nil {
 		return nil, err
 	}
-	return keyfile.Load(path, pass)
+	key, err := keyfile.Load(path, pass, keyfile.Options{Logger: log})
+	switch {
+	case errors.Is(err, keyfile.ErrMissing):
+		return nil, fmt.Errorf("%w: a sequencer needs the key that the genesis names; copy it there, or set sequencer.enabled to false for a full node", err)
+	case errors.Is(err, keyfile.ErrPassphrase):
+		return nil, fmt.Errorf("%w: check sequencer.passphrase_file, or HEADRACE_PASSPHRASE", err)
+	case errors.Is(err, keyfile.ErrCorrupt):
+		return nil, fmt.Errorf("%w: restore it from a copy", err)
+	}
+	return key, err
 }
 
 // newLogger returns the logger that the configuration names.
@@ -104,6 +110,12 @@ func newLogger(w io.Writer, level, format string) (*slog.Logger, error) {
 	case "text":
 		return slog.New(slog.NewTextHandler(w, &opt)), nil
 	case "json":
+		opt.ReplaceAttr = func(_ []string, a slog.Attr) slog.Attr {
+			if a.Value.Kind() == slog.KindDuration { // "1.5s" as in text, instead of a number without its unit
+				a.Value = slog.StringValue(a.Value.Duration().String())
+			}
+			return a
+		}
 		return slog.New(slog.NewJSONHandler(w, &opt)), nil
 	}
 	return nil, fmt.Errorf("log.format %q is not known: use text or json", format)
