@@ -130,6 +130,19 @@ func TestPurePackages(t *testing.T) {
 	}
 }
 
+// TestSuitesServeTestsAlone fails when a package that is not for tests imports one that is, which is one that imports testing.
+func TestSuitesServeTestsAlone(t *testing.T) {
+	found := source(t)
+	isSuite := func(name string) bool { return found[name] != nil && found[name].imports["testing"] != nil }
+	for name, f := range found {
+		for to, files := range f.imports {
+			if ours, ok := strings.CutPrefix(to, module+"/"); ok && isSuite(ours) && !isSuite(name) {
+				t.Errorf("%s imports %s (in %s), which imports testing: a suite for tests must not come into a program", name, ours, strings.Join(files, ", "))
+			}
+		}
+	}
+}
+
 // covers reports whether one of the space-separated folders is path or, when it ends in "/...", a folder above it.
 func covers(folders, path string) bool {
 	for f := range strings.FieldsSeq(folders) {

@@ -47,11 +47,14 @@ var rows = map[string]row{
 	"node": {"block da da/celestia l1 l1/ethereum exec exec/kv exec/grpc exec/engineapi follow watch internal/derive internal/store internal/syncer internal/sequencer",
 		"it puts the parts together; dev chains and the command line are for those who run it"},
 
+	"internal/syncer/syncertest": {"block da da/local exec exec/kv follow watch internal/derive internal/store internal/syncer", "a syncer with everything around it, for the tests of whoever uses one"},
+
 	// Around the node.
 	"await":                {"watch", "it waits for any node and any Ethereum client, so it must not need ours"},
 	"devnet/geth":          {"", "a process; what it is used for is not its business"},
 	"devnet/geth/gethtest": {"devnet/geth", "it builds geth with the tests, and nothing else"},
 	"devnet/beacon":        {"devnet/geth exec/engineapi watch", "a consensus for one L1; the rollup above it is not its business"},
+	"devnet/proxy":         {"", "it carries bytes between any two sockets"},
 	"devnet": {"devnet/... node block da da/fault da/local da/celestia l1 l1/local l1/ethereum exec exec/kv exec/engineapi follow watch await contracts internal/keyfile",
 		"a test bed stands on what users have: the node's public face, never the parts inside it"},
 	"cmd/headrace": {"node devnet/... await block da da/fault da/local da/celestia internal/keyfile watch",
@@ -63,9 +66,10 @@ type dependency struct{ path, only, why string }
 
 var foreign = []dependency{
 	{"github.com/coder/websocket/...", "internal/jsonrpc await node", "sockets are opened in one place per protocol"},
-	{"github.com/cockroachdb/pebble/v2/...", "internal/store internal/disk/... exec/kv exec/engineapi da/local", "whoever stores does it alone: nobody else may know the files"},
+	{"github.com/cockroachdb/pebble/v2/...", "internal/store internal/disk/... internal/syncer/syncertest exec/kv exec/engineapi da/local", "whoever stores does it alone: nobody else may know the files"},
 	{"github.com/celestiaorg/go-square/... github.com/celestiaorg/nmt/... github.com/celestiaorg/rsmt2d/...", "internal/square", "Celestia's squares have one face here"},
 	{"github.com/ethereum/go-ethereum/...", "l1/ethereum/... exec/engineapi devnet/... await contracts", "go-ethereum is the far end of a socket, except where its processes are run"},
+	{"github.com/holiman/uint256/...", "l1/ethereum exec/engineapi devnet/...", "numbers as go-ethereum's types have them"},
 	{"github.com/golang-jwt/jwt/v5/...", "exec/engineapi da/celestia", "only these two protocols carry such tokens"},
 	{"github.com/gofrs/flock/...", "devnet/geth", "one build of geth at a time"},
 	{"google.golang.org/protobuf/...", "block exec/grpc/...", "only these two wire formats are protobuf"},
