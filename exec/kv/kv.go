@@ -17,7 +17,6 @@ package kv
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -102,7 +101,8 @@ func Open(dir string, opt Options) (*Engine, error) {
 		e.pool.limit = 16 << 20
 	}
 	if err := e.load(); err != nil {
-		return nil, errors.Join(err, db.Close())
+		db.Close() // what it says now would only repeat err
+		return nil, err
 	}
 	return e, nil
 }

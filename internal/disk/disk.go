@@ -73,7 +73,8 @@ func Open(dir string, opt Options) (*DB, error) {
 	}
 	d := &DB{dir: dir, fuse: &fuse{FS: base, log: log.With("dir", dir)}, lock: lock}
 	if err := d.openLocked(base, opt); err != nil {
-		return nil, errors.Join(err, lock.Close())
+		lock.Close()
+		return nil, err
 	}
 	return d, nil
 }
@@ -94,7 +95,8 @@ func (d *DB) openLocked(base vfs.FS, opt Options) error {
 		err = finish(d.dir, base)
 	}
 	if err != nil {
-		return errors.Join(err, d.db.Close())
+		d.db.Close() // what it says now would only repeat err
+		return err
 	}
 	return nil
 }

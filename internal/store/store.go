@@ -142,7 +142,8 @@ func Open(dir string, id Identity, opt Options) (*Store, error) {
 	}
 	s := &Store{db: db, log: log}
 	if err := s.load(id, opt); err != nil {
-		return nil, errors.Join(err, db.Close())
+		db.Close() // what it says now would only repeat err
+		return nil, err
 	}
 	return s, nil
 }
