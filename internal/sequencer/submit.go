@@ -19,18 +19,29 @@ func (q *Sequencer) submit(ctx context.Context) error {
 	}
 	limit := q.cfg.MaxSubmitBytes
 	backoff := follow.Backoff{Min: 200 * time.Millisecond, Max: 10 * time.Second}
-	through, at := q.cfg.Syncer.Status().Load().Safe.Height, uint64(0) // submitted up to through, reported included at DA height at
+	confirmed := q.cfg.Syncer.Status().Load().Safe.Height // seen on the DA layer
+	through, at := confirmed, uint64(0)                   // submitted up to through, reported included at DA height at
 	for {
 		s, err := q.due(ctx, through, at)
 		if err != nil {
 			return err
 		}
 		if s.Safe.Height < through && s.Position.Height > at {
-			q.failed(errLost) // nothing is taken on trust: post them again
+			// Nothing is taken on trust: post them again, but not in a rush, whoever says what.
 			through = s.Safe.Height
+			q.failed(errLost)
+			if err := backoff.Sleep(ctx, nil); err != nil {
+				return err
+			}
+			continue
+		}
+		if s.Safe.Height > confirmed {
+			confirmed = s.Safe.Height
+			backoff.Reset()
 		}
 		from := max(through, s.Safe.Height) + 1
-		if from > s.Unsafe.Height {
+		if from > s.Unsafe.Height { // the blocks were replaced meanwhile
+			through = s.Safe.Height
 			continue
 		}
 		to, height, err := q.post(ctx, from, s.Unsafe.Height, limit)
@@ -38,7 +49,6 @@ func (q *Sequencer) submit(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err == nil:
-			backoff.Reset()
 			limit = q.cfg.MaxSubmitBytes
 			through, at = to, height
 			q.status.Update(func(s Status) Status { s.Submitted, s.Failure = max(s.Submitted, to), ""; return s })

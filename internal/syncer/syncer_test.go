@@ -4,10 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -51,6 +54,184 @@ type broken struct{ exec.Engine }
 var errBroken = errors.New("broken engine")
 
 func (broken) Execute(context.Context, *block.Block) ([]byte, error) { return nil, errBroken }
+
+// sign makes a signed block on p with one transaction, or an empty one.
+func sign(t *testing.T, w *syncertest.World, p syncer.Parent, tx string) *block.Block {
+	t.Helper()
+	h := block.Header{Height: p.Ref.Height + 1, Time: p.Time + 1, ChainID: "test", ProposerAddress: w.Genesis.ProposerAddress, AppHash: p.Root}
+	d := block.Data{Metadata: block.Metadata{ChainID: "test", Height: h.Height, Time: h.Time}}
+	if tx != "" {
+		d.Txs = [][]byte{[]byte(tx)}
+	}
+	if !p.Ref.Hash.IsZero() {
+		h.LastHeaderHash, d.Metadata.LastDataHash = p.Ref.Hash[:], p.DataHash[:]
+	}
+	c := d.Commitment()
+	h.DataHash = c[:]
+	s, err := block.SignHeader(w.Key, h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &block.Block{Header: s, Data: d}
+}
+
+// produce makes n blocks on m, each with a transaction.
+func produce(t *testing.T, w *syncertest.World, m *syncertest.Machine, n int) {
+	t.Helper()
+	for range n {
+		_, err := m.Produce(t.Context(), func(_ context.Context, p syncer.Parent) (*block.Block, error) {
+			return sign(t, w, p, fmt.Sprintf("k%d=v%d", p.Ref.Height%3, p.Ref.Height)), nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// posted returns m's blocks of [from, to) as one item at a DA height: the headers, then the data.
+func posted(t *testing.T, w *syncertest.World, m *syncertest.Machine, at, from, to uint64) follow.Item[da.Block] {
+	t.Helper()
+	b := da.Block{Height: at}
+	var data []da.Blob
+	for h := from; h < to; h++ {
+		rec, err := m.Block(h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Blobs = append(b.Blobs, da.Blob{Namespace: syncertest.HeaderNS, Data: rec.Block.Header.Encode()})
+		signed, err := block.SignData(w.Key, rec.Block.Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data = append(data, da.Blob{Namespace: syncertest.DataNS, Data: signed.Encode()})
+	}
+	b.Blobs = append(b.Blobs, data...)
+	for i := range b.Blobs {
+		b.Blobs[i].Index = i
+	}
+	return item(b)
+}
+
+// A crash after any block of an item, and at any point between execution, commit and publication, loses nothing: the item is given again, and ends in the same
+// state (I2, I4).
+func TestCrashWithinAnItem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := syncertest.NewWorld(t, -1)
+		seq := w.Open(syncertest.NewHome(), nil)
+		produce(t, w, seq, 6)
+		items := []follow.Item[da.Block]{posted(t, w, seq, 1, 1, 2), posted(t, w, seq, 2, 2, 7)}
+		for _, percent := range []int{0, 50, 100} {
+			for crashAt := 1; crashAt <= 12; crashAt++ {
+				steps, homes := 0, []*syncertest.Home(nil)
+				var m *syncertest.Machine
+				snap := func() {
+					if steps++; steps == crashAt {
+						cfg := vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rand.New(rand.NewPCG(uint64(crashAt), 1))}
+						homes = append(homes, &syncertest.Home{Store: m.Home.Store.(*vfs.MemFS).CrashClone(cfg), Engine: m.Home.Engine.(*vfs.MemFS).CrashClone(cfg)})
+					}
+				}
+				m = w.Open(syncertest.NewHome(), func(e exec.Engine) exec.Engine { return &stepped{e, snap} })
+				for _, it := range items {
+					if err := m.DASink().Apply(t.Context(), it); err != nil {
+						t.Fatal(err)
+					}
+				}
+				m.Close()
+				if len(homes) != 1 {
+					t.Fatalf("%d crashes at step %d, want one", len(homes), crashAt)
+				}
+				again := w.Open(homes[0], nil)
+				for _, it := range items {
+					if it.Height != again.DASink().Last().Height+1 {
+						continue
+					}
+					if err := again.DASink().Apply(t.Context(), it); err != nil {
+						t.Fatalf("percent %d, crash at step %d: %v", percent, crashAt, err)
+					}
+				}
+				if got, want := again.Status().Load(), seq.Status().Load(); got.Safe != want.Unsafe || string(got.Root) != string(want.Root) || got.Position.Height != 2 {
+					t.Fatalf("percent %d, crash at step %d: stands at %v and DA height %d, want %v and 2", percent, crashAt, got.Safe, got.Position.Height, want.Unsafe)
+				}
+				again.Close()
+			}
+		}
+		seq.Close()
+	})
+}
+
+// stepped calls a function before and after each execution: the moments between a commit and the next.
+type stepped struct {
+	exec.Engine
+	step func()
+}
+
+func (s *stepped) Execute(ctx context.Context, b *block.Block) ([]byte, error) {
+	s.step()
+	root, err := s.Engine.Execute(ctx, b)
+	s.step()
+	return root, err
+}
+
+// An unsafe block that the DA layer contradicts is taken back with all above it; one that it confirms is promoted and not executed again.
+func TestUnsafeBranchGivesWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := syncertest.NewWorld(t, -1)
+		ours, theirs := w.Open(syncertest.NewHome(), nil), w.Open(syncertest.NewHome(), nil)
+		produce(t, w, ours, 2)
+		first := posted(t, w, ours, 1, 1, 3)
+		if err := theirs.DASink().Apply(t.Context(), first); err != nil {
+			t.Fatal(err)
+		}
+		produce(t, w, ours, 3)
+		if _, err := theirs.Produce(t.Context(), func(_ context.Context, p syncer.Parent) (*block.Block, error) { return sign(t, w, p, "other=1"), nil }); err != nil {
+			t.Fatal(err)
+		}
+		for _, it := range []follow.Item[da.Block]{first, posted(t, w, theirs, 2, 3, 4)} {
+			if err := ours.DASink().Apply(t.Context(), it); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, want := ours.Status().Load(), theirs.Status().Load()
+		if got.Unsafe != want.Unsafe || got.Safe != want.Unsafe || string(got.Root) != string(want.Root) {
+			t.Fatalf("stands at %v (safe %v), want %v", got.Unsafe, got.Safe, want.Unsafe)
+		}
+		if c := got.Counts; c.Promoted != 2 || c.Executed != 1 || c.RevertedUnsafe != 3 {
+			t.Fatalf("got %+v, want 2 promoted, 1 executed, 3 reverted", c)
+		}
+		if _, ok, _ := ours.KV.Get([]byte("k2")); ok {
+			t.Fatal("a reverted block's transaction is still in the state")
+		}
+		ours.Close()
+		theirs.Close()
+	})
+}
+
+// A block from the future waits for the clock; it is neither refused nor applied early.
+func TestBlockAheadOfTheClockWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := syncertest.NewWorld(t, -1)
+		full := w.Open(syncertest.NewHome(), nil)
+		blk := sign(t, w, syncer.Parent{Time: uint64(time.Now().Add(10 * time.Minute).UnixNano())}, "")
+		it := item(da.Block{Height: 1, Blobs: []da.Blob{{Namespace: syncertest.HeaderNS, Data: blk.Header.Encode()}}})
+		for range 2 {
+			if err := full.DASink().Apply(t.Context(), it); err == nil || follow.IsFatal(err) {
+				t.Fatalf("got %v, want a wait for the clock", err)
+			}
+			if st := full.Status().Load(); st.Stage.Name != "clock" || st.Safe.Height != 0 || st.Position.Height != 0 {
+				t.Fatalf("got %+v, want nothing applied and the clock named", st)
+			}
+			time.Sleep(time.Minute)
+		}
+		time.Sleep(7*time.Minute + time.Second)
+		if err := full.DASink().Apply(t.Context(), it); err != nil {
+			t.Fatal(err)
+		}
+		if st := full.Status().Load(); st.Safe.Height != 1 || st.Stage != (syncer.Stage{}) {
+			t.Fatalf("got %+v, want block 1", st)
+		}
+		full.Close()
+	})
+}
 
 // A node with the key-value engine follows a real Evolve chain up to its first foreign state root, and stops there saying so.
 func TestForeignStateRoot(t *testing.T) {

@@ -1,0 +1,236 @@
+// Package devnet runs a whole rollup in one process: a DA layer, a sequencer and full nodes, talking over real loopback sockets with real signatures. It is the
+// demo behind `headrace dev`, and a test bed for others: New makes it, Run runs it until its context ends, and then all of it has stopped.
+package devnet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"headrace/block"
+	"headrace/da/local"
+	"headrace/node"
+)
+
+// Options are the properties of a devnet. The zero value works.
+type Options struct {
+	Home        string        // where everything is kept; "" is a temporary directory that Run removes
+	Nodes       int           // full nodes beside the sequencer; default 2
+	BlockTime   time.Duration // of the rollup; default 1 s
+	DABlockTime time.Duration // of the DA layer; default 1 s
+	TxRate      float64       // transactions per second sent to the sequencer; 0: none
+	Logger      *slog.Logger  // default: silent
+	OnBlock     func(Line)    // called for each block once every full node has applied it; must be quick
+
+	// Through, if not nil, gives the address at which a node (0 is the sequencer) reaches the DA layer, for a proxy in between.
+	Through func(index int, address string) (string, error)
+}
+
+// Line is one block as every full node has applied it.
+type Line struct {
+	Height   uint64
+	DAHeight uint64
+	Txs      int
+	Latency  []time.Duration // of each full node: from the announcement of the DA height that completed the block to the block being stored and visible
+}
+
+// Net is a devnet. Make it with New, run it once.
+type Net struct {
+	opt       Options
+	temporary bool
+	da        *DA
+	nodes     []*node.Node // nodes[0] is the sequencer
+	latency   *latency
+	txs       uint64 // sent; owned by load
+}
+
+// New makes a devnet, its home and its keys, and opens its ports.
+func New(opt Options) (_ *Net, err error) {
+	if opt.Nodes <= 0 {
+		opt.Nodes = 2
+	}
+	if opt.BlockTime <= 0 {
+		opt.BlockTime = time.Second
+	}
+	if opt.DABlockTime <= 0 {
+		opt.DABlockTime = time.Second
+	}
+	if opt.Logger == nil {
+		opt.Logger = slog.New(slog.DiscardHandler)
+	}
+	n := &Net{opt: opt, latency: newLatency(opt.Nodes, opt.OnBlock)}
+	defer func() {
+		if err != nil {
+			_ = n.Close()
+		}
+	}()
+	if opt.Home == "" {
+		n.temporary = true
+		if n.opt.Home, err = os.MkdirTemp("", "headrace-dev-"); err != nil {
+			return nil, fmt.Errorf("make temporary home: %w", err)
+		}
+	}
+	n.da, err = NewDA(DAOptions{
+		Listen: "127.0.0.1:0",
+		Chain: local.Options{
+			ChainID: "headrace-dev-da", Interval: opt.DABlockTime, Dir: filepath.Join(n.opt.Home, "da"), Announce: n.latency.announced,
+		},
+		Logger: opt.Logger.With("node", "da"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return n, n.makeNodes()
+}
+
+// makeNodes makes the sequencer and the full nodes, each with its home below the devnet's.
+func (n *Net) makeNodes() error {
+	key, genesis, err := identity(n.opt.Home, n.opt.BlockTime)
+	if err != nil {
+		return err
+	}
+	for i := range n.opt.Nodes + 1 {
+		address := n.da.URL()
+		if n.opt.Through != nil {
+			if address, err = n.opt.Through(i, address); err != nil {
+				return err
+			}
+		}
+		c := node.Default()
+		c.HTTP.Address = "127.0.0.1:0"
+		c.DA.Address = []string{address}
+		c.DA.BlockTime = n.opt.DABlockTime
+		opt := node.Options{Home: filepath.Join(n.opt.Home, n.Name(i)), Genesis: genesis, Config: c, Logger: n.opt.Logger.With("node", n.Name(i))}
+		if i == 0 {
+			opt.Key, opt.Config.Sequencer.Enabled, opt.Config.Sequencer.BlockTime = key, true, n.opt.BlockTime
+		} else {
+			opt.Observer.Applied = func(a node.Applied) { n.latency.applied(i-1, a, time.Now()) }
+		}
+		made, err := node.New(opt)
+		if err != nil {
+			return fmt.Errorf("%s: %w", n.Name(i), err)
+		}
+		n.nodes = append(n.nodes, made)
+	}
+	return nil
+}
+
+// identity returns the devnet's key and genesis, from its home or new. The key of a devnet is not worth encrypting.
+func identity(home string, blockTime time.Duration) (*block.PrivateKey, *block.Genesis, error) {
+	keyPath, genesisPath := filepath.Join(home, "dev-key"), filepath.Join(home, "genesis.json")
+	raw, err := os.ReadFile(keyPath)
+	if errors.Is(err, os.ErrNotExist) {
+		return newIdentity(home, keyPath, genesisPath, blockTime)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("read key: %w", err)
+	}
+	key, err := block.ParsePrivateKey(raw)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read %s: %w", keyPath, err)
+	}
+	genesis, err := block.LoadGenesis(genesisPath)
+	return key, genesis, err
+}
+
+func newIdentity(home, keyPath, genesisPath string, blockTime time.Duration) (*block.PrivateKey, *block.Genesis, error) {
+	key, err := block.GenerateKey(block.Ed25519)
+	if err != nil {
+		return nil, nil, err
+	}
+	genesis := &block.Genesis{
+		ChainID: "headrace-dev", StartTime: time.Now().UTC(), InitialHeight: 1, DAStartHeight: 1, ProposerAddress: key.Public().Address(),
+		DA: &block.GenesisDA{HeaderNamespace: "hdr", DataNamespace: "dat"},
+	}
+	if err := os.MkdirAll(home, 0o700); err != nil {
+		return nil, nil, err
+	}
+	// The genesis first: a key without one would be taken for a complete home.
+	if err := os.WriteFile(genesisPath, genesis.Encode(), 0o600); err != nil {
+		return nil, nil, err
+	}
+	return key, genesis, os.WriteFile(keyPath, key.Encode(), 0o600)
+}
+
+// Name returns what a node is called in logs and in the home: "sequencer", "node-1", and so on.
+func (n *Net) Name(i int) string {
+	if i == 0 {
+		return "sequencer"
+	}
+	return fmt.Sprintf("node-%d", i)
+}
+
+// Nodes returns the sequencer and the full nodes, in this order.
+func (n *Net) Nodes() []*node.Node { return n.nodes }
+
+// DA returns the DA layer.
+func (n *Net) DA() *DA { return n.da }
+
+// Home returns the directory that holds everything.
+func (n *Net) Home() string { return n.opt.Home }
+
+// Run runs everything until ctx ends, which is no error, or a part fails.
+func (n *Net) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	parts := []func(context.Context) error{n.da.Run, n.load}
+	for _, each := range n.nodes {
+		parts = append(parts, each.Run)
+	}
+	var wg sync.WaitGroup
+	for i, part := range parts {
+		wg.Go(func() {
+			if err := part(ctx); err != nil && ctx.Err() == nil {
+				cancel(fmt.Errorf("part %d: %w", i, err))
+			}
+		})
+	}
+	wg.Wait()
+	err := context.Cause(ctx)
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		err = nil
+	}
+	return errors.Join(err, n.Close())
+}
+
+// Close releases what New made. Run does it by itself.
+func (n *Net) Close() error {
+	var errs []error
+	for _, each := range n.nodes {
+		errs = append(errs, each.Close())
+	}
+	if n.da != nil {
+		errs = append(errs, n.da.Close())
+	}
+	if n.temporary {
+		errs = append(errs, os.RemoveAll(n.opt.Home))
+	}
+	return errors.Join(errs...)
+}
+
+// load sends the sequencer TxRate transactions per second: writes to a hundred keys in turn.
+func (n *Net) load(ctx context.Context) error {
+	if n.opt.TxRate <= 0 {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	clock := time.NewTicker(time.Duration(float64(time.Second) / n.opt.TxRate)) // the load's own pace
+	defer clock.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-clock.C:
+			n.txs++
+			tx := fmt.Appendf(nil, "key-%d=%d", n.txs%100, n.txs)
+			if err := n.nodes[0].SubmitTx(ctx, tx); err != nil && ctx.Err() == nil {
+				n.opt.Logger.Warn("transaction not taken", "err", err)
+			}
+		}
+	}
+}

@@ -1,0 +1,229 @@
+package sequencer_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"headrace/block"
+	"headrace/da"
+	"headrace/internal/sequencer"
+	"headrace/internal/syncer/syncertest"
+)
+
+// submitter stands between a sequencer and the DA layer, counts what is posted, and fails on demand.
+type submitter struct {
+	da.Submitter
+	mu     sync.Mutex
+	before func(blobs []da.Blob) error // fails and is not done
+	after  func() error                // fails but is done
+	lie    bool                        // reports success and is not done
+	posted map[string]int              // by header hash
+}
+
+func (s *submitter) set(edit func(*submitter)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	edit(s)
+}
+
+func (s *submitter) Submit(ctx context.Context, blobs []da.Blob) (uint64, error) {
+	s.mu.Lock()
+	before, after, lie := s.before, s.after, s.lie
+	s.mu.Unlock()
+	if before != nil {
+		if err := before(blobs); err != nil {
+			return 0, err
+		}
+	}
+	if lie {
+		return 1, nil
+	}
+	height, err := s.Submitter.Submit(ctx, blobs)
+	if err != nil {
+		return 0, err
+	}
+	s.mu.Lock()
+	for _, b := range blobs {
+		if h, err := block.DecodeSignedHeader(b.Data); err == nil && b.Namespace == syncertest.HeaderNS {
+			s.posted[h.Header.Hash().String()]++
+		}
+	}
+	s.mu.Unlock()
+	if after != nil {
+		return 0, after()
+	}
+	return height, nil
+}
+
+// bench is a running sequencer with a witness full node.
+type bench struct {
+	*syncertest.World
+	seq, full *syncertest.Machine
+	q         *sequencer.Sequencer
+	sub       *submitter
+	stop      func()
+}
+
+func newBench(t *testing.T, edit func(*sequencer.Config)) *bench {
+	w := syncertest.NewWorld(t, 200*time.Millisecond)
+	b := &bench{World: w, seq: w.Open(syncertest.NewHome(), nil), full: w.Open(syncertest.NewHome(), nil)}
+	b.sub = &submitter{Submitter: w.Chain, posted: map[string]int{}}
+	sf, ff := w.Follower(b.seq), w.Follower(b.full)
+	b.q = newSequencer(w, b.seq, sf, b.sub, edit)
+	b.stop = syncertest.Run(t, w.Chain.Run, sf.Run, ff.Run, b.q.Run)
+	return b
+}
+
+func (b *bench) close() {
+	b.stop()
+	b.seq.Close()
+	b.full.Close()
+}
+
+// The DA layer is away: blocks are made up to the bound, then production pauses and says so; when it is back it resumes and everything is posted once.
+func TestOutagePausesAndResumes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, func(c *sequencer.Config) { c.MaxPending = 40 })
+		time.Sleep(time.Second)
+		b.sub.set(func(s *submitter) { s.before = func([]da.Blob) error { return fmt.Errorf("%w: away", da.ErrRejected) } })
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		st, q := b.seq.Status().Load(), b.q.Status().Load()
+		if pending := st.Unsafe.Height - st.Safe.Height; pending != 40 {
+			t.Errorf("%d blocks pending, want the bound, 40", pending)
+		}
+		if q.Paused == "" || q.Failure == "" {
+			t.Errorf("status is %+v, want the pause and the failure", q)
+		}
+		b.sub.set(func(s *submitter) { s.before = nil })
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		if q := b.q.Status().Load(); q.Paused != "" || q.Failure != "" {
+			t.Errorf("status is %+v, want neither pause nor failure", q)
+		}
+		syncertest.Agree(t, st.Unsafe.Height+100, b.seq, b.full)
+		for hash, n := range b.sub.posted {
+			if n != 1 {
+				t.Errorf("header %s was posted %d times, want once", hash, n)
+			}
+		}
+		b.close()
+	})
+}
+
+// A submission that failed but was done is looked for before it is repeated; one that was reported and not done is found missing and repeated.
+func TestUnknownOutcomes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil)
+		time.Sleep(time.Second)
+		b.sub.set(func(s *submitter) { s.after = func() error { return da.ErrUnknownOutcome } })
+		time.Sleep(10 * time.Second)
+		b.sub.set(func(s *submitter) { s.after = nil })
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		for hash, n := range b.sub.posted {
+			if n != 1 {
+				t.Errorf("failed but done: header %s was posted %d times, want once", hash, n)
+			}
+		}
+		before := b.seq.Status().Load().Safe.Height
+		b.sub.set(func(s *submitter) { s.lie = true })
+		time.Sleep(2 * time.Second)
+		b.sub.set(func(s *submitter) { s.lie = false })
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		syncertest.Agree(t, before+100, b.seq, b.full)
+		b.close()
+	})
+}
+
+// What is too big for one submission is split.
+func TestTooBigIsSplit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil)
+		b.sub.set(func(s *submitter) {
+			s.before = func(blobs []da.Blob) error {
+				if len(blobs) > 3 {
+					return da.ErrTooBig
+				}
+				return nil
+			}
+		})
+		for round := range 20 {
+			b.seq.Load(t, round, 3)
+			time.Sleep(100 * time.Millisecond)
+		}
+		b.sub.set(func(s *submitter) { s.before = nil })
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		syncertest.Agree(t, 100, b.seq, b.full)
+		b.close()
+	})
+}
+
+func TestLazy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, func(c *sequencer.Config) { c.Lazy, c.LazyInterval = true, 10*time.Second })
+		time.Sleep(35 * time.Second)
+		synctest.Wait()
+		if got := b.seq.Status().Load().Unsafe.Height; got != 3 {
+			t.Errorf("%d empty blocks in 35 s, want one each 10 s", got)
+		}
+		b.seq.Load(t, 1, 1)
+		b.q.Notify()
+		time.Sleep(100 * time.Millisecond)
+		synctest.Wait()
+		if got := b.seq.Status().Load().Unsafe.Height; got != 4 {
+			t.Errorf("height %d after a transaction, want 4 at once", got)
+		}
+		b.close()
+	})
+}
+
+// A sequencer that lost its store signs nothing before it has seen what the DA layer has of its chain.
+func TestEmptyStoreWaitsForTheDALayer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil)
+		time.Sleep(5 * time.Second)
+		top := b.full.Status().Load().Safe
+		b.stop()
+
+		again := b.Open(syncertest.NewHome(), nil)
+		f := b.Follower(again)
+		q := newSequencer(b.World, again, f, b.Chain, nil)
+		stop := syncertest.Run(t, q.Run) // the follower is not running: the DA layer is away
+		time.Sleep(10 * time.Second)
+		if st := again.Status().Load(); st.Unsafe.Height != 0 || q.Status().Load().Paused == "" {
+			t.Errorf("height %d, paused %q; want no block and the reason", st.Unsafe.Height, q.Status().Load().Paused)
+		}
+		stopAll := syncertest.Run(t, b.Chain.Run, f.Run)
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		rec, err := again.Block(top.Height)
+		if err != nil || rec.Block.Hash() != top.Hash {
+			t.Errorf("block %d is %v (%v), want %s from the DA layer", top.Height, rec.Block, err, top.Hash)
+		}
+		if again.Status().Load().Unsafe.Height <= top.Height {
+			t.Error("no block was made after catching up")
+		}
+		stop()
+		stopAll()
+		again.Close()
+		b.close()
+	})
+}
+
+func TestWrongKey(t *testing.T) {
+	w := syncertest.NewWorld(t, -1)
+	other, err := block.GenerateKey(block.Ed25519)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sequencer.New(sequencer.Config{Key: other, Genesis: w.Genesis}); err == nil {
+		t.Fatal("a key that is not the proposer's was accepted")
+	}
+}

@@ -1,0 +1,123 @@
+package node
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"headrace/block"
+	"headrace/da"
+)
+
+// Config is everything an operator can set. The same names serve in the YAML file, in the environment (HEADRACE_DA_ADDRESS) and as flags (--da.address).
+// The zero value of a field means its default.
+type Config struct {
+	Sequencer SequencerConfig `koanf:"sequencer"`
+	DA        DAConfig        `koanf:"da"`
+	Engine    EngineConfig    `koanf:"engine"`
+	HTTP      HTTPConfig      `koanf:"http"`
+	Log       LogConfig       `koanf:"log"`
+}
+
+// SequencerConfig is about making blocks.
+type SequencerConfig struct {
+	Enabled        bool          `koanf:"enabled" help:"make blocks with the key of the genesis' proposer; otherwise the node only follows"`
+	KeyFile        string        `koanf:"key_file" help:"the encrypted signing key, relative to the home" default:"sequencer.key"`
+	PassphraseFile string        `koanf:"passphrase_file" help:"a file that holds the key's passphrase; without it HEADRACE_PASSPHRASE is used"`
+	BlockTime      time.Duration `koanf:"block_time" help:"time between blocks" default:"1s"`
+	Lazy           bool          `koanf:"lazy" help:"make a block only when there are transactions, or lazy_interval has passed"`
+	LazyInterval   time.Duration `koanf:"lazy_interval" help:"time between empty blocks in lazy mode" default:"1m"`
+	MaxPending     uint64        `koanf:"max_pending" help:"blocks that may wait for the DA layer before production pauses" default:"1000"`
+}
+
+// DAConfig is about the DA layer.
+type DAConfig struct {
+	Address         []string      `koanf:"address" help:"JSON-RPC address of a celestia-node; may be repeated" default:"http://127.0.0.1:26658"`
+	Token           string        `koanf:"token" help:"its authorization token; read for a full node, write for a sequencer"`
+	HeaderNamespace string        `koanf:"header_namespace" help:"namespace of the headers, a name or 58 hexadecimal digits; only for a genesis that names none"`
+	DataNamespace   string        `koanf:"data_namespace" help:"namespace of the data, likewise"`
+	BlockTime       time.Duration `koanf:"block_time" help:"time between the DA layer's blocks, for the stall bound; 0: measured"`
+	CallTimeout     time.Duration `koanf:"call_timeout" help:"bound of one request" default:"30s"`
+}
+
+// EngineConfig is about execution.
+type EngineConfig struct {
+	Kind string `koanf:"kind" help:"execution engine: kv, a key-value state for tests and demos" default:"kv"`
+}
+
+// HTTPConfig is about the node's own endpoints.
+type HTTPConfig struct {
+	Address string `koanf:"address" help:"listen address of the node's HTTP endpoints; port 0 picks a free one" default:"127.0.0.1:7331"`
+}
+
+// LogConfig is about logging.
+type LogConfig struct {
+	Level  string `koanf:"level" help:"debug, info, warn or error" default:"info"`
+	Format string `koanf:"format" help:"text or json" default:"text"`
+}
+
+// Default returns the configuration with its defaults.
+func Default() Config {
+	return Config{
+		Sequencer: SequencerConfig{KeyFile: "sequencer.key", BlockTime: time.Second, LazyInterval: time.Minute, MaxPending: 1000},
+		DA:        DAConfig{Address: []string{"http://127.0.0.1:26658"}, CallTimeout: 30 * time.Second},
+		Engine:    EngineConfig{Kind: "kv"},
+		HTTP:      HTTPConfig{Address: "127.0.0.1:7331"},
+		Log:       LogConfig{Level: "info", Format: "text"},
+	}
+}
+
+// Validate reports the first thing wrong, and what to do about it.
+func (c *Config) Validate() error {
+	if len(c.DA.Address) == 0 {
+		return fmt.Errorf("da.address is empty: name at least one celestia-node, for example http://127.0.0.1:26658")
+	}
+	for _, a := range c.DA.Address {
+		u, err := url.Parse(a)
+		if err != nil || u.Host == "" || !strings.Contains(" http https ws wss ", " "+u.Scheme+" ") {
+			return fmt.Errorf("da.address %q is not an http, https, ws or wss URL such as http://127.0.0.1:26658", a)
+		}
+	}
+	if _, _, err := net.SplitHostPort(c.HTTP.Address); err != nil {
+		return fmt.Errorf("http.address %q is not host:port: %w", c.HTTP.Address, err)
+	}
+	if c.Engine.Kind != "kv" {
+		return fmt.Errorf("engine.kind %q is not known: use kv", c.Engine.Kind)
+	}
+	if c.Sequencer.BlockTime < 0 || c.DA.BlockTime < 0 || c.DA.CallTimeout < 0 {
+		return fmt.Errorf("sequencer.block_time, da.block_time and da.call_timeout must not be negative")
+	}
+	return nil
+}
+
+// namespaces returns the header and data namespaces: the genesis' own, which every node of the chain shares, or the configuration's for a genesis without.
+func (c *Config) namespaces(g *block.Genesis) (header, data da.Namespace, err error) {
+	h, d := c.DA.HeaderNamespace, c.DA.DataNamespace
+	if g.DA != nil {
+		if h != "" && h != g.DA.HeaderNamespace || d != "" && d != g.DA.DataNamespace {
+			return header, data, fmt.Errorf("da.header_namespace and da.data_namespace differ from the genesis, which names %q and %q: leave them out of the configuration", g.DA.HeaderNamespace, g.DA.DataNamespace)
+		}
+		h, d = g.DA.HeaderNamespace, g.DA.DataNamespace
+	}
+	if h == "" {
+		return header, data, fmt.Errorf("neither the genesis nor the configuration names the chain's namespaces: set da.header_namespace and da.data_namespace")
+	}
+	if d == "" {
+		d = h
+	}
+	if header, err = namespace(h); err != nil {
+		return header, data, err
+	}
+	data, err = namespace(d)
+	return header, data, err
+}
+
+// namespace reads 58 hexadecimal digits, or takes anything else as a name.
+func namespace(s string) (da.Namespace, error) {
+	if len(s) == 58 {
+		return da.ParseNamespace(s)
+	}
+	return da.NamespaceFromName(s), nil
+}

@@ -1,0 +1,269 @@
+// Package node is Headrace's public face: a full node, or a sequencer, as one value that runs.
+//
+// New opens what is on disk and touches no network; Run follows the DA layer, makes blocks if it is the sequencer, serves HTTP, and when it returns everything
+// has stopped and is closed. A DA layer that is away, at start or later, is not an error: the node says what it waits for and goes on when it
+// comes. Status is a latest value that anyone can wait on; it is never ahead of what is stored.
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"headrace/block"
+	"headrace/da"
+	"headrace/da/celestia"
+	"headrace/exec"
+	"headrace/exec/kv"
+	"headrace/follow"
+	"headrace/internal/derive"
+	"headrace/internal/sequencer"
+	"headrace/internal/store"
+	"headrace/internal/syncer"
+	"headrace/watch"
+)
+
+// Options are what a program, rather than an operator, gives a node. Home and Genesis are needed.
+type Options struct {
+	Home    string // directory of the store and of the key-value engine's state; made if absent
+	Genesis *block.Genesis
+	Config  Config
+	Key     *block.PrivateKey // of the sequencer; needed if Config.Sequencer.Enabled
+	Logger  *slog.Logger      // default: silent
+
+	// Engine replaces the one that Config.Engine names. It stays the caller's.
+	Engine exec.Engine
+	// Observer is called for each change of a head, inside the node's serialised section: it must be quick and must not call the node.
+	Observer Observer
+}
+
+// Observer's functions are called at the point of truth, if not nil.
+type Observer struct {
+	Applied func(a Applied)
+}
+
+// Applied describes one change of a head; see the fields of Status.
+type Applied = syncer.Applied
+
+// Node is a full node or a sequencer. Make it with New, run it once.
+type Node struct {
+	opt      Options
+	log      *slog.Logger
+	store    *store.Store
+	engine   exec.Engine
+	kv       *kv.Engine // nil with another engine
+	source   *celestia.Client
+	syncer   *syncer.Syncer
+	follower *follow.Follower[da.Block]
+	seq      *sequencer.Sequencer // nil in a full node
+	listener net.Listener
+	status   *watch.Value[Status]
+	pace     pace
+
+	headSince atomic.Pointer[uint64] // content fetches before the DA layer's head was reached; nil before
+}
+
+// New opens the node's home and its HTTP port. Whatever it fails with says what to do. A node that was made must be run, or closed.
+func New(opt Options) (_ *Node, err error) {
+	if opt.Logger == nil {
+		opt.Logger = slog.New(slog.DiscardHandler)
+	}
+	if err := opt.Config.Validate(); err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	if err := opt.Genesis.Validate(); err != nil {
+		return nil, fmt.Errorf("genesis: %w", err)
+	}
+	n := &Node{opt: opt, log: opt.Logger, status: new(watch.Value[Status])}
+	n.pace.fixed = opt.Config.DA.BlockTime
+	defer func() {
+		if err != nil {
+			_ = n.Close()
+		}
+	}()
+	for _, open := range []func() error{n.listen, n.openStore, n.openEngine, n.openSync, n.openSequencer} {
+		if err := open(); err != nil {
+			return nil, err
+		}
+	}
+	n.publish()
+	return n, nil
+}
+
+// listen takes the HTTP port first: a second node on the same home fails here or at the store, before it changes anything.
+func (n *Node) listen() (err error) {
+	address := n.opt.Config.HTTP.Address
+	if n.listener, err = net.Listen("tcp", address); err != nil {
+		return fmt.Errorf("listen on %s: %w: stop what uses the port, or set http.address to another one", address, err)
+	}
+	return nil
+}
+
+func (n *Node) openStore() (err error) {
+	g := n.opt.Genesis
+	if err := os.MkdirAll(n.opt.Home, 0o700); err != nil {
+		return fmt.Errorf("make home: %w", err)
+	}
+	header, data, err := n.opt.Config.namespaces(g)
+	if err != nil {
+		return err
+	}
+	id := store.Identity{ChainID: g.ChainID, Genesis: g.Hash(), Source: fmt.Sprintf("da:%s:%s", header, data)}
+	n.store, err = store.Open(filepath.Join(n.opt.Home, "store"), id, store.Options{
+		Logger: n.log, InitialHeight: g.InitialHeight, Start: block.Ref{Height: max(g.DAStartHeight, 1) - 1},
+	})
+	return err
+}
+
+func (n *Node) openEngine() (err error) {
+	if n.opt.Engine != nil {
+		n.engine = n.opt.Engine
+		n.kv, _ = n.opt.Engine.(*kv.Engine)
+		return nil
+	}
+	n.kv, err = kv.Open(filepath.Join(n.opt.Home, "kv"), kv.Options{InitialHeight: n.opt.Genesis.InitialHeight, Logger: n.log})
+	n.engine = n.kv
+	return err
+}
+
+func (n *Node) openSync() (err error) {
+	c, g := &n.opt.Config, n.opt.Genesis
+	header, data, err := c.namespaces(g)
+	if err != nil {
+		return err
+	}
+	namespaces := []da.Namespace{header}
+	if data != header {
+		namespaces = append(namespaces, data)
+	}
+	n.source, err = celestia.New(c.DA.Address, celestia.Options{
+		Token: c.DA.Token, Namespaces: namespaces, CallTimeout: c.DA.CallTimeout, Logger: n.log.With("source", "celestia"),
+	})
+	if err != nil {
+		return fmt.Errorf("da.address: %w", err)
+	}
+	n.syncer, err = syncer.Open(syncer.Config{
+		Genesis: g, Store: n.store, Engine: n.engine, Logger: n.log,
+		Derive: derive.Config{
+			ChainID: g.ChainID, Proposer: g.ProposerAddress, InitialHeight: g.InitialHeight, StartTime: uint64(g.StartTime.UnixNano()),
+			HeaderNamespace: header, DataNamespace: data,
+		},
+		Observer: syncer.Observer{Applied: n.opt.Observer.Applied},
+	})
+	if err != nil {
+		return err
+	}
+	n.follower = follow.New[da.Block](n.source, n.syncer.DASink(), follow.Options{
+		Logger:   n.log.With("source", "celestia"),
+		Observer: follow.Observer{News: func(head follow.Ref, _ bool) { n.pace.note(head.Height, time.Now()) }},
+	})
+	return nil
+}
+
+func (n *Node) openSequencer() error {
+	c, g := &n.opt.Config.Sequencer, n.opt.Genesis
+	if !c.Enabled {
+		return nil
+	}
+	builder, ok := n.engine.(exec.Builder)
+	switch {
+	case !ok:
+		return errors.New("sequencer.enabled: this engine cannot build blocks; it serves a full node only")
+	case n.opt.Key == nil:
+		return errors.New("sequencer.enabled: no signing key was given")
+	}
+	header, data, err := n.opt.Config.namespaces(g)
+	if err != nil {
+		return err
+	}
+	n.seq, err = sequencer.New(sequencer.Config{
+		Syncer: n.syncer, Builder: builder, Key: n.opt.Key, Genesis: g, Submitter: n.source,
+		HeaderNamespace: header, DataNamespace: data, CaughtUp: n.caughtUp,
+		BlockTime: c.BlockTime, Lazy: c.Lazy, LazyInterval: c.LazyInterval, MaxPending: c.MaxPending, Logger: n.log,
+	})
+	return err
+}
+
+// caughtUp waits until the follower has reached the DA layer's head once.
+func (n *Node) caughtUp(ctx context.Context) error {
+	_, err := n.follower.State().Wait(ctx, func(s follow.State) bool { return s.Live })
+	return err
+}
+
+// Close releases what New opened. Run does it by itself; Close is for a node that is never run.
+func (n *Node) Close() error {
+	var errs []error
+	if n.listener != nil {
+		if err := n.listener.Close(); !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	var owned []io.Closer
+	if n.source != nil {
+		owned = append(owned, n.source)
+	}
+	if n.kv != nil && n.opt.Engine == nil {
+		owned = append(owned, n.kv)
+	}
+	if n.store != nil {
+		owned = append(owned, n.store)
+	}
+	for _, c := range owned {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Run follows, makes blocks and serves until ctx ends, which is no error, or something fails that only a restart or the operator can cure.
+func (n *Node) Run(ctx context.Context) (err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	parts := []func(context.Context) error{n.follower.Run, n.serve, n.watchStatus}
+	if n.seq != nil {
+		parts = append(parts, n.seq.Run)
+	}
+	var wg sync.WaitGroup
+	for _, part := range parts {
+		wg.Go(func() { cancel(part(ctx)) })
+	}
+	wg.Wait()
+	if err = context.Cause(ctx); errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	n.syncer.Close(err)
+	n.status.Close(err)
+	return errors.Join(err, n.Close())
+}
+
+// Address returns where the node serves HTTP.
+func (n *Node) Address() string { return n.listener.Addr().String() }
+
+// Status returns the latest status. It ends with Run.
+func (n *Node) Status() *watch.Value[Status] { return n.status }
+
+// Wait returns once the safe head has reached height, with the status that says so.
+func (n *Node) Wait(ctx context.Context, height uint64) (Status, error) {
+	return n.status.Wait(ctx, func(s Status) bool { return s.Heads.Safe.Height >= height })
+}
+
+// SubmitTx offers a transaction to the engine for the next block; only a sequencer takes it.
+func (n *Node) SubmitTx(ctx context.Context, tx []byte) error {
+	if n.seq == nil {
+		return errNotSequencer
+	}
+	if err := n.engine.(exec.Builder).SubmitTx(ctx, tx); err != nil {
+		return err
+	}
+	n.seq.Notify()
+	return nil
+}
+
+var errNotSequencer = errors.New("this node is not the sequencer: send transactions to the one that is")

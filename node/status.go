@@ -1,0 +1,283 @@
+package node
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"sync"
+	"time"
+
+	"headrace/block"
+	"headrace/da/celestia"
+	"headrace/follow"
+	"headrace/internal/derive"
+	"headrace/internal/sequencer"
+	"headrace/internal/syncer"
+)
+
+// Status is what a node knows of itself and of its source, as one value. It is what /v1/status serves.
+type Status struct {
+	ChainID   string    `json:"chain_id"`
+	Mode      string    `json:"mode"` // "sequencer" or "full"
+	Ready     bool      `json:"ready"`
+	Reason    string    `json:"reason,omitempty"` // why it is not ready
+	Heads     Heads     `json:"heads"`
+	StateRoot string    `json:"state_root"` // after the unsafe head; empty while the state is
+	Source    Source    `json:"source"`
+	Waiting   []Waiting `json:"waiting"` // everything that waits for something else than news, with the cause
+	Pending   Pending   `json:"pending"`
+	Skipped   any       `json:"skipped"` // blobs in our namespaces that were not ours, by reason, since the start
+	Counts    Counts    `json:"counts"`
+	Sequencer *Sequence `json:"sequencer,omitempty"`
+}
+
+// Heads are the rollup's heads. Height InitialHeight-1 and a zero hash: none yet.
+type Heads struct {
+	Unsafe    block.Ref `json:"unsafe"`    // made here, not yet on the DA layer
+	Safe      block.Ref `json:"safe"`      // derived from the DA layer
+	Finalized block.Ref `json:"finalized"` // with a DA layer the same as safe
+}
+
+// Source is where the node stands on the DA layer.
+type Source struct {
+	Position  block.Ref                 `json:"position"` // the last DA height applied
+	Proven    block.Ref                 `json:"proven"`   // the last one at or below which the content is shown complete
+	Head      block.Ref                 `json:"head"`     // the newest one announced
+	HeadAt    time.Time                 `json:"head_at"`  // when a new height was announced last
+	Lag       uint64                    `json:"lag"`      // heights between the two
+	BlockTime string                    `json:"block_time"`
+	Live      bool                      `json:"live"` // the position has reached the head of the present subscription
+	Endpoints []celestia.EndpointStatus `json:"endpoints"`
+	Calls     celestia.Stats            `json:"calls"`
+}
+
+// Waiting says what waits, for what, and when it is tried again.
+type Waiting struct {
+	Stage  string    `json:"stage"`
+	Height uint64    `json:"height"`
+	Cause  string    `json:"cause"`
+	Since  time.Time `json:"since,omitzero"`
+	Next   time.Time `json:"next_try,omitzero"`
+}
+
+// Pending counts halves of blocks that wait for their other half or for their parent.
+type Pending struct {
+	Headers int `json:"headers"`
+	Data    int `json:"data"`
+	Bytes   int `json:"bytes"`
+}
+
+// Counts count since the start.
+type Counts struct {
+	Executed       uint64 `json:"executed"`
+	Promoted       uint64 `json:"promoted"` // derived blocks that were there as unsafe ones
+	Replayed       uint64 `json:"replayed"` // stored blocks given again to an engine that had lost them
+	Produced       uint64 `json:"produced"`
+	RevertedUnsafe uint64 `json:"reverted_unsafe"`
+	InlineItems    uint64 `json:"inline_items"`  // DA heights applied as they were pushed
+	FetchedItems   uint64 `json:"fetched_items"` // DA heights that were fetched
+	Subscriptions  uint64 `json:"subscriptions"`
+}
+
+// Sequence is the sequencer's part.
+type Sequence struct {
+	Paused    string `json:"paused,omitempty"` // why no blocks are made
+	Pending   uint64 `json:"pending"`          // blocks not yet seen on the DA layer
+	Submitted uint64 `json:"submitted"`
+	Failure   string `json:"failure,omitempty"` // of the last submission
+	Failures  uint64 `json:"failures"`
+}
+
+// publish computes the status from its parts. It is called by New, and then by watchStatus only.
+func (n *Node) publish() (next time.Duration) {
+	sync, src := n.syncer.Status().Load(), n.follower.State().Load()
+	blockTime := n.pace.blockTime()
+	s := Status{
+		ChainID: n.opt.Genesis.ChainID, Mode: "full",
+		Heads:     Heads{Unsafe: sync.Unsafe, Safe: sync.Safe, Finalized: sync.Finalized},
+		StateRoot: hex.EncodeToString(sync.Root),
+		Source: Source{
+			Position: sync.Position, Proven: sync.Proven, Head: block.Ref{Height: src.Head.Height, Hash: block.Hash(src.Head.Hash)},
+			HeadAt: src.AdvancedAt, BlockTime: blockTime.Round(time.Millisecond).String(), Live: src.Live,
+			Endpoints: n.source.Endpoints(), Calls: n.source.Stats(),
+		},
+		Pending: Pending{Headers: sync.Missing.Headers, Data: sync.Missing.Data, Bytes: sync.Missing.Bytes},
+		Skipped: sync.Skipped,
+		Counts: Counts{
+			Executed: sync.Counts.Executed, Promoted: sync.Counts.Promoted, Replayed: sync.Counts.Replayed, Produced: sync.Counts.Produced,
+			RevertedUnsafe: sync.Counts.RevertedUnsafe, InlineItems: src.Counts.Inline, FetchedItems: src.Counts.Fetched, Subscriptions: src.Counts.Subscriptions,
+		},
+	}
+	if src.Head.Height > sync.Position.Height {
+		s.Source.Lag = src.Head.Height - sync.Position.Height
+	}
+	s.Waiting = waits(sync, src)
+	if n.seq != nil {
+		s.Mode = "sequencer"
+		q := n.seq.Status().Load()
+		s.Sequencer = &Sequence{Paused: q.Paused, Pending: sync.Unsafe.Height - sync.Safe.Height, Submitted: q.Submitted, Failure: q.Failure, Failures: q.Failures}
+		s.Waiting = append(s.Waiting, seqWaits(q, sync)...)
+	}
+	s.Ready, s.Reason, next = readiness(&s, src, blockTime, time.Now())
+	if src.Live && n.headSince.Load() == nil {
+		calls := s.Source.Calls.ContentFetches
+		n.headSince.Store(&calls)
+	}
+	n.status.Set(s)
+	return next
+}
+
+// FetchesAtHead returns how many requests for content the node has made since it first reached the DA layer's head: 0 as long as every block comes with its news.
+func (n *Node) FetchesAtHead() uint64 {
+	before := n.headSince.Load()
+	if before == nil {
+		return 0
+	}
+	return n.source.Stats().ContentFetches - *before
+}
+
+// waits collects what the section, the follower and the next block wait for.
+func waits(sync syncer.Status, src follow.State) []Waiting {
+	out := []Waiting{}
+	if sync.Stage != (syncer.Stage{}) {
+		out = append(out, Waiting{Stage: sync.Stage.Name, Height: sync.Stage.Height, Cause: sync.Stage.Cause, Since: src.Waiting.Since, Next: src.Waiting.Next})
+	} else if w := src.Waiting; w != (follow.Waiting{}) {
+		out = append(out, Waiting(w))
+	}
+	if w := src.News; w != (follow.Waiting{}) {
+		out = append(out, Waiting(w))
+	}
+	if cause := missing(sync.Missing); cause != "" {
+		out = append(out, Waiting{Stage: "derive", Height: sync.Missing.Height, Cause: cause})
+	}
+	return out
+}
+
+// missing says what the next block lacks, if anything that belongs to it or to later ones is here already.
+func missing(w derive.Waiting) string {
+	switch {
+	case w.Headers+w.Data == 0:
+		return ""
+	case w.Missing == derive.MissingData:
+		return fmt.Sprintf("the header of block %d is here, posted at DA height %d, its data is not", w.Height, w.HeaderAt)
+	case w.Missing == derive.MissingLink:
+		return fmt.Sprintf("no header posted for block %d continues the chain", w.Height)
+	}
+	return fmt.Sprintf("no header of block %d has been posted, and %d headers and %d data of it and of later blocks wait", w.Height, w.Headers, w.Data)
+}
+
+func seqWaits(q sequencer.Status, sync syncer.Status) (out []Waiting) {
+	if q.Paused != "" {
+		out = append(out, Waiting{Stage: "produce", Height: sync.Unsafe.Height + 1, Cause: q.Paused})
+	}
+	if q.Failure != "" {
+		out = append(out, Waiting{Stage: "submit", Height: sync.Safe.Height + 1, Cause: q.Failure, Since: q.FailedAt})
+	}
+	return out
+}
+
+// staleAfter is how many DA block times may pass without news, or with a lag, before the node is not ready (I5).
+const staleAfter = 3
+
+// readiness computes from lag and age whether the node is ready, why not, and when the answer may change by the clock alone (I5).
+func readiness(s *Status, src follow.State, blockTime time.Duration, now time.Time) (ready bool, reason string, next time.Duration) {
+	bound := max(staleAfter*blockTime, minStall)
+	age := now.Sub(src.AdvancedAt)
+	blocked := func(or string) string {
+		if len(s.Waiting) > 0 {
+			w := s.Waiting[0]
+			return fmt.Sprintf("%s (%s at %d)", w.Cause, w.Stage, w.Height)
+		}
+		return or
+	}
+	switch {
+	case src.AdvancedAt.IsZero():
+		return false, blocked("waiting for the first news from the DA layer"), 0
+	case age >= bound:
+		return false, blocked(fmt.Sprintf("no new DA block for %s, the bound is %s", age.Round(time.Millisecond), bound)), time.Second
+	case s.Source.Lag > staleAfter:
+		return false, blocked(fmt.Sprintf("catching up: %d DA blocks behind", s.Source.Lag)), bound - age
+	case src.Waiting.Stage != "" && now.Sub(src.Waiting.Since) >= bound:
+		return false, blocked("stalled"), bound - age
+	case s.Sequencer != nil && s.Sequencer.Paused != "":
+		return false, s.Sequencer.Paused, bound - age
+	}
+	next = bound - age
+	if src.Waiting.Stage != "" {
+		next = min(next, bound-now.Sub(src.Waiting.Since))
+	}
+	return true, "", next
+}
+
+// minStall keeps a DA layer with very short block times from making readiness flicker.
+const minStall = 500 * time.Millisecond
+
+// watchStatus publishes the status whenever a part of it changes, and when readiness changes by the clock.
+func (n *Node) watchStatus(ctx context.Context) error {
+	for {
+		_, sync := n.syncer.Status().Get()
+		_, src := n.follower.State().Get()
+		var seq <-chan struct{}
+		if n.seq != nil {
+			_, seq = n.seq.Status().Get()
+		}
+		next := n.publish()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if next <= 0 {
+			next = time.Hour
+		}
+		clock := time.NewTimer(next) // readiness expires by the clock, not by an event
+		select {
+		case <-sync:
+		case <-src:
+		case <-seq:
+		case <-clock.C:
+		case <-ctx.Done():
+		}
+		clock.Stop()
+	}
+}
+
+// pace measures the time between the DA layer's blocks from when their heights are announced.
+type pace struct {
+	fixed time.Duration // if above zero, configured
+
+	mu     sync.Mutex
+	height uint64
+	at     time.Time
+	mean   time.Duration
+}
+
+// assumed is Celestia's block time, until something is measured.
+const assumed = 6 * time.Second
+
+// note records that height was announced at t.
+func (p *pace) note(height uint64, t time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if height <= p.height {
+		return
+	}
+	if p.height > 0 {
+		each := t.Sub(p.at) / time.Duration(height-p.height)
+		if p.mean == 0 {
+			p.mean = each
+		}
+		p.mean += (each - p.mean) / 8
+	}
+	p.height, p.at = height, t
+}
+
+func (p *pace) blockTime() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.fixed > 0:
+		return p.fixed
+	case p.mean > 0:
+		return p.mean
+	}
+	return assumed
+}
