@@ -66,7 +66,6 @@ type Head = square.Head
 // Chain is a data-availability chain. See the package comment.
 type Chain struct {
 	opts    Options
-	key     ed25519.PrivateKey
 	signer  signer
 	head    *watch.Value[Head] // set after the block is in the history
 	history history
@@ -78,6 +77,7 @@ type Chain struct {
 	pending []*submission
 	bytes   int // of pending
 	closed  bool
+	views   []*View // told of each block
 }
 
 // submission is one call of Submit that waits for its block.
@@ -94,8 +94,7 @@ type submission struct {
 func New(opts Options) (*Chain, error) {
 	o := opts.withDefaults()
 	seed := sha256.Sum256([]byte("headrace local chain " + o.ChainID))
-	c := &Chain{opts: o, key: ed25519.NewKeyFromSeed(seed[:]), head: watch.New(Head{})}
-	c.signer = newSigner(o.ChainID, c.key)
+	c := &Chain{opts: o, signer: newSigner(o.ChainID, ed25519.NewKeyFromSeed(seed[:])), head: watch.New(Head{})}
 	var err error
 	if c.history, err = openHistory(o); err != nil {
 		return nil, err
@@ -152,6 +151,7 @@ func (c *Chain) Close() error {
 	c.closed = true
 	waiting := c.pending
 	c.queue(nil, -c.bytes)
+	views := c.views
 	c.mu.Unlock()
 	for _, s := range waiting {
 		s.end(0, ErrClosed)
@@ -160,6 +160,9 @@ func (c *Chain) Close() error {
 	defer c.producing.Unlock()
 	c.head.Close(ErrClosed)
 	c.waiting.Close(ErrClosed)
+	for _, v := range views {
+		v.head.Close(ErrClosed)
+	}
 	return c.history.close()
 }
 
@@ -340,6 +343,12 @@ func (c *Chain) make(subs *[]*submission) (Head, error) {
 		c.opts.Announce(head)
 	}
 	c.head.Set(head)
+	c.mu.Lock()
+	views := c.views
+	c.mu.Unlock()
+	for _, v := range views {
+		v.refresh()
+	}
 	return head, nil
 }
 
@@ -401,4 +410,13 @@ func (c *Chain) Square(height uint64) (*square.Square, error) {
 		return nil, err
 	}
 	return square.Build(subs...)
+}
+
+// NamespaceData returns the data of a namespace at a height with its proofs.
+func (c *Chain) NamespaceData(height uint64, ns da.Namespace) ([]square.NamespaceRow, error) {
+	sq, err := c.Square(height)
+	if err != nil {
+		return nil, err
+	}
+	return sq.NamespaceData(ns)
 }

@@ -109,8 +109,23 @@ func (c *Chain) seal(body *content) (uint64, *record, error) {
 	rec.time = at.UnixNano()
 	h := c.signer.header(height, rec.at(), rec.dataHash[:], parent)
 	rec.hash = h.Hash()
-	copy(rec.signature[:], ed25519.Sign(c.key, square.SignBytes(c.opts.ChainID, height, 0, blockID(rec), rec.at())))
+	c.signer.sign(height, rec)
 	return height, rec, nil
+}
+
+// sign signs a record whose hash is set.
+func (s *signer) sign(height uint64, r *record) {
+	copy(r.signature[:], ed25519.Sign(s.key, square.SignBytes(s.chainID, height, 0, blockID(r), r.at())))
+}
+
+// extended makes what goes out of a block and the one before.
+func (s *signer) extended(height uint64, rec, parent *record, dah square.DAH) *square.ExtendedHeader {
+	return &square.ExtendedHeader{
+		Header:       s.header(height, rec.at(), rec.dataHash[:], parent),
+		Commit:       s.commit(height, rec),
+		ValidatorSet: square.ValidatorSet{Validators: []square.Validator{s.validator}, Proposer: &s.validator},
+		DAH:          dah,
+	}
 }
 
 // Header returns the header of a height with its commit, validators and roots.
@@ -128,13 +143,11 @@ func (c *Chain) Header(height uint64) (*square.ExtendedHeader, error) {
 			return nil, err
 		}
 	}
-	e := &square.ExtendedHeader{Commit: c.signer.commit(height, rec), DAH: square.EmptyDAH()}
-	e.Header = c.signer.header(height, rec.at(), rec.dataHash[:], parent)
-	e.ValidatorSet = square.ValidatorSet{Validators: []square.Validator{c.signer.validator}, Proposer: &c.signer.validator}
+	dah := square.EmptyDAH()
 	if !rec.empty {
-		if e.DAH, err = c.history.dah(height); err != nil {
+		if dah, err = c.history.dah(height); err != nil {
 			return nil, err
 		}
 	}
-	return e, nil
+	return c.signer.extended(height, rec, parent, dah), nil
 }

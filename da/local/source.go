@@ -6,6 +6,7 @@ import (
 
 	"headrace/da"
 	"headrace/follow"
+	"headrace/watch"
 )
 
 // Source returns what is posted to the given namespaces as a source to follow, without sockets.
@@ -13,16 +14,22 @@ func (c *Chain) Source(namespaces ...da.Namespace) follow.Source[da.Block] {
 	return &source{c, namespaces}
 }
 
+// teller is a Chain or a View.
+type teller interface {
+	Head() *watch.Value[Head]
+	item(height uint64, namespaces []da.Namespace) (follow.Item[da.Block], error)
+}
+
 type source struct {
-	chain      *Chain
+	chain      teller
 	namespaces []da.Namespace
 }
 
 // Subscribe gives each new head with its complete block. Of a head that comes while update runs, and is not the next, only the newest is given.
 func (s *source) Subscribe(ctx context.Context, update func(follow.Update[da.Block])) error {
-	last := uint64(0)
+	var last Head
 	for {
-		head, err := s.chain.head.Wait(ctx, func(h Head) bool { return h.Height > last })
+		head, err := s.chain.Head().Wait(ctx, func(h Head) bool { return h != last })
 		if err != nil {
 			return fmt.Errorf("subscribe: %w", err)
 		}
@@ -30,11 +37,11 @@ func (s *source) Subscribe(ctx context.Context, update func(follow.Update[da.Blo
 			return fmt.Errorf("subscribe: %w", err)
 		}
 		u := follow.Update[da.Block]{Head: head.Ref()}
-		if item, err := s.item(head.Height); err == nil { // else it is pruned already: the news stands
+		if item, err := s.chain.item(head.Height, s.namespaces); err == nil { // else it is pruned already: the news stands
 			u.Item = &item
 		}
 		update(u)
-		last = head.Height
+		last = head
 	}
 }
 
@@ -44,10 +51,10 @@ func (s *source) Fetch(ctx context.Context, from, to uint64, deliver func(follow
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if h > s.chain.head.Load().Height {
+		if h > s.chain.Head().Load().Height {
 			return follow.ErrNotYet
 		}
-		item, err := s.item(h)
+		item, err := s.chain.item(h, s.namespaces)
 		if err != nil {
 			return fmt.Errorf("fetch height %d: %w", h, err)
 		}
@@ -58,26 +65,26 @@ func (s *source) Fetch(ctx context.Context, from, to uint64, deliver func(follow
 	return nil
 }
 
-func (s *source) item(height uint64) (follow.Item[da.Block], error) {
+func (c *Chain) item(height uint64, namespaces []da.Namespace) (follow.Item[da.Block], error) {
 	var item follow.Item[da.Block]
-	if err := s.chain.within(height); err != nil {
+	if err := c.within(height); err != nil {
 		return item, err
 	}
-	rec, err := s.chain.history.record(height)
+	rec, err := c.history.record(height)
 	if err != nil {
 		return item, err
 	}
 	item.Height, item.Hash = height, follow.Hash(rec.hash)
-	if height > s.chain.history.first() {
-		parent, err := s.chain.history.record(height - 1)
+	if height > c.history.first() {
+		parent, err := c.history.record(height - 1)
 		if err != nil {
 			return item, err
 		}
 		item.Parent = follow.Hash(parent.hash)
 	}
 	item.Data = da.Block{Height: height, Time: rec.at()}
-	for _, ns := range s.namespaces {
-		blobs, err := s.chain.history.blobs(height, ns)
+	for _, ns := range namespaces {
+		blobs, err := c.history.blobs(height, ns)
 		if err != nil {
 			return item, err
 		}

@@ -37,6 +37,9 @@ type PayForBlobs struct {
 // ErrFull is what Build returns for more than a square holds.
 var ErrFull = errors.New("blobs exceed the largest square")
 
+// ErrUnavailable is the error of an endpoint that has a height's header but has lost its data.
+var ErrUnavailable = errors.New("data not available")
+
 // Build lays out a block in which each submission is paid for by one transaction, and extends it. The transactions look like those of a
 // Celestia block and are as long, but their signatures are made up: nobody but a consensus node can check them. Blobs keep the order of
 // submissions within a namespace. Build keeps the blobs' data and does not copy it. No submissions make the empty square.
