@@ -1,0 +1,407 @@
+package exectest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"sync"
+	"testing"
+
+	"headrace/block"
+	"headrace/exec"
+)
+
+func fresh(t *testing.T, r *run) {
+	h := r.head()
+	if h.Height != r.s.InitialHeight-1 || !h.Hash.IsZero() {
+		t.Errorf("head of a fresh engine: got %d %s, want %d and no hash", h.Height, h.Hash, r.s.InitialHeight-1)
+	}
+	r.revert(r.s.InitialHeight - 1)
+}
+
+func chain(_ *testing.T, r *run) {
+	r.grow(12)
+}
+
+// repeats executes blocks again (I4): at once, and from below the head.
+func repeats(t *testing.T, r *run) {
+	r.grow(6)
+	for i := len(r.chain) - 1; i >= 0; i-- {
+		b := r.chain[i]
+		for range 2 {
+			root, err := r.e.Execute(t.Context(), b)
+			if r.s.Forgets && i < len(r.chain)-1 && errors.Is(err, exec.ErrParent) {
+				break
+			}
+			if err != nil {
+				t.Fatalf("execute block %d again, at %d: %v", b.Height(), r.height(), err)
+			}
+			r.learn(b, root)
+			r.check()
+		}
+	}
+	r.grow(2)
+}
+
+// parents offers blocks that are not on the head, and are not repeats.
+func parents(t *testing.T, r *run) {
+	r.grow(3)
+	good := r.next()
+	r.refuse("a block on another parent", r.vary(good, func(h *block.Header, _ *block.Data) { h.LastHeaderHash = bytes.Repeat([]byte{7}, 32) }))
+
+	r.execute(good)
+	other := func(h *block.Header, _ *block.Data) { h.ValidatorHash = bytes.Repeat([]byte{8}, 32) }
+	r.refuse("another block at the head's height", r.vary(good, other))
+	r.refuse("another block below the head", r.vary(r.chain[1], other))
+
+	skipped := r.next()
+	r.execute(skipped)
+	ahead := r.next()
+	r.revert(skipped.Height() - 1)
+	r.refuse("a block with a gap below it", ahead)
+	r.execute(skipped)
+	r.execute(ahead)
+	r.check()
+}
+
+func (r *run) refuse(what string, b *block.Block) {
+	r.t.Helper()
+	if root, err := r.e.Execute(r.t.Context(), b); !errors.Is(err, exec.ErrParent) {
+		r.t.Errorf("%s: got root %x and %v, want %v", what, root, err, exec.ErrParent)
+	}
+	r.check()
+}
+
+// revert goes back, forth on the same blocks, and forth on others.
+func revert(_ *testing.T, r *run) {
+	r.grow(10)
+	r.revert(r.height())
+	r.revert(r.height() + 5)
+	all := r.chain
+	for _, n := range []int{1, 2, r.depth(7)} {
+		r.revert(r.height() - uint64(n))
+		r.replay(all[len(r.chain):])
+	}
+	n := r.depth(4)
+	r.revert(r.height() - uint64(n))
+	common := len(r.chain)
+	r.grow(1)
+	r.revert(r.height() - 1)
+	r.replay(all[common:])
+}
+
+func revertEverything(_ *testing.T, r *run) {
+	r.grow(7)
+	all := r.chain
+	for range 2 {
+		r.revert(r.s.InitialHeight - 1)
+		r.replay(all)
+	}
+	r.revert(r.s.InitialHeight - 1)
+	r.grow(3)
+	r.revert(r.s.InitialHeight - 1)
+	r.replay(all)
+}
+
+// randomWalk goes forth on new and on known blocks, back, and repeats, and knows what the head must be after each step.
+func randomWalk(_ *testing.T, r *run) {
+	rng := seeded(1)
+	known := map[block.Hash][]*block.Block{} // by parent
+	for range 120 {
+		var at block.Hash
+		if n := len(r.chain); n > 0 {
+			at = r.chain[n-1].Hash()
+		}
+		switch n := rng.IntN(10); {
+		case n < 5 || len(r.chain) == 0:
+			b := r.next()
+			known[at] = append(known[at], b)
+			r.execute(b)
+		case n < 7 && len(known[at]) > 0:
+			r.execute(known[at][rng.IntN(len(known[at]))])
+		case n == 7:
+			root, err := r.e.Execute(r.t.Context(), r.chain[len(r.chain)-1])
+			if err != nil {
+				r.t.Fatalf("execute the head again: %v", err)
+			}
+			r.learn(r.chain[len(r.chain)-1], root)
+		default:
+			r.revert(r.height() - uint64(rng.IntN(r.depth(6)+1)))
+		}
+		r.check()
+	}
+}
+
+// sameRoots gives one engine's blocks to another.
+func sameRoots(t *testing.T, r, other *run) {
+	r.grow(3)
+	r.revert(r.height() - 1)
+	r.grow(5)
+	for _, b := range r.chain {
+		root, err := other.e.Execute(t.Context(), b)
+		if err != nil {
+			t.Fatalf("execute block %d elsewhere: %v", b.Height(), err)
+		}
+		if want := r.roots[b.Hash()]; string(root) != want {
+			t.Fatalf("root after block %d: got %x, and elsewhere %x", b.Height(), root, want)
+		}
+	}
+}
+
+func badTransactions(t *testing.T, r *run) {
+	if r.s.BadTx == nil {
+		t.Skip("no transaction of this engine is skipped")
+	}
+	r.grow(1)
+	without := r.next()
+	with := r.vary(without, func(_ *block.Header, d *block.Data) {
+		d.Txs = append([][]byte{r.s.BadTx}, append(d.Txs, r.s.BadTx, r.s.BadTx)...)
+	})
+	r.execute(with)
+	root := r.roots[with.Hash()]
+	r.revert(r.height() - 1)
+	r.execute(without)
+	if got := r.roots[without.Hash()]; got != root {
+		t.Errorf("root without the bad transactions: got %x, with them %x", got, root)
+	}
+}
+
+// blocksAreNotKept overwrites a block after it was executed.
+func blocksAreNotKept(t *testing.T, r *run) {
+	r.grow(2)
+	b := r.next()
+	before := b.Encode()
+	same, err := block.DecodeBlock(before)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.execute(b)
+	if !bytes.Equal(b.Encode(), before) {
+		t.Error("the engine has changed the block")
+	}
+	for _, tx := range b.Data.Txs {
+		clear(tx)
+	}
+	clear(b.Header.Header.LastHeaderHash)
+	r.chain[len(r.chain)-1] = same
+	r.check()
+	r.grow(1)
+	all := r.chain
+	r.revert(r.height() - 2)
+	r.replay(all[len(r.chain):])
+}
+
+// cancelled executes and reverts with a context that has ended: done or not done, and Head says which.
+func cancelled(t *testing.T, r *run) {
+	r.grow(3)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	b := r.next()
+	if root, err := r.e.Execute(ctx, b); err == nil {
+		r.learn(b, root)
+		r.chain = append(r.chain, b)
+	} else if h := r.head(); h.Hash == b.Hash() {
+		r.execute(b)
+	} else {
+		r.check()
+		r.execute(b)
+	}
+	r.check()
+	if err := r.e.Revert(ctx, r.height()-1); err == nil {
+		r.chain = r.chain[:len(r.chain)-1]
+		r.check()
+	} else {
+		r.recovered(r.e)
+	}
+	r.grow(1)
+}
+
+// headOverlaps asks for Head all the time: it must always be a block that was executed, whole.
+func headOverlaps(t *testing.T, r *run) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var heads []exec.Head
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for ctx.Err() == nil {
+			if h, err := r.e.Head(ctx); err == nil && (len(heads) == 0 || heads[len(heads)-1].Hash != h.Hash) {
+				heads = append(heads, h)
+			}
+		}
+	})
+	seen := map[block.Hash]uint64{}
+	for range 10 {
+		r.grow(1)
+		last := r.chain[len(r.chain)-1]
+		seen[last.Hash()] = last.Height()
+		if r.height()%3 == 0 {
+			r.revert(r.height() - 1)
+		}
+	}
+	cancel()
+	wg.Wait()
+	for _, h := range heads {
+		if h.Hash.IsZero() && h.Height == r.s.InitialHeight-1 {
+			continue
+		}
+		if height, ok := seen[h.Hash]; !ok || height != h.Height || string(h.Root) != r.roots[h.Hash] {
+			t.Errorf("head %d %s with root %x was never executed", h.Height, h.Hash, h.Root)
+		}
+	}
+}
+
+func reopen(t *testing.T, r *run) {
+	if r.s.Reopen == nil {
+		t.Skip("this engine cannot be reopened here")
+	}
+	for range 3 {
+		if lost := r.recovered(r.s.Reopen(t)); len(lost) > 0 {
+			t.Fatalf("%d blocks are lost by an orderly end", len(lost))
+		}
+		r.grow(4)
+		r.revert(r.height() - 1)
+	}
+	all := r.chain
+	r.recovered(r.s.Reopen(t))
+	r.revert(r.height() - uint64(r.depth(3)))
+	r.replay(all[len(r.chain):])
+}
+
+// crash kills the engine after blocks, repeats and reverts. It may have lost some, then it gets them again, and all roots stay the same.
+func crash(t *testing.T, r *run) {
+	if r.s.Crash == nil {
+		t.Skip("this engine cannot be crashed here")
+	}
+	rng := seeded(2)
+	for range 12 {
+		r.grow(1 + rng.IntN(4))
+		if rng.IntN(3) == 0 {
+			r.crashInRevert(t, uint64(1+rng.IntN(r.depth(3))))
+			continue
+		}
+		r.replay(r.recovered(r.s.Crash(t)))
+	}
+}
+
+// crashInRevert crashes after a revert: the engine stands where it was reverted to, or below, or at a block that was taken back.
+func (r *run) crashInRevert(t *testing.T, n uint64) {
+	t.Helper()
+	all, to := r.chain, r.height()-n
+	r.revert(to)
+	r.chain = all
+	r.recovered(r.s.Crash(t))
+	if r.height() > to {
+		r.revert(to)
+	}
+	r.replay(all[len(r.chain):])
+}
+
+// pruned goes back too far: refused without any effect, and everything at once still works.
+func pruned(t *testing.T, r *run) {
+	if r.s.History == 0 {
+		t.Skip("this engine can go back without bound")
+	}
+	r.grow(int(r.s.History) + 4)
+	all := r.chain
+	if err := r.e.Revert(t.Context(), r.s.InitialHeight); !errors.Is(err, exec.ErrPruned) {
+		t.Errorf("revert beyond the history: got %v, want %v", err, exec.ErrPruned)
+	}
+	r.check()
+	r.revert(r.height() - r.s.History)
+	r.replay(all[len(r.chain):])
+	r.revert(r.s.InitialHeight - 1)
+	r.replay(all)
+}
+
+// labels tells safe and finalized, which changes nothing else.
+func labels(t *testing.T, r *run) {
+	l, ok := r.e.(exec.Labeler)
+	if !ok {
+		t.Skip("this engine is no Labeler")
+	}
+	r.grow(6)
+	ref := func(i int) block.Ref { return block.Ref{Height: r.chain[i].Height(), Hash: r.chain[i].Hash()} }
+	for i := range 3 {
+		if err := l.Label(t.Context(), ref(i+2), ref(i)); err != nil {
+			t.Fatalf("label safe %d, finalized %d: %v", i+2, i, err)
+		}
+		r.check()
+	}
+	r.revert(ref(4).Height)
+	r.grow(2)
+}
+
+// builder submits, builds, executes, until the pool is empty; and fills it.
+func builder(t *testing.T, r *run) {
+	bld, ok := r.e.(exec.Builder)
+	if !ok || r.s.Tx == nil {
+		t.Skip("this engine is no Builder")
+	}
+	const n, most = 40, 300
+	waiting := map[string]bool{}
+	for i := range n {
+		waiting[string(r.s.Tx(i))] = true
+		if err := bld.SubmitTx(t.Context(), r.s.Tx(i)); err != nil {
+			t.Fatalf("submit transaction %d: %v", i, err)
+		}
+	}
+	if r.s.InvalidTx != nil {
+		if err := bld.SubmitTx(t.Context(), r.s.InvalidTx); !errors.Is(err, exec.ErrInvalid) {
+			t.Errorf("submit %q: got %v, want %v", r.s.InvalidTx, err, exec.ErrInvalid)
+		}
+	}
+	for range n {
+		b := r.built(bld, most)
+		if len(b.Data.Txs) == 0 {
+			break
+		}
+		for _, tx := range b.Data.Txs {
+			if !waiting[string(tx)] {
+				t.Fatalf("built with %q, which does not wait", tx)
+			}
+			delete(waiting, string(tx))
+		}
+		r.execute(b)
+		r.check()
+	}
+	if len(waiting) > 0 {
+		t.Errorf("%d transactions of %d are in no block", len(waiting), n)
+	}
+	if r.s.PoolLimit > 0 {
+		fill(t, r, bld)
+	}
+}
+
+// built returns a block with what the builder gives, asked twice.
+func (r *run) built(bld exec.Builder, most int) *block.Block {
+	r.t.Helper()
+	b := r.next()
+	for range 2 {
+		txs, err := bld.Build(r.t.Context(), b.Height(), b.Header.Header.Time, most)
+		if err != nil {
+			r.t.Fatalf("build block %d: %v", b.Height(), err)
+		}
+		size := 0
+		for _, tx := range txs {
+			size += len(tx)
+		}
+		if size > most {
+			r.t.Fatalf("build block %d: got %d bytes, want %d at most", b.Height(), size, most)
+		}
+		r.check()
+		b.Data.Txs = txs
+	}
+	return r.seal(b)
+}
+
+func fill(t *testing.T, r *run, bld exec.Builder) {
+	for i := range r.s.PoolLimit + 1 {
+		err := bld.SubmitTx(t.Context(), r.s.Tx(1000+i))
+		if errors.Is(err, exec.ErrFull) {
+			return
+		}
+		if err != nil {
+			t.Fatalf("submit transaction %d: %v", i, err)
+		}
+	}
+	t.Errorf("%d transactions fit", r.s.PoolLimit+1)
+}
