@@ -86,11 +86,7 @@ func (s *Square) tree(r int) (*nmt.NamespacedMerkleTree, [][]byte, error) {
 	}
 	tree := nmt.New(sha256.New(), nmt.NamespaceIDSize(NamespaceSize), nmt.IgnoreMaxNamespace(true), nmt.InitialCapacity(2*s.k))
 	for c, share := range shares {
-		ns := parity[:]
-		if r < s.k && c < s.k {
-			ns = share[:NamespaceSize]
-		}
-		leaf := append(append(make([]byte, 0, NamespaceSize+ShareSize), ns...), share...)
+		leaf := append(append(make([]byte, 0, NamespaceSize+ShareSize), filedUnder(share, r, c, s.k)...), share...)
 		if err := tree.Push(leaf); err != nil {
 			return nil, nil, fmt.Errorf("build row tree: %w", err)
 		}

@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"runtime"
 	"sync"
 
-	"github.com/celestiaorg/rsmt2d"
+	"github.com/klauspost/reedsolomon"
 
 	"headrace/da"
 )
@@ -24,7 +25,35 @@ const (
 // parity is the namespace of the shares that the extension adds. It is the greatest there is.
 var parity = da.Namespace(bytes.Repeat([]byte{0xff}, NamespaceSize))
 
-var codec = rsmt2d.NewLeoRSCodec()
+// encoders are Leopard codes by the number of shares that they double. They may be used by several goroutines.
+var encoders sync.Map // int -> reedsolomon.Encoder
+
+// extend writes the parity of the first half of shares into their second half.
+func extend(shares [][]byte) error {
+	k := len(shares) / 2
+	e, ok := encoders.Load(k)
+	if !ok {
+		made, err := reedsolomon.New(k, k, reedsolomon.WithLeopardGF(true))
+		if err != nil {
+			return fmt.Errorf("extend shares: %w", err)
+		}
+		e, _ = encoders.LoadOrStore(k, made)
+	}
+	if err := e.(reedsolomon.Encoder).Encode(shares); err != nil {
+		return fmt.Errorf("extend shares: %w", err)
+	}
+	return nil
+}
+
+// room returns n shares to write to.
+func room(n int) [][]byte {
+	arena := make([]byte, n*ShareSize)
+	out := make([][]byte, n)
+	for i := range out {
+		out[i] = arena[i*ShareSize : (i+1)*ShareSize : (i+1)*ShareSize]
+	}
+	return out
+}
 
 // EmptyDataHash is the data hash of a block without transactions and blobs. It proves every namespace absent (I7).
 var EmptyDataHash = [32]byte(mustHex("3D96B7D238E7E0456F6AF8E7CDF0A67BD6CF9C2089ECB559C659DCAA1F880353"))
@@ -96,85 +125,101 @@ func shareDigest(ns, share []byte) [32]byte {
 }
 
 // roots extends a square of k*k shares and returns the roots of its 2k rows and 2k columns. Of the extension only the right half of the
-// upper rows is held at a time, beside 32 bytes for each share.
+// upper rows is held, beside 32 bytes for each share. Rows that are the very same shares, as those of padding are, are extended once.
 func roots(ods [][]byte, k int) (DAH, error) {
 	w := 2 * k
-	right := make([][][]byte, k) // the parity of each upper row
+	upper := make([][][]byte, k) // the upper rows, extended
 	digests := make([][32]byte, w*w)
 	dah := DAH{RowRoots: make([][]byte, w), ColumnRoots: make([][]byte, w)}
-	err := parallel(k, func(r int, leaves []node) error {
-		row := ods[r*k : (r+1)*k]
-		ext, err := codec.Encode(row)
-		if err != nil {
+	distinct := k
+	for distinct > 1 && sameShares(ods[(distinct-1)*k:distinct*k], ods[(distinct-2)*k:(distinct-1)*k]) {
+		distinct--
+	}
+	err := parallel(distinct, w, func(r int, b *buffers) error {
+		row := append(append(make([][]byte, 0, w), ods[r*k:(r+1)*k]...), room(k)...)
+		if err := extend(row); err != nil {
 			return err
 		}
-		right[r] = ext
-		for c := range w {
-			share, ns := cell(row, ext, c)
+		upper[r] = row
+		for c, share := range row {
+			ns := filedUnder(share, r, c, k)
 			digests[r*w+c] = shareDigest(ns, share)
-			leaves[c].setLeaf(ns, &digests[r*w+c])
+			b.leaves[c].setLeaf(ns, &digests[r*w+c])
 		}
-		dah.RowRoots[r] = fold(leaves[:w])
+		dah.RowRoots[r] = fold(b.leaves)
 		return nil
-	}, w)
+	})
 	if err != nil {
 		return DAH{}, err
 	}
-	err = parallel(w, func(c int, leaves []node) error {
-		column := make([][]byte, k)
-		for r := range column {
-			if c < k {
-				column[r] = ods[r*k+c]
-			} else {
-				column[r] = right[r][c-k]
-			}
+	for r := distinct; r < k; r++ {
+		upper[r], dah.RowRoots[r] = upper[r-1], dah.RowRoots[r-1]
+		copy(digests[r*w:(r+1)*w], digests[(r-1)*w:r*w])
+	}
+	err = parallel(w, w, func(c int, b *buffers) error {
+		for r := range k {
+			b.shares[r] = upper[r][c]
+			b.shares[k+r] = b.scratch[r]
 		}
-		below, err := codec.Encode(column)
-		if err != nil {
+		if err := extend(b.shares); err != nil {
 			return err
 		}
 		for r := range w {
-			ns := parity[:]
-			if r < k && c < k {
-				ns = column[r][:NamespaceSize]
-			}
+			ns := filedUnder(b.shares[r], r, c, k)
 			if r >= k {
-				digests[r*w+c] = shareDigest(ns, below[r-k])
+				digests[r*w+c] = shareDigest(ns, b.shares[r])
 			}
-			leaves[r].setLeaf(ns, &digests[r*w+c])
+			b.leaves[r].setLeaf(ns, &digests[r*w+c])
 		}
-		dah.ColumnRoots[c] = fold(leaves[:w])
+		dah.ColumnRoots[c] = fold(b.leaves)
 		return nil
-	}, w)
+	})
 	if err != nil {
 		return DAH{}, err
 	}
-	err = parallel(k, func(r int, leaves []node) error {
+	err = parallel(k, w, func(r int, b *buffers) error {
 		for c := range w {
-			leaves[c].setLeaf(parity[:], &digests[(k+r)*w+c])
+			b.leaves[c].setLeaf(parity[:], &digests[(k+r)*w+c])
 		}
-		dah.RowRoots[k+r] = fold(leaves[:w])
+		dah.RowRoots[k+r] = fold(b.leaves)
 		return nil
-	}, w)
+	})
 	return dah, err
 }
 
-// cell returns the share in column c of an upper row, and the namespace it is filed under.
-func cell(row, ext [][]byte, c int) (share, ns []byte) {
-	if c < len(row) {
-		return row[c], row[c][:NamespaceSize]
+// sameShares reports whether a and b are the same places in memory.
+func sameShares(a, b [][]byte) bool {
+	for i := range a {
+		if &a[i][0] != &b[i][0] {
+			return false
+		}
 	}
-	return ext[c-len(row)], parity[:]
+	return true
 }
 
-// parallel calls f for 0 to n-1 with room for width leaves, from several goroutines if there is much to do.
-func parallel(n int, f func(i int, leaves []node) error, width int) error {
+// filedUnder returns the namespace of a share's leaf: its own in the original square of k*k, else parity.
+func filedUnder(share []byte, row, column, k int) []byte {
+	if row < k && column < k {
+		return share[:NamespaceSize]
+	}
+	return parity[:]
+}
+
+// buffers are what one goroutine works in.
+type buffers struct {
+	leaves  []node
+	shares  [][]byte // 2k
+	scratch [][]byte // k, to write parity to
+}
+
+// parallel calls f for 0 to n-1 with buffers for rows of width shares, from several goroutines if there is much to do.
+func parallel(n, width int, f func(i int, b *buffers) error) error {
 	workers := min(runtime.GOMAXPROCS(0), n*width/1024+1)
 	errs := make([]error, workers)
 	work := func(w int) {
-		leaves := make([]node, width)
+		b := &buffers{make([]node, width), make([][]byte, width), room(width / 2)}
 		for i := w; i < n && errs[w] == nil; i += workers {
-			errs[w] = f(i, leaves)
+			errs[w] = f(i, b)
 		}
 	}
 	var wg sync.WaitGroup

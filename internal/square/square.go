@@ -81,10 +81,19 @@ func BuildTxs(txs []PayForBlobs) (*Square, error) {
 		p.Index = s.extended(start)
 		s.blobs = append(s.blobs, p)
 	}
+	s.sharePadding()
 	if s.dah, err = roots(s.ods, s.k); err != nil {
 		return nil, fmt.Errorf("extend square: %w", err)
 	}
 	return s, nil
+}
+
+// sharePadding makes all the padding at the end one share in memory.
+func (s *Square) sharePadding() {
+	last := len(s.ods) - 1
+	for i := last - 1; i >= 0 && bytes.Equal(s.ods[i], s.ods[last]); i-- {
+		s.ods[i] = s.ods[last]
+	}
 }
 
 func libBlobs(blobs []da.Blob) ([]*share.Blob, error) {
@@ -190,17 +199,16 @@ func (s *Square) EDS() ([][]byte, error) {
 		}
 		copy(out[r*w:], row)
 	}
-	column := make([][]byte, s.k)
 	for c := range w {
-		for r := range column {
+		column := append(make([][]byte, s.k, w), room(s.k)...)
+		for r := range s.k {
 			column[r] = out[r*w+c]
 		}
-		below, err := codec.Encode(column)
-		if err != nil {
-			return nil, fmt.Errorf("extend column: %w", err)
+		if err := extend(column); err != nil {
+			return nil, err
 		}
-		for r, share := range below {
-			out[(s.k+r)*w+c] = share
+		for r := s.k; r < w; r++ {
+			out[r*w+c] = column[r]
 		}
 	}
 	return out, nil
@@ -215,10 +223,6 @@ func (s *Square) row(r int) ([][]byte, error) {
 		}
 		return eds[r*2*s.k : (r+1)*2*s.k], nil
 	}
-	left := s.ods[r*s.k : (r+1)*s.k]
-	right, err := codec.Encode(left)
-	if err != nil {
-		return nil, fmt.Errorf("extend row: %w", err)
-	}
-	return append(append(make([][]byte, 0, 2*s.k), left...), right...), nil
+	row := append(append(make([][]byte, 0, 2*s.k), s.ods[r*s.k:(r+1)*s.k]...), room(s.k)...)
+	return row, extend(row)
 }
