@@ -10,7 +10,7 @@ const (
 	none       Reason = iota
 	Garbage           // not a header or data at all
 	OtherChain        // of another chain
-	Stale             // at or below the tip, or below the initial height
+	Stale             // at or below the tip
 	Stranger          // not signed with the proposer's key
 	Malformed         // a header whose hashes are not hashes, or data without transactions
 	Plain             // a header without an envelope on a chain that uses them

@@ -418,6 +418,27 @@ func TestReadAgain(t *testing.T) {
 	}
 }
 
+func TestWaiting(t *testing.T) {
+	c := chain(t, 2)
+	other := build(t, proposer, nil, func(h *block.Header, _ *block.Metadata) { h.AppHash = []byte("x") }, "tx 1", "ty 1")
+	d := newDeriver(t, config(), derive.State{})
+	if got, want := d.Waiting(), (derive.Waiting{Height: 1, Missing: derive.MissingHeader}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	for at, b := range []blob{5: hdr(c[1].header), 6: dat(c[1].data), 7: hdr(other.header), 8: hdr(c[0].header)} {
+		step(t, d, item(uint64(at), b))
+	}
+	step(t, d, item(3, hdr(c[0].header))) // read again
+	got := d.Waiting()
+	if got.Bytes < 4*1000 || got.Bytes > 4*1500 {
+		t.Errorf("got %d bytes for 4 small halves", got.Bytes)
+	}
+	got.Bytes = 0
+	if want := (derive.Waiting{Height: 1, Missing: derive.MissingData, HeaderAt: 3, Headers: 3, Data: 1}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
 // TestMovedHalfIsStoredAgain: the earlier place of a half survives a restart.
 func TestMovedHalfIsStoredAgain(t *testing.T) {
 	c := chain(t, 2)
@@ -460,6 +481,44 @@ func TestKnownAhead(t *testing.T) {
 			}
 			wantBlocks(t, r.Blocks, c[1])
 		}
+	}
+	// Nothing of one Deriver sticks to it: where the halves waited makes no difference where they did not.
+	v = derive.Verify(&cfg, derive.Known{}, item(2, hdr(c[1].header), dat(c[1].data)))
+	if r, err := newDeriver(t, cfg, derive.State{}).StepVerified(v); err != nil || len(r.Added) != 2 {
+		t.Fatalf("got %d added, %v, want 2", len(r.Added), err)
+	}
+	r, err = newDeriver(t, cfg, derive.State{Tip: derive.TipOf(c[0].Block)}).StepVerified(v)
+	if err != nil || len(r.Removed)+len(r.Blocks[0].Removed) != 0 {
+		t.Errorf("got %d removed, %v, want none", len(r.Removed), err)
+	}
+}
+
+// TestKnownSavesWork: the signatures of what is stale, or plain, are not looked at.
+func TestKnownSavesWork(t *testing.T) {
+	c := chain(t, 2)
+	forged := func(b *built, plain bool) blob {
+		s := b.Header
+		s.Header.AppHash = []byte("forged")
+		if plain {
+			s.EnvelopeSignature = nil
+		}
+		return hdr(s.Encode())
+	}
+	it := item(1, forged(c[0], false), forged(c[1], true))
+	d := newDeriver(t, config(), derive.State{Tip: derive.TipOf(c[0].Block), EnvelopesOnly: true})
+	wantCounts(t, step(t, d, it).Skipped, map[derive.Reason]uint64{derive.Stale: 1, derive.Plain: 1})
+	wantCounts(t, step(t, newDeriver(t, config(), derive.State{}), it).Skipped, map[derive.Reason]uint64{derive.Forged: 2})
+}
+
+// TestSourceOrder: the index counts, not the order in which a source lists the blobs.
+func TestSourceOrder(t *testing.T) {
+	a := build(t, proposer, nil, nil)
+	b := build(t, proposer, nil, func(h *block.Header, _ *block.Metadata) { h.AppHash = []byte("b") })
+	at := func(index int, raw []byte) da.Blob { return da.Blob{Namespace: headerNS, Data: raw, Index: index} }
+	blobs := []da.Blob{at(50, a.header), at(20, b.header), at(10, a.header)}
+	for range 3 {
+		wantBlocks(t, step(t, newDeriver(t, config(), derive.State{}), &da.Block{Height: 1, Blobs: blobs}).Blocks, a)
+		blobs = append(blobs[1:], blobs[0])
 	}
 }
 

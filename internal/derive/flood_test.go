@@ -89,6 +89,24 @@ func TestForgeries(t *testing.T) {
 	}
 }
 
+// TestRepeatsAreCheap: a forgery repeated within an item is checked once.
+func TestRepeatsAreCheap(t *testing.T) {
+	const n = 1000
+	s := build(t, proposer, nil, nil, "real").Header
+	var same, different []blob
+	for i := range n {
+		s.Header.Time = uint64(startTime + 1 + i)
+		different = append(different, hdr(s.Encode()))
+		same = append(same, different[0])
+	}
+	cfg := config()
+	_, _, once := use(func() { derive.Verify(&cfg, derive.Known{}, item(1, same...)) })
+	_, _, each := use(func() { derive.Verify(&cfg, derive.Known{}, item(1, different...)) })
+	if once > each/2 { // about a fifteenth
+		t.Errorf("got %v for one forgery %d times, %v for as many different ones", once, n, each)
+	}
+}
+
 // TestReplays: an authentic half that waits, posted over and over by anyone, takes no more room.
 func TestReplays(t *testing.T) {
 	c := chain(t, 3)

@@ -143,13 +143,10 @@ func (p *pool) remove(h *half) {
 	p.forget(h)
 }
 
-// forget is the part of a removal that is not about the level's lists.
+// forget is the part of a removal that is not about the level.
 func (p *pool) forget(h *half) {
 	delete(p.byKey, h.Key())
 	p.count(h, -1)
-	if l := p.at(h.Height); len(l.headers)+len(l.data) == 0 {
-		delete(p.levels, h.Height)
-	}
 }
 
 func (p *pool) count(h *half, n int) {
@@ -178,7 +175,7 @@ func (p *pool) removePlain() (gone []*half) {
 	if p.plain == 0 {
 		return nil
 	}
-	for _, l := range p.levels {
+	for height, l := range p.levels {
 		l.headers = slices.DeleteFunc(l.headers, func(h *half) bool {
 			if h.Kind == block.PlainHeaderHalf {
 				gone = append(gone, h)
@@ -186,6 +183,9 @@ func (p *pool) removePlain() (gone []*half) {
 			}
 			return false
 		})
+		if len(l.headers)+len(l.data) == 0 {
+			delete(p.levels, height)
+		}
 	}
 	for _, h := range gone {
 		p.forget(h)

@@ -13,7 +13,8 @@ import (
 // maxHeaderBytes bounds a header blob. Real ones have some hundred bytes.
 const maxHeaderBytes = 64 << 10
 
-// Known is what is known of the chain when an item is verified. It only saves work: signatures are not checked of what is stale by it.
+// Known is what is known of the chain when an item is verified. It only saves work: what is stale by it is dropped before its
+// signatures are checked.
 // The zero Known is always right, and so is that of any block below the one that the item is stepped on.
 type Known struct {
 	Height        uint64 // of the tip
@@ -179,7 +180,7 @@ func screen(cfg *Config, known Known, chainID string, height uint64, signer *blo
 	switch {
 	case chainID != cfg.ChainID:
 		return OtherChain
-	case height < cfg.InitialHeight || height <= known.Height:
+	case height <= known.Height:
 		return Stale
 	case !bytes.Equal(signer.Address, cfg.Proposer):
 		return Stranger
