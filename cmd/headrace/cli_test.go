@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -62,11 +63,13 @@ func TestMain(m *testing.M) {
 //
 //	exits STATUS PROGRAM ARGS...  run PROGRAM, check its exit status, and that a failure is told in one line on standard error
 //	serve NAME PROGRAM ARGS...    run PROGRAM until it has printed a line, which becomes $NAME
-//	await NAME REGEXP             wait until the server NAME has logged what REGEXP matches
-//	stop NAME                     interrupt the server NAME: it must exit with status 0
-//	kill NAME                     kill the server NAME
+//	await NAME REGEXP [VARIABLE]  wait until the server NAME has logged what REGEXP matches, set VARIABLE to its first group
+//	logged NAME REGEXP            check that the server NAME has logged what REGEXP matches; with ! before it, that it has not
+//	interrupt NAME                interrupt the server NAME: it must exit with status 0
+//	crash NAME                    kill the server NAME
 //	signal NAME                   interrupt the server NAME and go on
 //	killed NAME                   wait until the server NAME has been ended by an interrupt
+//	blackhole VARIABLE            set VARIABLE to an address where connections are taken and never answered
 //	listening NAME VARIABLE       set VARIABLE to the host and port of the server NAME
 //	post URL BODY [FILE]          send an HTTP POST, with the token in FILE, print the answer
 //	get URL                       send an HTTP GET, print the answer
@@ -81,8 +84,8 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "serve": serve, "await": await, "stop": stopServer, "kill": killServer, "signal": signalServer, "killed": killedServer,
-			"listening": listening, "post": request, "get": request, "damage": damage,
+			"exits": exits, "serve": serve, "await": await, "logged": logged, "interrupt": interrupt, "crash": crash, "signal": signalServer, "killed": killedServer,
+			"listening": listening, "blackhole": blackhole, "post": request, "get": request, "damage": damage,
 		},
 	})
 }
@@ -196,7 +199,7 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func await(ts *testscript.TestScript, neg bool, args []string) {
-	must(ts, neg, len(args) == 2, "await NAME REGEXP")
+	must(ts, neg, len(args) == 2 || len(args) == 3, "await NAME REGEXP [VARIABLE]")
 	pattern, err := regexp.Compile("(?m)" + args[1])
 	ts.Check(err)
 	s := named(ts, args[0])
@@ -204,10 +207,22 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 	if err != nil {
 		ts.Fatalf("%s ended before it logged %s: %v\n%s", args[0], args[1], s.wait(), log)
 	}
+	if len(args) == 3 {
+		ts.Setenv(args[2], pattern.FindStringSubmatch(log)[1])
+	}
 }
 
-func stopServer(ts *testscript.TestScript, neg bool, args []string) {
-	must(ts, neg, len(args) == 1, "stop NAME")
+func logged(ts *testscript.TestScript, neg bool, args []string) {
+	must(ts, false, len(args) == 2, "logged NAME REGEXP")
+	pattern, err := regexp.Compile("(?m)" + args[1])
+	ts.Check(err)
+	if log := named(ts, args[0]).log.Load(); pattern.MatchString(log) == neg {
+		ts.Fatalf("got a log that has %s: %v, want %v:\n%s", args[1], neg, !neg, log)
+	}
+}
+
+func interrupt(ts *testscript.TestScript, neg bool, args []string) {
+	must(ts, neg, len(args) == 1, "interrupt NAME")
 	s := named(ts, args[0])
 	ts.Check(s.cmd.Process.Signal(os.Interrupt))
 	if err := s.wait(); err != nil {
@@ -215,8 +230,8 @@ func stopServer(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-func killServer(ts *testscript.TestScript, neg bool, args []string) {
-	must(ts, neg, len(args) == 1, "kill NAME")
+func crash(ts *testscript.TestScript, neg bool, args []string) {
+	must(ts, neg, len(args) == 1, "crash NAME")
 	s := named(ts, args[0])
 	ts.Check(s.cmd.Process.Kill())
 	_ = s.wait()
@@ -255,6 +270,14 @@ func request(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	_, err = io.Copy(ts.Stdout(), resp.Body)
 	ts.Check(err)
+}
+
+func blackhole(ts *testscript.TestScript, neg bool, args []string) {
+	must(ts, neg, len(args) == 1, "blackhole VARIABLE")
+	l, err := net.Listen("tcp", "127.0.0.1:0") // the system completes connections that nobody accepts
+	ts.Check(err)
+	ts.Defer(func() { _ = l.Close() })
+	ts.Setenv(args[0], l.Addr().String())
 }
 
 func listening(ts *testscript.TestScript, neg bool, args []string) {

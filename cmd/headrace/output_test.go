@@ -1,0 +1,149 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"testing"
+	"time"
+
+	"headrace/block"
+	"headrace/devnet"
+	"headrace/node"
+)
+
+// TestStatusShowsWhatTheNodeSays fails when a name in node.Status changes and the status command does not follow.
+func TestStatusShowsWhatTheNodeSays(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	ref := func(height uint64) block.Ref { return block.Ref{Height: height, Hash: block.Hash{byte(height)}} }
+	hash := func(first string) string { return first + strings.Repeat("0", 62) }
+	said := node.Status{
+		ChainID: "demo", Mode: "sequencer", Reason: "no new DA block for 4s, the bound is 3s", StateRoot: "abcd",
+		Heads: node.Heads{Unsafe: ref(9), Safe: ref(8), Finalized: ref(7)},
+		Source: node.Source{
+			Position: ref(16), Proven: ref(17), Head: ref(18), HeadAt: now.Add(-4 * time.Second), Lag: 2, BlockTime: "1s",
+		},
+		Waiting: []node.Waiting{
+			{Stage: "submit", Height: 9, Cause: "refused", Since: now.Add(-time.Second), Next: now.Add(time.Second)},
+			{Stage: "derive", Height: 9, Cause: "data"},
+		},
+		Sequencer: &node.Sequence{Paused: "1000 blocks wait", Pending: 1, Submitted: 8},
+	}
+	body, err := json.Marshal(said)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s status
+	if err := json.Unmarshal(body, &s); err != nil {
+		t.Fatal(err)
+	}
+	want := `chain       demo, sequencer node
+ready       no: no new DA block for 4s, the bound is 3s
+unsafe      9  ` + hash("09") + `
+safe        8  ` + hash("08") + `
+finalized   7  ` + hash("07") + `
+state root  abcd
+position    16  ` + hash("10") + `
+proven      17  ` + hash("11") + `
+DA head     18  ` + hash("12") + `
+            4s ago, a block each 1s, 2 behind
+sequencer   1 blocks wait for the DA layer, submitted up to 8
+paused      1000 blocks wait
+waits       submit at 9: refused, for 1s, next try in 1s
+waits       derive at 9: data
+`
+	if got := s.text(now); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	said.Ready, said.Sequencer, said.Waiting, said.Heads = true, nil, nil, node.Heads{}
+	if body, err = json.Marshal(said); err != nil {
+		t.Fatal(err)
+	}
+	s = status{}
+	if err := json.Unmarshal(body, &s); err != nil {
+		t.Fatal(err)
+	}
+	got := s.text(now)
+	for _, want := range []string{"ready       yes\n", "unsafe      0\n"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("got\n%s\nwant a line %q", got, want)
+		}
+	}
+}
+
+func TestVersionLine(t *testing.T) {
+	info := &debug.BuildInfo{GoVersion: "go1.26.0", Main: debug.Module{Version: "v1.2.3"}, Settings: []debug.BuildSetting{
+		{Key: "GOOS", Value: "linux"}, {Key: "GOARCH", Value: "amd64"}, {Key: "vcs.revision", Value: "0123456789abcdef"}, {Key: "vcs.modified", Value: "true"},
+	}}
+	if got, want := versionLine(info), "headrace v1.2.3 commit 0123456789ab with changes go1.26.0 linux/amd64"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	info.Main.Version, info.Settings = "", info.Settings[:2]
+	if got, want := versionLine(info), "headrace (devel) go1.26.0 linux/amd64"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestErrorsAreOneLine(t *testing.T) {
+	err := errors.Join(errors.New("one\n  two"), errors.New("three"))
+	if got, want := oneLine(err), "one; two; three"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestHomeIsMadeWholeOrNotAtAll lets the last file of three fail.
+func TestHomeIsMadeWholeOrNotAtAll(t *testing.T) {
+	made := newFiles{home: filepath.Join(t.TempDir(), "home")}
+	made.add("key", func(path string) error { return writeNew(path, []byte("secret")) })
+	made.add("genesis", func(path string) error { return writeNew(path, []byte("{}")) })
+	full := errors.New("disk is full")
+	made.add("config", func(string) error { return full })
+	if err := made.write(); !errors.Is(err, full) {
+		t.Fatalf("got %v, want %v", err, full)
+	}
+	left, err := os.ReadDir(made.home)
+	if err != nil || len(left) != 0 {
+		t.Errorf("got %v, %v, want an empty home", left, err)
+	}
+	// What somebody else has put there meanwhile stays.
+	made.files = made.files[:2]
+	theirs := filepath.Join(made.home, "genesis")
+	if err := os.WriteFile(theirs, []byte("theirs"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := made.write(); !errors.Is(err, os.ErrExist) {
+		t.Fatalf("got %v, want %v", err, os.ErrExist)
+	}
+	if got, err := os.ReadFile(theirs); err != nil || string(got) != "theirs" {
+		t.Errorf("got %q, %v, want it untouched", got, err)
+	}
+	if _, err := os.Stat(filepath.Join(made.home, "key")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v for the key, want it gone", err)
+	}
+}
+
+// TestDevSaysWhenNodesDisagree checks that a report with a problem is printed whole.
+func TestDevSaysWhenNodesDisagree(t *testing.T) {
+	var b strings.Builder
+	(&devOutput{out: &b, json: true}).end(devnet.Report{Problem: "node-1 has another block", Nodes: []devnet.NodeReport{{Height: 3}}})
+	if want := `"ok":false`; !strings.Contains(b.String(), want) || !strings.Contains(b.String(), "node-1 has another block") {
+		t.Errorf("got %s, want %s and the problem", b.String(), want)
+	}
+	b.Reset()
+	(&devOutput{out: &b}).end(devnet.Report{Problem: "node-1 has another block", Blocks: 3})
+	if got := b.String(); strings.Contains(got, "agree") || !strings.Contains(got, "3 blocks") {
+		t.Errorf("got %q, want the blocks and no agreement", got)
+	}
+}
+
+func TestShortDurations(t *testing.T) {
+	for d, want := range map[time.Duration]string{0: "0s", time.Minute: "1m", time.Hour: "1h", 90 * time.Second: "1m30s", 50 * time.Millisecond: "50ms", 10 * time.Minute: "10m", time.Hour + time.Minute: "1h1m", 10 * time.Second: "10s"} {
+		got := shortDuration(d)
+		if back, err := time.ParseDuration(got); got != want || err != nil || back != d {
+			t.Errorf("got %q (%v, %v), want %q", got, back, err, want)
+		}
+	}
+}
