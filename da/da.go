@@ -5,6 +5,7 @@ package da
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -32,6 +33,38 @@ type Block struct {
 	Height uint64
 	Time   time.Time // of the DA block
 	Blobs  []Blob
+
+	// Unproven is what the source's level of verification wants shown yet, by a Prover, before the height counts as complete; none if nothing. The blobs
+	// can be used meanwhile.
+	Unproven []Claim
+}
+
+// Claim is what an endpoint told of one namespace at one height: so many blobs with this content; none if it told of none.
+type Claim struct {
+	Namespace Namespace
+	Blobs     int
+	Digest    [32]byte // Digest of them; zero without blobs
+}
+
+// Digest identifies the content of blobs in their order: SHA-256 over each one's length, as 8 big-endian bytes, and its data. It is zero without blobs.
+func Digest(blobs []Blob) (d [32]byte) {
+	if len(blobs) == 0 {
+		return d
+	}
+	h := sha256.New()
+	for i := range blobs {
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(blobs[i].Data))))
+		h.Write(blobs[i].Data)
+	}
+	h.Sum(d[:0])
+	return d
+}
+
+// Prover shows that claims about a height are true.
+type Prover interface {
+	// Prove returns nil when the header with this hash commits to exactly what claims say, and an error that matches ErrNotProven when it commits to something else: then
+	// the height must be read again. Any other error: not known yet; a retry may help. Calls may overlap.
+	Prove(ctx context.Context, height uint64, hash [32]byte, claims []Claim) error
 }
 
 // Size returns the bytes of the blobs' data, and a little for each blob, as a measure of the memory a Block holds.
