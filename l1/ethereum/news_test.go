@@ -18,7 +18,7 @@ import (
 
 func waitFor[T comparable](t *testing.T, v *watch.Value[T], want T) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // only for a test that hangs
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // only for a test that hangs
 	defer cancel()
 	if got, err := v.Wait(ctx, func(got T) bool { return got == want }); err != nil {
 		t.Fatalf("got %v, want %v: %v", got, want, err)
@@ -75,7 +75,7 @@ func TestFrozenSocketAlone(t *testing.T) {
 	reach(t, state, r.head())
 	relay.freeze()
 	r.propose(payload("b"))
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if _, err := state.Wait(ctx, func(s follow.State) bool { return s.News.Cause != "" }); err != nil {
 		t.Fatalf("the frozen socket was not given up: %v", err)

@@ -97,16 +97,30 @@ func (r *rig) account(c *ethereum.Client, key *ecdsa.PrivateKey, content ethereu
 	return ethereum.NewAccount(c, key, ethereum.AccountOptions{Content: content})
 }
 
-// mining calls f while blocks are made from the pool.
+// mining calls f while blocks are made from the pool. No block is cut off in the middle.
 func (r *rig) mining(f func(ctx context.Context)) {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), 30*time.Second) // only for a test that hangs
+	ctx, cancel := context.WithTimeout(r.t.Context(), 2*time.Minute) // only for a test that hangs
+	stop := make(chan struct{})                                      // closed below
 	var clock sync.WaitGroup
-	mineCtx, stop := context.WithCancel(ctx)
-	clock.Go(func() { _ = r.chain.Run(mineCtx, 20*time.Millisecond) })
-	defer clock.Wait()
+	clock.Go(func() {
+		tick := time.NewTicker(20 * time.Millisecond) // the block clock
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				if _, err := r.chain.Mine(r.t.Context(), beacon.Spec{}); err != nil {
+					r.t.Errorf("mine: %v", err)
+					return
+				}
+			case <-stop:
+				return
+			}
+		}
+	})
 	defer cancel()
-	defer stop()
+	defer clock.Wait()
+	defer close(stop)
 	f(ctx)
 }
 
@@ -221,7 +235,7 @@ func follower(t *testing.T, source follow.Source[l1.Block], start uint64) (*foll
 
 func reach(t *testing.T, state *watch.Value[follow.State], want follow.Ref) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // only for a test that hangs
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // only for a test that hangs
 	defer cancel()
 	if s, err := state.Wait(ctx, func(s follow.State) bool { return s.Last == want }); err != nil {
 		t.Fatalf("follower stands at %v, want %v: %v (waiting %+v, news %+v)", s.Last, want, err, s.Waiting, s.News)

@@ -109,10 +109,24 @@ func TestReorgs(t *testing.T) {
 	}
 }
 
-// Catch-up over many blocks gives what following gives, in few requests; and blocks without messages cost none of their own.
-func TestCatchUp(t *testing.T) {
+// What needs no L1 of its own: each node costs about a second.
+func TestReading(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, geth.Prague, l1.Settings{})
+	for _, c := range []struct {
+		name string
+		test func(*testing.T, *rig)
+	}{{"finality", testFinality}, {"catch-up", testCatchUp}, {"inline", testInline}, {"identity", testIdentity}, {"late receipts", testLateReceipts}, {"adaptive", testAdaptive}} {
+		t.Run(c.name, func(t *testing.T) {
+			sub := *r
+			sub.t = t
+			c.test(t, &sub)
+		})
+	}
+}
+
+// Catch-up over many blocks gives what following gives, in few requests; and blocks without messages cost none of their own.
+func testCatchUp(t *testing.T, r *rig) {
 	for i := range 5 {
 		r.propose(payload(fmt.Sprint(i)))
 		if _, err := r.chain.MineN(t.Context(), 12, beacon.Empty()); err != nil {
@@ -154,9 +168,7 @@ func TestCatchUp(t *testing.T) {
 }
 
 // At the head, a block without messages costs no request at all, and one with a message two.
-func TestInline(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, geth.Prague, l1.Settings{})
+func testInline(t *testing.T, r *rig) {
 	r.mine()
 	var content atomic.Int64
 	inline := make(chan bool, 100) // from the follower
@@ -192,9 +204,7 @@ func TestInline(t *testing.T) {
 	}
 }
 
-func TestFinality(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, geth.Prague, l1.Settings{})
+func testFinality(t *testing.T, r *rig) {
 	c := r.client(nil)
 	if _, err := c.Finalized(t.Context()); !errors.Is(err, l1.ErrNoFinality) {
 		t.Errorf("finalized at first: got %v, want ErrNoFinality", err)
@@ -216,9 +226,7 @@ func TestFinality(t *testing.T) {
 	}
 }
 
-func TestIdentity(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, geth.Prague, l1.Settings{})
+func testIdentity(t *testing.T, r *rig) {
 	other := r.client(func(o *ethereum.Options) { o.ChainID++ })
 	if err := other.Subscribe(t.Context(), func(follow.Update[l1.Block]) { t.Error("news of another chain") }); !errors.Is(err, l1.ErrWrongChain) {
 		t.Errorf("subscribe: got %v, want ErrWrongChain", err)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"strings"
 	"sync"
 	"testing"
 
@@ -27,6 +28,7 @@ type liar struct {
 	method string
 	lie    func(result any) any // nil: tell the truth
 	status func(calls int) int  // of a request of so many calls; 0: as it is
+	send   string               // the first transaction fails: "before" or "after" it is passed on
 	lies   int
 }
 
@@ -48,6 +50,19 @@ func newLiar(t *testing.T, target string) *liar {
 				return
 			}
 		}
+		send := l.send
+		for _, m := range methods {
+			if m != `"eth_sendRawTransaction"` {
+				send = ""
+			}
+		}
+		if send != "" {
+			l.send = ""
+			l.lies++
+		}
+		if send == "before" {
+			panic(http.ErrAbortHandler)
+		}
 		resp, err := client.Post(target, "application/json", bytes.NewReader(body))
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadGateway)
@@ -55,6 +70,9 @@ func newLiar(t *testing.T, target string) *liar {
 		}
 		defer resp.Body.Close()
 		answer, _ := io.ReadAll(resp.Body)
+		if send == "after" {
+			panic(http.ErrAbortHandler)
+		}
 		w.Header().Set("Content-Type", "application/json")
 		w.Write(l.garble(answer, methods))
 	}))
@@ -96,6 +114,13 @@ func (l *liar) set(method string, lie func(any) any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.method, l.lie, l.lies = method, lie, 0
+}
+
+// breakSend makes the connection break at the next transaction, before or after it is passed on.
+func (l *liar) breakSend(after bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lies, l.send = 0, map[bool]string{false: "before", true: "after"}[after]
 }
 
 func (l *liar) told() int {
@@ -187,10 +212,58 @@ func TestLies(t *testing.T) {
 	})
 }
 
-// "No logs" right after a new head is often a lie: a follower that hears it goes on asking, and passes the height with its messages.
-func TestLateReceipts(t *testing.T) {
+// A forced item is read by number, on the canonical chain: when that changes before the proposal is complete, the item may be another fork's.
+func TestForkWhileReading(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, geth.Prague, l1.Settings{})
+	r := newRig(t, geth.Prague, l1.Settings{ForcedDelay: 1000})
+	r.mine(r.tx(geth.DevKey(4), r.inbox(), bindings.PackForce(l1.EncodeTxs([][]byte{{1}}))))
+	r.mine(r.proposeTx(payload("a"), 1))
+	height := r.head().Height
+	var parent any
+	liar := newLiar(t, r.node.HTTP())
+	c := r.client(func(o *ethereum.Options) { o.HTTP, o.WS = liar.URL, "" })
+	n := 0
+	liar.set("eth_getBlockByNumber", func(v any) any {
+		switch n++; n {
+		case 2: // the block of the forced item
+			parent = v
+		case 3: // the proposal's block again
+			return parent
+		}
+		return v
+	})
+	if got, err := tryFetch(t.Context(), c, height, height+1); err == nil || len(got) != 0 || n != 3 {
+		t.Errorf("after %d headers: got %+v, %v, want an error", n, got, err)
+	}
+	if p := one(t, c, height).Proposal; len(p.Sources) != 2 || len(p.Sources[0].Txs) != 1 {
+		t.Errorf("got %+v", p)
+	}
+}
+
+// An endless answer ends in an error, and is not held in memory (I6).
+func TestEndlessAnswer(t *testing.T) {
+	endless := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		spaces := bytes.Repeat([]byte{' '}, 1<<20)
+		for {
+			if _, err := w.Write(spaces); err != nil {
+				return
+			}
+		}
+	}))
+	defer endless.Close()
+	c, err := ethereum.New(ethereum.Options{HTTP: endless.URL, ChainID: 1, Inbox: l1.Address{1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := tryFetch(t.Context(), c, 1, 2); err == nil || !strings.Contains(err.Error(), "larger than") {
+		t.Errorf("got %v, want an error that says so", err)
+	}
+}
+
+// "No logs" right after a new head is often a lie: a follower that hears it goes on asking, and passes the height with its messages.
+func testLateReceipts(t *testing.T, r *rig) {
 	liar := newLiar(t, r.node.HTTP())
 	c := r.client(func(o *ethereum.Options) { o.HTTP = liar.URL })
 	n := 0
@@ -209,9 +282,7 @@ func TestLateReceipts(t *testing.T) {
 }
 
 // Requests get smaller when the endpoint does not bear them, and larger again; a refusal that has nothing to do with size ends the fetch at once.
-func TestAdaptive(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, geth.Prague, l1.Settings{})
+func testAdaptive(t *testing.T, r *rig) {
 	if _, err := r.chain.MineN(t.Context(), 60, beacon.Empty()); err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,96 @@
+package ethereum_test
+
+import (
+	"math/rand/v2"
+	"reflect"
+	"testing"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/core/types"
+
+	"headrace/devnet/geth"
+	"headrace/follow"
+	"headrace/l1"
+	"headrace/l1/local"
+)
+
+// The L1 in the process keeps the contract's rules, and gives the same messages: random transactions to both, one in a block.
+func TestLocalAgrees(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, geth.Prague, l1.Settings{ForcedDelay: 0, ForcedMax: 2})
+	chain := local.New(local.Options{ForcedMax: 2, Proposers: []l1.Address{address(r.proposer)}})
+	stranger := geth.DevKey(5)
+	start := r.head().Height
+	seed := rand.Uint64()
+	rng := rand.New(rand.NewPCG(seed, 1))
+	for range 60 {
+		var tx *types.Transaction
+		content := [][]byte{payload("a"), payload("b"), []byte("garbage"), l1.EncodeTxs([][]byte{{1}}), l1.EncodeTxs(nil)}[rng.IntN(5)]
+		switch state := r.state(); rng.IntN(6) {
+		case 0, 1, 2:
+			from, forced := r.proposer, rng.IntN(4)
+			if rng.IntN(8) == 0 {
+				from = stranger
+			}
+			tx = r.tx(from, r.inbox(), bindings.PackPropose(state.LastProposal, common.Hash{7}, uint16(forced), content))
+			chain.Send(local.Tx{From: address(from), Propose: &local.Call{Parent: l1.Hash{7}, Forced: forced, Payload: content}})
+		case 3, 4:
+			tx = r.tx(stranger, r.inbox(), bindings.PackForce(content))
+			chain.Send(local.Tx{From: address(stranger), Force: content})
+		default:
+			p := l1.Proved{ID: state.NextID - rng.Uint64N(3), Hash: l1.Hash{byte(rng.IntN(9))}}
+			tx = r.tx(r.owner, r.inbox(), bindings.PackFinalize(p.ID, p.Hash))
+			chain.Send(local.Tx{Prove: &p})
+		}
+		r.mine(tx)
+		chain.Mine()
+	}
+	real := fetch(t, r.client(nil), start+1, r.head().Height+1)
+	for i := range real {
+		want, got := plain(real[i]), plain(at(t, chain, uint64(i+1)))
+		if !reflect.DeepEqual(got, want) {
+			t.Fatalf("seed %d, block %d:\n got %+v\nwant %+v", seed, i+1, got, want)
+		}
+	}
+	got, err := chain.State(t.Context(), l1.Hash{})
+	r.check(err)
+	want := r.state()
+	got.LastProposal, want.LastProposal, got.LastBlock = l1.Hash{}, l1.Hash{}, got.LastBlock+start
+	if got.LastBlock == start {
+		got.LastBlock = 0
+	}
+	if got != want || want.NextID < 3 {
+		t.Errorf("seed %d: state is %+v, want %+v", seed, got, want)
+	}
+}
+
+func at(t *testing.T, c *local.Chain, number uint64) (b l1.Block) {
+	t.Helper()
+	if err := c.Fetch(t.Context(), number, number+1, func(i follow.Item[l1.Block]) error { b = i.Data; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// plain is a block's messages without what differs between any two chains: hashes, numbers and times.
+func plain(b l1.Block) (messages []any) {
+	clean := func(s l1.Source) l1.Source {
+		return l1.Source{Forced: s.Forced, Index: s.Index, Txs: s.Txs, Void: s.Void}
+	}
+	for _, m := range b.Messages {
+		switch {
+		case m.Proposal != nil:
+			p := *m.Proposal
+			p.Sources = nil
+			for _, s := range m.Proposal.Sources {
+				p.Sources = append(p.Sources, clean(s))
+			}
+			messages = append(messages, p)
+		case m.Forced != nil:
+			messages = append(messages, l1.Forced{Sender: m.Forced.Sender, Source: clean(m.Forced.Source)})
+		default:
+			messages = append(messages, *m.Proved)
+		}
+	}
+	return messages
+}
