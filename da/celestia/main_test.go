@@ -15,7 +15,9 @@ import (
 	"headrace/follow"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("go.opencensus.io/stats/view.(*worker).start")) // of the reference library
+}
 
 var alpha, beta = da.NamespaceFromName("alpha"), da.NamespaceFromName("beta")
 

@@ -335,6 +335,8 @@ func (h *Handler) text(err error, height uint64) error {
 		return fmt.Errorf("header: syncing in progress: localHeadHeight: %d, requestedHeight: %d", head, height)
 	case errors.Is(err, da.ErrPruned):
 		return fmt.Errorf("requested header (%d) is below Tail (%d)", height, h.chain.Tail())
+	case errors.Is(err, square.ErrUnavailable):
+		return errors.New("all getters failed: data not found\ncontext deadline exceeded\nfetching blocks: context deadline exceeded")
 	}
 	return err
 }

@@ -172,6 +172,7 @@ func (h *Handler) nodeMethods(m map[string]jsonrpc.Method) {
 			return NewToken(h.opt.Secret, level, 0)
 		}
 	}}
+	m["state.AccountAddress"] = fixed(Read, func() any { return square.AccountAddress })
 	m["state.Balance"] = fixed(Read, func() any { return jsonrpc.Raw(`{"denom":"utia","amount":"999999999661"}`) })
 	m["das.SamplingStats"] = fixed(Read, func() any {
 		head := strconv.FormatUint(h.chain.Head().Load().Height, 10)

@@ -2,9 +2,12 @@ package celestia
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
+	"headrace/da"
 	"headrace/internal/jsonrpc"
+	"headrace/internal/square"
 )
 
 func (h *Handler) shareMethods(m map[string]jsonrpc.Method) {
@@ -18,12 +21,29 @@ func (h *Handler) shareMethods(m map[string]jsonrpc.Method) {
 func (h *Handler) shareGetNamespaceData(a *jsonrpc.Args) jsonrpc.Run {
 	height, ns := argHeight(a), argNamespace(a)
 	return func(ctx context.Context) (any, error) {
-		sq, err := h.square(ctx, height)
-		if err != nil {
+		if err := h.reach(ctx, height); err != nil {
 			return nil, err
 		}
-		return sq.NamespaceData(ns)
+		rows, err := h.namespaceData(height, ns)
+		if err != nil {
+			return nil, h.text(err, height)
+		}
+		return rows, nil
 	}
+}
+
+// namespaceData asks the chain itself if it can answer, for one that answers for namespaces differently.
+func (h *Handler) namespaceData(height uint64, ns da.Namespace) ([]square.NamespaceRow, error) {
+	if c, ok := h.chain.(interface {
+		NamespaceData(uint64, da.Namespace) ([]square.NamespaceRow, error)
+	}); ok {
+		return c.NamespaceData(height, ns)
+	}
+	sq, err := h.chain.Square(height)
+	if err != nil {
+		return nil, err
+	}
+	return sq.NamespaceData(ns)
 }
 
 // shareGetRange counts shares in the original square, not in the extended one.
@@ -82,7 +102,13 @@ func (h *Handler) shareGetShare(a *jsonrpc.Args) jsonrpc.Run {
 func (h *Handler) shareSharesAvailable(a *jsonrpc.Args) jsonrpc.Run {
 	height := argHeight(a)
 	return func(ctx context.Context) (any, error) {
-		_, err := h.square(ctx, height)
+		if err := h.reach(ctx, height); err != nil {
+			return nil, err
+		}
+		_, err := h.chain.Square(height)
+		if errors.Is(err, square.ErrUnavailable) {
+			return nil, errors.New("share: data not available")
+		}
 		return nil, err
 	}
 }
