@@ -157,7 +157,7 @@ func TestKeyIsSecret(t *testing.T) {
 		secret := k.Encode()[4:36]
 		var log bytes.Buffer
 		slog.New(slog.NewJSONHandler(&log, nil)).Info("key", "pointer", k, "value", *k)
-		asJSON, err := json.Marshal(k)
+		asJSON, err := json.Marshal([]any{k, *k})
 		if err != nil {
 			t.Fatal(err)
 		}
