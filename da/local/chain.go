@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -70,6 +71,8 @@ type Chain struct {
 	head    *watch.Value[Head] // set after the block is in the history
 	history history
 	waiting watch.Value[int] // len(pending), set with mu held
+
+	lastSquare atomic.Pointer[squareAt]
 
 	producing sync.Mutex // held while a block is made; guards what only the maker of blocks uses
 
@@ -400,16 +403,33 @@ func (c *Chain) Blobs(height uint64, ns da.Namespace) ([]da.Blob, error) {
 	return c.history.blobs(height, ns)
 }
 
-// Square returns the square of a height, built anew from its submissions: proofs come from it.
+// Square returns the square of a height, made anew from its submissions: proofs come from it. The last one is kept, if it is not wide, because
+// who asks for one namespace of a height asks for another next.
 func (c *Chain) Square(height uint64) (*square.Square, error) {
 	if err := c.within(height); err != nil {
 		return nil, err
+	}
+	if l := c.lastSquare.Load(); l != nil && l.height == height {
+		return l.square, nil
 	}
 	subs, err := c.history.submissions(height)
 	if err != nil {
 		return nil, err
 	}
-	return square.Build(subs...)
+	dah, err := c.history.dah(height)
+	if err != nil {
+		return nil, err
+	}
+	sq, err := square.Restore(dah, subs...)
+	if err == nil && sq.Width() <= 64 { // 2 MiB
+		c.lastSquare.Store(&squareAt{height, sq})
+	}
+	return sq, err
+}
+
+type squareAt struct {
+	height uint64
+	square *square.Square
 }
 
 // NamespaceData returns the data of a namespace at a height with its proofs.

@@ -15,32 +15,26 @@ var Account = [20]byte(Address([]byte("headrace development account")))
 // AccountAddress is Account as Celestia writes it.
 var AccountAddress = bech32("celestia", Account[:])
 
-// payForBlobs makes the transaction for a submission and fills in its blobs' commitments. The layout, from the inside out:
+// payForBlobs makes the transaction for blobs whose commitments are set. The layout, from the inside out:
 //
 //	MsgPayForBlobs{1 signer (bech32), 2 namespaces, 3 blob sizes (packed), 4 share commitments, 8 share versions (packed)}
 //	TxBody{1 Any{1 type URL, 2 message}}
 //	AuthInfo{1 SignerInfo{1 Any{type URL, PubKey{1 key}}, 2 ModeInfo{1 Single{1 mode}}, 3 sequence}, 2 Fee{1 Coin{1 denom, 2 amount}, 2 gas limit}}
 //	TxRaw{1 body, 2 auth info, 3 signatures}
-func payForBlobs(sequence uint64, blobs []da.Blob) (PayForBlobs, error) {
-	pfb := PayForBlobs{Blobs: append([]da.Blob(nil), blobs...)}
+func payForBlobs(sequence uint64, blobs []da.Blob) PayForBlobs {
 	msg := appendBytesField(nil, 1, []byte(AccountAddress))
 	var sizes, versions []byte
 	gas := uint64(65_000)
-	for i := range pfb.Blobs {
-		b := &pfb.Blobs[i]
-		c, err := Commitment(b)
-		if err != nil {
-			return pfb, err
-		}
-		b.Commitment = c
+	for i := range blobs {
+		b := &blobs[i]
 		msg = appendBytesField(msg, 2, b.Namespace[:])
 		sizes = binary.AppendUvarint(sizes, uint64(len(b.Data)))
 		versions = append(versions, b.ShareVersion)
 		gas += uint64(len(b.Data)/ShareSize+1) * ShareSize * 8
 	}
 	msg = appendBytesField(msg, 3, sizes)
-	for i := range pfb.Blobs {
-		msg = appendBytesField(msg, 4, pfb.Blobs[i].Commitment)
+	for i := range blobs {
+		msg = appendBytesField(msg, 4, blobs[i].Commitment)
 	}
 	msg = appendBytesField(msg, 8, versions)
 
@@ -57,8 +51,7 @@ func payForBlobs(sequence uint64, blobs []da.Blob) (PayForBlobs, error) {
 	raw := appendBytesField(appendBytesField(nil, 1, body), 2, auth)
 	r := sha256.Sum256(raw)
 	s := sha256.Sum256(r[:])
-	pfb.Tx = appendBytesField(raw, 3, append(r[:], s[:]...))
-	return pfb, nil
+	return PayForBlobs{Tx: appendBytesField(raw, 3, append(r[:], s[:]...)), Blobs: blobs}
 }
 
 func anyMessage(url string, m []byte) []byte {

@@ -45,18 +45,52 @@ var ErrUnavailable = errors.New("data not available")
 // submissions within a namespace. Build keeps the blobs' data and does not copy it. No submissions make the empty square.
 func Build(submissions ...[]da.Blob) (*Square, error) {
 	txs := make([]PayForBlobs, len(submissions))
-	for i, blobs := range submissions {
-		pfb, err := payForBlobs(uint64(i), blobs)
-		if err != nil {
-			return nil, err
+	for i, given := range submissions {
+		blobs := append([]da.Blob(nil), given...)
+		for j := range blobs {
+			c, err := Commitment(&blobs[j])
+			if err != nil {
+				return nil, err
+			}
+			blobs[j].Commitment = c
 		}
-		txs[i] = pfb
+		txs[i] = payForBlobs(uint64(i), blobs)
 	}
 	return BuildTxs(txs)
 }
 
+// Restore is Build for submissions that were built before: their blobs have the commitments that Build gave them, and dah is what came of it.
+// It believes both, and so costs a small part of Build.
+func Restore(dah DAH, submissions ...[]da.Blob) (*Square, error) {
+	txs := make([]PayForBlobs, len(submissions))
+	for i, blobs := range submissions {
+		txs[i] = payForBlobs(uint64(i), blobs)
+	}
+	s, err := layOut(txs)
+	if err != nil {
+		return nil, err
+	}
+	if s.k != dah.Width() {
+		return nil, fmt.Errorf("restore square: blobs fill a square of %d, roots are of one of %d", s.k, dah.Width())
+	}
+	s.dah = dah
+	return s, nil
+}
+
 // BuildTxs is Build with given transactions. The blobs' commitments must be set.
 func BuildTxs(txs []PayForBlobs) (*Square, error) {
+	s, err := layOut(txs)
+	if err != nil {
+		return nil, err
+	}
+	if s.dah, err = roots(s.ods, s.k); err != nil {
+		return nil, fmt.Errorf("extend square: %w", err)
+	}
+	return s, nil
+}
+
+// layOut makes a square without its roots.
+func layOut(txs []PayForBlobs) (*Square, error) {
 	b, err := gosquare.NewBuilder(MaxWidth, SubtreeRootThreshold)
 	if err != nil {
 		return nil, fmt.Errorf("build square: %w", err)
@@ -82,9 +116,6 @@ func BuildTxs(txs []PayForBlobs) (*Square, error) {
 		s.blobs = append(s.blobs, p)
 	}
 	s.sharePadding()
-	if s.dah, err = roots(s.ods, s.k); err != nil {
-		return nil, fmt.Errorf("extend square: %w", err)
-	}
 	return s, nil
 }
 

@@ -270,6 +270,7 @@ func TestAgreesWithLibraries(t *testing.T) {
 			}
 		}
 		checkBlocksOf(t, ods, subs)
+		checkRestores(t, s, subs)
 	}
 }
 
@@ -302,6 +303,35 @@ func checkBlocksOf(t *testing.T, ods [][]byte, subs [][]da.Blob) {
 				t.Errorf("transaction %d does not point at its blob %d", i, j)
 			}
 		}
+	}
+}
+
+// checkRestores checks that Restore gives what Build gave.
+func checkRestores(t *testing.T, built *square.Square, subs [][]da.Blob) {
+	t.Helper()
+	for _, blobs := range subs {
+		for i := range blobs {
+			c, err := square.Commitment(&blobs[i])
+			if err != nil {
+				t.Fatal(err)
+			}
+			blobs[i].Commitment = c
+		}
+	}
+	restored, err := square.Restore(built.DAH(), subs...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, aerr := built.EDS()
+	b, berr := restored.EDS()
+	if aerr != nil || berr != nil || !equalShares(a, b) {
+		t.Errorf("a restored square differs, errors %v, %v", aerr, berr)
+	}
+	if a, b := marshal(t, built.Blobs()), marshal(t, restored.Blobs()); !bytes.Equal(a, b) {
+		t.Errorf("blobs of a restored square differ\n%s\n%s", a, b)
+	}
+	if _, err := square.Restore(square.EmptyDAH(), append(subs, subs...)...); err == nil {
+		t.Error("got no error for the roots of another square")
 	}
 }
 
