@@ -146,6 +146,10 @@ func TestLies(t *testing.T) {
 	if err := r.chain.Tag(t.Context(), r.chain.Head().Hash(), r.chain.Head().Hash()); err != nil {
 		t.Fatal(err)
 	}
+	var genuine map[string]any
+	if err := r.eth.Client().Call(&genuine, "eth_getBlockByNumber", "0x1", false); err != nil {
+		t.Fatal(err)
+	}
 	liar := newLiar(t, r.node.HTTP())
 	for _, c := range []struct {
 		name, method string
@@ -172,6 +176,7 @@ func TestLies(t *testing.T) {
 			return v
 		}},
 		{"header of another number", "eth_getBlockByNumber", func(v any) any { object(v)["number"] = "0x1"; return v }},
+		{"genuine header of another block", "eth_getBlockByNumber", func(any) any { return genuine }},
 		{"header with another hash", "eth_getBlockByNumber", func(v any) any {
 			object(v)["hash"] = hexutil.Encode(make([]byte, 32))
 			return v
