@@ -149,6 +149,42 @@ func checkFailed(t *testing.T, db *disk.DB, err error, at int) {
 	}
 }
 
+// TestPowerLossWhileReopening takes the power away before each operation of a database's second life, several times with other parts of what was not
+// synced: it must open, with all that was durable.
+func TestPowerLossWhileReopening(t *testing.T) {
+	mem := vfs.NewCrashableMem()
+	db := open(t, mem)
+	for n := range uint64(60) {
+		if err := put(db, n+1, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustClose(t, db)
+
+	rng := rand.New(rand.NewPCG(1, 3))
+	var mu sync.Mutex
+	var crashed []*vfs.MemFS
+	fs := &disktest.FaultFS{FS: mem, At: -1, Before: func(int) {
+		mu.Lock()
+		defer mu.Unlock()
+		for range 6 {
+			crashed = append(crashed, mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50, RNG: rng}))
+		}
+	}}
+	db = open(t, fs)
+	mustClose(t, db)
+	if len(crashed) < 60 {
+		t.Errorf("got %d crashes, want more to test", len(crashed))
+	}
+	for i, fs := range crashed {
+		db := open(t, fs)
+		if n, err := last(db); err != nil || n != 60 {
+			t.Fatalf("crash %d: got %d commits, %v, want 60", i, n, err)
+		}
+		mustClose(t, db)
+	}
+}
+
 // TestNothingIsWrittenAfterAFailure compares the files right after a failed sync with those after the database has been used and closed.
 func TestNothingIsWrittenAfterAFailure(t *testing.T) {
 	mem := vfs.NewMem()

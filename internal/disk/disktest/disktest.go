@@ -23,6 +23,8 @@ type FaultFS struct {
 	At   int
 	Done bool
 
+	Before func(n int) // called before operation n; nil for nothing
+
 	mu sync.Mutex
 	n  int
 }
@@ -46,9 +48,13 @@ func (f *FaultFS) Failed() bool { return f.At >= 0 && f.Count() > f.At }
 
 func (f *FaultFS) op(do func() error) error {
 	f.mu.Lock()
-	fail := f.n == f.At
+	n := f.n
+	fail := n == f.At
 	f.n++
 	f.mu.Unlock()
+	if f.Before != nil {
+		f.Before(n)
+	}
 	if !fail {
 		return do()
 	}
