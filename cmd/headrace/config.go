@@ -194,13 +194,14 @@ func readEnv() (map[string]any, error) {
 	err := layer.Load(env.Provider(delimiter, env.Opt{Prefix: envPrefix, TransformFunc: func(name, text string) (string, any) {
 		s, ok := byName[name]
 		switch {
-		case ok && text != "":
+		case text == "":
+		case ok:
 			v, err := s.parse(text)
 			if err != nil {
 				blame(fmt.Errorf("%s: %w", name, err))
 			}
 			return s.key, v
-		case !ok && !slices.Contains(reserved, name):
+		case !slices.Contains(reserved, name):
 			blame(fmt.Errorf("there is no variable %s: did you mean %s?", name, nearest(name, names)))
 		}
 		return "", nil

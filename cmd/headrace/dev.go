@@ -149,6 +149,10 @@ func (o *devOutput) end(r devnet.Report) {
 		_ = json.NewEncoder(o.out).Encode(r) // a reader that has gone is told by nobody
 		return
 	}
+	if r.Blocks == 0 {
+		o.printf("\nNo block was made.\n")
+		return
+	}
 	if r.OK {
 		o.printf("\nAll nodes agree at height %d: block %s, state %s.\n", r.Nodes[0].Height, r.Nodes[0].Hash, r.Nodes[0].StateRoot)
 	}
