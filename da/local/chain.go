@@ -27,6 +27,7 @@ type Options struct {
 	StartHeight   uint64        // of the first block of a new chain: 1
 	Genesis       time.Time     // time of the first block of a new chain: now
 	Deterministic bool          // blocks are one interval (one second without a clock) apart by their times, whatever the clock says
+	Retain        uint64        // prune heights so far below the head, or a little further: 0 keeps all
 	MaxBlobBytes  int           // the largest blob, and all blobs of a submission together: 8,000,000 or so less than 8 MiB, as on Celestia
 	MaxBlockBytes int           // all blobs of a block: 32 MiB
 	MaxPerBlock   int           // submissions in a block: 200, as on Celestia
@@ -297,13 +298,16 @@ func (c *Chain) Produce() (Head, error) {
 	}
 	subs := c.take()
 	head, err := c.make(&subs)
+	if err != nil {
+		head = Head{}
+	}
 	for _, s := range subs {
 		s.end(head.Height, err)
 	}
 	if err != nil {
-		return Head{}, err
+		return head, err
 	}
-	return head, nil
+	return head, c.retain(head.Height)
 }
 
 // make builds, signs, stores and announces a block of subs. It puts those that a square cannot hold back into the queue, and takes them
@@ -353,6 +357,18 @@ func (c *Chain) make(subs *[]*submission) (Head, error) {
 		v.refresh()
 	}
 	return head, nil
+}
+
+// retain prunes by Options.Retain, in steps so that it costs little per block.
+func (c *Chain) retain(height uint64) error {
+	keep := c.opts.Retain
+	if step := max(keep/16, 1); keep == 0 || height%step != 0 || height <= keep {
+		return nil
+	}
+	if err := c.Prune(height - keep + 1); err != nil {
+		return fmt.Errorf("prune: %w", err)
+	}
+	return nil
 }
 
 func build(subs []*submission) (*square.Square, error) {

@@ -308,6 +308,20 @@ func TestPrune(t *testing.T) {
 	})
 }
 
+func TestRetain(t *testing.T) {
+	both(t, func(t *testing.T, o local.Options) {
+		o.Retain = 40
+		c := open(t, o)
+		for range 200 {
+			head := produce(t, c)
+			if n := head.Height - c.Tail() + 1; head.Height >= 50 && (n < 40 || n > 43) {
+				t.Fatalf("head %d: got %d heights, want 40 or a few more", head.Height, n)
+			}
+		}
+		checkHeight(t, c, c.Tail()+1)
+	})
+}
+
 func TestCloseEndsWaits(t *testing.T) {
 	both(t, func(t *testing.T, o local.Options) {
 		c := open(t, o)
