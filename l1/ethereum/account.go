@@ -139,7 +139,8 @@ type attempt struct {
 	fees        fees
 	hashes      []common.Hash
 	sentAt      time.Time
-	underpriced int // times in a row that the endpoint wanted more
+	unanswered  bool // the endpoint did not say that it has the last one
+	underpriced int  // times in a row that the endpoint wanted more
 }
 
 type fees struct{ tip, cap, blob *big.Int }
@@ -155,7 +156,7 @@ func (a *Account) transact(ctx context.Context, r request) (*types.Receipt, erro
 	if err := a.send(ctx, r, &try); err != nil {
 		return nil, err
 	}
-	resend := time.NewTicker(max(a.opt.Resend/4, time.Millisecond)) // looks whether it is time, also when no head comes
+	resend := time.NewTicker(max(a.opt.Resend/8, time.Millisecond)) // looks whether it is time, also when no head comes
 	defer resend.Stop()
 	for {
 		receipt, nonce, err := a.outcome(ctx, &try)
@@ -168,11 +169,13 @@ func (a *Account) transact(ctx context.Context, r request) (*types.Receipt, erro
 		if err != nil && ctx.Err() == nil {
 			a.client.opt.Logger.Warn("look for transaction", "hash", try.hashes[0], "err", err)
 		}
-		if ctx.Err() == nil && time.Since(try.sentAt) >= a.opt.Resend {
+		if ctx.Err() == nil && a.dueAgain(&try) {
 			if err == nil && nonce < try.nonce { // a reorg took back an earlier transaction of the account, for good
 				return nil, errNonceTaken
 			}
-			a.bump(&try, r.sidecar != nil)
+			if !try.unanswered {
+				a.bump(&try, r.sidecar != nil)
+			}
 			if err := a.send(ctx, r, &try); err != nil {
 				a.client.opt.Logger.Warn("send transaction again", "hash", try.hashes[0], "err", err)
 				try.sentAt = time.Now()
@@ -185,6 +188,15 @@ func (a *Account) transact(ctx context.Context, r request) (*types.Receipt, erro
 			return nil, fmt.Errorf("wait for transaction %s: %w: %w", try.hashes[len(try.hashes)-1], l1.ErrUnknownOutcome, context.Cause(ctx))
 		}
 	}
+}
+
+// dueAgain reports whether it is time to send again: soon if the endpoint may not have the transaction at all.
+func (a *Account) dueAgain(try *attempt) bool {
+	wait := a.opt.Resend
+	if try.unanswered {
+		wait /= 8
+	}
+	return time.Since(try.sentAt) >= wait
 }
 
 // outcome returns the receipt of the attempt that was included, nil if none was yet, and the account's nonce.
@@ -231,6 +243,7 @@ func (a *Account) send(ctx context.Context, r request, try *attempt) error {
 		}
 		try.sentAt = time.Now()
 		err = a.client.call(ctx, nil, "eth_sendRawTransaction", hexutil.Bytes(raw))
+		try.unanswered = err != nil && !answered(err)
 		switch refusal(err) {
 		case refusedNot:
 			try.underpriced = 0

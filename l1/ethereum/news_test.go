@@ -134,3 +134,20 @@ func TestMutedSubscription(t *testing.T) {
 		}
 	}
 }
+
+// The L1 node is killed and comes back, with blocks lost and given again: the follower goes on where it was.
+func TestNodeRestart(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, geth.Prague, l1.Settings{})
+	sink, state := follower(t, r.client(nil), r.head().Height+1)
+	r.propose(payload("a"))
+	reach(t, state, r.head())
+	r.node.Kill()
+	r.check(r.node.Restart(t.Context()))
+	r.check(r.chain.Sync(t.Context()))
+	r.propose(payload("b"))
+	reach(t, state, r.head())
+	if sink.Reverted() != 0 {
+		t.Errorf("%d blocks were reverted: a node that is behind is not a reorg", sink.Reverted())
+	}
+}
