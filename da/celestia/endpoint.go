@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"headrace/da"
+	"headrace/follow"
 	"headrace/internal/jsonrpc"
 	"headrace/internal/square"
 )
@@ -22,9 +24,14 @@ type endpoint struct {
 	post   *jsonrpc.Client
 	http   *jsonrpc.Client
 
-	mu sync.Mutex // guards the rest
-	st EndpointStatus
-	at time.Time // when Head was heard of
+	polling atomic.Bool // there is no WebSocket: calls go over HTTP
+
+	mu       sync.Mutex // guards the rest
+	st       EndpointStatus
+	short    int           // WebSockets in a row that did not last
+	tryAfter time.Duration // how long was polled before the last try of a WebSocket
+	busy     follow.Backoff
+	until    time.Time // the endpoint has asked to be left alone until then
 }
 
 // EndpointStatus is what is known of an endpoint.
@@ -104,16 +111,60 @@ func (e *endpoint) note(ctx context.Context, err error) {
 	switch {
 	case err == nil || errors.Is(err, da.ErrFuture) || errors.Is(err, da.ErrNotFound):
 		e.st.Healthy = true
+		if err == nil {
+			e.busy.Reset()
+		}
 	case ctx.Err() == nil:
 		e.st.Healthy = false
 		e.st.Errors++
 		e.st.LastError = err.Error()
+		if errors.Is(err, da.ErrRateLimited) {
+			d := e.busy.Next()
+			var status *jsonrpc.StatusError
+			if errors.As(err, &status) {
+				d = max(d, status.RetryAfter)
+			}
+			e.until = time.Now().Add(d)
+		}
 	}
+}
+
+// rest waits until the endpoint may be asked again after it has asked to slow down.
+func (e *endpoint) rest(ctx context.Context) error {
+	e.mu.Lock()
+	d := time.Until(e.until)
+	e.mu.Unlock()
+	if d <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(d) // a backoff
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// errNoSocket: the endpoint answers, but takes no WebSocket.
+var errNoSocket = errors.New("endpoint takes no WebSocket")
+
+// ask calls a method over the bulk connection, or over HTTP if there can be none.
+func (e *endpoint) ask(ctx context.Context, method string, params jsonrpc.Raw, decode func([]byte) error) error {
+	if e.polling.Load() {
+		return e.http.Call(ctx, method, params, decode)
+	}
+	err := e.bulk.Call(ctx, method, params, decode)
+	if err = classify(err); errors.Is(err, errNoSocket) {
+		return e.http.Call(ctx, method, params, decode)
+	}
+	return err
 }
 
 // call calls a method on the bulk connection, and gives errors their kind.
 func (e *endpoint) call(ctx context.Context, method string, params jsonrpc.Raw, decode func([]byte) error) error {
-	err := classify(e.bulk.Call(ctx, method, params, decode))
+	err := classify(e.ask(ctx, method, params, decode))
 	if err != nil {
 		err = fmt.Errorf("%s: %s: %w", e.name, method, err)
 	}
@@ -128,11 +179,15 @@ type head struct {
 	raw  []byte // the whole extended header, if asked for
 }
 
-// header asks for one header by a method of its own.
+// header asks for one header by a method of its own; by nil is the bulk connection.
 func (e *endpoint) header(ctx context.Context, by *jsonrpc.Client, method string, params jsonrpc.Raw, raw bool) (head, error) {
 	var h head
 	e.client.count.headers.Add(1)
-	err := by.Call(ctx, method, params, func(result []byte) error {
+	call := e.ask // bulk, or what is in its place
+	if by != nil {
+		call = by.Call
+	}
+	err := call(ctx, method, params, func(result []byte) error {
 		var err error
 		if h, err = decodeHead(result); err == nil && raw {
 			h.raw = append([]byte(nil), result...)

@@ -58,7 +58,13 @@ func classify(err error) error {
 		case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 			return fmt.Errorf("%w: %w", da.ErrRateLimited, err)
 		}
+		if errors.Is(err, jsonrpc.ErrUnsent) { // an upgrade, refused by who answers HTTP
+			return fmt.Errorf("%w: %w", errNoSocket, err)
+		}
 	case errors.As(err, &answer):
+		if answer.Code == jsonrpc.CodeNoMethod && strings.Contains(answer.Message, "no out channel support") { // frame 024: a proxy made a POST of it
+			return fmt.Errorf("%w: %w", errNoSocket, err)
+		}
 		if kind := kindOf(answer); kind != nil {
 			return fmt.Errorf("%w: %w", kind, err)
 		}

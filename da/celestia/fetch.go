@@ -1,9 +1,11 @@
 package celestia
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -193,7 +195,7 @@ func (f *fetching) content(ctx context.Context, s *slot) {
 
 // headers returns slots for the heights of [from, to), at most 65, with an error if there are fewer.
 func (e *endpoint) headers(ctx context.Context, from, to uint64) ([]slot, error) {
-	first, err := e.header(ctx, e.bulk, "header.GetByHeight", jsonrpc.Array(from), to > from+1)
+	first, err := e.header(ctx, nil, "header.GetByHeight", jsonrpc.Array(from), to > from+1)
 	if err != nil {
 		return nil, err
 	}
@@ -263,18 +265,79 @@ func (e *endpoint) contents(ctx context.Context, height uint64) ([]da.Blob, erro
 	return blobs, nil
 }
 
-// Fetch delivers the items of [from, to) in order, many requests in flight; see follow.Source.
+// Fetch delivers the items of [from, to) in order, many requests in flight; see follow.Source. The best endpoint is asked; when it fails, the
+// next one goes on where it stopped.
 func (c *Client) Fetch(ctx context.Context, from, to uint64, deliver func(follow.Item[da.Block]) error) error {
 	var stopped error
-	err := c.endpoints[0].fetch(ctx, from, to, func(item follow.Item[da.Block]) error {
-		stopped = deliver(item)
-		return stopped
-	})
+	var errs []error
+	next := from
+	for _, e := range c.ranked() {
+		err := e.fetch(ctx, next, to, func(item follow.Item[da.Block]) error {
+			if stopped = deliver(item); stopped == nil {
+				next++
+			}
+			return stopped
+		})
+		switch {
+		case err == nil:
+			return nil
+		case stopped != nil:
+			return stopped
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		}
+		errs = append(errs, err)
+	}
+	return fetchError(next, errs)
+}
+
+// fetchError makes one error of those of all endpoints.
+func fetchError(next uint64, errs []error) error {
+	err := errors.Join(errs...)
+	pruned := 0
+	for _, err := range errs {
+		if errors.Is(err, da.ErrPruned) {
+			pruned++
+		}
+	}
 	switch {
-	case stopped != nil:
-		return stopped
+	case pruned == len(errs):
+		return fmt.Errorf("no endpoint keeps height %d any more: add an archival one, or start from a later height: %w", next, err)
 	case errors.Is(err, da.ErrFuture):
 		return fmt.Errorf("%w: %w", follow.ErrNotYet, err)
 	}
 	return err
+}
+
+// ranked returns the endpoints in the order they are to be asked: those that do not rest, are healthy and are ahead first.
+func (c *Client) ranked() []*endpoint {
+	type rank struct {
+		e  *endpoint
+		st EndpointStatus
+		on bool // not resting
+	}
+	ranks := make([]rank, len(c.endpoints))
+	for i, e := range c.endpoints {
+		e.mu.Lock()
+		ranks[i] = rank{e, e.st, time.Now().After(e.until)}
+		e.mu.Unlock()
+	}
+	slices.SortStableFunc(ranks, func(a, b rank) int {
+		return cmp.Or(-boolCompare(a.on, b.on), -boolCompare(a.st.Healthy, b.st.Healthy), -cmp.Compare(a.st.Head, b.st.Head))
+	})
+	out := make([]*endpoint, len(ranks))
+	for i := range ranks {
+		out[i] = ranks[i].e
+	}
+	return out
+}
+
+func boolCompare(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	}
+	return -1
 }

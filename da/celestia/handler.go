@@ -7,11 +7,13 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
 
 	"headrace/da"
+	"headrace/da/fault"
 	"headrace/internal/jsonrpc"
 	"headrace/internal/square"
 	"headrace/watch"
@@ -41,6 +43,7 @@ type HandlerOptions struct {
 	Keys         []string      // names of the keys there are, beside the default one
 	Queue        int           // events that a subscriber may leave unread: 16
 	PingInterval time.Duration // 5 s
+	Faults       *fault.Set    // in force on the wire, and told and changed at /faults; none. Those of the chain are the chain's to apply
 	Logger       *slog.Logger  // none
 }
 
@@ -51,6 +54,8 @@ type Handler struct {
 	rpc     *jsonrpc.Server
 	slots   chan struct{}
 	clients clients
+	conns   atomic.Int64 // WebSockets so far
+	methods map[string]jsonrpc.Method
 }
 
 // NewHandler returns a handler that serves a chain until it is closed.
@@ -62,11 +67,15 @@ func NewHandler(chain Chain, opt HandlerOptions) *Handler {
 		opt.Logger = slog.New(slog.DiscardHandler)
 	}
 	h := &Handler{chain: chain, opt: opt, slots: make(chan struct{}, opt.MaxRequests)}
+	h.methods = h.allMethods()
 	so := jsonrpc.ServerOptions{MaxBody: opt.MaxBody, PingInterval: opt.PingInterval, Logger: opt.Logger}
 	if opt.Secret != nil {
 		so.Authorize = func(r *http.Request) (Level, error) { return authorize(opt.Secret, r) }
 	}
-	h.rpc = jsonrpc.NewServer(h.methods(), so)
+	if opt.Faults != nil {
+		so.Wire = h.newWire
+	}
+	h.rpc = jsonrpc.NewServer(h.methods, so)
 	return h
 }
 
@@ -82,6 +91,9 @@ func (h *Handler) Close() error { return h.rpc.Close() }
 
 // ServeHTTP serves a POST, or a WebSocket until it ends.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if h.opt.Faults != nil && (h.serveFaults(w, r) || h.refuse(w, r)) {
+		return
+	}
 	if h.opt.RatePerIP > 0 && !h.clients.allow(r, h.opt.RatePerIP) {
 		http.Error(w, "rate limit exceeded", http.StatusTooManyRequests)
 		return

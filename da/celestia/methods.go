@@ -13,8 +13,8 @@ import (
 	"headrace/internal/square"
 )
 
-// methods are all that the handler serves. The type names are celestia-node's, for its error texts.
-func (h *Handler) methods() map[string]jsonrpc.Method {
+// allMethods are all that the handler serves. The type names are celestia-node's, for its error texts.
+func (h *Handler) allMethods() map[string]jsonrpc.Method {
 	m := map[string]jsonrpc.Method{
 		"blob.Submit":             {Params: 2, Level: Write, Bind: h.blobSubmit},
 		"blob.Get":                {Params: 3, Level: Read, Bind: h.blobGet},
@@ -27,6 +27,11 @@ func (h *Handler) methods() map[string]jsonrpc.Method {
 	h.headerMethods(m)
 	h.shareMethods(m)
 	h.nodeMethods(m)
+	if h.opt.Faults != nil {
+		for name, method := range m {
+			m[name] = h.delayed(method)
+		}
+	}
 	return m
 }
 
@@ -151,8 +156,8 @@ func (h *Handler) blobGetCommitmentProof(a *jsonrpc.Args) jsonrpc.Run {
 // blobSubscribe sends an event for every height from the next one on, blobs or not.
 func (h *Handler) blobSubscribe(a *jsonrpc.Args) jsonrpc.Run {
 	ns := argNamespace(a)
-	return func(context.Context) (any, error) {
-		return h.stream(h.opt.Queue, func(height uint64) (jsonrpc.Raw, error) {
+	return func(ctx context.Context) (any, error) {
+		return h.stream(ctx, ns, h.opt.Queue, func(height uint64) (jsonrpc.Raw, error) {
 			blobs, err := h.chain.Blobs(height, ns)
 			if err != nil {
 				return nil, err
@@ -168,8 +173,9 @@ func (h *Handler) blobSubscribe(a *jsonrpc.Args) jsonrpc.Run {
 
 // stream sends what value makes of each height from the next one on. It is made when it is written: what waits is heights. With a full
 // queue the channel is closed before the next event, as celestia-node does.
-func (h *Handler) stream(queue int, value func(height uint64) (jsonrpc.Raw, error)) *jsonrpc.Stream {
+func (h *Handler) stream(ctx context.Context, ns da.Namespace, queue int, value func(height uint64) (jsonrpc.Raw, error)) *jsonrpc.Stream {
 	head, changed := h.chain.Head().Get() // now, and not when the stream runs: the answer says that it has begun
+	faulty := h.newFaultyStream(ctx, ns)
 	return &jsonrpc.Stream{Queue: queue, Run: func(ctx context.Context, send func(any) bool) {
 		last := head
 		for {
@@ -190,7 +196,12 @@ func (h *Handler) stream(queue int, value func(height uint64) (jsonrpc.Raw, erro
 				from = head.Height
 			}
 			for height := from; height <= head.Height; height++ {
-				if !send(func() (jsonrpc.Raw, error) { return value(height) }) {
+				for _, height := range faulty.heights(height) {
+					if !send(faulty.late(func() (jsonrpc.Raw, error) { return value(height) })) {
+						return
+					}
+				}
+				if faulty.ended {
 					return
 				}
 			}

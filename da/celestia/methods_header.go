@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"headrace/da"
 	"headrace/internal/jsonrpc"
 	"headrace/internal/square"
 )
@@ -39,7 +40,9 @@ func (h *Handler) headerMethods(m map[string]jsonrpc.Method) {
 		return func(context.Context) (any, error) { return nil, nil }
 	}}
 	m["header.Subscribe"] = jsonrpc.Method{Level: Read, Channel: true, Bind: func(*jsonrpc.Args) jsonrpc.Run {
-		return func(context.Context) (any, error) { return h.stream(h.opt.Queue, h.rawHeader), nil }
+		return func(ctx context.Context) (any, error) {
+			return h.stream(ctx, da.Namespace{}, h.opt.Queue, h.rawHeader), nil
+		}
 	}}
 }
 

@@ -2,6 +2,7 @@ package celestia
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -10,12 +11,6 @@ import (
 	"headrace/follow"
 	"headrace/internal/jsonrpc"
 )
-
-// Subscribe tells the present head first and then every height that the endpoint reports, with its complete block if each followed
-// namespace has reported it; see follow.Source.
-func (c *Client) Subscribe(ctx context.Context, update func(follow.Update[da.Block])) error {
-	return c.endpoints[0].subscribe(ctx, update)
-}
 
 // feed is one subscription to one endpoint: a channel for each namespace, merged.
 type feed struct {
@@ -27,13 +22,17 @@ type feed struct {
 	merger  *merger
 	started bool
 	before  []follow.Update[da.Block] // came before the present head was known
+	seen    []time.Time               // per namespace, when its last event came
+	pace    time.Duration             // about the time between two heights
+	top     uint64                    // the highest height that any namespace has reported
+	topAt   time.Time                 // when it did
 }
 
 // subscribe runs one subscription over WebSocket until it ends.
 func (e *endpoint) subscribe(ctx context.Context, update func(follow.Update[da.Block])) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	namespaces := e.client.opt.Namespaces
-	f := &feed{e: e, update: update, poke: make(chan struct{}, 1), merger: newMerger(len(namespaces))}
+	f := &feed{e: e, update: update, poke: make(chan struct{}, 1), merger: newMerger(len(namespaces)), seen: make([]time.Time, len(namespaces))}
 	var work sync.WaitGroup
 	defer e.silent()
 	defer work.Wait()
@@ -51,11 +50,12 @@ func (e *endpoint) subscribe(ctx context.Context, update func(follow.Update[da.B
 	}
 	if len(namespaces) == 0 { // nothing but the head is of interest
 		work.Go(func() {
-			err := e.news.Subscribe(ctx, "header.Subscribe", jsonrpc.Array(), func() { opened <- struct{}{} }, func(value []byte) error { return f.headEvent(value) })
+			err := e.news.Subscribe(ctx, "header.Subscribe", noParams, func() { opened <- struct{}{} }, func(value []byte) error { return f.headEvent(value) })
 			cancel(fmt.Errorf("%s: header.Subscribe: %w", e.name, classify(err)))
 		})
 	}
 	work.Go(func() { f.watch(ctx) })
+	work.Go(func() { cancel(f.probe(ctx)) })
 	for range max(1, len(namespaces)) {
 		select {
 		case <-opened:
@@ -64,7 +64,7 @@ func (e *endpoint) subscribe(ctx context.Context, update func(follow.Update[da.B
 		}
 	}
 	// The head is asked for when all channels are open: nothing falls between.
-	h, err := e.header(ctx, e.news, "header.NetworkHead", jsonrpc.Array(), false)
+	h, err := e.header(ctx, e.news, "header.NetworkHead", noParams, false)
 	if err != nil {
 		cancel(err)
 		return e.ended(ctx)
@@ -88,6 +88,11 @@ func (f *feed) start(u follow.Update[da.Block]) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.started = true
+	now := time.Now()
+	f.top, f.topAt = max(f.top, u.Head.Height), now
+	for i := range f.seen {
+		f.seen[i] = now
+	}
 	f.e.heard(u.Head.Height, "websocket")
 	f.update(u)
 	for _, u := range f.before {
@@ -124,7 +129,9 @@ func (f *feed) event(ctx context.Context, i int, value []byte) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	settled := f.merger.add(i, e, time.Now())
+	now := time.Now()
+	f.progress(i, e.height, now)
+	settled := f.merger.add(i, e, now)
 	for n := range settled {
 		f.settledLocked(ctx, &settled[n])
 	}
@@ -137,11 +144,25 @@ func (f *feed) event(ctx context.Context, i int, value []byte) error {
 	return nil
 }
 
+// progress notes when an event came. The caller holds f.mu.
+func (f *feed) progress(i int, height uint64, now time.Time) {
+	if i < len(f.seen) {
+		f.seen[i] = now
+	}
+	if height <= f.top {
+		return
+	}
+	if !f.topAt.IsZero() && f.top != 0 {
+		f.pace = (3*f.pace + now.Sub(f.topAt)/time.Duration(height-f.top)) / 4
+	}
+	f.top, f.topAt = height, now
+}
+
 // settledLocked tells of a height. From a node that does not send headers, it asks for one.
 func (f *feed) settledLocked(ctx context.Context, m *merged) {
 	c := f.e.client
 	if m.event.header == nil {
-		h, err := f.e.header(ctx, f.e.bulk, "header.GetByHeight", jsonrpc.Array(m.height), false)
+		h, err := f.e.header(ctx, nil, "header.GetByHeight", jsonrpc.Array(m.height), false)
 		if err != nil || h.Height != m.height {
 			return // the next height tells of this one too
 		}
@@ -168,6 +189,7 @@ func (f *feed) headEvent(value []byte) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.progress(0, h.Height, time.Now())
 	m := merged{height: h.Height, event: event{height: h.Height, header: &h.Header}, complete: true}
 	f.tellLocked(follow.Update[da.Block]{Head: follow.Ref{Height: h.Height, Hash: h.hash}, Item: m.item()})
 	return nil
@@ -196,4 +218,72 @@ func (f *feed) watch(ctx context.Context) {
 			timer.Reset(max(hold-time.Since(since), time.Millisecond))
 		}
 	}
+}
+
+var (
+	errStuck = errors.New("subscription is stuck")
+	noParams = jsonrpc.Array()
+)
+
+func params(values ...any) jsonrpc.Raw { return jsonrpc.Array(values...) }
+
+// probe is the watchdog of the subscription. Silence is not "no blocks": a namespace that falls silent while others go on, and a node whose head
+// goes on without a word, are stuck, and so is a socket that does not answer. It returns why the subscription is of no use.
+func (f *feed) probe(ctx context.Context) error {
+	timer := time.NewTimer(f.patience())
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		patience := f.patience()
+		timer.Reset(patience)
+		f.mu.Lock()
+		started, top, quiet := f.started, f.top, time.Since(f.topAt)
+		err := f.skewed(patience)
+		f.mu.Unlock()
+		switch {
+		case err != nil:
+			return err
+		case !started || quiet < patience:
+			continue
+		}
+		h, err := f.e.header(ctx, f.e.news, "header.NetworkHead", noParams, false)
+		if err != nil {
+			return err
+		}
+		f.mu.Lock()
+		moved := f.top != top
+		if !moved && h.Height < top { // the node has gone back
+			f.top, f.topAt = h.Height, time.Now()
+			f.merger = newMerger(len(f.merger.last))
+			f.tellLocked(follow.Update[da.Block]{Head: follow.Ref{Height: h.Height, Hash: h.hash}})
+		}
+		f.mu.Unlock()
+		if !moved && h.Height > top {
+			return fmt.Errorf("%s: %w: silent for %s at %d while the head is %d", f.e.name, errStuck, quiet.Round(time.Millisecond), top, h.Height)
+		}
+	}
+}
+
+// skewed reports a namespace that has reported nothing while another went on. The caller holds f.mu.
+func (f *feed) skewed(patience time.Duration) error {
+	for i, last := range f.merger.last {
+		if f.started && last < f.top && f.topAt.Sub(f.seen[i]) > patience {
+			return fmt.Errorf("%s: %w: namespace %s is silent at %d while others are at %d", f.e.name, errStuck, f.e.client.opt.Namespaces[i], last, f.top)
+		}
+	}
+	return nil
+}
+
+// patience is how long silence is no sign of anything: a few blocks.
+func (f *feed) patience() time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.pace == 0 {
+		return f.e.client.opt.Probe
+	}
+	return min(max(3*f.pace, 500*time.Millisecond), f.e.client.opt.Probe)
 }

@@ -133,11 +133,22 @@ func (o ServerOptions) withDefaults() ServerOptions {
 	return o
 }
 
-// Wire is what happens to the messages that a server writes to one connection.
+// Wire is what happens to the messages of one connection on their way.
 type Wire interface {
-	// Write is called before each message, in the order of writing, and may wait, until ctx ends with the connection. With an error the
-	// connection ends, without a word.
+	// Write is called before each message that the server writes, in the order of writing, and may wait, until ctx ends with the connection.
+	// size is 0 for a ping. With an error the connection ends, without a word.
 	Write(ctx context.Context, size int) error
+
+	// Alive reports whether a ping of the client is to be answered.
+	Alive() bool
+}
+
+type wireKey struct{}
+
+// WireOf returns the wire of the connection that a call came by; nil over HTTP, and without ServerOptions.Wire.
+func WireOf(ctx context.Context) Wire {
+	w, _ := ctx.Value(wireKey{}).(Wire)
+	return w
 }
 
 // Server answers requests over HTTP and WebSocket on one path. It is an http.Handler.

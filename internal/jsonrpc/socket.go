@@ -31,17 +31,22 @@ type socket struct {
 
 func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request, level Level) {
 	w.Header().Set("Access-Control-Allow-Origin", "*")
-	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true, CompressionMode: websocket.CompressionDisabled})
+	base := context.WithoutCancel(r.Context())
+	var wire Wire
+	alive := func(context.Context, []byte) bool { return true }
+	if s.opt.Wire != nil {
+		wire = s.opt.Wire(r)
+		base = context.WithValue(base, wireKey{}, wire)
+		alive = func(context.Context, []byte) bool { return wire.Alive() }
+	}
+	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true, CompressionMode: websocket.CompressionDisabled, OnPingReceived: alive})
 	if err != nil {
 		s.opt.Logger.Warn("upgrade refused", "from", r.RemoteAddr, "err", err)
 		return
 	}
 	ws.SetReadLimit(s.opt.ReadLimit)
-	k := &socket{server: s, ws: ws, level: level, slots: make(chan struct{}, s.opt.MaxCalls), running: map[any]context.CancelFunc{}}
-	if s.opt.Wire != nil {
-		k.wire = s.opt.Wire(r)
-	}
-	k.ctx, k.cancel = context.WithCancelCause(context.WithoutCancel(r.Context()))
+	k := &socket{server: s, ws: ws, level: level, slots: make(chan struct{}, s.opt.MaxCalls), running: map[any]context.CancelFunc{}, wire: wire}
+	k.ctx, k.cancel = context.WithCancelCause(base)
 	defer context.AfterFunc(s.ctx, func() { k.fail(ErrServerClosed) })()
 	defer context.AfterFunc(r.Context(), func() { k.fail(context.Cause(r.Context())) })()
 	k.serve()
