@@ -119,6 +119,7 @@ func TestBadKeys(t *testing.T) {
 		"halves do not match":    mixed,
 		"zero":                   join([]byte{8, 2, 0x12, 32}, make([]byte, 32)),
 		"the order of the curve": join([]byte{8, 2, 0x12, 32}, order.Bytes()),
+		"beyond the order":       join([]byte{8, 2, 0x12, 32}, new(big.Int).Add(order, big.NewInt(1)).Bytes()),
 		"RSA":                    join([]byte{8, 0, 0x12, 3}, []byte("rsa")),
 		"wrong wire types":       join([]byte{0x0a, 0}, ed.Encode()),
 	} {
