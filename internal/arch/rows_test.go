@@ -67,7 +67,7 @@ type dependency struct{ path, only, why string }
 var foreign = []dependency{
 	{"github.com/coder/websocket/...", "internal/jsonrpc await node", "sockets are opened in one place per protocol"},
 	{"github.com/cockroachdb/pebble/v2/...", "internal/store internal/disk/... internal/syncer/syncertest exec/kv exec/engineapi da/local", "whoever stores does it alone: nobody else may know the files"},
-	{"github.com/celestiaorg/go-square/... github.com/celestiaorg/nmt/... github.com/celestiaorg/rsmt2d/...", "internal/square", "Celestia's squares have one face here"},
+	{"github.com/celestiaorg/go-square/... github.com/celestiaorg/nmt/... github.com/celestiaorg/rsmt2d/... github.com/klauspost/reedsolomon/...", "internal/square", "Celestia's squares have one face here"},
 	{"github.com/ethereum/go-ethereum/...", "l1/ethereum/... exec/engineapi devnet/... await contracts", "go-ethereum is the far end of a socket, except where its processes are run"},
 	{"github.com/holiman/uint256/...", "l1/ethereum exec/engineapi devnet/...", "numbers as go-ethereum's types have them"},
 	{"github.com/golang-jwt/jwt/v5/...", "exec/engineapi da/celestia", "only these two protocols carry such tokens"},
