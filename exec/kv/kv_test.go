@@ -167,6 +167,16 @@ func TestRootIsOfTheState(t *testing.T) {
 	}
 }
 
+// TestRootIsFixed pins a root: it is part of chains' headers and must never change.
+func TestRootIsFixed(t *testing.T) {
+	e := open(t, kv.Options{FS: vfs.NewMem()})
+	defer mustClose(t, e)
+	root := execute(t, e, successor(nil, "a=1", "b=two", "c="))
+	if got, want := fmt.Sprintf("%x", root), "73cfb3ab41fe6029f5bb2b4d35617e14e25c9eff7b217784bd5739b23ac8f32b"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 // TestModel runs random blocks and reverts against a map, and reads every key back.
 func TestModel(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 5))

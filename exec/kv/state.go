@@ -150,6 +150,7 @@ func (c *changes) put(key string, value []byte, present bool) error {
 // write adds the changes to the batch and to the sum, and returns what undoes them.
 func (c *changes) write(batch *pebble.Batch) ([]undone, error) {
 	var undo []undone
+	var h expanded
 	for _, key := range c.order {
 		p := c.pairs[key]
 		if p.old.present == p.new.present && string(p.old.value) == string(p.new.value) {
@@ -157,12 +158,12 @@ func (c *changes) write(batch *pebble.Batch) ([]undone, error) {
 		}
 		c.touched = true
 		if p.old.present {
-			c.sum.sub(key, p.old.value)
+			c.sum.sub(h.of(key, p.old.value))
 			c.keys--
 		}
 		err := batch.Delete(pairKey(key), nil)
 		if p.new.present {
-			c.sum.add(key, p.new.value)
+			c.sum.add(h.of(key, p.new.value))
 			c.keys++
 			err = batch.Set(pairKey(key), p.new.value, nil)
 		}
