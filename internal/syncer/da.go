@@ -43,8 +43,16 @@ func (d *DASink) Apply(ctx context.Context, item follow.Item[da.Block]) error {
 	s := d.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.admit(item.Height); err != nil {
+		return err
+	}
+	before := s.cfg.Store.State().Safe
 	if err := s.applyDA(ctx, item); err != nil {
 		s.deriver = nil // it may be half way; the stored state is the truth
+		return err
+	}
+	s.noteUnproven(toBlock(item.Ref()), item.Data.Unproven)
+	if err := s.missing(item.Height, s.cfg.Store.State().Safe != before); err != nil {
 		return err
 	}
 	s.publish()
@@ -66,7 +74,7 @@ func (s *Syncer) applyDA(ctx context.Context, item follow.Item[da.Block]) error 
 	}
 	at := toBlock(item.Ref())
 	last := &store.Batch{
-		Position: &at, Proven: &at, Item: &store.Item{Ref: at, Parent: block.Hash(item.Parent)},
+		Position: &at, Proven: s.provenWith(at, item.Data.Unproven), Item: &store.Item{Ref: at, Parent: block.Hash(item.Parent)},
 		AddHalves: res.Added, RemoveHalves: res.Removed, EnvelopesOnly: res.EnvelopesOnly,
 	}
 	if at.Height > keepItems {

@@ -61,6 +61,7 @@ type Status struct {
 	Missing   derive.Waiting // what the next block waits for
 	Counts    Counts
 	Skipped   derive.Counts // blobs that were not ours, by reason, since the start
+	Proof     string        // why the last proof failed; empty when it did not
 	Stage     Stage         // what the section is busy with, if it takes long, or stuck at
 }
 
@@ -86,6 +87,9 @@ type Syncer struct {
 	engineKnown bool // the engine has been compared with the store and found equal
 	counts      Counts
 	skipped     derive.Counts
+	unproven    []unproven // the heights of (proven, position], in order
+	proof       string     // why the last proof failed; empty when it did not
+	reread      reread
 }
 
 // Open returns a Syncer that goes on from where the store stands. It does not touch the engine: that is compared with the store by the first
@@ -98,6 +102,11 @@ func Open(cfg Config) (*Syncer, error) {
 		cfg.MaxAhead = time.Minute
 	}
 	s := &Syncer{cfg: cfg, status: new(watch.Value[Status])}
+	if st := cfg.Store.State(); st.Proven != st.Position {
+		if err := s.setBack(); err != nil { // what was left to be shown is not known any more: read it again
+			return nil, err
+		}
+	}
 	if err := s.loadDeriver(); err != nil {
 		return nil, err
 	}
@@ -125,7 +134,7 @@ func (s *Syncer) publish() {
 		return Status{
 			Unsafe: st.Unsafe, Safe: st.Safe, Finalized: st.Finalized, Root: st.Root,
 			Position: st.Position, Proven: st.Proven,
-			Missing: missing, Counts: s.counts, Skipped: s.skipped,
+			Missing: missing, Proof: s.proof, Counts: s.counts, Skipped: s.skipped,
 		}
 	})
 }
