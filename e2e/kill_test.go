@@ -1,0 +1,230 @@
+package e2e_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"headrace/internal/keyfile"
+	"headrace/watch"
+)
+
+var (
+	seedFlag  = flag.Uint64("seed", 0, "seed of the kills; 0: a new one, which is printed")
+	killsFlag = flag.Int("kills", 54, "how many processes to kill")
+)
+
+// patience bounds every wait: what takes longer on a busy machine hangs.
+const patience = time.Minute
+
+// server is one of the three programs, through all its processes.
+type server struct {
+	name string
+	args []string
+	url  *watch.Value[address] // of the present process
+	p    *process
+	runs int
+}
+
+// address is where a server's run-th process answers; no URL while it does not.
+type address struct {
+	url string
+	run int
+}
+
+// start runs the server's next process.
+func (s *server) start(t *testing.T) {
+	s.p = spawn(t, s.args...)
+	s.runs++
+	run, told := s.runs, s.p.told
+	s.url.Set(address{"", run})
+	go func() { // ends with the process
+		if p, err := told.Wait(context.Background(), func(p progress) bool { return p.URL != "" }); err == nil {
+			s.url.Update(func(a address) address {
+				if a.run == run {
+					a.url = p.URL
+				}
+				return a
+			})
+		}
+	}()
+}
+
+// ready waits until the present process answers.
+func (s *server) ready(ctx context.Context, t *testing.T) string {
+	t.Helper()
+	p, err := s.p.told.Wait(ctx, func(p progress) bool { return p.URL != "" })
+	if err != nil {
+		t.Fatalf("%s does not start: %v\n%s", s.name, err, p.Tail)
+	}
+	return p.URL
+}
+
+// rollup is a DA layer, a sequencer and a full node, each a process with a home.
+type rollup struct {
+	home         string
+	da, seq, all *server
+	servers      []*server
+}
+
+// pickPort returns a port of the loopback that is free, below those that the system gives to outgoing connections: while the DA layer is down, nobody else gets it.
+func pickPort(t *testing.T, rng *rand.Rand) string {
+	t.Helper()
+	for range 100 {
+		address := fmt.Sprintf("127.0.0.1:%d", 20000+rng.IntN(10000))
+		if l, err := net.Listen("tcp", address); err == nil {
+			_ = l.Close()
+			return address
+		}
+	}
+	t.Fatal("no free port between 20000 and 30000")
+	return ""
+}
+
+func newRollup(t *testing.T, rng *rand.Rand) *rollup {
+	t.Helper()
+	home := t.TempDir()
+	in := func(names ...string) string { return filepath.Join(append([]string{home}, names...)...) }
+	listen := pickPort(t, rng)
+	if err := os.WriteFile(in("pass"), []byte("correct horse\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	headrace(t, "init", "--home", in("seq"), "--sequencer", "--passphrase-file", in("pass"), "--chain-id", "e2e",
+		"--da.address", "http://"+listen, "--http.address", "127.0.0.1:0", "--sequencer.block_time", "50ms", "--log.format", "json")
+	headrace(t, "init", "--home", in("full"), "--genesis", in("seq", "genesis.json"),
+		"--da.address", "http://"+listen, "--http.address", "127.0.0.1:0", "--log.format", "json")
+	cheapen(t, in("seq", "sequencer.key"))
+	program := func(name string, args ...string) *server {
+		return &server{name: name, args: args, url: new(watch.Value[address])}
+	}
+	r := &rollup{
+		home: home,
+		da:   program("da", "da", "--home", in("da"), "--listen", listen, "--block-time", "50ms", "--chain-id", "e2e-da", "--log.format", "json"),
+		seq:  program("sequencer", "start", "--home", in("seq")),
+		all:  program("full node", "start", "--home", in("full")),
+	}
+	r.servers = []*server{r.da, r.seq, r.all}
+	return r
+}
+
+// cheapen encrypts a key again with a work factor that does not cost a second per start.
+func cheapen(t *testing.T, path string) {
+	t.Helper()
+	key, err := keyfile.Load(path, "correct horse", keyfile.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := keyfile.Save(path, key, "correct horse", keyfile.Options{WorkFactor: 4, Replace: true}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// kill kills one server, or all at once, at a random moment from now, starts what it killed again at once, and returns how many that were. Every third moment is a few
+// milliseconds away: then the victim may still be starting.
+func (r *rollup) kill(t *testing.T, rng *rand.Rand) int {
+	t.Helper()
+	victims := []*server{r.servers[rng.IntN(len(r.servers))]}
+	if rng.IntN(10) == 0 {
+		victims = r.servers
+	}
+	longest := float64(1200 * time.Millisecond)
+	if rng.IntN(3) == 0 {
+		longest = float64(40 * time.Millisecond)
+	}
+	moment := time.NewTimer(time.Duration(math.Pow(rng.Float64(), 2) * longest)) // chance's clock
+	<-moment.C
+	for _, s := range victims {
+		if err := s.p.told.Err(); err != nil {
+			t.Fatalf("%s ended by itself: %v\n%s", s.name, err, s.p.told.Load().Tail)
+		}
+		_ = s.p.cmd.Process.Kill() // all at the same moment, as far as can be
+	}
+	for _, s := range victims {
+		s.p.kill()
+		if how := s.p.cmd.ProcessState.String(); how != "signal: killed" {
+			t.Fatalf("%s ended by itself: %s\n%s", s.name, how, s.p.told.Load().Tail)
+		}
+		s.start(t)
+	}
+	return len(victims)
+}
+
+// progress waits until the full node has applied a block above any before: no sequence of kills leaves the rollup stuck.
+func (r *rollup) progress(ctx context.Context, t *testing.T, above uint64) uint64 {
+	t.Helper()
+	p, err := r.all.p.told.Wait(ctx, func(p progress) bool { return p.Safe > above })
+	if err != nil {
+		t.Fatalf("the full node applies nothing above %d: %v\n%s", above, err, r.tails())
+	}
+	return p.Safe
+}
+
+func (r *rollup) tails() string {
+	var b strings.Builder
+	for _, s := range r.servers {
+		fmt.Fprintf(&b, "== %s, run %d\n%s", s.name, s.runs, s.p.told.Load().Tail)
+	}
+	return b.String()
+}
+
+// TestKills: three processes under load, each killed again and again at any moment. Afterwards both nodes have the same blocks, which are those on the DA layer, each
+// applied once, with the state that their transactions give.
+func TestKills(t *testing.T) {
+	seed := *seedFlag
+	if seed == 0 {
+		seed = uint64(time.Now().UnixNano())
+	}
+	t.Logf("seed %d: repeat with -seed %d", seed, seed)
+	rng := rand.New(rand.NewPCG(seed, 0))
+	begin := time.Now()
+	r := newRollup(t, rng)
+	for _, s := range r.servers {
+		s.start(t)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	load := newLoad(r.seq.url)
+	var work sync.WaitGroup
+	work.Go(func() { load.run(ctx) })
+	defer work.Wait()
+	defer cancel()
+
+	setup := time.Since(begin)
+	var highest uint64
+	kills := 0
+	for i := 0; kills < *killsFlag; i++ {
+		if i%8 == 0 {
+			highest = r.settled(t, highest)
+		}
+		kills += r.kill(t, rng)
+	}
+	r.settled(t, highest)
+	chaos := time.Since(begin) - setup
+	cancel()
+	work.Wait()
+	r.verify(t, load)
+	for _, s := range []*server{r.all, r.seq, r.da} {
+		s.p.interrupt(t)
+	}
+	t.Logf("set up in %s, %d kills in %s, all done after %s", setup.Round(time.Millisecond), kills, chaos.Round(time.Millisecond), time.Since(begin).Round(time.Millisecond))
+}
+
+// settled waits until everybody has started and the full node goes on.
+func (r *rollup) settled(t *testing.T, above uint64) uint64 {
+	t.Helper()
+	ctx, cancel := context.WithTimeoutCause(t.Context(), patience, errors.New("it hangs"))
+	defer cancel()
+	for _, s := range r.servers {
+		s.ready(ctx, t)
+	}
+	return r.progress(ctx, t, above)
+}
