@@ -126,6 +126,12 @@ func TestCrashWithinAnItem(t *testing.T) {
 				var m *syncertest.Machine
 				snap := func() {
 					if steps++; steps == crashAt {
+						if percent > 0 { // else all commits since the last sync are lost
+							_ = m.Store.Sync()
+						}
+						if percent == 100 {
+							_ = m.KV.Sync()
+						}
 						cfg := vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rand.New(rand.NewPCG(uint64(crashAt), 1))}
 						homes = append(homes, &syncertest.Home{Store: m.Home.Store.(*vfs.MemFS).CrashClone(cfg), Engine: m.Home.Engine.(*vfs.MemFS).CrashClone(cfg)})
 					}
