@@ -192,10 +192,10 @@ func (c *Chain) Build(ctx context.Context, spec Spec) (*Block, error) {
 		spec.Parent = head.Hash()
 	}
 	b, err := c.build(ctx, spec)
-	if err != nil || c.builder != c.public || spec.Parent == head.Hash() {
-		return b, err
+	if c.builder == c.public && spec.Parent != head.Hash() {
+		err = errors.Join(err, c.setHead(ctx, head)) // building made the parent the client's head: return
 	}
-	return b, c.setHead(ctx, head) // building made the parent the client's head: return
+	return b, err
 }
 
 // SetHead makes a block that was built the head, whatever branch it is on and however far below the head it is.
@@ -219,12 +219,15 @@ func (c *Chain) Reorg(ctx context.Context, depth uint64, specs ...Spec) ([]*Bloc
 		return nil, fmt.Errorf("no block %d below head %d", depth, head.Number())
 	}
 	tip, _ := c.At(head.Number() - depth)
+	if _, _, err := c.tagsUnder(tip); err != nil {
+		return nil, err
+	}
 	var branch []*Block
 	for _, spec := range specs {
 		spec.Parent = tip.Hash()
 		b, err := c.build(ctx, spec)
 		if err != nil {
-			return nil, fmt.Errorf("build block %d of the branch: %w", tip.Number()+1, err)
+			return nil, errors.Join(fmt.Errorf("build block %d of the branch: %w", tip.Number()+1, err), c.setHead(ctx, head))
 		}
 		branch, tip = append(branch, b), b
 	}
@@ -381,13 +384,11 @@ func (c *Chain) build(ctx context.Context, spec Spec) (*Block, error) {
 
 // random makes the block unlike every other that is or will be built, its siblings with the same content too.
 func (c *Chain) random(parent *Block) common.Hash {
-	h := sha256.New()
 	hash := parent.Hash()
-	h.Write(hash[:])
-	return common.Hash(h.Sum(binary.BigEndian.AppendUint64(nil, c.built))[8:40])
+	return sha256.Sum256(binary.BigEndian.AppendUint64(hash[:], c.built))
 }
 
-var errRewindIgnored = errors.New("client ignored the fork choice")
+var errRewindIgnored = errors.New("client says VALID and ignores the fork choice")
 
 // rewindStep is how far below its head a client goes in one fork choice (go-ethereum refuses 32 and more).
 const rewindStep = 31
@@ -399,7 +400,15 @@ func (c *Chain) move(ctx context.Context, client *client, b *Block, state engine
 		if state.HeadBlockHash = step.Hash(); step != b {
 			state.SafeBlockHash, state.FinalizedBlockHash = common.Hash{}, common.Hash{}
 		}
-		if err := c.choose(ctx, client, step, state); err != nil {
+		err := c.choose(ctx, client, step, state)
+		if errors.Is(err, errRewindIgnored) {
+			// The client has held this block, or one above it, to be final. A reorg below that is for its operator to make.
+			if err := client.setHead(ctx, b.Number()); err != nil {
+				return err
+			}
+			return c.choose(ctx, client, b, state)
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -79,6 +79,14 @@ func (c *client) build(ctx context.Context, parent common.Hash, a engine.Payload
 	}
 }
 
+// setHead takes the client back to a number on its own branch, and makes it forget what is above.
+func (c *client) setHead(ctx context.Context, number uint64) error {
+	if err := c.rpc.CallContext(ctx, nil, "debug_setHead", hexutil.Uint64(number)); err != nil {
+		return fmt.Errorf("set head to %d: %w", number, err)
+	}
+	return nil
+}
+
 // lacks names a transaction of include that the block does not have.
 func lacks(e *engine.ExecutionPayloadEnvelope, include []common.Hash) (common.Hash, bool) {
 	if len(include) == 0 {
