@@ -58,11 +58,23 @@ type Status struct {
 	Root      []byte // state root after Unsafe
 	Position  block.Ref
 	Proven    block.Ref
+	Proposal  Proposal       // of a chain whose canonical source is an L1 inbox
 	Missing   derive.Waiting // what the next block waits for
 	Counts    Counts
 	Skipped   derive.Counts // blobs that were not ours, by reason, since the start
 	Proof     string        // why the last proof failed; empty when it did not
 	Stage     Stage         // what the section is busy with, if it takes long, or stuck at
+}
+
+// Proposal is the last canonical proposal of the inbox. Its id can go down: a reorg of the L1 takes proposals back, and Reorgs counts those. It is published after the
+// commit that holds it, so a late subscriber, and one after a restart, finds it.
+type Proposal struct {
+	ID     uint64     `json:"id"`   // 0: none yet
+	L1     block.Ref  `json:"l1"`   // the L1 block that holds it
+	Tx     block.Hash `json:"tx"`   // its transaction there
+	L2     block.Ref  `json:"l2"`   // the safe head after it: of a void one, the block that it left in place
+	Void   string     `json:"void"` // why it made no block; empty if it did
+	Reorgs uint64     `json:"reorgs"`
 }
 
 // Counts count since the Syncer was opened.
