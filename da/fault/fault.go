@@ -24,7 +24,7 @@ type Kind string
 const (
 	HeadBehind    Kind = "head-behind"    // the head is Depth heights lower than it is: it goes back when the fault begins
 	Pause         Kind = "pause"          // nothing new: the head stays; when the fault ends, all heights since come in a burst
-	Syncing       Kind = "syncing"        // heights from From on are "syncing in progress"; the head stays below
+	Syncing       Kind = "syncing"        // heights from From on, or from now on, are "syncing in progress"; the head stays below
 	BelowTail     Kind = "below-tail"     // heights below To are pruned
 	OtherChain    Kind = "other-chain"    // from height From on, blocks are those of another chain: other hashes, no blobs; Text is its id if that differs too
 	FalseEmpty    Kind = "false-empty"    // blobs that are there are not told; proofs fail with "data not available"

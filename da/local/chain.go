@@ -30,6 +30,7 @@ type Options struct {
 	Retain        uint64        // prune heights so far below the head, or a little further: 0 keeps all
 	MaxBlobBytes  int           // the largest blob, and all blobs of a submission together: 8,000,000 or so less than 8 MiB, as on Celestia
 	MaxBlockBytes int           // all blobs of a block: 32 MiB
+	MaxWidth      int           // of a block's square before its extension, a power of two: 512
 	MaxPerBlock   int           // submissions in a block: 200, as on Celestia
 	MaxPending    int           // bytes of blobs that wait for a block: 128 MiB. Submit refuses more with da.ErrRateLimited
 	Logger        *slog.Logger  // none
@@ -44,6 +45,7 @@ func (o Options) withDefaults() Options {
 	set(&o.StartHeight, 1)
 	set(&o.MaxBlobBytes, 8<<20-64<<10)
 	set(&o.MaxBlockBytes, 32<<20)
+	set(&o.MaxWidth, square.MaxWidth)
 	set(&o.MaxPerBlock, 200)
 	set(&o.MaxPending, 128<<20)
 	if o.Logger == nil {
@@ -315,7 +317,7 @@ func (c *Chain) Produce() (Head, error) {
 func (c *Chain) make(subs *[]*submission) (Head, error) {
 	var body *content
 	for {
-		sq, err := build(*subs)
+		sq, err := c.build(*subs)
 		if errors.Is(err, square.ErrFull) && len(*subs) > 1 {
 			half := len(*subs) / 2
 			c.putBack((*subs)[half:])
@@ -371,12 +373,12 @@ func (c *Chain) retain(height uint64) error {
 	return nil
 }
 
-func build(subs []*submission) (*square.Square, error) {
+func (c *Chain) build(subs []*submission) (*square.Square, error) {
 	blobs := make([][]da.Blob, len(subs))
 	for i, s := range subs {
 		blobs[i] = s.blobs
 	}
-	return square.Build(blobs...)
+	return square.BuildIn(c.opts.MaxWidth, blobs...)
 }
 
 // Head returns the newest block, to look at and to wait on. Only the chain sets it.

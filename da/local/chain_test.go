@@ -240,6 +240,40 @@ func TestLimits(t *testing.T) {
 	})
 }
 
+// What a square cannot hold goes into the next block, and what none can hold is refused; nobody else is kept from a block by it.
+func TestNarrowSquares(t *testing.T) {
+	both(t, func(t *testing.T, o local.Options) {
+		o.MaxWidth = 4 // 16 shares
+		c := open(t, o)
+		var wg sync.WaitGroup
+		heights, errs := make([]uint64, 6), make([]error, 6)
+		for i, shares := range []int{5, 5, 5, 40, 3, 3} {
+			wg.Go(func() {
+				heights[i], errs[i] = c.Submit(t.Context(), []da.Blob{blob(data, strings.Repeat("x", shares*480))})
+			})
+			pending(t, c, i+1)
+		}
+		for c.Pending().Load() > 0 {
+			produce(t, c)
+		}
+		wg.Wait()
+		if !errors.Is(errs[3], da.ErrTooBig) {
+			t.Errorf("got %v for a blob wider than a square, want ErrTooBig", errs[3])
+		}
+		for i, err := range errs {
+			if i != 3 && (err != nil || len(contents(t, c, heights[i], data)) == 0) {
+				t.Errorf("submission %d: got height %d, %v", i, heights[i], err)
+			}
+			if i > 0 && i != 3 && i != 4 && heights[i] < heights[i-1] {
+				t.Errorf("submission %d is at height %d, before its forerunner", i, heights[i])
+			}
+		}
+		for h := uint64(1); h <= c.Head().Load().Height; h++ {
+			checkHeight(t, c, h)
+		}
+	})
+}
+
 func TestFullMempoolPushesBack(t *testing.T) {
 	c := open(t, local.Options{Interval: -1, MaxPending: 10})
 	var wg sync.WaitGroup

@@ -60,7 +60,11 @@ func (v *View) refresh() {
 		height -= min(f.Depth, height)
 	}
 	height = max(height, tail)
-	if _, is := v.faults.Is(fault.Pause); !is {
+	_, paused := v.faults.Is(fault.Pause)
+	if f, is := v.faults.Is(fault.Syncing); is && f.From == 0 {
+		paused = true // from here on
+	}
+	if !paused {
 		v.paused = nil
 	} else if v.paused == nil {
 		now := v.head.Load()

@@ -95,6 +95,11 @@ func TestViewHead(t *testing.T) {
 	want(t, "head in syncing", head(), 6)
 	want(t, "above it", told(v, 7, data), "syncing")
 	faults.Clear()
+	with(t, faults, fault.Fault{Kind: fault.Syncing})
+	produce(t, c)
+	want(t, "head in syncing from now on", head(), 11)
+	want(t, "above it", told(v, 12, data), "syncing")
+	faults.Clear()
 	want(t, "head in the end", v.Head().Load(), c.Head().Load())
 }
 

@@ -114,3 +114,27 @@ func TestPlainHeader(t *testing.T) {
 		}
 	}
 }
+
+// Networks of many validators have what the captured one has not: absent votes, negative priorities, no proposer.
+func TestHeaderOfManyValidators(t *testing.T) {
+	e := unmarshal[square.ExtendedHeader](t, result(t, "057"))
+	const absent = `{"block_id_flag":1,"validator_address":"","timestamp":"0001-01-01T00:00:00Z","signature":null}`
+	raw := bytes.Replace(e.AppendJSON(nil), []byte(`"signatures":[`), []byte(`"signatures":[`+absent+`,`), 1)
+	raw = bytes.Replace(raw, []byte(`"proposer_priority":"0"`), []byte(`"proposer_priority":"-9223372036854775807"`), 1)
+	raw = append(raw[:bytes.Index(raw, []byte(`"proposer":`))], append([]byte(`"proposer":null`), raw[bytes.Index(raw, []byte(`},"dah"`)):]...)...)
+	e = unmarshal[square.ExtendedHeader](t, raw)
+	if got := e.AppendJSON(nil); !bytes.Equal(got, raw) {
+		t.Errorf("encoded differently\ngot  %s\nwant %s", got, raw)
+	}
+	if len(e.Commit.Signatures) != 2 || e.Commit.Signatures[0].Signature != nil || e.ValidatorSet.Validators[0].ProposerPriority != -9223372036854775807 {
+		t.Errorf("got %+v, %+v", e.Commit, e.ValidatorSet)
+	}
+	for _, bad := range []string{`{"header":{"height":"-1"}}`, `{"header":{"height":"9223372036854775808"}}`, `{"header":{"height":01}}`, `{"header":{"height":1.5}}`,
+		`{"header":{"height":"1}}`, `{"header":{"time":"yesterday"}}`, `{"header":{"data_hash":"xy"}}`, `{"header":{"data_hash":12}}`, `{"header"`, `{"header":{}}x`,
+		`{"dah":{"row_roots":["*"]}}`, `{"header":{"height":}}`, `[]`, ``, `{"commit":{"signatures":[{]}}`, `{"x":}`, `{"x":[}`} {
+		var e square.ExtendedHeader
+		if err := e.UnmarshalJSON([]byte(bad)); err == nil {
+			t.Errorf("%s: got no error", bad)
+		}
+	}
+}

@@ -43,7 +43,10 @@ var ErrUnavailable = errors.New("data not available")
 // Build lays out a block in which each submission is paid for by one transaction, and extends it. The transactions look like those of a
 // Celestia block and are as long, but their signatures are made up: nobody but a consensus node can check them. Blobs keep the order of
 // submissions within a namespace. Build keeps the blobs' data and does not copy it. No submissions make the empty square.
-func Build(submissions ...[]da.Blob) (*Square, error) {
+func Build(submissions ...[]da.Blob) (*Square, error) { return BuildIn(MaxWidth, submissions...) }
+
+// BuildIn is Build in a square of at most width*width, a power of two.
+func BuildIn(width int, submissions ...[]da.Blob) (*Square, error) {
 	txs := make([]PayForBlobs, len(submissions))
 	for i, given := range submissions {
 		blobs := append([]da.Blob(nil), given...)
@@ -56,7 +59,7 @@ func Build(submissions ...[]da.Blob) (*Square, error) {
 		}
 		txs[i] = payForBlobs(uint64(i), blobs)
 	}
-	return BuildTxs(txs)
+	return build(width, txs)
 }
 
 // Restore is Build for submissions that were built before: their blobs have the commitments that Build gave them, and dah is what came of it.
@@ -66,7 +69,7 @@ func Restore(dah DAH, submissions ...[]da.Blob) (*Square, error) {
 	for i, blobs := range submissions {
 		txs[i] = payForBlobs(uint64(i), blobs)
 	}
-	s, err := layOut(txs)
+	s, err := layOut(MaxWidth, txs)
 	if err != nil {
 		return nil, err
 	}
@@ -78,8 +81,10 @@ func Restore(dah DAH, submissions ...[]da.Blob) (*Square, error) {
 }
 
 // BuildTxs is Build with given transactions. The blobs' commitments must be set.
-func BuildTxs(txs []PayForBlobs) (*Square, error) {
-	s, err := layOut(txs)
+func BuildTxs(txs []PayForBlobs) (*Square, error) { return build(MaxWidth, txs) }
+
+func build(width int, txs []PayForBlobs) (*Square, error) {
+	s, err := layOut(width, txs)
 	if err != nil {
 		return nil, err
 	}
@@ -90,8 +95,8 @@ func BuildTxs(txs []PayForBlobs) (*Square, error) {
 }
 
 // layOut makes a square without its roots.
-func layOut(txs []PayForBlobs) (*Square, error) {
-	b, err := gosquare.NewBuilder(MaxWidth, SubtreeRootThreshold)
+func layOut(width int, txs []PayForBlobs) (*Square, error) {
+	b, err := gosquare.NewBuilder(width, SubtreeRootThreshold)
 	if err != nil {
 		return nil, fmt.Errorf("build square: %w", err)
 	}
