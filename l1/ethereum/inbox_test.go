@@ -78,6 +78,11 @@ func TestContractRules(t *testing.T) {
 	try("the same in the next block", true, r.tx(stranger, r.inbox(), bindings.PackPropose(next, none, 0, payload("e"))))
 	try("forbidden again", true, r.tx(r.owner, r.inbox(), bindings.PackSetProposer(common.Address(address(stranger)), false)))
 	try("forbidden proposer", false, r.tx(stranger, r.inbox(), bindings.PackPropose(r.state().LastProposal, none, 0, payload("c"))))
+	try("stranger takes over", false, r.tx(stranger, r.inbox(), bindings.PackSetOwner(common.Address(address(stranger)))))
+	try("no owner", false, r.tx(r.owner, r.inbox(), bindings.PackSetOwner(common.Address{})))
+	try("owner hands over", true, r.tx(r.owner, r.inbox(), bindings.PackSetOwner(common.Address(address(stranger)))))
+	try("the owner before", false, r.tx(r.owner, r.inbox(), bindings.PackFinalize(3, common.Hash{1})))
+	try("the new owner", true, r.tx(stranger, r.inbox(), bindings.PackFinalize(3, common.Hash{1})))
 	if settings, err := c.Settings(t.Context()); err != nil || settings != (l1.Settings{ForcedDelay: 0, ForcedMax: 2}) {
 		t.Errorf("settings: got %+v, %v", settings, err)
 	}
