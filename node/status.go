@@ -25,7 +25,7 @@ type Status struct {
 	StateRoot string    `json:"state_root"` // after the unsafe head; empty while the state is
 	Source    Source    `json:"source"`
 	Proposal  *Proposal `json:"proposal,omitempty"` // of a chain whose canonical source is an L1 inbox; Source.Position is how far the L1 has been scanned
-	Waiting   []Waiting `json:"waiting"` // everything that waits for something else than news, with the cause
+	Waiting   []Waiting `json:"waiting"`            // everything that waits for something else than news, with the cause
 	Pending   Pending   `json:"pending"`
 	Skipped   any       `json:"skipped"` // blobs in our namespaces that were not ours, by reason, since the start
 	Counts    Counts    `json:"counts"`
