@@ -1,48 +1,50 @@
 package main
 
 import (
-	"crypto/rand"
-	"encoding/hex"
-	"errors"
+	"context"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"headrace/da/celestia"
+	"headrace/da/fault"
 	"headrace/devnet"
 )
 
+// daOptions are the flags of da that need a second look.
+type daOptions struct {
+	devnet.DAOptions
+	home   string
+	auth   bool
+	faults []string
+	chaos  fault.Chaos
+	mix    bool // --chaos was given
+	level  string
+	format string
+}
+
 func newDA() *cobra.Command {
-	var opt devnet.DAOptions
-	var home string
-	var auth bool
-	var level, format string
+	var opt daOptions
 	cmd := &cobra.Command{
 		Use:   "da [flags]",
 		Short: "Run a DA layer for development: Celestia's JSON-RPC over HTTP and WebSocket on one port",
 		Long: `Run a DA layer for development: Celestia's JSON-RPC over HTTP and WebSocket on one port.
 
 It makes a block at each interval, empty or not. Its address is the first line on standard output; logs go to standard error. Without --home its
-history is gone when it stops. With --auth a request needs a token that headrace da token has made.`,
+history is gone when it stops. With --auth a request needs a token that headrace da token has made.
+
+It misbehaves on demand: --fault, which may be repeated, takes a kind and where and how it happens, for example --fault false-empty,from=100,to=120,rate=0.5
+or --fault latency,delay=200ms,for=30s. --chaos mixes faults by chance. While it runs, faults are listed, added and taken away at its /faults. The kinds:
+
+` + faultKinds(),
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			if opt.Chain.Interval <= 0 {
-				return usagef("--block-time %s is not above zero", opt.Chain.Interval)
-			}
-			if auth {
-				if opt.Handler.Secret, err = daSecret(home); err != nil {
-					return err
-				}
-			}
-			if home != "" {
-				opt.Chain.Dir = filepath.Join(home, "chain")
-			}
-			if opt.Logger, err = newLogger(os.Stderr, level, format); err != nil {
+			opt.mix = cmd.Flags().Changed("chaos")
+			if err := opt.resolve(); err != nil {
 				return err
 			}
 			return runDA(cmd, opt)
@@ -51,97 +53,83 @@ history is gone when it stops. With --auth a request needs a token that headrace
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.StringVar(&opt.Listen, "listen", "127.0.0.1:26658", "listen address; port 0 picks a free one")
-	flags.StringVar(&home, "home", "", "directory of the history and the secret, made if absent; without it the history is in memory")
+	flags.StringVar(&opt.home, "home", "", "directory of the history and the secret, made if absent; without it the history is in memory")
 	flags.DurationVar(&opt.Chain.Interval, "block-time", time.Second, "time between blocks")
 	flags.StringVar(&opt.Chain.ChainID, "chain-id", "headrace-local", "name of the chain")
-	flags.BoolVar(&auth, "auth", false, "answer only requests with a token, signed with the secret in the home")
-	flags.StringVar(&level, "log.level", "info", "debug, info, warn or error")
-	flags.StringVar(&format, "log.format", "text", "text or json")
+	flags.BoolVar(&opt.auth, "auth", false, "answer only requests with a token, signed with the secret in the home")
+	flags.StringArrayVar(&opt.faults, "fault", nil, "KIND[,name=value...]: a fault to begin with; may be repeated")
+	flags.Uint64Var(&opt.chaos.Seed, "chaos", 0, "mix faults by chance, from this seed: the same seed gives the same faults")
+	flags.DurationVar(&opt.chaos.Every, "chaos-every", 5*time.Second, "how often a fault begins, about")
+	flags.DurationVar(&opt.chaos.Last, "chaos-last", 2*time.Second, "how long one lasts, about")
+	flags.StringVar(&opt.level, "log.level", "info", "debug, info, warn or error")
+	flags.StringVar(&opt.format, "log.format", "text", "text or json")
 	cmd.AddCommand(newToken())
 	return cmd
 }
 
-func runDA(cmd *cobra.Command, opt devnet.DAOptions) error {
-	server, err := devnet.NewDA(opt)
+// faultKinds lists the kinds of faults with what they do.
+func faultKinds() string {
+	var b strings.Builder
+	for _, k := range fault.Kinds() {
+		fmt.Fprintf(&b, "  %-15s %s\n", k, k.Help())
+	}
+	return b.String()
+}
+
+// resolve makes of the flags what package devnet takes.
+func (o *daOptions) resolve() (err error) {
+	if o.Chain.Interval <= 0 {
+		return usagef("--block-time %s is not above zero", o.Chain.Interval)
+	}
+	if o.chaos.Every <= 0 || o.chaos.Last <= 0 {
+		return usagef("--chaos-every and --chaos-last must be above zero")
+	}
+	o.Handler.Faults = new(fault.Set)
+	for _, text := range o.faults {
+		f, err := fault.Parse(text)
+		if err == nil {
+			_, err = o.Handler.Faults.Add(f)
+		}
+		if err != nil {
+			return usagef("--fault: %w", err)
+		}
+	}
+	if o.mix {
+		o.Handler.Faults.Seed(o.chaos.Seed)
+	}
+	if o.auth {
+		if o.Handler.Secret, err = daSecret(o.home); err != nil {
+			return err
+		}
+	}
+	if o.home != "" {
+		o.Chain.Dir = filepath.Join(o.home, "chain")
+	}
+	o.Logger, err = newLogger(os.Stderr, o.level, o.format)
+	return err
+}
+
+func runDA(cmd *cobra.Command, opt daOptions) error {
+	defer opt.Handler.Faults.Clear()
+	server, err := devnet.NewDA(opt.DAOptions)
 	if err != nil {
 		return err
 	}
 	head := server.Chain().Head()
 	fmt.Fprintln(cmd.OutOrStdout(), server.URL())
 	opt.Logger.Info("started", "chain", server.Chain().ChainID(), "height", head.Load().Height, "url", server.URL())
-	if err := server.Run(cmd.Context()); err != nil {
+	ctx, cancel := context.WithCancel(cmd.Context())
+	var chaos sync.WaitGroup
+	if opt.mix {
+		opt.chaos.Begin = func(f fault.Fault) { opt.Logger.Info("fault begins", "kind", f.Kind, "for", time.Duration(f.For)) }
+		chaos.Go(func() { _ = opt.chaos.Run(ctx, opt.Handler.Faults) }) // ends with ctx: the faults it mixes are all known
+	}
+	err = server.Run(ctx)
+	cancel()
+	chaos.Wait()
+	if err != nil {
 		return err
 	}
 	opt.Logger.Info("stopped", "height", head.Load().Height)
 	return nil
-}
-
-func newToken() *cobra.Command {
-	var home string
-	var lifetime time.Duration
-	levels := []string{celestia.Read.String(), celestia.Write.String(), celestia.Admin.String()}
-	cmd := &cobra.Command{
-		Use:       "token (" + strings.Join(levels, "|") + ") --home DIR",
-		Short:     "Make a token for the DA layer of a home: to read, to submit blobs too, or for everything",
-		ValidArgs: levels,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if err := cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs)(cmd, args); err != nil {
-				return usagef("say what the token is for, one of %s: see %s --help", strings.Join(levels, ", "), cmd.CommandPath())
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			level, err := celestia.ParseLevel(args[0])
-			if err != nil {
-				return err
-			}
-			secret, err := daSecret(home)
-			if err != nil {
-				return err
-			}
-			token, err := celestia.NewToken(secret, level, lifetime)
-			if err != nil {
-				return err
-			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), token)
-			return err
-		},
-	}
-	cmd.Flags().StringVar(&home, "home", "", "home of the DA layer")
-	cmd.Flags().DurationVar(&lifetime, "lifetime", 0, "how long the token is valid; 0: for ever")
-	return cmd
-}
-
-// daSecret returns the secret that a DA layer's tokens are signed with, from its home, or makes one there.
-func daSecret(home string) ([]byte, error) {
-	if home == "" {
-		return nil, usagef("tokens are signed with a secret that is kept in the home: say --home DIR")
-	}
-	path := filepath.Join(home, "token.secret")
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return newSecret(home, path)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read secret: %w", err)
-	}
-	secret, err := hex.DecodeString(strings.TrimSpace(string(text)))
-	if err != nil || len(secret) < secretBytes {
-		return nil, fmt.Errorf("read secret: %s does not hold %d hexadecimal digits: restore it, or move it away to make a new one, and new tokens", path, 2*secretBytes)
-	}
-	return secret, nil
-}
-
-const secretBytes = 32
-
-func newSecret(home, path string) ([]byte, error) {
-	if err := os.MkdirAll(home, 0o700); err != nil {
-		return nil, fmt.Errorf("make home: %w", err)
-	}
-	secret := make([]byte, secretBytes)
-	_, _ = rand.Read(secret) // never fails: it ends the program instead
-	if err := writeNew(path, []byte(hex.EncodeToString(secret)+"\n")); err != nil {
-		return nil, fmt.Errorf("write secret: %w", err)
-	}
-	return secret, nil
 }

@@ -99,6 +99,7 @@ func devReport(ctx, running context.Context, n *devnet.Net, duration time.Durati
 	case <-end:
 	case <-ctx.Done():
 	case <-running.Done():
+		return devnet.Report{} // its error says more
 	}
 	settle, cancel := context.WithCancel(running)
 	defer cancel()
