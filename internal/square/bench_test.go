@@ -100,6 +100,15 @@ func BenchmarkVerify(b *testing.B) {
 				}
 			})
 		}
+		raw := marshal(b, rows[alpha])
+		b.Run(fmt.Sprintf("%d/read answer", size), func(b *testing.B) {
+			b.SetBytes(int64(len(raw)))
+			for b.Loop() {
+				if _, err := square.ScanNamespaceRows(raw); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 		b.Run(fmt.Sprintf("%d/serve namespace", size), func(b *testing.B) {
 			for b.Loop() {
 				rowsOf(b, s, alpha)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -449,6 +450,18 @@ func (s *scanner) time() time.Time {
 		s.fail(err)
 	}
 	return t.UTC()
+}
+
+func (s *scanner) bool() bool {
+	s.peek()
+	for _, word := range []string{"true", "false"} {
+		if strings.HasPrefix(string(s.b[s.i:min(s.i+5, len(s.b))]), word) {
+			s.i += len(word)
+			return word == "true"
+		}
+	}
+	s.fail(errors.New("expected true or false"))
+	return false
 }
 
 // hex decodes a string of hexadecimal digits behind arena's bytes.

@@ -70,6 +70,24 @@ func TestAnswersOfRealNodeAreProven(t *testing.T) {
 	}
 }
 
+// Both ways to read namespace data read the same.
+func TestScanNamespaceRows(t *testing.T) {
+	for _, n := range []string{"058", "059", "089"} {
+		rows, err := square.ScanNamespaceRows(result(t, n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := marshal(t, rows), marshal(t, unmarshal[[]square.NamespaceRow](t, result(t, n))); !bytes.Equal(got, want) && len(rows) > 0 {
+			t.Errorf("frame %s\ngot  %s\nwant %s", n, got, want)
+		}
+	}
+	for _, bad := range []string{`[{"shares":["*"]}]`, `[{"proof":{"start":-1}}]`, `[{"proof":{"is_max_namespace_ignored":1}}]`, `[{"proof":{"end":5000}}]`, `{}`, `[`} {
+		if _, err := square.ScanNamespaceRows([]byte(bad)); err == nil {
+			t.Errorf("%s: got no error", bad)
+		}
+	}
+}
+
 // randomSquare builds a block with blobs in some of the namespaces test-a to test-f.
 func randomSquare(t testing.TB, rng *rand.Rand) *square.Square {
 	t.Helper()
