@@ -57,6 +57,7 @@ type event struct {
 	height uint64
 	blobs  []da.Blob
 	header *square.Header
+	bad    bool // the blobs are not what they claim to be
 }
 
 // appendEvent appends an event as celestia-node writes it.

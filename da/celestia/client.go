@@ -19,6 +19,8 @@ import (
 type Options struct {
 	Token         string         // Bearer token: "read" to follow, "write" to submit; "" for none
 	Namespaces    []da.Namespace // to follow; a namespace given twice counts once
+	Verify        da.Level       // how much is verified before it counts: ProveEmpty
+	Ahead         bool           // pushed blocks are told before they are verified: whoever applies them calls Prove
 	ChainID       string         // that every header must have; "": that of the first header seen
 	CallTimeout   time.Duration  // of each call but a submission: 30 s
 	SubmitTimeout time.Duration  // of a submission, which waits for its block: 2 min
@@ -82,6 +84,7 @@ type Client struct {
 	endpoints []*endpoint
 	count     counters
 	chainID   atomic.Pointer[string]
+	proven    remembered
 }
 
 var (

@@ -119,6 +119,7 @@ func (e *endpoint) note(ctx context.Context, err error) {
 		e.st.Errors++
 		e.st.LastError = err.Error()
 		if errors.Is(err, da.ErrRateLimited) {
+			e.busy.Min, e.busy.Max = 200*time.Millisecond, 2*time.Second
 			d := e.busy.Next()
 			var status *jsonrpc.StatusError
 			if errors.As(err, &status) {

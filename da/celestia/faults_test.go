@@ -73,7 +73,29 @@ func flood(t testing.TB, chain *local.Chain) {
 // TestFaults: whatever goes wrong on the wire or in what the node knows of its chain, while it lasts and after it ends every height is
 // applied once, in order, as the chain has it, and the follower catches up (I1, I7, I12). With a WebSocket and without.
 func TestFaults(t *testing.T) {
+	proven := []fault.Fault{
+		{Kind: fault.FalseEmpty},
+		{Kind: fault.FalseEmpty, Namespace: &beta},
+		{Kind: fault.FalseEmpty, Rate: 0.5},
+		{Kind: fault.CorruptBlob, Rate: 0.5},
+	}
+	for _, mode := range []string{"websocket", "polling"} {
+		for i, f := range append(proven, fault.Fault{Kind: fault.MissingBlob}, fault.Fault{Kind: fault.HugeBlob, Size: 1000}) {
+			for _, level := range []da.Level{da.ProveEmpty, da.Prove} {
+				if level == da.ProveEmpty && i >= len(proven) {
+					continue // what this level does not cover
+				}
+				t.Run(fmt.Sprintf("%s-%d/%s/%s", f.Kind, i, mode, level), func(t *testing.T) {
+					t.Parallel()
+					testFault(t, f, mode, level)
+				})
+			}
+		}
+	}
 	for _, f := range []fault.Fault{
+		{Kind: fault.OtherChain, From: 1},
+		{Kind: fault.OtherChain, From: 1, Text: "another"},
+		{Kind: fault.BelowTail, To: 1 << 40},
 		{Kind: fault.Gap, Rate: 0.5},
 		{Kind: fault.Gap, Rate: 0.5, Namespace: &beta},
 		{Kind: fault.Duplicate},
@@ -101,21 +123,21 @@ func TestFaults(t *testing.T) {
 			}
 			t.Run(name+"/"+mode, func(t *testing.T) {
 				t.Parallel()
-				testFault(t, f, mode)
+				testFault(t, f, mode, da.ProveEmpty)
 			})
 		}
 	}
 }
 
-func testFault(t *testing.T, f fault.Fault, mode string) {
-	chain := newChain(t, local.Options{Interval: 20 * time.Millisecond})
+func testFault(t *testing.T, f fault.Fault, mode string, level da.Level) {
+	chain := newChain(t, local.Options{Interval: 10 * time.Millisecond})
 	faults := &fault.Set{}
 	if mode == "polling" {
 		addFault(t, faults, fault.Fault{Kind: fault.NoSubscription})
 	}
 	url := serve(t, chain.View(faults), celestia.HandlerOptions{Faults: faults})
-	c := newClient(t, url, celestia.Options{Namespaces: []da.Namespace{alpha, beta}, Silence: 300 * time.Millisecond, CallTimeout: time.Second,
-		Hold: 50 * time.Millisecond, Probe: 300 * time.Millisecond, Polling: 300 * time.Millisecond})
+	c := newClient(t, url, celestia.Options{Verify: level, Namespaces: []da.Namespace{alpha, beta}, Silence: 200 * time.Millisecond, CallTimeout: time.Second,
+		Hold: 50 * time.Millisecond, Probe: 100 * time.Millisecond, Polling: 100 * time.Millisecond})
 	run(t, chain)
 	flood(t, chain)
 	s := newSink(t)

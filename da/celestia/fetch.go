@@ -45,6 +45,7 @@ type chunk struct {
 // slot is one height. Before ready is closed it belongs to the goroutine that asks for its content.
 type slot struct {
 	head   head
+	dah    *square.DAH   // its roots, if they are needed
 	ready  chan struct{} // closed when blobs are there, or err; nil for a height that is empty
 	blobs  []da.Blob
 	again  bool // the blobs came and were forgotten
@@ -79,7 +80,7 @@ func (e *endpoint) fetch(ctx context.Context, from, to uint64, deliver func(foll
 			if err != nil {
 				return err
 			}
-			s.blobs = nil
+			s.blobs, s.dah = nil, nil
 		}
 		if c.err != nil {
 			return c.err
@@ -109,7 +110,7 @@ func (f *fetching) item(ctx context.Context, s *slot) (follow.Item[da.Block], er
 			return item, err
 		}
 		if s.err == nil && s.again {
-			s.blobs, s.err = f.e.contents(ctx, h.Height)
+			s.blobs, s.err = f.e.verified(ctx, s)
 		}
 		if s.err != nil {
 			return item, s.err
@@ -186,16 +187,25 @@ func (f *fetching) ask(ctx context.Context, c *chunk) error {
 
 func (f *fetching) content(ctx context.Context, s *slot) {
 	start := time.Now()
-	s.blobs, s.err = f.e.contents(ctx, s.head.Height)
+	s.blobs, s.err = f.e.verified(ctx, s)
 	s.weight = size(s.blobs)
 	if !f.flow.release(time.Since(start), s.weight) && s.err == nil {
 		s.blobs, s.again, s.weight = nil, true, 0
 	}
 }
 
+// roots reads the roots out of an extended header, if they are of use.
+func (e *endpoint) roots(h *head, data []byte) (*square.DAH, error) {
+	if e.client.opt.Verify == da.Trust || square.AbsentByHash(h.DataHash) {
+		return nil, nil
+	}
+	_, dah, err := square.ScanHeader(data, true)
+	return &dah, err
+}
+
 // headers returns slots for the heights of [from, to), at most 65, with an error if there are fewer.
 func (e *endpoint) headers(ctx context.Context, from, to uint64) ([]slot, error) {
-	first, err := e.header(ctx, nil, "header.GetByHeight", jsonrpc.Array(from), to > from+1)
+	first, err := e.header(ctx, nil, "header.GetByHeight", jsonrpc.Array(from), true)
 	if err != nil {
 		return nil, err
 	}
@@ -204,7 +214,11 @@ func (e *endpoint) headers(ctx context.Context, from, to uint64) ([]slot, error)
 	}
 	raw := first.raw
 	first.raw = nil
-	slots := append(make([]slot, 0, to-from), slot{head: first})
+	dah, err := e.roots(&first, raw)
+	if err != nil {
+		return nil, fmt.Errorf("%s: header %d: %w", e.name, from, err)
+	}
+	slots := append(make([]slot, 0, to-from), slot{head: first, dah: dah})
 	if to == from+1 {
 		return slots, nil
 	}
@@ -221,7 +235,11 @@ func (e *endpoint) headers(ctx context.Context, from, to uint64) ([]slot, error)
 			if err := e.client.sameChain(&h.Header); err != nil {
 				return err
 			}
-			slots = append(slots, slot{head: h})
+			s := slot{head: h}
+			if s.dah, err = e.roots(&h, value); err != nil {
+				return err
+			}
+			slots = append(slots, s)
 			return nil
 		})
 	})
@@ -229,6 +247,18 @@ func (e *endpoint) headers(ctx context.Context, from, to uint64) ([]slot, error)
 		err = fmt.Errorf("%s: headers of [%d, %d): %w after %d", e.name, from+1, to, da.ErrFuture, from+uint64(len(slots))-1)
 	}
 	return slots, err
+}
+
+// verified returns the blobs at a height, verified at the client's level (I7).
+func (e *endpoint) verified(ctx context.Context, s *slot) ([]da.Blob, error) {
+	blobs, err := e.contents(ctx, s.head.Height)
+	if err == nil {
+		err = e.prove(ctx, &s.head.Header, s.dah, blobs)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return blobs, nil
 }
 
 // contents returns the blobs of all followed namespaces at a height.

@@ -69,7 +69,7 @@ func (m *merger) again(i int, e event, now time.Time) []merged {
 func (m *merger) take(i int, e event, now time.Time) []merged {
 	m.last[i] = e.height
 	p := m.at(e, now)
-	p.parts[i], p.here[i] = e.blobs, true
+	p.parts[i], p.here[i] = e.blobs, !e.bad
 	m.bytes += size(e.blobs)
 	if p.header == nil {
 		p.header = e.header

@@ -20,7 +20,7 @@ func (c *Client) Subscribe(ctx context.Context, update func(follow.Update[da.Blo
 	var work sync.WaitGroup
 	for _, e := range c.endpoints {
 		work.Go(func() {
-			backoff := follow.Backoff{}
+			backoff := follow.Backoff{Max: 2 * time.Second}
 			for ctx.Err() == nil {
 				err := e.session(ctx, func(u follow.Update[da.Block]) {
 					backoff.Reset()

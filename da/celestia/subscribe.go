@@ -26,13 +26,15 @@ type feed struct {
 	pace    time.Duration             // about the time between two heights
 	top     uint64                    // the highest height that any namespace has reported
 	topAt   time.Time                 // when it did
+	pushed  pushed
+	waiting int // in pushed
 }
 
 // subscribe runs one subscription over WebSocket until it ends.
 func (e *endpoint) subscribe(ctx context.Context, update func(follow.Update[da.Block])) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	namespaces := e.client.opt.Namespaces
-	f := &feed{e: e, update: update, poke: make(chan struct{}, 1), merger: newMerger(len(namespaces)), seen: make([]time.Time, len(namespaces))}
+	f := &feed{e: e, update: update, poke: make(chan struct{}, 1), merger: newMerger(len(namespaces)), seen: make([]time.Time, len(namespaces)), pushed: pushed{make(chan verifying, pushedLen)}}
 	var work sync.WaitGroup
 	defer e.silent()
 	defer work.Wait()
@@ -55,6 +57,7 @@ func (e *endpoint) subscribe(ctx context.Context, update func(follow.Update[da.B
 		})
 	}
 	work.Go(func() { f.watch(ctx) })
+	work.Go(func() { f.deliver(ctx) })
 	work.Go(func() { cancel(f.probe(ctx)) })
 	for range max(1, len(namespaces)) {
 		select {
@@ -96,12 +99,13 @@ func (f *feed) start(u follow.Update[da.Block]) {
 	f.e.heard(u.Head.Height, "websocket")
 	f.update(u)
 	for _, u := range f.before {
-		f.tellLocked(u)
+		f.emitLocked(u)
 	}
 	f.before = nil
 }
 
-func (f *feed) tellLocked(u follow.Update[da.Block]) {
+// emitLocked tells an update, or keeps it until the present head has been told.
+func (f *feed) emitLocked(u follow.Update[da.Block]) {
 	if !f.started {
 		f.before = append(f.before, u)
 		return
@@ -126,6 +130,10 @@ func (f *feed) event(ctx context.Context, i int, value []byte) error {
 		if err := f.e.client.sameChain(e.header); err != nil {
 			return err
 		}
+	}
+	if err := f.e.client.check(&e); err != nil {
+		f.e.note(ctx, fmt.Errorf("%s: blob.Subscribe: height %d: %w", f.e.name, e.height, err))
+		e.blobs, e.bad = nil, true
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -175,7 +183,7 @@ func (f *feed) settledLocked(ctx context.Context, m *merged) {
 	} else {
 		c.count.incomplete.Add(1)
 	}
-	f.tellLocked(u)
+	f.tellLocked(u, m.event.header)
 }
 
 // headEvent takes an event of header.Subscribe.
@@ -191,7 +199,7 @@ func (f *feed) headEvent(value []byte) error {
 	defer f.mu.Unlock()
 	f.progress(0, h.Height, time.Now())
 	m := merged{height: h.Height, event: event{height: h.Height, header: &h.Header}, complete: true}
-	f.tellLocked(follow.Update[da.Block]{Head: follow.Ref{Height: h.Height, Hash: h.hash}, Item: m.item()})
+	f.tellLocked(follow.Update[da.Block]{Head: follow.Ref{Height: h.Height, Hash: h.hash}, Item: m.item()}, nil)
 	return nil
 }
 
@@ -259,7 +267,7 @@ func (f *feed) probe(ctx context.Context) error {
 		if !moved && h.Height < top { // the node has gone back
 			f.top, f.topAt = h.Height, time.Now()
 			f.merger = newMerger(len(f.merger.last))
-			f.tellLocked(follow.Update[da.Block]{Head: follow.Ref{Height: h.Height, Hash: h.hash}})
+			f.tellLocked(follow.Update[da.Block]{Head: follow.Ref{Height: h.Height, Hash: h.hash}}, nil)
 		}
 		f.mu.Unlock()
 		if !moved && h.Height > top {
