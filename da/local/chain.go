@@ -86,16 +86,6 @@ type Chain struct {
 	views   []*View // told of each block
 }
 
-// submission is one call of Submit that waits for its block.
-type submission struct {
-	blobs  []da.Blob
-	bytes  int
-	taken  bool // into a block being made; guarded by Chain.mu
-	done   chan struct{}
-	height uint64 // set, or err, before done is closed
-	err    error
-}
-
 // New opens or makes a chain. A new one has its first block, empty, on return.
 func New(opts Options) (*Chain, error) {
 	o := opts.withDefaults()
@@ -172,122 +162,6 @@ func (c *Chain) Close() error {
 	return c.history.close()
 }
 
-func (s *submission) end(height uint64, err error) {
-	s.height, s.err = height, err
-	close(s.done)
-}
-
-// Submit puts blobs into the next block that has room, together, and returns its height once the block is in the history. It does not copy
-// their data. When ctx ends before a block has taken them, they are withdrawn: they are not included, then or later.
-func (c *Chain) Submit(ctx context.Context, blobs []da.Blob) (uint64, error) {
-	s := &submission{blobs: blobs, done: make(chan struct{})}
-	if err := c.check(s); err != nil {
-		return 0, err
-	}
-	if err := c.enqueue(s); err != nil {
-		return 0, err
-	}
-	select {
-	case <-s.done:
-	case <-ctx.Done():
-		if c.withdraw(s) {
-			return 0, fmt.Errorf("submit blobs: %w", context.Cause(ctx))
-		}
-		<-s.done // its block is being made: that takes no longer than a block
-	}
-	return s.height, s.err
-}
-
-func (c *Chain) check(s *submission) error {
-	if len(s.blobs) == 0 {
-		return fmt.Errorf("%w: no blobs provided", da.ErrRejected)
-	}
-	for i := range s.blobs {
-		if err := square.CheckBlob(&s.blobs[i]); err != nil {
-			return fmt.Errorf("%w: blob %d: %w", da.ErrRejected, i, err)
-		}
-		s.bytes += len(s.blobs[i].Data)
-	}
-	if s.bytes > c.opts.MaxBlobBytes {
-		return fmt.Errorf("%w: %d bytes, at most %d", da.ErrTooBig, s.bytes, c.opts.MaxBlobBytes)
-	}
-	return nil
-}
-
-func (c *Chain) enqueue(s *submission) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case c.closed:
-		return ErrClosed
-	case c.bytes+s.bytes > c.opts.MaxPending:
-		return fmt.Errorf("%w: mempool is full", da.ErrRateLimited)
-	}
-	c.queue(append(c.pending, s), s.bytes)
-	return nil
-}
-
-// queue replaces the queue, whose bytes change by diff. The caller holds c.mu.
-func (c *Chain) queue(pending []*submission, diff int) {
-	c.pending = pending
-	c.bytes += diff
-	c.waiting.Set(len(pending))
-}
-
-// withdraw takes s out of the queue, or returns false if a block has it.
-func (c *Chain) withdraw(s *submission) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if s.taken {
-		return false
-	}
-	for i, p := range c.pending {
-		if p == s {
-			c.queue(append(c.pending[:i:i], c.pending[i+1:]...), -s.bytes)
-			return true
-		}
-	}
-	return false // ended by Close
-}
-
-// Pending returns how many submissions wait for a block, to look at and to wait on. Only the chain sets it.
-func (c *Chain) Pending() *watch.Value[int] { return &c.waiting }
-
-// take removes the submissions of the next block from the queue: from its front, while they fit.
-func (c *Chain) take() []*submission {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	n, size := 0, 0
-	for n < len(c.pending) && n < c.opts.MaxPerBlock && (n == 0 || size+c.pending[n].bytes <= c.opts.MaxBlockBytes) {
-		size += c.pending[n].bytes
-		c.pending[n].taken = true
-		n++
-	}
-	taken := c.pending[:n:n]
-	if n > 0 {
-		c.queue(append([]*submission(nil), c.pending[n:]...), -size)
-	}
-	return taken
-}
-
-// putBack returns submissions that did not fit after all to the front of the queue.
-func (c *Chain) putBack(subs []*submission) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		for _, s := range subs {
-			s.end(0, ErrClosed)
-		}
-		return
-	}
-	size := 0
-	for _, s := range subs {
-		s.taken = false
-		size += s.bytes
-	}
-	c.queue(append(subs[:len(subs):len(subs)], c.pending...), size)
-}
-
 // Produce makes the next block now, of what has been submitted, and returns its head.
 func (c *Chain) Produce() (Head, error) {
 	c.producing.Lock()
@@ -299,10 +173,7 @@ func (c *Chain) Produce() (Head, error) {
 		return Head{}, ErrClosed
 	}
 	subs := c.take()
-	head, err := c.make(&subs)
-	if err != nil {
-		head = Head{}
-	}
+	head, err := c.produce(&subs)
 	for _, s := range subs {
 		s.end(head.Height, err)
 	}
@@ -312,30 +183,11 @@ func (c *Chain) Produce() (Head, error) {
 	return head, c.retain(head.Height)
 }
 
-// make builds, signs, stores and announces a block of subs. It puts those that a square cannot hold back into the queue, and takes them
-// out of subs.
-func (c *Chain) make(subs *[]*submission) (Head, error) {
-	var body *content
-	for {
-		sq, err := c.build(*subs)
-		if errors.Is(err, square.ErrFull) && len(*subs) > 1 {
-			half := len(*subs) / 2
-			c.putBack((*subs)[half:])
-			*subs = (*subs)[:half]
-			continue
-		}
-		if errors.Is(err, square.ErrFull) && len(*subs) == 1 {
-			(*subs)[0].end(0, fmt.Errorf("%w: %w", da.ErrTooBig, err))
-			*subs = nil
-			continue
-		}
-		if err != nil {
-			return Head{}, err
-		}
-		if !sq.Empty() {
-			body = newContent(sq, *subs)
-		}
-		break
+// produce makes, signs, stores and announces a block of subs. It takes those that a square cannot hold out of subs.
+func (c *Chain) produce(subs *[]*submission) (Head, error) {
+	body, err := c.pack(subs)
+	if err != nil {
+		return Head{}, err
 	}
 	height, rec, err := c.seal(body)
 	if err != nil {
@@ -348,6 +200,41 @@ func (c *Chain) make(subs *[]*submission) (Head, error) {
 		c.opts.Logger.Info("block made", "height", height, "submissions", len(*subs), "blobs", len(body.blobs), "bytes", body.size())
 	}
 	head := rec.head(height)
+	c.announce(head)
+	return head, nil
+}
+
+// pack builds the square of subs, nil if it is empty. What it cannot hold goes back into the queue, and what no square could is refused.
+func (c *Chain) pack(subs *[]*submission) (*content, error) {
+	for {
+		sq, err := c.build(*subs)
+		switch n := len(*subs); {
+		case errors.Is(err, square.ErrFull) && n > 1:
+			c.putBack((*subs)[n/2:])
+			*subs = (*subs)[:n/2]
+		case errors.Is(err, square.ErrFull) && n == 1:
+			(*subs)[0].end(0, fmt.Errorf("%w: %w", da.ErrTooBig, err))
+			*subs = nil
+		case err != nil:
+			return nil, err
+		case sq.Empty():
+			return nil, nil
+		default:
+			return newContent(sq, *subs), nil
+		}
+	}
+}
+
+func (c *Chain) build(subs []*submission) (*square.Square, error) {
+	blobs := make([][]da.Blob, len(subs))
+	for i, s := range subs {
+		blobs[i] = s.blobs
+	}
+	return square.BuildIn(c.opts.MaxWidth, blobs...)
+}
+
+// announce tells everyone of a block that is in the history.
+func (c *Chain) announce(head Head) {
 	if c.opts.Announce != nil {
 		c.opts.Announce(head)
 	}
@@ -358,7 +245,6 @@ func (c *Chain) make(subs *[]*submission) (Head, error) {
 	for _, v := range views {
 		v.refresh()
 	}
-	return head, nil
 }
 
 // retain prunes by Options.Retain, in steps so that it costs little per block.
@@ -371,14 +257,6 @@ func (c *Chain) retain(height uint64) error {
 		return fmt.Errorf("prune: %w", err)
 	}
 	return nil
-}
-
-func (c *Chain) build(subs []*submission) (*square.Square, error) {
-	blobs := make([][]da.Blob, len(subs))
-	for i, s := range subs {
-		blobs[i] = s.blobs
-	}
-	return square.BuildIn(c.opts.MaxWidth, blobs...)
 }
 
 // Head returns the newest block, to look at and to wait on. Only the chain sets it.
