@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,6 +26,11 @@ type Options struct {
 	ChainID       string         // that every header must have; "": that of the first header seen
 	CallTimeout   time.Duration  // of each call but a submission: 30 s
 	SubmitTimeout time.Duration  // of a submission, which waits for its block: 2 min
+	SubmitBytes   int            // of a submission of SubmitEach: 7.5 MiB; a node takes a little less than 8 MiB
+	GasPrice      float64        // in utia per unit of gas: the node's estimate
+	MaxGasPrice   float64        // it is not raised beyond: the node's own limit
+	Priority      int            // of the estimate, 1 to 3: the node's default
+	Keys          []string       // names of the accounts that pay, in turn: the node's default
 	DialTimeout   time.Duration  // 10 s
 	Silence       time.Duration  // a connection without a byte for so long is dead: 20 s
 	Hold          time.Duration  // how long one namespace's event waits for the others' before the height is told without its blobs: 1 s
@@ -37,6 +44,7 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	set(&o.CallTimeout, 30*time.Second)
 	set(&o.SubmitTimeout, 2*time.Minute)
+	set(&o.SubmitBytes, 15<<19)
 	set(&o.DialTimeout, 10*time.Second)
 	set(&o.Silence, 20*time.Second)
 	set(&o.Hold, time.Second)
@@ -85,6 +93,10 @@ type Client struct {
 	count     counters
 	chainID   atomic.Pointer[string]
 	proven    remembered
+	turn      atomic.Uint64 // submissions so far: whose account is next
+
+	mu       sync.Mutex
+	gasPrice float64 // of the next submission; grows when it turns out too low
 }
 
 var (
@@ -98,7 +110,13 @@ func New(addresses []string, opt Options) (*Client, error) {
 	if len(addresses) == 0 {
 		return nil, errors.New("no address of a DA endpoint")
 	}
-	c := &Client{opt: opt.withDefaults()}
+	if opt.GasPrice < 0 || opt.MaxGasPrice < 0 || math.IsNaN(opt.GasPrice+opt.MaxGasPrice) || math.IsInf(opt.GasPrice+opt.MaxGasPrice, 0) {
+		return nil, fmt.Errorf("gas price %g, at most %g, is none", opt.GasPrice, opt.MaxGasPrice)
+	}
+	if opt.Priority < 0 || opt.Priority > 3 {
+		return nil, fmt.Errorf("priority %d is none of 1, 2, 3", opt.Priority)
+	}
+	c := &Client{opt: opt.withDefaults(), gasPrice: opt.GasPrice}
 	if c.opt.ChainID != "" {
 		c.chainID.Store(&c.opt.ChainID)
 	}

@@ -242,6 +242,8 @@ func (h *Handler) blobSubmit(a *jsonrpc.Args) jsonrpc.Run {
 			return nil, fmt.Errorf("broadcast tx error: hash %X error:  code: 21", txHash(blobs))
 		case errors.Is(err, da.ErrRateLimited):
 			return nil, fmt.Errorf("broadcast tx error: hash %X error: mempool is full: code: 20", txHash(blobs))
+		case errors.Is(err, da.ErrRejected):
+			return nil, fmt.Errorf("broadcast tx error: hash %X error: %w code: 1", txHash(blobs), err)
 		case errors.Is(err, da.ErrUnknownOutcome):
 			return nil, fmt.Errorf("tx with hash %X not found; it was likely rejected", txHash(blobs))
 		case err != nil:

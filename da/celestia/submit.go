@@ -5,17 +5,117 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
+	"strconv"
+	"time"
 
 	"headrace/da"
+	"headrace/follow"
 	"headrace/internal/jsonrpc"
 )
 
-// Submit posts blobs, together, and returns their height once they are included; see da.Submitter.
+// Submit posts blobs, together, and returns their height once they are included; see da.Submitter. A fee that is too low is raised up to
+// Options.MaxGasPrice; a sequence mismatch and a full mempool are tried again, with the next account; an endpoint that cannot be reached is passed
+// over for the next one. All these are certain not to have posted anything. Whatever leaves that open ends Submit with da.ErrUnknownOutcome.
 func (c *Client) Submit(ctx context.Context, blobs []da.Blob) (uint64, error) {
 	if len(blobs) == 0 {
 		return 0, fmt.Errorf("%w: no blobs", da.ErrRejected)
 	}
-	return c.endpoints[0].submit(ctx, blobs, txConfig{})
+	backoff := follow.Backoff{Min: 50 * time.Millisecond, Max: 2 * time.Second}
+	endpoints := c.ranked()
+	for try := 1; ; try++ {
+		price := c.price()
+		height, err := endpoints[0].submit(ctx, blobs, c.config(price))
+		switch {
+		case err == nil || ctx.Err() != nil || try == submitTries:
+			return height, err
+		case errors.Is(err, da.ErrFee):
+			if !c.raise(price, err) {
+				return 0, err
+			}
+		case errors.Is(err, da.ErrSequence):
+		case errors.Is(err, da.ErrRateLimited), errors.Is(err, jsonrpc.ErrUnsent), errors.Is(err, da.ErrUnauthorized):
+			if len(endpoints) == 1 && !errors.Is(err, da.ErrRateLimited) {
+				return 0, err
+			}
+			endpoints = append(endpoints[1:], endpoints[0])
+		default:
+			return 0, err
+		}
+		c.opt.Logger.Info("submission not posted, tried again", "try", try, "err", err)
+		if backoff.Sleep(ctx, nil) != nil {
+			return 0, err
+		}
+	}
+}
+
+// submitTries bounds the tries of one submission.
+const submitTries = 8
+
+// SubmitEach posts blobs in as few submissions as their sizes allow, in order, and returns the height of each. A submission that turns out too big
+// is halved. Blobs whose height is 0 were not posted, or, when the error matches da.ErrUnknownOutcome, are not known to be.
+func (c *Client) SubmitEach(ctx context.Context, blobs []da.Blob) ([]uint64, error) {
+	heights := make([]uint64, len(blobs))
+	limit := c.opt.SubmitBytes
+	for from := 0; from < len(blobs); {
+		to, bytes := from+1, len(blobs[from].Data)
+		for to < len(blobs) && bytes+len(blobs[to].Data) <= limit {
+			bytes += len(blobs[to].Data)
+			to++
+		}
+		height, err := c.Submit(ctx, blobs[from:to])
+		if errors.Is(err, da.ErrTooBig) && to-from > 1 {
+			limit = bytes / 2
+			continue
+		}
+		if err != nil {
+			return heights, err
+		}
+		for ; from < to; from++ {
+			heights[from] = height
+		}
+	}
+	return heights, nil
+}
+
+// config returns how the next submission is paid for, by the next account in turn.
+func (c *Client) config(price float64) txConfig {
+	t := txConfig{GasPrice: price, IsGasPriceSet: price > 0, MaxGasPrice: c.opt.MaxGasPrice, TxPriority: c.opt.Priority}
+	if n := uint64(len(c.opt.Keys)); n > 0 {
+		t.KeyName = c.opt.Keys[(c.turn.Add(1)-1)%n]
+	}
+	return t
+}
+
+func (c *Client) price() float64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.gasPrice
+}
+
+var minGasPrice = regexp.MustCompile(`min gas price: ([0-9.]+) ?utia`)
+
+// raise raises the gas price after one that was too low, at least to the minimum that the error names. False: it must not be higher.
+func (c *Client) raise(was float64, err error) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gasPrice > was {
+		return true // another submission has raised it
+	}
+	next := was * 1.5
+	if m := minGasPrice.FindStringSubmatch(err.Error()); m != nil {
+		if named, err := strconv.ParseFloat(m[1], 64); err == nil {
+			next = max(next, named)
+		}
+	}
+	if limit := c.opt.MaxGasPrice; limit > 0 {
+		next = min(next, limit)
+	}
+	if next <= was {
+		return false
+	}
+	c.gasPrice = next
+	return true
 }
 
 func (e *endpoint) submit(ctx context.Context, blobs []da.Blob, config txConfig) (uint64, error) {
@@ -24,13 +124,32 @@ func (e *endpoint) submit(ctx context.Context, blobs []da.Blob, config txConfig)
 	params := appendToSubmit(append(make([]byte, 0, blobsSize(blobs)+256), '['), blobs)
 	params = append(append(append(params, ','), config.encode()...), ']')
 	var height uint64
+	decode := func(result []byte) error { return json.Unmarshal(result, &height) }
 	e.client.count.submissions.Add(1)
-	err := e.post.Call(ctx, "blob.Submit", params, func(result []byte) error { return json.Unmarshal(result, &height) })
+	var err error
+	if !e.polling.Load() {
+		err = e.post.Call(ctx, "blob.Submit", params, decode)
+	}
+	if e.polling.Load() || errors.Is(classify(err), errNoSocket) { // then it was not sent
+		err = e.http.Call(ctx, "blob.Submit", params, decode)
+	}
 	if err = submitError(err); err != nil {
 		err = fmt.Errorf("%s: blob.Submit: %w", e.name, err)
 	}
-	e.note(ctx, err)
+	if !about(err) {
+		e.note(ctx, err)
+	}
 	return height, err
+}
+
+// about reports whether an error is about what was submitted, and not about the endpoint.
+func about(err error) bool {
+	for _, kind := range []error{da.ErrRejected, da.ErrTooBig, da.ErrFee, da.ErrSequence} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return false
 }
 
 // appendToSubmit appends blobs as a request carries them: commitment and index are the node's to find.
