@@ -223,10 +223,10 @@ func (n *Node) Close() error {
 }
 
 // Run follows, makes blocks and serves until ctx ends, which is no error, or something fails that only a restart or the operator can cure.
-func (n *Node) Run(ctx context.Context) (err error) {
-	ctx, cancel := context.WithCancelCause(ctx)
+func (n *Node) Run(parent context.Context) (err error) {
+	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
-	parts := []func(context.Context) error{n.follower.Run, n.serve, n.watchStatus}
+	parts := []func(context.Context) error{n.bringUp, n.follower.Run, n.serve, n.watchStatus}
 	if n.seq != nil {
 		parts = append(parts, n.seq.Run)
 	}
@@ -235,12 +235,30 @@ func (n *Node) Run(ctx context.Context) (err error) {
 		wg.Go(func() { cancel(part(ctx)) })
 	}
 	wg.Wait()
-	if err = context.Cause(ctx); errors.Is(err, context.Canceled) {
+	if err = context.Cause(ctx); parent.Err() != nil && errors.Is(err, context.Cause(parent)) {
 		err = nil
 	}
 	n.syncer.Close(err)
 	n.status.Close(err)
 	return errors.Join(err, n.Close())
+}
+
+// bringUp brings the engine up to the store, however late it comes, and then has no more to do until ctx ends.
+func (n *Node) bringUp(ctx context.Context) error {
+	var backoff follow.Backoff
+	for {
+		err := n.syncer.BringUp(ctx)
+		switch {
+		case err == nil:
+			<-ctx.Done()
+			return ctx.Err()
+		case follow.IsFatal(err):
+			return err
+		}
+		if err := backoff.Sleep(ctx, nil); err != nil {
+			return err
+		}
+	}
 }
 
 // Address returns where the node serves HTTP.
