@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -196,7 +197,7 @@ func readiness(s *Status, src follow.State, blockTime time.Duration, now time.Ti
 	}
 	switch {
 	case src.AdvancedAt.IsZero():
-		return false, blocked("waiting for the first news from the DA layer"), 0
+		return false, blocked("waiting for the first news from the DA layer at " + addresses(s.Source.Endpoints)), 0
 	case age >= bound:
 		return false, blocked(fmt.Sprintf("no new DA block for %s, the bound is %s", age.Round(time.Millisecond), bound)), time.Second
 	case s.Source.Lag > staleAfter:
@@ -211,6 +212,14 @@ func readiness(s *Status, src follow.State, blockTime time.Duration, now time.Ti
 		next = min(next, bound-now.Sub(src.Waiting.Since))
 	}
 	return true, "", next
+}
+
+func addresses(endpoints []celestia.EndpointStatus) string {
+	names := make([]string, len(endpoints))
+	for i := range endpoints {
+		names[i] = endpoints[i].Address
+	}
+	return strings.Join(names, ", ")
 }
 
 // minStall keeps a DA layer with very short block times from making readiness flicker.

@@ -1,0 +1,204 @@
+package node_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"headrace/exec"
+	"headrace/exec/kv"
+	"headrace/internal/square"
+	"headrace/node"
+)
+
+// headOf is the head of a DA chain.
+type headOf = square.Head
+
+// ask sends a request to a node and returns the answer's status and body.
+func ask(t *testing.T, n *running, method, path, body string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(bounded(t), method, "http://"+n.Address()+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(answer)
+}
+
+func wantStatus(t *testing.T, n *running, path string, want int) string {
+	t.Helper()
+	got, body := ask(t, n, http.MethodGet, path, "")
+	if got != want {
+		t.Errorf("GET %s: got status %d, want %d: %s", path, got, want, body)
+	}
+	return body
+}
+
+// decode reads an answer that must be JSON.
+func decode(t *testing.T, body string, into any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(body), into); err != nil {
+		t.Fatalf("%v: %s", err, body)
+	}
+}
+
+// waitValue waits until a key of n's engine has a value. A value can only change with a head.
+func waitValue(t *testing.T, n *running, key, want string) {
+	t.Helper()
+	path := "/v1/kv/" + key
+	n.until(t, fmt.Sprintf("at %s=%s", key, want), func(node.Status) bool {
+		var got struct{ Value string }
+		code, body := ask(t, n, http.MethodGet, path, "")
+		if code == http.StatusOK {
+			decode(t, body, &got)
+		}
+		return got.Value == want
+	})
+}
+
+// TestHTTP: every endpoint, and what it answers to a request that makes no sense.
+func TestHTTP(t *testing.T) {
+	t.Parallel()
+	d, _ := daLayer(t, "127.0.0.1:0", "", 50*time.Millisecond)
+	c := newChain(t, "http")
+	seq := start(t, c.sequencer(t, d.URL(), 50*time.Millisecond))
+	full := start(t, c.full(t, d.URL()))
+	seq.until(t, "ready", ready)
+	if got, body := ask(t, seq, http.MethodPost, "/v1/txs", "a/b c=1=2"); got != http.StatusAccepted || !strings.Contains(body, "true") {
+		t.Fatalf("post a transaction: got %d %s, want it accepted", got, body)
+	}
+	waitValue(t, full, "a%2Fb%20c", "1=2")
+	full.until(t, "ready", ready)
+
+	cases := []struct {
+		to                 *running
+		method, path, body string
+		want               int
+		has                string
+	}{
+		{full, "GET", "/livez", "", 200, "ok"},
+		{full, "GET", "/readyz", "", 200, "ok"},
+		{full, "POST", "/readyz", "", 405, ""},
+		{full, "GET", "/v1/status", "", 200, `"mode": "full"`},
+		{seq, "GET", "/v1/status", "", 200, `"mode": "sequencer"`},
+		{full, "POST", "/v1/status", "", 405, ""},
+		{full, "GET", "/v1/blocks/1", "", 200, `"height": 1,`},
+		{full, "GET", "/v1/blocks/latest", "", 200, `"safe": true`},
+		{full, "GET", "/v1/blocks/safe", "", 200, `"safe": true`},
+		{seq, "GET", "/v1/blocks/unsafe", "", 200, `"proposer": "` + base64.StdEncoding.EncodeToString(c.genesis.ProposerAddress)},
+		{full, "GET", "/v1/blocks/0", "", 404, "no such block"},
+		{full, "GET", "/v1/blocks/18446744073709551615", "", 404, "no such block"},
+		{full, "GET", "/v1/blocks/18446744073709551616", "", 400, "the height must be a number"},
+		{full, "GET", "/v1/blocks/-1", "", 400, "the height must be a number"},
+		{full, "GET", "/v1/blocks/finalised", "", 400, "the height must be a number"},
+		{full, "GET", "/v1/blocks/", "", 404, ""},
+		{full, "GET", "/v1/blocks/1/2", "", 404, ""},
+		{full, "GET", "/v1/txs", "", 405, ""},
+		{full, "POST", "/v1/txs", "a=1", 409, "not the sequencer"},
+		{seq, "POST", "/v1/txs", "no pair", 400, "not key=value"},
+		{seq, "POST", "/v1/txs", "", 400, "not key=value"},
+		{seq, "POST", "/v1/txs", "a=" + strings.Repeat("x", 1<<20), 413, "too large"},
+		{full, "GET", "/v1/kv/nobody", "", 404, "no such key"},
+		{full, "GET", "/v1/kv/", "", 404, ""},
+		{full, "GET", "/v2", "", 404, ""},
+	}
+	for _, q := range cases {
+		got, body := ask(t, q.to, q.method, q.path, q.body)
+		if got != q.want || !strings.Contains(body, q.has) {
+			t.Errorf("%s %s: got %d %.200s, want %d with %q", q.method, q.path, got, body, q.want, q.has)
+		}
+		if got >= 400 && q.has != "" && !json.Valid([]byte(body)) {
+			t.Errorf("%s %s: got %s, want an error in JSON", q.method, q.path, body)
+		}
+	}
+
+	var s node.Status
+	decode(t, wantStatus(t, full, "/v1/status", 200), &s)
+	if s.ChainID != "http" || !s.Ready || s.Heads.Safe.Height == 0 || s.Heads.Safe != s.Heads.Finalized || s.Source.Position.Height == 0 || len(s.Source.Endpoints) != 1 || s.Sequencer != nil {
+		t.Errorf("got status %+v", s)
+	}
+	var b, parent node.Block
+	decode(t, wantStatus(t, full, fmt.Sprintf("/v1/blocks/%d", s.Heads.Safe.Height), 200), &b)
+	decode(t, wantStatus(t, full, fmt.Sprintf("/v1/blocks/%d", s.Heads.Safe.Height-1), 200), &parent)
+	if b.Hash != s.Heads.Safe.Hash.String() || fmt.Sprintf("%x", b.ParentHash) != parent.Hash || !bytes.Equal(b.AppHash, parent.StateRoot) || b.Txs == nil {
+		t.Errorf("got block %+v after %+v, want the safe head of %+v", b, parent, s.Heads)
+	}
+}
+
+// plainEngine hides everything of an engine but what exec.Engine has.
+type plainEngine struct{ exec.Engine }
+
+// TestOtherEngines: a node takes an engine from its caller, whose it stays; what the engine cannot do the node says.
+func TestOtherEngines(t *testing.T) {
+	t.Parallel()
+	engine, err := kv.Open(t.TempDir(), kv.Options{PoolBytes: 600})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer engine.Close()
+	d, _ := daLayer(t, "127.0.0.1:0", "", 50*time.Millisecond)
+	c := newChain(t, "engine")
+
+	o := c.sequencer(t, d.URL(), time.Hour) // one block at the start, and none after
+	o.Engine = plainEngine{engine}
+	if _, err := node.New(o); err == nil || !strings.Contains(err.Error(), "this engine cannot build blocks") {
+		t.Errorf("got %v, want an engine that cannot build to be refused", err)
+	}
+
+	o.Engine = engine
+	seq := start(t, o)
+	seq.until(t, "past the first block", func(s node.Status) bool { return s.Heads.Safe.Height >= 1 })
+	for i, want := range []int{202, 202, 503} { // 256 bytes and their own each
+		if got, body := ask(t, seq, http.MethodPost, "/v1/txs", fmt.Sprintf("k%d=v", i)); got != want {
+			t.Errorf("transaction %d: got %d %s, want %d", i, got, body, want)
+		}
+	}
+	wantStatus(t, seq, "/v1/kv/k0", 404)
+	seq.stopped(t)
+	if _, err := engine.Head(t.Context()); err != nil {
+		t.Errorf("the caller's engine after the node's end: %v", err)
+	}
+
+	o = c.full(t, d.URL())
+	o.Engine = plainEngine{engine}
+	full := start(t, o)
+	full.until(t, "at the head", func(s node.Status) bool { return s.Heads.Safe.Height >= 1 })
+	if body := wantStatus(t, full, "/v1/kv/k0", 404); !strings.Contains(body, "not the key-value one") {
+		t.Errorf("got %s, want that this engine has no keys", body)
+	}
+}
+
+// TestSlowClient: clients that keep requests open do not delay a stop.
+func TestSlowClient(t *testing.T) {
+	t.Parallel()
+	c := newChain(t, "slow")
+	n := start(t, c.sequencer(t, "http://"+freeAddress(t), time.Second))
+	for _, begun := range []string{"", "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n", "GET /live", "POST /v1/txs HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\na="} {
+		conn, err := net.Dial("tcp", n.Address())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := conn.Write([]byte(begun)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantStatus(t, n, "/livez", 200) // all of the above have been accepted by now
+	n.stopped(t)
+}
