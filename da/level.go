@@ -21,6 +21,9 @@ import (
 //	                                                  and nothing of the namespace is not   height whose square is not empty
 //	                                                  in the blobs
 //
+// Of one core that is, beside fetching: 8 µs to read and hash a header; 25 µs for an empty height in a square of 32 KiB, 0.2 ms in one of 4 MiB,
+// nothing in an empty one; 40 µs to prove a namespace of 3 kB, and 4 ms for each MiB.
+//
 // With ProveEmpty an endpoint can still hold back some of a height's blobs while it gives others; the rollup's blocks then lack one, and the
 // height is read again.
 type Level int
