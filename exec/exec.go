@@ -55,6 +55,12 @@ type Labeler interface {
 	Label(ctx context.Context, safe, finalized block.Ref) error
 }
 
+// Sealer is implemented by engines that put transactions of their own at the front of each block.
+type Sealer interface {
+	// OwnTxs returns how many, the same for every block.
+	OwnTxs() int
+}
+
 var (
 	// ErrParent: the block's parent is not the engine's head. Headrace compares Head with its store and replays or reverts.
 	ErrParent = errors.New("parent is not the engine's head")

@@ -39,8 +39,8 @@ func shortRoot(root []byte) string {
 // execute runs blk, the successor of the unsafe head, after checking what it says of the state before it.
 func (s *Syncer) execute(ctx context.Context, blk *block.Block) ([]byte, error) {
 	h := &blk.Header.Header
-	if ahead := time.Until(time.Unix(0, int64(h.Time))); ahead > s.cfg.MaxAhead {
-		return nil, s.stuck("clock", h.Height, fmt.Errorf("block %d is %s ahead of this machine's clock: waiting; check the clock", h.Height, ahead.Round(time.Second)))
+	if err := s.inTime(blk); err != nil {
+		return nil, err
 	}
 	if st := s.cfg.Store.State(); !bytes.Equal(h.AppHash, st.Root) {
 		return nil, s.stuck("root", h.Height, &RootMismatchError{Height: h.Height, Ours: st.Root, BlockSays: h.AppHash, ParentHash: st.Unsafe.Hash})
@@ -60,6 +60,15 @@ func (s *Syncer) execute(ctx context.Context, blk *block.Block) ([]byte, error) 
 		return nil, s.stuck("execute", h.Height, fmt.Errorf("execute block %d: %w", h.Height, err))
 	}
 	return root, nil
+}
+
+// inTime returns an error while blk is too far ahead of the clock: it waits, it is never refused.
+func (s *Syncer) inTime(blk *block.Block) error {
+	h := &blk.Header.Header
+	if ahead := time.Until(time.Unix(0, int64(h.Time))); ahead > s.cfg.MaxAhead {
+		return s.stuck("clock", h.Height, fmt.Errorf("block %d is %s ahead of this machine's clock: waiting; check the clock", h.Height, ahead.Round(time.Second)))
+	}
+	return nil
 }
 
 // reconcile brings the engine to the store's unsafe head: an engine that is ahead, or on another branch, is reverted to the last block they share; one that

@@ -63,6 +63,8 @@ type Status struct {
 	Counts    Counts
 	Skipped   derive.Counts // blobs that were not ours, by reason, since the start
 	Proof     string        // why the last proof failed; empty when it did not
+	Gate      bool          // offered blocks are taken
+	Buffered  int           // offered blocks that wait for their parent
 	Stage     Stage         // what the section is busy with, if it takes long, or stuck at
 }
 
@@ -80,6 +82,7 @@ type Proposal struct {
 // Counts count since the Syncer was opened.
 type Counts struct {
 	Executed, Promoted, Replayed, Produced, RevertedUnsafe uint64
+	Void, Offered                                          uint64 // void proposals; unsafe blocks taken from offers
 }
 
 // Stage says what keeps the section from going on. The zero Stage: nothing does.
@@ -102,6 +105,8 @@ type Syncer struct {
 	unproven    []unproven // the heights of (proven, position], in order
 	proof       string     // why the last proof failed; empty when it did not
 	reread      reread
+	offers      offered
+	reverting   bool // the last thing done to the source's items was a revert: of one reorg only the first counts
 }
 
 // Open returns a Syncer that goes on from where the store stands. It does not touch the engine: that is compared with the store by the first
@@ -135,6 +140,10 @@ func (s *Syncer) Close(err error) { s.status.Close(err) }
 // publish must be called inside the section, after a commit.
 func (s *Syncer) publish() {
 	st := s.cfg.Store.State()
+	in, err := s.inbox()
+	if err != nil {
+		s.cfg.Logger.Error("status without the last proposal", "err", err)
+	}
 	var missing derive.Waiting
 	if s.deriver != nil {
 		missing = s.deriver.Waiting()
@@ -146,6 +155,7 @@ func (s *Syncer) publish() {
 		return Status{
 			Unsafe: st.Unsafe, Safe: st.Safe, Finalized: st.Finalized, Root: st.Root,
 			Position: st.Position, Proven: st.Proven,
+			Proposal: in.Proposal, Gate: s.offers.open, Buffered: len(s.offers.order),
 			Missing: missing, Proof: s.proof, Counts: s.counts, Skipped: s.skipped,
 		}
 	})

@@ -58,10 +58,19 @@ func (broken) Execute(context.Context, *block.Block) ([]byte, error) { return ni
 // sign makes a signed block on p with one transaction, or an empty one.
 func sign(t *testing.T, w *syncertest.World, p syncer.Parent, tx string) *block.Block {
 	t.Helper()
-	h := block.Header{Height: p.Ref.Height + 1, Time: p.Time + 1, ChainID: "test", ProposerAddress: w.Genesis.ProposerAddress, AppHash: p.Root}
+	if tx == "" {
+		return signTxs(t, w, p, nil)
+	}
+	return signTxs(t, w, p, []string{tx})
+}
+
+// signTxs makes a signed block on p.
+func signTxs(t *testing.T, w *syncertest.World, p syncer.Parent, txs []string) *block.Block {
+	t.Helper()
+	h := block.Header{Height: p.Ref.Height + 1, Time: max(p.Time, uint64(w.Genesis.StartTime.UnixNano())) + 1, ChainID: "test", ProposerAddress: w.Genesis.ProposerAddress, AppHash: p.Root}
 	d := block.Data{Metadata: block.Metadata{ChainID: "test", Height: h.Height, Time: h.Time}}
-	if tx != "" {
-		d.Txs = [][]byte{[]byte(tx)}
+	for _, tx := range txs {
+		d.Txs = append(d.Txs, []byte(tx))
 	}
 	if !p.Ref.Hash.IsZero() {
 		h.LastHeaderHash, d.Metadata.LastDataHash = p.Ref.Hash[:], p.DataHash[:]

@@ -1,0 +1,84 @@
+package execgrpc
+
+import (
+	"context"
+	"errors"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"headrace/exec"
+)
+
+// domain is the domain of every ErrorInfo.
+const domain = "headrace.exec.v1"
+
+// kinds is the table of exec's errors on the wire. The reason decides; the code is for people and tools.
+var kinds = []struct {
+	err    error
+	reason string
+	code   codes.Code
+}{
+	{exec.ErrParent, "PARENT", codes.FailedPrecondition},
+	{exec.ErrInvalid, "INVALID", codes.InvalidArgument},
+	{exec.ErrPruned, "PRUNED", codes.OutOfRange},
+	{exec.ErrFull, "FULL", codes.ResourceExhausted},
+}
+
+// toStatus is the status of an engine's error.
+func toStatus(err error) error {
+	if err == nil {
+		return nil
+	}
+	for _, k := range kinds {
+		if !errors.Is(err, k.err) {
+			continue
+		}
+		s, derr := status.New(k.code, err.Error()).WithDetails(&errdetails.ErrorInfo{Reason: k.reason, Domain: domain})
+		if derr != nil {
+			return status.Errorf(codes.Internal, "encode error %q: %v", err, derr)
+		}
+		return s.Err()
+	}
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return status.FromContextError(err).Err()
+	case errors.Is(err, errors.ErrUnsupported):
+		return status.Error(codes.Unimplemented, err.Error())
+	}
+	return status.Error(codes.Internal, err.Error())
+}
+
+// remote is an error that came over the wire: the engine's words, and the kind they stand for.
+type remote struct {
+	words string
+	kind  error
+}
+
+func (e *remote) Error() string { return e.words }
+
+func (e *remote) Unwrap() error { return e.kind }
+
+// fromStatus is toStatus the other way. What has no meaning to us stays as it is.
+func fromStatus(err error) error {
+	s, ok := status.FromError(err)
+	if !ok {
+		return err
+	}
+	for _, d := range s.Details() {
+		info, ok := d.(*errdetails.ErrorInfo)
+		if !ok || info.Domain != domain {
+			continue
+		}
+		for _, k := range kinds {
+			if info.Reason == k.reason {
+				return &remote{s.Message(), k.err}
+			}
+		}
+	}
+	if s.Code() == codes.Unimplemented {
+		return &remote{s.Message(), errors.ErrUnsupported}
+	}
+	return err
+}

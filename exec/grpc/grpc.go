@@ -1,0 +1,193 @@
+// Package execgrpc drives an execution engine in another process, written in any language, over gRPC on TCP or a Unix socket; and serves an engine
+// written in Go. The protocol is execv1/exec.proto, with the engine's contract in its comments.
+//
+// Order: the server gives the engine one Execute, Revert, Build or Label at a time, and the next only when the engine has returned from the one
+// before, also when its caller has given up waiting; so a call that is repeated after its answer was lost never overlaps the first one.
+// Durability and idempotence are the engine's own. Concurrency: everything may overlap.
+//
+// Each call ends within Options.Timeout. A lost connection is made again by itself; calls meanwhile fail at once, and the caller repeats.
+package execgrpc
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+
+	"headrace/block"
+	"headrace/exec"
+	"headrace/exec/grpc/execv1"
+)
+
+// Options of Dial. The zero value works.
+type Options struct {
+	TLS             *tls.Config   // nil: no encryption, for engines on the same machine
+	Timeout         time.Duration // of each call; 0: 30 s. Less if the call's context says so
+	MaxMessageBytes int           // of one message, sent or received; 0: 64 MiB
+}
+
+const defaultMessageBytes = 64 << 20
+
+// Engine is an engine in another process. It implements exec.Engine, exec.Builder and exec.Labeler; of an engine without a builder's side,
+// SubmitTx and Build fail with errors.ErrUnsupported.
+type Engine struct {
+	target  string
+	conn    *grpc.ClientConn
+	client  execv1.EngineClient
+	timeout time.Duration
+}
+
+var (
+	_ exec.Engine  = (*Engine)(nil)
+	_ exec.Builder = (*Engine)(nil)
+	_ exec.Labeler = (*Engine)(nil)
+)
+
+// Dial returns the engine at target, "host:port" or "unix:/path". It does not wait for the engine: the first call connects, or Ready does.
+func Dial(target string, opt Options) (*Engine, error) {
+	if opt.Timeout == 0 {
+		opt.Timeout = 30 * time.Second
+	}
+	if opt.MaxMessageBytes == 0 {
+		opt.MaxMessageBytes = defaultMessageBytes
+	}
+	creds := insecure.NewCredentials()
+	if opt.TLS != nil {
+		creds = credentials.NewTLS(opt.TLS)
+	}
+	conn, err := grpc.NewClient(target,
+		grpc.WithTransportCredentials(creds),
+		grpc.WithNoProxy(),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(opt.MaxMessageBytes), grpc.MaxCallSendMsgSize(opt.MaxMessageBytes)),
+		// An engine that was restarted is found again soon: the backoff stays short.
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second},
+			MinConnectTimeout: 5 * time.Second,
+		}))
+	if err != nil {
+		return nil, fmt.Errorf("dial engine %s: %w", target, err)
+	}
+	return &Engine{target: target, conn: conn, client: execv1.NewEngineClient(conn), timeout: opt.Timeout}, nil
+}
+
+// Ready connects if need be and returns when the connection stands, or when ctx ends.
+func (e *Engine) Ready(ctx context.Context) error {
+	for {
+		state := e.conn.GetState()
+		switch state {
+		case connectivity.Ready:
+			return nil
+		case connectivity.Shutdown:
+			return fmt.Errorf("connect to engine %s: %w", e.target, net.ErrClosed)
+		case connectivity.Idle:
+			e.conn.Connect()
+		}
+		if !e.conn.WaitForStateChange(ctx, state) {
+			return fmt.Errorf("connect to engine %s: %w", e.target, ctx.Err())
+		}
+	}
+}
+
+// Close ends the connection and the calls under way.
+func (e *Engine) Close() error { return e.conn.Close() }
+
+// within is a call's context with the call's deadline.
+func (e *Engine) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, e.timeout)
+}
+
+// fail is the error of a call made with ctx. Only our own end of waiting is a context's error: the engine's is the engine's trouble.
+func (e *Engine) fail(ctx context.Context, err error) error {
+	if ended := ctx.Err(); ended != nil {
+		return fmt.Errorf("engine %s: %w: %s", e.target, ended, status.Convert(err).Message())
+	}
+	return fmt.Errorf("engine %s: %w", e.target, fromStatus(err))
+}
+
+// Execute implements exec.Engine.
+func (e *Engine) Execute(ctx context.Context, b *block.Block) ([]byte, error) {
+	ctx, cancel := e.within(ctx)
+	defer cancel()
+	r, err := e.client.Execute(ctx, &execv1.ExecuteRequest{Block: encodeBlock(b)})
+	if err != nil {
+		return nil, e.fail(ctx, err)
+	}
+	return none(r.StateRoot), nil
+}
+
+// Head implements exec.Engine.
+func (e *Engine) Head(ctx context.Context) (exec.Head, error) {
+	ctx, cancel := e.within(ctx)
+	defer cancel()
+	r, err := e.client.Head(ctx, &execv1.HeadRequest{})
+	if err != nil {
+		return exec.Head{}, e.fail(ctx, err)
+	}
+	hash, err := decodeHash(r.Hash)
+	if err != nil {
+		return exec.Head{}, fmt.Errorf("engine %s: head: %w", e.target, err)
+	}
+	return exec.Head{Height: r.Height, Hash: hash, Root: none(r.StateRoot)}, nil
+}
+
+// Revert implements exec.Engine.
+func (e *Engine) Revert(ctx context.Context, height uint64) error {
+	ctx, cancel := e.within(ctx)
+	defer cancel()
+	if _, err := e.client.Revert(ctx, &execv1.RevertRequest{Height: height}); err != nil {
+		return e.fail(ctx, err)
+	}
+	return nil
+}
+
+// Label implements exec.Labeler. An engine that does not want labels is left without.
+func (e *Engine) Label(ctx context.Context, safe, finalized block.Ref) error {
+	ctx, cancel := e.within(ctx)
+	defer cancel()
+	_, err := e.client.Label(ctx, &execv1.LabelRequest{Safe: encodeRef(safe), Finalized: encodeRef(finalized)})
+	if err != nil && status.Code(err) != codes.Unimplemented {
+		return e.fail(ctx, err)
+	}
+	return nil
+}
+
+// SubmitTx implements exec.Builder.
+func (e *Engine) SubmitTx(ctx context.Context, tx []byte) error {
+	ctx, cancel := e.within(ctx)
+	defer cancel()
+	if _, err := e.client.SubmitTx(ctx, &execv1.SubmitTxRequest{Tx: tx}); err != nil {
+		return e.fail(ctx, err)
+	}
+	return nil
+}
+
+// Build implements exec.Builder.
+func (e *Engine) Build(ctx context.Context, height, time uint64, maxBytes int) ([][]byte, error) {
+	ctx, cancel := e.within(ctx)
+	defer cancel()
+	r, err := e.client.Build(ctx, &execv1.BuildRequest{Height: height, Time: time, MaxBytes: uint64(max(maxBytes, 0))})
+	if err != nil {
+		return nil, e.fail(ctx, err)
+	}
+	size := 0
+	for _, tx := range r.Txs {
+		size += len(tx)
+	}
+	if size > maxBytes {
+		return nil, fmt.Errorf("engine %s: build block %d: got %d bytes, more than %d: %w", e.target, height, size, maxBytes, errProtocol)
+	}
+	return r.Txs, nil
+}
+
+// errProtocol marks an answer that the protocol does not allow.
+var errProtocol = errors.New("the engine broke the protocol")

@@ -1,0 +1,115 @@
+package derive
+
+import (
+	"bytes"
+	"fmt"
+
+	"headrace/block"
+	"headrace/l1"
+)
+
+// Proposal returns the blocks of a proposal of an L1 inbox, built on tip, or why its content makes none: then the proposal is void, on every node
+// alike, since the answer depends on the content and on tip alone (I3). Each block must be the proposer's, whole, and continue the one before; and
+// the transactions of the forced items that the proposal takes must come first, in their order. own is how many transactions at the front of each block the
+// execution engine adds itself; they are not counted.
+func Proposal(cfg *Config, tip Tip, p *l1.Proposal, own int) (blocks []*block.Block, void string) {
+	if p.Void != "" {
+		return nil, p.Void
+	}
+	if block.Hash(p.Parent) != tip.HeaderHash {
+		return nil, fmt.Sprintf("it builds on %x, and the last block is %s", p.Parent, tip.HeaderHash)
+	}
+	for i := range p.Blocks {
+		b, err := sealed(cfg, tip, &p.Blocks[i])
+		if err != nil {
+			return nil, fmt.Sprintf("block %d of %d: %v", i+1, len(p.Blocks), err)
+		}
+		blocks = append(blocks, b)
+		tip = TipOf(b)
+	}
+	if len(blocks) == 0 {
+		return nil, "it holds no block"
+	}
+	if tx := leftOut(blocks, p.Sources, own); tx != "" {
+		return nil, tx
+	}
+	return blocks, ""
+}
+
+// sealed decodes one block and checks all that its content and tip show.
+func sealed(cfg *Config, tip Tip, e *l1.Encoded) (*block.Block, error) {
+	h, err := block.DecodeSignedHeader(e.Header)
+	if err != nil {
+		return nil, err
+	}
+	hd := &h.Header
+	b := &block.Block{Header: *h}
+	if len(e.Data) == 0 {
+		b.Data = block.EmptyData(hd, hashField(tip.DataHash))
+	} else {
+		signed, err := block.DecodeSignedData(e.Data)
+		switch {
+		case err != nil:
+			return nil, err
+		case !bytes.Equal(signed.Signer.Address, cfg.Proposer):
+			return nil, fmt.Errorf("its data is not signed by the chain's proposer")
+		}
+		if err := signed.Verify(); err != nil {
+			return nil, err
+		}
+		b.Data = signed.Data
+	}
+	m, commitment := &b.Data.Metadata, b.Data.Commitment()
+	switch {
+	case hd.ChainID != cfg.ChainID:
+		return nil, fmt.Errorf("it is of chain %q", hd.ChainID)
+	case hd.Height != tip.Height+1:
+		return nil, fmt.Errorf("it has height %d, the next is %d", hd.Height, tip.Height+1)
+	case !bytes.Equal(hd.LastHeaderHash, hashField(tip.HeaderHash)):
+		return nil, fmt.Errorf("it follows %x, the last block is %s", hd.LastHeaderHash, tip.HeaderHash)
+	case hd.Time < max(tip.Time, cfg.StartTime):
+		return nil, fmt.Errorf("its time goes backwards")
+	case !bytes.Equal(hd.DataHash, commitment[:]):
+		return nil, fmt.Errorf("its header names other data")
+	case m.ChainID != hd.ChainID || m.Height != hd.Height || m.Time != hd.Time || !bytes.Equal(m.LastDataHash, hashField(tip.DataHash)):
+		return nil, fmt.Errorf("its data is of another block")
+	case !bytes.Equal(hd.ProposerAddress, cfg.Proposer) || !bytes.Equal(h.Signer.Address, cfg.Proposer):
+		return nil, fmt.Errorf("it is not signed by the chain's proposer")
+	}
+	if err := h.Verify(); err != nil {
+		return nil, err
+	}
+	if len(h.EnvelopeSignature) > 0 {
+		return b, h.VerifyEnvelope()
+	}
+	return b, nil
+}
+
+// hashField is how a header writes a hash: absent for none.
+func hashField(h block.Hash) []byte {
+	if h.IsZero() {
+		return nil
+	}
+	return h[:]
+}
+
+// leftOut says which transaction of the forced items does not stand in its place; empty if all do.
+func leftOut(blocks []*block.Block, sources []l1.Source, own int) string {
+	var txs [][]byte
+	for _, b := range blocks {
+		txs = append(txs, b.Data.Txs[min(own, len(b.Data.Txs)):]...)
+	}
+	at := 0
+	for i := range sources {
+		if !sources[i].Forced {
+			continue
+		}
+		for j, want := range sources[i].Txs {
+			if at >= len(txs) || !bytes.Equal(txs[at], want) {
+				return fmt.Sprintf("transaction %d of forced item %d is not in its place", j, sources[i].Index)
+			}
+			at++
+		}
+	}
+	return ""
+}

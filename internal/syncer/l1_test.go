@@ -1,0 +1,509 @@
+package syncer_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"headrace/block"
+	"headrace/exec"
+	"headrace/exec/kv"
+	"headrace/follow"
+	"headrace/internal/store"
+	"headrace/internal/syncer"
+	"headrace/internal/syncer/syncertest"
+	"headrace/l1"
+	"headrace/l1/local"
+)
+
+// inboxWorld is an L1 in memory and a node that follows its inbox.
+type inboxWorld struct {
+	*syncertest.World
+	t        *testing.T
+	l1       *local.Chain
+	proposer l1.Address
+	node     *syncertest.Machine
+	engine   *judge
+	follower *follow.Follower[l1.Block]
+	stop     func()
+}
+
+// judge is an engine that gives a verdict on blocks with a transaction "invalid=…", and counts its calls.
+type judge struct {
+	exec.Engine
+	executed, reverted int
+}
+
+func (j *judge) Execute(ctx context.Context, b *block.Block) ([]byte, error) {
+	j.executed++
+	for _, tx := range b.Data.Txs {
+		if strings.HasPrefix(string(tx), "invalid=") {
+			return nil, exec.ErrInvalid
+		}
+	}
+	return j.Engine.Execute(ctx, b)
+}
+
+func (j *judge) Revert(ctx context.Context, height uint64) error {
+	j.reverted++
+	return j.Engine.Revert(ctx, height)
+}
+
+func newInboxWorld(t *testing.T, opt local.Options) *inboxWorld {
+	w := &inboxWorld{World: syncertest.NewWorld(t, -1), t: t, proposer: l1.Address{1}}
+	opt.Instant = true
+	w.l1 = local.New(opt)
+	w.open(syncertest.NewHome())
+	return w
+}
+
+// open starts the node, which goes on from what home holds.
+func (w *inboxWorld) open(home *syncertest.Home) {
+	w.node = w.Open(home, func(e exec.Engine) exec.Engine { w.engine = &judge{Engine: e}; return w.engine })
+	w.follower = follow.New[l1.Block](w.l1, w.node.L1Sink(), follow.Options{Stall: 5 * time.Second})
+	w.stop = syncertest.Run(w.t, w.follower.Run)
+	w.t.Cleanup(w.node.Close)
+	w.t.Cleanup(w.stop)
+}
+
+// branch builds blocks on a parent, on an engine of its own, without showing them to anyone.
+type branch struct {
+	w      *inboxWorld
+	engine *kv.Engine
+	parent syncer.Parent
+	salt   string
+	n      int
+}
+
+func (w *inboxWorld) branch(salt string) *branch {
+	w.t.Helper()
+	engine, err := kv.Open("branch", kv.Options{FS: vfs.NewMem()})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = engine.Close() })
+	return &branch{w: w, engine: engine, salt: salt}
+}
+
+// at puts the branch on the node's block at height.
+func (b *branch) at(height uint64) *branch {
+	b.w.t.Helper()
+	b.parent = syncer.Parent{}
+	for h := uint64(1); h <= height; h++ {
+		rec, err := b.w.node.Block(h)
+		if err != nil {
+			b.w.t.Fatal(err)
+		}
+		b.push(rec.Block)
+	}
+	return b
+}
+
+func (b *branch) push(blk *block.Block) {
+	root, err := b.engine.Execute(b.w.t.Context(), blk)
+	if err != nil {
+		b.w.t.Fatal(err)
+	}
+	b.parent = syncer.Parent{Ref: blk.Ref(), DataHash: blk.Data.Hash(), Time: blk.Header.Header.Time, Root: root}
+}
+
+// next returns the next block with these transactions.
+func (b *branch) next(txs ...string) *block.Block {
+	b.n++
+	if len(txs) == 0 {
+		txs = []string{fmt.Sprintf("%s%d=%d", b.salt, b.n, b.n)}
+	}
+	blk := signTxs(b.w.t, b.w.World, b.parent, txs)
+	b.push(blk)
+	return blk
+}
+
+func encode(t *testing.T, w *syncertest.World, blocks ...*block.Block) (out []l1.Encoded) {
+	t.Helper()
+	for _, b := range blocks {
+		signed, err := block.SignData(w.Key, b.Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := l1.Encoded{Header: b.Header.Encode()}
+		if len(b.Data.Txs) > 0 {
+			e.Data = signed.Encode()
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
+// propose puts a proposal of blocks into the L1's next block.
+func (w *inboxWorld) propose(forced int, blocks ...*block.Block) l1.Inclusion {
+	w.t.Helper()
+	parent := l1.Hash{}
+	copy(parent[:], blocks[0].Header.Header.LastHeaderHash)
+	return w.proposeRaw(local.Call{Parent: parent, Forced: forced, Payload: l1.EncodeBlocks(encode(w.t, w.World, blocks...))})
+}
+
+func (w *inboxWorld) proposeRaw(c local.Call) l1.Inclusion {
+	w.t.Helper()
+	in, err := w.l1.Include(w.t.Context(), local.Tx{From: w.proposer, Propose: &c})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return in
+}
+
+func (w *inboxWorld) want(id, safe uint64) syncer.Status {
+	w.t.Helper()
+	synctest.Wait()
+	st := w.node.Status().Load()
+	if st.Proposal.ID != id || st.Safe.Height != safe || st.Position.Hash != block.Hash(w.l1.Head().Hash) {
+		w.t.Fatalf("stands at proposal %d, safe head %d, L1 block %d; want %d, %d, and the L1's head %d; status %+v", st.Proposal.ID, st.Safe.Height, st.Position.Height, id, safe, w.l1.Head().Number, st)
+	}
+	if st.Proposal.L2 != st.Safe {
+		w.t.Fatalf("the proposal's L2 block is %v, the safe head %v", st.Proposal.L2, st.Safe)
+	}
+	return st
+}
+
+// S2: proposals of one and several blocks, several before the first wait.
+func TestProposalsMakeBlocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newInboxWorld(t, local.Options{})
+		b := w.branch("a")
+		w.propose(0, b.next())
+		w.want(1, 1)
+		w.propose(0, b.next(), b.next(), b.next())
+		in := w.propose(0, b.next())
+		st := w.want(3, 5)
+		if st.Proposal.Tx != block.Hash(in.Tx) || st.Proposal.L1.Height != in.Block.Number || st.Proposal.Void != "" || st.Proposal.Reorgs != 0 {
+			t.Fatalf("got %+v, want the transaction and L1 block of %+v", st.Proposal, in)
+		}
+		if string(st.Root) != string(b.parent.Root) {
+			t.Fatalf("root %x, want %x", st.Root, b.parent.Root)
+		}
+	})
+}
+
+// S38: what does not decode, link, or execute is void on every node: its id is used up, nothing else happens, and the chain goes on.
+func TestVoidProposals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newInboxWorld(t, local.Options{})
+		b := w.branch("a")
+		w.propose(0, b.next())
+		w.want(1, 1)
+		stranger, err := block.GenerateKey(block.Ed25519)
+		if err != nil {
+			t.Fatal(err)
+		}
+		good := signTxs(t, w.World, b.parent, []string{"x=1"})
+		forged := *good
+		forged.Header.Signature = stranger.Sign(forged.Header.Header.Encode())
+		gap := signTxs(t, w.World, syncer.Parent{Ref: block.Ref{Height: 7, Hash: b.parent.Ref.Hash}, DataHash: b.parent.DataHash, Root: b.parent.Root}, []string{"x=1"})
+		invalid := signTxs(t, w.World, b.parent, []string{"y=1", "invalid=1"})
+		first := signTxs(t, w.World, b.parent, []string{"x=1"})
+		second := signTxs(t, w.World, syncer.Parent{Ref: first.Ref(), DataHash: first.Data.Hash(), Time: first.Header.Header.Time, Root: rootAfter(t, b, first)}, []string{"invalid=2"})
+		tip := l1.Hash(b.parent.Ref.Hash)
+		for i, c := range []local.Call{
+			{Parent: tip, Payload: []byte("garbage")},
+			{Parent: tip, Payload: l1.EncodeBlocks(nil)},
+			{Parent: l1.Hash{9}, Payload: l1.EncodeBlocks(encode(t, w.World, good))},
+			{Parent: tip, Payload: l1.EncodeBlocks(encode(t, w.World, &forged))},
+			{Parent: tip, Payload: l1.EncodeBlocks(encode(t, w.World, gap))},
+			{Parent: tip, Payload: l1.EncodeBlocks(encode(t, w.World, invalid))},
+			{Parent: tip, Payload: l1.EncodeBlocks(encode(t, w.World, first, second))}, // all or none
+		} {
+			w.proposeRaw(c)
+			st := w.want(uint64(i+2), 1)
+			if st.Proposal.Void == "" || st.Counts.Void != uint64(i+1) {
+				t.Fatalf("proposal %d: got %+v, %d void; want it void with a reason", i+2, st.Proposal, st.Counts.Void)
+			}
+		}
+		w.propose(0, b.next())
+		if st := w.want(9, 2); st.Proposal.Void != "" || string(st.Root) != string(b.parent.Root) {
+			t.Fatalf("after the void ones: %+v", st)
+		}
+		if head, _ := w.node.KV.Head(t.Context()); head.Hash != b.parent.Ref.Hash {
+			t.Fatalf("the engine stands at %v, want the safe head", head)
+		}
+	})
+}
+
+func rootAfter(t *testing.T, b *branch, blk *block.Block) []byte {
+	t.Helper()
+	root, err := b.engine.Execute(t.Context(), blk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.engine.Revert(t.Context(), blk.Height()-1); err != nil {
+		t.Fatal(err)
+	}
+	return root
+}
+
+// S27 to S30, E4: reorgs of the L1 to a higher, an equal and a lower fork, and below everything, live and while the node was down.
+func TestL1Reorgs(t *testing.T) {
+	for _, down := range []bool{false, true} {
+		for _, c := range []struct {
+			name      string
+			keep, new int // proposals kept of three, and made on the new fork
+		}{{"higher", 1, 6}, {"equal", 1, 2}, {"lower", 2, 0}, {"lower with one", 1, 1}, {"to genesis", 0, 2}, {"to nothing", 0, 0}} {
+			t.Run(fmt.Sprintf("%s, down %v", c.name, down), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					w := newInboxWorld(t, local.Options{})
+					b := w.branch("a")
+					at := []uint64{0}
+					for range 3 {
+						at = append(at, w.propose(0, b.next(), b.next()).Block.Number)
+					}
+					old := w.want(3, 6)
+					home := w.node.Home
+					if down {
+						w.stop()
+						w.node.Close()
+						again := w.Open(home, nil)
+						w.node = again
+						t.Cleanup(again.Close)
+					}
+					fork := w.branch("b").at(uint64(2 * c.keep))
+					if down {
+						w.node.Close()
+					}
+					if err := w.l1.Reorg(at[c.keep], func() {
+						for range c.new {
+							w.propose(0, fork.next())
+						}
+						if c.new == 0 {
+							w.l1.Mine() // a head that only goes back would be an endpoint behind (I10)
+						}
+					}); err != nil {
+						t.Fatal(err)
+					}
+					if down {
+						w.open(home)
+					}
+					time.Sleep(time.Minute)
+					st := w.want(uint64(c.keep+c.new), uint64(2*c.keep+c.new))
+					if st.Unsafe != st.Safe || st.Proposal.Reorgs != 1 || c.new > 0 && st.Safe == old.Safe {
+						t.Fatalf("got %+v, want the unsafe head gone and one reorg", st)
+					}
+					if string(st.Root) != string(fork.parent.Root) {
+						t.Fatalf("root %x, want %x", st.Root, fork.parent.Root)
+					}
+					if _, ok, _ := w.node.KV.Get([]byte("a6")); ok {
+						t.Fatal("a reverted block's effect is still there")
+					}
+					more := fork.next()
+					w.propose(0, more)
+					w.want(uint64(c.keep+c.new+1), uint64(2*c.keep+c.new+1))
+				})
+			})
+		}
+	}
+}
+
+// I10: what the L1 has finalized is not reverted, whoever says so; and finality is published.
+func TestFinalizedStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newInboxWorld(t, local.Options{})
+		b := w.branch("a")
+		first := w.propose(0, b.next())
+		w.propose(0, b.next())
+		w.want(2, 2)
+		if err := w.l1.Finalize(first.Block.Number); err != nil {
+			t.Fatal(err)
+		}
+		ref, err := w.l1.Finalized(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.node.Finalize(t.Context(), l1.Ref{Number: ref.Number, Hash: l1.Hash{1}}); err != nil {
+			t.Fatal(err)
+		}
+		if st := w.node.Status().Load(); st.Finalized.Height != 0 {
+			t.Fatalf("a block of another fork finalized %d", st.Finalized.Height)
+		}
+		if err := w.node.Finalize(t.Context(), ref); err != nil {
+			t.Fatal(err)
+		}
+		if st := w.node.Status().Load(); st.Finalized.Height != 1 {
+			t.Fatalf("finalized %d, want 1", st.Finalized.Height)
+		}
+		w.stop()
+		sink := w.node.L1Sink()
+		if err := sink.Revert(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := sink.Revert(t.Context()); !errors.Is(err, follow.ErrFinalized) {
+			t.Fatalf("revert of a finalized block: %v", err)
+		}
+	})
+}
+
+// S1, S22, S32 to S36: unsafe blocks in any order are connected when their parent is there, stale and forged ones are refused, the canonical source promotes or
+// reverts them, and a promoted block costs no execution.
+func TestOffers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newInboxWorld(t, local.Options{})
+		b := w.branch("a")
+		w.propose(0, b.next())
+		w.want(1, 1)
+		ctx := t.Context()
+		blocks := []*block.Block{b.next(), b.next(), b.next()}
+		if _, err := w.node.Offer(ctx, blocks[0]); !errors.Is(err, syncer.ErrGate) {
+			t.Fatalf("before the gate opens: %v", err)
+		}
+		w.node.SetGate(ctx, true)
+		executed := w.engine.executed
+		for _, i := range []int{2, 1} {
+			if buffered, err := w.node.Offer(ctx, blocks[i]); !buffered || err != nil {
+				t.Fatalf("block without parent: %v, %v; want it buffered", buffered, err)
+			}
+		}
+		if st := w.node.Status().Load(); st.Unsafe.Height != 1 || st.Buffered != 2 || w.engine.executed != executed {
+			t.Fatalf("head %d, %d buffered, %d executed; want the head unmoved and the engine untouched", st.Unsafe.Height, st.Buffered, w.engine.executed-executed)
+		}
+		if buffered, err := w.node.Offer(ctx, blocks[0]); buffered || err != nil {
+			t.Fatalf("got %v, %v; want it connected", buffered, err)
+		}
+		st := w.node.Status().Load()
+		if st.Unsafe.Hash != blocks[2].Hash() || st.Safe.Height != 1 || st.Buffered != 0 {
+			t.Fatalf("unsafe %v, safe %d, buffered %d; want the last block on top", st.Unsafe, st.Safe.Height, st.Buffered)
+		}
+		executed = w.engine.executed
+		w.propose(0, blocks[0], blocks[1])
+		st = w.want(2, 3)
+		if w.engine.executed != executed || st.Counts.Promoted != 2 || st.Unsafe.Height != 4 {
+			t.Fatalf("%d executed, %+v, unsafe %d; want both promoted and the third still unsafe", w.engine.executed-executed, st.Counts, st.Unsafe.Height)
+		}
+		if _, err := w.node.Offer(ctx, blocks[1]); !errors.Is(err, syncer.ErrStale) {
+			t.Fatalf("an offer at the safe head: %v, want stale", err)
+		}
+		// The canonical source has another block at height 4, and then the fork connects.
+		other := w.branch("o").at(3)
+		w.propose(0, other.next())
+		st = w.want(3, 4)
+		if st.Unsafe != st.Safe {
+			t.Fatalf("unsafe %v beside safe %v, want the unsafe block reverted", st.Unsafe, st.Safe)
+		}
+		if _, ok, _ := w.node.KV.Get([]byte("a4")); ok {
+			t.Fatal("the reverted block's effect is still there")
+		}
+		forged := *other.next()
+		forged.Header.Signature = append([]byte{1}, forged.Header.Signature[1:]...)
+		if _, err := w.node.Offer(ctx, &forged); !errors.Is(err, syncer.ErrForged) {
+			t.Fatalf("a forged offer: %v", err)
+		}
+	})
+}
+
+// S35: of two unsafe forks the one whose block came last is the head; the safe head does not move.
+func TestOfferedForks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newInboxWorld(t, local.Options{})
+		w.node.SetGate(t.Context(), true)
+		w.propose(0, w.branch("a").next())
+		w.want(1, 1)
+		x, y := w.branch("x").at(1), w.branch("y").at(1)
+		var xs, ys []*block.Block
+		for range 3 {
+			xs, ys = append(xs, x.next()), append(ys, y.next())
+		}
+		for _, b := range []*block.Block{xs[0], ys[0], xs[1], ys[1], ys[2], xs[2]} {
+			if _, err := w.node.Offer(t.Context(), b); err != nil {
+				t.Fatal(err)
+			}
+		}
+		st := w.want(1, 1)
+		if tip := st.Unsafe.Hash; tip != ys[2].Hash() && tip != xs[2].Hash() {
+			t.Fatalf("unsafe head %v is the tip of neither fork", st.Unsafe)
+		}
+	})
+}
+
+// S31: a proposal must put the transactions of the forced items that it takes first.
+func TestForcedInclusion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newInboxWorld(t, local.Options{})
+		if _, err := w.l1.Include(t.Context(), local.Tx{From: l1.Address{7}, Force: l1.EncodeTxs([][]byte{[]byte("forced=1"), []byte("forced=2")})}); err != nil {
+			t.Fatal(err)
+		}
+		b := w.branch("a")
+		w.propose(1, signTxs(t, w.World, b.parent, []string{"forced=2", "own=1"}))
+		if st := w.want(1, 0); st.Proposal.Void == "" {
+			t.Fatal("a proposal that leaves a forced transaction out was not void")
+		}
+		if _, err := w.l1.Include(t.Context(), local.Tx{From: l1.Address{7}, Force: l1.EncodeTxs([][]byte{[]byte("forced=3"), []byte("forced=4")})}); err != nil {
+			t.Fatal(err)
+		}
+		w.propose(1, b.next("forced=3"), b.next("forced=4", "own=1"))
+		if st := w.want(2, 2); st.Proposal.Void != "" {
+			t.Fatalf("void: %s", st.Proposal.Void)
+		}
+	})
+}
+
+// E5: a crash at any step of a proposal: the same chain after the restart, no proposal lost or doubled.
+func TestCrashWithinAProposal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for crashAt := 1; crashAt <= 6; crashAt++ {
+			for percent := 0; percent <= 100; percent += 50 {
+				w := newInboxWorld(t, local.Options{})
+				b := w.branch("a")
+				w.propose(0, b.next())
+				w.want(1, 1)
+				w.stop()
+				steps, home := 0, (*syncertest.Home)(nil)
+				step := func() {
+					if steps++; steps == crashAt {
+						if percent > 0 {
+							_ = w.node.Store.Sync()
+						}
+						if percent == 100 {
+							_ = w.node.KV.Sync()
+						}
+						home = &syncertest.Home{Store: w.node.Home.Store.(*vfs.MemFS).CrashClone(vfs.CrashCloneCfg{}), Engine: w.node.Home.Engine.(*vfs.MemFS).CrashClone(vfs.CrashCloneCfg{})}
+					}
+				}
+				w.engine.Engine = &stepped{w.engine.Engine, step}
+				in := w.propose(0, b.next(), b.next(), b.next())
+				err := w.l1.Fetch(t.Context(), in.Block.Number, in.Block.Number+1, func(it follow.Item[l1.Block]) error { return w.node.L1Sink().Apply(t.Context(), it) })
+				if err != nil || home == nil {
+					t.Fatalf("crash at %d of %d steps: %v", crashAt, steps, err)
+				}
+				w.node.Close()
+				w.open(home)
+				if st := w.want(2, 4); string(st.Root) != string(b.parent.Root) {
+					t.Fatalf("root %x, want %x", st.Root, b.parent.Root)
+				}
+				w.stop()
+				w.node.Close()
+			}
+		}
+	})
+}
+
+// E1: a status looked at late, and after a restart, has the last proposal.
+func TestProposalSurvivesARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newInboxWorld(t, local.Options{})
+		b := w.branch("a")
+		w.propose(0, b.next())
+		want := w.want(1, 1).Proposal
+		home := w.node.Home
+		w.stop()
+		w.node.Close()
+		again := w.Open(home, nil)
+		if got := again.Status().Load().Proposal; got != want {
+			t.Fatalf("after a restart the proposal is %+v, want %+v", got, want)
+		}
+		again.Close()
+		if _, err := store.Open("store", store.Identity{ChainID: "other"}, store.Options{FS: home.Store}); !errors.Is(err, store.ErrOtherChain) {
+			t.Fatalf("got %v", err)
+		}
+	})
+}
