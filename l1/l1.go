@@ -217,7 +217,7 @@ type Inclusion struct {
 // Proposer makes proposals. One account makes one proposal at a time: calls wait for each other.
 type Proposer interface {
 	// Propose returns once the draft is included in a block of the L1 (which a reorg may yet take back: whoever follows the L1 will see).
-	// Proposing what is already included is found out and returns that inclusion, so a draft may be tried again after any error, also in another process.
+	// Proposing what is already included is found out and returns that inclusion, so a draft may be tried again after any error, also in another process and by another account.
 	// ErrStale: another proposal has this id, or the ones before it are missing; derive first. ErrForcedDue: Forced is too low. ErrUnknownOutcome or
 	// a deadline: it may be included yet.
 	Propose(ctx context.Context, d Draft) (Inclusion, error)

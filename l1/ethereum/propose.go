@@ -141,14 +141,14 @@ func (p *proposing) find(ctx context.Context, last uint64) (*types.Log, error) {
 	}
 }
 
-// isDraft reports whether a log is of the very draft, in call data or in blobs.
+// isDraft reports whether a log is of the very draft, in call data or in blobs, by whichever account: operators change keys.
 func (p *proposing) isDraft(l *types.Log) (bool, error) {
 	e, err := bindings.UnpackProposedEvent(l)
 	if err != nil || len(e.Sources) == 0 {
 		return false, errors.Join(err, errors.New("not a log of our inbox contract"))
 	}
 	own := e.Sources[len(e.Sources)-1]
-	if e.Proposer != p.from || l1.Hash(e.ParentHash) != p.draft.Parent || len(e.Sources)-1 != p.draft.Forced {
+	if l1.Hash(e.ParentHash) != p.draft.Parent || len(e.Sources)-1 != p.draft.Forced {
 		return false, nil
 	}
 	if len(own.BlobHashes) == 0 {

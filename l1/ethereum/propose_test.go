@@ -53,7 +53,11 @@ func TestPropose(t *testing.T) {
 		if m := one(t, c, first.Block.Number); first != again || m.Proposal.ID != 1 {
 			t.Errorf("again: got %+v and %+v", first, again)
 		}
-		if got := r.nonce(r.proposer); got != before {
+		moved, err := r.account(c, geth.DevKey(3), ethereum.CallData).Propose(ctx, draft(1, "1"))
+		if err != nil || moved != first {
+			t.Errorf("by another account: got %+v, %v, want %+v", moved, err, first)
+		}
+		if got := r.nonce(r.proposer) + r.nonce(geth.DevKey(3)); got != before {
 			t.Errorf("proposing again sent %d transactions", got-before)
 		}
 		cheap, err := ethereum.NewAccount(c, r.proposer, ethereum.AccountOptions{}).Propose(ctx, draft(4, "cheapest"))

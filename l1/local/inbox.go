@@ -197,7 +197,7 @@ func (p *proposer) lookUp(d l1.Draft, payload []byte) (at l1.Inclusion, found bo
 				continue
 			}
 			own := m.Proposal.Own()
-			if m.Proposal.Proposer != p.account || m.Proposal.Parent != d.Parent || own.DataHash != sha256.Sum256(payload) {
+			if m.Proposal.Parent != d.Parent || len(m.Proposal.Sources)-1 != d.Forced || own.DataHash != sha256.Sum256(payload) {
 				return l1.Inclusion{}, true, fmt.Errorf("proposal %d is another one: %w", d.ID, l1.ErrStale)
 			}
 			return l1.Inclusion{ID: d.ID, Block: n.block.Ref(), Tx: m.Tx, LogIndex: m.LogIndex}, true, nil
