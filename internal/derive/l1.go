@@ -10,7 +10,7 @@ import (
 
 // Proposal returns the blocks of a proposal of an L1 inbox, built on tip, or why its content makes none: then the proposal is void, on every node
 // alike, since the answer depends on the content and on tip alone (I3). Each block must be the proposer's, whole, and continue the one before; and
-// the transactions of the forced items that the proposal takes must come first, in their order. own is how many transactions at the front of each block the
+// the transactions of the forced items that the proposal takes must be in its blocks. own is how many transactions at the front of each block the
 // execution engine adds itself; they are not counted.
 func Proposal(cfg *Config, tip Tip, p *l1.Proposal, own int) (blocks []*block.Block, void string) {
 	if p.Void != "" {
@@ -93,22 +93,25 @@ func hashField(h block.Hash) []byte {
 	return h[:]
 }
 
-// leftOut says which transaction of the forced items does not stand in its place; empty if all do.
+// leftOut says which transaction of the forced items that a proposal takes is in none of its blocks; empty if none is missing.
+//
+// BUG: a forced transaction that the engine can never include (a nonce that is used up, say) keeps its item, and those behind it, from being taken.
 func leftOut(blocks []*block.Block, sources []l1.Source, own int) string {
-	var txs [][]byte
+	have := map[string]int{}
 	for _, b := range blocks {
-		txs = append(txs, b.Data.Txs[min(own, len(b.Data.Txs)):]...)
+		for _, tx := range b.Data.Txs[min(own, len(b.Data.Txs)):] {
+			have[string(tx)]++
+		}
 	}
-	at := 0
 	for i := range sources {
 		if !sources[i].Forced {
 			continue
 		}
-		for j, want := range sources[i].Txs {
-			if at >= len(txs) || !bytes.Equal(txs[at], want) {
-				return fmt.Sprintf("transaction %d of forced item %d is not in its place", j, sources[i].Index)
+		for j, tx := range sources[i].Txs {
+			if have[string(tx)] == 0 {
+				return fmt.Sprintf("transaction %d of forced item %d is in none of its blocks", j, sources[i].Index)
 			}
-			at++
+			have[string(tx)]--
 		}
 	}
 	return ""

@@ -1,6 +1,6 @@
-// Package sequencer makes a rollup's blocks on a clock and posts them to the DA layer.
+// Package sequencer makes a rollup's blocks on a clock and posts them to the DA layer, or as proposals to an inbox on an L1.
 //
-// Blocks are made through the syncer's serialised section, which keeps each signed block on disk before anyone sees it. What is on the DA layer is
+// Blocks are made through the syncer's serialised section, which keeps each signed block on disk before anyone sees it. What is posted is
 // known from following it: the syncer's safe head is the durable record, and what was submitted beyond it is remembered on top. So a
 // submission whose outcome is unknown is looked for before it is repeated, and a repeat is harmless. When the DA layer is away the
 // sequencer goes on until MaxPending blocks wait for it, then pauses and says so, and resumes when they are included.
@@ -21,16 +21,21 @@ import (
 	"headrace/exec"
 	"headrace/follow"
 	"headrace/internal/syncer"
+	"headrace/l1"
 	"headrace/watch"
 )
 
 // Config is what a Sequencer works with.
 type Config struct {
-	Syncer    *syncer.Syncer
-	Builder   exec.Builder
-	Key       *block.PrivateKey
-	Genesis   *block.Genesis
+	Syncer  *syncer.Syncer
+	Builder exec.Builder
+	Key     *block.PrivateKey
+	Genesis *block.Genesis
+
+	// Where blocks are posted: to the DA layer, or as proposals to the inbox. One of the two is set.
 	Submitter da.Submitter
+	Proposer  l1.Proposer
+	Inbox     l1.Reader // beside Proposer: its forced queue; nil if the chain has none
 
 	HeaderNamespace da.Namespace
 	DataNamespace   da.Namespace
@@ -104,8 +109,12 @@ func (q *Sequencer) Run(ctx context.Context) (err error) {
 	defer func() { q.status.Close(err) }()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	post := q.submit
+	if q.cfg.Proposer != nil {
+		post = q.propose
+	}
 	var wg sync.WaitGroup
-	for _, part := range []func(context.Context) error{q.produce, q.submit} {
+	for _, part := range []func(context.Context) error{q.produce, post} {
 		wg.Go(func() { cancel(part(ctx)) })
 	}
 	wg.Wait()

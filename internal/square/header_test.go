@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"headrace/internal/square"
@@ -135,6 +136,31 @@ func TestHeaderOfManyValidators(t *testing.T) {
 		var e square.ExtendedHeader
 		if err := e.UnmarshalJSON([]byte(bad)); err == nil {
 			t.Errorf("%s: got no error", bad)
+		}
+	}
+}
+
+// A long array of next to nothing is refused before it grows into much memory.
+func TestLongArrays(t *testing.T) {
+	long := func(element string) string { return "[" + strings.Repeat(element+",", 1<<20) + element + "]" }
+	for _, raw := range []string{
+		`{"commit":{"signatures":` + long("{}") + `}}`,
+		`{"validator_set":{"validators":` + long("{}") + `}}`,
+		`{"dah":{"row_roots":` + long(`""`) + `}}`,
+	} {
+		var e square.ExtendedHeader
+		allocated := testing.AllocsPerRun(1, func() {
+			if err := e.UnmarshalJSON([]byte(raw)); err == nil {
+				t.Errorf("%s...: got no error", raw[:40])
+			}
+		})
+		if allocated > 20_000 {
+			t.Errorf("%s...: got %v allocations", raw[:40], allocated)
+		}
+	}
+	for _, raw := range []string{long("{}"), `[{"shares":` + long(`""`) + `}]`, `[{"proof":{"nodes":` + long(`""`) + `}}]`} {
+		if _, err := square.ScanNamespaceRows([]byte(raw)); err == nil {
+			t.Errorf("%s...: got no error", raw[:20])
 		}
 	}
 }

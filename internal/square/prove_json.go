@@ -130,12 +130,12 @@ func (r *ShareRange) UnmarshalJSON(data []byte) error {
 	s.object(func(key []byte) {
 		switch string(key) {
 		case "Shares":
-			r.Shares = s.roots()
+			r.Shares = s.roots(MaxWidth * MaxWidth)
 		case "Proof":
 			s.object(func(key []byte) {
 				switch string(key) {
 				case "share_proofs":
-					s.array(func() { r.ShareProofs = append(r.ShareProofs, s.proof()) })
+					s.array(MaxWidth, func() { r.ShareProofs = append(r.ShareProofs, s.proof()) })
 				case "namespace_id":
 					id = s.base64()
 				case "namespace_version":
@@ -162,7 +162,7 @@ func (r *ShareRange) UnmarshalJSON(data []byte) error {
 func ScanNamespaceRows(data []byte) ([]NamespaceRow, error) {
 	s := scanner{b: data}
 	var rows []NamespaceRow
-	s.array(func() {
+	s.array(MaxWidth, func() {
 		var r NamespaceRow
 		s.namespaceRow(&r)
 		rows = append(rows, r)
@@ -182,7 +182,7 @@ func (s *scanner) namespaceRow(r *NamespaceRow) {
 	s.object(func(key []byte) {
 		switch string(key) {
 		case "shares":
-			r.Shares = s.roots()
+			r.Shares = s.roots(MaxWidth)
 		case "proof":
 			if r.Proof = nil; !s.null() {
 				r.Proof = s.proof()
@@ -206,7 +206,7 @@ func (s *scanner) proof() *Proof {
 		case "end":
 			end = int(s.uint(2 * MaxWidth))
 		case "nodes":
-			nodes = s.roots()
+			nodes = s.roots(2 * MaxWidth)
 		case "leaf_hash":
 			leaf = s.base64()
 		case "is_max_namespace_ignored":
@@ -227,12 +227,12 @@ func (s *scanner) rowProof(p *RowProof) {
 	s.object(func(key []byte) {
 		switch string(key) {
 		case "row_roots":
-			s.array(func() {
+			s.array(MaxWidth, func() {
 				_, root := s.hex(nil)
 				p.RowRoots = append(p.RowRoots, root)
 			})
 		case "proofs":
-			s.array(func() {
+			s.array(MaxWidth, func() {
 				var m MerkleProof
 				s.merkleProof(&m)
 				p.Proofs = append(p.Proofs, m)
@@ -257,7 +257,7 @@ func (s *scanner) merkleProof(m *MerkleProof) {
 		case "leaf_hash":
 			m.LeafHash = s.base64()
 		case "aunts":
-			m.Aunts = s.roots()
+			m.Aunts = s.roots(64)
 		default:
 			s.skip()
 		}

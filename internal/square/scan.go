@@ -2,6 +2,8 @@ package square
 
 import "math"
 
+const maxValidators = 10_000 // CometBFT's own limit
+
 // UnmarshalJSON reads a header in either of Celestia's two encodings.
 func (h *Header) UnmarshalJSON(data []byte) error {
 	s := scanner{b: data}
@@ -140,7 +142,7 @@ func (s *scanner) commit(c *Commit) {
 			s.blockID(nil, &c.BlockID)
 		case "signatures":
 			c.Signatures = nil
-			s.array(func() {
+			s.array(maxValidators, func() {
 				var sig CommitSig
 				s.commitSig(&sig)
 				c.Signatures = append(c.Signatures, sig)
@@ -173,7 +175,7 @@ func (s *scanner) validatorSet(v *ValidatorSet) {
 		switch string(key) {
 		case "validators":
 			v.Validators = nil
-			s.array(func() {
+			s.array(maxValidators, func() {
 				var val Validator
 				s.validator(&val)
 				v.Validators = append(v.Validators, val)
@@ -220,20 +222,21 @@ func (s *scanner) dah(d *DAH) {
 	s.object(func(key []byte) {
 		switch string(key) {
 		case "row_roots":
-			d.RowRoots = s.roots()
+			d.RowRoots = s.roots(2 * MaxWidth)
 		case "column_roots":
-			d.ColumnRoots = s.roots()
+			d.ColumnRoots = s.roots(2 * MaxWidth)
 		default:
 			s.skip()
 		}
 	})
 }
 
-func (s *scanner) roots() [][]byte {
+// roots reads base64 values, of which there may be limit.
+func (s *scanner) roots(limit int) [][]byte {
 	if s.null() {
 		return nil
 	}
 	roots := make([][]byte, 0, 4)
-	s.array(func() { roots = append(roots, s.base64()) })
+	s.array(limit, func() { roots = append(roots, s.base64()) })
 	return roots
 }

@@ -93,12 +93,17 @@ func (s *scanner) object(member func(key []byte)) {
 	}
 }
 
-// array calls element at each value; element consumes it. A null counts as an empty array.
-func (s *scanner) array(element func()) {
+// array calls element at each value, of which there may be limit; element consumes it. A null counts as an empty array. The limit keeps an
+// array of next to nothing from growing into much memory (I6).
+func (s *scanner) array(limit int, element func()) {
 	if s.null() || !s.expect('[') || s.accept(']') {
 		return
 	}
-	for {
+	for n := 0; ; n++ {
+		if n == limit {
+			s.fail(fmt.Errorf("more than %d elements", limit))
+			return
+		}
 		element()
 		if s.accept(',') {
 			continue

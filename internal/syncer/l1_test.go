@@ -425,7 +425,7 @@ func TestOfferedForks(t *testing.T) {
 	})
 }
 
-// S31: a proposal must put the transactions of the forced items that it takes first.
+// S31: a proposal must hold the transactions of the forced items that it takes.
 func TestForcedInclusion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newInboxWorld(t, local.Options{})
@@ -433,7 +433,7 @@ func TestForcedInclusion(t *testing.T) {
 			t.Fatal(err)
 		}
 		b := w.branch("a")
-		w.propose(1, signTxs(t, w.World, b.parent, []string{"forced=2", "own=1"}))
+		w.propose(1, signTxs(t, w.World, b.parent, []string{"forced=2", "own=1", "forced=2"}))
 		if st := w.want(1, 0); st.Proposal.Void == "" {
 			t.Fatal("a proposal that leaves a forced transaction out was not void")
 		}
