@@ -154,28 +154,38 @@ func TestIndexLost(t *testing.T) {
 	}
 }
 
-// A node that replays beside a client that is ahead of it, forks, and goes on.
-func TestClientLosesEverything(t *testing.T) {
+// Another client is put in place of the first, empty, and gets another branch; then the first is back. The index holds one chain at a time.
+func TestClientReplaced(t *testing.T) {
 	t.Parallel()
 	blocks := history(t, geth.Prague)
-	n := gethtest.Open(t, geth.Options{})
-	opt := options(t, n)
-	func() {
+	first, second := gethtest.Open(t, geth.Options{}), gethtest.Open(t, geth.Options{})
+	opt := options(t, first)
+	with := func(n *geth.Node, use func(*engineapi.Engine)) {
+		opt.URL, opt.JWT = n.Engine(), n.JWT()
 		e, err := engineapi.Open(t.Context(), opt)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer e.Close()
+		use(e)
+	}
+	with(first, func(e *engineapi.Engine) {
 		for _, b := range blocks {
 			execute(t, e, b)
 		}
-	}()
-	empty := gethtest.Open(t, geth.Options{})
-	opt.URL, opt.JWT = empty.Engine(), empty.JWT()
-	e := open(t, opt)
-	wantHead(t, e, empty, (*block.Block)(nil))
-	for _, b := range blocks {
-		execute(t, e, b)
-	}
-	wantHead(t, e, empty, blocks[len(blocks)-1])
+	})
+	var other *block.Block
+	with(second, func(e *engineapi.Engine) {
+		wantHead(t, e, second, nil)
+		execute(t, e, blocks[0])
+		other = produce(t, e, blocks[0])
+		wantHead(t, e, second, other)
+	})
+	with(first, func(e *engineapi.Engine) {
+		if head, err := e.Head(t.Context()); err != nil || head.Hash != blocks[0].Hash() {
+			t.Errorf("head: got %v, %v, want the block that both have", head, err)
+		}
+		execute(t, e, other)
+		wantHead(t, e, first, other)
+	})
 }

@@ -270,7 +270,7 @@ func (e *Engine) Execute(ctx context.Context, b *block.Block) ([]byte, error) {
 			return r.root.Bytes(), nil
 		}
 	}
-	if parent := b.Header.Header.LastHeaderHash; height != e.head.height+1  {
+	if parent := b.Header.Header.LastHeaderHash; height != e.head.height+1 || !isHash(parent, e.head.hash) {
 		return nil, fmt.Errorf("%w: block %d on %x, head is %d %s", exec.ErrParent, height, parent, e.head.height, e.head.hash)
 	}
 	header, payload, err := e.read(b)

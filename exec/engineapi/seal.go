@@ -8,7 +8,6 @@ import (
 	"github.com/ethereum/go-ethereum/beacon/engine"
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
-	"github.com/ethereum/go-ethereum/params"
 	"github.com/ethereum/go-ethereum/rlp"
 )
 
@@ -103,7 +102,7 @@ func unseal(txs [][]byte) (*types.Header, *Payload, error) {
 	for _, tx := range decoded {
 		p.BlobHashes = append(p.BlobHashes, tx.BlobHashes()...)
 	}
-	// This compares what the header says of transactions, withdrawals, requests and constants with what they are.
+	// This compares what the header says of transactions, withdrawals, requests and constants with what they are, and checks sizes.
 	if _, err := engine.ExecutableDataToBlock(p.Data, p.BlobHashes, &p.BeaconRoot, p.Requests); err != nil {
 		return nil, nil, fmt.Errorf("sealed header does not belong to this content: %w", err)
 	}
@@ -116,10 +115,8 @@ func representable(s *Seal) error {
 	switch {
 	case h.Number == nil || !h.Number.IsUint64():
 		return errors.New("sealed header: no valid number")
-	case h.BaseFee == nil || h.BaseFee.BitLen() > 256:
-		return errors.New("sealed header: no valid base fee")
-	case len(h.Extra) > int(params.MaximumExtraDataSize):
-		return fmt.Errorf("sealed header: %d bytes of extra data, want at most %d", len(h.Extra), params.MaximumExtraDataSize)
+	case h.BaseFee == nil:
+		return errors.New("sealed header: no base fee")
 	case h.WithdrawalsHash == nil || h.BlobGasUsed == nil || h.ExcessBlobGas == nil || h.ParentBeaconRoot == nil:
 		return errors.New("sealed header: fields of cancun are missing")
 	case h.SlotNumber != nil || h.BlockAccessListHash != nil:

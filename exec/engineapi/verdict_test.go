@@ -163,6 +163,7 @@ func TestNoVerdict(t *testing.T) {
 	choice := func(s string) rule {
 		return rule{answer: `"result":{"payloadStatus":` + status(s, nil) + `,"payloadId":null}`}
 	}
+	once := func(r rule) rule { r.once = true; return r } // so that the client can show that it executes blocks
 	fail := func(code int) rule { return rule{answer: fmt.Sprintf(`"error":{"code":%d,"message":"as told"}`, code)} }
 	cases := []struct {
 		name  string
@@ -172,9 +173,9 @@ func TestNoVerdict(t *testing.T) {
 	}{
 		{"newPayload SYNCING", map[string]rule{np: payload("SYNCING", nil)}, engineapi.ErrUnavailable, "does not know the parent"},
 		{"newPayload ACCEPTED", map[string]rule{np: payload("ACCEPTED", nil)}, engineapi.ErrUnavailable, "state"},
-		{"newPayload INVALID on nothing", map[string]rule{np: payload("INVALID", nil)}, nil, "no verdict"},
-		{"newPayload INVALID on zero", map[string]rule{np: payload("INVALID", common.Hash{})}, nil, "no verdict"},
-		{"newPayload INVALID on another", map[string]rule{np: payload("INVALID", common.Hash{7})}, nil, "no verdict"},
+		{"newPayload INVALID on nothing", map[string]rule{np: once(payload("INVALID", nil))}, nil, "no verdict"},
+		{"newPayload INVALID on zero", map[string]rule{np: once(payload("INVALID", common.Hash{}))}, nil, "no verdict"},
+		{"newPayload INVALID on another", map[string]rule{np: once(payload("INVALID", common.Hash{7}))}, nil, "no verdict"},
 		{"newPayload INVALID_BLOCK_HASH", map[string]rule{np: payload("INVALID_BLOCK_HASH", parent)}, nil, "INVALID_BLOCK_HASH"},
 		{"everything is INVALID", map[string]rule{np: payload("INVALID", parent)}, nil, "no verdict"},
 		{"INVALID, and can build nothing", map[string]rule{np: payload("INVALID", parent), "engine_getPayloadV4": fail(-38001)}, nil, "no verdict"},
