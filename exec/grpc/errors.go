@@ -26,8 +26,9 @@ var kinds = []struct {
 	{exec.ErrFull, "FULL", codes.ResourceExhausted},
 }
 
-// toStatus is the status of an engine's error.
-func toStatus(err error) error {
+// toStatus is the status of an engine's error in a call with ctx. The end of ctx, which is the caller's, has codes of its own; the end of any other
+// context is the engine's trouble.
+func toStatus(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -41,9 +42,9 @@ func toStatus(err error) error {
 		}
 		return s.Err()
 	}
-	switch {
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return status.FromContextError(err).Err()
+	switch ended := ctx.Err(); {
+	case ended != nil && errors.Is(err, ended):
+		return status.FromContextError(ended).Err()
 	case errors.Is(err, errors.ErrUnsupported):
 		return status.Error(codes.Unimplemented, err.Error())
 	}
@@ -77,8 +78,11 @@ func fromStatus(err error) error {
 			}
 		}
 	}
-	if s.Code() == codes.Unimplemented {
+	switch s.Code() {
+	case codes.Unimplemented:
 		return &remote{s.Message(), errors.ErrUnsupported}
+	case codes.DeadlineExceeded: // ours, which the server keeps too, and may see pass a little earlier
+		return &remote{s.Message(), context.DeadlineExceeded}
 	}
 	return err
 }

@@ -106,7 +106,7 @@ func (e *Engine) within(ctx context.Context) (context.Context, context.CancelFun
 	return context.WithTimeout(ctx, e.timeout)
 }
 
-// fail is the error of a call made with ctx. Only our own end of waiting is a context's error: the engine's is the engine's trouble.
+// fail is the error of a call made with ctx. The end of our own waiting is the context's error.
 func (e *Engine) fail(ctx context.Context, err error) error {
 	if ended := ctx.Err(); ended != nil {
 		return fmt.Errorf("engine %s: %w: %s", e.target, ended, status.Convert(err).Message())

@@ -115,7 +115,7 @@ func (s *server) alone(ctx context.Context, do func(ctx context.Context) error) 
 		return status.FromContextError(ctx.Err()).Err()
 	}
 	defer func() { <-s.turn }()
-	return toStatus(do(ctx))
+	return toStatus(ctx, do(ctx))
 }
 
 func (s *server) Execute(ctx context.Context, r *execv1.ExecuteRequest) (*execv1.ExecuteResponse, error) {
@@ -143,7 +143,7 @@ func malformed(err error) error {
 func (s *server) Head(ctx context.Context, _ *execv1.HeadRequest) (*execv1.HeadResponse, error) {
 	h, err := s.engine.Head(ctx)
 	if err != nil {
-		return nil, toStatus(err)
+		return nil, toStatus(ctx, err)
 	}
 	r := &execv1.HeadResponse{Height: h.Height, StateRoot: h.Root}
 	if !h.Hash.IsZero() {
@@ -183,10 +183,10 @@ var errNoBuilder = fmt.Errorf("the engine builds no blocks: %w", errors.ErrUnsup
 func (s *server) SubmitTx(ctx context.Context, r *execv1.SubmitTxRequest) (*execv1.SubmitTxResponse, error) {
 	b, ok := s.engine.(exec.Builder)
 	if !ok {
-		return nil, toStatus(errNoBuilder)
+		return nil, toStatus(ctx, errNoBuilder)
 	}
 	if err := b.SubmitTx(ctx, r.Tx); err != nil {
-		return nil, toStatus(err)
+		return nil, toStatus(ctx, err)
 	}
 	return &execv1.SubmitTxResponse{}, nil
 }
@@ -194,7 +194,7 @@ func (s *server) SubmitTx(ctx context.Context, r *execv1.SubmitTxRequest) (*exec
 func (s *server) Build(ctx context.Context, r *execv1.BuildRequest) (*execv1.BuildResponse, error) {
 	b, ok := s.engine.(exec.Builder)
 	if !ok {
-		return nil, toStatus(errNoBuilder)
+		return nil, toStatus(ctx, errNoBuilder)
 	}
 	var txs [][]byte
 	err := s.alone(ctx, func(ctx context.Context) (err error) {
