@@ -21,8 +21,7 @@ import (
 type Options struct {
 	Token         string         // Bearer token: "read" to follow, "write" to submit; "" for none
 	Namespaces    []da.Namespace // to follow; a namespace given twice counts once
-	Verify        da.Level       // how much is verified before it counts: ProveEmpty
-	Ahead         bool           // pushed blocks are told before they are verified: whoever applies them calls Prove
+	Level         da.Level       // how much is verified: ProveEmpty
 	ChainID       string         // that every header must have; "": that of the first header seen
 	CallTimeout   time.Duration  // of each call but a submission: 30 s
 	SubmitTimeout time.Duration  // of a submission, which waits for its block: 2 min
@@ -92,7 +91,6 @@ type Client struct {
 	endpoints []*endpoint
 	count     counters
 	chainID   atomic.Pointer[string]
-	proven    remembered
 	turn      atomic.Uint64 // submissions so far: whose account is next
 
 	mu       sync.Mutex
@@ -102,6 +100,7 @@ type Client struct {
 var (
 	_ follow.Source[da.Block] = (*Client)(nil)
 	_ da.Submitter            = (*Client)(nil)
+	_ da.Prover               = (*Client)(nil)
 )
 
 // New returns a client of the endpoints at some addresses, http://, https://, ws:// or wss:// (the path is "/" as a rule). It does not touch

@@ -43,6 +43,10 @@ func TestSourceAgreesWithChain(t *testing.T) {
 			t.Errorf("fetched: got %+v, want %+v", fetched[i], want[i])
 		}
 	}
+	if claims := inline[3].Data.Unproven; len(claims) != 1 || claims[0] != (da.Claim{Namespace: alpha}) {
+		t.Errorf("claims of a height with blobs in one of two namespaces: got %v", claims)
+	}
+	inline[3].Data.Unproven = nil
 	for i := range inline {
 		if !reflect.DeepEqual(inline[i], want[4+i]) {
 			t.Errorf("inline: got %+v, want %+v", inline[i], want[4+i])

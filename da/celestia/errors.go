@@ -37,7 +37,7 @@ var texts = []struct {
 	{"source", "", "max gas price exceeded", da.ErrFee},
 	{"099", "broadcast tx error", "code: 21", da.ErrTooBig},
 	{"source", "broadcast tx error", "code: 20", da.ErrRateLimited}, // the mempool is full
-	{"source", "broadcast tx error", "", da.ErrRejected}, // any other refusal before it was spread
+	{"source", "broadcast tx error", "", da.ErrRejected},            // any other refusal before it was spread
 	{"source", "tx with hash", "", da.ErrUnknownOutcome},
 	{"source", "", "mempool is full", da.ErrRateLimited},
 }

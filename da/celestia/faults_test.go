@@ -17,15 +17,19 @@ import (
 	"headrace/watch"
 )
 
-// sink keeps all items, and insists on the contract of follow.Sink.
+// sink keeps all items, insists on the contract of follow.Sink, and has what is claimed shown, one height after the other; a claim that is false
+// takes it back to before the height.
 type sink struct {
 	t     *testing.T
 	mu    sync.Mutex
 	items []follow.Item[da.Block]
 	last  *watch.Value[follow.Ref]
+	shown *watch.Value[int] // how many of items are proven
 }
 
-func newSink(t *testing.T) *sink { return &sink{t: t, last: watch.New(follow.Ref{})} }
+func newSink(t *testing.T) *sink {
+	return &sink{t: t, last: watch.New(follow.Ref{}), shown: watch.New(0)}
+}
 
 func (s *sink) Last() follow.Ref { return s.last.Load() }
 
@@ -39,18 +43,51 @@ func (s *sink) At(height uint64) (follow.Ref, bool) {
 }
 
 func (s *sink) Apply(_ context.Context, item follow.Item[da.Block]) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	last := s.Last()
-	if item.Height != last.Height+1 || (!last.Hash.IsZero() && item.Parent != last.Hash) {
+	if item.Height != last.Height+1 {
+		return nil // the prover has just gone back
+	}
+	if !last.Hash.IsZero() && item.Parent != last.Hash {
 		s.t.Errorf("apply %d on %d: not its successor", item.Height, last.Height)
 	}
-	s.mu.Lock()
 	s.items = append(s.items, item)
-	s.mu.Unlock()
 	s.last.Set(item.Ref())
 	return nil
 }
 
 func (s *sink) Revert(context.Context) error { return follow.ErrFinalized }
+
+// prove shows item after item until ctx ends.
+func (s *sink) prove(ctx context.Context, prover da.Prover, wake func()) {
+	backoff := follow.Backoff{Min: 10 * time.Millisecond, Max: 100 * time.Millisecond}
+	for n := 0; ; {
+		if _, err := s.last.Wait(ctx, func(r follow.Ref) bool { return r.Height > uint64(n) }); err != nil {
+			return
+		}
+		s.mu.Lock()
+		item := s.items[n]
+		s.mu.Unlock()
+		switch err := prover.Prove(ctx, item.Height, item.Hash, item.Data.Unproven); {
+		case err == nil:
+			n++
+			s.shown.Set(n)
+		case errors.Is(err, da.ErrNotProven):
+			s.mu.Lock()
+			s.items = s.items[:n]
+			last := follow.Ref{}
+			if n > 0 {
+				last = s.items[n-1].Ref()
+			}
+			s.last.Set(last)
+			s.mu.Unlock()
+			wake()
+		case backoff.Sleep(ctx, nil) != nil:
+			return
+		}
+	}
+}
 
 // flood posts a blob to both namespaces as often as blocks are made.
 func flood(t testing.TB, chain *local.Chain) {
@@ -136,7 +173,7 @@ func testFault(t *testing.T, f fault.Fault, mode string, level da.Level) {
 		addFault(t, faults, fault.Fault{Kind: fault.NoSubscription})
 	}
 	url := serve(t, chain.View(faults), celestia.HandlerOptions{Faults: faults})
-	c := newClient(t, url, celestia.Options{Verify: level, Namespaces: []da.Namespace{alpha, beta}, Silence: 200 * time.Millisecond, CallTimeout: time.Second,
+	c := newClient(t, url, celestia.Options{Level: level, Namespaces: []da.Namespace{alpha, beta}, Silence: 200 * time.Millisecond, CallTimeout: time.Second,
 		Hold: 50 * time.Millisecond, Probe: 100 * time.Millisecond, Polling: 100 * time.Millisecond})
 	run(t, chain)
 	flood(t, chain)
@@ -149,12 +186,13 @@ func testFault(t *testing.T, f fault.Fault, mode string, level da.Level) {
 			t.Errorf("follower: %v", err)
 		}
 	})
+	work.Go(func() { s.prove(ctx, c, follower.Wake) })
 	defer work.Wait()
 	defer cancel()
 
 	reach := func(what string, height uint64) {
 		t.Helper()
-		if _, err := s.last.Wait(deadline(t, 15*time.Second), func(r follow.Ref) bool { return r.Height >= height }); err != nil {
+		if _, err := s.shown.Wait(deadline(t, 15*time.Second), func(n int) bool { return uint64(n) >= height }); err != nil {
 			t.Fatalf("%s: did not reach %d: %v; follower %+v; endpoint %+v", what, height, err, follower.State().Load(), c.Endpoints())
 		}
 	}
@@ -169,8 +207,9 @@ func testFault(t *testing.T, f fault.Fault, mode string, level da.Level) {
 	work.Wait()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	want := fetch(t, chain.Source(alpha, beta), 1, uint64(len(s.items))+1)
+	want := fetch(t, chain.Source(alpha, beta), 1, uint64(s.shown.Load())+1)
 	for i := range want {
+		s.items[i].Data.Unproven = nil
 		if !reflect.DeepEqual(s.items[i], want[i]) {
 			t.Fatalf("height %d: got %+v, want %+v", want[i].Height, s.items[i], want[i])
 		}

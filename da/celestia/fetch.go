@@ -196,7 +196,7 @@ func (f *fetching) content(ctx context.Context, s *slot) {
 
 // roots reads the roots out of an extended header, if they are of use.
 func (e *endpoint) roots(h *head, data []byte) (*square.DAH, error) {
-	if e.client.opt.Verify == da.Trust || square.AbsentByHash(h.DataHash) {
+	if e.client.opt.Level == da.Trust || square.AbsentByHash(h.DataHash) {
 		return nil, nil
 	}
 	_, dah, err := square.ScanHeader(data, true)
@@ -254,6 +254,9 @@ func (e *endpoint) verified(ctx context.Context, s *slot) ([]da.Blob, error) {
 	blobs, err := e.contents(ctx, s.head.Height)
 	if err == nil {
 		err = e.prove(ctx, &s.head.Header, s.dah, blobs)
+	}
+	if errors.Is(err, da.ErrNotProven) {
+		return e.provenBlobs(ctx, &s.head.Header)
 	}
 	if err != nil {
 		return nil, err

@@ -311,6 +311,11 @@ func (h *Handler) reach(ctx context.Context, height uint64) error {
 		return errZero
 	}
 	head := h.chain.Head().Load().Height
+	if height > head {
+		if _, err := h.chain.Header(height); errors.Is(err, da.ErrSyncing) {
+			return h.text(err, height)
+		}
+	}
 	switch {
 	case height > head+1:
 		return h.text(da.ErrFuture, height)

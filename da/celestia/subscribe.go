@@ -26,15 +26,13 @@ type feed struct {
 	pace    time.Duration             // about the time between two heights
 	top     uint64                    // the highest height that any namespace has reported
 	topAt   time.Time                 // when it did
-	pushed  pushed
-	waiting int // in pushed
 }
 
 // subscribe runs one subscription over WebSocket until it ends.
 func (e *endpoint) subscribe(ctx context.Context, update func(follow.Update[da.Block])) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	namespaces := e.client.opt.Namespaces
-	f := &feed{e: e, update: update, poke: make(chan struct{}, 1), merger: newMerger(len(namespaces)), seen: make([]time.Time, len(namespaces)), pushed: pushed{make(chan verifying, pushedLen)}}
+	f := &feed{e: e, update: update, poke: make(chan struct{}, 1), merger: newMerger(len(namespaces)), seen: make([]time.Time, len(namespaces))}
 	var work sync.WaitGroup
 	defer e.silent()
 	defer work.Wait()
@@ -57,7 +55,6 @@ func (e *endpoint) subscribe(ctx context.Context, update func(follow.Update[da.B
 		})
 	}
 	work.Go(func() { f.watch(ctx) })
-	work.Go(func() { f.deliver(ctx) })
 	work.Go(func() { cancel(f.probe(ctx)) })
 	for range max(1, len(namespaces)) {
 		select {
@@ -99,13 +96,13 @@ func (f *feed) start(u follow.Update[da.Block]) {
 	f.e.heard(u.Head.Height, "websocket")
 	f.update(u)
 	for _, u := range f.before {
-		f.emitLocked(u)
+		f.tellLocked(u)
 	}
 	f.before = nil
 }
 
-// emitLocked tells an update, or keeps it until the present head has been told.
-func (f *feed) emitLocked(u follow.Update[da.Block]) {
+// tellLocked tells an update, or keeps it until the present head has been told.
+func (f *feed) tellLocked(u follow.Update[da.Block]) {
 	if !f.started {
 		f.before = append(f.before, u)
 		return
@@ -177,13 +174,18 @@ func (f *feed) settledLocked(ctx context.Context, m *merged) {
 		m.event.header = &h.Header
 	}
 	u := follow.Update[da.Block]{Head: follow.Ref{Height: m.height, Hash: m.event.header.Hash()}}
-	if m.complete {
+	claims, err := c.claims(m.event.header, m.blobs)
+	if err != nil {
+		f.e.note(ctx, fmt.Errorf("%s: blob.Subscribe: height %d: %w", f.e.name, m.height, err))
+	}
+	if m.complete && err == nil {
 		u.Item = m.item()
+		u.Item.Data.Unproven = claims
 		c.count.inline.Add(1)
 	} else {
 		c.count.incomplete.Add(1)
 	}
-	f.tellLocked(u, m.event.header)
+	f.tellLocked(u)
 }
 
 // headEvent takes an event of header.Subscribe.
@@ -199,7 +201,7 @@ func (f *feed) headEvent(value []byte) error {
 	defer f.mu.Unlock()
 	f.progress(0, h.Height, time.Now())
 	m := merged{height: h.Height, event: event{height: h.Height, header: &h.Header}, complete: true}
-	f.tellLocked(follow.Update[da.Block]{Head: follow.Ref{Height: h.Height, Hash: h.hash}, Item: m.item()}, nil)
+	f.tellLocked(follow.Update[da.Block]{Head: follow.Ref{Height: h.Height, Hash: h.hash}, Item: m.item()})
 	return nil
 }
 
@@ -267,7 +269,7 @@ func (f *feed) probe(ctx context.Context) error {
 		if !moved && h.Height < top { // the node has gone back
 			f.top, f.topAt = h.Height, time.Now()
 			f.merger = newMerger(len(f.merger.last))
-			f.tellLocked(follow.Update[da.Block]{Head: follow.Ref{Height: h.Height, Hash: h.hash}}, nil)
+			f.tellLocked(follow.Update[da.Block]{Head: follow.Ref{Height: h.Height, Hash: h.hash}})
 		}
 		f.mu.Unlock()
 		if !moved && h.Height > top {

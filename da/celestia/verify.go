@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"headrace/da"
@@ -12,29 +13,88 @@ import (
 	"headrace/internal/square"
 )
 
-// What an endpoint tells of a height is verified at the level of Options.Verify, see da.Level. A fetch delivers nothing that is not. Of what is
-// pushed, a height that its header alone does not settle is verified before it is told, which costs no content call but its time; with
-// Options.Ahead it is told at once, and whoever applies it calls Prove.
+// What an endpoint tells of a height is verified at the level of Options.Level, see da.Level. What is pushed is told at once, with claims about what
+// its header alone does not settle, for Prove to show later. What is fetched is verified before it is delivered, many heights side by side,
+// and makes no claims; so a height that is read again because a claim was false comes right (I7).
 
-// Prove verifies, at the level of Options.Verify, that an item told by Subscribe or Fetch is all that the followed namespaces have at its height. An
-// error that matches da.ErrNotProven says that it is not: what the endpoint told is false, and a Fetch of the height does better. Any other error
-// says that it cannot be decided now. What this client has proven before costs nothing.
-func (c *Client) Prove(ctx context.Context, item *follow.Item[da.Block]) error {
-	if c.opt.Verify == da.Trust || len(c.opt.Namespaces) == 0 || c.proven.has(item.Ref()) {
+// Prove shows that claims about a height are true; see da.Prover.
+func (c *Client) Prove(ctx context.Context, height uint64, hash [32]byte, claims []da.Claim) error {
+	if len(claims) == 0 {
 		return nil
 	}
 	var errs []error
 	for _, e := range c.ranked() {
-		h, dah, err := e.proofHeader(ctx, item.Height, item.Hash)
-		if err == nil {
-			err = e.prove(ctx, &h, dah, item.Data.Blobs)
-		}
+		err := e.proveClaims(ctx, height, hash, claims)
 		if err == nil || errors.Is(err, da.ErrNotProven) || ctx.Err() != nil {
 			return err
 		}
 		errs = append(errs, err)
 	}
-	return fetchError(item.Height, errs)
+	return fetchError(height, errs)
+}
+
+// proveClaims compares claims with what the header commits to. Only a proof that holds makes them false: an endpoint whose proofs are bad has
+// shown nothing.
+func (e *endpoint) proveClaims(ctx context.Context, height uint64, hash follow.Hash, claims []da.Claim) error {
+	h, dah, err := e.proofHeader(ctx, height, hash)
+	if err != nil {
+		return err
+	}
+	rows := map[da.Namespace][]square.NamespaceRow{}
+	if !square.AbsentByHash(h.DataHash) {
+		if err := square.VerifyDAH(dah, h.DataHash); err != nil {
+			return fmt.Errorf("%s: height %d: bad roots: %v", e.name, height, err)
+		}
+		var ask []da.Namespace
+		for _, claim := range claims {
+			if !square.AbsentByRoots(dah, claim.Namespace) {
+				ask = append(ask, claim.Namespace)
+			}
+		}
+		if err := e.rows(ctx, height, ask, rows); err != nil {
+			return err
+		}
+	}
+	for _, claim := range claims {
+		var blobs []da.Blob
+		if r, ok := rows[claim.Namespace]; ok {
+			if blobs, err = square.VerifyNamespace(dah, claim.Namespace, r); err != nil {
+				return fmt.Errorf("%s: height %d: bad proof: %v", e.name, height, err)
+			}
+		}
+		if len(blobs) != claim.Blobs || da.Digest(blobs) != claim.Digest {
+			return e.notProven(&h, fmt.Errorf("namespace %s has %d blobs, %d were told, or others", claim.Namespace, len(blobs), claim.Blobs))
+		}
+	}
+	return nil
+}
+
+// claims returns what is to be shown of a pushed height. It is an error if the header alone shows it to be false.
+func (c *Client) claims(h *square.Header, blobs []da.Blob) ([]da.Claim, error) {
+	if c.opt.Level == da.Trust {
+		return nil, nil
+	}
+	if square.AbsentByHash(h.DataHash) {
+		if len(blobs) > 0 {
+			return nil, fmt.Errorf("%w: %d blobs in an empty square", da.ErrNotProven, len(blobs))
+		}
+		return nil, nil
+	}
+	var out []da.Claim
+	for _, ns := range c.opt.Namespaces {
+		from := slices.IndexFunc(blobs, func(b da.Blob) bool { return b.Namespace == ns })
+		to := from
+		for to >= 0 && to < len(blobs) && blobs[to].Namespace == ns {
+			to++
+		}
+		switch {
+		case from < 0:
+			out = append(out, da.Claim{Namespace: ns})
+		case c.opt.Level == da.Prove:
+			out = append(out, da.Claim{Namespace: ns, Blobs: to - from, Digest: da.Digest(blobs[from:to])})
+		}
+	}
+	return out, nil
 }
 
 // proofHeader asks for a header with its roots. It must be the one with the given hash.
@@ -54,22 +114,21 @@ func (e *endpoint) proofHeader(ctx context.Context, height uint64, hash follow.H
 // prove verifies what was told of a height. The header is trusted; roots, if there are any, are not.
 func (e *endpoint) prove(ctx context.Context, h *square.Header, dah *square.DAH, blobs []da.Blob) error {
 	c := e.client
-	if c.opt.Verify == da.Trust {
+	if c.opt.Level == da.Trust {
 		return nil
 	}
-	if c.opt.Verify == da.ProveEmpty { // at the other level the shares themselves are compared
+	if c.opt.Level == da.ProveEmpty { // at the other level the shares themselves are compared
 		if err := square.CheckCommitments(blobs); err != nil {
-			return e.false(h, err)
+			return e.notProven(h, err)
 		}
 	}
 	ev := square.Evidence{DataHash: h.DataHash, DAH: dah, Rows: map[da.Namespace][]square.NamespaceRow{}}
 	for range 3 { // each turn brings what the one before has missed: the roots, then the rows
-		need, err := square.VerifyBlobs(c.opt.Verify, &ev, c.opt.Namespaces, blobs)
+		need, err := square.VerifyBlobs(c.opt.Level, &ev, c.opt.Namespaces, blobs)
 		switch {
 		case err != nil:
-			return e.false(h, err)
+			return e.notProven(h, err)
 		case need.Nothing():
-			c.proven.add(follow.Ref{Height: h.Height, Hash: h.Hash()})
 			return nil
 		case need.DAH:
 			if _, ev.DAH, err = e.proofHeader(ctx, h.Height, h.Hash()); err != nil {
@@ -83,8 +142,8 @@ func (e *endpoint) prove(ctx context.Context, h *square.Header, dah *square.DAH,
 	return fmt.Errorf("height %d: verification asks for more and more", h.Height)
 }
 
-// false returns the error of something told that is not so, and notes it: it is no small matter.
-func (e *endpoint) false(h *square.Header, err error) error {
+// notProven returns the error of something told that is not so, and notes it: it is no small matter.
+func (e *endpoint) notProven(h *square.Header, err error) error {
 	err = fmt.Errorf("%s: height %d: %w: %w", e.name, h.Height, da.ErrNotProven, err)
 	e.note(context.Background(), err)
 	return err
@@ -116,7 +175,7 @@ func (e *endpoint) rows(ctx context.Context, height uint64, namespaces []da.Name
 
 // check checks what can be checked of an event alone.
 func (c *Client) check(e *event) error {
-	if c.opt.Verify != da.ProveEmpty { // at Prove the shares are compared
+	if c.opt.Level != da.ProveEmpty { // at Prove the shares are compared
 		return nil
 	}
 	if err := square.CheckCommitments(e.blobs); err != nil {
@@ -125,109 +184,26 @@ func (c *Client) check(e *event) error {
 	return nil
 }
 
-// settled reports whether the header alone proves what was told, at the client's level.
-func (c *Client) settled(h *square.Header, blobs []da.Blob) bool {
-	if c.opt.Verify == da.Trust {
-		return true
+// provenBlobs returns all blobs of the followed namespaces at a height from their shares, each proven: for an endpoint that tells blobs wrongly.
+func (e *endpoint) provenBlobs(ctx context.Context, h *square.Header) ([]da.Blob, error) {
+	_, dah, err := e.proofHeader(ctx, h.Height, h.Hash())
+	if err != nil {
+		return nil, err
 	}
-	if square.AbsentByHash(h.DataHash) {
-		return len(blobs) == 0
+	if err := square.VerifyDAH(dah, h.DataHash); err != nil {
+		return nil, e.notProven(h, err)
 	}
-	if c.opt.Verify == da.Prove {
-		return false
+	rows := map[da.Namespace][]square.NamespaceRow{}
+	if err := e.rows(ctx, h.Height, e.client.opt.Namespaces, rows); err != nil {
+		return nil, err
 	}
-	told := map[da.Namespace]bool{}
-	for i := range blobs {
-		told[blobs[i].Namespace] = true
-	}
-	return len(told) == len(c.opt.Namespaces)
-}
-
-// remembered are the last heights that were proven.
-type remembered struct {
-	mu   sync.Mutex
-	refs map[uint64]follow.Hash
-	ring []uint64 // the heights in refs, in the order they were proven
-	next int
-}
-
-const rememberedLen = 4096
-
-func (r *remembered) add(ref follow.Ref) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.refs == nil {
-		r.refs, r.ring = map[uint64]follow.Hash{}, make([]uint64, rememberedLen)
-	}
-	if _, ok := r.refs[ref.Height]; !ok {
-		delete(r.refs, r.ring[r.next])
-		r.ring[r.next] = ref.Height
-		r.next = (r.next + 1) % rememberedLen
-	}
-	r.refs[ref.Height] = ref.Hash
-}
-
-func (r *remembered) has(ref follow.Ref) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	hash, ok := r.refs[ref.Height]
-	return ok && hash == ref.Hash
-}
-
-// pushed is what a feed tells, in order, once it is verified: those that need a proof wait for it, and those behind them too. It is nearly
-// always empty.
-type pushed struct {
-	updates chan verifying // sent to by the feed's channels, with its mu held
-}
-
-type verifying struct {
-	update follow.Update[da.Block]
-	header *square.Header // to be verified against; nil if there is nothing to verify
-}
-
-// pushedLen bounds what waits; beyond, heights are told without their blocks.
-const pushedLen = 64
-
-// deliver tells what has been verified, until ctx ends.
-func (f *feed) deliver(ctx context.Context) {
-	for {
-		var v verifying
-		select {
-		case v = <-f.pushed.updates:
-		case <-ctx.Done():
-			return
+	var out []da.Blob
+	for _, ns := range e.client.opt.Namespaces {
+		blobs, err := square.VerifyNamespace(dah, ns, rows[ns])
+		if err != nil {
+			return nil, e.notProven(h, err)
 		}
-		if v.header != nil {
-			proving, cancel := context.WithTimeout(ctx, f.e.client.opt.CallTimeout)
-			err := f.e.prove(proving, v.header, nil, v.update.Item.Data.Blobs)
-			cancel()
-			if err != nil { // it will be fetched, perhaps elsewhere
-				f.e.client.opt.Logger.Debug("pushed block not proven", "height", v.update.Head.Height, "err", err)
-				v.update.Item = nil
-				f.e.client.count.incomplete.Add(1)
-			}
-		}
-		f.mu.Lock()
-		f.waiting--
-		f.emitLocked(v.update)
-		f.mu.Unlock()
+		out = append(out, blobs...)
 	}
-}
-
-// tellLocked tells an update, at once if nothing is to be verified, and nothing waits that is.
-func (f *feed) tellLocked(u follow.Update[da.Block], h *square.Header) {
-	if u.Item != nil && h != nil && !f.e.client.opt.Ahead && !f.e.client.settled(h, u.Item.Data.Blobs) {
-		if f.waiting < pushedLen {
-			f.waiting++
-			f.pushed.updates <- verifying{u, h} // has room
-			return
-		}
-		u.Item = nil
-	}
-	if f.waiting > 0 && f.waiting < pushedLen {
-		f.waiting++
-		f.pushed.updates <- verifying{update: u}
-		return
-	}
-	f.emitLocked(u)
+	return out, nil
 }
