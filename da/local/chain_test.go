@@ -445,7 +445,7 @@ func TestAnnounce(t *testing.T) {
 
 // Many empty heights cost little memory each, and nothing with the size of the history on disk.
 func TestManyEmptyHeights(t *testing.T) {
-	const n = 10_000
+	const n = 5_000
 	c := open(t, local.Options{Interval: -1})
 	before := heap()
 	for range n {

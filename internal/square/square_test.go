@@ -220,8 +220,8 @@ func TestCommitmentsOfRealBlobs(t *testing.T) {
 // Our own hashing of commitments and roots agrees with the libraries of Celestia for blobs of all sorts of sizes.
 func TestAgreesWithLibraries(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	sizes := []int{1, 477, 478, 479, 480, 482, 960, 961, 30_000, 31_000, 64 * 482, 65 * 482, 200_000}
-	for round := range 6 {
+	sizes := []int{1, 477, 478, 479, 480, 482, 960, 961, 30_000, 31_000, 64 * 482, 65 * 482, 80_000}
+	for round := range 4 {
 		var subs [][]da.Blob
 		for range round*2 + 1 {
 			var blobs []da.Blob
