@@ -1,0 +1,171 @@
+package await
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/ethereum/go-ethereum"
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/ethclient"
+	"github.com/ethereum/go-ethereum/rpc"
+)
+
+// Header is what a node says of a block: the part that all Ethereum-like chains have.
+type Header struct {
+	Number     uint64       `json:"number"`
+	Hash       common.Hash  `json:"hash"` // as the node says: not every chain computes it alike
+	ParentHash common.Hash  `json:"parent_hash"`
+	Time       uint64       `json:"time"` // seconds since the Unix epoch
+	Block      *types.Block `json:"-"`    // with WithBody only
+}
+
+// UnmarshalJSON reads a header or block of the JSON-RPC interface.
+func (h *Header) UnmarshalJSON(raw []byte) error {
+	var wire struct {
+		Number     *hexutil.Uint64 `json:"number"`
+		Hash       *common.Hash    `json:"hash"`
+		ParentHash common.Hash     `json:"parentHash"`
+		Time       hexutil.Uint64  `json:"timestamp"`
+	}
+	if err := json.Unmarshal(raw, &wire); err != nil {
+		return err
+	}
+	if wire.Number == nil || wire.Hash == nil {
+		return errors.New("header without number or hash")
+	}
+	*h = Header{Number: uint64(*wire.Number), Hash: *wire.Hash, ParentHash: wire.ParentHash, Time: uint64(wire.Time)}
+	return nil
+}
+
+// Block waits for the first sight of a canonical block n, and returns it. It can be reorganised away afterwards: the returned hash tells which it was, and Canonical waits for
+// more certainty.
+func Block(ctx context.Context, node *Ethereum, n uint64, opts ...Option) (*Header, error) {
+	return waitHeader(ctx, node, fmt.Sprintf("block %d", n), opts, func(ctx context.Context, conn *rpc.Client) (*Header, error) {
+		return byNumber(ctx, conn, n)
+	})
+}
+
+// BlockHash waits until the node has the block with this hash, on whatever branch.
+func BlockHash(ctx context.Context, node *Ethereum, hash common.Hash, opts ...Option) (*Header, error) {
+	return waitHeader(ctx, node, fmt.Sprintf("block %s", hash), opts, func(ctx context.Context, conn *rpc.Client) (*Header, error) {
+		return byHash(ctx, conn, hash)
+	})
+}
+
+// Canonical waits until block n, the one with this hash unless it is the zero hash, is canonical and has depth blocks on top of it.
+func Canonical(ctx context.Context, node *Ethereum, n uint64, hash common.Hash, depth uint64, opts ...Option) (*Header, error) {
+	what := fmt.Sprintf("canonical block %d", n)
+	if hash != (common.Hash{}) {
+		what += " " + hash.String()
+	}
+	if depth > 0 {
+		what += fmt.Sprintf(" below %d others", depth)
+	}
+	return waitHeader(ctx, node, what, opts, func(ctx context.Context, conn *rpc.Client) (*Header, error) {
+		return buried(ctx, conn, n, hash, depth)
+	})
+}
+
+// Receipt waits until the transaction is in a canonical block, and returns its receipt. Whether it succeeded is for the caller to see.
+func Receipt(ctx context.Context, node *Ethereum, tx common.Hash, opts ...Option) (*types.Receipt, error) {
+	return Ask(ctx, node, fmt.Sprintf("the receipt of transaction %s", tx), func(ctx context.Context, conn *rpc.Client) (*types.Receipt, bool, error) {
+		var r *types.Receipt
+		err := conn.CallContext(ctx, &r, "eth_getTransactionReceipt", tx)
+		return r, r != nil, err
+	}, opts...)
+}
+
+// waitHeader waits until get returns a header.
+func waitHeader(ctx context.Context, node *Ethereum, what string, opts []Option, get func(context.Context, *rpc.Client) (*Header, error)) (*Header, error) {
+	body := settingsOf(opts).body
+	return Ask(ctx, node, what, func(ctx context.Context, conn *rpc.Client) (*Header, bool, error) {
+		h, err := get(ctx, conn)
+		if err != nil || h == nil || !body {
+			return h, err == nil && h != nil, err
+		}
+		switch h.Block, err = ethclient.NewClient(conn).BlockByHash(ctx, h.Hash); {
+		case errors.Is(err, ethereum.NotFound): // announced before it is served, or gone again
+			return nil, false, nil
+		case err != nil:
+			return nil, false, fmt.Errorf("read body of block %d: %w", h.Number, err)
+		}
+		return h, true, nil
+	}, opts...)
+}
+
+// byNumber returns the canonical block n; nil if there is none.
+func byNumber(ctx context.Context, conn *rpc.Client, n uint64) (*Header, error) {
+	var h *Header
+	if err := conn.CallContext(ctx, &h, "eth_getBlockByNumber", hexutil.Uint64(n), false); err != nil {
+		return nil, fmt.Errorf("ask for block %d: %w", n, err)
+	}
+	if h != nil && h.Number != n {
+		return nil, fmt.Errorf("asked for block %d, got %d", n, h.Number)
+	}
+	return h, nil
+}
+
+func byHash(ctx context.Context, conn *rpc.Client, hash common.Hash) (*Header, error) {
+	var h *Header
+	if err := conn.CallContext(ctx, &h, "eth_getBlockByHash", hash, false); err != nil {
+		return nil, fmt.Errorf("ask for block %s: %w", hash, err)
+	}
+	if h != nil && h.Hash != hash {
+		return nil, fmt.Errorf("asked for block %s, got %s", hash, h.Hash)
+	}
+	return h, nil
+}
+
+// step bounds the headers in one request.
+const step = 64
+
+// buried returns block n if it is canonical, has the hash, and depth others stand on it: they are read together and must link, so what a reorg mixes does not count.
+func buried(ctx context.Context, conn *rpc.Client, n uint64, hash common.Hash, depth uint64) (*Header, error) {
+	if n+depth < n {
+		return nil, fmt.Errorf("there is no block number %d + %d", n, depth)
+	}
+	top, err := byNumber(ctx, conn, n+depth)
+	if err != nil || top == nil {
+		return nil, err
+	}
+	for parent := top; parent.Number > n; { // downwards, so that each is proven an ancestor of a block that was canonical
+		from := max(n, parent.Number-min(step, parent.Number))
+		below, err := numbers(ctx, conn, from, parent.Number)
+		if err != nil {
+			return nil, err
+		}
+		for i := len(below) - 1; i >= 0; i-- {
+			if below[i] == nil || below[i].Hash != parent.ParentHash {
+				return nil, nil // a reorg between two reads; its news is on the way
+			}
+			parent = below[i]
+		}
+		top = parent
+	}
+	if hash != (common.Hash{}) && top.Hash != hash {
+		return nil, nil
+	}
+	return top, nil
+}
+
+// numbers returns the blocks [from, to), nil where there is none.
+func numbers(ctx context.Context, conn *rpc.Client, from, to uint64) ([]*Header, error) {
+	headers := make([]*Header, to-from)
+	batch := make([]rpc.BatchElem, to-from)
+	for i := range batch {
+		batch[i] = rpc.BatchElem{Method: "eth_getBlockByNumber", Args: []any{hexutil.Uint64(from + uint64(i)), false}, Result: &headers[i]}
+	}
+	if err := conn.BatchCallContext(ctx, batch); err != nil {
+		return nil, fmt.Errorf("ask for blocks [%d, %d): %w", from, to, err)
+	}
+	for i := range batch {
+		if err := batch[i].Error; err != nil {
+			return nil, fmt.Errorf("ask for block %d: %w", from+uint64(i), err)
+		}
+	}
+	return headers, nil
+}
