@@ -117,13 +117,15 @@ func (n *Node) publish() (next time.Duration) {
 		s.Source.Lag = src.Head.Height - sync.Position.Height
 	}
 	s.Waiting = waits(sync, src)
+	var own []Waiting
 	if n.seq != nil {
 		s.Mode = "sequencer"
 		q := n.seq.Status().Load()
 		s.Sequencer = &Sequence{Paused: q.Paused, Pending: sync.Unsafe.Height - sync.Safe.Height, Submitted: q.Submitted, Failure: q.Failure, Failures: q.Failures}
-		s.Waiting = append(s.Waiting, seqWaits(q, sync)...)
+		own = seqWaits(q, sync)
 	}
 	s.Ready, s.Reason, next = readiness(&s, src, blockTime, time.Now())
+	s.Waiting = append(s.Waiting, own...) // what the sequencer waits for follows from the rest, as a rule: it is not the reason
 	if src.Live && n.headSince.Load() == nil {
 		calls := s.Source.Calls.ContentFetches
 		n.headSince.Store(&calls)
