@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/ethereum/go-ethereum/beacon/engine"
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/crypto/kzg4844"
@@ -276,21 +277,31 @@ func (a *API) version(b *Block) string {
 
 // sidecars are copies of the block's blobs with their commitments and proofs.
 func (b *Block) sidecars() ([]Sidecar, error) {
+	proofs, err := b.proofs()
+	if err != nil {
+		return nil, err
+	}
 	sidecars := make([]Sidecar, len(b.Blobs.Blobs))
 	for i, raw := range b.Blobs.Blobs {
-		s := Sidecar{Index: i, Blob: slices.Clone(raw), Commitment: slices.Clone(b.Blobs.Commitments[i])}
-		if len(b.Blobs.Proofs) == len(b.Blobs.Blobs) {
-			s.Proof = slices.Clone(b.Blobs.Proofs[i])
-		} else {
-			proof, err := kzg4844.ComputeBlobProof((*kzg4844.Blob)(raw), kzg4844.Commitment(s.Commitment))
-			if err != nil {
-				return nil, fmt.Errorf("compute proof of blob %d: %w", i, err)
-			}
-			s.Proof = proof[:]
-		}
-		sidecars[i] = s
+		sidecars[i] = Sidecar{Index: i, Blob: slices.Clone(raw), Commitment: slices.Clone(b.Blobs.Commitments[i]), Proof: slices.Clone(proofs[i])}
 	}
 	return sidecars, nil
+}
+
+// blobProofs are the proofs of whole blobs. From Osaka on the client gives proofs of cells instead, and these are computed.
+func blobProofs(bundle *engine.BlobsBundle) ([]hexutil.Bytes, error) {
+	if len(bundle.Proofs) == len(bundle.Blobs) {
+		return bundle.Proofs, nil
+	}
+	proofs := make([]hexutil.Bytes, len(bundle.Blobs))
+	for i, raw := range bundle.Blobs {
+		proof, err := kzg4844.ComputeBlobProof((*kzg4844.Blob)(raw), kzg4844.Commitment(bundle.Commitments[i]))
+		if err != nil {
+			return nil, fmt.Errorf("compute proof of blob %d: %w", i, err)
+		}
+		proofs[i] = proof[:]
+	}
+	return proofs, nil
 }
 
 func answer(w http.ResponseWriter, v any) {

@@ -5,11 +5,13 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"sync"
 
 	"headrace/exec/engineapi"
 
 	"github.com/ethereum/go-ethereum/beacon/engine"
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/core/types"
 )
 
@@ -55,6 +57,7 @@ type Block struct {
 	Blobs  engine.BlobsBundle // of all its blob transactions, in order
 
 	payload engineapi.Payload
+	proofs  func() ([]hexutil.Bytes, error) // of the blobs; computed when first asked for
 }
 
 // Hash is the execution block's hash.
@@ -93,5 +96,6 @@ func newBlock(slot uint64, beaconRoot common.Hash, e *engine.ExecutionPayloadEnv
 		return nil, fmt.Errorf("check built block: %w", err)
 	}
 	b.Header = block.Header()
+	b.proofs = sync.OnceValues(func() ([]hexutil.Bytes, error) { return blobProofs(&b.Blobs) })
 	return b, nil
 }

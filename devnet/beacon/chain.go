@@ -27,6 +27,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/beacon/engine"
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/params"
 )
@@ -85,7 +86,9 @@ func New(ctx context.Context, node *geth.Node, opt Options) (*Chain, error) {
 	if err != nil {
 		return nil, err
 	}
-	genesis := &Block{Header: node.GenesisBlock().Header()}
+	genesis := &Block{
+		Header: node.GenesisBlock().Header(), proofs: func() ([]hexutil.Bytes, error) { return nil, nil },
+	}
 	c := &Chain{
 		opt: opt, config: node.Genesis().Config, public: public, builder: public,
 		blocks: map[common.Hash]*Block{genesis.Hash(): genesis}, head: genesis,
