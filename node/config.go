@@ -16,6 +16,7 @@ import (
 type Config struct {
 	Sequencer SequencerConfig `koanf:"sequencer"`
 	DA        DAConfig        `koanf:"da"`
+	L1        L1Config        `koanf:"l1"`
 	Engine    EngineConfig    `koanf:"engine"`
 	HTTP      HTTPConfig      `koanf:"http"`
 	Log       LogConfig       `koanf:"log"`
@@ -25,7 +26,7 @@ type Config struct {
 type SequencerConfig struct {
 	Enabled        bool          `koanf:"enabled" help:"make blocks with the key of the genesis' proposer; otherwise the node only follows"`
 	KeyFile        string        `koanf:"key_file" help:"the encrypted signing key, relative to the home" default:"sequencer.key"`
-	PassphraseFile string        `koanf:"passphrase_file" help:"a file that holds the key's passphrase; without it HEADRACE_PASSPHRASE is used"`
+	PassphraseFile string        `koanf:"passphrase_file" help:"a file that holds the key's passphrase, relative to the home; without it HEADRACE_PASSPHRASE is used"`
 	BlockTime      time.Duration `koanf:"block_time" help:"time between blocks" default:"1s"`
 	Lazy           bool          `koanf:"lazy" help:"make a block only when there are transactions, or lazy_interval has passed"`
 	LazyInterval   time.Duration `koanf:"lazy_interval" help:"time between empty blocks in lazy mode" default:"1m"`
@@ -40,11 +41,27 @@ type DAConfig struct {
 	DataNamespace   string        `koanf:"data_namespace" help:"namespace of the data, likewise"`
 	BlockTime       time.Duration `koanf:"block_time" help:"time between the DA layer's blocks, for the stall bound; 0: measured"`
 	CallTimeout     time.Duration `koanf:"call_timeout" help:"bound of one request" default:"30s"`
+	Level           da.Level      `koanf:"level" help:"how much of what it tells is proven: trust, prove-empty or prove" default:"prove-empty"`
+}
+
+// L1Config is about the L1 of a chain whose genesis names an inbox.
+type L1Config struct {
+	WS          string        `koanf:"ws" help:"WebSocket address of an Ethereum node of the L1; for a genesis that names an inbox"`
+	HTTP        string        `koanf:"http" help:"HTTP address of one: for reading, and for news while the WebSocket is away"`
+	Beacon      string        `koanf:"beacon" help:"address of a beacon API, for proposals whose content is in blobs"`
+	KeyFile     string        `koanf:"key_file" help:"a file with the private key, in hexadecimal, of the L1 account that proposes; for the sequencer"`
+	Blobs       bool          `koanf:"blobs" help:"put proposals into blobs instead of call data"`
+	CallTimeout time.Duration `koanf:"call_timeout" help:"bound of one request" default:"10s"`
 }
 
 // EngineConfig is about execution.
 type EngineConfig struct {
-	Kind string `koanf:"kind" help:"execution engine: kv, a key-value state for tests and demos" default:"kv"`
+	Kind         string `koanf:"kind" help:"execution engine: kv, a key-value state for tests and demos; engineapi, any Ethereum execution client; grpc, any engine that serves exec/grpc" default:"kv"`
+	URL          string `koanf:"url" help:"of the execution client's Engine API, such as http://127.0.0.1:8551; for engineapi"`
+	JWTFile      string `koanf:"jwt_file" help:"a file with the secret of its Engine API, in hexadecimal"`
+	GenesisFile  string `koanf:"genesis_file" help:"the genesis that the execution client was initialised with"`
+	FeeRecipient string `koanf:"fee_recipient" help:"address that earns the fees of the blocks that a sequencer makes"`
+	Address      string `koanf:"address" help:"of the engine, host:port or unix:/path; for grpc"`
 }
 
 // HTTPConfig is about the node's own endpoints.
@@ -63,6 +80,7 @@ func Default() Config {
 	return Config{
 		Sequencer: SequencerConfig{KeyFile: "sequencer.key", BlockTime: time.Second, LazyInterval: time.Minute, MaxPending: 1000},
 		DA:        DAConfig{Address: []string{"http://127.0.0.1:26658"}, CallTimeout: 30 * time.Second},
+		L1:        L1Config{CallTimeout: 10 * time.Second},
 		Engine:    EngineConfig{Kind: "kv"},
 		HTTP:      HTTPConfig{Address: "127.0.0.1:7331"},
 		Log:       LogConfig{Level: "info", Format: "text"},
@@ -83,8 +101,18 @@ func (c *Config) Validate() error {
 	if _, _, err := net.SplitHostPort(c.HTTP.Address); err != nil {
 		return fmt.Errorf("http.address %q is not host:port: %w", c.HTTP.Address, err)
 	}
-	if c.Engine.Kind != "kv" {
-		return fmt.Errorf("engine.kind %q is not known: use kv", c.Engine.Kind)
+	switch c.Engine.Kind {
+	case "kv":
+	case "engineapi":
+		if c.Engine.URL == "" || c.Engine.JWTFile == "" || c.Engine.GenesisFile == "" {
+			return fmt.Errorf("engine.kind is engineapi: set engine.url, engine.jwt_file and engine.genesis_file")
+		}
+	case "grpc":
+		if c.Engine.Address == "" {
+			return fmt.Errorf("engine.kind is grpc: set engine.address, host:port or unix:/path")
+		}
+	default:
+		return fmt.Errorf("engine.kind %q is not known: use kv, engineapi or grpc", c.Engine.Kind)
 	}
 	if c.Sequencer.BlockTime < 0 || c.DA.BlockTime < 0 || c.DA.CallTimeout < 0 {
 		return fmt.Errorf("sequencer.block_time, da.block_time and da.call_timeout must not be negative")

@@ -19,7 +19,6 @@ import (
 	"time"
 
 	"headrace/block"
-	"headrace/da"
 	"headrace/da/celestia"
 	"headrace/exec"
 	"headrace/exec/kv"
@@ -28,6 +27,7 @@ import (
 	"headrace/internal/sequencer"
 	"headrace/internal/store"
 	"headrace/internal/syncer"
+	"headrace/l1/ethereum"
 	"headrace/watch"
 )
 
@@ -59,10 +59,12 @@ type Node struct {
 	log      *slog.Logger
 	store    *store.Store
 	engine   exec.Engine
-	kv       *kv.Engine // nil with another engine
-	source   *celestia.Client
+	kv       *kv.Engine       // nil with another engine
+	source   *celestia.Client // nil on a chain whose canonical source is an L1
+	l1       *ethereum.Client // nil on a chain whose canonical source is a DA layer
+	owned    []io.Closer      // what New opened, last first
 	syncer   *syncer.Syncer
-	follower *follow.Follower[da.Block]
+	follower follower
 	seq      *sequencer.Sequencer // nil in a full node
 	listener net.Listener
 	status   *watch.Value[Status]
@@ -107,65 +109,52 @@ func (n *Node) listen() (err error) {
 	return nil
 }
 
-func (n *Node) openStore() (err error) {
+func (n *Node) openStore() error {
 	g := n.opt.Genesis
 	if err := os.MkdirAll(n.opt.Home, 0o700); err != nil {
 		return fmt.Errorf("make home: %w", err)
 	}
-	header, data, err := n.opt.Config.namespaces(g)
-	if err != nil {
+	id := store.Identity{ChainID: g.ChainID, Genesis: g.Hash()}
+	opt := store.Options{Logger: n.log, InitialHeight: g.InitialHeight}
+	if g.L1 != nil {
+		id.Source, opt.Start.Height = fmt.Sprintf("l1:%d:%s", g.L1.ChainID, g.L1.Inbox), max(g.L1.StartBlock, 1)-1
+	} else {
+		header, data, err := n.opt.Config.namespaces(g)
+		if err != nil {
+			return err
+		}
+		id.Source, opt.Start.Height = fmt.Sprintf("da:%s:%s", header, data), max(g.DAStartHeight, 1)-1
+	}
+	var err error
+	if n.store, err = store.Open(filepath.Join(n.opt.Home, "store"), id, opt); err != nil {
 		return err
 	}
-	id := store.Identity{ChainID: g.ChainID, Genesis: g.Hash(), Source: fmt.Sprintf("da:%s:%s", header, data)}
-	n.store, err = store.Open(filepath.Join(n.opt.Home, "store"), id, store.Options{
-		Logger: n.log, InitialHeight: g.InitialHeight, Start: block.Ref{Height: max(g.DAStartHeight, 1) - 1},
-	})
-	return err
-}
-
-func (n *Node) openEngine() (err error) {
-	if n.opt.Engine != nil {
-		n.engine = n.opt.Engine
-		n.kv, _ = n.opt.Engine.(*kv.Engine)
-		return nil
-	}
-	n.kv, err = kv.Open(filepath.Join(n.opt.Home, "kv"), kv.Options{InitialHeight: n.opt.Genesis.InitialHeight, Logger: n.log})
-	n.engine = n.kv
-	return err
-}
-
-func (n *Node) openSync() (err error) {
-	c, g := &n.opt.Config, n.opt.Genesis
-	header, data, err := c.namespaces(g)
-	if err != nil {
-		return err
-	}
-	namespaces := []da.Namespace{header}
-	if data != header {
-		namespaces = append(namespaces, data)
-	}
-	n.source, err = celestia.New(c.DA.Address, celestia.Options{
-		Token: c.DA.Token, Namespaces: namespaces, CallTimeout: c.DA.CallTimeout, Logger: n.log.With("source", "celestia"),
-	})
-	if err != nil {
-		return fmt.Errorf("da.address: %w", err)
-	}
-	n.syncer, err = syncer.Open(syncer.Config{
-		Genesis: g, Store: n.store, Engine: n.engine, Logger: n.log,
-		Derive: derive.Config{
-			ChainID: g.ChainID, Proposer: g.ProposerAddress, InitialHeight: g.InitialHeight, StartTime: uint64(g.StartTime.UnixNano()),
-			HeaderNamespace: header, DataNamespace: data,
-		},
-		Observer: syncer.Observer{Applied: n.opt.Observer.Applied},
-	})
-	if err != nil {
-		return err
-	}
-	n.follower = follow.New[da.Block](n.source, n.syncer.DASink(), follow.Options{
-		Logger:   n.log.With("source", "celestia"),
-		Observer: follow.Observer{News: func(head follow.Ref, _ bool) { n.pace.note(head.Height, time.Now()) }},
-	})
+	n.own(n.store)
 	return nil
+}
+
+// own notes what Close has to release, before all that was noted earlier.
+func (n *Node) own(c io.Closer) { n.owned = append([]io.Closer{c}, n.owned...) }
+
+// follower is what the node uses of a follow.Follower, whatever it follows.
+type follower interface {
+	Run(context.Context) error
+	State() *watch.Value[follow.State]
+	Wake()
+}
+
+// openSync opens the canonical source, the syncer, and the follower between them.
+func (n *Node) openSync() (err error) {
+	g := n.opt.Genesis
+	cfg := syncer.Config{
+		Genesis: g, Store: n.store, Engine: n.engine, Logger: n.log, Observer: syncer.Observer{Applied: n.opt.Observer.Applied},
+		Derive: derive.Config{ChainID: g.ChainID, Proposer: g.ProposerAddress, InitialHeight: g.InitialHeight, StartTime: uint64(g.StartTime.UnixNano())},
+	}
+	opt := follow.Options{Observer: follow.Observer{News: func(head follow.Ref, _ bool) { n.pace.note(head.Height, time.Now()) }}}
+	if g.L1 != nil {
+		return n.openL1(cfg, opt)
+	}
+	return n.openDA(cfg, opt)
 }
 
 func (n *Node) openSequencer() error {
@@ -180,15 +169,21 @@ func (n *Node) openSequencer() error {
 	case n.opt.Key == nil:
 		return errors.New("sequencer.enabled: no signing key was given")
 	}
-	header, data, err := n.opt.Config.namespaces(g)
+	cfg := sequencer.Config{
+		Syncer: n.syncer, Builder: builder, Key: n.opt.Key, Genesis: g, CaughtUp: n.caughtUp,
+		BlockTime: c.BlockTime, Lazy: c.Lazy, LazyInterval: c.LazyInterval, MaxPending: c.MaxPending, Logger: n.log,
+	}
+	var err error
+	if n.l1 != nil {
+		err = n.postToL1(&cfg)
+	} else {
+		cfg.Submitter = n.source
+		cfg.HeaderNamespace, cfg.DataNamespace, err = n.opt.Config.namespaces(g)
+	}
 	if err != nil {
 		return err
 	}
-	n.seq, err = sequencer.New(sequencer.Config{
-		Syncer: n.syncer, Builder: builder, Key: n.opt.Key, Genesis: g, Submitter: n.source,
-		HeaderNamespace: header, DataNamespace: data, CaughtUp: n.caughtUp,
-		BlockTime: c.BlockTime, Lazy: c.Lazy, LazyInterval: c.LazyInterval, MaxPending: c.MaxPending, Logger: n.log,
-	})
+	n.seq, err = sequencer.New(cfg)
 	return err
 }
 
@@ -206,17 +201,7 @@ func (n *Node) Close() error {
 			errs = append(errs, err)
 		}
 	}
-	var owned []io.Closer
-	if n.source != nil {
-		owned = append(owned, n.source)
-	}
-	if n.kv != nil && n.opt.Engine == nil {
-		owned = append(owned, n.kv)
-	}
-	if n.store != nil {
-		owned = append(owned, n.store)
-	}
-	for _, c := range owned {
+	for _, c := range n.owned {
 		errs = append(errs, c.Close())
 	}
 	return errors.Join(errs...)
@@ -226,7 +211,12 @@ func (n *Node) Close() error {
 func (n *Node) Run(parent context.Context) (err error) {
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
-	parts := []func(context.Context) error{n.bringUp, n.follower.Run, n.serve, n.watchStatus}
+	parts := []func(context.Context) error{n.bringUp, n.follower.Run, n.serve, n.watchStatus, n.gate}
+	if n.l1 != nil {
+		parts = append(parts, n.followFinality)
+	} else {
+		parts = append(parts, n.syncer.Prover(n.source, n.follower.Wake))
+	}
 	if n.seq != nil {
 		parts = append(parts, n.seq.Run)
 	}

@@ -1,0 +1,33 @@
+package node
+
+import (
+	"fmt"
+
+	"headrace/da"
+	"headrace/da/celestia"
+	"headrace/follow"
+	"headrace/internal/syncer"
+)
+
+// openDA opens a chain whose canonical source is a DA layer. Nothing is dialled yet.
+func (n *Node) openDA(cfg syncer.Config, opt follow.Options) (err error) {
+	c := &n.opt.Config.DA
+	if cfg.Derive.HeaderNamespace, cfg.Derive.DataNamespace, err = n.opt.Config.namespaces(n.opt.Genesis); err != nil {
+		return err
+	}
+	log := n.log.With("source", "celestia")
+	n.source, err = celestia.New(c.Address, celestia.Options{
+		Token: c.Token, Namespaces: []da.Namespace{cfg.Derive.HeaderNamespace, cfg.Derive.DataNamespace},
+		CallTimeout: c.CallTimeout, Level: c.Level, Logger: log,
+	})
+	if err != nil {
+		return fmt.Errorf("da.address: %w", err)
+	}
+	n.own(n.source)
+	if n.syncer, err = syncer.Open(cfg); err != nil {
+		return err
+	}
+	opt.Logger = log
+	n.follower = follow.New[da.Block](n.source, n.syncer.DASink(), opt)
+	return nil
+}
