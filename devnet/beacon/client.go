@@ -25,7 +25,7 @@ type client struct {
 }
 
 func dial(node *geth.Node) (*client, error) {
-	eng, err := engineapi.Dial(node.Engine(), node.JWT(), nil)
+	eng, err := engineapi.Dial(node.Engine(), node.JWT(), engineapi.DialOptions{})
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,6 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/core/types"
-	"github.com/ethereum/go-ethereum/ethclient"
 	"github.com/ethereum/go-ethereum/params/forks"
 	"github.com/ethereum/go-ethereum/rpc"
 	"github.com/golang-jwt/jwt/v5"
@@ -22,14 +21,23 @@ import (
 // state but its connections, so it goes on working when the execution client restarts. Safe for concurrent use.
 type Client struct {
 	rpc       *rpc.Client
-	eth       *ethclient.Client
 	transport *http.Transport
-	called    func(method string, took time.Duration, err error)
+	opt       DialOptions
 }
 
-// Dial returns a client of the Engine API at url, http or https, which authenticates with secret. It makes no request. called, if not nil,
-// is told of each request after it.
-func Dial(url string, secret [32]byte, called func(method string, took time.Duration, err error)) (*Client, error) {
+// DialOptions configure a Client. The zero value works.
+type DialOptions struct {
+	// Timeout of one request: a watchdog for a client that is frozen. Default: 30 s.
+	Timeout time.Duration
+	// Called is told of each request after it. Default: nobody is.
+	Called func(method string, took time.Duration, err error)
+}
+
+// Dial returns a client of the Engine API at url, http or https, which authenticates with secret. It makes no request.
+func Dial(url string, secret [32]byte, opt DialOptions) (*Client, error) {
+	if opt.Timeout == 0 {
+		opt.Timeout = 30 * time.Second
+	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	c, err := rpc.DialOptions(context.Background(), url,
 		rpc.WithHTTPClient(&http.Client{Transport: transport}),
@@ -37,7 +45,7 @@ func Dial(url string, secret [32]byte, called func(method string, took time.Dura
 	if err != nil {
 		return nil, fmt.Errorf("dial execution client at %s: %w", url, err)
 	}
-	return &Client{rpc: c, eth: ethclient.NewClient(c), transport: transport, called: called}, nil
+	return &Client{rpc: c, transport: transport, opt: opt}, nil
 }
 
 // authorize adds a token that is good for one request: the Engine API accepts one for a minute after its time of issue.
@@ -57,10 +65,12 @@ func (c *Client) Close() {
 }
 
 func (c *Client) call(ctx context.Context, result any, method string, args ...any) error {
+	ctx, cancel := context.WithTimeout(ctx, c.opt.Timeout)
+	defer cancel()
 	start := time.Now()
 	err := explain(method, c.rpc.CallContext(ctx, result, method, args...))
-	if c.called != nil {
-		c.called(method, time.Since(start), err)
+	if c.opt.Called != nil {
+		c.opt.Called(method, time.Since(start), err)
 	}
 	return err
 }

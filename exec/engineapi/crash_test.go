@@ -1,6 +1,7 @@
 package engineapi_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -152,6 +153,27 @@ func TestIndexLost(t *testing.T) {
 			wantHead(t, crashed, n, b)
 		})
 	}
+}
+
+// A client that is frozen costs a time-out, and is used again when it goes on.
+func TestClientFrozen(t *testing.T) {
+	t.Parallel()
+	blocks := history(t, geth.Prague)
+	n, e := fresh(t, geth.Prague, func(o *engineapi.Options) { o.Timeout = 2 * time.Second })
+	execute(t, e, blocks[0])
+	if err := n.Pause(); err != nil {
+		t.Skip(err)
+	}
+	if _, err := e.Execute(t.Context(), blocks[1]); !errors.Is(err, engineapi.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("execute on a frozen client: got error %v, want ErrUnavailable by a deadline", err)
+	}
+	if err := n.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range blocks[1:] {
+		execute(t, e, b)
+	}
+	wantHead(t, e, n, blocks[len(blocks)-1])
 }
 
 // Another client is put in place of the first, empty, and gets another branch; then the first is back. The index holds one chain at a time.

@@ -62,6 +62,9 @@ type Options struct {
 	// BuildTime is how long Build lets the client fill a block before it fetches it. Default: 50 ms.
 	BuildTime time.Duration
 
+	// Timeout of one request to the client. Default: 30 s.
+	Timeout time.Duration
+
 	// FS holds Dir. Default: the operating system's.
 	FS vfs.FS
 
@@ -123,7 +126,7 @@ func Open(ctx context.Context, opt Options) (*Engine, error) {
 	if opt.Logger == nil {
 		opt.Logger = slog.New(slog.DiscardHandler)
 	}
-	client, err := Dial(opt.URL, opt.JWT, opt.Hooks.Called)
+	client, err := Dial(opt.URL, opt.JWT, DialOptions{Timeout: opt.Timeout, Called: opt.Hooks.Called})
 	if err != nil {
 		return nil, err
 	}
