@@ -35,7 +35,7 @@ type Options struct {
 	Hold          time.Duration  // how long one namespace's event waits for the others' before the height is told without its blobs: 1 s
 	Probe         time.Duration  // the longest that silence is believed to be no block, before the head is asked for: 15 s. It is three blocks, once they are known
 	Polling       time.Duration  // how long to poll over HTTP before a WebSocket is tried again, the first time: 10 s
-	Window        int            // the most requests in flight in a fetch: 256. It starts low and finds what the endpoint bears
+	Window        int            // the most requests in flight in a fetch: 512. It starts low and finds what the endpoint bears
 	FetchBytes    int            // of blocks fetched ahead of their delivery: 32 MiB
 	Logger        *slog.Logger   // none
 }
@@ -49,7 +49,7 @@ func (o Options) withDefaults() Options {
 	set(&o.Hold, time.Second)
 	set(&o.Probe, 15*time.Second)
 	set(&o.Polling, firstPolling)
-	set(&o.Window, 256)
+	set(&o.Window, 512)
 	set(&o.FetchBytes, 32<<20)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -21,7 +21,7 @@ import (
 // the bytes of blocks that wait (I6). A block that comes when those are used up is forgotten, and asked for again when it is its turn.
 const (
 	chunkLen  = maxRange + 1
-	maxChunks = 48
+	maxChunks = 64
 )
 
 // fetching is one range being fetched from one endpoint. Fetch's own goroutine delivers, one asks for chunks and contents in order of

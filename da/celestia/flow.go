@@ -21,7 +21,7 @@ type flow struct {
 }
 
 const (
-	firstWindow = 8
+	firstWindow = 16
 	patience    = 6 // times the fastest answer, plus a little
 )
 
