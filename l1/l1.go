@@ -13,6 +13,8 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"fmt"
+	"strings"
 )
 
 // Hash is a 32-byte hash: of an L1 block or transaction, of content, or of a rollup block's header. The zero Hash stands for "none".
@@ -30,6 +32,17 @@ func (h Hash) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
 type Address [20]byte
 
 func (a Address) String() string { return "0x" + hex.EncodeToString(a[:]) }
+
+// ParseAddress reads 0x and 40 hexadecimal digits.
+func ParseAddress(s string) (a Address, err error) {
+	digits, ok := strings.CutPrefix(s, "0x")
+	b, err := hex.DecodeString(digits)
+	if !ok || err != nil || len(b) != len(a) {
+		return a, fmt.Errorf("%q is not an address: 0x and 40 hexadecimal digits", s)
+	}
+	copy(a[:], b)
+	return a, nil
+}
 
 // MarshalText writes a as 0x and 40 hexadecimal digits.
 func (a Address) MarshalText() ([]byte, error) { return []byte(a.String()), nil }

@@ -41,7 +41,7 @@ type DAConfig struct {
 	DataNamespace   string        `koanf:"data_namespace" help:"namespace of the data, likewise"`
 	BlockTime       time.Duration `koanf:"block_time" help:"time between the DA layer's blocks, for the stall bound; 0: measured"`
 	CallTimeout     time.Duration `koanf:"call_timeout" help:"bound of one request" default:"30s"`
-	Level           da.Level      `koanf:"level" help:"how much of what it tells is proven: trust, prove-empty or prove" default:"prove-empty"`
+	Level           string        `koanf:"level" help:"how much of what it tells is proven: trust, prove-empty or prove" default:"prove-empty"`
 }
 
 // L1Config is about the L1 of a chain whose genesis names an inbox.
@@ -79,7 +79,7 @@ type LogConfig struct {
 func Default() Config {
 	return Config{
 		Sequencer: SequencerConfig{KeyFile: "sequencer.key", BlockTime: time.Second, LazyInterval: time.Minute, MaxPending: 1000},
-		DA:        DAConfig{Address: []string{"http://127.0.0.1:26658"}, CallTimeout: 30 * time.Second},
+		DA:        DAConfig{Address: []string{"http://127.0.0.1:26658"}, CallTimeout: 30 * time.Second, Level: da.ProveEmpty.String()},
 		L1:        L1Config{CallTimeout: 10 * time.Second},
 		Engine:    EngineConfig{Kind: "kv"},
 		HTTP:      HTTPConfig{Address: "127.0.0.1:7331"},
@@ -101,6 +101,9 @@ func (c *Config) Validate() error {
 	if _, _, err := net.SplitHostPort(c.HTTP.Address); err != nil {
 		return fmt.Errorf("http.address %q is not host:port: %w", c.HTTP.Address, err)
 	}
+	if _, err := c.DA.level(); err != nil {
+		return fmt.Errorf("da.level: %w", err)
+	}
 	switch c.Engine.Kind {
 	case "kv":
 	case "engineapi":
@@ -118,6 +121,14 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("sequencer.block_time, da.block_time and da.call_timeout must not be negative")
 	}
 	return nil
+}
+
+// level returns the level of verification; the default for "".
+func (c *DAConfig) level() (l da.Level, err error) {
+	if c.Level != "" {
+		err = l.UnmarshalText([]byte(c.Level))
+	}
+	return l, err
 }
 
 // namespaces returns the header and data namespaces: the genesis' own, which every node of the chain shares, or the configuration's for a genesis without.

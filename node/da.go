@@ -15,10 +15,14 @@ func (n *Node) openDA(cfg syncer.Config, opt follow.Options) (err error) {
 	if cfg.Derive.HeaderNamespace, cfg.Derive.DataNamespace, err = n.opt.Config.namespaces(n.opt.Genesis); err != nil {
 		return err
 	}
+	level, err := c.level()
+	if err != nil {
+		return fmt.Errorf("da.level: %w", err)
+	}
 	log := n.log.With("source", "celestia")
 	n.source, err = celestia.New(c.Address, celestia.Options{
 		Token: c.Token, Namespaces: []da.Namespace{cfg.Derive.HeaderNamespace, cfg.Derive.DataNamespace},
-		CallTimeout: c.CallTimeout, Level: c.Level, Logger: log,
+		CallTimeout: c.CallTimeout, Level: level, Logger: log,
 	})
 	if err != nil {
 		return fmt.Errorf("da.address: %w", err)

@@ -2,17 +2,10 @@ package node
 
 import (
 	"context"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
-	"strings"
 	"sync"
-
-	"github.com/ethereum/go-ethereum/common"
-	"github.com/ethereum/go-ethereum/core"
 
 	"headrace/block"
 	"headrace/exec"
@@ -57,36 +50,23 @@ func (n *Node) openEngine() (err error) {
 // engineAPI reads what an execution client needs, now, and returns how to connect to it, later: a client that is down at the start is not an error.
 func (n *Node) engineAPI() (func(context.Context) (*engineapi.Engine, error), error) {
 	c := &n.opt.Config.Engine
-	secret, err := readSecret(c.JWTFile)
+	secret, err := engineapi.ReadSecret(c.JWTFile)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("engine.jwt_file: %w", err)
 	}
-	raw, err := os.ReadFile(c.GenesisFile)
+	genesis, err := engineapi.ReadGenesis(c.GenesisFile)
 	if err != nil {
 		return nil, fmt.Errorf("engine.genesis_file: %w", err)
 	}
-	genesis := new(core.Genesis)
-	if err := json.Unmarshal(raw, genesis); err != nil {
-		return nil, fmt.Errorf("engine.genesis_file %s: not an Ethereum genesis: %w", c.GenesisFile, err)
+	fees, err := engineapi.ParseAddress(c.FeeRecipient)
+	if err != nil {
+		return nil, fmt.Errorf("engine.fee_recipient: %w", err)
 	}
 	opt := engineapi.Options{
 		URL: c.URL, JWT: secret, Genesis: genesis, ChainID: n.opt.Genesis.ChainID, InitialHeight: n.opt.Genesis.InitialHeight,
-		Dir: filepath.Join(n.opt.Home, "engine"), FeeRecipient: common.HexToAddress(c.FeeRecipient), Logger: n.log,
+		Dir: filepath.Join(n.opt.Home, "engine"), FeeRecipient: fees, Logger: n.log,
 	}
 	return func(ctx context.Context) (*engineapi.Engine, error) { return engineapi.Open(ctx, opt) }, nil
-}
-
-func readSecret(path string) (secret [32]byte, err error) {
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		return secret, fmt.Errorf("engine.jwt_file: %w", err)
-	}
-	b, err := hex.DecodeString(strings.TrimPrefix(strings.TrimSpace(string(raw)), "0x"))
-	if err != nil || len(b) != len(secret) {
-		return secret, fmt.Errorf("engine.jwt_file %s: want 64 hexadecimal digits", path)
-	}
-	copy(secret[:], b)
-	return secret, nil
 }
 
 // deferred is an engine over the Engine API that is connected at its first use, and again after a failure to connect.

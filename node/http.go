@@ -47,6 +47,7 @@ func (n *Node) serve(ctx context.Context) error {
 //	GET  /v1/status           Status as JSON
 //	GET  /v1/blocks/{height}  a block as JSON
 //	POST /v1/txs              offers the body as a transaction to the sequencer
+//	POST /v1/unsafe           offers a signed block beside the canonical source, which is an L1
 //	GET  /v1/kv/{key}         a current value of the key-value engine
 func (n *Node) Handler() http.Handler {
 	mux := http.NewServeMux()
@@ -55,6 +56,7 @@ func (n *Node) Handler() http.Handler {
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, n.status.Load()) })
 	mux.HandleFunc("GET /v1/blocks/{height}", n.getBlock)
 	mux.HandleFunc("POST /v1/txs", n.postTx)
+	mux.HandleFunc("POST /v1/unsafe", n.postUnsafe)
 	mux.HandleFunc("GET /v1/kv/{key}", n.getKey)
 	return mux
 }

@@ -4,12 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"strings"
 	"time"
-
-	"github.com/ethereum/go-ethereum/common"
-	"github.com/ethereum/go-ethereum/crypto"
 
 	"headrace/follow"
 	"headrace/internal/sequencer"
@@ -21,15 +16,16 @@ import (
 // openL1 opens a chain whose canonical source is the inbox of an L1. Nothing is dialled yet.
 func (n *Node) openL1(cfg syncer.Config, opt follow.Options) (err error) {
 	c, g := &n.opt.Config.L1, n.opt.Genesis.L1
-	if !common.IsHexAddress(g.Inbox) {
-		return fmt.Errorf("genesis: l1.inbox %q is not an address: 0x and 40 hexadecimal digits", g.Inbox)
+	inbox, err := l1.ParseAddress(g.Inbox)
+	if err != nil {
+		return fmt.Errorf("genesis: l1.inbox: %w", err)
 	}
 	if c.WS == "" && c.HTTP == "" {
 		return fmt.Errorf("the genesis names an inbox on an L1: set l1.ws, l1.http or both to an Ethereum node of chain %d", g.ChainID)
 	}
 	log := n.log.With("source", "l1")
 	n.l1, err = ethereum.New(ethereum.Options{
-		WS: c.WS, HTTP: c.HTTP, Beacon: c.Beacon, ChainID: g.ChainID, Inbox: l1.Address(common.HexToAddress(g.Inbox)), StartBlock: g.StartBlock,
+		WS: c.WS, HTTP: c.HTTP, Beacon: c.Beacon, ChainID: g.ChainID, Inbox: inbox, StartBlock: g.StartBlock,
 		CallTimeout: c.CallTimeout, Logger: log,
 	})
 	if err != nil {
@@ -55,13 +51,9 @@ func (n *Node) postToL1(cfg *sequencer.Config) error {
 	if path == "" {
 		return errors.New("sequencer.enabled: set l1.key_file to a file with the private key, in hexadecimal, of the L1 account that proposes")
 	}
-	raw, err := os.ReadFile(path)
+	key, err := ethereum.ReadKey(path)
 	if err != nil {
 		return fmt.Errorf("l1.key_file: %w", err)
-	}
-	key, err := crypto.HexToECDSA(strings.TrimPrefix(strings.TrimSpace(string(raw)), "0x"))
-	if err != nil {
-		return fmt.Errorf("l1.key_file %s: not a private key of 64 hexadecimal digits", path)
 	}
 	content := ethereum.CallData
 	if n.opt.Config.L1.Blobs {

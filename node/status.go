@@ -26,6 +26,7 @@ type Status struct {
 	StateRoot string    `json:"state_root"` // after the unsafe head; empty while the state is
 	Source    Source    `json:"source"`
 	Proposal  *Proposal `json:"proposal,omitempty"` // of a chain whose canonical source is an L1 inbox; Source.Position is how far the L1 has been scanned
+	Unsafe    *Unsafe   `json:"unsafe,omitempty"`   // what is taken beside the L1; of such a chain only
 	Waiting   []Waiting `json:"waiting"`            // everything that waits for something else than news, with the cause
 	Pending   Pending   `json:"pending"`
 	Skipped   any       `json:"skipped"` // blobs in our namespaces that were not ours, by reason, since the start
@@ -35,6 +36,12 @@ type Status struct {
 
 // Proposal is the last canonical proposal of the inbox.
 type Proposal = syncer.Proposal
+
+// Unsafe says whether blocks offered beside the canonical source are taken, and how many of them wait for their parent.
+type Unsafe struct {
+	Open     bool `json:"open"`
+	Buffered int  `json:"buffered"`
+}
 
 // Heads are the rollup's heads. Height InitialHeight-1 and a zero hash: none yet.
 type Heads struct {
@@ -79,6 +86,8 @@ type Counts struct {
 	Replayed       uint64 `json:"replayed"` // stored blocks given again to an engine that had lost them
 	Produced       uint64 `json:"produced"`
 	RevertedUnsafe uint64 `json:"reverted_unsafe"`
+	Void           uint64 `json:"void"`          // proposals that made no block
+	Offered        uint64 `json:"offered"`       // unsafe blocks taken beside the canonical source
 	InlineItems    uint64 `json:"inline_items"`  // DA heights applied as they were pushed
 	FetchedItems   uint64 `json:"fetched_items"` // DA heights that were fetched
 	Subscriptions  uint64 `json:"subscriptions"`
@@ -104,14 +113,20 @@ func (n *Node) publish() (next time.Duration) {
 		Source: Source{
 			Position: sync.Position, Proven: sync.Proven, Head: block.Ref{Height: src.Head.Height, Hash: block.Hash(src.Head.Hash)},
 			HeadAt: src.AdvancedAt, BlockTime: blockTime.Round(time.Millisecond).String(), Live: src.Live,
-			Endpoints: n.source.Endpoints(), Calls: n.source.Stats(),
+			Endpoints: []celestia.EndpointStatus{},
 		},
 		Pending: Pending{Headers: sync.Missing.Headers, Data: sync.Missing.Data, Bytes: sync.Missing.Bytes},
 		Skipped: sync.Skipped,
 		Counts: Counts{
 			Executed: sync.Counts.Executed, Promoted: sync.Counts.Promoted, Replayed: sync.Counts.Replayed, Produced: sync.Counts.Produced,
-			RevertedUnsafe: sync.Counts.RevertedUnsafe, InlineItems: src.Counts.Inline, FetchedItems: src.Counts.Fetched, Subscriptions: src.Counts.Subscriptions,
+			RevertedUnsafe: sync.Counts.RevertedUnsafe, Void: sync.Counts.Void, Offered: sync.Counts.Offered, InlineItems: src.Counts.Inline, FetchedItems: src.Counts.Fetched, Subscriptions: src.Counts.Subscriptions,
 		},
+	}
+	if n.source != nil {
+		s.Source.Endpoints, s.Source.Calls = n.source.Endpoints(), n.source.Stats()
+	}
+	if n.l1 != nil {
+		s.Proposal, s.Unsafe = &sync.Proposal, &Unsafe{Open: sync.Gate, Buffered: sync.Buffered}
 	}
 	if src.Head.Height > sync.Position.Height {
 		s.Source.Lag = src.Head.Height - sync.Position.Height
@@ -137,7 +152,7 @@ func (n *Node) publish() (next time.Duration) {
 // FetchesAtHead returns how many requests for content the node has made since it first reached the DA layer's head: 0 as long as every block comes with its news.
 func (n *Node) FetchesAtHead() uint64 {
 	before := n.headSince.Load()
-	if before == nil {
+	if before == nil || n.source == nil {
 		return 0
 	}
 	return n.source.Stats().ContentFetches - *before
@@ -199,7 +214,7 @@ func readiness(s *Status, src follow.State, blockTime time.Duration, now time.Ti
 	}
 	switch {
 	case src.AdvancedAt.IsZero():
-		return false, blocked("waiting for the first news from the DA layer at " + addresses(s.Source.Endpoints)), 0
+		return false, blocked("waiting for the first news from " + newsFrom(s)), 0
 	case age >= bound:
 		return false, blocked(fmt.Sprintf("no new DA block for %s, the bound is %s", age.Round(time.Millisecond), bound)), time.Second
 	case s.Source.Lag > staleAfter:
@@ -216,12 +231,16 @@ func readiness(s *Status, src follow.State, blockTime time.Duration, now time.Ti
 	return true, "", next
 }
 
-func addresses(endpoints []celestia.EndpointStatus) string {
-	names := make([]string, len(endpoints))
-	for i := range endpoints {
-		names[i] = endpoints[i].Address
+// newsFrom names what the node follows.
+func newsFrom(s *Status) string {
+	if s.Proposal != nil {
+		return "the L1"
 	}
-	return strings.Join(names, ", ")
+	names := make([]string, len(s.Source.Endpoints))
+	for i := range s.Source.Endpoints {
+		names[i] = s.Source.Endpoints[i].Address
+	}
+	return "the DA layer at " + strings.Join(names, ", ")
 }
 
 // minStall keeps a DA layer with very short block times from making readiness flicker.

@@ -1,0 +1,83 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"headrace/block"
+	"headrace/internal/syncer"
+)
+
+// The reasons why an offered block is not taken.
+var (
+	ErrGate   = syncer.ErrGate   // the node does not have all that is canonical: offer it again when Status.Unsafe.Open
+	ErrStale  = syncer.ErrStale  // the canonical chain has a block at its height
+	ErrForged = syncer.ErrForged // the chain's proposer has not signed it
+)
+
+// maxUnsafe bounds the body of POST /v1/unsafe, in bytes: a block and its base64.
+const maxUnsafe = 8 << 20
+
+// Offer takes a block of the chain's proposer that came beside the canonical source, in any order. It becomes the unsafe head at once, or, when buffered
+// is true, once its parent is there; the canonical block at its height promotes or replaces it. ErrGate, ErrStale and ErrForged say why it is
+// refused; with any other error it is kept and tried again. Only a node of a chain whose canonical source is an L1 inbox takes any; another answers ErrGate.
+func (n *Node) Offer(ctx context.Context, b *block.Block) (buffered bool, err error) {
+	if n.l1 == nil {
+		return false, fmt.Errorf("%w: this chain's canonical source is a DA layer", ErrGate)
+	}
+	return n.syncer.Offer(ctx, b)
+}
+
+// unsafeBlock is the body of POST /v1/unsafe: encoded and signed as in a proposal; no data for a block without transactions.
+type unsafeBlock struct {
+	Header []byte `json:"header"`
+	Data   []byte `json:"data,omitempty"`
+}
+
+// decode returns the block. Its signatures hold no more than block.SignedData says by itself: Offer judges the header.
+func (u *unsafeBlock) decode() (*block.Block, error) {
+	header, err := block.DecodeSignedHeader(u.Header)
+	if err != nil {
+		return nil, fmt.Errorf("decode header: %w", err)
+	}
+	if len(u.Data) == 0 {
+		return &block.Block{Header: *header, Data: block.EmptyData(&header.Header, nil)}, nil
+	}
+	data, err := block.DecodeSignedData(u.Data)
+	if err != nil {
+		return nil, fmt.Errorf("decode data: %w", err)
+	}
+	return &block.Block{Header: *header, Data: data.Data}, nil
+}
+
+// postUnsafe answers 200 when the block is connected and 202 when it waits for its parent; 400 when it does not decode, 403 when it is not the proposer's,
+// 409 when none are taken now, 410 when the canonical chain is past its height.
+func (n *Node) postUnsafe(w http.ResponseWriter, r *http.Request) {
+	var body unsafeBlock
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxUnsafe)).Decode(&body); err != nil {
+		fail(w, http.StatusBadRequest, fmt.Errorf("decode body: %w", err))
+		return
+	}
+	b, err := body.decode()
+	if err != nil {
+		fail(w, http.StatusBadRequest, err)
+		return
+	}
+	switch buffered, err := n.Offer(r.Context(), b); {
+	case errors.Is(err, ErrGate):
+		fail(w, http.StatusConflict, err)
+	case errors.Is(err, ErrStale):
+		fail(w, http.StatusGone, err)
+	case errors.Is(err, ErrForged):
+		fail(w, http.StatusForbidden, err)
+	case err != nil:
+		fail(w, http.StatusServiceUnavailable, err)
+	case buffered:
+		reply(w, http.StatusAccepted, map[string]bool{"buffered": true})
+	default:
+		reply(w, http.StatusOK, map[string]bool{"buffered": false})
+	}
+}
