@@ -116,7 +116,7 @@ func TestEverySettingByEveryWay(t *testing.T) {
 	other := func(s setting) any {
 		switch s.def.(type) {
 		case string:
-			return map[string]any{"http.address": "127.0.0.2:1", "engine.kind": "kv"}[s.key]
+			return map[string]any{"http.address": "127.0.0.2:1", "engine.kind": "kv", "da.level": "trust"}[s.key]
 		case bool:
 			return true
 		case uint64:
