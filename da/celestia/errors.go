@@ -25,7 +25,7 @@ var texts = []struct {
 	{"049", "blob: not found", "", da.ErrNotFound},
 	{"023", "hash ", "header: not found", da.ErrNotFound},
 	{"003, 005, 007, 077", "missing permission to invoke", "", da.ErrUnauthorized},
-	{"103-106", "all getters failed", "", errUnavailable},
+	{"104", "all getters failed", "", errUnavailable},
 	{"106", "share: data not available", "", errUnavailable},
 	{"029", "state: no blobs provided", "", da.ErrRejected},
 	{"034", "failed to get tx author address", "", da.ErrRejected},
