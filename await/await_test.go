@@ -270,24 +270,3 @@ func TestAny(t *testing.T) {
 		}
 	})
 }
-
-// The figure to hold: the median from Set to the waiter running again.
-func BenchmarkHeight(b *testing.B) {
-	var took []time.Duration
-	for i := range b.N {
-		status := watch.New(safe(uint64(i)))
-		asleep, woke := make(chan struct{}), make(chan time.Time)
-		go func() {
-			close(asleep)
-			_, _ = await.Height(b.Context(), status, uint64(i)+1)
-			woke <- time.Now()
-		}()
-		<-asleep
-		set := time.Now()
-		status.Set(safe(uint64(i) + 1))
-		took = append(took, (<-woke).Sub(set))
-	}
-	slices.Sort(took)
-	b.ReportMetric(float64(took[len(took)/2].Nanoseconds()), "p50-ns")
-	b.ReportMetric(float64(took[len(took)*99/100].Nanoseconds()), "p99-ns")
-}
