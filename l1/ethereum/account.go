@@ -90,7 +90,11 @@ func (a *Account) SetProposer(ctx context.Context, proposer l1.Address, allowed 
 func (a *Account) simple(ctx context.Context, data []byte) (l1.Inclusion, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	r, err := a.transact(ctx, request{to: &a.client.inbox, data: data, extraGas: 400_000})
+	nonce, err := a.nonce(ctx)
+	if err != nil {
+		return l1.Inclusion{}, err
+	}
+	r, err := a.transact(ctx, nonce, request{to: &a.client.inbox, data: data, extraGas: 400_000})
 	if err != nil {
 		return l1.Inclusion{}, err
 	}
@@ -145,14 +149,18 @@ type attempt struct {
 
 type fees struct{ tip, cap, blob *big.Int }
 
-// transact sends a transaction and waits until it is included, reverted or not. Called with mu held.
-func (a *Account) transact(ctx context.Context, r request) (*types.Receipt, error) {
-	var try attempt
+// nonce returns the account's next nonce after the head.
+func (a *Account) nonce(ctx context.Context) (uint64, error) {
+	var nonce hexutil.Uint64
+	err := a.client.call(ctx, &nonce, "eth_getTransactionCount", a.from, "latest")
+	return uint64(nonce), err
+}
+
+// transact sends a transaction with a nonce, and waits until it is included, reverted or not. Called with mu held.
+func (a *Account) transact(ctx context.Context, nonce uint64, r request) (*types.Receipt, error) {
+	try := attempt{nonce: nonce}
 	heads := a.watchHeads(ctx)
 	defer heads.stop()
-	if err := a.client.call(ctx, (*hexutil.Uint64)(&try.nonce), "eth_getTransactionCount", a.from, "latest"); err != nil {
-		return nil, err
-	}
 	if err := a.send(ctx, r, &try); err != nil {
 		return nil, err
 	}
@@ -201,8 +209,8 @@ func (a *Account) dueAgain(try *attempt) bool {
 
 // outcome returns the receipt of the attempt that was included, nil if none was yet, and the account's nonce.
 func (a *Account) outcome(ctx context.Context, try *attempt) (*types.Receipt, uint64, error) {
-	var nonce hexutil.Uint64 // before the receipts: if an attempt is included in between, it is seen
-	if err := a.client.call(ctx, &nonce, "eth_getTransactionCount", a.from, "latest"); err != nil {
+	nonce, err := a.nonce(ctx) // before the receipts: if an attempt is included in between, it is seen
+	if err != nil {
 		return nil, 0, err
 	}
 	receipts := make([]*types.Receipt, len(try.hashes))
@@ -218,10 +226,10 @@ func (a *Account) outcome(ctx context.Context, try *attempt) (*types.Receipt, ui
 			return nil, 0, elems[i].Error
 		}
 		if r != nil && r.BlockNumber != nil {
-			return r, uint64(nonce), nil
+			return r, nonce, nil
 		}
 	}
-	return nil, uint64(nonce), nil
+	return nil, nonce, nil
 }
 
 // send signs and sends one more attempt. It returns an error only if the attempt is not on its way: the endpoint has refused it.

@@ -56,6 +56,9 @@ func (f *flood) NewHeads(ctx context.Context) (*rpc.Subscription, error) {
 
 // P27: an onlooker that does not look for a while loses no subscription; when it looks again it sees the latest head.
 func TestSlowOnlooker(t *testing.T) {
+	if raceEnabled {
+		t.Skip("takes half a minute under the race detector")
+	}
 	f := &flood{begin: make(chan struct{}), done: make(chan struct{})}
 	server := rpc.NewServer()
 	if err := server.RegisterName("eth", f); err != nil {

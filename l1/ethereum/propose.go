@@ -40,6 +40,12 @@ func (a *Account) Propose(ctx context.Context, d l1.Draft) (l1.Inclusion, error)
 	defer a.mu.Unlock()
 	p := proposing{Account: a, draft: d, payload: payload}
 	for reverted := 0; ; {
+		// The nonce is read before the state. If a proposal comes in between, it is seen in the state; if it comes later and is ours, from an earlier call, it
+		// has taken the nonce. The other way round this one would follow it, only to be reverted.
+		nonce, err := a.nonce(ctx)
+		if err != nil {
+			return l1.Inclusion{}, err
+		}
 		state, found, at, err := p.lookUp(ctx)
 		if err != nil || found {
 			return at, err
@@ -51,7 +57,7 @@ func (a *Account) Propose(ctx context.Context, d l1.Draft) (l1.Inclusion, error)
 		if err != nil {
 			return l1.Inclusion{}, err
 		}
-		receipt, err := a.transact(ctx, r)
+		receipt, err := a.transact(ctx, nonce, r)
 		switch {
 		case errors.Is(err, errNonceTaken) && ctx.Err() == nil:
 			continue // by an earlier attempt, perhaps: look
