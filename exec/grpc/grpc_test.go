@@ -528,7 +528,7 @@ func TestServeEnds(t *testing.T) {
 		ctx, end := context.WithCancel(t.Context())
 		served := make(chan error, 1)
 		go func() { served <- execgrpc.Serve(ctx, lis, f, execgrpc.ServerOptions{Grace: tt.grace}) }()
-		e := dial(t, lis.Addr().String(), execgrpc.Options{})
+		e := dial(t, lis.Addr().String(), execgrpc.Options{Timeout: time.Hour})
 		called := make(chan error, 1)
 		go func() { _, err := e.Execute(t.Context(), someBlock(1)); called <- err }()
 		<-entered

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"go.uber.org/goleak"
@@ -86,13 +87,13 @@ func last(db *disk.DB) (uint64, error) {
 func TestFaults(t *testing.T) {
 	for _, done := range []bool{false, true} {
 		faults := 0
-		for at := 0; ; at += 1 + at/30 {
+		for at := 0; ; at += (1 + at/30) * disktest.Sparse(8) {
 			if !fault(t, at, done) {
 				break
 			}
 			faults++
 		}
-		if faults < 60 {
+		if faults < 60/disktest.Sparse(8) {
 			t.Errorf("done %v: only %d operations were failed", done, faults)
 		}
 	}
@@ -167,13 +168,13 @@ func TestPowerLossWhileReopening(t *testing.T) {
 	fs := &disktest.FaultFS{FS: mem, At: -1, Before: func(int) {
 		mu.Lock()
 		defer mu.Unlock()
-		for range 6 {
+		for range 12 / disktest.Sparse(12) {
 			crashed = append(crashed, mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50, RNG: rng}))
 		}
 	}}
 	db = open(t, fs)
 	mustClose(t, db)
-	if len(crashed) < 60 {
+	if len(crashed) < 20 {
 		t.Errorf("got %d crashes, want more to test", len(crashed))
 	}
 	for i, fs := range crashed {
@@ -308,7 +309,7 @@ func TestDamage(t *testing.T) {
 		if strings.HasPrefix(victim, "MANIFEST") {
 			continue
 		}
-		for at := 0; at < len(content); at += 1 + rng.IntN(len(content)/20+1) {
+		for at := 0; at < len(content); at += 1 + rng.IntN(len(content)/20*disktest.Sparse(6)+1) {
 			fs := disktest.Copy(t, mem, "home/db", func(name string, content []byte) []byte {
 				if name == victim {
 					content[at] ^= 1 << rng.IntN(8)
@@ -331,6 +332,24 @@ func TestDamage(t *testing.T) {
 	}
 	if refused == 0 {
 		t.Error("no damage was noticed")
+	}
+}
+
+// TestInBubbles flushes in several synctest bubbles of one process, one after the other: what Pebble pools must not tie them together.
+func TestInBubbles(t *testing.T) {
+	for range 3 {
+		synctest.Test(t, func(t *testing.T) {
+			db := open(t, vfs.NewMem())
+			for n := range uint64(60) {
+				if err := put(db, n+1, n%10 == 0); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if n, err := last(db); err != nil || n != 60 {
+				t.Errorf("got %d commits, %v, want 60", n, err)
+			}
+			mustClose(t, db)
+		})
 	}
 }
 

@@ -13,6 +13,14 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
+// Sparse returns all, or every n-th under the race detector.
+func Sparse(n int) int {
+	if Race {
+		return n
+	}
+	return 1
+}
+
 // ErrInjected is the error of an operation that a FaultFS fails.
 var ErrInjected = errors.New("injected disk error")
 
