@@ -72,15 +72,6 @@ func listen[T any](ctx context.Context, t *testing.T, h Harness[T]) (news *watch
 	return news, stop
 }
 
-func waitHead[T any](ctx context.Context, t *testing.T, news *watch.Value[follow.Update[T]], head follow.Ref) follow.Update[T] {
-	t.Helper()
-	u, err := news.Wait(ctx, func(u follow.Update[T]) bool { return u.Head == head })
-	if err != nil {
-		t.Fatalf("got head %v, want %v: %v", u.Head, head, err)
-	}
-	return u
-}
-
 func fetchAll[T any](ctx context.Context, t *testing.T, h Harness[T], from, to uint64) []follow.Item[T] {
 	t.Helper()
 	var items []follow.Item[T]
