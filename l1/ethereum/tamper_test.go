@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common/hexutil"
 
@@ -257,7 +258,7 @@ func TestEndlessAnswer(t *testing.T) {
 		}
 	}))
 	defer endless.Close()
-	c, err := ethereum.New(ethereum.Options{HTTP: endless.URL, ChainID: 1, Inbox: l1.Address{1}})
+	c, err := ethereum.New(ethereum.Options{HTTP: endless.URL, ChainID: 1, Inbox: l1.Address{1}, CallTimeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
