@@ -168,7 +168,7 @@ func (d *DB) open(opt Options) (err error) {
 	if opt.MemTableBytes == 0 {
 		opt.MemTableBytes = 4 << 20
 	}
-	d.db, err = pebble.Open(d.dir, &pebble.Options{
+	options := &pebble.Options{
 		FS:   d.fuse,
 		Lock: d.lock,
 		// The newest format also keeps flushes from different synctest bubbles apart: older ones share pooled writers.
@@ -182,7 +182,12 @@ func (d *DB) open(opt Options) (err error) {
 			BackgroundError: func(err error) { d.fuse.trip(err) },
 			DataCorruption:  func(info pebble.DataCorruptionInfo) { d.fuse.trip(Corrupt(d.dir, errors.New(info.String()))) },
 		},
-	})
+		CompactionConcurrencyRange: func() (lower, upper int) { return 1, 1 },
+	}
+	// The usual scheduler looks ten times a second whether more compactions are allowed now; with a limit of always one there is nothing to see,
+	// and an idle database sleeps.
+	options.Experimental.CompactionScheduler = pebble.NewConcurrencyLimitSchedulerWithNoPeriodicGrantingForTest()
+	d.db, err = pebble.Open(d.dir, options)
 	if err == nil {
 		return nil
 	}
