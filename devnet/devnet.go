@@ -41,12 +41,17 @@ type Line struct {
 
 // Net is a devnet. Make it with New, run it once.
 type Net struct {
+	members
 	opt       Options
 	temporary bool
 	da        *DA
-	nodes     []*node.Node // nodes[0] is the sequencer
-	latency   *latency
-	txs       uint64 // sent; owned by load
+}
+
+// members are a devnet's nodes and what is measured of them.
+type members struct {
+	nodes   []*node.Node // nodes[0] is the sequencer
+	latency *latency
+	pace    time.Duration // between the blocks of the canonical source
 }
 
 // New makes a devnet, its home and its keys, and opens its ports.
@@ -63,7 +68,7 @@ func New(opt Options) (_ *Net, err error) {
 	if opt.Logger == nil {
 		opt.Logger = slog.New(slog.DiscardHandler)
 	}
-	n := &Net{opt: opt, latency: newLatency(opt.Nodes, opt.OnBlock)}
+	n := &Net{opt: opt, members: members{latency: newLatency(opt.Nodes, opt.OnBlock), pace: opt.DABlockTime}}
 	defer func() {
 		if err != nil {
 			_ = n.Close()
@@ -158,7 +163,7 @@ func newIdentity(home, keyPath, genesisPath string, blockTime time.Duration) (*b
 }
 
 // Name returns what a node is called in logs and in the home: "sequencer", "node-1", and so on.
-func (n *Net) Name(i int) string {
+func (*members) Name(i int) string {
 	if i == 0 {
 		return "sequencer"
 	}
@@ -166,7 +171,7 @@ func (n *Net) Name(i int) string {
 }
 
 // Nodes returns the sequencer and the full nodes, in this order.
-func (n *Net) Nodes() []*node.Node { return n.nodes }
+func (m *members) Nodes() []*node.Node { return m.nodes }
 
 // DA returns the DA layer.
 func (n *Net) DA() *DA { return n.da }
@@ -176,10 +181,14 @@ func (n *Net) Home() string { return n.opt.Home }
 
 // Run runs everything until ctx ends, which is no error, or a part fails.
 func (n *Net) Run(ctx context.Context) error {
+	return errors.Join(n.run(ctx, n.da.Run, n.load), n.Close())
+}
+
+// run runs the parts and the nodes until ctx ends, which is no error, or one of them fails.
+func (m *members) run(ctx context.Context, parts ...func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	parts := []func(context.Context) error{n.da.Run, n.load}
-	for _, each := range n.nodes {
+	for _, each := range m.nodes {
 		parts = append(parts, each.Run)
 	}
 	var wg sync.WaitGroup
@@ -195,7 +204,7 @@ func (n *Net) Run(ctx context.Context) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		err = nil
 	}
-	return errors.Join(err, n.Close())
+	return err
 }
 
 // Close releases what New made. Run does it by itself.
@@ -215,22 +224,31 @@ func (n *Net) Close() error {
 
 // load sends the sequencer TxRate transactions per second: writes to a hundred keys in turn.
 func (n *Net) load(ctx context.Context) error {
-	if n.opt.TxRate <= 0 {
+	return n.send(ctx, n.opt.TxRate, n.opt.Logger, func(i uint64) ([]byte, error) { return fmt.Appendf(nil, "key-%d=%d", i%100, i), nil })
+}
+
+// send sends the sequencer rate transactions per second, each as make makes it of its number. One that is not taken is sent again: later ones may need it.
+func (m *members) send(ctx context.Context, rate float64, log *slog.Logger, make func(i uint64) ([]byte, error)) error {
+	if rate <= 0 {
 		<-ctx.Done()
 		return ctx.Err()
 	}
-	clock := time.NewTicker(time.Duration(float64(time.Second) / n.opt.TxRate)) // the load's own pace
+	clock := time.NewTicker(time.Duration(float64(time.Second) / rate)) // the load's own pace
 	defer clock.Stop()
-	for {
+	for i := uint64(0); ; {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-clock.C:
-			n.txs++
-			tx := fmt.Appendf(nil, "key-%d=%d", n.txs%100, n.txs)
-			if err := n.nodes[0].SubmitTx(ctx, tx); err != nil && ctx.Err() == nil {
-				n.opt.Logger.Warn("transaction not taken", "err", err)
-			}
+		}
+		tx, err := make(i)
+		if err != nil {
+			return err
+		}
+		if err := m.nodes[0].SubmitTx(ctx, tx); err == nil {
+			i++
+		} else if ctx.Err() == nil {
+			log.Warn("transaction not taken", "err", err)
 		}
 	}
 }

@@ -42,12 +42,15 @@ func newLatency(nodes int, onBlock func(Line)) *latency {
 }
 
 // announced is called by the DA chain just before it tells a new head.
-func (l *latency) announced(h local.Head) {
+func (l *latency) announced(h local.Head) { l.begun(h.Height) }
+
+// begun notes that from now on a node may have the source's block at height.
+func (l *latency) begun(height uint64) {
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.announces[h.Height] = now
-	delete(l.announces, h.Height-keepAnnounces)
+	l.announces[height] = now
+	delete(l.announces, height-keepAnnounces)
 }
 
 // applied is called by a node when a block has become safe.

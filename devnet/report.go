@@ -24,27 +24,27 @@ type NodeReport struct {
 	StateRoot string `json:"state_root"`
 }
 
-// Settle waits until every node has the highest block that is safe on any of them, for at most five DA block times and two seconds, and then compares all nodes there. Call it
+// Settle waits until every node has the highest block that is safe on any of them, for at most five block times of the DA layer or L1 and two seconds, and then compares all nodes there. Call it
 // while Run runs.
-func (n *Net) Settle(ctx context.Context) Report {
-	ctx, cancel := context.WithTimeout(ctx, 5*n.opt.DABlockTime+2*time.Second)
+func (m *members) Settle(ctx context.Context) Report {
+	ctx, cancel := context.WithTimeout(ctx, 5*m.pace+2*time.Second)
 	defer cancel()
 	var target uint64
-	for _, each := range n.nodes {
+	for _, each := range m.nodes {
 		target = max(target, each.Status().Load().Heads.Safe.Height)
 	}
 	var r Report
-	r.Blocks, r.LatencyMS = n.latency.summary()
-	for i, each := range n.nodes {
+	r.Blocks, r.LatencyMS = m.latency.summary()
+	for i, each := range m.nodes {
 		if _, err := each.Wait(ctx, target); err != nil && r.Problem == "" {
-			r.Problem = fmt.Sprintf("%s has not reached height %d: %v", n.Name(i), target, err)
+			r.Problem = fmt.Sprintf("%s has not reached height %d: %v", m.Name(i), target, err)
 		}
 		if i > 0 {
 			r.FetchesAtHead += each.FetchesAtHead()
 		}
-		r.Nodes = append(r.Nodes, n.at(i, target))
+		r.Nodes = append(r.Nodes, m.at(i, target))
 		if got, want := r.Nodes[i], r.Nodes[0]; got != want && r.Problem == "" {
-			r.Problem = fmt.Sprintf("%s has block %s with state %s at height %d, %s has block %s with state %s at %d", n.Name(i), got.Hash, got.StateRoot, got.Height, n.Name(0), want.Hash, want.StateRoot, want.Height)
+			r.Problem = fmt.Sprintf("%s has block %s with state %s at height %d, %s has block %s with state %s at %d", m.Name(i), got.Hash, got.StateRoot, got.Height, m.Name(0), want.Hash, want.StateRoot, want.Height)
 		}
 	}
 	if target == 0 && r.Problem == "" {
@@ -55,8 +55,8 @@ func (n *Net) Settle(ctx context.Context) Report {
 }
 
 // at describes node i's block at height, or the zero report if it has none.
-func (n *Net) at(i int, height uint64) NodeReport {
-	b, err := n.nodes[i].Block(height)
+func (m *members) at(i int, height uint64) NodeReport {
+	b, err := m.nodes[i].Block(height)
 	if err != nil {
 		return NodeReport{}
 	}
