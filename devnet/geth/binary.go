@@ -14,7 +14,7 @@ import (
 	"github.com/gofrs/flock"
 )
 
-const command = "github.com/ethereum/go-ethereum/cmd/geth"
+const module = "github.com/ethereum/go-ethereum/cmd/geth"
 
 // Version is the go-ethereum that Binary builds: the one this module is linked with.
 var Version = fmt.Sprintf("v%d.%d.%d", version.Major, version.Minor, version.Patch)
@@ -64,9 +64,9 @@ func build(ctx context.Context, dir, path string) error {
 	}
 	defer os.RemoveAll(work)
 	built := filepath.Join(work, filepath.Base(path))
-	inModule := goCommand(ctx, nil, "build", "-o", built, command)
+	inModule := goCommand(ctx, nil, "build", "-o", built, module)
 	if inModule != nil {
-		if err := goCommand(ctx, []string{"GOBIN=" + work}, "install", command+"@"+Version); err != nil {
+		if err := goCommand(ctx, []string{"GOBIN=" + work}, "install", module+"@"+Version); err != nil {
 			return errors.Join(inModule, err)
 		}
 	}

@@ -201,22 +201,23 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 }
 
-// closeGrace is how long Close lets the process write down its state before it is killed: a watchdog for a process that is stuck.
-const closeGrace = 20 * time.Second
-
 // Close asks the process to end and waits for it. Everything it knew is on disk then. Closing an ended node does nothing.
 func (n *Node) Close() error {
 	p := n.process()
-	if err := p.interrupt(); err != nil {
-		return err
+	// Just after its start geth does not hear, so it is asked again; not often, since at the tenth time it ends at once. The last wait is a
+	// watchdog for a process that is stuck.
+	for wait := 250 * time.Millisecond; wait < 20*time.Second; wait *= 2 {
+		if err := p.interrupt(); err != nil {
+			return err
+		}
+		select {
+		case <-p.done:
+			return nil
+		case <-time.After(wait):
+		}
 	}
-	select {
-	case <-p.done:
-		return nil
-	case <-time.After(closeGrace):
-		p.kill()
-		return fmt.Errorf("geth in %s did not end in %v and was killed", n.opt.Dir, closeGrace)
-	}
+	p.kill()
+	return fmt.Errorf("geth in %s did not end when asked to, and was killed", n.opt.Dir)
 }
 
 // Kill ends the process with SIGKILL and waits for it: what it had not written is lost. Killing an ended node does nothing.

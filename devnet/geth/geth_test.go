@@ -91,6 +91,23 @@ func TestRun(t *testing.T) {
 	<-n.Exited()
 }
 
+// However soon after its start a node is closed, it ends in good order.
+func TestCloseAtOnce(t *testing.T) {
+	t.Parallel()
+	n := gethtest.Open(t, geth.Options{})
+	for range 3 {
+		if err := n.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if log := n.Log(); !strings.Contains(log, "Blockchain stopped") {
+			t.Fatalf("the process ended without writing down its state:\n%s", log)
+		}
+		if err := n.Restart(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // A paused node is silent, not gone.
 func TestPause(t *testing.T) {
 	t.Parallel()

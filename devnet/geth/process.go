@@ -39,9 +39,8 @@ func start(binary string, args []string, logPath string) (*process, error) {
 		log.Close()
 		return nil, err
 	}
-	cmd := exec.Command(binary, args...)
+	cmd := command(binary, args)
 	cmd.Stderr = stderr
-	dieWithParent(cmd)
 	p := &process{cmd: cmd, listening: make(chan struct{}), done: make(chan struct{})}
 	started := make(chan error)
 	go func() {
@@ -130,12 +129,12 @@ func (p *process) signal(sig os.Signal) error {
 	return nil
 }
 
-// interrupt asks the process to end. A paused process would never hear it, so it is resumed too.
+// interrupt asks the process to end. A paused process would never hear it, so it is resumed first.
 func (p *process) interrupt() error {
-	if err := p.signal(syscall.SIGTERM); err != nil {
+	if err := p.resume(); err != nil {
 		return err
 	}
-	return p.resume()
+	return p.signal(os.Interrupt)
 }
 
 func (p *process) kill() {

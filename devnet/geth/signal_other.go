@@ -7,7 +7,7 @@ import (
 	"os/exec"
 )
 
-func dieWithParent(*exec.Cmd) {}
+func command(binary string, args []string) *exec.Cmd { return exec.Command(binary, args...) }
 
 func (p *process) pause() error { return errors.New("geth: pause is for linux") }
 
