@@ -32,7 +32,7 @@ type Options struct {
 	Keys          []string       // names of the accounts that pay, in turn: the node's default
 	DialTimeout   time.Duration  // 10 s
 	Silence       time.Duration  // a connection without a byte for so long is dead: 20 s
-	Hold          time.Duration  // how long one namespace's event waits for the others' before the height is told without its blobs: 1 s
+	Hold          time.Duration  // how long one namespace's event waits for the others' before the height is told without its blobs: 2 s, not counting what is just coming in
 	Probe         time.Duration  // the longest that silence is believed to be no block, before the head is asked for: 15 s. It is three blocks, once they are known
 	Polling       time.Duration  // how long to poll over HTTP before a WebSocket is tried again, the first time: 10 s
 	Window        int            // the most requests in flight in a fetch: 512. It starts low and finds what the endpoint bears
@@ -46,7 +46,7 @@ func (o Options) withDefaults() Options {
 	set(&o.SubmitBytes, 15<<19)
 	set(&o.DialTimeout, 10*time.Second)
 	set(&o.Silence, 20*time.Second)
-	set(&o.Hold, time.Second)
+	set(&o.Hold, 2*time.Second)
 	set(&o.Probe, 15*time.Second)
 	set(&o.Polling, firstPolling)
 	set(&o.Window, 512)

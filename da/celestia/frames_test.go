@@ -79,9 +79,9 @@ var (
 	// heads are the heights of the real chain when a frame was taken, where that matters; the head only grows.
 	heads = map[string]uint64{"008": 66, "018": 70, "025": 72, "026": 74, "071": 75, "081": 828, "086": 830, "087": 832, "094": 834}
 
-	// elsewhere are frames of a node without the data and of one that is pruned: see TestFramesOfDamagedNodes. The body of 100 is cut. 046 reads
+	// elsewhere are frames of a node without the data and of one that is pruned: see TestFramesOfDamagedNodes. The bodies of 099 and 100 are cut. 046 reads
 	// a reserved namespace, whose transactions the real node gives as if they were blobs; ours has none there.
-	elsewhere = []string{"046", "103", "104", "105", "106", "107", "108", "100"}
+	elsewhere = []string{"046", "103", "104", "105", "106", "107", "108", "099", "100"}
 
 	secret = []byte("0123456789abcdef0123456789abcdef")
 )

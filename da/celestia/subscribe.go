@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"headrace/da"
@@ -17,6 +18,8 @@ type feed struct {
 	e      *endpoint
 	update func(follow.Update[da.Block])
 	poke   chan struct{} // buffered: there is something for the watchdog to look at
+
+	decoding atomic.Int64 // events being decoded
 
 	mu      sync.Mutex // guards the rest, and is held during update: one at a time
 	merger  *merger
@@ -113,6 +116,8 @@ func (f *feed) tellLocked(u follow.Update[da.Block]) {
 
 // event takes an event of the i-th namespace's channel, in that channel's goroutine.
 func (f *feed) event(ctx context.Context, i int, value []byte) error {
+	f.decoding.Add(1)
+	defer f.decoding.Add(-1)
 	e, err := decodeEvent(value)
 	if err != nil {
 		return err
@@ -218,6 +223,11 @@ func (f *feed) watch(ctx context.Context) {
 			return
 		}
 		f.mu.Lock()
+		if f.e.news.Receiving() || f.decoding.Load() > 0 { // what is missing may be just that
+			f.mu.Unlock()
+			timer.Reset(hold)
+			continue
+		}
 		overdue := f.merger.overdue(time.Now(), hold)
 		for n := range overdue {
 			f.settledLocked(ctx, &overdue[n])
@@ -257,7 +267,7 @@ func (f *feed) probe(ctx context.Context) error {
 		switch {
 		case err != nil:
 			return err
-		case !started || quiet < patience:
+		case !started, quiet < patience, f.e.news.Receiving(), f.decoding.Load() > 0:
 			continue
 		}
 		h, err := f.e.header(ctx, f.e.news, "header.NetworkHead", noParams, false)

@@ -158,6 +158,14 @@ func (c *Client) Close() error {
 	return nil
 }
 
+// Receiving reports whether a message is just coming in: what is waited for may be in it, or behind it.
+func (c *Client) Receiving() bool {
+	c.mu.Lock()
+	conn := c.conn
+	c.mu.Unlock()
+	return conn != nil && conn.alive() && conn.started.Load() != 0
+}
+
 // untilClosed returns a context that Close ends too. stop must be called; it ends the goroutine that this takes, and waits for it.
 func (c *Client) untilClosed(ctx context.Context) (_ context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(ctx)

@@ -1,0 +1,5 @@
+//go:build race
+
+package celestia_test
+
+const scale = 1 << 20 / 10 // of big blobs
