@@ -49,6 +49,8 @@ func (n *Node) serve(ctx context.Context) error {
 //	POST /v1/txs              offers the body as a transaction to the sequencer
 //	POST /v1/unsafe           offers a signed block beside the canonical source, which is an L1
 //	GET  /v1/kv/{key}         a current value of the key-value engine
+//	GET  /v1/wait             answers when something is reached; see Waited
+//	GET  /v1/events           server-sent events of blocks and statuses
 func (n *Node) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
@@ -58,6 +60,7 @@ func (n *Node) Handler() http.Handler {
 	mux.HandleFunc("POST /v1/txs", n.postTx)
 	mux.HandleFunc("POST /v1/unsafe", n.postUnsafe)
 	mux.HandleFunc("GET /v1/kv/{key}", n.getKey)
+	n.handleLong(mux)
 	return mux
 }
 

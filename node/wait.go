@@ -1,0 +1,198 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"headrace/await"
+	"headrace/block"
+)
+
+// Progress makes a Status good for the waits of package await.
+func (s Status) Progress() await.Progress {
+	ref := func(r block.Ref) await.Ref { return await.Ref{Height: r.Height, Hash: [32]byte(r.Hash)} }
+	p := await.Progress{Unsafe: ref(s.Heads.Unsafe), Safe: ref(s.Heads.Safe), Finalized: ref(s.Heads.Finalized), Scanned: ref(s.Source.Position)}
+	if c := s.Proposal; c != nil {
+		p.Proposal = await.Proposed{ID: c.ID, L1: ref(c.L1), Tx: [32]byte(c.Tx), L2: ref(c.L2), Void: c.Void}
+	}
+	return p
+}
+
+// Waited is the answer of /v1/wait.
+type Waited struct {
+	Result   string     `json:"result"`          // "reached", "timeout" or "ended"
+	For      string     `json:"for"`             // what was waited for
+	Error    string     `json:"error,omitempty"` // why it was not reached
+	Block    *block.Ref `json:"block,omitempty"` // of a height that was reached, unless the block is pruned
+	Heads    Heads      `json:"heads"`           // these and the rest: as of that moment
+	Position block.Ref  `json:"position"`
+	Proposal *Proposal  `json:"proposal,omitempty"`
+	Ready    bool       `json:"ready"`
+	Reason   string     `json:"reason,omitempty"`
+}
+
+// The longest wait of one request, and what it is when the request does not say.
+const (
+	maxWait     = 10 * time.Minute
+	defaultWait = 30 * time.Second
+)
+
+// maxLong bounds the requests that wait or stream at the same time: each costs a goroutine and a socket (I6).
+const maxLong = 1024
+
+// handleLong adds the endpoints whose requests last.
+func (n *Node) handleLong(mux *http.ServeMux) {
+	slots := make(chan struct{}, maxLong)
+	limited := func(serve http.HandlerFunc) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			select {
+			case slots <- struct{}{}:
+				defer func() { <-slots }()
+				serve(w, r)
+			default:
+				w.Header().Set("Retry-After", "1")
+				fail(w, http.StatusServiceUnavailable, fmt.Errorf("%d requests wait already", maxLong))
+			}
+		}
+	}
+	mux.HandleFunc("GET /v1/wait", limited(n.getWait))
+	mux.HandleFunc("GET /v1/events", limited(n.events().ServeHTTP))
+}
+
+// getWait answers when something is reached (200), when the time is up (504), or when the node ends (410). What is there already is answered at once.
+func (n *Node) getWait(w http.ResponseWriter, r *http.Request) {
+	g, err := n.parseWait(r.URL.Query())
+	if err != nil {
+		fail(w, http.StatusBadRequest, err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), g.timeout)
+	defer cancel()
+	s, err := await.Value(ctx, n.status, g.what, g.reached)
+	a := Waited{
+		Result: "reached", For: g.what, Heads: s.Heads, Position: s.Source.Position, Proposal: s.Proposal, Ready: s.Ready, Reason: s.Reason,
+	}
+	code := http.StatusOK
+	switch {
+	case err == nil:
+		a.Block = g.block
+	case r.Context().Err() == nil && errors.Is(err, context.DeadlineExceeded):
+		a.Result, a.Error, code = "timeout", err.Error(), http.StatusGatewayTimeout
+	default: // the request's context is the node's; if it is the client that has gone, nobody reads this
+		a.Result, a.Error, code = "ended", err.Error(), http.StatusGone
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	reply(w, code, a)
+}
+
+// goal is what one request waits for.
+type goal struct {
+	what    string
+	timeout time.Duration
+	reached func(Status) bool
+	block   *block.Ref // at the height waited for; set by reached
+}
+
+// parseWait reads the parameters of /v1/wait.
+func (n *Node) parseWait(q url.Values) (*goal, error) {
+	g := &goal{timeout: defaultWait}
+	label := await.Safe
+	wanted := ""
+	for name := range q {
+		var err error
+		value := q.Get(name)
+		switch name {
+		case "height", "proposal", "position", "ready":
+			if wanted != "" {
+				return nil, fmt.Errorf("%s and %s: wait for one thing at a time", wanted, name)
+			}
+			wanted = name
+		case "timeout":
+			g.timeout, err = parseTimeout(value)
+		case "head":
+			label, err = parseLabel(value)
+		default:
+			err = fmt.Errorf("there is no parameter %s: use height, proposal, position or ready, and head and timeout", name)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if wanted == "" {
+		return nil, errors.New("say what to wait for: height, proposal, position or ready")
+	}
+	if q.Has("head") && wanted != "height" {
+		return nil, errors.New("head goes with height")
+	}
+	return g, n.setGoal(g, wanted, q.Get(wanted), label)
+}
+
+func (n *Node) setGoal(g *goal, wanted, value string, label await.Label) error {
+	if wanted == "ready" {
+		if value != "" && value != "true" {
+			return fmt.Errorf("ready %q is not true", value)
+		}
+		g.what, g.reached = "readiness", func(s Status) bool { return s.Ready }
+		return nil
+	}
+	number, err := strconv.ParseUint(value, 10, 64)
+	if err != nil {
+		return fmt.Errorf("%s %q is not a number", wanted, value)
+	}
+	g.what = wanted + " " + value
+	switch wanted {
+	case "height":
+		g.what = fmt.Sprintf("%s height %d", label, number)
+		g.reached = func(s Status) bool { return s.Heads.of(label).Height >= number && n.refer(g, number) }
+	case "proposal":
+		g.reached = func(s Status) bool { return s.Proposal != nil && s.Proposal.ID >= number }
+	case "position":
+		g.reached = func(s Status) bool { return s.Source.Position.Height >= number }
+	}
+	return nil
+}
+
+// refer sets the block that the answer names. It reports false if the block has been reverted since the status was published: then news is on the way.
+func (n *Node) refer(g *goal, height uint64) bool {
+	ref, err := n.store.Ref(height)
+	if err == nil {
+		g.block = &ref
+	}
+	return err == nil || height < n.store.State().Oldest
+}
+
+func (h Heads) of(label await.Label) block.Ref {
+	switch label {
+	case await.Unsafe:
+		return h.Unsafe
+	case await.Finalized:
+		return h.Finalized
+	}
+	return h.Safe
+}
+
+func parseLabel(s string) (await.Label, error) {
+	for _, l := range []await.Label{await.Safe, await.Unsafe, await.Finalized} {
+		if s == l.String() {
+			return l, nil
+		}
+	}
+	return 0, fmt.Errorf("head %q is not safe, unsafe or finalized", s)
+}
+
+// parseTimeout reads a duration such as 1m30s, or a number of seconds.
+func parseTimeout(s string) (time.Duration, error) {
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		d, err = time.ParseDuration(s + "s")
+	}
+	if err != nil || d < 0 {
+		return 0, fmt.Errorf("timeout %q is neither a duration such as 30s nor a number of seconds", s)
+	}
+	return min(d, maxWait), nil
+}
