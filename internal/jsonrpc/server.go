@@ -408,7 +408,7 @@ func (s *Server) call(ctx context.Context, req *request, level Level, channels b
 		name := req.Method[strings.LastIndexByte(req.Method, '.')+1:]
 		return nil, &Error{Code: CodeMethod, Message: fmt.Sprintf("missing permission to invoke '%s' (need '%s')", name, m.Level)}
 	}
-	result, err, panicked := protect(ctx, run)
+	result, panicked, err := protect(ctx, run)
 	switch {
 	case panicked != nil:
 		s.opt.Logger.Error("method panicked", "method", req.Method, "err", panicked)
@@ -419,8 +419,8 @@ func (s *Server) call(ctx context.Context, req *request, level Level, channels b
 	return result, nil
 }
 
-func protect(ctx context.Context, run Run) (result any, err error, panicked any) {
+func protect(ctx context.Context, run Run) (result, panicked any, err error) {
 	defer func() { panicked = recover() }()
 	result, err = run(ctx)
-	return result, err, nil
+	return result, nil, err
 }
