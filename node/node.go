@@ -38,11 +38,24 @@ type Options struct {
 	Config  Config
 	Key     *block.PrivateKey // of the sequencer; needed if Config.Sequencer.Enabled
 	Logger  *slog.Logger      // default: silent
+	Bounds  Bounds
 
 	// Engine replaces the one that Config.Engine names. It stays the caller's.
 	Engine exec.Engine
 	// Observer is called for each change of a head, inside the node's serialised section: it must be quick and must not call the node.
 	Observer Observer
+}
+
+// Bounds are how long what goes wrong at the DA layer is borne, where not zero. The defaults are made for Celestia's six seconds between blocks; a DA
+// layer that is many times faster, as in tests, wants them shorter.
+type Bounds struct {
+	Silence time.Duration // a connection without a byte for so long is dead: 20 s
+	Hold    time.Duration // how long one namespace's event waits for the other's, before the height is fetched: 1 s
+	Probe   time.Duration // silence for so long is looked into, if three blocks take longer: 15 s
+	Polling time.Duration // over HTTP, before a WebSocket is tried again: 10 s
+	Submit  time.Duration // a submission without an answer: 2 min
+	Stall   time.Duration // a subscription without news, or a fetch without an item, is begun anew: 30 s
+	Retry   time.Duration // the longest pause between two tries: 5 s
 }
 
 // Observer's functions are called at the point of truth, if not nil.
@@ -143,6 +156,9 @@ type follower interface {
 	Wake()
 }
 
+// maxBackoff bounds the pause between retries, so that a source that is back is followed again well within three of its blocks.
+const maxBackoff = 2 * time.Second
+
 // openSync opens the canonical source, the syncer, and the follower between them.
 func (n *Node) openSync() (err error) {
 	g := n.opt.Genesis
@@ -150,7 +166,7 @@ func (n *Node) openSync() (err error) {
 		Genesis: g, Store: n.store, Engine: n.engine, Logger: n.log, Observer: syncer.Observer{Applied: n.opt.Observer.Applied},
 		Derive: derive.Config{ChainID: g.ChainID, Proposer: g.ProposerAddress, InitialHeight: g.InitialHeight, StartTime: uint64(g.StartTime.UnixNano())},
 	}
-	opt := follow.Options{Observer: follow.Observer{News: func(head follow.Ref, _ bool) { n.pace.note(head.Height, time.Now()) }}}
+	opt := follow.Options{Backoff: follow.Backoff{Max: maxBackoff}, Observer: follow.Observer{News: func(head follow.Ref, _ bool) { n.pace.note(head.Height, time.Now()) }}}
 	if g.L1 != nil {
 		return n.openL1(cfg, opt)
 	}
