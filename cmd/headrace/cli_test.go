@@ -84,7 +84,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "serve": serve, "await": await, "logged": logged, "interrupt": interrupt, "crash": crash, "signal": signalServer, "killed": killedServer,
+			"exits": exits, "serve": serve, "await": awaitLog, "logged": logged, "interrupt": interrupt, "crash": crash, "signal": signalServer, "killed": killedServer,
 			"listening": listening, "blackhole": blackhole, "post": request, "get": request, "damage": damage,
 		},
 	})
@@ -198,7 +198,7 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(args[0], strings.TrimSpace(first))
 }
 
-func await(ts *testscript.TestScript, neg bool, args []string) {
+func awaitLog(ts *testscript.TestScript, neg bool, args []string) {
 	must(ts, neg, len(args) == 2 || len(args) == 3, "await NAME REGEXP [VARIABLE]")
 	pattern, err := regexp.Compile("(?m)" + args[1])
 	ts.Check(err)

@@ -1,0 +1,328 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"headrace/await"
+	"headrace/block"
+	"headrace/node"
+)
+
+// What wait's exit status says beside success, failure and nonsense.
+const (
+	statusTimeout = 3
+	statusEnded   = 4
+)
+
+// exitError is a failure with an exit status of its own.
+type exitError struct {
+	error
+	status int
+}
+
+func (e exitError) Unwrap() error { return e.error }
+
+func newWait() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "wait",
+		Short: "Wait for a node, or for a block of any Ethereum node, without asking again and again",
+		Long: `Wait for a node, or for a block of any Ethereum node, without asking again and again.
+
+What satisfied the wait is printed as one line of JSON. The exit status is 0 when it was reached, 3 when the time was up (with the last value and the
+last error), and 4 when the node ended meanwhile. A node that cannot be reached is tried again until the time is up.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return usagef("say what to wait for: see %s --help", cmd.CommandPath())
+		},
+	}
+	cmd.AddCommand(
+		newNodeWait("height", "HEIGHT", "Wait until a node's head has reached a height"),
+		newNodeWait("proposal", "ID", "Wait until a node has applied a proposal of the L1's inbox"),
+		newNodeWait("position", "HEIGHT", "Wait until a node has applied the DA layer, or the L1, through a height of it"),
+		newNodeWait("ready", "", "Wait until a node is ready"),
+		newBlockWait(),
+	)
+	return cmd
+}
+
+// newNodeWait returns the command that waits by the node's endpoint of the same parameter.
+func newNodeWait(name, operand, short string) *cobra.Command {
+	var address, head string
+	var timeout time.Duration
+	cmd := &cobra.Command{
+		Use:   strings.TrimSpace(name+" "+operand) + " [flags]",
+		Short: short,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			query := url.Values{}
+			value, err := oneArg(cmd, operand, args)
+			if err != nil {
+				return err
+			}
+			query.Set(name, value)
+			if head != "" {
+				query.Set("head", head)
+			}
+			u, err := nodeURL(address)
+			if err != nil {
+				return err
+			}
+			return waitNode(cmd.Context(), cmd.OutOrStdout(), u, query, timeout)
+		},
+	}
+	nodeFlag(cmd, &address)
+	timeoutFlag(cmd, &timeout)
+	if name == "height" {
+		cmd.Flags().StringVar(&head, "head", "", `which head: safe, unsafe or finalized (default "safe")`)
+	}
+	return cmd
+}
+
+func nodeFlag(cmd *cobra.Command, address *string) {
+	cmd.Flags().SortFlags = false
+	cmd.Flags().StringVar(address, "node", "http://127.0.0.1:7331", "address of the node's HTTP endpoints")
+}
+
+func timeoutFlag(cmd *cobra.Command, timeout *time.Duration) {
+	cmd.Flags().DurationVar(timeout, "timeout", time.Minute, "how long to wait; 0: for ever")
+}
+
+// oneArg returns the only argument, which is a number, or "true" where none is wanted.
+func oneArg(cmd *cobra.Command, operand string, args []string) (string, error) {
+	switch {
+	case operand == "" && len(args) == 0:
+		return "true", nil
+	case operand == "":
+		return "", noArgs(cmd, args)
+	case len(args) != 1:
+		return "", usagef("it takes one argument, the %s: see %s --help", strings.ToLower(operand), cmd.CommandPath())
+	}
+	if _, err := strconv.ParseUint(args[0], 10, 64); err != nil {
+		return "", usagef("%q is not a number", args[0])
+	}
+	return args[0], nil
+}
+
+func nodeURL(address string) (*url.URL, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, usagef("--node %q is not a URL such as http://127.0.0.1:7331", address)
+	}
+	return u, nil
+}
+
+// backoff spaces the attempts to reach a node.
+type backoff struct{ next time.Duration }
+
+// sleep waits for the next attempt's time, or for ctx to end.
+func (b *backoff) sleep(ctx context.Context) {
+	b.next = min(max(2*b.next, 50*time.Millisecond), 2*time.Second)
+	t := time.NewTimer(b.next - rand.N(b.next/4))
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+func (b *backoff) reset() { b.next = 0 }
+
+// onePoll bounds one request of a long wait, so that a connection that has died without a word does not take all its time.
+const onePoll = 30 * time.Second
+
+// lateAnswer is how long after its time the node's answer to a wait that timed out may come.
+const lateAnswer = 250 * time.Millisecond
+
+// nodeWait is one wait at a node.
+type nodeWait struct {
+	url   *url.URL
+	query url.Values
+	last  node.Waited // the last answer
+	err   error       // the last failure
+}
+
+func waitNode(ctx context.Context, out io.Writer, u *url.URL, query url.Values, timeout time.Duration) error {
+	w := &nodeWait{url: u.JoinPath("/v1/wait"), query: query}
+	began := time.Now()
+	var pause backoff
+	for {
+		left := onePoll
+		if timeout > 0 {
+			left = min(left, timeout-time.Since(began))
+		}
+		switch {
+		case ctx.Err() != nil:
+			return fmt.Errorf("interrupted: %w", w.describe())
+		case left <= 0:
+			return exitError{fmt.Errorf("timed out after %s: %w", timeout, w.describe()), statusTimeout}
+		}
+		answer, code, err := w.ask(ctx, left)
+		switch {
+		case err != nil:
+			w.err = err
+		case code == http.StatusOK:
+			return printLine(out, answer)
+		case code == http.StatusGatewayTimeout:
+			pause.reset()
+			continue
+		case code == http.StatusGone:
+			return exitError{fmt.Errorf("the node has ended: %w", w.describe()), statusEnded}
+		}
+		if permanent := (refusedError{}); errors.As(err, &permanent) {
+			return err
+		}
+		if timeout > 0 {
+			limited, cancel := context.WithTimeout(ctx, timeout-time.Since(began))
+			pause.sleep(limited)
+			cancel()
+		} else {
+			pause.sleep(ctx)
+		}
+	}
+}
+
+// refusedError is an answer that asking again will not change.
+type refusedError struct{ error }
+
+// ask sends one request that waits for so long.
+func (w *nodeWait) ask(ctx context.Context, wait time.Duration) (answer []byte, code int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, wait+lateAnswer)
+	defer cancel()
+	w.query.Set("timeout", wait.String())
+	w.url.RawQuery = w.query.Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, w.url.String(), nil)
+	if err != nil {
+		return nil, 0, fmt.Errorf("ask node: %w", err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, 0, fmt.Errorf("ask node: %w", err)
+	}
+	defer resp.Body.Close()
+	if answer, err = io.ReadAll(io.LimitReader(resp.Body, maxStatus)); err != nil {
+		return nil, 0, fmt.Errorf("read answer: %w", err)
+	}
+	var waited node.Waited
+	err = json.Unmarshal(answer, &waited)
+	switch {
+	case err == nil && waited.Result != "":
+		w.last = waited
+		return answer, resp.StatusCode, nil
+	case resp.StatusCode == http.StatusBadRequest && err == nil:
+		return nil, 0, refusedError{fmt.Errorf("the node refuses: %s", waited.Error)}
+	case resp.StatusCode < 500:
+		return nil, 0, refusedError{fmt.Errorf("%s answered %s: is this a headrace node?", w.url.Host, resp.Status)}
+	}
+	return nil, 0, fmt.Errorf("the node answered %s", resp.Status)
+}
+
+// describe is the last value and the last failure.
+func (w *nodeWait) describe() error {
+	text := "the node never answered"
+	if w.last.Result != "" {
+		text = "last seen: " + node.Status{Heads: w.last.Heads, Source: node.Source{Position: w.last.Position}, Proposal: w.last.Proposal}.Progress().String()
+		if !w.last.Ready {
+			text += ", not ready: " + w.last.Reason
+		}
+	}
+	if w.err != nil {
+		return fmt.Errorf("%s; last error: %w", text, w.err)
+	}
+	return errors.New(text)
+}
+
+// printLine prints JSON as one line.
+func printLine(out io.Writer, raw []byte) error {
+	var line bytes.Buffer
+	if err := json.Compact(&line, raw); err != nil {
+		return fmt.Errorf("read answer: %w", err)
+	}
+	line.WriteByte('\n')
+	_, err := out.Write(line.Bytes())
+	return err
+}
+
+func newBlockWait() *cobra.Command {
+	var rpc string
+	var depth uint64
+	var timeout time.Duration
+	cmd := &cobra.Command{
+		Use:   "block NUMBER|HASH --rpc URL [flags]",
+		Short: "Wait until any Ethereum node has a block",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if u, err := url.Parse(rpc); err != nil || u.Host == "" || u.Scheme != "ws" && u.Scheme != "wss" {
+				return usagef("--rpc %q is not the URL of a WebSocket, such as ws://127.0.0.1:8546", rpc)
+			}
+			if len(args) != 1 {
+				return usagef("it takes one argument, a block's number or hash: see %s --help", cmd.CommandPath())
+			}
+			wait, err := blockWait(await.NewEthereum(rpc, await.EthereumOptions{}), args[0], depth)
+			if err != nil {
+				return err
+			}
+			ctx := cmd.Context()
+			if timeout > 0 {
+				limited, cancel := context.WithTimeout(ctx, timeout)
+				defer cancel()
+				ctx = limited
+			}
+			return waitBlock(ctx, cmd, wait, timeout)
+		},
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&rpc, "rpc", "", "WebSocket address of the Ethereum node")
+	flags.Uint64Var(&depth, "depth", 0, "blocks that must stand on it; with a number only")
+	timeoutFlag(cmd, &timeout)
+	return cmd
+}
+
+type headerWait func(context.Context) (*await.Header, error)
+
+func blockWait(eth *await.Ethereum, what string, depth uint64) (headerWait, error) {
+	if strings.HasPrefix(what, "0x") {
+		hash, err := parseHash(what)
+		if err != nil || depth > 0 {
+			return nil, usagef("%q: name a block by 0x and 64 hexadecimal digits, or by its number if others must stand on it", what)
+		}
+		return func(ctx context.Context) (*await.Header, error) { return await.BlockHash(ctx, eth, hash) }, nil
+	}
+	n, err := strconv.ParseUint(what, 10, 64)
+	if err != nil {
+		return nil, usagef("%q is neither a block's number nor its hash", what)
+	}
+	return func(ctx context.Context) (*await.Header, error) {
+		return await.Canonical(ctx, eth, n, [32]byte{}, depth)
+	}, nil
+}
+
+func waitBlock(ctx context.Context, cmd *cobra.Command, wait headerWait, timeout time.Duration) error {
+	header, err := wait(ctx)
+	switch {
+	case err == nil:
+		return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]any{"result": "reached", "block": header})
+	case cmd.Context().Err() != nil:
+		return fmt.Errorf("interrupted: %w", err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return exitError{fmt.Errorf("timed out after %s: %w", timeout, err), statusTimeout}
+	}
+	return err
+}
+
+func parseHash(s string) (h [32]byte, err error) {
+	var ref block.Hash
+	err = ref.UnmarshalText([]byte(strings.TrimPrefix(s, "0x")))
+	return ref, err
+}

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/rpc"
+)
+
+// execute runs one command line in the process.
+func execute(t *testing.T, args ...string) (out string, status int, message string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), hung)
+	defer cancel()
+	defer http.DefaultClient.CloseIdleConnections()
+	var buf bytes.Buffer
+	root := newRoot()
+	root.SetOut(&buf)
+	root.SetArgs(args)
+	if err := root.ExecuteContext(ctx); err != nil {
+		return buf.String(), exitStatus(err), err.Error()
+	}
+	return buf.String(), statusOK, ""
+}
+
+// answers is a server that gives one answer after the other, and the last one again.
+func answers(t *testing.T, handlers ...http.HandlerFunc) string {
+	t.Helper()
+	var mu sync.Mutex // guards handlers
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		now := handlers[0]
+		if len(handlers) > 1 {
+			handlers = handlers[1:]
+		}
+		mu.Unlock()
+		now(w, r)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+func say(code int, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(code)
+		_, _ = w.Write([]byte(body))
+	}
+}
+
+func hangUp(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+
+func TestWaitAtNode(t *testing.T) {
+	const reached = `{"result": "reached", "for": "safe height 7"}`
+	const late = `{"result": "timeout", "heads": {"safe": {"height": 5, "hash": "ab` + "00000000000000000000000000000000000000000000000000000000000000" + `"}}, "ready": true}`
+	const ended = `{"result": "ended", "error": "producer has ended: disk is full", "ready": true}`
+	for name, c := range map[string]struct {
+		handlers []http.HandlerFunc
+		status   int
+		says     string
+	}{
+		"reached":              {[]http.HandlerFunc{say(200, reached)}, 0, ""},
+		"asks again":           {[]http.HandlerFunc{say(504, late), say(504, late), say(200, reached)}, 0, ""},
+		"through a bad proxy":  {[]http.HandlerFunc{say(502, "bad gateway"), say(504, "<html>"), hangUp, say(503, `{"error":"1024 requests wait already"}`), say(200, reached)}, 0, ""},
+		"time is up":           {[]http.HandlerFunc{say(504, late), say(504, late), hangUp}, 3, "last seen: safe head 5 0xab"},
+		"the last error":       {[]http.HandlerFunc{hangUp}, 3, "last error: ask node: "},
+		"node has ended":       {[]http.HandlerFunc{say(504, late), say(410, ended)}, 4, "the node has ended"},
+		"node refuses":         {[]http.HandlerFunc{say(400, `{"error":"head \"best\" is not known"}`)}, 1, `the node refuses: head "best" is not known`},
+		"not a node":           {[]http.HandlerFunc{say(404, "404 page not found")}, 1, "is this a headrace node?"},
+		"not a node's success": {[]http.HandlerFunc{say(200, "hello")}, 1, "is this a headrace node?"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			began := time.Now()
+			out, status, message := execute(t, "wait", "height", "7", "--node", answers(t, c.handlers...), "--timeout", "2s")
+			if status != c.status || !strings.Contains(message, c.says) {
+				t.Errorf("got exit status %d and %q, want %d and %q", status, message, c.status, c.says)
+			}
+			if (out == "{\"result\":\"reached\",\"for\":\"safe height 7\"}\n") != (c.status == 0) {
+				t.Errorf("got %q on standard output with exit status %d", out, status)
+			}
+			if took := time.Since(began); status == 3 && (took < 2*time.Second || took > 4*time.Second) {
+				t.Errorf("timed out after %s, want 2s", took)
+			}
+		})
+	}
+}
+
+// A node that never answers does not keep the command beyond its time.
+func TestWaitAtFrozenNode(t *testing.T) {
+	t.Parallel()
+	url := answers(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	began := time.Now()
+	_, status, message := execute(t, "wait", "height", "7", "--node", url, "--timeout", "200ms")
+	if took := time.Since(began); status != 3 || took > 2*time.Second || !strings.Contains(message, "never answered") {
+		t.Errorf("got exit status %d and %q after %s, want a timeout", status, message, took)
+	}
+}
+
+func events(text string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = w.Write([]byte("retry: 1000\n\n: alive\n\n" + text))
+	}
+}
+
+func blockEvent(height int) string {
+	return fmt.Sprintf("id: %d-x-0\nevent: block\ndata: {\"height\":%d,\"txs\":2,\"safe\":true}\n\n", height, height)
+}
+
+// tail goes on after the last event that it has printed, whatever cuts the stream.
+func TestTailResumes(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex // guards from
+	var from []string
+	noted := func(h http.HandlerFunc) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			from = append(from, r.Header.Get("Last-Event-ID"))
+			mu.Unlock()
+			h(w, r)
+		}
+	}
+	url := answers(t,
+		noted(events(blockEvent(1)+blockEvent(2)+"id: 3-x-0\nevent: block\ndata: {\"hei")), // cut in the middle
+		noted(hangUp),
+		noted(say(503, "{}")),
+		noted(events(blockEvent(3)+"event: end\ndata: {\"cause\":\"stopped\"}\n\n")),
+		noted(events("id: 1-x-0\nevent: reorg\ndata: {\"from\":{\"height\":3},\"to\":{\"height\":1}}\n\nevent: novelty\ndata: {}\n\n"+blockEvent(2)+blockEvent(3)+blockEvent(4))),
+	)
+	out, status, message := execute(t, "tail", "--node", url, "--from", "1", "--count", "6")
+	var heights []string
+	for line := range strings.Lines(out) {
+		first, _, _ := strings.Cut(line, "  ")
+		heights = append(heights, first)
+	}
+	if got, want := strings.Join(heights, ","), "1,2,3,reorg: back from 3 to 1,2,3"; status != 0 || got != want {
+		t.Errorf("got %q, exit status %d %s, want %q", got, status, message, want)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if got, want := strings.Join(from, ","), ",2-x-0,2-x-0,2-x-0,3-x-0"; got != want {
+		t.Errorf("got resumptions %q, want %q", got, want)
+	}
+}
+
+func TestTailRefused(t *testing.T) {
+	t.Parallel()
+	for body, says := range map[string]string{
+		`{"error":"block 3 is pruned: the oldest one here is 9"}`: "the node refuses: block 3 is pruned",
+		"410 gone": "is this a headrace node?",
+	} {
+		if out, status, message := execute(t, "tail", "--node", answers(t, say(410, body))); status != 1 || out != "" || !strings.Contains(message, says) {
+			t.Errorf("got %q, exit status %d %q, want 1 and %q", out, status, message, says)
+		}
+	}
+}
+
+// oneBlock is an Ethereum node with block 5.
+type oneBlock struct{}
+
+func (oneBlock) NewHeads(ctx context.Context) (*rpc.Subscription, error) {
+	n, _ := rpc.NotifierFromContext(ctx)
+	return n.CreateSubscription(), nil
+}
+
+func (oneBlock) GetBlockByNumber(n hexutil.Uint64, _ bool) map[string]any {
+	if n != 5 {
+		return nil
+	}
+	hash := hexutil.Bytes(bytes.Repeat([]byte{5}, 32))
+	return map[string]any{"number": n, "hash": hash, "parentHash": hash, "timestamp": hexutil.Uint64(55)}
+}
+
+func (o oneBlock) GetBlockByHash(_ hexutil.Bytes, full bool) map[string]any {
+	return o.GetBlockByNumber(5, full)
+}
+
+func TestWaitForBlock(t *testing.T) {
+	t.Parallel()
+	eth := rpc.NewServer()
+	if err := eth.RegisterName("eth", oneBlock{}); err != nil {
+		t.Fatal(err)
+	}
+	defer eth.Stop()
+	url := strings.Replace(answers(t, eth.WebsocketHandler([]string{"*"}).ServeHTTP), "http", "ws", 1)
+	hash := "0x" + strings.Repeat("05", 32)
+	want := `{"block":{"number":5,"hash":"` + hash + `","parent_hash":"` + hash + `","time":55},"result":"reached"}` + "\n"
+	for _, name := range []string{"5", hash} {
+		if out, status, message := execute(t, "wait", "block", name, "--rpc", url); status != 0 || out != want {
+			t.Errorf("got %q, exit status %d %s, want %q", out, status, message, want)
+		}
+	}
+	_, status, message := execute(t, "wait", "block", "5", "--depth", "2", "--rpc", url, "--timeout", "100ms")
+	if status != 3 || !strings.Contains(message, "canonical block 5 below 2 others") {
+		t.Errorf("got exit status %d %q, want a timeout", status, message)
+	}
+}
