@@ -19,10 +19,11 @@ func (n *Node) openDA(cfg syncer.Config, opt follow.Options) (err error) {
 	if err != nil {
 		return fmt.Errorf("da.level: %w", err)
 	}
-	log := n.log.With("source", "celestia")
+	log, b := n.log.With("source", "celestia"), n.opt.Bounds
 	n.source, err = celestia.New(c.Address, celestia.Options{
 		Token: c.Token, Namespaces: []da.Namespace{cfg.Derive.HeaderNamespace, cfg.Derive.DataNamespace},
 		CallTimeout: c.CallTimeout, Level: level, Logger: log,
+		Silence: b.Silence, Hold: b.Hold, Probe: b.Probe, Polling: b.Polling, SubmitTimeout: b.Submit,
 	})
 	if err != nil {
 		return fmt.Errorf("da.address: %w", err)
@@ -31,7 +32,10 @@ func (n *Node) openDA(cfg syncer.Config, opt follow.Options) (err error) {
 	if n.syncer, err = syncer.Open(cfg); err != nil {
 		return err
 	}
-	opt.Logger = log
+	opt.Logger, opt.Stall = log, b.Stall
+	if b.Retry > 0 {
+		opt.Backoff.Max = b.Retry
+	}
 	n.follower = follow.New[da.Block](n.source, n.syncer.DASink(), opt)
 	return nil
 }

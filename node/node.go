@@ -55,7 +55,7 @@ type Bounds struct {
 	Polling time.Duration // over HTTP, before a WebSocket is tried again: 10 s
 	Submit  time.Duration // a submission without an answer: 2 min
 	Stall   time.Duration // a subscription without news, or a fetch without an item, is begun anew: 30 s
-	Retry   time.Duration // the longest pause between two tries: 5 s
+	Retry   time.Duration // the longest pause between two tries: 2 s
 }
 
 // Observer's functions are called at the point of truth, if not nil.

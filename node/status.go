@@ -215,6 +215,8 @@ func readiness(s *Status, src follow.State, blockTime time.Duration, now time.Ti
 	switch {
 	case src.AdvancedAt.IsZero():
 		return false, blocked("waiting for the first news from " + newsFrom(s)), 0
+	case age >= bound && src.Head.Height < src.Highest:
+		return false, blocked(fmt.Sprintf("the head of the DA layer has gone back from %d to %d", src.Highest, src.Head.Height)), time.Second
 	case age >= bound:
 		return false, blocked(fmt.Sprintf("no new DA block for %s, the bound is %s", age.Round(time.Millisecond), bound)), time.Second
 	case s.Source.Lag > staleAfter:
