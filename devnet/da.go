@@ -12,7 +12,8 @@ import (
 	"headrace/da/local"
 )
 
-// DAOptions are the properties of a dev DA server. The zero value listens on Celestia's port of the loopback and needs no token.
+// DAOptions are the properties of a dev DA server. The zero value listens on Celestia's port of the loopback and needs no token. It misbehaves as
+// Handler.Faults say, on the wire and in what it tells of its chain.
 type DAOptions struct {
 	Listen  string // default 127.0.0.1:26658
 	Chain   local.Options
@@ -44,13 +45,14 @@ func NewDA(opt DAOptions) (*DA, error) {
 		_ = l.Close()
 		return nil, fmt.Errorf("open DA chain: %w", err)
 	}
-	return &DA{chain: chain, handler: celestia.NewHandler(chain, opt.Handler), listener: l}, nil
+	// What the chain is told to be passes by the faults too: what is wrong with it, and with the wire, comes from one set.
+	return &DA{chain: chain, handler: celestia.NewHandler(chain.View(opt.Handler.Faults), opt.Handler), listener: l}, nil
 }
 
 // URL returns where the server answers.
 func (d *DA) URL() string { return "http://" + d.listener.Addr().String() }
 
-// Chain returns the chain behind the server.
+// Chain returns the chain behind the server, which has no faults.
 func (d *DA) Chain() *local.Chain { return d.chain }
 
 // Run makes blocks and serves until ctx ends, which is no error. All connections have ended and the chain is closed when it returns.
