@@ -87,6 +87,8 @@ func (p *tap) take() map[string]int {
 	return out
 }
 
+type hdr = *types.Header
+
 // record keeps all heads that an execution client announces.
 type record struct {
 	heads *watch.Value[[]*types.Header]

@@ -1,0 +1,134 @@
+package l1_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"headrace/block"
+	"headrace/devnet/beacon"
+	"headrace/devnet/geth"
+	"headrace/l1"
+	"headrace/l1/ethereum"
+	"headrace/node"
+)
+
+// proposeBlobs puts a proposal of these blocks into blobs.
+func (w *world) proposeBlobs(id uint64, blocks ...*block.Block) l1.Inclusion {
+	w.t.Helper()
+	account := ethereum.NewAccount(w.client, geth.DevKey(1), ethereum.AccountOptions{Content: ethereum.Blobs})
+	d := l1.Draft{ID: id, Blocks: w.encode(blocks...)}
+	copy(d.Parent[:], blocks[0].Header.Header.LastHeaderHash)
+	var in l1.Inclusion
+	w.check(w.inbox.WhileMining(w.ctx, 30*time.Millisecond, func(ctx context.Context) (err error) {
+		in, err = account.Propose(ctx, d)
+		return err
+	}))
+	return in
+}
+
+// TestBlobs are S5, E7 and E8: content in blobs, served for their slot alone. A beacon API that is down, answers with errors, has other content or none is
+// waited for: no proposal is void for it.
+func TestBlobs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, chosen(t), l1.Settings{})
+	a, m := w.lightAuthor(), w.light(nil)
+	w.proposeBlobs(1, a.many(2)...)
+	m.canonical(1, a.tip())
+	api := w.inbox.Chain.API()
+	var slot uint64
+	for i, f := range []beacon.Faults{
+		{Down: true}, {Status: 404}, {Status: 500}, {Tamper: beacon.CorruptBlobs}, {Tamper: beacon.OmitBlobs},
+		{Tamper: func(at uint64, s []beacon.Sidecar) []beacon.Sidecar { // the right blobs, for another slot
+			if at == slot {
+				return nil
+			}
+			return s
+		}},
+	} {
+		slot = w.inbox.Chain.Head().Slot + 1
+		api.SetFaults(f)
+		before, id := m.Status().Load(), uint64(i)+2
+		b := a.many(1)
+		if f.Tamper != nil && i == 5 {
+			api.SetFaults(beacon.Faults{Tamper: func(at uint64, s []beacon.Sidecar) []beacon.Sidecar { return nil }})
+		}
+		in := w.proposeBlobs(id, b...)
+		asked := api.Requests()
+		s := m.until("waiting for the content", func(s node.Status) bool { return len(s.Waiting) > 0 && s.Source.Head.Height >= in.Block.Number })
+		if s.Proposal.ID != before.Proposal.ID || s.Counts.Void != 0 || s.Heads.Unsafe != before.Heads.Unsafe {
+			t.Fatalf("fault %d: got %+v, %+v, want all as before", i, s.Proposal, s.Counts)
+		}
+		api.SetFaults(beacon.Faults{})
+		s = m.canonical(id, a.tip())
+		if s.Proposal.Void != "" || s.Counts.Void != 0 || api.Requests() <= asked {
+			t.Fatalf("fault %d: got %+v, want block %d", i, s.Proposal, b[0].Height())
+		}
+	}
+	m.chain(a.blocks)
+}
+
+// TestVoid is S38: proposals that make no block, on every node alike; and many blocks in one.
+func TestVoid(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, chosen(t), l1.Settings{})
+	a := w.lightAuthor()
+	nodes := []*member{w.light(nil), w.light(nil)}
+	w.propose(a.many(1)...)
+	first := a.tip()
+	next := a.many(3)
+	stranger := *w
+	var err error
+	stranger.key, err = block.GenerateKey(block.Ed25519)
+	w.check(err)
+	strange := stranger.encode(next[0])[0]
+	bad := [][]byte{
+		[]byte("garbage"), l1.EncodeBlocks(nil), l1.EncodeBlocks([]l1.Encoded{strange}),
+		l1.EncodeBlocks(w.encode(next[1])), l1.EncodeBlocks(w.encode(next[0], next[2])), l1.EncodeBlocks(w.encode(next...))[:40],
+	}
+	for _, payload := range bad {
+		w.mine(w.proposal(0, next[0], payload))
+	}
+	for _, m := range nodes {
+		if s := m.canonical(uint64(len(bad))+1, first); s.Counts.Void != uint64(len(bad)) || s.Proposal.Void == "" {
+			t.Fatalf("got %+v, %+v, want %d void proposals", s.Counts, s.Proposal, len(bad))
+		}
+	}
+	w.propose(append(next, a.many(40)...)...)
+	for _, m := range append(nodes, w.light(nil)) {
+		m.canonical(uint64(len(bad))+2, a.tip())
+		m.chain(a.blocks)
+	}
+}
+
+// TestForced is S31: a proposal that takes a forced item has its transactions; one that leaves them out is void; the next takes none.
+func TestForced(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, chosen(t), l1.Settings{ForcedDelay: 3600, ForcedMax: 2})
+	a, m := w.lightAuthor(), w.light(nil)
+	forced := []byte("forced=1")
+	w.mine(w.tx(3, 0, bindings.PackForce(l1.EncodeTxs([][]byte{forced}))))
+
+	// Both blocks follow the same parent; the first proposal that counts is the one with the transaction.
+	without := a.next([]byte("other=1"))
+	w.mine(w.proposal(1, without, l1.EncodeBlocks(w.encode(without))))
+	if s := m.canonical(1, nil); s.Proposal.Void == "" {
+		t.Fatalf("got %+v without the forced transaction, want it void", s.Proposal)
+	}
+	a.back(0)
+	w.mine(w.tx(3, 0, bindings.PackForce(l1.EncodeTxs([][]byte{[]byte("forced=2")}))))
+	two := []*block.Block{a.next([]byte("forced=2")), a.next()}
+	w.mine(w.proposal(1, two[0], l1.EncodeBlocks(w.encode(two...))))
+	if s := m.canonical(2, a.tip()); s.Proposal.Void != "" {
+		t.Fatalf("got %+v, want both blocks", s.Proposal)
+	}
+	s, err := w.client.State(w.ctx, l1.Hash(w.inbox.Chain.Head().Hash()))
+	w.check(err)
+	if s.ForcedHead != s.ForcedTail {
+		t.Fatalf("got the queue [%d, %d), want it empty", s.ForcedHead, s.ForcedTail)
+	}
+	one := a.many(1)
+	w.propose(one...)
+	m.canonical(3, a.tip())
+	m.chain(a.blocks)
+}

@@ -1,0 +1,86 @@
+package l1_test
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"headrace/devnet/proxy"
+	"headrace/l1"
+	"headrace/node"
+)
+
+// link is what a node reaches the L1 by, over WebSocket and HTTP alike.
+type link struct {
+	*proxy.Proxy
+}
+
+func newLink(t testing.TB, w *world) *link {
+	t.Helper()
+	p, err := proxy.New(strings.TrimPrefix(w.inbox.Client.HTTP, "http://"), 0)
+	w.check(err)
+	if w.inbox.Client.WS != "ws://"+strings.TrimPrefix(w.inbox.Client.HTTP, "http://") {
+		t.Fatalf("the L1 serves WebSocket at %s and HTTP at %s, want one port", w.inbox.Client.WS, w.inbox.Client.HTTP)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var work sync.WaitGroup
+	work.Go(func() { _ = p.Run(ctx) })
+	t.Cleanup(func() { cancel(); work.Wait() })
+	return &link{p}
+}
+
+func (l *link) through(o *node.Options) {
+	o.Config.L1.WS, o.Config.L1.HTTP = "ws://"+l.Address(), "http://"+l.Address()
+	o.Config.L1.CallTimeout = time.Second
+}
+
+func (l *link) cut(away bool) { l.Cut(away) }
+
+// TestLinks is E3: the L1 is cut off, frozen and far away for a while, with proposals in between. Then the node catches up, with each block once.
+func TestLinks(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]struct{ begin, end func(l *link) }{
+		"cut":     {func(l *link) { l.Cut(true) }, func(l *link) { l.Cut(false) }},
+		"dropped": {func(l *link) { l.Cut(false) }, func(*link) {}},
+		"frozen":  {func(l *link) { l.Freeze(true) }, func(l *link) { l.Freeze(false) }},
+		"lagging": {func(l *link) { l.SetDelay(400 * time.Millisecond) }, func(l *link) { l.SetDelay(0) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, chosen(t), l1.Settings{})
+			a, link := w.lightAuthor(), newLink(t, w)
+			var mu sync.Mutex
+			applied := map[uint64]int{} // how often a height was applied
+			m := w.light(func(o *node.Options) {
+				link.through(o)
+				o.Observer.Applied = func(a node.Applied) {
+					mu.Lock()
+					defer mu.Unlock()
+					applied[a.Ref.Height]++
+				}
+			})
+			w.propose(a.many(1)...)
+			m.canonical(1, a.tip())
+			fault.begin(link)
+			for range 3 {
+				w.propose(a.many(2)...)
+				w.mine()
+			}
+			fault.end(link)
+			began := time.Now()
+			w.propose(a.many(1)...)
+			m.canonical(5, a.tip())
+			t.Logf("caught up %s after the end of the fault", time.Since(began).Round(time.Millisecond))
+			m.chain(a.blocks)
+			mu.Lock()
+			defer mu.Unlock()
+			for h := range a.blocks {
+				if n := applied[uint64(h)+1]; n != 1 {
+					t.Errorf("block %d was applied %d times, want once", h+1, n)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,202 @@
+package l1_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"testing"
+
+	"headrace/block"
+	"headrace/l1"
+	"headrace/node"
+)
+
+// offer posts a block as another program does, and checks how it is answered.
+func (m *member) offer(want int, b *block.Block) {
+	m.w.t.Helper()
+	e := m.w.encode(b)[0]
+	body := map[string][]byte{"header": e.Header}
+	if len(e.Data) > 0 {
+		body["data"] = e.Data
+	}
+	raw, err := json.Marshal(body)
+	m.w.check(err)
+	if code, answer := m.post(raw); code != want {
+		m.w.t.Fatalf("offer block %d: got %d %s, want %d", b.Height(), code, answer, want)
+	}
+}
+
+func (m *member) post(body []byte) (int, []byte) {
+	m.w.t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Post("http://"+m.Address()+"/v1/unsafe", "application/json", bytes.NewReader(body))
+	m.w.check(err)
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	m.w.check(err)
+	return resp.StatusCode, answer
+}
+
+// unsafeHead waits for an unsafe head.
+func (m *member) unsafeHead(b *block.Block) node.Status {
+	m.w.t.Helper()
+	return m.until("the unsafe head", func(s node.Status) bool { return s.Heads.Unsafe == b.Ref() })
+}
+
+// TestOutOfOrder is S3: a block whose parent is not there is held, and nothing of it reaches the execution client; when the parent comes both
+// become the head, in order.
+func TestOutOfOrder(t *testing.T) { t.Parallel(); outOfOrder(t, chosen(t)) }
+
+func outOfOrder(t testing.TB, mode waits) {
+	w := newWorld(t, mode, l1.Settings{})
+	a, m := w.author(), w.drive()
+	first := a.next(a.tx())
+	w.propose(first)
+	m.canonical(1, first)
+	m.executed(first)
+	m.open()
+	heads := recordHeads(w, m.geth.WS())
+	m.tap.take()
+	second, third := a.next(a.tx()), a.next(a.tx())
+	m.offer(http.StatusAccepted, third)
+	s := m.until("one block held", func(s node.Status) bool { return s.Unsafe.Buffered == 1 })
+	if calls := m.tap.take(); s.Heads.Unsafe != first.Ref() || len(calls) != 0 || m.latest() != execution(t, first) {
+		t.Fatalf("got unsafe head %v, requests %v; want %v and none", s.Heads.Unsafe, calls, first.Ref())
+	}
+	m.offer(http.StatusOK, second)
+	m.unsafeHead(third)
+	m.executed(third)
+	seen, err := heads.heads.Wait(w.ctx, func(h []hdr) bool { return len(h) >= 2 })
+	w.check(err)
+	if seen[0].Hash() != execution(t, second) || seen[1].Hash() != execution(t, third) || seen[1].ParentHash != seen[0].Hash() || len(seen) != 2 {
+		t.Fatalf("the execution client has announced %d heads, %s and %s first, want blocks 2 and 3", len(seen), seen[0].Hash(), seen[1].Hash())
+	}
+	w.propose(second, third)
+	if s := m.canonical(2, third); s.Counts.Promoted != 2 || s.Unsafe.Buffered != 0 {
+		t.Fatalf("got %+v and %d held, want both promoted", s.Counts, s.Unsafe.Buffered)
+	}
+}
+
+// TestGapFilled is S9 and S10: of four blocks the last comes first, and is not the head before the third; blocks in order are heads at once.
+func TestGapFilled(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, chosen(t), l1.Settings{})
+	a, m := w.lightAuthor(), w.light(nil)
+	m.open()
+	b := a.many(7)
+	m.offer(http.StatusAccepted, b[3])
+	for i, want := range []*block.Block{b[0], b[1], b[3]} {
+		m.offer(http.StatusOK, b[i])
+		if s := m.unsafeHead(want); i < 2 && s.Unsafe.Buffered != 1 {
+			t.Fatalf("after block %d: got %d held, want block 4", i+1, s.Unsafe.Buffered)
+		}
+	}
+	for _, each := range b[4:] {
+		m.offer(http.StatusOK, each)
+		m.unsafeHead(each)
+	}
+	m.chain(b)
+}
+
+// TestGate is S22, S33 and S36: what is refused and why, over HTTP; blocks come when the gate is closed, open, and after what is canonical has passed them.
+func TestGate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, chosen(t), l1.Settings{})
+	a := w.lightAuthor()
+	link := newLink(t, w)
+	m := w.light(link.through)
+	m.open()
+	b := a.many(4)
+	m.offer(http.StatusOK, b[0])
+
+	stranger := *w
+	var err error
+	stranger.key, err = block.GenerateKey(block.Ed25519)
+	w.check(err)
+	forged := *b[1]
+	forged.Header.Signature = bytes.Clone(forged.Header.Signature)
+	forged.Header.Signature[0] ^= 1
+	m.offer(http.StatusForbidden, &forged)
+	swapped := *b[1]
+	swapped.Data = b[2].Data
+	m.offer(http.StatusForbidden, &swapped)
+	h := b[1].Header.Header
+	h.ProposerAddress = stranger.key.Public().Address()
+	m.offer(http.StatusForbidden, stranger.sign(h, b[0], b[1].Data.Txs))
+	for _, body := range []string{"", "{", `{"header":"AAAA"}`, `{"header":5}`} {
+		if code, answer := m.post([]byte(body)); code != http.StatusBadRequest {
+			t.Fatalf("body %q: got %d %s, want 400", body, code, answer)
+		}
+	}
+	if s := m.Status().Load(); s.Heads.Unsafe != b[0].Ref() || s.Unsafe.Buffered != 0 {
+		t.Fatalf("got %+v, %+v after forgeries, want block 1 and none held", s.Heads, s.Unsafe)
+	}
+
+	m.offer(http.StatusAccepted, b[2]) // held when the gate closes, connected when it has opened
+	link.cut(true)
+	m.until("a closed gate", func(s node.Status) bool { return !s.Unsafe.Open })
+	m.offer(http.StatusConflict, b[1])
+	if _, err := m.Offer(w.ctx, b[1]); !errors.Is(err, node.ErrGate) {
+		t.Fatalf("offer while the gate is closed: got %v, want ErrGate", err)
+	}
+	w.propose(b[0], b[1])
+	link.cut(false)
+	s := m.until("block 3 on the canonical block 2", func(s node.Status) bool { return s.Heads.Safe == b[1].Ref() && s.Heads.Unsafe == b[2].Ref() })
+	if s.Proposal.ID != 1 || s.Counts.Promoted != 1 {
+		t.Fatalf("got %+v, %+v, want proposal 1 and block 1 promoted", s.Proposal, s.Counts)
+	}
+	m.open()
+	m.offer(http.StatusGone, b[0])
+	m.offer(http.StatusGone, b[1])
+	m.offer(http.StatusOK, b[2])
+	m.offer(http.StatusOK, b[3])
+	m.unsafeHead(b[3])
+}
+
+// TestShuffled is S34 and S35: blocks of two branches in random order, with fakes among them and the lowest missing: the head does not move before the
+// missing one is there; then it is the tip of the branch whose block connected last, and the canonical block decides.
+func TestShuffled(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, chosen(t), l1.Settings{})
+	a, m := w.lightAuthor(), w.light(nil)
+	base := a.next(a.tx())
+	w.propose(base)
+	m.canonical(1, base)
+	m.open()
+	one := a.many(5)
+	a.back(1)
+	other := a.many(3)
+	orphan := w.sign(func() block.Header {
+		h := one[4].Header.Header
+		h.LastHeaderHash = bytes.Repeat([]byte{7}, 32)
+		return h
+	}(), nil, nil)
+	fake := *other[1]
+	fake.Header.Signature = make([]byte, 64)
+	offers := append([]*block.Block{orphan}, one[1:]...)
+	rand.Shuffle(len(offers), func(i, j int) { offers[i], offers[j] = offers[j], offers[i] })
+	for _, b := range offers {
+		m.offer(http.StatusForbidden, &fake)
+		m.offer(http.StatusAccepted, b)
+	}
+	if s := m.until("five blocks held", func(s node.Status) bool { return s.Unsafe.Buffered == 5 }); s.Heads.Unsafe != base.Ref() {
+		t.Fatalf("got unsafe head %v without its ancestors, want %v", s.Heads.Unsafe, base.Ref())
+	}
+	m.offer(http.StatusOK, one[0])
+	if s := m.unsafeHead(one[4]); s.Heads.Safe != base.Ref() || s.Unsafe.Buffered != 1 {
+		t.Fatalf("got %+v and %d held, want the safe head where it was and the orphan held", s.Heads, s.Unsafe.Buffered)
+	}
+	m.offer(http.StatusAccepted, other[2])
+	m.offer(http.StatusAccepted, other[1])
+	m.offer(http.StatusOK, other[0])
+	if s := m.unsafeHead(other[2]); s.Heads.Safe != base.Ref() {
+		t.Fatalf("got %+v, want the safe head where it was", s.Heads)
+	}
+	w.propose(one[:2]...)
+	if s := m.canonical(2, one[1]); s.Heads.Unsafe != one[1].Ref() {
+		t.Fatalf("got %+v, want the other branch gone", s.Heads)
+	}
+}
