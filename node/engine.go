@@ -147,15 +147,16 @@ func (d *deferred) Label(ctx context.Context, safe, finalized block.Ref) error {
 // OwnTxs implements exec.Sealer: each block begins with the sealed execution header.
 func (d *deferred) OwnTxs() int { return 1 }
 
-// Close closes the engine if it was ever connected.
+// Close closes the engine if it was ever connected. It may be called again, as all of a node's parts.
 func (d *deferred) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.closed = true
-	if d.engine == nil {
+	e := d.engine
+	if d.engine = nil; e == nil {
 		return nil
 	}
-	return d.engine.Close()
+	return e.Close()
 }
 
 var (
