@@ -1,0 +1,192 @@
+package devnet_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"headrace/block"
+	"headrace/da"
+	"headrace/da/celestia"
+	"headrace/da/fault"
+	"headrace/da/local"
+	"headrace/devnet"
+	"headrace/node"
+)
+
+// beat is the time between DA blocks, and about that between the rollup's.
+const beat = 100 * time.Millisecond
+
+// bounds fit the beat; the defaults fit six seconds.
+var bounds = node.Bounds{
+	Silence: time.Second, Hold: 200 * time.Millisecond, Probe: 500 * time.Millisecond, Polling: 500 * time.Millisecond,
+	Submit: time.Second, Stall: 2 * time.Second, Retry: 500 * time.Millisecond,
+}
+
+// callTimeout of the nodes in a world.
+const callTimeout = time.Second
+
+// world is a DA layer and a sequencer that posts to it.
+type world struct {
+	*devnet.DA
+	key     *block.PrivateKey
+	genesis *block.Genesis
+	seq     *node.Node
+}
+
+// newWorld runs a DA layer whose own port has the given faults, until the test ends.
+func newWorld(t *testing.T, faults *fault.Set) *world {
+	t.Helper()
+	d, err := devnet.NewDA(devnet.DAOptions{Listen: "127.0.0.1:0", Chain: local.Options{Interval: beat}, Handler: celestia.HandlerOptions{Faults: faults}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	background(t, d.Run)
+	key, err := block.GenerateKey(block.Ed25519)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &world{DA: d, key: key, genesis: &block.Genesis{
+		ChainID: "faults", StartTime: time.Now().UTC(), InitialHeight: 1, DAStartHeight: 1, ProposerAddress: key.Public().Address(),
+		DA: &block.GenesisDA{HeaderNamespace: "hdr", DataNamespace: "dat"},
+	}}
+}
+
+// background calls run until the test ends, and checks that it ends well.
+func background(t *testing.T, run func(context.Context) error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var work sync.WaitGroup
+	work.Go(func() {
+		if err := run(ctx); err != nil {
+			t.Errorf("got %v after a context's end, want nil", err)
+		}
+	})
+	t.Cleanup(func() { cancel(); work.Wait() })
+}
+
+// endpoint serves the chain with faults, as one endpoint of several, until the test ends.
+func (w *world) endpoint(t *testing.T, faults *fault.Set) (url string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := celestia.NewHandler(w.Chain().View(faults), celestia.HandlerOptions{Faults: faults})
+	background(t, func(ctx context.Context) error { return h.Serve(ctx, l) })
+	return "http://" + l.Addr().String()
+}
+
+// node runs a full node, or what tune makes of it, until the test ends.
+func (w *world) node(t *testing.T, url string, level da.Level, tune func(*node.Options)) *node.Node {
+	t.Helper()
+	o := node.Options{Home: t.TempDir(), Genesis: w.genesis, Config: node.Default(), Bounds: bounds}
+	o.Config.DA.Address, o.Config.DA.Level, o.Config.DA.CallTimeout, o.Config.DA.BlockTime = []string{url}, level.String(), callTimeout, beat
+	o.Config.HTTP.Address = "127.0.0.1:0"
+	if tune != nil {
+		tune(&o)
+	}
+	n, err := node.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	background(t, n.Run)
+	return n
+}
+
+// sequence runs the sequencer, with two transactions for each block, until the test ends.
+func (w *world) sequence(t *testing.T, url string) {
+	t.Helper()
+	w.seq = w.node(t, url, da.ProveEmpty, func(o *node.Options) {
+		o.Key, o.Config.Sequencer.Enabled, o.Config.Sequencer.BlockTime = w.key, true, beat
+	})
+	background(t, func(ctx context.Context) error {
+		clock := time.NewTicker(beat / 2) // the load's own pace
+		defer clock.Stop()
+		for i := 0; ; i++ {
+			select {
+			case <-clock.C:
+				if err := w.seq.SubmitTx(ctx, fmt.Appendf(nil, "key-%d=%d", i%100, i)); err != nil && ctx.Err() == nil {
+					return err
+				}
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	})
+}
+
+// counter counts how often each block became safe.
+type counter struct {
+	mu    sync.Mutex
+	times map[uint64]int
+}
+
+func (c *counter) applied(a node.Applied) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if a.Safe {
+		if c.times == nil {
+			c.times = map[uint64]int{}
+		}
+		c.times[a.Ref.Height]++
+	}
+}
+
+// check fails the test unless n has applied every block up to height once, and has the sequencer's.
+func (w *world) check(t *testing.T, n *node.Node, c *counter, height uint64) {
+	t.Helper()
+	if _, err := w.seq.Wait(bounded(t), height); err != nil {
+		t.Fatal(err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for h := uint64(1); h <= height; h++ {
+		got, errGot := n.Block(h)
+		want, errWant := w.seq.Block(h)
+		if errGot != nil || errWant != nil || got.Hash != want.Hash || string(got.StateRoot) != string(want.StateRoot) {
+			t.Fatalf("block %d: got %s (%v), want %s (%v)", h, got.Hash, errGot, want.Hash, errWant)
+		}
+		if c.times[h] != 1 {
+			t.Errorf("block %d was applied %d times, want once", h, c.times[h])
+		}
+	}
+}
+
+// lateness measures how late this process wakes up: what a busy machine adds to each step of what we wait for.
+type lateness struct {
+	mu    sync.Mutex
+	worst time.Duration
+}
+
+func measureLateness(t *testing.T) *lateness {
+	const step = 20 * time.Millisecond
+	l := new(lateness)
+	background(t, func(ctx context.Context) error {
+		for ctx.Err() == nil {
+			begin := time.Now()
+			timer := time.NewTimer(step) // the measurement itself
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
+				timer.Stop()
+			}
+			l.mu.Lock()
+			l.worst = max(l.worst, time.Since(begin)-step)
+			l.mu.Unlock()
+		}
+		return nil
+	})
+	return l
+}
+
+// load forgets what was measured, and returns the worst of it.
+func (l *lateness) load() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	worst := l.worst
+	l.worst = 0
+	return worst
+}
