@@ -354,7 +354,6 @@ func (s *stream) goBack() error {
 	} else if s.known = nil; to.Height >= s.at.Height {
 		return errForeign(s.at, to)
 	}
-	s.final = min(s.final, to.Height)
 	err = s.send("reorg", eventID(to, s.final), ReorgEvent{From: s.at, To: to})
 	s.at = to
 	s.know()

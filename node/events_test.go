@@ -31,6 +31,7 @@ type scripted struct {
 	final  uint64
 	oldest uint64
 	txs    [][]byte // of each new block
+	onRead func()   // called once, before a block is read
 }
 
 func newScripted(t *testing.T) *scripted {
@@ -59,6 +60,12 @@ func (c *scripted) refLocked(height uint64) (block.Ref, error) {
 
 func (c *scripted) at(height uint64) (node.Block, error) {
 	c.mu.Lock()
+	if f := c.onRead; f != nil {
+		c.onRead = nil
+		c.mu.Unlock()
+		f()
+		c.mu.Lock()
+	}
 	defer c.mu.Unlock()
 	if height < c.oldest || height > uint64(len(c.chain)) {
 		return node.Block{}, fmt.Errorf("block %d: %w", height, node.ErrNoBlock)
@@ -319,22 +326,60 @@ func TestEventsResumeExactly(t *testing.T) {
 	}
 }
 
+// A reorg between two reads of the stream does not get through as a block whose parent the client does not know.
+func TestReorgBetweenReads(t *testing.T) {
+	c := newScripted(t)
+	c.mine(5)
+	var have copied
+	c.onRead = func() { c.onRead = func() { c.replace(0, 6) } } // after block 1 was sent
+	l := listen(t, c.URL, "from=1", "")
+	have.follow(t, l, block.Ref{Hash: hashOf(t, c, 6)})
+}
+
+// hashOf waits for a block.
+func hashOf(t *testing.T, c *scripted, height uint64) block.Hash {
+	t.Helper()
+	if _, err := c.status.Wait(bounded(t), func(s node.Status) bool { return s.Heads.Safe.Height >= height }); err != nil {
+		t.Fatal(err)
+	}
+	r, err := c.ref(height)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.Hash
+}
+
 // I10: a node that is behind what its client knows has not reorganised. One that then comes up with another block has.
 func TestNodeBehindItsClient(t *testing.T) {
 	c := newScripted(t)
 	c.mine(5)
-	four, _ := c.ref(4)
-	five := c.head()
+	id := fmt.Sprintf("5-%s-0", c.head().Hash)
+	full := slices.Clone(c.chain)
 	c.replace(2, 0)
-	behind := listen(t, c.URL, "", fmt.Sprintf("%d-%s", five.Height, five.Hash))
-	c.mine(2)
-	c.mine(2)
-	if e := behind.next(); e.kind != "reorg" {
-		t.Errorf("got %+v, want a reorg once the height is there and another block", e)
+	same, other := listen(t, c.URL, "events=block,status", id), listen(t, c.URL, "events=block,status", id)
+	for _, l := range []*listener{same, other} {
+		if e := l.next(); e.kind != "status" {
+			t.Fatalf("got %+v from a node that is behind, want its status alone", e)
+		}
 	}
-	resumed := listen(t, c.URL, "", fmt.Sprintf("%d-%s", four.Height, four.Hash))
-	if e := resumed.next(); e.kind != "reorg" {
-		t.Errorf("got %+v, want a reorg at once", e)
+	other.close()
+	c.mu.Lock()
+	c.chain = full
+	c.mu.Unlock()
+	c.mine(1)
+	if b := same.next().block(t); b.Height != 6 {
+		t.Errorf("got %+v, want block 6", b)
+	}
+	c.replace(2, 1)
+	other = listen(t, c.URL, "events=block,status", id)
+	if e := other.next(); e.kind != "status" {
+		t.Fatalf("got %+v, want a status", e)
+	}
+	c.mine(2)
+	for e := other.next(); e.kind != "reorg"; e = other.next() {
+		if e.kind == "block" {
+			t.Fatalf("got %+v, want a reorg once there is another block 5", e)
+		}
 	}
 }
 
@@ -442,6 +487,19 @@ func (c *scripted) replaceLocked(keep uint64, n int) {
 	}
 	c.oldest = uint64(len(c.chain)) - keep
 	c.publishLocked()
+}
+
+// What comes while the stream is busy with what was before, and is the last, is not lost.
+func TestLastBlockWhileBusy(t *testing.T) {
+	c := newScripted(t)
+	c.mine(1)
+	c.onRead = func() { c.mine(1); c.status.Close(nil) }
+	l := listen(t, c.URL, "from=1", "")
+	for _, want := range []string{"block", "block", "end"} {
+		if e := l.next(); e.kind != want {
+			t.Errorf("got %+v, want %s", e, want)
+		}
+	}
 }
 
 // The end of the node comes after the blocks that it still made, with its cause.
