@@ -14,23 +14,31 @@ import (
 	"github.com/spf13/cobra"
 
 	"headrace/devnet"
+	"headrace/node"
 )
 
 func newDev() *cobra.Command {
 	var opt devnet.Options
+	var onL1, blobs, kv bool
 	var duration time.Duration
 	var asJSON bool
 	var level string
 	cmd := &cobra.Command{
 		Use:   "dev [flags]",
-		Short: "Run a whole rollup in one process: a DA layer, a sequencer and full nodes on loopback sockets",
+		Short: "Run a whole rollup: a DA layer or an Ethereum L1, a sequencer and full nodes on loopback sockets",
 		Long: `Run a whole rollup in one process: a DA layer, a sequencer and full nodes on loopback sockets, with a small load of transactions.
 
 It prints a line for each block that every full node has applied: the block's height, the DA height that completed it, its transactions, and for each
 full node the time from the announcement of that DA height to the block being stored and visible. At the end it compares all nodes; the exit status is
-1 when they disagree.`,
+1 when they disagree.
+
+With --l1 the canonical source is an inbox contract on an Ethereum L1: a real geth, which is built once and kept in the user's cache directory. The
+sequencer proposes to it, and each node has a geth of its own as execution client.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !onL1 && (blobs || kv) {
+				return usagef("--blobs and --kv go with --l1")
+			}
 			if opt.Nodes < 1 || opt.BlockTime <= 0 || opt.DABlockTime <= 0 || opt.TxRate < 0 || duration < 0 {
 				return usagef("--nodes must be 1 or more, --block-time and --da-block-time above zero, --tx-rate and --for not below zero")
 			}
@@ -41,7 +49,12 @@ full node the time from the announcement of that DA height to the block being st
 			opt.Logger = log
 			show := &devOutput{out: cmd.OutOrStdout(), json: asJSON}
 			opt.OnBlock = show.block
-			return dev(cmd.Context(), opt, duration, show)
+			return dev(cmd.Context(), duration, show, func(ctx context.Context) (network, error) {
+				if onL1 {
+					return newL1(ctx, opt, kv, blobs)
+				}
+				return devnet.New(opt)
+			})
 		},
 	}
 	flags := cmd.Flags()
@@ -50,6 +63,9 @@ full node the time from the announcement of that DA height to the block being st
 	flags.IntVar(&opt.Nodes, "nodes", 2, "full nodes beside the sequencer")
 	flags.DurationVar(&opt.BlockTime, "block-time", time.Second, "time between the rollup's blocks")
 	flags.DurationVar(&opt.DABlockTime, "da-block-time", time.Second, "time between the DA layer's blocks")
+	flags.BoolVar(&onL1, "l1", false, "an inbox on an Ethereum L1 instead of the DA layer; --da-block-time is the L1's")
+	flags.BoolVar(&blobs, "blobs", false, "with --l1: proposals in blobs, not in call data")
+	flags.BoolVar(&kv, "kv", false, "with --l1: the key-value engine, not a geth for each node")
 	flags.Float64Var(&opt.TxRate, "tx-rate", 5, "transactions per second sent to the sequencer")
 	flags.StringVar(&opt.Home, "home", "", "directory to keep everything in; without it a temporary one")
 	flags.BoolVar(&asJSON, "json", false, "print one JSON object at the end, and nothing else")
@@ -57,10 +73,28 @@ full node the time from the announcement of that DA height to the block being st
 	return cmd
 }
 
+// network is a devnet of either kind.
+type network interface {
+	Run(ctx context.Context) error
+	Settle(ctx context.Context) devnet.Report
+	Nodes() []*node.Node
+	Name(i int) string
+}
+
+func newL1(ctx context.Context, opt devnet.Options, kv, blobs bool) (network, error) {
+	return devnet.NewL1(ctx, devnet.L1Options{
+		Home: opt.Home, Nodes: opt.Nodes, BlockTime: opt.BlockTime, L1BlockTime: opt.DABlockTime, TxRate: opt.TxRate, KV: kv, Blobs: blobs,
+		Logger: opt.Logger, OnBlock: opt.OnBlock,
+	})
+}
+
 // dev runs a devnet until ctx ends, or for a time, and compares its nodes before it stops them.
-func dev(ctx context.Context, opt devnet.Options, duration time.Duration, show *devOutput) error {
-	n, err := devnet.New(opt)
+func dev(ctx context.Context, duration time.Duration, show *devOutput, open func(context.Context) (network, error)) error {
+	n, err := open(ctx)
 	if err != nil {
+		if ctx.Err() != nil { // a signal while it was being made
+			return nil
+		}
 		return err
 	}
 	show.start(n)
@@ -90,7 +124,7 @@ func dev(ctx context.Context, opt devnet.Options, duration time.Duration, show *
 const stopWithin = 500 * time.Millisecond
 
 // devReport compares the nodes after duration if it is not 0, when ctx ends, or when the net does.
-func devReport(ctx, running context.Context, n *devnet.Net, duration time.Duration) devnet.Report {
+func devReport(ctx, running context.Context, n network, duration time.Duration) devnet.Report {
 	var end <-chan time.Time
 	if duration > 0 {
 		end = time.After(duration) // the demo's own length
@@ -125,15 +159,29 @@ func (o *devOutput) printf(format string, args ...any) {
 	fmt.Fprintf(o.out, format, args...)
 }
 
-func (o *devOutput) start(n *devnet.Net) {
+func (o *devOutput) start(n network) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%-11s %s\n", "DA layer", n.DA().URL())
+	source := "DA"
+	switch n := n.(type) {
+	case *devnet.Net:
+		fmt.Fprintf(&b, "%-11s %s\n", "DA layer", n.DA().URL())
+	case *devnet.L1:
+		source = "L1"
+		fmt.Fprintf(&b, "%-11s %s\n%-11s %s\n", "L1", n.Inbox().Geth.HTTP(), "inbox", n.Inbox().Client.Inbox)
+		for i, each := range n.Clients() {
+			fmt.Fprintf(&b, "%-11s %s (execution client of %s)\n", "geth", each.HTTP(), n.Name(i))
+		}
+	}
 	for i, each := range n.Nodes() {
 		fmt.Fprintf(&b, "%-11s http://%s\n", n.Name(i), each.Address())
 	}
 	sequencer, full := n.Nodes()[0].Address(), n.Nodes()[1].Address()
-	fmt.Fprintf(&b, "\nTry:\n  curl -d 'color=blue' http://%s/v1/txs\n  curl http://%s/v1/kv/color\n  curl http://%s/v1/status\n\n", sequencer, full, full)
-	fmt.Fprintf(&b, "%8s %8s %5s  announced -> applied, by full node\n", "height", "DA", "txs")
+	if l, ok := n.(*devnet.L1); ok && len(l.Clients()) > 0 {
+		fmt.Fprintf(&b, "\nTry:\n  curl http://%s/v1/status\n  headrace wait proposal 3 --node http://%s\n\n", full, full)
+	} else {
+		fmt.Fprintf(&b, "\nTry:\n  curl -d 'color=blue' http://%s/v1/txs\n  curl http://%s/v1/kv/color\n  curl http://%s/v1/status\n\n", sequencer, full, full)
+	}
+	fmt.Fprintf(&b, "%8s %8s %5s  announced -> applied, by full node\n", "height", source, "txs")
 	o.printf("%s", b.String())
 }
 
