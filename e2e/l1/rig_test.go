@@ -34,7 +34,14 @@ import (
 	"headrace/node"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if built != "" {
+			_ = os.RemoveAll(built)
+		}
+		os.Exit(code)
+	}))
+}
 
 // patience bounds every wait: what takes longer on a busy machine hangs.
 const patience = 20 * time.Second
