@@ -42,6 +42,10 @@ type DAConfig struct {
 	BlockTime       time.Duration `koanf:"block_time" help:"time between the DA layer's blocks, for the stall bound; 0: measured"`
 	CallTimeout     time.Duration `koanf:"call_timeout" help:"bound of one request" default:"30s"`
 	Level           string        `koanf:"level" help:"how much of what it tells is proven: trust, prove-empty or prove" default:"prove-empty"`
+	GasPrice        float64       `koanf:"gas_price" help:"first gas price of a submission, in utia per unit of gas; 0: the celestia-node's estimate"`
+	MaxGasPrice     float64       `koanf:"max_gas_price" help:"what it is raised to at most when it is too low; 0: the celestia-node's own limit"`
+	Priority        uint64        `koanf:"priority" help:"of the estimate, 1 to 3; 0: the celestia-node's default"`
+	Keys            []string      `koanf:"keys" help:"names of the celestia-node's keys that pay, used in turn; none: its default key"`
 }
 
 // L1Config is about the L1 of a chain whose genesis names an inbox.

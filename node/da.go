@@ -23,10 +23,11 @@ func (n *Node) openDA(cfg syncer.Config, opt follow.Options) (err error) {
 	n.source, err = celestia.New(c.Address, celestia.Options{
 		Token: c.Token, Namespaces: []da.Namespace{cfg.Derive.HeaderNamespace, cfg.Derive.DataNamespace},
 		CallTimeout: c.CallTimeout, Level: level, Logger: log,
+		GasPrice: c.GasPrice, MaxGasPrice: c.MaxGasPrice, Priority: int(min(c.Priority, 4)), Keys: c.Keys,
 		Silence: b.Silence, Hold: b.Hold, Probe: b.Probe, Polling: b.Polling, SubmitTimeout: b.Submit,
 	})
 	if err != nil {
-		return fmt.Errorf("da.address: %w", err)
+		return fmt.Errorf("da: %w", err)
 	}
 	n.own(n.source)
 	if n.syncer, err = syncer.Open(cfg); err != nil {

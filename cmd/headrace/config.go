@@ -36,7 +36,7 @@ var reserved = []string{"HEADRACE_HOME", "HEADRACE_PASSPHRASE", "HEADRACE_GETH"}
 type setting struct {
 	key  string // "da.address"
 	help string
-	def  any // string, bool, uint64, time.Duration or []string
+	def  any // string, bool, uint64, float64, time.Duration or []string
 }
 
 func (s setting) env() string {
@@ -89,6 +89,8 @@ func configFlags() *pflag.FlagSet {
 			flags.Bool(s.key, def, s.help)
 		case uint64:
 			flags.Uint64(s.key, def, s.help)
+		case float64:
+			flags.Float64(s.key, def, s.help)
 		case time.Duration:
 			flags.Duration(s.key, def, s.help)
 		case []string:
@@ -237,6 +239,9 @@ func (s setting) parse(text string) (v any, err error) {
 	case uint64:
 		v, err = strconv.ParseUint(text, 10, 64)
 		want = "a whole number"
+	case float64:
+		v, err = strconv.ParseFloat(text, 64)
+		want = "a number"
 	case time.Duration:
 		v, err = time.ParseDuration(text)
 		want = "a duration such as 500ms, 1s or 1m"

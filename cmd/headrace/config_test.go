@@ -120,7 +120,12 @@ func TestEverySettingByEveryWay(t *testing.T) {
 		case bool:
 			return true
 		case uint64:
+			if s.key == "da.priority" {
+				return uint64(2)
+			}
 			return uint64(77)
+		case float64:
+			return 0.25
 		case time.Duration:
 			return 77 * time.Minute
 		default:
