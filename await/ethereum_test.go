@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/rpc"
 
 	"headrace/await"
@@ -296,6 +297,33 @@ func TestFailures(t *testing.T) {
 				t.Errorf("got %+v, want a second session", s)
 			}
 		})
+	})
+}
+
+// P27: heads are read while the waiters are busy, more of them than go-ethereum's client would queue.
+func TestFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newChain()
+		node := await.NewEthereum("fake", await.EthereumOptions{Dial: c.dial, CallTimeout: time.Minute})
+		const flood = 25_000 // the client ends a subscription of which 20,000 are unread
+		busy := make(chan struct{})
+		last := begin(func() (*await.Header, error) {
+			return await.Ask(within(t, time.Hour), node, "the last block", func(ctx context.Context, conn *rpc.Client) (*await.Header, bool, error) {
+				<-busy
+				var h *await.Header
+				err := conn.CallContext(ctx, &h, "eth_getBlockByNumber", hexutil.Uint64(flood), false)
+				return h, h != nil, err
+			})
+		})
+		for range flood {
+			c.grow(1)
+		}
+		synctest.Wait()
+		close(busy)
+		want(t, last, c.blocks[flood], 0)
+		if s := node.Stats(); s.Sessions != 1 || s.Heads != flood {
+			t.Errorf("got %+v, want every head read in one session", s)
+		}
 	})
 }
 
