@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -118,6 +119,40 @@ func TestLongRequestsEndWithTheNode(t *testing.T) {
 	_, err := await.Height(context.WithoutCancel(t.Context()), n.Status(), 1000000)
 	if !errors.Is(err, await.ErrEnded) || !strings.Contains(err.Error(), "safe head") {
 		t.Errorf("got %v, want the end of the node and its last head", err)
+	}
+}
+
+// I6: only so many requests may wait; those beyond are told so, and the places are free again afterwards.
+func TestTooManyWaits(t *testing.T) {
+	n, _ := sequencer(t)
+	const places, more = 1024, 50
+	handler := n.Handler()
+	ctx, cancel := context.WithCancel(bounded(t))
+	request := func(query string) int {
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "/v1/wait?"+query, nil))
+		return w.Code
+	}
+	codes := make(chan int, places+more)
+	for range places + more {
+		go func() { codes <- request("height=1000000&timeout=10m") }()
+	}
+	for range more {
+		if code := <-codes; code != http.StatusServiceUnavailable {
+			t.Errorf("got %d beyond %d waits, want 503", code, places)
+		}
+	}
+	if code := request("height=0"); code != http.StatusServiceUnavailable {
+		t.Errorf("got %d when all places are taken, want 503", code)
+	}
+	cancel()
+	for range places {
+		if code := <-codes; code != http.StatusGone {
+			t.Errorf("got %d after the context's end, want 410", code)
+		}
+	}
+	if code := request("height=0"); code != http.StatusOK {
+		t.Errorf("got %d afterwards, want 200", code)
 	}
 }
 
