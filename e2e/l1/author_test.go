@@ -6,9 +6,6 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/ethereum/go-ethereum/common"
 
-	"headrace/devnet"
-	"headrace/devnet/geth"
-	"headrace/devnet/geth/gethtest"
 	"headrace/exec/engineapi"
 	"headrace/exec/kv"
 )
@@ -16,7 +13,7 @@ import (
 // author returns one that builds with a geth.
 func (w *world) author() *author {
 	w.t.Helper()
-	g := gethtest.Open(w.t, geth.Options{Genesis: devnet.L2Genesis()})
+	g := w.execution()
 	e, err := engineapi.Open(w.ctx, engineapi.Options{
 		URL: g.Engine(), JWT: g.JWT(), Genesis: g.Genesis(), ChainID: w.genesis.ChainID, InitialHeight: 1, Dir: w.t.TempDir(),
 		FeeRecipient: common.Address{0xfe}, BuildTime: 5 * time.Millisecond,

@@ -31,7 +31,7 @@ func (w *world) proposeBlobs(id uint64, blocks ...*block.Block) l1.Inclusion {
 // waited for: no proposal is void for it.
 func TestBlobs(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, chosen(t), l1.Settings{})
+	w := newWorld(t, chosen(t), l1.Settings{}, 0)
 	a, m := w.lightAuthor(), w.light(nil)
 	w.proposeBlobs(1, a.many(2)...)
 	m.canonical(1, a.tip())
@@ -71,7 +71,7 @@ func TestBlobs(t *testing.T) {
 // TestVoid is S38: proposals that make no block, on every node alike; and many blocks in one.
 func TestVoid(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, chosen(t), l1.Settings{})
+	w := newWorld(t, chosen(t), l1.Settings{}, 0)
 	a := w.lightAuthor()
 	nodes := []*member{w.light(nil), w.light(nil)}
 	w.propose(a.many(1)...)
@@ -104,7 +104,7 @@ func TestVoid(t *testing.T) {
 // TestForced is S31: a proposal that takes a forced item has its transactions; one that leaves them out is void; the next takes none.
 func TestForced(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, chosen(t), l1.Settings{ForcedDelay: 3600, ForcedMax: 2})
+	w := newWorld(t, chosen(t), l1.Settings{ForcedDelay: 3600, ForcedMax: 2}, 0)
 	a, m := w.lightAuthor(), w.light(nil)
 	forced := []byte("forced=1")
 	w.mine(w.tx(3, 0, bindings.PackForce(l1.EncodeTxs([][]byte{forced}))))

@@ -16,9 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"headrace/devnet"
 	"headrace/devnet/geth"
-	"headrace/devnet/geth/gethtest"
 	"headrace/l1"
 	"headrace/node"
 )
@@ -141,8 +139,8 @@ func (p *process) get(url string, into any) {
 // the head, and when it has been stored. Each time it comes back with the same chain: no block is lost, none twice, and no proposal is void.
 func TestKilled(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, events, l1.Settings{})
-	a, g := w.author(), gethtest.Open(t, geth.Options{Genesis: devnet.L2Genesis()})
+	w := newWorld(t, events, l1.Settings{}, 2)
+	a, g := w.author(), w.execution()
 	tap := newTap(t, g.Engine())
 	p := newProcess(w, tap.url, g)
 	url := p.start()

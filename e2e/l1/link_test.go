@@ -49,7 +49,7 @@ func TestLinks(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, chosen(t), l1.Settings{})
+			w := newWorld(t, chosen(t), l1.Settings{}, 0)
 			a, link := w.lightAuthor(), newLink(t, w)
 			var mu sync.Mutex
 			applied := map[uint64]int{} // how often a height was applied

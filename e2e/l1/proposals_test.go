@@ -4,16 +4,14 @@ import (
 	"testing"
 
 	"headrace/block"
-	"headrace/l1"
 	"headrace/node"
 )
 
 // TestKnownCanonical is S1: a canonical block that is there already costs nothing.
 func TestKnownCanonical(t *testing.T) { t.Parallel(); knownCanonical(t, chosen(t)) }
 
-func knownCanonical(t testing.TB, mode waits) {
-	w := newWorld(t, mode, l1.Settings{})
-	a, m := w.author(), w.drive()
+func knownCanonical(t testing.TB, mode waits) *world {
+	w, a, m := setup(t, mode)
 	first := a.next(a.tx())
 	w.propose(first)
 	m.canonical(1, first)
@@ -56,14 +54,14 @@ func knownCanonical(t testing.TB, mode waits) {
 	if got := heads.heads.Load(); len(got) != 0 {
 		t.Fatalf("the execution client has announced %d heads, want none", len(got))
 	}
+	return w
 }
 
 // TestProposals is S2 and S4: one proposal after the other, then several before the first wait; a slow onlooker sees ids that only go up, and the last.
 func TestProposals(t *testing.T) { t.Parallel(); proposals(t, chosen(t)) }
 
-func proposals(t testing.TB, mode waits) {
-	w := newWorld(t, mode, l1.Settings{})
-	a, m := w.author(), w.drive()
+func proposals(t testing.TB, mode waits) *world {
+	w, a, m := setup(t, mode)
 	onlooker := make(chan []uint64, 1) // the ids seen, at the end
 	go func() {
 		var seen []uint64
@@ -103,6 +101,7 @@ func proposals(t testing.TB, mode waits) {
 	if len(seen) == 0 || seen[len(seen)-1] != 5 {
 		t.Fatalf("the ids seen are %v, want 5 at the end", seen)
 	}
+	return w
 }
 
 // chain checks that the node's blocks are exactly these, in content too.

@@ -16,9 +16,8 @@ import (
 // proposal; and on from there. The same while the node is down.
 func TestReorgs(t *testing.T) { t.Parallel(); reorgs(t, chosen(t)) }
 
-func reorgs(t testing.TB, mode waits) {
-	w := newWorld(t, mode, l1.Settings{})
-	a, m := w.author(), w.drive()
+func reorgs(t testing.TB, mode waits) *world {
+	w, a, m := setup(t, mode)
 	empty := w.mine()
 	base := a.next(a.tx())
 	root := w.propose(base)
@@ -69,12 +68,13 @@ func reorgs(t testing.TB, mode waits) {
 	m.canonical(2, a.tip())
 	m.executed(a.tip())
 	m.chain(a.blocks)
+	return w
 }
 
 // TestReplacedInOneStep: the L1 goes to another branch at once, with no empty one in between that would give the node time.
 func TestReplacedInOneStep(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, chosen(t), l1.Settings{})
+	w := newWorld(t, chosen(t), l1.Settings{}, 0)
 	a, m := w.lightAuthor(), w.light(nil)
 	root := w.mine()
 	for range 5 {
@@ -123,8 +123,7 @@ func TestReplacedInOneStep(t *testing.T) {
 // TestFinalizedStays: what the L1 has finalized is final here (I10), survives a restart, and is what the execution client holds to be final.
 func TestFinalizedStays(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, chosen(t), l1.Settings{})
-	a, m := w.author(), w.drive()
+	w, a, m := setup(t, chosen(t))
 	w.propose(a.many(2)...)
 	at := w.propose(a.many(1)...)
 	m.canonical(2, a.tip())

@@ -8,6 +8,7 @@ package l1_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/big"
 	"os"
@@ -53,6 +54,8 @@ type world struct {
 	t       testing.TB
 	ctx     context.Context // of the test, bounded
 	waits   waits
+	began   time.Time    // when the set-up was done
+	spare   []*geth.Node // execution clients that nobody uses yet
 	inbox   *devnet.Inbox
 	eth     *ethclient.Client // of the L1
 	client  *ethereum.Client  // of the inbox
@@ -61,16 +64,43 @@ type world struct {
 	l2      string // file of the execution genesis
 }
 
-func newWorld(t testing.TB, mode waits, settings l1.Settings) *world {
+// setup is the world of most tests: an author and a node, each with a geth of its own.
+func setup(t testing.TB, mode waits) (*world, *author, *member) {
+	t.Helper()
+	w := newWorld(t, mode, l1.Settings{}, 2)
+	a, m := w.author(), w.drive()
+	w.began = time.Now()
+	return w, a, m
+}
+
+// newWorld starts an L1, and as many execution clients for author and drive beside it.
+func newWorld(t testing.TB, mode waits, settings l1.Settings, clients int) *world {
 	t.Helper()
 	gethtest.Binary(t) // or skip
 	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	t.Cleanup(cancel)
-	w := &world{t: t, ctx: ctx, waits: mode}
-	var err error
-	w.inbox, err = devnet.OpenInbox(ctx, devnet.InboxOptions{Dir: t.TempDir(), Settings: settings})
+	w := &world{t: t, ctx: ctx, waits: mode, spare: make([]*geth.Node, clients)}
+	var starts sync.WaitGroup
+	errs := make([]error, clients+1)
+	for i := range clients {
+		dir := t.TempDir()
+		starts.Go(func() { w.spare[i], errs[i] = geth.Open(ctx, geth.Options{Dir: dir, Genesis: devnet.L2Genesis()}) })
+	}
+	dir := t.TempDir()
+	starts.Go(func() {
+		w.inbox, errs[clients] = devnet.OpenInbox(ctx, devnet.InboxOptions{Dir: dir, Settings: settings})
+	})
+	starts.Wait()
+	for _, g := range w.spare {
+		if g != nil {
+			t.Cleanup(g.Kill)
+		}
+	}
+	if w.inbox != nil {
+		t.Cleanup(func() { _ = w.inbox.Close() })
+	}
+	err := errors.Join(errs...)
 	w.check(err)
-	t.Cleanup(func() { _ = w.inbox.Close() })
 	w.eth, err = ethclient.Dial(w.inbox.Geth.HTTP())
 	w.check(err)
 	t.Cleanup(w.eth.Close)
@@ -108,10 +138,21 @@ type member struct {
 	stop func()
 }
 
+// execution returns an execution client that nobody uses yet.
+func (w *world) execution() *geth.Node {
+	w.t.Helper()
+	if len(w.spare) == 0 {
+		return gethtest.Open(w.t, geth.Options{Genesis: devnet.L2Genesis()})
+	}
+	g := w.spare[0]
+	w.spare = w.spare[1:]
+	return g
+}
+
 // drive starts a node with a geth of its own.
 func (w *world) drive() *member {
 	w.t.Helper()
-	g := gethtest.Open(w.t, geth.Options{Genesis: devnet.L2Genesis()})
+	g := w.execution()
 	m := w.member()
 	m.geth, m.tap = g, newTap(w.t, g.Engine())
 	e := &m.opt.Config.Engine

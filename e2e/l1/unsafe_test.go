@@ -50,9 +50,8 @@ func (m *member) unsafeHead(b *block.Block) node.Status {
 // become the head, in order.
 func TestOutOfOrder(t *testing.T) { t.Parallel(); outOfOrder(t, chosen(t)) }
 
-func outOfOrder(t testing.TB, mode waits) {
-	w := newWorld(t, mode, l1.Settings{})
-	a, m := w.author(), w.drive()
+func outOfOrder(t testing.TB, mode waits) *world {
+	w, a, m := setup(t, mode)
 	first := a.next(a.tx())
 	w.propose(first)
 	m.canonical(1, first)
@@ -78,12 +77,13 @@ func outOfOrder(t testing.TB, mode waits) {
 	if s := m.canonical(2, third); s.Counts.Promoted != 2 || s.Unsafe.Buffered != 0 {
 		t.Fatalf("got %+v and %d held, want both promoted", s.Counts, s.Unsafe.Buffered)
 	}
+	return w
 }
 
 // TestGapFilled is S9 and S10: of four blocks the last comes first, and is not the head before the third; blocks in order are heads at once.
 func TestGapFilled(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, chosen(t), l1.Settings{})
+	w := newWorld(t, chosen(t), l1.Settings{}, 0)
 	a, m := w.lightAuthor(), w.light(nil)
 	m.open()
 	b := a.many(7)
@@ -104,7 +104,7 @@ func TestGapFilled(t *testing.T) {
 // TestGate is S22, S33 and S36: what is refused and why, over HTTP; blocks come when the gate is closed, open, and after what is canonical has passed them.
 func TestGate(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, chosen(t), l1.Settings{})
+	w := newWorld(t, chosen(t), l1.Settings{}, 0)
 	a := w.lightAuthor()
 	link := newLink(t, w)
 	m := w.light(link.through)
@@ -160,7 +160,7 @@ func TestGate(t *testing.T) {
 // missing one is there; then it is the tip of the branch whose block connected last, and the canonical block decides.
 func TestShuffled(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, chosen(t), l1.Settings{})
+	w := newWorld(t, chosen(t), l1.Settings{}, 0)
 	a, m := w.lightAuthor(), w.light(nil)
 	base := a.next(a.tx())
 	w.propose(base)
