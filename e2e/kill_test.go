@@ -21,7 +21,7 @@ import (
 
 var (
 	seedFlag  = flag.Uint64("seed", 0, "seed of the kills; 0: a new one, which is printed")
-	killsFlag = flag.Int("kills", 54, "how many processes to kill")
+	killsFlag = flag.Int("kills", 75, "how many processes to kill")
 )
 
 // patience bounds every wait: what takes longer on a busy machine hangs.
@@ -100,7 +100,7 @@ func newRollup(t *testing.T, rng *rand.Rand) *rollup {
 		t.Fatal(err)
 	}
 	headrace(t, "init", "--home", in("seq"), "--sequencer", "--passphrase-file", in("pass"), "--chain-id", "e2e",
-		"--da.address", "http://"+listen, "--http.address", "127.0.0.1:0", "--sequencer.block_time", "50ms", "--log.format", "json")
+		"--da.address", "http://"+listen, "--http.address", "127.0.0.1:0", "--sequencer.block_time", "20ms", "--log.format", "json")
 	headrace(t, "init", "--home", in("full"), "--genesis", in("seq", "genesis.json"),
 		"--da.address", "http://"+listen, "--http.address", "127.0.0.1:0", "--log.format", "json")
 	cheapen(t, in("seq", "sequencer.key"))
@@ -109,7 +109,7 @@ func newRollup(t *testing.T, rng *rand.Rand) *rollup {
 	}
 	r := &rollup{
 		home: home,
-		da:   program("da", "da", "--home", in("da"), "--listen", listen, "--block-time", "50ms", "--chain-id", "e2e-da", "--log.format", "json"),
+		da:   program("da", "da", "--home", in("da"), "--listen", listen, "--block-time", "40ms", "--chain-id", "e2e-da", "--log.format", "json"),
 		seq:  program("sequencer", "start", "--home", in("seq")),
 		all:  program("full node", "start", "--home", in("full")),
 	}
@@ -129,20 +129,23 @@ func cheapen(t *testing.T, path string) {
 	}
 }
 
-// kill kills one server, or all at once, at a random moment from now, starts what it killed again at once, and returns how many that were. Every third moment is a few
-// milliseconds away: then the victim may still be starting.
+// kill kills one server, or all at once, at a random moment from now, starts what it killed again at once, and returns how many that were. A third of the moments are a few
+// milliseconds away: then the victim may still be starting. Another third come when it has just logged a block: then it may be at the next one.
 func (r *rollup) kill(t *testing.T, rng *rand.Rand) int {
 	t.Helper()
 	victims := []*server{r.servers[rng.IntN(len(r.servers))]}
 	if rng.IntN(10) == 0 {
 		victims = r.servers
 	}
-	longest := float64(1200 * time.Millisecond)
-	if rng.IntN(3) == 0 {
+	mode, longest := rng.IntN(3), float64(1200*time.Millisecond)
+	if mode == 0 {
 		longest = float64(40 * time.Millisecond)
 	}
-	moment := time.NewTimer(time.Duration(math.Pow(rng.Float64(), 2) * longest)) // chance's clock
-	<-moment.C
+	moment, cancel := context.WithTimeout(t.Context(), time.Duration(math.Pow(rng.Float64(), 2)*longest)) // chance's clock
+	defer cancel()
+	told := victims[0].p.told
+	blocks := told.Load().Blocks
+	_, _ = told.Wait(moment, func(p progress) bool { return mode == 1 && p.Blocks > blocks })
 	for _, s := range victims {
 		if err := s.p.told.Err(); err != nil {
 			t.Fatalf("%s ended by itself: %v\n%s", s.name, err, s.p.told.Load().Tail)
@@ -180,6 +183,7 @@ func (r *rollup) tails() string {
 // TestKills: three processes under load, each killed again and again at any moment. Afterwards both nodes have the same blocks, which are those on the DA layer, each
 // applied once, with the state that their transactions give.
 func TestKills(t *testing.T) {
+	noteSources(t)
 	seed := *seedFlag
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano())

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -50,6 +51,25 @@ func buildAndRun(m *testing.M) int {
 	return 0
 }
 
+// noteSources looks at all of the module's sources, for go test: it notes which files a test looks at, and then knows that a result it kept is stale when one of them has
+// changed. From what this package imports it cannot tell.
+func noteSources(t *testing.T) {
+	t.Helper()
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+		case d.IsDir() && len(d.Name()) > 2 && d.Name()[0] == '.':
+			return fs.SkipDir
+		case strings.HasSuffix(path, ".go"), d.Name() == "go.mod":
+			_, err = os.Stat(path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // environment is that of this test without Headrace's own variables.
 func environment() []string {
 	var env []string
@@ -76,9 +96,10 @@ func headrace(t *testing.T, args ...string) string {
 
 // progress is what a process has told so far. Logs are read as they come, so waiting for it needs no polling.
 type progress struct {
-	URL  string // the first line on standard output
-	Safe uint64 // the highest block it has logged as safe
-	Tail string // the end of its log
+	URL    string // the first line on standard output
+	Blocks int    // how many it has logged
+	Safe   uint64 // the highest one it has logged as safe
+	Tail   string // the end of its log
 }
 
 // process is one run of a server.
@@ -161,6 +182,9 @@ func (p *process) readLog(r io.Reader) {
 		line := lines.Text()
 		_ = json.Unmarshal([]byte(line), &entry) // a panic is no JSON; it is kept as it is
 		p.told.Update(func(s progress) progress {
+			if entry.Msg == "block" {
+				s.Blocks++
+			}
 			if entry.Msg == "block" && entry.Safe {
 				s.Safe = max(s.Safe, entry.Height)
 			}

@@ -35,7 +35,10 @@ func (r *rollup) verify(t *testing.T, l *load) {
 	// The load has ended: the block after the present one has all that waits.
 	height := c.status(ctx, t, seq, "answering", func(node.Status) bool { return true }).Heads.Unsafe.Height + 2
 	for _, url := range []string{seq, full} {
-		c.status(ctx, t, url, fmt.Sprintf("ready, with block %d", height), func(s node.Status) bool { return s.Ready && s.Heads.Safe.Height >= height })
+		s := c.status(ctx, t, url, fmt.Sprintf("ready, with block %d", height), func(s node.Status) bool { return s.Ready && s.Heads.Safe.Height >= height })
+		if s.Counts.RevertedUnsafe > 0 {
+			t.Errorf("%s: got %d blocks reverted, want every block that the sequencer made to be on the DA layer", url, s.Counts.RevertedUnsafe)
+		}
 	}
 	ours, theirs := c.chain(ctx, t, seq, height), c.chain(ctx, t, full, height)
 	for i := range ours {
