@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,24 +36,59 @@ type world struct {
 	key     *block.PrivateKey
 	genesis *block.Genesis
 	seq     *node.Node
+	slowest atomic.Pointer[node.Node] // that blocks wait for; nil: none
 }
 
 // newWorld runs a DA layer whose own port has the given faults, until the test ends.
 func newWorld(t *testing.T, faults *fault.Set) *world {
 	t.Helper()
-	d, err := devnet.NewDA(devnet.DAOptions{Listen: "127.0.0.1:0", Chain: local.Options{Interval: beat}, Handler: celestia.HandlerOptions{Faults: faults}})
+	w := new(world)
+	var err error
+	w.DA, err = devnet.NewDA(devnet.DAOptions{Listen: "127.0.0.1:0", Chain: local.Options{Interval: -1}, Handler: celestia.HandlerOptions{Faults: faults}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	background(t, d.Run)
+	background(t, w.Run)
+	background(t, w.makeBlocks)
 	key, err := block.GenerateKey(block.Ed25519)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &world{DA: d, key: key, genesis: &block.Genesis{
+	w.key, w.genesis = key, &block.Genesis{
 		ChainID: "faults", StartTime: time.Now().UTC(), InitialHeight: 1, DAStartHeight: 1, ProposerAddress: key.Public().Address(),
 		DA: &block.GenesisDA{HeaderNamespace: "hdr", DataNamespace: "dat"},
-	}}
+	}
+	return w
+}
+
+// makeBlocks makes a DA block each beat, and later if the slowest kind of node, without faults, has not kept up: then the machine is busy.
+func (w *world) makeBlocks(ctx context.Context) error {
+	clock := time.NewTicker(beat)
+	defer clock.Stop()
+	for {
+		select {
+		case <-clock.C:
+		case <-ctx.Done():
+			return nil
+		}
+		head, err := w.Chain().Produce()
+		if err != nil {
+			return err
+		}
+		if n := w.slowest.Load(); n != nil {
+			if _, err := n.Status().Wait(ctx, func(s node.Status) bool { return s.Source.Proven.Height >= head.Height }); err != nil {
+				return nil // at the test's end
+			}
+		}
+	}
+}
+
+// pace has the DA layer wait for a node of the slowest kind.
+func (w *world) pace(t *testing.T) {
+	t.Helper()
+	faults := new(fault.Set)
+	begin(t, faults, fault.Fault{Kind: fault.NoSubscription})
+	w.slowest.Store(w.node(t, w.endpoint(t, faults), da.Prove, nil))
 }
 
 // background calls run until the test ends, and checks that it ends well.
