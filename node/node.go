@@ -244,6 +244,7 @@ func (n *Node) Run(parent context.Context) (err error) {
 	if err = context.Cause(ctx); parent.Err() != nil && errors.Is(err, context.Cause(parent)) {
 		err = nil
 	}
+	n.publish() // what was committed last belongs in the last status
 	n.syncer.Close(err)
 	n.status.Close(err)
 	return errors.Join(err, n.Close())

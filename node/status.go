@@ -18,20 +18,21 @@ import (
 
 // Status is what a node knows of itself and of its source, as one value. It is what /v1/status serves.
 type Status struct {
-	ChainID   string    `json:"chain_id"`
-	Mode      string    `json:"mode"` // "sequencer" or "full"
-	Ready     bool      `json:"ready"`
-	Reason    string    `json:"reason,omitempty"` // why it is not ready
-	Heads     Heads     `json:"heads"`
-	StateRoot string    `json:"state_root"` // after the unsafe head; empty while the state is
-	Source    Source    `json:"source"`
-	Proposal  *Proposal `json:"proposal,omitempty"` // of a chain whose canonical source is an L1 inbox; Source.Position is how far the L1 has been scanned
-	Unsafe    *Unsafe   `json:"unsafe,omitempty"`   // what is taken beside the L1; of such a chain only
-	Waiting   []Waiting `json:"waiting"`            // everything that waits for something else than news, with the cause
-	Pending   Pending   `json:"pending"`
-	Skipped   any       `json:"skipped"` // blobs in our namespaces that were not ours, by reason, since the start
-	Counts    Counts    `json:"counts"`
-	Sequencer *Sequence `json:"sequencer,omitempty"`
+	ChainID   string     `json:"chain_id"`
+	Mode      string     `json:"mode"` // "sequencer" or "full"
+	Ready     bool       `json:"ready"`
+	Reason    string     `json:"reason,omitempty"` // why it is not ready
+	Heads     Heads      `json:"heads"`
+	StateRoot string     `json:"state_root"` // after the unsafe head; empty while the state is
+	Source    Source     `json:"source"`
+	Proposal  *Proposal  `json:"proposal,omitempty"` // of a chain whose canonical source is an L1 inbox; Source.Position is how far the L1 has been scanned
+	Unsafe    *Unsafe    `json:"unsafe,omitempty"`   // what is taken beside the L1; of such a chain only
+	earlier   []Proposal // canonical ones before it, for those who wait for one that others have followed already
+	Waiting   []Waiting  `json:"waiting"` // everything that waits for something else than news, with the cause
+	Pending   Pending    `json:"pending"`
+	Skipped   any        `json:"skipped"` // blobs in our namespaces that were not ours, by reason, since the start
+	Counts    Counts     `json:"counts"`
+	Sequencer *Sequence  `json:"sequencer,omitempty"`
 }
 
 // Proposal is the last canonical proposal of the inbox.
@@ -126,7 +127,7 @@ func (n *Node) publish() (next time.Duration) {
 		s.Source.Endpoints, s.Source.Calls = n.source.Endpoints(), n.source.Stats()
 	}
 	if n.l1 != nil {
-		s.Proposal, s.Unsafe = &sync.Proposal, &Unsafe{Open: sync.Gate, Buffered: sync.Buffered}
+		s.Proposal, s.earlier, s.Unsafe = &sync.Proposal, sync.Earlier, &Unsafe{Open: sync.Gate, Buffered: sync.Buffered}
 	}
 	if src.Head.Height > sync.Position.Height {
 		s.Source.Lag = src.Head.Height - sync.Position.Height

@@ -17,8 +17,14 @@ import (
 func (s Status) Progress() await.Progress {
 	ref := func(r block.Ref) await.Ref { return await.Ref{Height: r.Height, Hash: [32]byte(r.Hash)} }
 	p := await.Progress{Unsafe: ref(s.Heads.Unsafe), Safe: ref(s.Heads.Safe), Finalized: ref(s.Heads.Finalized), Scanned: ref(s.Source.Position)}
-	if c := s.Proposal; c != nil {
-		p.Proposal = await.Proposed{ID: c.ID, L1: ref(c.L1), Tx: [32]byte(c.Tx), L2: ref(c.L2), Void: c.Void}
+	proposed := func(c *Proposal) await.Proposed {
+		return await.Proposed{ID: c.ID, L1: ref(c.L1), Tx: [32]byte(c.Tx), L2: ref(c.L2), Void: c.Void}
+	}
+	if s.Proposal != nil {
+		p.Proposal = proposed(s.Proposal)
+	}
+	for i := range s.earlier {
+		p.Earlier = append(p.Earlier, proposed(&s.earlier[i]))
 	}
 	return p
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"headrace/block"
 	"headrace/exec"
@@ -104,6 +105,7 @@ type plan struct {
 	promote  []store.Promotion
 	append   []store.Record
 	done     []Applied
+	made     []Proposal
 	voids    uint64
 }
 
@@ -148,6 +150,7 @@ func (p *plan) propose(ctx context.Context, m *l1.Message) error {
 	p.in.Proposal = Proposal{
 		ID: prop.ID, L1: p.at, Tx: block.Hash(m.Tx), L2: block.Ref{Height: p.tip.Height, Hash: p.tip.HeaderHash}, Void: void, Reorgs: p.in.Proposal.Reorgs,
 	}
+	p.made = append(p.made, p.in.Proposal)
 	return nil
 }
 
@@ -256,6 +259,7 @@ func (p *plan) commit() error {
 	if p.truncate != nil {
 		s.counts.RevertedUnsafe++
 	}
+	s.noteProposals(p.made...)
 	s.counts.Executed += uint64(len(p.append))
 	s.counts.Promoted += uint64(len(p.promote))
 	s.counts.Void += p.voids
@@ -298,6 +302,7 @@ func (k *L1Sink) Revert(ctx context.Context) error {
 	if err := s.commit(b); err != nil {
 		return err
 	}
+	s.forgetProposals(to.Ref.Height)
 	s.publish()
 	if err := s.reconcile(ctx); err != nil { // the next block that needs the engine tries again
 		s.cfg.Logger.Warn("engine not reverted yet", "err", err)
@@ -324,6 +329,43 @@ func (s *Syncer) itemBefore(position block.Ref) (store.Item, inbox, error) {
 		err = json.Unmarshal(item.Aux, &in)
 	}
 	return item, in, err
+}
+
+// keepProposals is how many canonical proposals the status names, for those who wait for one that others have followed already.
+const keepProposals = 128
+
+// noteProposals adds to the recent proposals.
+func (s *Syncer) noteProposals(made ...Proposal) {
+	if len(made) == 0 {
+		return
+	}
+	all := append(slices.Clone(s.recent), made...)
+	s.recent = all[max(len(all)-keepProposals, 0):]
+}
+
+// forgetProposals drops the recent proposals of L1 blocks above height.
+func (s *Syncer) forgetProposals(height uint64) {
+	s.recent = slices.DeleteFunc(slices.Clone(s.recent), func(p Proposal) bool { return p.L1.Height > height })
+}
+
+// loadProposals reads the recent proposals from the items that are remembered.
+func (s *Syncer) loadProposals() error {
+	last := Proposal{}
+	for h := s.cfg.Store.State().Position.Height; len(s.recent) < keepProposals; h-- {
+		item, ok, err := s.cfg.Store.Item(h)
+		if err != nil || !ok || len(item.Aux) == 0 {
+			break // pruned, or before the first
+		}
+		var in inbox
+		if err := json.Unmarshal(item.Aux, &in); err != nil {
+			return fmt.Errorf("read the stored proposals: %w", err)
+		}
+		if p := in.Proposal; p.ID != 0 && p.ID != last.ID {
+			s.recent, last = append(s.recent, p), p
+		}
+	}
+	slices.Reverse(s.recent)
+	return nil
 }
 
 // Finalize notes that the L1 has finalized a block: rollup blocks made by it and below are final, and its predecessors are forgotten. A block that is

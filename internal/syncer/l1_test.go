@@ -493,13 +493,18 @@ func TestProposalSurvivesARestart(t *testing.T) {
 		w := newInboxWorld(t, local.Options{})
 		b := w.branch("a")
 		w.propose(0, b.next())
-		want := w.want(1, 1).Proposal
+		w.propose(0, b.next())
+		st := w.want(2, 2)
+		if len(st.Earlier) != 1 || st.Earlier[0].ID != 1 {
+			t.Fatalf("earlier proposals are %+v, want the first", st.Earlier)
+		}
+		want := st.Proposal
 		home := w.node.Home
 		w.stop()
 		w.node.Close()
 		again := w.Open(home, nil)
-		if got := again.Status().Load().Proposal; got != want {
-			t.Fatalf("after a restart the proposal is %+v, want %+v", got, want)
+		if got := again.Status().Load(); got.Proposal != want || len(got.Earlier) != 1 || got.Earlier[0] != st.Earlier[0] {
+			t.Fatalf("after a restart the proposal is %+v after %+v, want %+v after %+v", got.Proposal, got.Earlier, want, st.Earlier)
 		}
 		again.Close()
 		if _, err := store.Open("store", store.Identity{ChainID: "other"}, store.Options{FS: home.Store}); !errors.Is(err, store.ErrOtherChain) {

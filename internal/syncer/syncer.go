@@ -59,6 +59,7 @@ type Status struct {
 	Position  block.Ref
 	Proven    block.Ref
 	Proposal  Proposal       // of a chain whose canonical source is an L1 inbox
+	Earlier   []Proposal     // canonical ones before it, oldest first; the newest keepProposals. Shared: read it only
 	Missing   derive.Waiting // what the next block waits for
 	Counts    Counts
 	Skipped   derive.Counts // blobs that were not ours, by reason, since the start
@@ -106,7 +107,8 @@ type Syncer struct {
 	proof       string     // why the last proof failed; empty when it did not
 	reread      reread
 	offers      offered
-	reverting   bool // the last thing done to the source's items was a revert: of one reorg only the first counts
+	recent      []Proposal // canonical, oldest first, the last one included; replaced, never changed
+	reverting   bool       // the last thing done to the source's items was a revert: of one reorg only the first counts
 }
 
 // Open returns a Syncer that goes on from where the store stands. It does not touch the engine: that is compared with the store by the first
@@ -125,6 +127,9 @@ func Open(cfg Config) (*Syncer, error) {
 		}
 	}
 	if err := s.loadDeriver(); err != nil {
+		return nil, err
+	}
+	if err := s.loadProposals(); err != nil {
 		return nil, err
 	}
 	s.publish()
@@ -155,7 +160,7 @@ func (s *Syncer) publish() {
 		return Status{
 			Unsafe: st.Unsafe, Safe: st.Safe, Finalized: st.Finalized, Root: st.Root,
 			Position: st.Position, Proven: st.Proven,
-			Proposal: in.Proposal, Gate: s.offers.open, Buffered: len(s.offers.order),
+			Proposal: in.Proposal, Earlier: s.recent[:max(len(s.recent)-1, 0)], Gate: s.offers.open, Buffered: len(s.offers.order),
 			Missing: missing, Proof: s.proof, Counts: s.counts, Skipped: s.skipped,
 		}
 	})
