@@ -45,7 +45,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience bounds every wait: what takes longer on a busy machine hangs.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 var bindings = inbox.NewInbox()
 
@@ -77,7 +77,7 @@ func setup(t testing.TB, mode waits) (*world, *author, *member) {
 func newWorld(t testing.TB, mode waits, settings l1.Settings, clients int) *world {
 	t.Helper()
 	gethtest.Binary(t) // or skip
-	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+	ctx, cancel := context.WithTimeout(context.Background(), 4*patience)
 	t.Cleanup(cancel)
 	w := &world{t: t, ctx: ctx, waits: mode, spare: make([]*geth.Node, clients)}
 	var starts sync.WaitGroup
