@@ -74,7 +74,7 @@ func faultRows() []row {
 		{"head-behind", []fault.Fault{{Kind: fault.HeadBehind, Depth: 1000}}, says(`head of the DA layer has gone back`), says(`head of the DA layer has gone back`), nil},
 		{"pause", one(fault.Pause), stalled, stalled, nil},
 		{"syncing", one(fault.Syncing), stalled, says(`syncing in progress|no new DA block for`), nil},
-		{"below-tail", []fault.Fault{{Kind: fault.BelowTail, To: 1 << 40}, {Kind: fault.Gap, Rate: 0.5}}, says(`no endpoint keeps height`), says(`no endpoint keeps height`), nil},
+		{"below-tail", []fault.Fault{{Kind: fault.BelowTail, To: 1 << 40}, {Kind: fault.Gap, Rate: 0.5}, {Kind: fault.Refuse, For: fault.Duration(5 * beat)}}, says(`no endpoint keeps height`), says(`no endpoint keeps height`), nil},
 		{"other-chain", one(fault.OtherChain), says(`serves another chain`), says(`serves another chain`), nil},
 		{"other-chain-id", []fault.Fault{{Kind: fault.OtherChain, Text: "another"}}, says(`headers are of "another"`), says(`headers are of "another"`), nil},
 		{"false-empty", one(fault.FalseEmpty), unproven, unproven, map[string]sign{"trust": goesOn}},

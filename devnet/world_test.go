@@ -177,6 +177,9 @@ func (w *world) check(t *testing.T, n *node.Node, c *counter, height uint64) {
 	if _, err := w.seq.Wait(bounded(t), height); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := n.Wait(bounded(t), height+1); err != nil { // by then all up to height have been counted
+		t.Fatal(err)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for h := uint64(1); h <= height; h++ {
