@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"headrace/block"
 	"headrace/devnet/geth"
 	"headrace/l1"
 	"headrace/node"
@@ -79,11 +80,14 @@ func (p *process) start() string {
 	p.w.check(err)
 	stderr, err := cmd.StderrPipe()
 	p.w.check(err)
-	p.w.check(cmd.Start())
 	dead := make(chan struct{})
-	p.mu.Lock()
-	p.cmd, p.dead = cmd, dead
+	p.mu.Lock() // a kill finds the process as soon as it runs
+	err = cmd.Start()
+	if err == nil {
+		p.cmd, p.dead = cmd, dead
+	}
 	p.mu.Unlock()
+	p.w.check(err)
 	url := make(chan string, 1) // the first line
 	var pipes sync.WaitGroup
 	pipes.Go(func() {
@@ -121,7 +125,7 @@ func (p *process) kill() {
 
 func (p *process) get(url string, into any) {
 	p.w.t.Helper()
-	ctx, cancel := context.WithTimeout(p.w.ctx, patience)
+	ctx, cancel := context.WithTimeout(p.w.ctx, patience+10*time.Second) // it bounds its own waits by patience
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	p.w.check(err)
@@ -135,6 +139,34 @@ func (p *process) get(url string, into any) {
 	p.w.check(json.NewDecoder(resp.Body).Decode(into))
 }
 
+// reach waits until the node has applied proposal id, and checks that it has no other and that it ends with block tip.
+func (p *process) reach(url string, id uint64, tip *block.Block) {
+	p.w.t.Helper()
+	var waited node.Waited
+	p.get(fmt.Sprintf("%s/v1/wait?proposal=%d&timeout=%s", url, id, patience), &waited)
+	if waited.Result != "reached" || waited.Heads.Safe != tip.Ref() || waited.Proposal.ID != id || waited.Proposal.Void != "" {
+		p.kill()
+		p.w.t.Fatalf("got %+v, proposal %+v; want proposal %d with block %v; the process has said:\n%s", waited, waited.Proposal, id, tip.Ref(), p.log.String())
+	}
+}
+
+// holds checks that the node has exactly these blocks, all canonical, and counted no void proposal.
+func (p *process) holds(url string, want []*block.Block) {
+	p.w.t.Helper()
+	var s node.Status
+	p.get(url+"/v1/status", &s)
+	if last := want[len(want)-1].Ref(); s.Counts.Void != 0 || s.Heads.Unsafe != last || s.Heads.Safe != last {
+		p.w.t.Fatalf("got %+v, heads %+v, want no void proposal, and block %v as both heads", s.Counts, s.Heads, last)
+	}
+	for i, b := range want {
+		var got node.Block
+		p.get(fmt.Sprintf("%s/v1/blocks/%d", url, i+1), &got)
+		if got.Hash != b.Hash().String() || !got.Safe || len(got.Txs) != len(b.Data.Txs) {
+			p.w.t.Fatalf("block %d: got %s with %d transactions, want %s with %d", i+1, got.Hash, len(got.Txs), b.Hash(), len(b.Data.Txs))
+		}
+	}
+}
+
 // TestKilled is E5: the node is killed, alone, with its execution client, or the client alone, when a block has been handed over, when it has been made
 // the head, and when it has been stored. Each time it comes back with the same chain: no block is lost, none twice, and no proposal is void.
 func TestKilled(t *testing.T) {
@@ -145,15 +177,7 @@ func TestKilled(t *testing.T) {
 	p := newProcess(w, tap.url, g)
 	url := p.start()
 	id := uint64(0)
-	reach := func() {
-		t.Helper()
-		var waited node.Waited
-		p.get(fmt.Sprintf("%s/v1/wait?proposal=%d&timeout=%s", url, id, patience), &waited)
-		if waited.Result != "reached" || waited.Heads.Safe != a.tip().Ref() || waited.Proposal.ID != id {
-			p.kill()
-			t.Fatalf("got %+v, proposal %+v; want proposal %d with block %v; the process has said:\n%s", waited, waited.Proposal, id, a.tip().Ref(), p.log.String())
-		}
-	}
+	reach := func() { t.Helper(); p.reach(url, id, a.tip()) }
 	id++
 	w.propose(a.many(2)...)
 	reach()
@@ -201,16 +225,5 @@ func TestKilled(t *testing.T) {
 			t.Logf("%s killed after %q: there again in %s", victim, point, time.Since(began).Round(time.Millisecond))
 		}
 	}
-	var s node.Status
-	p.get(url+"/v1/status", &s)
-	if s.Counts.Void != 0 || s.Proposal.Void != "" {
-		t.Fatalf("got %+v, %+v, want no void proposal", s.Counts, s.Proposal)
-	}
-	for i, want := range a.blocks {
-		var b node.Block
-		p.get(fmt.Sprintf("%s/v1/blocks/%d", url, i+1), &b)
-		if b.Hash != want.Hash().String() || !b.Safe {
-			t.Fatalf("block %d: got %s, want %s", i+1, b.Hash, want.Hash())
-		}
-	}
+	p.holds(url, a.blocks)
 }
