@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -70,15 +71,17 @@ func TestPushedItemsAreNotFetched(t *testing.T) {
 func TestEndpointBehindIsNoReorg(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, sink := followtest.NewChain(20), followtest.NewSink[string](1)
-		behind := false
-		c.Faults = func(op followtest.Op) followtest.Fault { return followtest.Fault{OldHead: behind && op.Name == "news"} }
+		var behind atomic.Bool
+		c.Faults = func(op followtest.Op) followtest.Fault {
+			return followtest.Fault{OldHead: behind.Load() && op.Name == "news"}
+		}
 		run(t, c, sink, follow.Options{})
 		synctest.Wait()
 		wantLast(t, sink, c.Head())
-		behind = true
+		behind.Store(true)
 		c.Extend(1)
 		synctest.Wait()
-		behind = false
+		behind.Store(false)
 		c.Extend(1)
 		synctest.Wait()
 		wantLast(t, sink, c.Head())
@@ -93,19 +96,19 @@ func TestForgedNews(t *testing.T) {
 	for _, fault := range []followtest.Fault{{FalseRef: true}, {Forged: true}, {FalseRef: true, NoItem: true}, {OldHead: true, FalseRef: true}} {
 		synctest.Test(t, func(t *testing.T) {
 			c, sink := followtest.NewChain(20), followtest.NewSink[string](1)
-			forge := false
+			var forge atomic.Bool
 			c.Faults = func(op followtest.Op) followtest.Fault {
-				if forge && op.Name == "news" {
+				if forge.Load() && op.Name == "news" {
 					return fault
 				}
 				return followtest.Fault{}
 			}
 			run(t, c, sink, follow.Options{})
 			synctest.Wait()
-			forge = true
+			forge.Store(true)
 			c.Extend(5)
 			time.Sleep(time.Minute)
-			forge = false
+			forge.Store(false)
 			c.Extend(1)
 			time.Sleep(time.Minute)
 			synctest.Wait()
@@ -299,6 +302,7 @@ func simulate(t *testing.T, seed uint64) {
 	r := rand.New(rand.NewPCG(seed, 1))
 	var mu sync.Mutex
 	chance := func(p float64) bool { mu.Lock(); defer mu.Unlock(); return r.Float64() < p }
+	number := func(n uint64) uint64 { mu.Lock(); defer mu.Unlock(); return r.Uint64() % n }
 	faulty := true
 	faults := func() bool { mu.Lock(); defer mu.Unlock(); return faulty }
 	c, sink := followtest.NewChain(3), followtest.NewSink[string](1)
@@ -329,10 +333,10 @@ func simulate(t *testing.T, seed uint64) {
 	for range 60 {
 		switch {
 		case chance(.5):
-			c.Extend(1 + int(r.Uint64()%5))
+			c.Extend(1 + int(number(5)))
 		case chance(.4):
 			// Not deeper than what is final.
-			c.Fork(int(min(r.Uint64()%6, c.Head().Height-finalized.Height)), int(r.Uint64()%6))
+			c.Fork(int(min(number(6), c.Head().Height-finalized.Height)), int(number(6)))
 		case chance(.3):
 			if last := sink.Last(); last.Height > finalized.Height+4 && c.Head().Height >= last.Height {
 				if at, ok := sink.At(last.Height - 3); ok && c.Item(at.Height).Hash == at.Hash {
@@ -344,7 +348,7 @@ func simulate(t *testing.T, seed uint64) {
 			sink.SetBack(max(finalized.Height, sink.Last().Height-min(sink.Last().Height, 3)))
 			f.Wake()
 		case chance(.5):
-			time.Sleep(time.Duration(r.Uint64() % uint64(3*time.Second)))
+			time.Sleep(time.Duration(number(uint64(3 * time.Second))))
 		default:
 			_ = stop() // a crash: a new follower goes on from where the sink stands
 			f, stop = run(t, c, sink, follow.Options{QueueBytes: 500, Stall: 5 * time.Second})

@@ -57,7 +57,7 @@ func (s *Syncer) noteUnproven(at block.Ref, claims []da.Claim) {
 // what was applied already is repeated harmlessly. Run it beside the follower; wake is called when the position has been set back.
 func (s *Syncer) Prover(prove da.Prover, wake func()) func(context.Context) error {
 	return func(ctx context.Context) error {
-		backoff := follow.Backoff{Min: 200 * time.Millisecond, Max: 10 * time.Second}
+		backoff := follow.Backoff{Min: 200 * time.Millisecond, Max: 2 * time.Second}
 		for {
 			work, err := s.nextUnproven(ctx)
 			if err != nil {
