@@ -2,6 +2,8 @@ package l1_test
 
 import (
 	"context"
+	"net/http"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,16 +29,49 @@ func (w *world) proposeBlobs(id uint64, blocks ...*block.Block) l1.Inclusion {
 	return in
 }
 
-// TestBlobs are S5, E7 and E8: content in blobs, which the beacon API serves for their slot alone. While it is down, does not have them, has other content or
-// none, the node waits: no proposal is void for it.
+// misplaced serves blobs under slots that are not theirs.
+type misplaced struct {
+	mu   sync.Mutex // guards seen
+	seen map[uint64][]beacon.Sidecar
+}
+
+// remember changes nothing.
+func (p *misplaced) remember(slot uint64, own []beacon.Sidecar) []beacon.Sidecar {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.seen == nil {
+		p.seen = map[uint64][]beacon.Sidecar{}
+	}
+	p.seen[slot] = own
+	return own
+}
+
+// others gives the blobs of all other slots that were asked for.
+func (p *misplaced) others(slot uint64, own []beacon.Sidecar) (out []beacon.Sidecar) {
+	p.remember(slot, own)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for at, blobs := range p.seen {
+		if at != slot {
+			out = append(out, blobs...)
+		}
+	}
+	return out
+}
+
+// TestBlobs are S5, E7 and E8: content in blobs, which the beacon API serves for their slot alone. While it is down or fails, does not have them, has other
+// content, none, or has them under another slot only, the node waits: no proposal is void for it.
 func TestBlobs(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, chosen(t), l1.Settings{}, 0)
 	a, m := w.lightAuthor(), w.light(nil)
+	api, slots := w.inbox.Chain.API(), misplaced{}
+	api.SetFaults(beacon.Faults{Tamper: slots.remember})
 	w.proposeBlobs(1, a.many(2)...)
 	m.canonical(1, a.tip())
-	api := w.inbox.Chain.API()
-	for i, f := range []beacon.Faults{{Down: true}, {Status: 404}, {Tamper: beacon.CorruptBlobs}, {Tamper: beacon.OmitBlobs}} {
+	for i, f := range []beacon.Faults{
+		{Down: true}, {Status: http.StatusNotFound}, {Status: http.StatusInternalServerError}, {Tamper: beacon.CorruptBlobs}, {Tamper: beacon.OmitBlobs}, {Tamper: slots.others},
+	} {
 		api.SetFaults(f)
 		before, id := m.Status().Load(), uint64(i)+2
 		b := a.many(1)

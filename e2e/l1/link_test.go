@@ -38,7 +38,11 @@ func (l *link) through(o *node.Options) {
 
 func (l *link) cut(away bool) { l.Cut(away) }
 
-// TestLinks is E3: the L1 is cut off, frozen and far away for a while, with proposals in between. Then the node catches up, with each block once.
+// l1BlockTime is that of the L1 once a fault has ended; L1s that are in use take longer.
+const l1BlockTime = 4 * time.Second
+
+// TestLinks is E3: the L1 is cut off, frozen and far away for a while, with proposals in between. Then the node catches up, with each block once, before
+// the L1 has made its second block.
 func TestLinks(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]struct{ begin, end func(l *link) }{
@@ -68,11 +72,19 @@ func TestLinks(t *testing.T) {
 				w.propose(a.many(2)...)
 				w.mine()
 			}
+			head, tip := w.inbox.Chain.Head().Number(), a.tip().Ref()
 			fault.end(link)
-			began := time.Now()
+			w.check(w.inbox.WhileMining(w.ctx, l1BlockTime, func(context.Context) error {
+				m.until("the L1's head at the end of the fault", func(s node.Status) bool {
+					return s.Source.Position.Height >= head && s.Proposal.ID == 4 && s.Heads.Safe == tip
+				})
+				if n := w.inbox.Chain.Head().Number() - head; n > 1 { // the second comes two block times after the end
+					t.Errorf("caught up only after %d more L1 blocks, want at most 1", n)
+				}
+				return nil
+			}))
 			w.propose(a.many(1)...)
 			m.canonical(5, a.tip())
-			t.Logf("caught up %s after the end of the fault", time.Since(began).Round(time.Millisecond))
 			m.chain(a.blocks)
 			mu.Lock()
 			defer mu.Unlock()
