@@ -133,6 +133,9 @@ func TestKilledAnywhere(t *testing.T) {
 		k.p.reach(k.url, id, a.tip())
 		t.Logf("there again after %s", time.Since(began).Round(time.Millisecond))
 	}
+	id++ // a client that was killed after the last block is seen to have lost it when the next one comes
+	w.propose(a.many(1)...)
+	k.p.reach(k.url, id, a.tip())
 	k.p.holds(k.url, a.blocks)
 	client, err := ethclient.DialContext(w.ctx, g.HTTP())
 	w.check(err)
