@@ -168,8 +168,8 @@ func TestLive(t *testing.T) {
 			for i := 1; i <= 2; i++ {
 				sameChain(t, n.chain(t, i, 120), want)
 			}
-			if took := n.stop(); took > time.Second {
-				t.Errorf("got a stop that took %s, want at most a second", took)
+			if took := n.stop(); took > 3*time.Second {
+				t.Errorf("got a stop that took %s, want a second, or a little more on a busy machine", took)
 			}
 			mu.Lock()
 			defer mu.Unlock()

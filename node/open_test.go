@@ -7,10 +7,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"headrace/block"
+	"headrace/exec"
+	"headrace/exec/kv"
 	"headrace/node"
 )
 
@@ -173,4 +176,41 @@ func TestEngineLosesItsState(t *testing.T) {
 	if _, body := ask(t, full, "GET", "/v1/kv/color", ""); !strings.Contains(body, `"blue"`) {
 		t.Errorf("got %s after %d blocks were replayed, want the value", body, s.Counts.Replayed)
 	}
+}
+
+// lateEngine does not answer until it is there.
+type lateEngine struct {
+	*kv.Engine
+	here atomic.Bool
+}
+
+func (e *lateEngine) Head(ctx context.Context) (exec.Head, error) {
+	if !e.here.Load() {
+		return exec.Head{}, errors.New("nobody there yet")
+	}
+	return e.Engine.Head(ctx)
+}
+
+// TestEngineComesLater: an engine that is away at the start is not fatal. The node follows, is unready because of it, and ready once it comes.
+func TestEngineComesLater(t *testing.T) {
+	t.Parallel()
+	d, _ := daLayer(t, "127.0.0.1:0", "", 50*time.Millisecond)
+	state, err := kv.Open(t.TempDir(), kv.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = state.Close() })
+	engine := &lateEngine{Engine: state}
+	o := newChain(t, "late").full(t, d.URL())
+	o.Engine = engine
+	n := start(t, o)
+	s := n.until(t, "following", func(s node.Status) bool { return s.Source.Live && s.Source.Position.Height > 3 })
+	if s.Ready || !strings.Contains(s.Reason, "nobody there yet (engine at ") {
+		t.Errorf("got ready %t, reason %q, without an engine", s.Ready, s.Reason)
+	}
+	engine.here.Store(true)
+	if s := n.until(t, "ready", ready); len(s.Waiting) > 0 {
+		t.Errorf("got %+v, want nothing waited for", s.Waiting)
+	}
+	n.stopped(t)
 }

@@ -216,6 +216,8 @@ func readiness(s *Status, src follow.State, blockTime time.Duration, now time.Ti
 	switch {
 	case src.AdvancedAt.IsZero():
 		return false, blocked("waiting for the first news from " + newsFrom(s)), 0
+	case engineAway(s):
+		return false, blocked(""), bound - age
 	case age >= bound && src.Head.Height < src.Highest:
 		return false, blocked(fmt.Sprintf("the head of the DA layer has gone back from %d to %d", src.Highest, src.Head.Height)), time.Second
 	case age >= bound:
@@ -232,6 +234,11 @@ func readiness(s *Status, src follow.State, blockTime time.Duration, now time.Ti
 		next = min(next, bound-now.Sub(src.Waiting.Since))
 	}
 	return true, "", next
+}
+
+// engineAway reports whether the engine is not there, or behind what is stored: reads of its state would be wrong.
+func engineAway(s *Status) bool {
+	return len(s.Waiting) > 0 && (s.Waiting[0].Stage == "engine" || s.Waiting[0].Stage == "replay")
 }
 
 // newsFrom names what the node follows.

@@ -157,11 +157,15 @@ func (s *Syncer) publish() {
 		if s.deriver == nil {
 			missing = old.Missing
 		}
+		var stage Stage // what is published is done, but for the engine: an item without blocks does not need it
+		if !s.engineKnown && (old.Stage.Name == "engine" || old.Stage.Name == "replay") {
+			stage = old.Stage
+		}
 		return Status{
 			Unsafe: st.Unsafe, Safe: st.Safe, Finalized: st.Finalized, Root: st.Root,
 			Position: st.Position, Proven: st.Proven,
 			Proposal: in.Proposal, Earlier: s.recent[:max(len(s.recent)-1, 0)], Gate: s.offers.open, Buffered: len(s.offers.order),
-			Missing: missing, Proof: s.proof, Counts: s.counts, Skipped: s.skipped,
+			Missing: missing, Proof: s.proof, Counts: s.counts, Skipped: s.skipped, Stage: stage,
 		}
 	})
 }
