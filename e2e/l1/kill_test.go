@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -76,6 +77,7 @@ func newProcess(w *world, engine string, g *geth.Node) *process {
 func (p *process) start() string {
 	p.w.t.Helper()
 	cmd := exec.Command(p.path, "start", "--home", p.home, "--log.level", "warn")
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(s string) bool { return strings.HasPrefix(s, "HEADRACE_") }) // the tests' switches are no settings
 	stdout, err := cmd.StdoutPipe()
 	p.w.check(err)
 	stderr, err := cmd.StderrPipe()

@@ -77,8 +77,9 @@ func (k *killer) await(dead <-chan struct{}) {
 	select {
 	case <-dead:
 		k.tap.then(nil)
-	case <-k.w.ctx.Done():
-		k.w.t.Fatalf("the request to kill after never came: %v", k.w.ctx.Err())
+	case <-time.After(patience):
+		k.p.kill()
+		k.w.t.Fatalf("the request to kill after never came; the process has said:\n%s", k.p.log.String())
 	}
 }
 
