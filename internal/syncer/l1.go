@@ -253,11 +253,12 @@ func (p *plan) commit() error {
 	if len(p.done) > 0 {
 		b.Safe = &p.done[len(p.done)-1].Ref
 	}
+	before := s.cfg.Store.State().Unsafe.Height
 	if err := s.commit(b); err != nil {
 		return err
 	}
 	if p.truncate != nil {
-		s.counts.RevertedUnsafe++
+		s.counts.RevertedUnsafe += before - *p.truncate
 	}
 	s.noteProposals(p.made...)
 	s.counts.Executed += uint64(len(p.append))
