@@ -1,6 +1,6 @@
 // Package exec is the contract between Headrace and an execution engine: the state machine that a rollup's blocks drive.
 //
-// Headrace calls one engine from one goroutine at a time, with two exceptions named below (Head may be called any time; a Builder's
+// Headrace calls one engine from one goroutine at a time, with exceptions named below (Head and Excuse may be called any time; a Builder's
 // Build is called between two Executes). Every promise here is checked by exectest.
 package exec
 
@@ -59,6 +59,15 @@ type Labeler interface {
 type Sealer interface {
 	// OwnTxs returns how many, the same for every block.
 	OwnTxs() int
+}
+
+// Excuser is implemented by engines that know of transactions that cannot be included. Of an engine that is none, no forced transaction is excused.
+type Excuser interface {
+	// Excuse says why tx could not be in a block on top of the executed block at height, whoever makes it; it is empty if tx could be. The answer depends on
+	// the blocks up to height and on tx alone, so that it is the same on every node: a proposal that leaves out a forced transaction stands or falls with it (I3).
+	// An engine that is also a Builder includes, sooner or later, what is submitted to it and never excused. ErrParent: height is above the engine's head. ErrPruned:
+	// the state after it is dropped; it is there again after a Revert to height. May be called at any time.
+	Excuse(ctx context.Context, height uint64, tx []byte) (why string, err error)
 }
 
 var (

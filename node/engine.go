@@ -144,6 +144,14 @@ func (d *deferred) Label(ctx context.Context, safe, finalized block.Ref) error {
 	return e.Label(ctx, safe, finalized)
 }
 
+func (d *deferred) Excuse(ctx context.Context, height uint64, tx []byte) (string, error) {
+	e, err := d.get(ctx)
+	if err != nil {
+		return "", err
+	}
+	return e.Excuse(ctx, height, tx)
+}
+
 // OwnTxs implements exec.Sealer: each block begins with the sealed execution header.
 func (d *deferred) OwnTxs() int { return 1 }
 
@@ -164,4 +172,5 @@ var (
 	_ exec.Builder = (*deferred)(nil)
 	_ exec.Labeler = (*deferred)(nil)
 	_ exec.Sealer  = (*deferred)(nil)
+	_ exec.Excuser = (*deferred)(nil)
 )

@@ -85,7 +85,7 @@ type Hooks struct {
 	Adopted func(height uint64)
 }
 
-// Engine is an exec.Engine, exec.Builder and exec.Labeler.
+// Engine is an exec.Engine, exec.Builder, exec.Labeler and exec.Excuser.
 type Engine struct {
 	opt    Options
 	client *Client
@@ -106,6 +106,7 @@ var (
 	_ exec.Engine  = (*Engine)(nil)
 	_ exec.Builder = (*Engine)(nil)
 	_ exec.Labeler = (*Engine)(nil)
+	_ exec.Excuser = (*Engine)(nil)
 )
 
 // Open connects to the client, checks that it is on the right chain with the right rules, opens the index and finds where the two stand. The

@@ -62,7 +62,8 @@ func subject(t *testing.T, n *geth.Node) exectest.Subject {
 			}
 			return txs
 		},
-		Reopen: func(t *testing.T) exec.Engine { end(t); return reopen(t) },
+		InvalidTx: []byte("garbage"),
+		Reopen:    func(t *testing.T) exec.Engine { end(t); return reopen(t) },
 		Crash: func(t *testing.T) exec.Engine {
 			t.Helper()
 			if random.IntN(2) == 0 { // the client with the node, or the node alone

@@ -41,7 +41,7 @@ type Subject struct {
 
 	// Tx returns the n-th of any number of different valid transactions for SubmitTx; nil leaves out the tests of a Builder.
 	Tx        func(n int) []byte
-	InvalidTx []byte // one that SubmitTx must refuse with ErrInvalid
+	InvalidTx []byte // one that SubmitTx must refuse with ErrInvalid, and that an Excuser excuses
 	PoolLimit int    // ErrFull must come after at most this many transactions; 0: not tested
 }
 
@@ -68,6 +68,7 @@ func Test(t *testing.T, open func(t *testing.T) Subject) {
 		{"Pruned", pruned},
 		{"Builder", builder},
 		{"Labels", labels},
+		{"Excuses", excuses},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.run(t, newRun(t, open(t))) })
 	}

@@ -405,3 +405,36 @@ func fill(t *testing.T, r *run, bld exec.Builder) {
 	}
 	t.Errorf("%d transactions fit", r.s.PoolLimit+1)
 }
+
+func excuses(t *testing.T, r *run) {
+	x, ok := r.e.(exec.Excuser)
+	if !ok || r.s.InvalidTx == nil {
+		t.Skip("this engine is no Excuser, or no transaction is known that it excuses")
+	}
+	excused := func(height uint64, tx []byte) bool {
+		t.Helper()
+		why, err := x.Excuse(t.Context(), height, tx)
+		if err != nil {
+			t.Fatalf("excuse %q after block %d: %v", tx, height, err)
+		}
+		return why != ""
+	}
+	r.grow(4)
+	for height := r.height() - 1; height <= r.height(); height++ {
+		if !excused(height, r.s.InvalidTx) {
+			t.Errorf("%q is not excused after block %d", r.s.InvalidTx, height)
+		}
+	}
+	if r.s.Tx != nil && excused(r.height(), r.s.Tx(0)) {
+		t.Errorf("%q is excused after block %d, which a block may hold", r.s.Tx(0), r.height())
+	}
+	r.check()
+	r.revert(r.height() - 1)
+	if !excused(r.height(), r.s.InvalidTx) {
+		t.Errorf("%q is not excused after block %d, to which the engine was reverted", r.s.InvalidTx, r.height())
+	}
+	if _, err := x.Excuse(t.Context(), r.height()+1, r.s.InvalidTx); !errors.Is(err, exec.ErrParent) {
+		t.Errorf("excuse a transaction above the head: got %v, want %v", err, exec.ErrParent)
+	}
+	r.grow(1)
+}

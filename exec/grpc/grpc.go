@@ -38,7 +38,7 @@ type Options struct {
 
 const defaultMessageBytes = 64 << 20
 
-// Engine is an engine in another process. It implements exec.Engine, exec.Builder and exec.Labeler; of an engine without a builder's side,
+// Engine is an engine in another process. It implements exec.Engine, exec.Builder, exec.Labeler and exec.Excuser; of an engine without a builder's side,
 // SubmitTx and Build fail with errors.ErrUnsupported.
 type Engine struct {
 	target  string
@@ -51,6 +51,7 @@ var (
 	_ exec.Engine  = (*Engine)(nil)
 	_ exec.Builder = (*Engine)(nil)
 	_ exec.Labeler = (*Engine)(nil)
+	_ exec.Excuser = (*Engine)(nil)
 )
 
 // Dial returns the engine at target, "host:port" or "unix:/path". It does not wait for the engine: the first call connects, or Ready does.
@@ -187,6 +188,20 @@ func (e *Engine) Build(ctx context.Context, height, time uint64, maxBytes int) (
 		return nil, fmt.Errorf("engine %s: build block %d: got %d bytes, more than %d: %w", e.target, height, size, maxBytes, errProtocol)
 	}
 	return r.Txs, nil
+}
+
+// Excuse implements exec.Excuser. An engine that does not know of excuses gives none.
+func (e *Engine) Excuse(ctx context.Context, height uint64, tx []byte) (why string, err error) {
+	ctx, cancel := e.within(ctx)
+	defer cancel()
+	r, err := e.client.Excuse(ctx, &execv1.ExcuseRequest{Height: height, Tx: tx})
+	switch {
+	case status.Code(err) == codes.Unimplemented:
+		return "", nil
+	case err != nil:
+		return "", e.fail(ctx, err)
+	}
+	return r.Why, nil
 }
 
 // errProtocol marks an answer that the protocol does not allow.

@@ -106,7 +106,7 @@ type server struct {
 	turn   chan struct{} // holds a token while a call is with the engine
 }
 
-// alone runs do while no other call but Head and SubmitTx is with the engine, and ends when do does: a caller who has given up and repeats the
+// alone runs do while no other call but Head, SubmitTx and Excuse is with the engine, and ends when do does: a caller who has given up and repeats the
 // call must not meet its own first one. One that gives up before its turn has had no effect.
 func (s *server) alone(ctx context.Context, do func(ctx context.Context) error) error {
 	select {
@@ -205,4 +205,16 @@ func (s *server) Build(ctx context.Context, r *execv1.BuildRequest) (*execv1.Bui
 		return nil, err
 	}
 	return &execv1.BuildResponse{Txs: txs}, nil
+}
+
+func (s *server) Excuse(ctx context.Context, r *execv1.ExcuseRequest) (*execv1.ExcuseResponse, error) {
+	x, ok := s.engine.(exec.Excuser)
+	if !ok {
+		return nil, status.Error(codes.Unimplemented, "the engine excuses no transaction")
+	}
+	why, err := x.Excuse(ctx, r.Height, r.Tx)
+	if err != nil {
+		return nil, toStatus(ctx, err)
+	}
+	return &execv1.ExcuseResponse{Why: why}, nil
 }

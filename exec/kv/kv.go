@@ -66,6 +66,7 @@ type Engine struct {
 var (
 	_ exec.Engine  = (*Engine)(nil)
 	_ exec.Builder = (*Engine)(nil)
+	_ exec.Excuser = (*Engine)(nil)
 )
 
 // head is where the engine stands.
@@ -133,10 +134,25 @@ func (e *Engine) SubmitTx(ctx context.Context, tx []byte) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if _, _, ok := parse(tx); !ok {
-		return fmt.Errorf("submit transaction of %d bytes: %w: it is not key=value with a key of 1 to %d bytes", len(tx), exec.ErrInvalid, MaxKey)
+	if why := excuse(tx); why != "" {
+		return fmt.Errorf("submit transaction of %d bytes: %w: %s", len(tx), exec.ErrInvalid, why)
 	}
 	return e.pool.add(tx)
+}
+
+// Excuse implements exec.Excuser: what sets no value is skipped, after whatever block.
+func (e *Engine) Excuse(_ context.Context, height uint64, tx []byte) (why string, err error) {
+	if at := e.at.Load(); height > at.height {
+		return "", fmt.Errorf("excuse a transaction after block %d on %d: %w", height, at.height, exec.ErrParent)
+	}
+	return excuse(tx), nil
+}
+
+func excuse(tx []byte) string {
+	if _, _, ok := parse(tx); !ok {
+		return fmt.Sprintf("it is not key=value with a key of 1 to %d bytes", MaxKey)
+	}
+	return ""
 }
 
 // Build implements exec.Builder.

@@ -1,6 +1,6 @@
 // The execution engine of a rollup, as Headrace drives it.
 //
-// The node is the client, the engine the server. The node makes one call at a time, except for Head and SubmitTx, which may come at any time.
+// The node is the client, the engine the server. The node makes one call at a time, except for Head, SubmitTx and Excuse, which may come at any time.
 // After a call whose answer is lost the node calls again, so a server finishes one Execute, Revert, Build or Label before it takes up the next,
 // even if the first caller has gone.
 //
@@ -8,7 +8,7 @@
 //
 //   PARENT   (code FAILED_PRECONDITION)  the block's parent is not the engine's head; the node compares Head with its store and replays or reverts
 //   INVALID  (code INVALID_ARGUMENT)     the content is invalid by a rule that gives the same verdict on every node
-//   PRUNED   (code OUT_OF_RANGE)         the engine has dropped what it would need to go back that far
+//   PRUNED   (code OUT_OF_RANGE)         the engine has dropped what it would need to go back that far, or to say what was there
 //   FULL     (code RESOURCE_EXHAUSTED)   no room for more transactions
 //
 // Any other error is the engine's own trouble, or transient: the node says so and tries again.
@@ -726,6 +726,102 @@ func (x *BuildResponse) GetTxs() [][]byte {
 	return nil
 }
 
+type ExcuseRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Height        uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
+	Tx            []byte                 `protobuf:"bytes,2,opt,name=tx,proto3" json:"tx,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExcuseRequest) Reset() {
+	*x = ExcuseRequest{}
+	mi := &file_headrace_exec_v1_exec_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExcuseRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExcuseRequest) ProtoMessage() {}
+
+func (x *ExcuseRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_headrace_exec_v1_exec_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExcuseRequest.ProtoReflect.Descriptor instead.
+func (*ExcuseRequest) Descriptor() ([]byte, []int) {
+	return file_headrace_exec_v1_exec_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ExcuseRequest) GetHeight() uint64 {
+	if x != nil {
+		return x.Height
+	}
+	return 0
+}
+
+func (x *ExcuseRequest) GetTx() []byte {
+	if x != nil {
+		return x.Tx
+	}
+	return nil
+}
+
+type ExcuseResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Why           string                 `protobuf:"bytes,1,opt,name=why,proto3" json:"why,omitempty"` // empty if it could be in a block
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExcuseResponse) Reset() {
+	*x = ExcuseResponse{}
+	mi := &file_headrace_exec_v1_exec_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExcuseResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExcuseResponse) ProtoMessage() {}
+
+func (x *ExcuseResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_headrace_exec_v1_exec_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExcuseResponse.ProtoReflect.Descriptor instead.
+func (*ExcuseResponse) Descriptor() ([]byte, []int) {
+	return file_headrace_exec_v1_exec_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ExcuseResponse) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
 var File_headrace_exec_v1_exec_proto protoreflect.FileDescriptor
 
 const file_headrace_exec_v1_exec_proto_rawDesc = "" +
@@ -770,14 +866,20 @@ const file_headrace_exec_v1_exec_proto_rawDesc = "" +
 	"\x04time\x18\x02 \x01(\x04R\x04time\x12\x1b\n" +
 	"\tmax_bytes\x18\x03 \x01(\x04R\bmaxBytes\"!\n" +
 	"\rBuildResponse\x12\x10\n" +
-	"\x03txs\x18\x01 \x03(\fR\x03txs2\xd3\x03\n" +
+	"\x03txs\x18\x01 \x03(\fR\x03txs\"7\n" +
+	"\rExcuseRequest\x12\x16\n" +
+	"\x06height\x18\x01 \x01(\x04R\x06height\x12\x0e\n" +
+	"\x02tx\x18\x02 \x01(\fR\x02tx\"\"\n" +
+	"\x0eExcuseResponse\x12\x10\n" +
+	"\x03why\x18\x01 \x01(\tR\x03why2\xa0\x04\n" +
 	"\x06Engine\x12N\n" +
 	"\aExecute\x12 .headrace.exec.v1.ExecuteRequest\x1a!.headrace.exec.v1.ExecuteResponse\x12E\n" +
 	"\x04Head\x12\x1d.headrace.exec.v1.HeadRequest\x1a\x1e.headrace.exec.v1.HeadResponse\x12K\n" +
 	"\x06Revert\x12\x1f.headrace.exec.v1.RevertRequest\x1a .headrace.exec.v1.RevertResponse\x12H\n" +
 	"\x05Label\x12\x1e.headrace.exec.v1.LabelRequest\x1a\x1f.headrace.exec.v1.LabelResponse\x12Q\n" +
 	"\bSubmitTx\x12!.headrace.exec.v1.SubmitTxRequest\x1a\".headrace.exec.v1.SubmitTxResponse\x12H\n" +
-	"\x05Build\x12\x1e.headrace.exec.v1.BuildRequest\x1a\x1f.headrace.exec.v1.BuildResponseB\x1bZ\x19headrace/exec/grpc/execv1b\x06proto3"
+	"\x05Build\x12\x1e.headrace.exec.v1.BuildRequest\x1a\x1f.headrace.exec.v1.BuildResponse\x12K\n" +
+	"\x06Excuse\x12\x1f.headrace.exec.v1.ExcuseRequest\x1a .headrace.exec.v1.ExcuseResponseB\x1bZ\x19headrace/exec/grpc/execv1b\x06proto3"
 
 var (
 	file_headrace_exec_v1_exec_proto_rawDescOnce sync.Once
@@ -791,7 +893,7 @@ func file_headrace_exec_v1_exec_proto_rawDescGZIP() []byte {
 	return file_headrace_exec_v1_exec_proto_rawDescData
 }
 
-var file_headrace_exec_v1_exec_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_headrace_exec_v1_exec_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_headrace_exec_v1_exec_proto_goTypes = []any{
 	(*Block)(nil),            // 0: headrace.exec.v1.Block
 	(*Ref)(nil),              // 1: headrace.exec.v1.Ref
@@ -807,6 +909,8 @@ var file_headrace_exec_v1_exec_proto_goTypes = []any{
 	(*SubmitTxResponse)(nil), // 11: headrace.exec.v1.SubmitTxResponse
 	(*BuildRequest)(nil),     // 12: headrace.exec.v1.BuildRequest
 	(*BuildResponse)(nil),    // 13: headrace.exec.v1.BuildResponse
+	(*ExcuseRequest)(nil),    // 14: headrace.exec.v1.ExcuseRequest
+	(*ExcuseResponse)(nil),   // 15: headrace.exec.v1.ExcuseResponse
 }
 var file_headrace_exec_v1_exec_proto_depIdxs = []int32{
 	0,  // 0: headrace.exec.v1.ExecuteRequest.block:type_name -> headrace.exec.v1.Block
@@ -818,14 +922,16 @@ var file_headrace_exec_v1_exec_proto_depIdxs = []int32{
 	8,  // 6: headrace.exec.v1.Engine.Label:input_type -> headrace.exec.v1.LabelRequest
 	10, // 7: headrace.exec.v1.Engine.SubmitTx:input_type -> headrace.exec.v1.SubmitTxRequest
 	12, // 8: headrace.exec.v1.Engine.Build:input_type -> headrace.exec.v1.BuildRequest
-	3,  // 9: headrace.exec.v1.Engine.Execute:output_type -> headrace.exec.v1.ExecuteResponse
-	5,  // 10: headrace.exec.v1.Engine.Head:output_type -> headrace.exec.v1.HeadResponse
-	7,  // 11: headrace.exec.v1.Engine.Revert:output_type -> headrace.exec.v1.RevertResponse
-	9,  // 12: headrace.exec.v1.Engine.Label:output_type -> headrace.exec.v1.LabelResponse
-	11, // 13: headrace.exec.v1.Engine.SubmitTx:output_type -> headrace.exec.v1.SubmitTxResponse
-	13, // 14: headrace.exec.v1.Engine.Build:output_type -> headrace.exec.v1.BuildResponse
-	9,  // [9:15] is the sub-list for method output_type
-	3,  // [3:9] is the sub-list for method input_type
+	14, // 9: headrace.exec.v1.Engine.Excuse:input_type -> headrace.exec.v1.ExcuseRequest
+	3,  // 10: headrace.exec.v1.Engine.Execute:output_type -> headrace.exec.v1.ExecuteResponse
+	5,  // 11: headrace.exec.v1.Engine.Head:output_type -> headrace.exec.v1.HeadResponse
+	7,  // 12: headrace.exec.v1.Engine.Revert:output_type -> headrace.exec.v1.RevertResponse
+	9,  // 13: headrace.exec.v1.Engine.Label:output_type -> headrace.exec.v1.LabelResponse
+	11, // 14: headrace.exec.v1.Engine.SubmitTx:output_type -> headrace.exec.v1.SubmitTxResponse
+	13, // 15: headrace.exec.v1.Engine.Build:output_type -> headrace.exec.v1.BuildResponse
+	15, // 16: headrace.exec.v1.Engine.Excuse:output_type -> headrace.exec.v1.ExcuseResponse
+	10, // [10:17] is the sub-list for method output_type
+	3,  // [3:10] is the sub-list for method input_type
 	3,  // [3:3] is the sub-list for extension type_name
 	3,  // [3:3] is the sub-list for extension extendee
 	0,  // [0:3] is the sub-list for field type_name
@@ -842,7 +948,7 @@ func file_headrace_exec_v1_exec_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_headrace_exec_v1_exec_proto_rawDesc), len(file_headrace_exec_v1_exec_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

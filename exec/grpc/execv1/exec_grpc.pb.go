@@ -1,6 +1,6 @@
 // The execution engine of a rollup, as Headrace drives it.
 //
-// The node is the client, the engine the server. The node makes one call at a time, except for Head and SubmitTx, which may come at any time.
+// The node is the client, the engine the server. The node makes one call at a time, except for Head, SubmitTx and Excuse, which may come at any time.
 // After a call whose answer is lost the node calls again, so a server finishes one Execute, Revert, Build or Label before it takes up the next,
 // even if the first caller has gone.
 //
@@ -8,7 +8,7 @@
 //
 //   PARENT   (code FAILED_PRECONDITION)  the block's parent is not the engine's head; the node compares Head with its store and replays or reverts
 //   INVALID  (code INVALID_ARGUMENT)     the content is invalid by a rule that gives the same verdict on every node
-//   PRUNED   (code OUT_OF_RANGE)         the engine has dropped what it would need to go back that far
+//   PRUNED   (code OUT_OF_RANGE)         the engine has dropped what it would need to go back that far, or to say what was there
 //   FULL     (code RESOURCE_EXHAUSTED)   no room for more transactions
 //
 // Any other error is the engine's own trouble, or transient: the node says so and tries again.
@@ -40,14 +40,15 @@ const (
 	Engine_Label_FullMethodName    = "/headrace.exec.v1.Engine/Label"
 	Engine_SubmitTx_FullMethodName = "/headrace.exec.v1.Engine/SubmitTx"
 	Engine_Build_FullMethodName    = "/headrace.exec.v1.Engine/Build"
+	Engine_Excuse_FullMethodName   = "/headrace.exec.v1.Engine/Excuse"
 )
 
 // EngineClient is the client API for Engine service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Engine executes blocks. An engine without a builder's side answers SubmitTx and Build with UNIMPLEMENTED, and one that does not care which blocks are
-// safe does the same for Label.
+// Engine executes blocks. An engine without a builder's side answers SubmitTx and Build with UNIMPLEMENTED, one that does not care which blocks are
+// safe does the same for Label, and one that includes whatever is submitted for Excuse.
 type EngineClient interface {
 	// Execute runs a block on top of its parent and returns the state root after it. It is idempotent by (height, hash): executing the
 	// head, or any block below it that the engine still knows, again changes nothing and returns the same root. A block whose parent is not the
@@ -66,6 +67,10 @@ type EngineClient interface {
 	SubmitTx(ctx context.Context, in *SubmitTxRequest, opts ...grpc.CallOption) (*SubmitTxResponse, error)
 	// Build returns the transactions for a block on top of the head, without executing it. Until a block with them is executed they may be returned again.
 	Build(ctx context.Context, in *BuildRequest, opts ...grpc.CallOption) (*BuildResponse, error)
+	// Excuse says why a transaction could not be in a block on top of the executed block at a height, whoever makes it. The answer depends on the blocks
+	// up to there and on the transaction alone: a proposal that leaves out a forced transaction stands or falls with it, on every node. PARENT: the height is
+	// above the head. PRUNED: the state after it is dropped; it is there again after a Revert to that height.
+	Excuse(ctx context.Context, in *ExcuseRequest, opts ...grpc.CallOption) (*ExcuseResponse, error)
 }
 
 type engineClient struct {
@@ -136,12 +141,22 @@ func (c *engineClient) Build(ctx context.Context, in *BuildRequest, opts ...grpc
 	return out, nil
 }
 
+func (c *engineClient) Excuse(ctx context.Context, in *ExcuseRequest, opts ...grpc.CallOption) (*ExcuseResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ExcuseResponse)
+	err := c.cc.Invoke(ctx, Engine_Excuse_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // EngineServer is the server API for Engine service.
 // All implementations must embed UnimplementedEngineServer
 // for forward compatibility.
 //
-// Engine executes blocks. An engine without a builder's side answers SubmitTx and Build with UNIMPLEMENTED, and one that does not care which blocks are
-// safe does the same for Label.
+// Engine executes blocks. An engine without a builder's side answers SubmitTx and Build with UNIMPLEMENTED, one that does not care which blocks are
+// safe does the same for Label, and one that includes whatever is submitted for Excuse.
 type EngineServer interface {
 	// Execute runs a block on top of its parent and returns the state root after it. It is idempotent by (height, hash): executing the
 	// head, or any block below it that the engine still knows, again changes nothing and returns the same root. A block whose parent is not the
@@ -160,6 +175,10 @@ type EngineServer interface {
 	SubmitTx(context.Context, *SubmitTxRequest) (*SubmitTxResponse, error)
 	// Build returns the transactions for a block on top of the head, without executing it. Until a block with them is executed they may be returned again.
 	Build(context.Context, *BuildRequest) (*BuildResponse, error)
+	// Excuse says why a transaction could not be in a block on top of the executed block at a height, whoever makes it. The answer depends on the blocks
+	// up to there and on the transaction alone: a proposal that leaves out a forced transaction stands or falls with it, on every node. PARENT: the height is
+	// above the head. PRUNED: the state after it is dropped; it is there again after a Revert to that height.
+	Excuse(context.Context, *ExcuseRequest) (*ExcuseResponse, error)
 	mustEmbedUnimplementedEngineServer()
 }
 
@@ -187,6 +206,9 @@ func (UnimplementedEngineServer) SubmitTx(context.Context, *SubmitTxRequest) (*S
 }
 func (UnimplementedEngineServer) Build(context.Context, *BuildRequest) (*BuildResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Build not implemented")
+}
+func (UnimplementedEngineServer) Excuse(context.Context, *ExcuseRequest) (*ExcuseResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Excuse not implemented")
 }
 func (UnimplementedEngineServer) mustEmbedUnimplementedEngineServer() {}
 func (UnimplementedEngineServer) testEmbeddedByValue()                {}
@@ -317,6 +339,24 @@ func _Engine_Build_Handler(srv interface{}, ctx context.Context, dec func(interf
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Engine_Excuse_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExcuseRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EngineServer).Excuse(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Engine_Excuse_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EngineServer).Excuse(ctx, req.(*ExcuseRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Engine_ServiceDesc is the grpc.ServiceDesc for Engine service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -347,6 +387,10 @@ var Engine_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Build",
 			Handler:    _Engine_Build_Handler,
+		},
+		{
+			MethodName: "Excuse",
+			Handler:    _Engine_Excuse_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -1,0 +1,176 @@
+package engineapi_test
+
+import (
+	"crypto/ecdsa"
+	"errors"
+	"math/big"
+	"strconv"
+	"testing"
+
+	"headrace/block"
+	"headrace/devnet/geth"
+	"headrace/devnet/geth/gethtest"
+	"headrace/exec"
+	"headrace/exec/engineapi"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/ethereum/go-ethereum/params"
+	"github.com/holiman/uint256"
+)
+
+// by signs a transaction that change may alter, of a plain kind otherwise.
+func by(key *ecdsa.PrivateKey, change func(*types.DynamicFeeTx)) *types.Transaction {
+	tx := &types.DynamicFeeTx{
+		ChainID: big.NewInt(geth.DevChainID), To: &common.Address{0xaa}, Value: big.NewInt(1), Gas: 21_000,
+		GasTipCap: big.NewInt(params.GWei), GasFeeCap: big.NewInt(100 * params.GWei),
+	}
+	if change != nil {
+		change(tx)
+	}
+	return types.MustSignNewTx(key, types.LatestSignerForChainID(tx.ChainID), tx)
+}
+
+// A transaction is excused exactly if a builder never includes it: each is asked about, then offered to a real client with ordinary settings, and looked for in
+// the blocks that it builds. Excuses are the same on another node, and at the same block later.
+func TestExcuse(t *testing.T) {
+	t.Parallel()
+	n := gethtest.Open(t, geth.Options{Genesis: geth.DevGenesis(geth.Osaka), Args: []string{"--miner.gasprice", strconv.Itoa(params.GWei / 1000)}}) // the default
+	e := open(t, options(t, n))
+	_, other := fresh(t, geth.Osaka, nil)
+	submit(t, e, transfer(0, 0)) // account 0 has used its first nonce
+	start := produce(t, e, nil)
+	execute(t, other, start)
+
+	poor, err := crypto.GenerateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := big.NewInt(geth.DevChainID)
+	signer := types.LatestSignerForChainID(id)
+	legacy := &types.LegacyTx{Nonce: 0, To: &common.Address{0xaa}, Gas: 21_000, GasPrice: big.NewInt(100 * params.GWei)}
+	gwei := func(n int64) *big.Int { return big.NewInt(n * params.GWei) }
+	cases := []struct {
+		name    string
+		tx      []byte
+		excused bool
+	}{
+		{"plain", raw(t, by(geth.DevKey(1), nil)), false},
+		{"legacy", raw(t, types.MustSignNewTx(geth.DevKey(2), signer, legacy)), false},
+		{"access list", raw(t, types.MustSignNewTx(geth.DevKey(3), signer, &types.AccessListTx{
+			ChainID: id, To: &common.Address{}, Gas: 30_000, GasPrice: gwei(100), AccessList: types.AccessList{{Address: common.Address{1}}}})), false},
+		{"the least tip", raw(t, by(geth.DevKey(4), func(tx *types.DynamicFeeTx) { tx.GasTipCap = big.NewInt(params.GWei / 1000) })), false},
+		{"next nonce", raw(t, by(geth.DevKey(0), func(tx *types.DynamicFeeTx) { tx.Nonce = 1 })), false},
+		{"a transaction that fails", raw(t, by(geth.DevKey(5), func(tx *types.DynamicFeeTx) {
+			tx.To, tx.Data, tx.Gas = nil, []byte{0xfe}, 60_000 // creates a contract by an invalid instruction
+		})), false},
+		{"much data", raw(t, by(geth.DevKey(6), func(tx *types.DynamicFeeTx) { tx.Data, tx.Gas = make([]byte, 60_000), 3_000_000 })), false},
+
+		{"used nonce", raw(t, transfer(0, 0)), true},
+		{"used nonce, another transaction", raw(t, by(geth.DevKey(0), func(tx *types.DynamicFeeTx) { tx.Value = big.NewInt(2) })), true},
+		{"nonce gap", raw(t, by(geth.DevKey(7), func(tx *types.DynamicFeeTx) { tx.Nonce = 1 })), true},
+		{"last nonce", raw(t, by(geth.DevKey(8), func(tx *types.DynamicFeeTx) { tx.Nonce = 1<<64 - 1 })), true},
+		{"no funds", raw(t, by(poor, nil)), true},
+		{"more value than funds", raw(t, by(geth.DevKey(8), func(tx *types.DynamicFeeTx) { tx.Value.Lsh(tx.Value, 100) })), true},
+		{"no tip", raw(t, by(geth.DevKey(9), func(tx *types.DynamicFeeTx) { tx.GasTipCap = new(big.Int) })), true},
+		{"less than the least tip", raw(t, by(geth.DevKey(9), func(tx *types.DynamicFeeTx) { tx.GasTipCap = big.NewInt(params.GWei/1000 - 1) })), true},
+		{"fee below the base fee", raw(t, by(geth.DevKey(10), func(tx *types.DynamicFeeTx) { tx.GasFeeCap, tx.GasTipCap = big.NewInt(6), big.NewInt(6) })), true},
+		{"tip above the fee", raw(t, by(geth.DevKey(10), func(tx *types.DynamicFeeTx) { tx.GasTipCap = gwei(101) })), true},
+		{"too little gas", raw(t, by(geth.DevKey(10), func(tx *types.DynamicFeeTx) { tx.Gas = 20_999 })), true},
+		{"too little gas for its data", raw(t, by(geth.DevKey(10), func(tx *types.DynamicFeeTx) { tx.Data = make([]byte, 100) })), true},
+		{"more gas than a transaction may have", raw(t, by(geth.DevKey(10), func(tx *types.DynamicFeeTx) { tx.Gas = params.MaxTxGas + 1 })), true},
+		{"more gas than a block", raw(t, by(geth.DevKey(10), func(tx *types.DynamicFeeTx) { tx.Gas = 1 << 40 })), true},
+		{"too much init code", raw(t, by(geth.DevKey(10), func(tx *types.DynamicFeeTx) { tx.To, tx.Data, tx.Gas = nil, make([]byte, params.MaxInitCodeSize+1), 10_000_000 })), true},
+		{"other chain", raw(t, types.MustSignNewTx(geth.DevKey(10), types.LatestSignerForChainID(big.NewInt(5)), &types.DynamicFeeTx{
+			ChainID: big.NewInt(5), Gas: 21_000, To: &common.Address{}, GasTipCap: gwei(1), GasFeeCap: gwei(100)})), true},
+		{"any chain", raw(t, types.MustSignNewTx(geth.DevKey(10), types.HomesteadSigner{}, legacy)), true},
+		{"blobs", raw(t, types.MustSignNewTx(geth.DevKey(10), signer, &types.BlobTx{
+			ChainID: uint256.MustFromBig(id), GasTipCap: uint256.NewInt(params.GWei), GasFeeCap: uint256.NewInt(100 * params.GWei), Gas: 21_000,
+			BlobFeeCap: uint256.NewInt(params.GWei), BlobHashes: []common.Hash{{1}}})), true},
+		{"garbage", []byte("garbage"), true},
+		{"empty", nil, true},
+		{"a seal", start.Data.Txs[0], true},
+		{"a tail", append(raw(t, by(geth.DevKey(10), nil)), 0), true},
+	}
+	ask := func(e *engineapi.Engine, height uint64, tx []byte) string {
+		t.Helper()
+		why, err := e.Excuse(t.Context(), height, tx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return why
+	}
+	before := make([]string, len(cases))
+	for i, c := range cases {
+		before[i] = ask(e, start.Height(), c.tx)
+		if got := before[i] != ""; got != c.excused {
+			t.Errorf("%s: got excuse %q, want one: %t", c.name, before[i], c.excused)
+		}
+		if err := e.SubmitTx(t.Context(), c.tx); err != nil && !c.excused {
+			t.Errorf("%s is not excused, but refused: %v", c.name, err)
+		}
+	}
+	built, parent := map[string]bool{}, start
+	for range 3 {
+		parent = produce(t, e, parent)
+		execute(t, other, parent)
+		for _, tx := range parent.Data.Txs {
+			built[string(tx)] = true
+		}
+	}
+	for i, c := range cases {
+		if built[string(c.tx)] == c.excused {
+			t.Errorf("%s: excused %t, in a block %t", c.name, c.excused, built[string(c.tx)])
+		}
+		if now, there := ask(e, start.Height(), c.tx), ask(other, start.Height(), c.tx); now != before[i] || there != before[i] {
+			t.Errorf("%s: got excuse %q later and %q elsewhere, want %q", c.name, now, there, before[i])
+		}
+		if ask(e, parent.Height(), c.tx) == "" {
+			t.Errorf("%s: not excused any more after it was included", c.name)
+		}
+	}
+	if _, err := e.Excuse(t.Context(), parent.Height()+1, cases[0].tx); !errors.Is(err, exec.ErrParent) {
+		t.Errorf("above the head: got %v, want ErrParent", err)
+	}
+	wantHead(t, e, n, parent)
+}
+
+// What stands between the engine and its client is never an excuse, and a state that the client has dropped is there again after a revert.
+func TestExcuseWithoutState(t *testing.T) {
+	t.Parallel()
+	n := gethtest.Open(t, geth.Options{Args: []string{"--state.scheme", "path", "--gcmode", "full"}}) // as most are run
+	p := newTap(t, n.Engine())
+	opt := options(t, n)
+	opt.URL = p.url
+	e := open(t, opt)
+	var chain []*block.Block
+	var parent *block.Block
+	for range 140 { // more than the 128 that a client keeps the state of
+		parent = produce(t, e, parent)
+		chain = append(chain, parent)
+	}
+	tx, first := raw(t, transfer(0, 0)), chain[0].Height()
+	if why, err := e.Excuse(t.Context(), first, tx); !errors.Is(err, exec.ErrPruned) || why != "" {
+		t.Fatalf("after block %d of %d: got %q, %v, want ErrPruned", first, parent.Height(), why, err)
+	}
+	for _, method := range []string{"eth_getProof", "eth_getBlockByHash"} {
+		for _, r := range []rule{{drop: true}, {status: 500}, {answer: `"error":{"code":-32000,"message":"trouble"}`}, {answer: `"result":null`}} {
+			p.set(method, r)
+			if why, err := e.Excuse(t.Context(), parent.Height(), tx); err == nil || why != "" || errors.Is(err, exec.ErrPruned) || errors.Is(err, exec.ErrInvalid) {
+				t.Errorf("%s %+v: got %q, %v, want an error that is no verdict", method, r, why, err)
+			}
+		}
+		p.clear()
+	}
+	if err := e.Revert(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	if why, err := e.Excuse(t.Context(), first, tx); err != nil || why != "" {
+		t.Fatalf("after a revert: got %q, %v, want none", why, err)
+	}
+	for _, b := range chain[1:] {
+		execute(t, e, b)
+	}
+	wantHead(t, e, n, parent)
+}
