@@ -132,10 +132,13 @@ func (w *world) check(err error) {
 type member struct {
 	*node.Node
 	w    *world
-	geth *geth.Node // nil with the key-value engine
-	tap  *tap       // between the two
+	geth *geth.Node        // nil with the key-value engine
+	eth  *ethclient.Client // of geth
+	tap  *tap              // between the two
 	opt  node.Options
 	stop func()
+
+	first node.Status // of the present run, before it began
 }
 
 // execution returns an execution client that nobody uses yet.
@@ -155,6 +158,10 @@ func (w *world) drive() *member {
 	g := w.execution()
 	m := w.member()
 	m.geth, m.tap = g, newTap(w.t, g.Engine())
+	var err error
+	m.eth, err = ethclient.Dial(g.HTTP())
+	w.check(err)
+	w.t.Cleanup(m.eth.Close)
 	e := &m.opt.Config.Engine
 	e.Kind, e.URL, e.JWTFile, e.GenesisFile = "engineapi", m.tap.url, filepath.Join(g.Dir(), "jwt.hex"), w.l2
 	m.start()
@@ -185,7 +192,7 @@ func (m *member) start() {
 	m.w.t.Helper()
 	n, err := node.New(m.opt)
 	m.w.check(err)
-	m.Node = n
+	m.Node, m.first = n, n.Status().Load()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1) // Run's result
 	go func() { ended <- n.Run(ctx) }()

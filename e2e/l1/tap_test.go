@@ -28,7 +28,8 @@ type tap struct {
 
 	mu     sync.Mutex
 	counts map[string]int
-	after  func(method string) // called when the client has done what was asked, before the node is told
+	after  func(method string)                                // called when the client has done what was asked, before the node is told
+	change func(method string, request, answer []byte) []byte // of what the node is told
 }
 
 func newTap(t testing.TB, target string) *tap {
@@ -52,7 +53,7 @@ func newTap(t testing.TB, target string) *tap {
 		if err != nil {
 			panic(http.ErrAbortHandler)
 		}
-		p.called(strings.TrimRight(request.Method, "V123456789"))
+		answer = p.called(strings.TrimRight(request.Method, "V123456789"), body, answer)
 		w.Header().Set("Content-Type", resp.Header.Get("Content-Type"))
 		w.WriteHeader(resp.StatusCode)
 		_, _ = w.Write(answer)
@@ -62,14 +63,25 @@ func newTap(t testing.TB, target string) *tap {
 	return p
 }
 
-func (p *tap) called(method string) {
+func (p *tap) called(method string, request, answer []byte) []byte {
 	p.mu.Lock()
 	p.counts[method]++
-	after := p.after
+	after, change := p.after, p.change
 	p.mu.Unlock()
 	if after != nil {
 		after(method)
 	}
+	if change != nil {
+		return change(method, request, answer)
+	}
+	return answer
+}
+
+// answer changes what the node is told from now on; nil: nothing.
+func (p *tap) answer(change func(method string, request, answer []byte) []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.change = change
 }
 
 func (p *tap) then(f func(method string)) {
@@ -134,10 +146,7 @@ func (m *member) latest() common.Hash {
 	m.w.t.Helper()
 	ctx, cancel := context.WithTimeout(m.w.ctx, 10*time.Second)
 	defer cancel()
-	client, err := ethclient.DialContext(ctx, m.geth.HTTP())
-	m.w.check(err)
-	defer client.Close()
-	h, err := client.HeaderByNumber(ctx, nil)
+	h, err := m.eth.HeaderByNumber(ctx, nil)
 	m.w.check(err)
 	return h.Hash()
 }

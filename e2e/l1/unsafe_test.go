@@ -2,7 +2,6 @@ package l1_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -17,14 +16,7 @@ import (
 // offer posts a block as another program does, and checks how it is answered.
 func (m *member) offer(want int, b *block.Block) {
 	m.w.t.Helper()
-	e := m.w.encode(b)[0]
-	body := map[string][]byte{"header": e.Header}
-	if len(e.Data) > 0 {
-		body["data"] = e.Data
-	}
-	raw, err := json.Marshal(body)
-	m.w.check(err)
-	if code, answer := m.post(raw); code != want {
+	if code, answer := m.post(m.w.unsafeBody(b)); code != want {
 		m.w.t.Fatalf("offer block %d: got %d %s, want %d", b.Height(), code, answer, want)
 	}
 }

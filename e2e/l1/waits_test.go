@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
-	"github.com/ethereum/go-ethereum/ethclient"
 
 	"headrace/await"
 	"headrace/block"
@@ -106,11 +105,8 @@ func (m *member) executed(b *block.Block) {
 	var got common.Hash
 	var err error
 	if every := m.w.waits.block; every > 0 {
-		client, dialErr := ethclient.DialContext(ctx, m.geth.HTTP())
-		m.w.check(dialErr)
-		defer client.Close()
 		got, err = poll(ctx, every, func() (common.Hash, bool) {
-			h, err := client.HeaderByNumber(ctx, nil)
+			h, err := m.eth.HeaderByNumber(ctx, nil)
 			if err != nil {
 				return common.Hash{}, false
 			}
