@@ -51,7 +51,7 @@ contract Inbox {
     error BadSetting();
 
     /// @notice Bytes of call data that one forced item may have.
-    uint256 public constant FORCED_DATA_MAX = 65536;
+    uint256 public constant FORCED_DATA_MAX = 32768;
 
     /// @notice Seconds after which an item of the queue is due.
     uint64 public immutable forcedDelay;

@@ -31,6 +31,10 @@ const (
 	MaxPayload = 4 << 20 // bytes
 	MaxBlocks  = 4096    // in a proposal
 	MaxTxs     = 4096    // in a forced item
+
+	// MaxForced is the bytes of a forced item's payload, in call data (the contract's FORCED_DATA_MAX) or in a blob. A proposal must have room for all the items that
+	// it may have to take.
+	MaxForced = 32 << 10
 )
 
 // EncodeBlocks returns the payload of a proposal of blocks.
@@ -98,7 +102,7 @@ func Fit(blocks []Encoded, limit int) int {
 // DecodeBlocks reads a proposal's payload. The blocks share b's memory. Every error is an ErrContent.
 func DecodeBlocks(b []byte) ([]Encoded, error) {
 	var blocks []Encoded
-	err := records(b, func(kind byte, content []byte) error {
+	err := records(b, MaxPayload, func(kind byte, content []byte) error {
 		switch {
 		case len(content) == 0:
 			return fmt.Errorf("%w: empty record", ErrContent)
@@ -125,7 +129,7 @@ func DecodeBlocks(b []byte) ([]Encoded, error) {
 // DecodeTxs reads a forced item's payload. The transactions share b's memory. Every error is an ErrContent.
 func DecodeTxs(b []byte) ([][]byte, error) {
 	var txs [][]byte
-	err := records(b, func(kind byte, content []byte) error {
+	err := records(b, MaxForced, func(kind byte, content []byte) error {
 		switch {
 		case kind != kindTx || len(content) == 0:
 			return fmt.Errorf("%w: record of kind %d and %d bytes out of place", ErrContent, kind, len(content))
@@ -141,8 +145,8 @@ func DecodeTxs(b []byte) ([][]byte, error) {
 	return txs, nil
 }
 
-// records calls f with each record of a payload.
-func records(b []byte, f func(kind byte, content []byte) error) error {
+// records calls f with each record of a payload, which may have so many bytes.
+func records(b []byte, limit uint32, f func(kind byte, content []byte) error) error {
 	if len(b) < payloadHead {
 		return fmt.Errorf("%w: payload of %d bytes", ErrContent, len(b))
 	}
@@ -151,8 +155,8 @@ func records(b []byte, f func(kind byte, content []byte) error) error {
 	}
 	length := binary.BigEndian.Uint32(b[1:])
 	rest := b[payloadHead:]
-	if length > MaxPayload || uint64(length) > uint64(len(rest)) {
-		return fmt.Errorf("%w: payload claims %d bytes, has %d, limit %d", ErrContent, length, len(rest), MaxPayload)
+	if length > limit-payloadHead || uint64(length) > uint64(len(rest)) {
+		return fmt.Errorf("%w: payload claims %d bytes, has %d, limit %d", ErrContent, length, len(rest), limit-payloadHead)
 	}
 	rest = rest[:length]
 	for len(rest) > 0 {

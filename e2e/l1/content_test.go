@@ -2,15 +2,10 @@ package l1_test
 
 import (
 	"context"
-	"encoding/hex"
 	"net/http"
-	"os"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/ethereum/go-ethereum/crypto"
 
 	"headrace/block"
 	"headrace/devnet/beacon"
@@ -125,78 +120,5 @@ func TestVoid(t *testing.T) {
 	for _, m := range append(nodes, w.light(nil)) {
 		m.canonical(uint64(len(bad))+2, a.tip())
 		m.chain(a.blocks)
-	}
-}
-
-// TestForced is S31: a proposal that takes a forced item has its transactions; one that leaves them out is void; the next takes none.
-func TestForced(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, chosen(t), l1.Settings{ForcedDelay: 3600, ForcedMax: 2}, 0)
-	a, m := w.lightAuthor(), w.light(nil)
-	forced := []byte("forced=1")
-	w.mine(w.tx(3, 0, bindings.PackForce(l1.EncodeTxs([][]byte{forced}))))
-
-	// Both blocks follow the same parent; the first proposal that counts is the one with the transaction.
-	without := a.next([]byte("other=1"))
-	w.mine(w.proposal(1, without, l1.EncodeBlocks(w.encode(without))))
-	if s := m.canonical(1, nil); s.Proposal.Void == "" {
-		t.Fatalf("got %+v without the forced transaction, want it void", s.Proposal)
-	}
-	a.back(0)
-	w.mine(w.tx(3, 0, bindings.PackForce(l1.EncodeTxs([][]byte{[]byte("forced=2")}))))
-	two := []*block.Block{a.next([]byte("forced=2")), a.next()}
-	w.mine(w.proposal(1, two[0], l1.EncodeBlocks(w.encode(two...))))
-	if s := m.canonical(2, a.tip()); s.Proposal.Void != "" {
-		t.Fatalf("got %+v, want both blocks", s.Proposal)
-	}
-	s, err := w.client.State(w.ctx, l1.Hash(w.inbox.Chain.Head().Hash()))
-	w.check(err)
-	if s.ForcedHead != s.ForcedTail {
-		t.Fatalf("got the queue [%d, %d), want it empty", s.ForcedHead, s.ForcedTail)
-	}
-	one := a.many(1)
-	w.propose(one...)
-	m.canonical(3, a.tip())
-	m.chain(a.blocks)
-}
-
-// TestForcedBySequencer is S31 with the node's own sequencer: a forced item gets into a block, once, on every node, and the inbox's queue is empty then.
-func TestForcedBySequencer(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, chosen(t), l1.Settings{ForcedDelay: 3, ForcedMax: 2}, 0)
-	keyFile := filepath.Join(t.TempDir(), "proposer-key")
-	w.check(os.WriteFile(keyFile, []byte(hex.EncodeToString(crypto.FromECDSA(geth.DevKey(1)))), 0o600))
-	sequencer := w.light(func(o *node.Options) {
-		o.Key, o.Config.Sequencer.Enabled, o.Config.Sequencer.BlockTime, o.Config.L1.KeyFile = w.key, true, 50*time.Millisecond, keyFile
-	})
-	full := w.light(nil)
-	var s node.Status
-	w.check(w.inbox.WhileMining(w.ctx, 100*time.Millisecond, func(ctx context.Context) error {
-		full.until("proposals", func(s node.Status) bool { return s.Proposal != nil && s.Proposal.ID >= 2 })
-		w.check(w.eth.SendTransaction(ctx, w.tx(3, 0, bindings.PackForce(l1.EncodeTxs([][]byte{[]byte("forced=yes")})))))
-		s = full.until("an empty queue", func(s node.Status) bool {
-			at, err := w.client.State(ctx, l1.Hash(s.Source.Position.Hash))
-			return err == nil && at.ForcedTail == 1 && at.ForcedHead == 1
-		})
-		return nil
-	}))
-	if s.Counts.Void != 0 || s.Proposal.Void != "" {
-		t.Fatalf("got %+v, %+v, want no void proposal", s.Counts, s.Proposal)
-	}
-	for _, m := range []*member{sequencer, full} {
-		m.until("the block", func(now node.Status) bool { return now.Heads.Safe.Height >= s.Heads.Safe.Height })
-		found := 0
-		for h := uint64(1); h <= s.Heads.Safe.Height; h++ {
-			b, err := m.Block(h)
-			w.check(err)
-			for _, tx := range b.Txs {
-				if string(tx) == "forced=yes" {
-					found++
-				}
-			}
-		}
-		if found != 1 {
-			t.Fatalf("got the forced transaction %d times in %d blocks, want once", found, s.Heads.Safe.Height)
-		}
 	}
 }

@@ -153,7 +153,9 @@ func (w *world) execution() *geth.Node {
 }
 
 // drive starts a node with a geth of its own.
-func (w *world) drive() *member {
+func (w *world) drive() *member { w.t.Helper(); return w.driveWith(func(*node.Options) {}) }
+
+func (w *world) driveWith(change func(*node.Options)) *member {
 	w.t.Helper()
 	g := w.execution()
 	m := w.member()
@@ -164,6 +166,7 @@ func (w *world) drive() *member {
 	w.t.Cleanup(m.eth.Close)
 	e := &m.opt.Config.Engine
 	e.Kind, e.URL, e.JWTFile, e.GenesisFile = "engineapi", m.tap.url, filepath.Join(g.Dir(), "jwt.hex"), w.l2
+	change(&m.opt)
 	m.start()
 	return m
 }

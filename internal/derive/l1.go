@@ -9,10 +9,9 @@ import (
 )
 
 // Proposal returns the blocks of a proposal of an L1 inbox, built on tip, or why its content makes none: then the proposal is void, on every node
-// alike, since the answer depends on the content and on tip alone (I3). Each block must be the proposer's, whole, and continue the one before; and
-// the transactions of the forced items that the proposal takes must be in its blocks. own is how many transactions at the front of each block the
-// execution engine adds itself; they are not counted.
-func Proposal(cfg *Config, tip Tip, p *l1.Proposal, own int) (blocks []*block.Block, void string) {
+// alike, since the answer depends on the content and on tip alone (I3). Each block must be the proposer's, whole, and continue the one before. What the proposal leaves out of
+// the forced items that it takes is not looked at here: see LeftOut.
+func Proposal(cfg *Config, tip Tip, p *l1.Proposal) (blocks []*block.Block, void string) {
 	if p.Void != "" {
 		return nil, p.Void
 	}
@@ -29,9 +28,6 @@ func Proposal(cfg *Config, tip Tip, p *l1.Proposal, own int) (blocks []*block.Bl
 	}
 	if len(blocks) == 0 {
 		return nil, "it holds no block"
-	}
-	if tx := leftOut(blocks, p.Sources, own); tx != "" {
-		return nil, tx
 	}
 	return blocks, ""
 }
@@ -93,10 +89,17 @@ func hashField(h block.Hash) []byte {
 	return h[:]
 }
 
-// leftOut says which transaction of the forced items that a proposal takes is in none of its blocks; empty if none is missing.
-//
-// BUG: a forced transaction that the engine can never include (a nonce that is used up, say) keeps its item, and those behind it, from being taken.
-func leftOut(blocks []*block.Block, sources []l1.Source, own int) string {
+// Left is a transaction of a forced item that a proposal takes and has in none of its blocks.
+type Left struct {
+	Source int    // place of the item in the sources
+	Index  uint64 // of the item in the queue
+	N      int    // place of the transaction in the item
+	Tx     []byte
+}
+
+// LeftOut returns the transactions of forced sources that are in none of blocks, in order. One that is asked for twice must be there twice. own is how many transactions at the front
+// of each block the execution engine adds itself; they do not count.
+func LeftOut(blocks []*block.Block, sources []l1.Source, own int) (left []Left) {
 	have := map[string]int{}
 	for _, b := range blocks {
 		for _, tx := range b.Data.Txs[min(own, len(b.Data.Txs)):] {
@@ -109,10 +112,11 @@ func leftOut(blocks []*block.Block, sources []l1.Source, own int) string {
 		}
 		for j, tx := range sources[i].Txs {
 			if have[string(tx)] == 0 {
-				return fmt.Sprintf("transaction %d of forced item %d is in none of its blocks", j, sources[i].Index)
+				left = append(left, Left{Source: i, Index: sources[i].Index, N: j, Tx: tx})
+				continue
 			}
 			have[string(tx)]--
 		}
 	}
-	return ""
+	return left
 }

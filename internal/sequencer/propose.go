@@ -7,14 +7,15 @@ import (
 	"time"
 
 	"headrace/block"
-	"headrace/exec"
 	"headrace/follow"
 	"headrace/internal/syncer"
 	"headrace/l1"
 )
 
-// queueLimit is how many forced items are looked at: more than a proposal may take.
-const queueLimit = 64
+const (
+	queueLimit = 64              // forced items that are looked at, and offered to the engine ahead of their turn
+	offerAgain = 5 * time.Second // after which a forced item that still waits is offered again: an engine may have lost it
+)
 
 // propose posts what is made and not yet canonical as proposals to the inbox, one at a time.
 func (q *Sequencer) propose(ctx context.Context) error {
@@ -22,7 +23,7 @@ func (q *Sequencer) propose(ctx context.Context) error {
 		return err
 	}
 	backoff := follow.Backoff{Min: 200 * time.Millisecond, Max: 10 * time.Second}
-	forced := forced{q: q, offered: map[uint64]bool{}}
+	forced := forced{q: q, offered: map[uint64]time.Time{}}
 	for {
 		s, err := q.cfg.Syncer.Status().Wait(ctx, func(s syncer.Status) bool { return s.Unsafe.Height > s.Safe.Height })
 		if err != nil {
@@ -46,6 +47,14 @@ func (q *Sequencer) propose(ctx context.Context) error {
 			if err := q.moved(ctx, s); err != nil {
 				return err
 			}
+		case errors.Is(err, l1.ErrForcedDue) && (draft.last < s.Unsafe.Height || s.Unsafe.Height-s.Safe.Height >= q.cfg.MaxPending):
+			// Their transactions are in blocks that do not fit, or in none because no more are made. Fewer blocks leave room for others, which hold them.
+			keep := s.Safe.Height + (draft.last-s.Safe.Height)/2
+			if err := q.cfg.Syncer.GiveUp(ctx, keep, "forced transactions are due that did not fit into a proposal of them"); follow.IsFatal(err) {
+				return err
+			}
+			forced.again(ctx)
+			backoff.Reset()
 		}
 		q.failed(err)
 		if err := backoff.Sleep(ctx, nil); err != nil {
@@ -60,9 +69,9 @@ type draftOf struct {
 	last uint64
 }
 
-// draft makes a proposal of as many unsafe blocks as fit, and of the forced items whose transactions are in them.
+// draft makes a proposal of as many unsafe blocks as fit, and of the forced items whose transactions are in them, or could be in no block.
 func (q *Sequencer) draft(ctx context.Context, s syncer.Status, forced *forced) (draftOf, error) {
-	queue, err := forced.look(ctx, s)
+	queue, most, err := forced.look(ctx, s)
 	if err != nil {
 		return draftOf{}, err
 	}
@@ -79,13 +88,14 @@ func (q *Sequencer) draft(ctx context.Context, s syncer.Status, forced *forced) 
 		}
 		blocks, d.Blocks = append(blocks, rec.Block), append(d.Blocks, e)
 	}
+	forced.offer(ctx, blocks)
 	n := l1.Fit(d.Blocks, q.cfg.Proposer.Limit())
 	if n == 0 {
 		return d, fmt.Errorf("block %d: %w", d.last+1, l1.ErrTooBig)
 	}
 	d.Blocks, d.last = d.Blocks[:n], d.last+uint64(n)
-	d.Forced = taken(queue, blocks[:n])
-	return d, nil
+	d.Forced, err = q.cfg.Syncer.Taken(ctx, blocks[:n], queue[:min(most, len(queue))])
+	return d, err
 }
 
 // encode writes a block as a proposal holds it.
@@ -128,54 +138,70 @@ func (q *Sequencer) moved(ctx context.Context, s syncer.Status) error {
 	return ctx.Err()
 }
 
-// forced offers the transactions of the inbox's forced queue to the engine, once each, so that they get into blocks.
+// forced offers the transactions of the inbox's forced queue to the engine, so that they get into blocks.
 type forced struct {
 	q       *Sequencer
-	offered map[uint64]bool // by place in the queue
+	most    int                  // items that a proposal may take; 0: not read yet
+	offered map[uint64]time.Time // when last, by place in the queue
+	queue   []l1.Forced          // as it was last
 }
 
-// look reads the queue as it is at the node's position.
-func (f *forced) look(ctx context.Context, s syncer.Status) ([]l1.Forced, error) {
+// look reads the queue as it is at the node's position, and how many items of it a proposal may take.
+func (f *forced) look(ctx context.Context, s syncer.Status) (queue []l1.Forced, most int, err error) {
 	if f.q.cfg.Inbox == nil {
-		return nil, nil
+		return nil, 0, nil
 	}
-	queue, err := f.q.cfg.Inbox.Queue(ctx, l1.Hash(s.Position.Hash), queueLimit)
+	if f.most == 0 {
+		settings, err := f.q.cfg.Inbox.Settings(ctx)
+		if err != nil {
+			return nil, 0, fmt.Errorf("read the inbox's settings: %w", err)
+		}
+		f.most = settings.ForcedMax
+		if need, limit := settings.ForcedMax*l1.MaxForced, f.q.cfg.Proposer.Limit(); need > limit {
+			f.q.cfg.Logger.Warn("the inbox's forced items may not fit into a proposal: propose in blobs, or deploy an inbox that takes fewer", "most", f.most, "bytes", need, "limit", limit)
+		}
+	}
+	queue, err = f.q.cfg.Inbox.Queue(ctx, l1.Hash(s.Position.Hash), queueLimit)
 	if err != nil {
-		return nil, fmt.Errorf("read forced queue: %w", err)
+		return nil, 0, fmt.Errorf("read forced queue: %w", err)
 	}
-	for i := range queue {
-		src := &queue[i].Source
-		if f.offered[src.Index] {
-			continue
-		}
-		for _, tx := range src.Txs {
-			if err := f.q.cfg.Builder.SubmitTx(ctx, tx); err != nil && !errors.Is(err, exec.ErrInvalid) {
-				return nil, fmt.Errorf("offer forced item %d: %w", src.Index, err)
-			}
-		}
-		f.offered[src.Index] = true
-	}
-	if len(queue) > 0 {
-		f.q.Notify()
-	}
-	return queue, nil
+	f.queue = queue
+	return queue, f.most, nil
 }
 
-// taken returns how many items from the queue's head have all their transactions in blocks.
-func taken(queue []l1.Forced, blocks []*block.Block) (n int) {
-	have := map[string]int{}
+// again offers the whole queue again: the blocks that may have held its transactions were given up.
+func (f *forced) again(ctx context.Context) {
+	clear(f.offered)
+	f.offer(ctx, nil)
+}
+
+// offer offers what is not in blocks, the unsafe ones, and was not offered lately. An engine's refusal is no failure: what cannot be included needs not be.
+func (f *forced) offer(ctx context.Context, blocks []*block.Block) {
+	have := map[string]bool{}
 	for _, b := range blocks {
 		for _, tx := range b.Data.Txs {
-			have[string(tx)]++
+			have[string(tx)] = true
 		}
 	}
-	for i := range queue {
-		for _, tx := range queue[i].Source.Txs {
-			if have[string(tx)]--; have[string(tx)] < 0 {
-				return n
+	waiting := map[uint64]time.Time{}
+	for i := range f.queue {
+		src := &f.queue[i].Source
+		at, ok := f.offered[src.Index]
+		if !ok || time.Since(at) >= offerAgain {
+			at = time.Now()
+			for n, tx := range src.Txs {
+				if have[string(tx)] {
+					continue
+				}
+				if err := f.q.cfg.Builder.SubmitTx(ctx, tx); err != nil {
+					f.q.cfg.Logger.Info("forced transaction not taken by the engine", "item", src.Index, "transaction", n, "err", err)
+				}
 			}
 		}
-		n++
+		waiting[src.Index] = at
 	}
-	return n
+	f.offered = waiting
+	if len(f.queue) > 0 {
+		f.q.Notify()
+	}
 }

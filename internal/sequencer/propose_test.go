@@ -3,6 +3,7 @@ package sequencer_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -70,7 +71,7 @@ func TestProposing(t *testing.T) {
 		p.set(nil, l1.ErrUnknownOutcome)
 		time.Sleep(5 * time.Second)
 		p.set(nil, nil)
-		chain.Send(local.Tx{From: l1.Address{9}, Force: l1.EncodeTxs([][]byte{[]byte("forced=yes")})})
+		chain.Send(local.Tx{From: l1.Address{9}, Force: l1.EncodeTxs([][]byte{[]byte("never included"), []byte("forced=yes"), []byte("=nor this")})})
 		for round := range 10 {
 			seq.Load(t, round, 3)
 			time.Sleep(time.Second)
@@ -100,4 +101,64 @@ func TestProposing(t *testing.T) {
 		seq.Close()
 		full.Close()
 	})
+}
+
+// Forced items come due while many more blocks wait than a proposal holds, or than may wait: the sequencer gives blocks up until what must be taken fits, and goes on. However
+// many items wait, it takes no more than it may.
+func TestForcedBehindABacklog(t *testing.T) {
+	for name, change := range map[string]func(*sequencer.Config, *local.Options){
+		"more than fits":     func(_ *sequencer.Config, o *local.Options) { o.Limit = 10_000 },
+		"few blocks fit":     func(_ *sequencer.Config, o *local.Options) { o.Limit = 3000 },
+		"production paused":  func(c *sequencer.Config, _ *local.Options) { c.MaxPending = 40 },
+		"one block may wait": func(c *sequencer.Config, _ *local.Options) { c.MaxPending = 1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := syncertest.NewWorld(t, -1)
+				opt := local.Options{BlockTime: time.Second, ForcedDelay: 5, ForcedMax: 2}
+				cfg := sequencer.Config{BlockTime: 300 * time.Millisecond, SubmitTimeout: 10 * time.Second}
+				change(&cfg, &opt)
+				chain := local.New(opt)
+				seq, full := w.Open(syncertest.NewHome(), nil), w.Open(syncertest.NewHome(), nil)
+				sf := follow.New[l1.Block](chain, seq.L1Sink(), follow.Options{})
+				ff := follow.New[l1.Block](chain, full.L1Sink(), follow.Options{})
+				p := &proposer{Proposer: chain.Proposer(l1.Address{1})}
+				cfg.Syncer, cfg.Builder, cfg.Key, cfg.Genesis, cfg.Proposer, cfg.Inbox = seq.Syncer, seq.KV, w.Key, w.Genesis, p, chain
+				cfg.CaughtUp = func(ctx context.Context) error {
+					_, err := sf.State().Wait(ctx, func(s follow.State) bool { return s.Live })
+					return err
+				}
+				q, err := sequencer.New(cfg)
+				if err != nil {
+					t.Fatal(err)
+				}
+				stop := syncertest.Run(t, chain.Run, sf.Run, ff.Run, q.Run)
+				time.Sleep(5 * time.Second)
+				p.set(errors.New("no answer"), nil) // for a minute
+				time.Sleep(50 * time.Second)
+				before := seq.Status().Load()
+				seq.Load(t, 0, 2000) // more than a proposal of one block holds
+				for i := range 7 {
+					chain.Send(local.Tx{From: l1.Address{9}, Force: l1.EncodeTxs([][]byte{fmt.Appendf(nil, "forced-%d=%d", i, i)})})
+				}
+				time.Sleep(10 * time.Second)
+				p.set(nil, nil)
+				time.Sleep(3 * time.Minute)
+				synctest.Wait()
+				for i := range 7 {
+					if v, ok, _ := full.KV.Get(fmt.Appendf(nil, "forced-%d", i)); !ok || string(v) != fmt.Sprint(i) {
+						t.Errorf("forced transaction %d was not included", i)
+					}
+				}
+				st := full.Status().Load()
+				if st.Counts.Void != 0 || st.Safe.Height <= before.Safe.Height+100 || st.Position.Height > st.Proposal.L1.Height+20 {
+					t.Errorf("%+v: safe head %d, was %d, last proposal in L1 block %d of %d, %d void: want it to go on", q.Status().Load(), st.Safe.Height, before.Safe.Height, st.Proposal.L1.Height, st.Position.Height, st.Counts.Void)
+				}
+				stop()
+				syncertest.Agree(t, before.Safe.Height+1, seq, full)
+				seq.Close()
+				full.Close()
+			})
+		})
+	}
 }

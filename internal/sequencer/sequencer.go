@@ -202,22 +202,30 @@ func (q *Sequencer) pause(why string) {
 	}
 }
 
-// build makes and signs the block after p, or none when there is nothing to put in and empty blocks are not wanted.
+// aroundData bounds what a proposal holds of a block beside its data: a header of some hundred bytes, two signatures and their key.
+const aroundData = 2048
+
+// build makes and signs the block after p, which must fit into a proposal where there are proposals, or none when there is nothing to put in and empty blocks are not wanted.
 func (q *Sequencer) build(ctx context.Context, p syncer.Parent, empty bool) (*block.Block, error) {
 	now := max(uint64(time.Now().UnixNano()), p.Time+1) // time never goes backwards, even if the clock does
 	height := p.Ref.Height + 1
-	txs, err := q.cfg.Builder.Build(ctx, height, now, q.cfg.MaxBlockBytes)
-	if err != nil {
-		return nil, fmt.Errorf("build block %d: %w", height, err)
-	}
-	if len(txs) == 0 && !empty {
-		return nil, nil
-	}
 	h := block.Header{
 		Height: height, Time: now, ChainID: q.cfg.Genesis.ChainID,
 		AppHash: p.Root, ProposerAddress: q.cfg.Genesis.ProposerAddress,
 	}
-	d := block.Data{Metadata: block.Metadata{ChainID: h.ChainID, Height: height, Time: now}, Txs: txs}
+	d := block.Data{Metadata: block.Metadata{ChainID: h.ChainID, Height: height, Time: now}}
+	for most := q.cfg.MaxBlockBytes; ; most /= 2 {
+		var err error
+		if d.Txs, err = q.cfg.Builder.Build(ctx, height, now, most); err != nil {
+			return nil, fmt.Errorf("build block %d: %w", height, err)
+		}
+		if q.cfg.Proposer == nil || len(d.Encode())+aroundData <= q.cfg.Proposer.Limit() || most == 0 {
+			break
+		}
+	}
+	if len(d.Txs) == 0 && !empty {
+		return nil, nil
+	}
 	if !p.Ref.Hash.IsZero() {
 		h.LastHeaderHash, d.Metadata.LastDataHash = p.Ref.Hash[:], p.DataHash[:]
 	}

@@ -84,6 +84,11 @@ func (k *L1Sink) Apply(ctx context.Context, item follow.Item[l1.Block]) error {
 	if s.cfg.Observer.Position != nil {
 		s.cfg.Observer.Position(toBlock(item.Ref()))
 	}
+	if len(p.made) > 0 && !s.engineKnown { // it may have been taken back for a proposal, and stand below the unsafe head
+		if err := s.reconcile(ctx); err != nil { // the next block that needs it tries again
+			s.cfg.Logger.Warn("engine not brought up yet", "err", err)
+		}
+	}
 	if len(p.done) > 0 {
 		s.label(ctx)
 	}
@@ -107,6 +112,7 @@ type plan struct {
 	done     []Applied
 	made     []Proposal
 	voids    uint64
+	excused  uint64
 }
 
 func (s *Syncer) plan(item follow.Item[l1.Block]) (*plan, error) {
@@ -132,11 +138,7 @@ func (p *plan) propose(ctx context.Context, m *l1.Message) error {
 	if prop.ID != p.in.Proposal.ID+1 {
 		return p.s.stuck("derive", p.at.Height, fmt.Errorf("proposal %d is in L1 block %d, and the one before it, %d, was not seen: start from an earlier L1 block (l1.start_block of the genesis)", prop.ID, p.at.Height, prop.ID-1))
 	}
-	own := 0
-	if e, ok := p.s.cfg.Engine.(exec.Sealer); ok {
-		own = e.OwnTxs()
-	}
-	blocks, void := derive.Proposal(&p.s.cfg.Derive, p.tip, prop, own)
+	blocks, void := derive.Proposal(&p.s.cfg.Derive, p.tip, prop)
 	if void == "" {
 		var err error
 		if void, err = p.adoptAll(ctx, blocks, m); err != nil {
@@ -154,28 +156,48 @@ func (p *plan) propose(ctx context.Context, m *l1.Message) error {
 	return nil
 }
 
-// adoptAll adopts a proposal's blocks, all or none: a verdict of the engine on one makes the proposal void.
+// adoptAll adopts a proposal's blocks, all or none: a verdict of the engine on one makes the proposal void, as does a forced transaction left out without excuse.
 func (p *plan) adoptAll(ctx context.Context, blocks []*block.Block, m *l1.Message) (void string, err error) {
 	before := *p
+	void, err = p.tryAll(ctx, blocks, m)
+	if void == "" || err != nil {
+		return "", err
+	}
+	if len(p.append) > len(before.append) { // take back what this proposal executed
+		if err := p.s.cfg.Engine.Revert(ctx, before.tip.Height); err != nil {
+			return "", p.s.stuck("engine", before.tip.Height+1, fmt.Errorf("revert a void proposal: %w", err))
+		}
+	}
+	p.tip, p.root, p.promote, p.append, p.done = before.tip, before.root, before.promote, before.append, before.done
+	if len(before.append) == 0 { // unsafe blocks that gave way to it come back, by replay
+		p.truncate, p.unsafe = before.truncate, before.unsafe
+		p.s.engineKnown = false
+	}
+	return void, nil
+}
+
+func (p *plan) tryAll(ctx context.Context, blocks []*block.Block, m *l1.Message) (void string, err error) {
 	for _, b := range blocks {
 		err := p.adopt(ctx, b, m)
 		if errors.Is(err, exec.ErrInvalid) {
-			if len(p.append) > len(before.append) { // take back what this proposal executed
-				if err := p.s.cfg.Engine.Revert(ctx, before.tip.Height); err != nil {
-					return "", p.s.stuck("engine", b.Height(), fmt.Errorf("revert a void proposal: %w", err))
-				}
-			}
-			p.tip, p.root, p.promote, p.append, p.done = before.tip, before.root, before.promote, before.append, before.done
-			if len(before.append) == 0 { // unsafe blocks that gave way to it come back, by replay
-				p.truncate, p.unsafe = before.truncate, before.unsafe
-				p.s.engineKnown = false
-			}
 			return fmt.Sprintf("block %d: %v", b.Height(), err), nil
 		}
 		if err != nil {
 			return "", err
 		}
 	}
+	excused := uint64(0)
+	left, err := p.s.unexcused(ctx, p.tip.Height, derive.LeftOut(blocks, m.Proposal.Sources, p.s.ownTxs()), func(l derive.Left, why string) {
+		excused++
+		p.s.cfg.Logger.Info("forced transaction cannot be included", "item", l.Index, "transaction", l.N, "proposal", m.Proposal.ID, "reason", why)
+	})
+	switch {
+	case err != nil:
+		return "", err
+	case left != nil:
+		return fmt.Sprintf("transaction %d of forced item %d is in none of its blocks", left.N, left.Index), nil
+	}
+	p.excused += excused
 	return "", nil
 }
 
@@ -264,6 +286,7 @@ func (p *plan) commit() error {
 	s.counts.Executed += uint64(len(p.append))
 	s.counts.Promoted += uint64(len(p.promote))
 	s.counts.Void += p.voids
+	s.counts.Excused += p.excused
 	return nil
 }
 

@@ -38,6 +38,14 @@ type inboxWorld struct {
 type judge struct {
 	exec.Engine
 	executed, reverted int
+	excuse             func(height uint64, tx []byte) (string, error) // nil: as Engine says
+}
+
+func (j *judge) Excuse(ctx context.Context, height uint64, tx []byte) (string, error) {
+	if j.excuse != nil {
+		return j.excuse(height, tx)
+	}
+	return j.Engine.(exec.Excuser).Excuse(ctx, height, tx)
 }
 
 func (j *judge) Execute(ctx context.Context, b *block.Block) ([]byte, error) {
@@ -421,28 +429,6 @@ func TestOfferedForks(t *testing.T) {
 		st := w.want(1, 1)
 		if tip := st.Unsafe.Hash; tip != ys[2].Hash() && tip != xs[2].Hash() {
 			t.Fatalf("unsafe head %v is the tip of neither fork", st.Unsafe)
-		}
-	})
-}
-
-// S31: a proposal must hold the transactions of the forced items that it takes.
-func TestForcedInclusion(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newInboxWorld(t, local.Options{})
-		if _, err := w.l1.Include(t.Context(), local.Tx{From: l1.Address{7}, Force: l1.EncodeTxs([][]byte{[]byte("forced=1"), []byte("forced=2")})}); err != nil {
-			t.Fatal(err)
-		}
-		b := w.branch("a")
-		w.propose(1, signTxs(t, w.World, b.parent, []string{"forced=2", "own=1", "forced=2"}))
-		if st := w.want(1, 0); st.Proposal.Void == "" {
-			t.Fatal("a proposal that leaves a forced transaction out was not void")
-		}
-		if _, err := w.l1.Include(t.Context(), local.Tx{From: l1.Address{7}, Force: l1.EncodeTxs([][]byte{[]byte("forced=3"), []byte("forced=4")})}); err != nil {
-			t.Fatal(err)
-		}
-		w.propose(1, b.next("forced=3"), b.next("forced=4", "own=1"))
-		if st := w.want(2, 2); st.Proposal.Void != "" {
-			t.Fatalf("void: %s", st.Proposal.Void)
 		}
 	})
 }

@@ -184,7 +184,7 @@ func (s *Syncer) extend(ctx context.Context, b *block.Block, parent block.Ref) e
 		return errBadOffer
 	}
 	if s.cfg.Store.State().Unsafe.Height > parent.Height {
-		if err := s.dropUnsafe(ctx, parent.Height); err != nil {
+		if err := s.dropUnsafe(ctx, parent.Height, "another branch goes on"); err != nil {
 			return err
 		}
 	}

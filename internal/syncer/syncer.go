@@ -84,6 +84,7 @@ type Proposal struct {
 type Counts struct {
 	Executed, Promoted, Replayed, Produced, RevertedUnsafe uint64
 	Void, Offered                                          uint64 // void proposals; unsafe blocks taken from offers
+	Excused                                                uint64 // forced transactions that canonical proposals left out because they could not be included
 }
 
 // Stage says what keeps the section from going on. The zero Stage: nothing does.
@@ -232,7 +233,7 @@ func (s *Syncer) adopt(ctx context.Context, blk *block.Block, origin store.Origi
 			s.applied(blk, origin, true)
 			return nil
 		}
-		if err := s.dropUnsafe(ctx, ref.Height-1); err != nil {
+		if err := s.dropUnsafe(ctx, ref.Height-1, "the canonical source has others"); err != nil {
 			return err
 		}
 	}
@@ -261,9 +262,9 @@ func (s *Syncer) applied(blk *block.Block, origin store.Origin, promoted bool) {
 }
 
 // dropUnsafe takes back the blocks above height: first in the store, so that a crash leaves the engine ahead, which the next start repairs.
-func (s *Syncer) dropUnsafe(ctx context.Context, height uint64) error {
+func (s *Syncer) dropUnsafe(ctx context.Context, height uint64, why string) error {
 	st := s.cfg.Store.State()
-	s.cfg.Logger.Warn("reverting unsafe blocks: the canonical source has others", "from", st.Unsafe.Height, "to", height)
+	s.cfg.Logger.Warn("reverting unsafe blocks: "+why, "from", st.Unsafe.Height, "to", height)
 	if err := s.commit(&store.Batch{Truncate: &height}); err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ func TestContractRules(t *testing.T) {
 		t.Errorf("finalized: got %+v", got)
 	}
 
-	try("force too much", false, r.tx(stranger, r.inbox(), bindings.PackForce(bytes.Repeat([]byte{0}, 65537))))
+	try("force too much", false, r.tx(stranger, r.inbox(), bindings.PackForce(make([]byte, l1.MaxForced+1))))
 	try("force nothing", false, r.tx(stranger, r.inbox(), bindings.PackForce(nil)))
 	try("stranger sets proposer", false, r.tx(stranger, r.inbox(), bindings.PackSetProposer(common.Address(address(stranger)), true)))
 	try("owner sets proposer", true, r.tx(r.owner, r.inbox(), bindings.PackSetProposer(common.Address(address(stranger)), true)))
@@ -86,6 +86,7 @@ func TestContractRules(t *testing.T) {
 	if settings, err := c.Settings(t.Context()); err != nil || settings != (l1.Settings{ForcedDelay: 0, ForcedMax: 2}) {
 		t.Errorf("settings: got %+v, %v", settings, err)
 	}
+	try("force as much as may be", true, r.tx(stranger, r.inbox(), bindings.PackForce(make([]byte, l1.MaxForced))))
 }
 
 // S31: what is queued and due is taken, in order, before the proposer's own; and it is only taken once.

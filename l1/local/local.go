@@ -25,7 +25,7 @@ type Options struct {
 	Finality  uint64        // this many blocks behind the head are finalized, and half as many behind it safe; 0: only what Finalize and SetSafe say
 
 	ForcedDelay uint64 // seconds; see l1.Settings
-	ForcedMax   int    // default 4
+	ForcedMax   int    // default 3
 
 	Proposers []l1.Address // accounts that may propose; none given: all may
 	Limit     int          // bytes of a proposal's payload; default 120,000, as of call data on Ethereum
@@ -36,7 +36,7 @@ func (o Options) withDefaults() Options {
 		o.BlockTime = time.Second
 	}
 	if o.ForcedMax <= 0 {
-		o.ForcedMax = 4
+		o.ForcedMax = 3
 	}
 	if o.Limit <= 0 {
 		o.Limit = 120_000
