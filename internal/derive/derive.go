@@ -90,6 +90,7 @@ var ErrFull = errors.New("too much is waiting")
 // Deriver derives one chain. Make it with New.
 type Deriver struct {
 	cfg           Config
+	verifier      *Verifier
 	tip           Tip
 	envelopesOnly bool
 	pool          pool
@@ -112,7 +113,7 @@ func New(cfg Config, s State) (*Deriver, error) {
 	if cfg.MaxPendingBytes <= 0 {
 		cfg.MaxPendingBytes = DefaultMaxPendingBytes
 	}
-	d := &Deriver{cfg: cfg, tip: s.Tip, envelopesOnly: s.EnvelopesOnly, pool: newPool()}
+	d := &Deriver{cfg: cfg, verifier: NewVerifier(cfg), tip: s.Tip, envelopesOnly: s.EnvelopesOnly, pool: newPool()}
 	if d.first() {
 		d.tip = Tip{Height: s.Tip.Height, Time: cfg.StartTime}
 	}
@@ -151,7 +152,7 @@ func (d *Deriver) Tip() Tip { return d.tip }
 
 // Step takes one item and returns what it gives: Verify and StepVerified in one.
 func (d *Deriver) Step(b *da.Block) (Result, error) {
-	return d.StepVerified(Verify(&d.cfg, d.Known(), b))
+	return d.StepVerified(d.verifier.Verify(d.Known(), b))
 }
 
 // StepVerified takes one item whose signatures have been checked. After an error the Deriver is of no more use: make a new one from what
@@ -161,7 +162,7 @@ func (d *Deriver) StepVerified(v *Verified) (Result, error) {
 		return Result{}, d.failed
 	}
 	if v.known.exceeds(d.Known()) {
-		v = Verify(&d.cfg, d.Known(), v.block) // it left out what this Deriver, reverted meanwhile, needs
+		v = d.verifier.Verify(d.Known(), v.block) // it left out what this Deriver, reverted meanwhile, needs
 	}
 	r := Result{Skipped: v.skipped, Removed: d.stale}
 	d.stale = nil

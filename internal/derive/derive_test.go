@@ -258,7 +258,7 @@ func TestReasons(t *testing.T) {
 			// Verified ahead, when nothing was known: the same in the end.
 			cfg := config()
 			d = newDeriver(t, cfg, derive.State{Tip: derive.TipOf(c[0].Block), EnvelopesOnly: true})
-			ahead, err := d.StepVerified(derive.Verify(&cfg, derive.Known{}, it))
+			ahead, err := d.StepVerified(derive.NewVerifier(cfg).Verify(derive.Known{}, it))
 			if err != nil || len(ahead.Added) != 0 || ahead.Skipped != r.Skipped {
 				t.Errorf("verified ahead: got %v, %v, want %v", ahead.Skipped.Map(), err, r.Skipped.Map())
 			}
@@ -460,7 +460,7 @@ func TestMovedHalfIsStoredAgain(t *testing.T) {
 func TestKnownAhead(t *testing.T) {
 	c := chain(t, 2)
 	cfg := config()
-	v := derive.Verify(&cfg, derive.Known{Height: 2, EnvelopesOnly: true}, item(1, hdr(c[0].plain), dat(c[0].data)))
+	v := derive.NewVerifier(cfg).Verify(derive.Known{Height: 2, EnvelopesOnly: true}, item(1, hdr(c[0].plain), dat(c[0].data)))
 	if v.Block().Height != 1 {
 		t.Errorf("got item %d, want 1", v.Block().Height)
 	}
@@ -473,7 +473,7 @@ func TestKnownAhead(t *testing.T) {
 		if got := d.Known(); got != (derive.Known{Height: 1}) {
 			t.Errorf("got %+v", got)
 		}
-		v := derive.Verify(&cfg, d.Known(), item(2, hdr(c[1].header), dat(c[1].data)))
+		v := derive.NewVerifier(cfg).Verify(d.Known(), item(2, hdr(c[1].header), dat(c[1].data)))
 		for range 2 {
 			r, err := newDeriver(t, cfg, derive.State{Tip: d.Tip()}).StepVerified(v)
 			if err != nil {
@@ -483,7 +483,7 @@ func TestKnownAhead(t *testing.T) {
 		}
 	}
 	// Nothing of one Deriver sticks to it: where the halves waited makes no difference where they did not.
-	v = derive.Verify(&cfg, derive.Known{}, item(2, hdr(c[1].header), dat(c[1].data)))
+	v = derive.NewVerifier(cfg).Verify(derive.Known{}, item(2, hdr(c[1].header), dat(c[1].data)))
 	if r, err := newDeriver(t, cfg, derive.State{}).StepVerified(v); err != nil || len(r.Added) != 2 {
 		t.Fatalf("got %d added, %v, want 2", len(r.Added), err)
 	}

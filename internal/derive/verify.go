@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"slices"
+	"sync/atomic"
 
 	"headrace/block"
 	"headrace/da"
@@ -41,14 +42,23 @@ type Verified struct {
 // Block returns the item.
 func (v *Verified) Block() *da.Block { return v.block }
 
-// Verify finds the authentic halves in an item: decoding, hashing and signatures, nearly all of the work of a Step. It does not depend on
-// what came before, so calls may overlap and run ahead in any order; StepVerified then takes the items in their order. The item's
-// blobs must not be written to afterwards.
-func Verify(cfg *Config, known Known, b *da.Block) *Verified {
+// Verifier finds what is authentic in a chain's items. It is safe for concurrent use. Make it with NewVerifier.
+type Verifier struct {
+	cfg      Config
+	proposer atomic.Pointer[block.Verifier] // of the key that Config.Proposer is the address of; nil until it has been seen
+}
+
+// NewVerifier returns a verifier for the chain that cfg describes.
+func NewVerifier(cfg Config) *Verifier { return &Verifier{cfg: cfg} }
+
+// Verify finds the authentic halves in an item: decoding, hashing and signatures, nearly all of the work of a Step. Its result does not
+// depend on what came before (I3), so calls may overlap and run ahead in any order; StepVerified then takes the items in their order. The
+// item's blobs must not be written to afterwards.
+func (vr *Verifier) Verify(known Known, b *da.Block) *Verified {
 	v := &Verified{block: b, known: known}
 	seen := make(map[block.Hash]Reason) // by hash of the canonical encoding: the same thing is verified once
 	for _, blob := range inOrder(b.Blobs) {
-		h, reason := examine(cfg, known, blob)
+		h, reason := vr.examine(known, blob)
 		if reason != none {
 			v.skipped[reason]++
 			continue
@@ -90,18 +100,18 @@ type claim struct {
 
 // examine decodes a blob and does all the checks that cost little. A namespace says what its blobs are; if it is the same one for both,
 // their encoding does, since no message can be read as the other.
-func examine(cfg *Config, known Known, blob *da.Blob) (c claim, reason Reason) {
+func (vr *Verifier) examine(known Known, blob *da.Blob) (c claim, reason Reason) {
 	reason = Garbage
-	if blob.Namespace == cfg.HeaderNamespace {
-		c, reason = examineHeader(cfg, known, blob.Data)
+	if blob.Namespace == vr.cfg.HeaderNamespace {
+		c, reason = vr.examineHeader(known, blob.Data)
 	}
-	if reason == Garbage && blob.Namespace == cfg.DataNamespace {
-		c, reason = examineData(cfg, known, blob.Data)
+	if reason == Garbage && blob.Namespace == vr.cfg.DataNamespace {
+		c, reason = vr.examineData(known, blob.Data)
 	}
 	return c, reason
 }
 
-func examineHeader(cfg *Config, known Known, raw []byte) (claim, Reason) {
+func (vr *Verifier) examineHeader(known Known, raw []byte) (claim, Reason) {
 	if len(raw) > maxHeaderBytes {
 		return claim{}, Garbage
 	}
@@ -110,11 +120,11 @@ func examineHeader(cfg *Config, known Known, raw []byte) (claim, Reason) {
 		return claim{}, Garbage
 	}
 	h := &s.Header
-	if r := screen(cfg, known, h.ChainID, h.Height, &s.Signer); r != none {
-		return claim{}, r
-	}
+	key, r := vr.screen(known, h.ChainID, h.Height, &s.Signer)
 	switch {
-	case !bytes.Equal(h.ProposerAddress, cfg.Proposer):
+	case r != none:
+		return claim{}, r
+	case !bytes.Equal(h.ProposerAddress, vr.cfg.Proposer):
 		return claim{}, Stranger
 	case !wellFormed(h):
 		return claim{}, Malformed
@@ -130,13 +140,9 @@ func examineHeader(cfg *Config, known Known, raw []byte) (claim, Reason) {
 	}
 	out := &half{header: s}
 	out.Kind, out.Hash, out.Height, out.Raw = kindOf(s), s.Header.Hash(), s.Header.Height, raw
-	return claim{out, func() bool { return authenticHeader(s) }}, none
-}
-
-// authenticHeader checks both signatures of an envelope. A plain header with a bad envelope signature added is no header: a stranger
-// can add one to anything.
-func authenticHeader(s *block.SignedHeader) bool {
-	return (len(s.EnvelopeSignature) == 0 || s.VerifyEnvelope() == nil) && s.Verify() == nil
+	// Both signatures of an envelope count. A plain header with a bad envelope signature added is no header: a stranger can add one to
+	// anything.
+	return claim{out, func() bool { return key.VerifyHeader(s) == nil }}, none
 }
 
 func kindOf(s *block.SignedHeader) block.HalfKind {
@@ -151,13 +157,14 @@ func wellFormed(h *block.Header) bool {
 	return len(h.DataHash) == len(block.Hash{}) && (len(h.LastHeaderHash) == 0 || len(h.LastHeaderHash) == len(block.Hash{}))
 }
 
-func examineData(cfg *Config, known Known, raw []byte) (claim, Reason) {
+func (vr *Verifier) examineData(known Known, raw []byte) (claim, Reason) {
 	s, err := block.DecodeSignedData(raw)
 	if err != nil {
 		return claim{}, Garbage
 	}
 	m := &s.Data.Metadata
-	if r := screen(cfg, known, m.ChainID, m.Height, &s.Signer); r != none {
+	key, r := vr.screen(known, m.ChainID, m.Height, &s.Signer)
+	if r != none {
 		return claim{}, r
 	}
 	if len(s.Data.Txs) == 0 {
@@ -172,21 +179,30 @@ func examineData(cfg *Config, known Known, raw []byte) (claim, Reason) {
 	}
 	out := &half{data: &s.Data, commitment: s.Data.Commitment()}
 	out.Kind, out.Hash, out.Height, out.Raw = block.DataHalf, s.Data.Hash(), s.Data.Metadata.Height, raw
-	return claim{out, func() bool { return s.Verify() == nil }}, none
+	return claim{out, func() bool { return key.VerifyData(s) == nil }}, none
 }
 
-// screen does the checks that headers and data share, cheapest first.
-func screen(cfg *Config, known Known, chainID string, height uint64, signer *block.Signer) Reason {
+// screen does the checks that headers and data share, cheapest first. What passes names the proposer's key.
+func (vr *Verifier) screen(known Known, chainID string, height uint64, signer *block.Signer) (*block.Verifier, Reason) {
 	switch {
-	case chainID != cfg.ChainID:
-		return OtherChain
+	case chainID != vr.cfg.ChainID:
+		return nil, OtherChain
 	case height <= known.Height:
-		return Stale
-	case !bytes.Equal(signer.Address, cfg.Proposer):
-		return Stranger
+		return nil, Stale
+	case !bytes.Equal(signer.Address, vr.cfg.Proposer):
+		return nil, Stranger
 	}
-	if _, err := signer.Key(); err != nil {
-		return Stranger
+	key := vr.proposer.Load()
+	if key == nil { // the first signer whose key has the proposer's address shows the key: an address is a hash, there is one such key
+		k, err := signer.Key()
+		if err != nil {
+			return nil, Stranger
+		}
+		vr.proposer.CompareAndSwap(nil, block.NewVerifier(k))
+		key = vr.proposer.Load()
 	}
-	return none
+	if !key.IsKeyOf(signer) {
+		return nil, Stranger
+	}
+	return key, none
 }
