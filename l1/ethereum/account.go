@@ -222,8 +222,8 @@ func (a *Account) outcome(ctx context.Context, try *attempt) (*types.Receipt, ui
 		return nil, 0, err
 	}
 	for i, r := range receipts {
-		if elems[i].Error != nil {
-			return nil, 0, elems[i].Error
+		if err := elems[i].Error; err != nil && !saysIndexing(err) {
+			return nil, 0, err
 		}
 		if r != nil && r.BlockNumber != nil {
 			return r, nonce, nil

@@ -37,6 +37,12 @@ func saysNoSuchBlock(err rpc.Error) bool {
 	return err.ErrorCode() == -39001 || strings.Contains(text, "block not found") || strings.Contains(text, "header not found") || strings.Contains(text, "nknown block")
 }
 
+// saysIndexing knows how geth says that it cannot find a receipt yet, since it has just begun to index transactions.
+func saysIndexing(err error) bool {
+	var rpcErr rpc.Error
+	return errors.As(err, &rpcErr) && strings.Contains(rpcErr.Error(), "transaction indexing is in progress")
+}
+
 // State is l1.Reader's.
 func (c *Client) State(ctx context.Context, at l1.Hash) (l1.CoreState, error) {
 	out, err := c.view(ctx, at, bindings.PackGetCoreState())
