@@ -103,7 +103,7 @@ func TestProposalAcrossReorg(t *testing.T) {
 	})
 }
 
-// P9: a proposal that another followed before the waiter looked is found among the earlier ones.
+// P5, P9: a proposal that another followed before the waiter looked is found among the earlier ones.
 func TestProposalThatOthersFollowed(t *testing.T) {
 	p := await.Progress{Proposal: proposal(7, 1), Earlier: []await.Proposed{proposal(5, 1), proposal(6, 1)}}
 	if got, err := await.ProposalAt(t.Context(), watch.New(p), proposal(6, 1).Tx); err != nil {
@@ -202,7 +202,7 @@ func TestAbort(t *testing.T) {
 	})
 }
 
-// P14: the error says what was waited for, what was seen last, and since when.
+// P13, P14: the error says what was waited for, what was seen last, and since when.
 func TestErrorSaysEverything(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		status := watch.New(await.Progress{Safe: await.Ref{Height: 57, Hash: hash(0xab)}, Proposal: proposal(3, 1)})

@@ -184,7 +184,7 @@ func TestCanonicalLinks(t *testing.T) {
 	})
 }
 
-// P26: one connection and one subscription for all, gone with the last waiter, kept by Keep.
+// P18, P26: one connection and one subscription for all, gone with the last waiter, kept by Keep.
 func TestShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newChain()
@@ -366,7 +366,7 @@ func (c *chain) byNumber(t *testing.T, n uint64) common.Hash {
 	}
 }
 
-// Random schedules of blocks, reorgs and cuts: no wake-up is lost, so the probe is never what finds a block.
+// P10, P19, P25: random schedules of blocks, reorgs and cuts: no wake-up is lost, so the probe is never what finds a block.
 func TestNoLostWakeUp(t *testing.T) {
 	schedules := uint64(300)
 	if testing.Short() {

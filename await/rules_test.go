@@ -154,7 +154,9 @@ func TestAnyOrder(t *testing.T) {
 		for _, wait := range []func() (await.Progress, error){
 			func() (await.Progress, error) { return await.Proposal(within(t, time.Second), v, 2) },
 			func() (await.Progress, error) { return await.Height(within(t, time.Second), v, 4) },
-			func() (await.Progress, error) { return await.ProposalAt(within(t, time.Second), v, proposal(1, 1).L1.Hash) },
+			func() (await.Progress, error) {
+				return await.ProposalAt(within(t, time.Second), v, proposal(1, 1).L1.Hash)
+			},
 			func() (await.Progress, error) { return await.L1Scanned(within(t, time.Second), v, 11) },
 		} {
 			if got, err := wait(); err != nil {

@@ -67,7 +67,7 @@ func TestPushedItemsAreNotFetched(t *testing.T) {
 	})
 }
 
-// I10: news of an earlier item of our own chain is an endpoint behind, not a reorg.
+// I10, S24: news of an earlier item of our own chain is an endpoint behind, not a reorg.
 func TestEndpointBehindIsNoReorg(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, sink := followtest.NewChain(20), followtest.NewSink[string](1)
@@ -162,7 +162,7 @@ func (s *switched) Fetch(ctx context.Context, from, to uint64, deliver func(foll
 	return s.get().Fetch(ctx, from, to, deliver)
 }
 
-// A silent subscription and a fetch that never answers are ended by the watchdog and made again (I5, I12).
+// P35, P39: a silent subscription and a fetch that never answers are ended by the watchdog and made again (I5, I12); being subscribed is not being caught up.
 func TestSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, sink := followtest.NewChain(3), followtest.NewSink[string](1)

@@ -276,7 +276,7 @@ func TestReorgEvent(t *testing.T) {
 	have.follow(t, l, c.head())
 }
 
-// Any client that resumes by the last id has exactly the chain, whatever is cut and reorganised when.
+// P9, P25: any client that resumes by the last id has exactly the chain, whatever is cut and reorganised when.
 func TestEventsResumeExactly(t *testing.T) {
 	for seed := range uint64(30) {
 		random := rand.New(rand.NewPCG(seed, 2))
@@ -326,7 +326,7 @@ func TestEventsResumeExactly(t *testing.T) {
 	}
 }
 
-// A reorg between two reads of the stream does not get through as a block whose parent the client does not know.
+// P21: a reorg between two reads of the stream does not get through as a block whose parent the client does not know.
 func TestReorgBetweenReads(t *testing.T) {
 	c := newScripted(t)
 	c.mine(5)
@@ -440,7 +440,7 @@ func TestEventsRefuse(t *testing.T) {
 	}
 }
 
-// I6: a client that does not read keeps nobody waiting, and finds every block later.
+// I6, P27: a client that does not read keeps nobody waiting, and finds every block later.
 func TestSlowListener(t *testing.T) {
 	c := newScripted(t)
 	c.txs = [][]byte{make([]byte, 64<<10)}
@@ -489,7 +489,7 @@ func (c *scripted) replaceLocked(keep uint64, n int) {
 	c.publishLocked()
 }
 
-// What comes while the stream is busy with what was before, and is the last, is not lost.
+// P10: what comes while the stream is busy with what was before, and is the last, is not lost.
 func TestLastBlockWhileBusy(t *testing.T) {
 	c := newScripted(t)
 	c.mine(1)
@@ -502,7 +502,7 @@ func TestLastBlockWhileBusy(t *testing.T) {
 	}
 }
 
-// The end of the node comes after the blocks that it still made, with its cause.
+// P15, P17: the end of the node comes once, after the blocks that it still made, with its cause.
 func TestEndEvent(t *testing.T) {
 	c := newScripted(t)
 	l := listen(t, c.URL, "events=block,status", "")

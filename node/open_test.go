@@ -99,7 +99,7 @@ func TestNamespacesFromTheConfiguration(t *testing.T) {
 	}
 }
 
-// TestEndOfContext: however Run's context ends, that is no error; its status ends, and so does every wait for it (I11).
+// TestEndOfContext is P16: however Run's context ends, that is no error; its status ends, and so does every wait for it (I11).
 func TestEndOfContext(t *testing.T) {
 	t.Parallel()
 	mine := errors.New("enough")

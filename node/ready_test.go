@@ -205,7 +205,7 @@ func TestAnotherDAChain(t *testing.T) {
 	n.stopped(t)
 }
 
-// TestStatusTellsWhatIsStored: no status names a block that the node does not have, and safe heads only rise (I2).
+// TestStatusTellsWhatIsStored is P6: no status names a block that the node does not have, and safe heads only rise (I2).
 func TestStatusTellsWhatIsStored(t *testing.T) {
 	t.Parallel()
 	d, _ := daLayer(t, "127.0.0.1:0", "", 20*time.Millisecond)

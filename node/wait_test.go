@@ -29,6 +29,7 @@ func waitFor(t *testing.T, n *running, query string, want int) (w node.Waited) {
 	return w
 }
 
+// P14, P40: what /v1/wait answers, and refuses; when the time is up, with the last status.
 func TestWaitEndpoint(t *testing.T) {
 	n, _ := sequencer(t)
 	w := waitFor(t, n, "height=3&timeout=60s", http.StatusOK)
@@ -78,7 +79,7 @@ func TestWaitEndpoint(t *testing.T) {
 	}
 }
 
-// E2: when the node stops, whoever waits or listens is told so, and does not hold it up.
+// E2, P15, P29: when the node stops, whoever waits or listens is told so, and does not hold it up.
 func TestLongRequestsEndWithTheNode(t *testing.T) {
 	n, _ := sequencer(t)
 	if _, err := await.Height(bounded(t), n.Status(), 2); err != nil {
@@ -156,7 +157,7 @@ func TestTooManyWaits(t *testing.T) {
 	}
 }
 
-// Every event of a node is a block of its store, in order, and /v1/events over a real node resumes where it was cut.
+// P9: every event of a node is a block of its store, in order, and /v1/events over a real node resumes where it was cut.
 func TestEventsOfNode(t *testing.T) {
 	n, _ := sequencer(t)
 	var have copied

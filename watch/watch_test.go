@@ -15,6 +15,7 @@ import (
 
 func atLeast(n int) func(int) bool { return func(v int) bool { return v >= n } }
 
+// P1, P3: what is set is kept, whether anybody is there or not, and there is no other copy of it.
 func TestZeroValueAndLateSubscriber(t *testing.T) {
 	var w watch.Value[int]
 	w.Set(5) // nobody is there
@@ -23,6 +24,7 @@ func TestZeroValueAndLateSubscriber(t *testing.T) {
 	}
 }
 
+// E1: waiters that come before, during and after.
 func TestWaitersBeforeDuringAndAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := watch.New(0)
@@ -42,6 +44,7 @@ func TestWaitersBeforeDuringAndAfter(t *testing.T) {
 	})
 }
 
+// P13: the context is the only clock, and its end says so.
 func TestDeadlineNamesCauseAndKeepsValue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := watch.New(3)
@@ -54,7 +57,7 @@ func TestDeadlineNamesCauseAndKeepsValue(t *testing.T) {
 	})
 }
 
-// P14: a value that is there when the deadline strikes counts.
+// P12, P14: a value that is there when the deadline strikes counts. The condition may even set it: it is looked at without the lock.
 func TestValueAtTheDeadlineCounts(t *testing.T) {
 	w := watch.New(0)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -112,7 +115,7 @@ func TestClose(t *testing.T) {
 	})
 }
 
-// Values may be passed over, but never go back, and the last one always arrives.
+// P9: values may be passed over, but never go back, and the last one always arrives. A value that has ended ends the loop that watches it (P17).
 func TestSlowSubscriberSeesTheLast(t *testing.T) {
 	w := watch.New(0)
 	var wg sync.WaitGroup
@@ -140,7 +143,7 @@ func TestSlowSubscriberSeesTheLast(t *testing.T) {
 	}
 }
 
-// I11: no wake-up is lost, in a million random schedules of setters and waiters (fewer with -short).
+// I11, P10: no wake-up is lost, in a million random schedules of setters and waiters (fewer with -short).
 func TestNoLostWakeUp(t *testing.T) {
 	schedules := 1_000_000
 	if testing.Short() {

@@ -12,7 +12,7 @@ import (
 	"headrace/node"
 )
 
-// TestReorgs are S27 to S30, one after the other on one chain of real geths: to a higher fork, to a lower, to one as high, and to one without any
+// TestReorgs are S24, S27 to S30 and P4, one after the other on one chain of real geths: to a higher fork, to a lower, to one as high, and to one without any
 // proposal; and on from there. The same while the node is down.
 func TestReorgs(t *testing.T) { t.Parallel(); reorgs(t, chosen(t)) }
 
@@ -71,7 +71,7 @@ func reorgs(t testing.TB, mode waits) *world {
 	return w
 }
 
-// TestReplacedInOneStep: the L1 goes to another branch at once, with no empty one in between that would give the node time.
+// TestReplacedInOneStep is E4 and P5: the L1 goes to another branch at once, with no empty one in between that would give the node time.
 func TestReplacedInOneStep(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, chosen(t), l1.Settings{}, 0)

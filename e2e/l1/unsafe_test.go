@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"testing"
 
 	"headrace/block"
@@ -38,7 +39,7 @@ func (m *member) unsafeHead(b *block.Block) node.Status {
 	return m.until("the unsafe head", func(s node.Status) bool { return s.Heads.Unsafe == b.Ref() })
 }
 
-// TestOutOfOrder is S3: a block whose parent is not there is held, and nothing of it reaches the execution client; when the parent comes both
+// TestOutOfOrder is S3 and P31: a block whose parent is not there is held, and nothing of it reaches the execution client; when the parent comes both
 // become the head, in order.
 func TestOutOfOrder(t *testing.T) { t.Parallel(); outOfOrder(t, chosen(t)) }
 
@@ -74,7 +75,7 @@ func outOfOrder(t testing.TB, mode waits) *world {
 	return w
 }
 
-// TestGapFilled is S9 and S10: of four blocks the last comes first, and is not the head before the third; blocks in order are heads at once.
+// TestGapFilled is S9, S10 and P31: of four blocks the last comes first, and is not the head before the third; blocks in order are heads at once.
 func TestGapFilled(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, chosen(t), l1.Settings{}, 0)
@@ -95,7 +96,7 @@ func TestGapFilled(t *testing.T) {
 	m.chain(b)
 }
 
-// TestGate is S22, S33 and S36: what is refused and why, over HTTP; blocks come when the gate is closed, open, and after what is canonical has passed them.
+// TestGate is S22, S33, S36 and P36: what is refused and why, over HTTP; blocks come when the gate is closed, open, and after what is canonical has passed them.
 func TestGate(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, chosen(t), l1.Settings{}, 0)
@@ -150,8 +151,8 @@ func TestGate(t *testing.T) {
 	m.unsafeHead(b[3])
 }
 
-// TestShuffled is S34 and S35: blocks of two branches in random order, with fakes among them and the lowest missing: the head does not move before the
-// missing one is there; then it is the tip of the branch whose block connected last, and the canonical block decides.
+// TestShuffled is S34 and S35: blocks of two branches in random order, with fakes among them and the two lowest missing: the head does not move before the
+// missing ones are there; then it is the tip of the branch whose block connected last, and the canonical block decides.
 func TestShuffled(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, chosen(t), l1.Settings{}, 0)
@@ -170,12 +171,14 @@ func TestShuffled(t *testing.T) {
 	}(), nil, nil)
 	fake := *other[1]
 	fake.Header.Signature = make([]byte, 64)
-	offers := append([]*block.Block{orphan}, one[1:]...)
+	offers := append([]*block.Block{orphan}, one[2:]...)
 	rand.Shuffle(len(offers), func(i, j int) { offers[i], offers[j] = offers[j], offers[i] })
 	for _, b := range offers {
 		m.offer(http.StatusForbidden, &fake)
 		m.offer(http.StatusAccepted, b)
 	}
+	m.until("four blocks held", func(s node.Status) bool { return s.Unsafe.Buffered == 4 })
+	m.offer(http.StatusAccepted, one[1])
 	if s := m.until("five blocks held", func(s node.Status) bool { return s.Unsafe.Buffered == 5 }); s.Heads.Unsafe != base.Ref() {
 		t.Fatalf("got unsafe head %v without its ancestors, want %v", s.Heads.Unsafe, base.Ref())
 	}
@@ -192,5 +195,42 @@ func TestShuffled(t *testing.T) {
 	w.propose(one[:2]...)
 	if s := m.canonical(2, one[1]); s.Heads.Unsafe != one[1].Ref() {
 		t.Fatalf("got %+v, want the other branch gone", s.Heads)
+	}
+}
+
+// TestForks is S35: two branches, shuffled together. Each block that connects takes the head to its branch; once the branch whose block came last is whole, its
+// tip is the head. The safe head stays where it is.
+func TestForks(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, chosen(t), l1.Settings{}, 0)
+	a, m := w.lightAuthor(), w.light(nil)
+	w.propose(a.many(1)...)
+	base := a.tip()
+	m.canonical(1, base)
+	m.open()
+	for range 5 {
+		one := a.many(4)
+		a.back(1)
+		other := a.many(4)
+		a.back(1)
+		offers := slices.Concat(one, other)
+		rand.Shuffle(len(offers), func(i, j int) { offers[i], offers[j] = offers[j], offers[i] })
+		for _, b := range offers {
+			if _, err := m.Offer(w.ctx, b); err != nil {
+				t.Fatalf("offer block %d: %v", b.Height(), err)
+			}
+		}
+		whole := one
+		if slices.Contains(other, offers[len(offers)-1]) {
+			whole = other
+		}
+		for _, b := range whole { // those that gave way to the other branch must be offered again
+			if _, err := m.Offer(w.ctx, b); err != nil {
+				t.Fatalf("offer block %d again: %v", b.Height(), err)
+			}
+		}
+		if s := m.unsafeHead(whole[3]); s.Heads.Safe != base.Ref() || s.Proposal.ID != 1 {
+			t.Fatalf("got %+v, %+v, want the safe head where it was", s.Heads, s.Proposal)
+		}
 	}
 }
