@@ -137,7 +137,6 @@ func TestForcedBehindABacklog(t *testing.T) {
 				p.set(errors.New("no answer"), nil) // for a minute
 				time.Sleep(50 * time.Second)
 				before := seq.Status().Load()
-				seq.Load(t, 0, 2000) // more than a proposal of one block holds
 				for i := range 7 {
 					chain.Send(local.Tx{From: l1.Address{9}, Force: l1.EncodeTxs([][]byte{fmt.Appendf(nil, "forced-%d=%d", i, i)})})
 				}
@@ -149,6 +148,12 @@ func TestForcedBehindABacklog(t *testing.T) {
 					if v, ok, _ := full.KV.Get(fmt.Appendf(nil, "forced-%d", i)); !ok || string(v) != fmt.Sprint(i) {
 						t.Errorf("forced transaction %d was not included", i)
 					}
+				}
+				seq.Load(t, 1, 2000) // more than a proposal of one block holds
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				if v, ok, _ := full.KV.Get([]byte("key-1999")); !ok || string(v) != "1/1999" {
+					t.Errorf("the last of many transactions: got %s, want it included", v)
 				}
 				st := full.Status().Load()
 				if st.Counts.Void != 0 || st.Safe.Height <= before.Safe.Height+100 || st.Position.Height > st.Proposal.L1.Height+20 {

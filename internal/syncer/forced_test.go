@@ -11,6 +11,7 @@ import (
 
 	"headrace/block"
 	"headrace/exec"
+	"headrace/follow"
 	"headrace/internal/syncer"
 	"headrace/l1"
 	"headrace/l1/local"
@@ -77,6 +78,37 @@ func TestForcedExcuses(t *testing.T) {
 		}
 		if n := taken(t, w, 1, 2, "no pair", "forced=4"); n != 0 {
 			t.Fatalf("blocks without what can be asked for take %d items, want 0", n)
+		}
+	})
+}
+
+// However many proposals an L1 block has, a void one takes back its own blocks and no others.
+func TestVoidAfterAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newInboxWorld(t, local.Options{})
+		w.stop()
+		b := w.branch("a")
+		first, second := b.next(), b.next()
+		bad := signTxs(t, w.World, b.parent, []string{"invalid=1"})
+		in := w.propose(0, first)
+		err := w.l1.Fetch(t.Context(), in.Block.Number, in.Block.Number+1, func(it follow.Item[l1.Block]) error {
+			parent := l1.Hash(first.Hash())
+			for id, blocks := range [][]*block.Block{2: {second, bad}, 3: {second}} {
+				if blocks != nil {
+					it.Data.Messages = append(it.Data.Messages, l1.Message{Proposal: &l1.Proposal{ID: uint64(id), Parent: parent, Sources: []l1.Source{{}}, Blocks: encode(t, w.World, blocks...)}})
+				}
+			}
+			return w.node.L1Sink().Apply(t.Context(), it)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		st := w.node.Status().Load()
+		if st.Proposal.ID != 3 || st.Safe != second.Ref() || st.Counts.Void != 1 {
+			t.Fatalf("got %+v, safe head %v, want the third proposal with block 2", st.Proposal, st.Safe)
+		}
+		if h, err := w.node.KV.Head(t.Context()); err != nil || h.Hash != second.Hash() {
+			t.Fatalf("the engine is at %d, %v, want block 2", h.Height, err)
 		}
 	})
 }
