@@ -90,10 +90,13 @@ func TestVoidAfterAnother(t *testing.T) {
 		b := w.branch("a")
 		first, second := b.next(), b.next()
 		bad := signTxs(t, w.World, b.parent, []string{"invalid=1"})
+		c := w.branch("c")
+		c.push(first)
+		third := c.next()
 		in := w.propose(0, first)
 		err := w.l1.Fetch(t.Context(), in.Block.Number, in.Block.Number+1, func(it follow.Item[l1.Block]) error {
 			parent := l1.Hash(first.Hash())
-			for id, blocks := range [][]*block.Block{2: {second, bad}, 3: {second}} {
+			for id, blocks := range [][]*block.Block{2: {second, bad}, 3: {third}} {
 				if blocks != nil {
 					it.Data.Messages = append(it.Data.Messages, l1.Message{Proposal: &l1.Proposal{ID: uint64(id), Parent: parent, Sources: []l1.Source{{}}, Blocks: encode(t, w.World, blocks...)}})
 				}
@@ -104,11 +107,11 @@ func TestVoidAfterAnother(t *testing.T) {
 			t.Fatal(err)
 		}
 		st := w.node.Status().Load()
-		if st.Proposal.ID != 3 || st.Safe != second.Ref() || st.Counts.Void != 1 {
-			t.Fatalf("got %+v, safe head %v, want the third proposal with block 2", st.Proposal, st.Safe)
+		if st.Proposal.ID != 3 || st.Safe != third.Ref() || st.Counts.Void != 1 {
+			t.Fatalf("got %+v, safe head %v, want the third proposal and its block", st.Proposal, st.Safe)
 		}
-		if h, err := w.node.KV.Head(t.Context()); err != nil || h.Hash != second.Hash() {
-			t.Fatalf("the engine is at %d, %v, want block 2", h.Height, err)
+		if h, err := w.node.KV.Head(t.Context()); err != nil || h.Hash != third.Hash() {
+			t.Fatalf("the engine is at %d, %v, want the third proposal's block", h.Height, err)
 		}
 	})
 }
