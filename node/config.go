@@ -102,6 +102,16 @@ func (c *Config) Validate() error {
 			return fmt.Errorf("da.address %q is not an http, https, ws or wss URL such as http://127.0.0.1:26658", a)
 		}
 	}
+	for _, e := range []struct{ key, address, schemes, example string }{
+		{"l1.ws", c.L1.WS, " ws wss ", "ws://127.0.0.1:8546"},
+		{"l1.http", c.L1.HTTP, " http https ", "http://127.0.0.1:8545"},
+		{"l1.beacon", c.L1.Beacon, " http https ", "http://127.0.0.1:5052"},
+	} {
+		u, err := url.Parse(e.address)
+		if e.address != "" && (err != nil || u.Host == "" || !strings.Contains(e.schemes, " "+u.Scheme+" ")) {
+			return fmt.Errorf("%s %q is not a URL such as %s", e.key, e.address, e.example)
+		}
+	}
 	if _, _, err := net.SplitHostPort(c.HTTP.Address); err != nil {
 		return fmt.Errorf("http.address %q is not host:port: %w", c.HTTP.Address, err)
 	}
@@ -121,8 +131,8 @@ func (c *Config) Validate() error {
 	default:
 		return fmt.Errorf("engine.kind %q is not known: use kv, engineapi or grpc", c.Engine.Kind)
 	}
-	if c.Sequencer.BlockTime < 0 || c.DA.BlockTime < 0 || c.DA.CallTimeout < 0 {
-		return fmt.Errorf("sequencer.block_time, da.block_time and da.call_timeout must not be negative")
+	if c.Sequencer.BlockTime < 0 || c.DA.BlockTime < 0 || c.DA.CallTimeout < 0 || c.L1.CallTimeout < 0 {
+		return fmt.Errorf("sequencer.block_time, da.block_time, da.call_timeout and l1.call_timeout must not be negative")
 	}
 	return nil
 }

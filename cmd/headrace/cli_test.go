@@ -24,6 +24,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
 
+	"headrace/internal/disk"
+	"headrace/node"
 	"headrace/watch"
 )
 
@@ -65,7 +67,7 @@ func TestMain(m *testing.M) {
 //	serve NAME PROGRAM ARGS...    run PROGRAM until it has printed a line, which becomes $NAME
 //	await NAME REGEXP [VARIABLE]  wait until the server NAME has logged what REGEXP matches, set VARIABLE to its first group
 //	logged NAME REGEXP            check that the server NAME has logged what REGEXP matches; with ! before it, that it has not
-//	interrupt NAME                interrupt the server NAME: it must exit with status 0
+//	interrupt NAME                interrupt the server NAME: it must exit with status 0, before any request's bound is up
 //	crash NAME                    kill the server NAME
 //	signal NAME                   interrupt the server NAME and go on
 //	killed NAME                   wait until the server NAME has been ended by an interrupt
@@ -74,18 +76,23 @@ func TestMain(m *testing.M) {
 //	post URL BODY [FILE]          send an HTTP POST, with the token in FILE, print the answer
 //	get URL                       send an HTTP GET, print the answer
 //	damage DIR                    overwrite the middle of each file in DIR
-func TestScripts(t *testing.T) {
+//	newer DIR                     make the database in DIR look as if a newer version of the program had written it
+//	find REGEXP VARIABLE          set VARIABLE to the first group of what REGEXP matches in the last standard output
+func TestScripts(t *testing.T) { runScripts(t, "testdata", func(*testscript.Env) {}) }
+
+func runScripts(t *testing.T, dir string, setup func(*testscript.Env)) {
 	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata",
+		Dir:                 dir,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
 			env.Values[servers{}] = map[string]*server{}
+			setup(env)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "serve": serve, "await": awaitLog, "logged": logged, "interrupt": interrupt, "crash": crash, "signal": signalServer, "killed": killedServer,
-			"listening": listening, "blackhole": blackhole, "post": request, "get": request, "damage": damage,
+			"listening": listening, "blackhole": blackhole, "post": request, "get": request, "damage": damage, "newer": newer, "find": findOutput, "l1": devL1,
 		},
 	})
 }
@@ -169,25 +176,7 @@ func named(ts *testscript.TestScript, name string) *server {
 
 func serve(ts *testscript.TestScript, neg bool, args []string) {
 	must(ts, neg, len(args) >= 2, "serve NAME PROGRAM ARGS...")
-	s := &server{cmd: command(ts, args[1:]), log: watch.New("")}
-	stdout, err := s.cmd.StdoutPipe()
-	ts.Check(err)
-	stderr, err := s.cmd.StderrPipe()
-	ts.Check(err)
-	ts.Check(s.cmd.Start())
-	ts.Value(servers{}).(map[string]*server)[args[0]] = s
-	ts.Defer(func() {
-		_ = s.cmd.Process.Kill()
-		_ = s.wait()
-		ts.Logf("[%s]\n%s", args[0], s.log.Load())
-	})
-	s.pipes.Go(func() {
-		lines := bufio.NewScanner(stderr)
-		for lines.Scan() {
-			s.log.Update(func(log string) string { return log + lines.Text() + "\n" })
-		}
-		s.log.Close(io.EOF)
-	})
+	s, stdout := launch(ts, args[0], args[1:])
 	out := bufio.NewReader(stdout)
 	first, err := out.ReadString('\n')
 	s.pipes.Go(func() { _, _ = io.Copy(io.Discard, out) })
@@ -196,6 +185,30 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%s ended without a line on standard output:\n%s", args[0], s.log.Load())
 	}
 	ts.Setenv(args[0], strings.TrimSpace(first))
+}
+
+// launch starts a program that is killed when the script ends. The caller reads its standard output.
+func launch(ts *testscript.TestScript, name string, program []string) (*server, io.Reader) {
+	s := &server{cmd: command(ts, program), log: watch.New("")}
+	stdout, err := s.cmd.StdoutPipe()
+	ts.Check(err)
+	stderr, err := s.cmd.StderrPipe()
+	ts.Check(err)
+	ts.Check(s.cmd.Start())
+	ts.Value(servers{}).(map[string]*server)[name] = s
+	ts.Defer(func() {
+		_ = s.cmd.Process.Kill()
+		_ = s.wait()
+		ts.Logf("[%s]\n%s", name, s.log.Load())
+	})
+	s.pipes.Go(func() {
+		lines := bufio.NewScanner(stderr)
+		for lines.Scan() {
+			s.log.Update(func(log string) string { return log + lines.Text() + "\n" })
+		}
+		s.log.Close(io.EOF)
+	})
+	return s, stdout
 }
 
 func awaitLog(ts *testscript.TestScript, neg bool, args []string) {
@@ -224,9 +237,13 @@ func logged(ts *testscript.TestScript, neg bool, args []string) {
 func interrupt(ts *testscript.TestScript, neg bool, args []string) {
 	must(ts, neg, len(args) == 1, "interrupt NAME")
 	s := named(ts, args[0])
+	sent := time.Now()
 	ts.Check(s.cmd.Process.Signal(os.Interrupt))
 	if err := s.wait(); err != nil {
 		ts.Fatalf("%s: got %v after an interrupt, want exit status 0:\n%s", args[0], err, s.log.Load())
+	}
+	if took := time.Since(sent); took >= node.Default().L1.CallTimeout {
+		ts.Fatalf("%s: ended %s after an interrupt:\n%s", args[0], took, s.log.Load())
 	}
 }
 
@@ -297,4 +314,38 @@ func damage(ts *testscript.TestScript, neg bool, args []string) {
 		copy(content[len(content)/2:], bytes.Repeat([]byte{0xa5}, 64))
 		ts.Check(os.WriteFile(path, content, 0o600))
 	}
+}
+
+func newer(ts *testscript.TestScript, neg bool, args []string) {
+	must(ts, neg, len(args) == 1, "newer DIR")
+	db, err := disk.Open(ts.MkAbs(args[0]), disk.Options{})
+	ts.Check(err)
+	key := []byte("m")
+	meta, ok, err := db.Get(key)
+	ts.Check(err)
+	const format = `"format":1,`
+	switch {
+	case ok && bytes.Contains(meta, []byte(format)): // a node's store
+		meta = bytes.Replace(meta, []byte(format), []byte(`"format":2,`), 1)
+	case ok && meta[0] == 1: // a DA layer's history
+		meta[0] = 2
+	default:
+		ts.Fatalf("got meta %q, want a format", meta)
+	}
+	b := db.NewBatch()
+	ts.Check(b.Set(key, meta, nil))
+	ts.Check(db.Commit(b, true))
+	ts.Check(errors.Join(b.Close(), db.Close()))
+}
+
+func findOutput(ts *testscript.TestScript, neg bool, args []string) {
+	must(ts, neg, len(args) == 2, "find REGEXP VARIABLE")
+	pattern, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	out := ts.ReadFile("stdout")
+	m := pattern.FindStringSubmatch(out)
+	if len(m) != 2 {
+		ts.Fatalf("got %q, want what %s matches, with one group", out, args[0])
+	}
+	ts.Setenv(args[1], m[1])
 }

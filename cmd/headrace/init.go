@@ -3,18 +3,13 @@ package main
 import (
 	"context"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"headrace/block"
-	"headrace/internal/keyfile"
 	"headrace/node"
 )
 
@@ -27,6 +22,9 @@ type initOptions struct {
 	daStartHeight  uint64
 	keyType        string
 	passphraseFile string
+	key            string // file of an existing signing key; "" makes one
+	inbox          string // on an L1, of the new chain; "" is a chain on a DA layer
+	l1StartBlock   uint64 // 0: looked for
 }
 
 func newInit() *cobra.Command {
@@ -39,7 +37,14 @@ func newInit() *cobra.Command {
 With --sequencer it makes a new chain: a signing key, encrypted with a passphrase, a genesis that names the key's address and the two
 namespaces, and a config.yaml. The passphrase comes from --passphrase-file, from HEADRACE_PASSPHRASE, or is asked for.
 
-With --genesis it makes the home of a full node of the chain that the file describes.
+With --inbox too the new chain is on an Ethereum L1, which --l1.http or --l1.ws names: the contract, which headrace inbox deploy makes, is looked at,
+and the genesis names it, the L1's chain id, and the block that it was deployed in.
+
+With --genesis it makes the home of a full node of the chain that the file describes or, with --key, of its sequencer: of which there must never
+be two at a time.
+
+With --key the signing key is not a new one but that of a file, which stays as it is: an encrypted key file of headrace, the signer.json of an ev-node (for
+both, the passphrase is the file's own), or hexadecimal digits as ev-node's "keys export" prints them. Its copy in the home is encrypted.
 
 Every setting can be given as a flag, and is then written into config.yaml.`,
 		Args: noArgs,
@@ -59,15 +64,21 @@ Every setting can be given as a flag, and is then written into config.yaml.`,
 	flags.StringVar(&opt.chainID, "chain-id", "headrace", "name of the new chain")
 	flags.Uint64Var(&opt.daStartHeight, "da-start-height", 1, "DA height at which the new chain begins: nothing below it is read")
 	flags.StringVar(&opt.keyType, "key-type", block.Ed25519.String(), "algorithm of the new chain's key: ed25519 or secp256k1")
+	flags.StringVar(&opt.key, "key", "", "file of an existing signing key, to be copied into the home")
 	flags.StringVar(&opt.passphraseFile, "passphrase-file", "", "file that holds the key's passphrase, the same as --sequencer.passphrase_file")
+	flags.StringVar(&opt.inbox, "inbox", "", "address of the new chain's inbox on an Ethereum L1, 0x and 40 hexadecimal digits")
+	flags.Uint64Var(&opt.l1StartBlock, "l1-start-block", 0, "L1 block at which the new chain begins, not above the inbox's deployment; 0: looked for")
 	flags.AddFlagSet(configFlags())
 	return cmd
 }
 
 // initHome makes a home. Either all of its files are made, or none.
 func initHome(ctx context.Context, out io.Writer, opt initOptions, given map[string]any) error {
-	if opt.sequencer == (opt.genesis != "") {
+	switch {
+	case opt.sequencer == (opt.genesis != ""):
 		return usagef("say --sequencer to make a new chain, or --genesis FILE to join one as a full node: see headrace init --help")
+	case opt.genesis != "" && (opt.inbox != "" || opt.l1StartBlock != 0):
+		return usagef("--inbox and --l1-start-block go with --sequencer: the genesis of a chain names its inbox already")
 	}
 	home, err := filepath.Abs(opt.home)
 	if err != nil {
@@ -75,6 +86,9 @@ func initHome(ctx context.Context, out io.Writer, opt initOptions, given map[str
 	}
 	if _, err := makeConfig(given); err != nil {
 		return usageError{err}
+	}
+	if err := absolute(given); err != nil {
+		return err
 	}
 	made := newFiles{home: home}
 	if err := made.absent(genesisName, configName, keyName(given)); err != nil {
@@ -98,6 +112,22 @@ func initHome(ctx context.Context, out io.Writer, opt initOptions, given map[str
 	return nil
 }
 
+// absolute makes settings that name files mean the same wherever the node is started from.
+func absolute(given map[string]any) error {
+	for _, key := range []string{"sequencer.passphrase_file", "l1.key_file", "engine.jwt_file", "engine.genesis_file"} {
+		file, _ := given[key].(string)
+		if file == "" {
+			continue
+		}
+		path, err := filepath.Abs(file)
+		if err != nil {
+			return fmt.Errorf("find %s: %w", key, err)
+		}
+		given[key] = path
+	}
+	return nil
+}
+
 // keyName returns the name of the key's file, relative to the home.
 func keyName(given map[string]any) string {
 	if name, ok := given["sequencer.key_file"].(string); ok {
@@ -106,145 +136,63 @@ func keyName(given map[string]any) string {
 	return node.Default().Sequencer.KeyFile
 }
 
-// join reads the genesis of the chain to join.
-func join(_ context.Context, _ *newFiles, opt initOptions, given map[string]any) (*block.Genesis, error) {
-	if enabled, _ := given["sequencer.enabled"].(bool); enabled {
-		return nil, usagef("a node that joins a chain has no key to make its blocks with: leave --sequencer.enabled out, and to move a sequencer, copy its home")
-	}
-	return block.LoadGenesis(opt.genesis)
-}
-
-// newChain makes a key and a genesis for it. Namespaces given as settings go into the genesis, which every node of the chain shares, and not into the configuration.
-func newChain(ctx context.Context, made *newFiles, opt initOptions, given map[string]any) (*block.Genesis, error) {
-	genesis := &block.Genesis{
-		ChainID: opt.chainID, StartTime: time.Now().UTC().Truncate(time.Second), InitialHeight: 1, DAStartHeight: opt.daStartHeight,
-		DA: &block.GenesisDA{
-			HeaderNamespace: take(given, "da.header_namespace", opt.chainID+"-headers"),
-			DataNamespace:   take(given, "da.data_namespace", opt.chainID+"-data"),
-		},
-	}
-	typ := map[string]block.KeyType{block.Ed25519.String(): block.Ed25519, block.Secp256k1.String(): block.Secp256k1}[opt.keyType]
-	if typ == 0 {
-		return nil, usagef("--key-type %q is not known: use ed25519 or secp256k1", opt.keyType)
-	}
-	given["sequencer.enabled"] = true
-	if opt.passphraseFile != "" {
-		given["sequencer.passphrase_file"] = opt.passphraseFile
-	}
-	file, _ := given["sequencer.passphrase_file"].(string)
-	if file != "" {
-		var err error
-		if file, err = filepath.Abs(file); err != nil { // it must mean the same wherever the node is started from
-			return nil, fmt.Errorf("find passphrase file: %w", err)
-		}
-		given["sequencer.passphrase_file"] = file
-	}
-	pass, err := passphrase(ctx, file, true)
-	if err != nil {
-		return nil, err
-	}
-	key, err := block.GenerateKey(typ)
-	if err != nil {
-		return nil, err
-	}
-	genesis.ProposerAddress = key.Public().Address()
-	if err := genesis.Validate(); err != nil {
-		return nil, usageError{err}
-	}
-	made.add(keyName(given), func(path string) error { return keyfile.Save(path, key, pass, keyOptions) })
-	return genesis, nil
-}
-
-// keyOptions are those of the key files made here. Tests make it cheap to encrypt.
-var keyOptions keyfile.Options
-
-// take removes a text from given and returns it, or def.
-func take(given map[string]any, key, def string) string {
-	text, ok := given[key].(string)
-	if !ok {
-		return def
-	}
-	delete(given, key)
-	return text
-}
-
 func describeChain(out io.Writer, home string, g *block.Genesis, given map[string]any) {
 	fmt.Fprintf(out, "Made the chain %q and its sequencer's home, %s:\n", g.ChainID, home)
-	fmt.Fprintf(out, "  %-14s proposer %s, namespaces %s and %s\n", genesisName, hex.EncodeToString(g.ProposerAddress), g.DA.HeaderNamespace, g.DA.DataNamespace)
-	fmt.Fprintf(out, "  %-14s the signing key, encrypted: keep a copy of it and of its passphrase\n", keyName(given))
-	fmt.Fprintf(out, "  %-14s every setting, with its default\n", configName)
-	fmt.Fprintf(out, "Next:\n  headrace start --home %s\n", home)
-	fmt.Fprintf(out, "Full nodes of the chain begin with:\n  headrace init --home DIR --genesis %s\n", filepath.Join(home, genesisName))
+	proposer, source, join := hex.EncodeToString(g.ProposerAddress), "", ""
+	if g.L1 != nil {
+		source, join = fmt.Sprintf("inbox %s on L1 chain %d, from block %d", g.L1.Inbox, g.L1.ChainID, g.L1.StartBlock), " --l1.ws URL"
+	} else {
+		source = fmt.Sprintf("namespaces %s and %s", g.DA.HeaderNamespace, g.DA.DataNamespace)
+	}
+	fmt.Fprintf(out, "  %-14s proposer %s, %s\n", genesisName, proposer, source)
+	describeHome(out, home, g, given)
+	fmt.Fprintf(out, "Full nodes of the chain begin with:\n  headrace init --home DIR --genesis %s%s\n", filepath.Join(home, genesisName), join)
 }
 
-func describeJoin(out io.Writer, home string, g *block.Genesis, _ map[string]any) {
-	fmt.Fprintf(out, "Made the home of a full node of the chain %q, %s:\n", g.ChainID, home)
+func describeJoin(out io.Writer, home string, g *block.Genesis, given map[string]any) {
+	kind := "a full node"
+	if isSequencer(given) {
+		kind = "the sequencer"
+	}
+	fmt.Fprintf(out, "Made the home of %s of the chain %q, %s:\n", kind, g.ChainID, home)
 	fmt.Fprintf(out, "  %-14s what all nodes of the chain agree on\n", genesisName)
+	describeHome(out, home, g, given)
+}
+
+// describeHome tells of the files beside the genesis, and of what is left to do.
+func describeHome(out io.Writer, home string, g *block.Genesis, given map[string]any) {
+	if isSequencer(given) {
+		fmt.Fprintf(out, "  %-14s the signing key, encrypted: keep a copy of it and of its passphrase\n", keyName(given))
+	}
 	fmt.Fprintf(out, "  %-14s every setting, with its default\n", configName)
-	fmt.Fprintf(out, "Next:\n  headrace start --home %s\n", home)
-}
-
-// newFiles are files to be made together, and never over others.
-type newFiles struct {
-	home  string
-	files []newFile
-}
-
-// newFile makes a file at path that is on disk when it returns, or fails and leaves none, or somebody else's that was there.
-type newFile struct {
-	path  string
-	write func(path string) error
-}
-
-// absent fails when one of the names is there already.
-func (n *newFiles) absent(names ...string) error {
-	for _, name := range names {
-		path := n.path(name)
-		if _, err := os.Lstat(path); err == nil {
-			return fmt.Errorf("%s is there already, and is never overwritten: choose another --home, or move it away", path)
-		} else if !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
+	fmt.Fprintf(out, "Next:\n")
+	for _, todo := range missing(g, given) {
+		fmt.Fprintf(out, "  set %s\n", todo)
 	}
-	return nil
+	fmt.Fprintf(out, "  headrace start --home %s\n", home)
 }
 
-func (n *newFiles) path(name string) string {
-	if filepath.IsAbs(name) {
-		return name
-	}
-	return filepath.Join(n.home, name)
+func isSequencer(given map[string]any) bool {
+	enabled, _ := given["sequencer.enabled"].(bool)
+	return enabled
 }
 
-func (n *newFiles) add(name string, write func(path string) error) {
-	n.files = append(n.files, newFile{n.path(name), write})
-}
-
-// write makes the files, or none of them.
-func (n *newFiles) write() error {
-	if err := os.MkdirAll(n.home, 0o700); err != nil {
-		return fmt.Errorf("make home: %w", err)
+// missing lists the settings without which start will refuse a home, and those that an L1 is better followed with.
+func missing(g *block.Genesis, given map[string]any) (todo []string) {
+	if g.L1 == nil {
+		return nil
 	}
-	for i, f := range n.files {
-		if err := f.write(f.path); err != nil {
-			for _, made := range n.files[:i] {
-				_ = os.Remove(made.path) // what cannot be removed is named by the next init
-			}
-			return fmt.Errorf("write home: %w", err)
-		}
+	ws, _ := given["l1.ws"].(string)
+	http, _ := given["l1.http"].(string)
+	key, _ := given["l1.key_file"].(string)
+	switch {
+	case ws == "" && http == "":
+		todo = append(todo, fmt.Sprintf("l1.ws, l1.http or both in %s, to an Ethereum node of L1 chain %d", configName, g.L1.ChainID))
+	case ws == "":
+		todo = append(todo, fmt.Sprintf("l1.ws in %s if the Ethereum node has a WebSocket: without one it is asked for news once a second", configName))
 	}
-	return nil
-}
-
-// writeNew is a newFile's write: the file is for its owner's eyes alone, since a configuration may hold a token.
-func writeNew(path string, content []byte) (err error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
+	if isSequencer(given) && key == "" {
+		todo = append(todo, fmt.Sprintf("l1.key_file in %s, to a file with the private key, in hexadecimal, of the L1 account that proposes", configName))
 	}
-	_, err = f.Write(content)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		_ = os.Remove(path)
-	}
-	return err
+	return todo
 }

@@ -78,7 +78,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.SetFlagErrorFunc(badFlag)
-	root.AddCommand(newInit(), newStart(), newDev(), newDA(), newStatus(), newWait(), newTail(), newVersion())
+	root.AddCommand(newInit(), newStart(), newDev(), newDA(), newInbox(), newStatus(), newWait(), newTail(), newVersion())
 	return root
 }
 

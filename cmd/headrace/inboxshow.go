@@ -1,0 +1,196 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"headrace/block"
+	"headrace/l1"
+	"headrace/l1/ethereum"
+	"headrace/node"
+)
+
+// inboxFlags say which inbox a command is about: one by its address, or the one of a home's chain.
+type inboxFlags struct{ home, inbox string }
+
+func (f *inboxFlags) add(flags *pflag.FlagSet) {
+	flags.StringVar(&f.home, "home", defaultHome(), "home of a node of the inbox's chain, whose genesis and settings are used")
+	flags.StringVar(&f.inbox, "inbox", "", "address of the inbox, 0x and 40 hexadecimal digits, with --l1.http or --l1.ws; --home is not used then")
+	flags.AddFlagSet(l1Flags("http", "ws"))
+}
+
+// open returns a client of the inbox, which the caller closes, and the settings that it was made with.
+func (f *inboxFlags) open(ctx context.Context, flags *pflag.FlagSet) (*ethereum.Client, node.L1Config, error) {
+	c, opt, err := f.resolve(ctx, flags)
+	if err != nil {
+		return nil, c, err
+	}
+	client, err := ethereum.New(opt)
+	return client, c, err
+}
+
+func (f *inboxFlags) resolve(ctx context.Context, flags *pflag.FlagSet) (c node.L1Config, opt ethereum.Options, err error) {
+	if f.inbox == "" {
+		return f.ofHome(flags)
+	}
+	at, err := address("inbox", f.inbox)
+	if err != nil {
+		return c, opt, err
+	}
+	if c, err = l1Settings(flags); err != nil {
+		return c, opt, err
+	}
+	opt, err = l1Options(ctx, c)
+	opt.Inbox = at
+	return c, opt, err
+}
+
+func (f *inboxFlags) ofHome(flags *pflag.FlagSet) (c node.L1Config, opt ethereum.Options, err error) {
+	config, err := loadConfig(f.home, flags)
+	if err != nil {
+		return c, opt, fmt.Errorf("%w; or say --inbox 0x... and --l1.http URL", err)
+	}
+	genesis, err := block.LoadGenesis(filepath.Join(f.home, genesisName))
+	switch {
+	case err != nil:
+		return c, opt, err
+	case genesis.L1 == nil:
+		return c, opt, fmt.Errorf("the chain %q of %s is on a DA layer and has no inbox: name another --home, or an --inbox", genesis.ChainID, f.home)
+	case config.L1.HTTP == "" && config.L1.WS == "":
+		return c, opt, fmt.Errorf("%s names no Ethereum node: set l1.ws, l1.http or both to one of chain %d", filepath.Join(f.home, configName), genesis.L1.ChainID)
+	}
+	opt = endpoints(config.L1)
+	opt.ChainID, opt.StartBlock = genesis.L1.ChainID, genesis.L1.StartBlock
+	opt.Inbox, err = l1.ParseAddress(genesis.L1.Inbox)
+	return config.L1, opt, err
+}
+
+// noInbox says what to do when what is asked for is not an inbox.
+func noInbox(err error) error {
+	switch {
+	case errors.Is(err, l1.ErrNoInbox):
+		return fmt.Errorf("%w: check it, and that the endpoint serves the right L1 and is not behind; headrace inbox deploy makes one", err)
+	case errors.Is(err, l1.ErrNotFound):
+		return fmt.Errorf("%w: is that contract an inbox? headrace inbox deploy makes one", err)
+	}
+	return err
+}
+
+func newInboxShow() *cobra.Command {
+	var which inboxFlags
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "show (--home DIR | --inbox ADDRESS --l1.http URL) [flags]",
+		Short: "Show an inbox's proposals, queue and settings, as of the L1's head",
+		Args:  noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client, _, err := which.open(cmd.Context(), cmd.Flags())
+			if err != nil {
+				return err
+			}
+			defer client.Close()
+			v, err := look(cmd.Context(), client)
+			if err != nil {
+				return noInbox(err)
+			}
+			if asJSON {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(v)
+			}
+			_, err = io.WriteString(cmd.OutOrStdout(), v.text())
+			return err
+		},
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	which.add(flags)
+	flags.BoolVar(&asJSON, "json", false, "print one line of JSON")
+	flags.AddFlagSet(l1Flags("call_timeout"))
+	return cmd
+}
+
+// inboxView is what inbox show prints.
+type inboxView struct {
+	ChainID       uint64       `json:"chain_id"`
+	Inbox         l1.Address   `json:"inbox"`
+	Owner         l1.Address   `json:"owner"`
+	Proposers     []l1.Address `json:"proposers"` // null: the endpoint does not search so far back
+	NextID        uint64       `json:"next_id"`
+	LastBlock     uint64       `json:"last_block"`
+	LastProposal  l1.Hash      `json:"last_proposal"`
+	FinalizedID   uint64       `json:"finalized_id"`
+	FinalizedHash l1.Hash      `json:"finalized_hash"`
+	ForcedHead    uint64       `json:"forced_head"`
+	ForcedTail    uint64       `json:"forced_tail"`
+	ForcedDelay   string       `json:"forced_delay"` // "1h", "90s"
+	ForcedMax     int          `json:"forced_max"`
+}
+
+func look(ctx context.Context, c *ethereum.Client) (v inboxView, err error) {
+	state, err := c.State(ctx, l1.Hash{})
+	if err != nil {
+		return v, err
+	}
+	settings, err := c.Settings(ctx)
+	if err != nil {
+		return v, err
+	}
+	v = inboxView{
+		ChainID: c.ChainID(), Inbox: c.Inbox(), NextID: state.NextID, LastBlock: state.LastBlock, LastProposal: state.LastProposal,
+		FinalizedID: state.FinalizedID, FinalizedHash: state.FinalizedHash, ForcedHead: state.ForcedHead, ForcedTail: state.ForcedTail,
+		ForcedDelay: seconds(settings.ForcedDelay), ForcedMax: settings.ForcedMax,
+	}
+	if v.Owner, err = c.Owner(ctx); err != nil {
+		return v, err
+	}
+	if v.Proposers, err = c.Proposers(ctx); errors.Is(err, ethereum.ErrNotKnown) {
+		v.Proposers, err = nil, nil
+	}
+	return v, err
+}
+
+// seconds writes a number of seconds as a duration, however many there are: anybody may deploy a contract.
+func seconds(n uint64) string {
+	if n > math.MaxInt64/uint64(time.Second) {
+		return fmt.Sprintf("%ds", n)
+	}
+	return shortDuration(time.Duration(n) * time.Second)
+}
+
+func (v *inboxView) text() string {
+	var b strings.Builder
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(&b, "%-11s "+format+"\n", append([]any{name}, args...)...)
+	}
+	line("inbox", "%s on L1 chain %d", v.Inbox, v.ChainID)
+	line("owner", "%s", v.Owner)
+	switch {
+	case v.Proposers == nil:
+		line("proposers", "not known: the endpoint does not search so far back")
+	case len(v.Proposers) == 0:
+		line("proposers", "none: nobody may propose")
+	}
+	for _, p := range v.Proposers {
+		line("proposer", "%s", p)
+	}
+	if v.NextID == 1 {
+		line("proposals", "none yet")
+	} else {
+		line("proposals", "%d, the last in L1 block %d, %s", v.NextID-1, v.LastBlock, v.LastProposal)
+	}
+	if v.FinalizedID > 0 {
+		line("proven", "up to proposal %d, rollup block %s", v.FinalizedID, v.FinalizedHash)
+	}
+	line("queue", "%d forced items, [%d, %d)", v.ForcedTail-v.ForcedHead, v.ForcedHead, v.ForcedTail)
+	line("forced", "due after %s, at most %d in a proposal", v.ForcedDelay, v.ForcedMax)
+	return b.String()
+}
