@@ -69,6 +69,7 @@ type dependency struct{ path, only, why string }
 
 var foreign = []dependency{
 	{"github.com/coder/websocket/...", "internal/jsonrpc await node", "sockets are opened in one place per protocol"},
+	{"github.com/gorilla/websocket/...", "l1/ethereum", "go-ethereum's RPC client dials with it"},
 	{"github.com/cockroachdb/pebble/v2/...", "internal/store internal/disk/... internal/syncer/syncertest exec/kv exec/engineapi da/local", "whoever stores does it alone: nobody else may know the files"},
 	{"github.com/celestiaorg/go-square/... github.com/celestiaorg/nmt/... github.com/celestiaorg/rsmt2d/... github.com/klauspost/reedsolomon/...", "internal/square", "Celestia's squares have one face here"},
 	{"github.com/ethereum/go-ethereum/common/...", "l1/ethereum/... exec/engineapi devnet/... await contracts node", "the node's progress, which await waits for, names Ethereum's hashes"},

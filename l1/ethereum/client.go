@@ -128,7 +128,7 @@ func (c *Client) Close() {
 func (c *Client) dial(ctx context.Context, url string) (*rpc.Client, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.opt.CallTimeout)
 	defer cancel()
-	conn, err := rpc.DialOptions(ctx, url, rpc.WithHTTPClient(c.http), rpc.WithWebsocketMessageSizeLimit(maxResponse))
+	conn, err := dialRPC(ctx, url, rpc.WithHTTPClient(c.http), rpc.WithWebsocketMessageSizeLimit(maxResponse))
 	if err != nil {
 		return nil, fmt.Errorf("dial L1: %w", err)
 	}

@@ -13,7 +13,6 @@ import (
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/crypto"
-	"github.com/ethereum/go-ethereum/rpc"
 
 	"headrace/l1"
 	"headrace/l1/ethereum/inbox"
@@ -36,7 +35,7 @@ func AddressOf(key *ecdsa.PrivateKey) l1.Address {
 func AskChainID(ctx context.Context, url string, timeout time.Duration) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, Options{CallTimeout: timeout}.withDefaults().CallTimeout)
 	defer cancel()
-	conn, err := rpc.DialContext(ctx, url)
+	conn, err := dialRPC(ctx, url)
 	if err != nil {
 		return 0, fmt.Errorf("dial L1: %w", err)
 	}

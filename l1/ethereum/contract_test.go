@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -156,14 +157,27 @@ func TestForcedIndex(t *testing.T) {
 	})
 }
 
-func TestAskChainIDEnds(t *testing.T) {
+// An endpoint that takes a connection and says nothing holds nobody up: neither beyond the bound of a request, nor when the caller ends earlier.
+func TestDialEnds(t *testing.T) {
 	t.Parallel()
-	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body) // only then is the client's end seen
-		<-r.Context().Done()
-	}))
-	t.Cleanup(silent.Close)
-	if id, err := ethereum.AskChainID(t.Context(), silent.URL, 50*time.Millisecond); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("got %d, %v, want the end of the time", id, err)
+	listener, err := net.Listen("tcp", "127.0.0.1:0") // the system completes connections that nobody accepts
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	for _, scheme := range []string{"http://", "ws://"} {
+		url := scheme + listener.Addr().String()
+		if id, err := ethereum.AskChainID(t.Context(), url, 50*time.Millisecond); err == nil {
+			t.Errorf("%s: got chain id %d, want the end of the time", scheme, id)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(50*time.Millisecond, cancel) // most likely in the handshake
+		started := time.Now()
+		if id, err := ethereum.AskChainID(ctx, url, time.Minute); err == nil {
+			t.Errorf("%s: got chain id %d, want the end of the context", scheme, id)
+		}
+		if took := time.Since(started); took > 20*time.Second {
+			t.Errorf("%s: it took %s to end", scheme, took)
+		}
 	}
 }
