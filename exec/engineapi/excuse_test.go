@@ -81,7 +81,9 @@ func TestExcuse(t *testing.T) {
 		{"too little gas for its data", raw(t, by(geth.DevKey(10), func(tx *types.DynamicFeeTx) { tx.Data = make([]byte, 100) })), true},
 		{"more gas than a transaction may have", raw(t, by(geth.DevKey(10), func(tx *types.DynamicFeeTx) { tx.Gas = params.MaxTxGas + 1 })), true},
 		{"more gas than a block", raw(t, by(geth.DevKey(10), func(tx *types.DynamicFeeTx) { tx.Gas = 1 << 40 })), true},
-		{"too much init code", raw(t, by(geth.DevKey(10), func(tx *types.DynamicFeeTx) { tx.To, tx.Data, tx.Gas = nil, make([]byte, params.MaxInitCodeSize+1), 10_000_000 })), true},
+		{"too much init code", raw(t, by(geth.DevKey(10), func(tx *types.DynamicFeeTx) {
+			tx.To, tx.Data, tx.Gas = nil, make([]byte, params.MaxInitCodeSize+1), 10_000_000
+		})), true},
 		{"other chain", raw(t, types.MustSignNewTx(geth.DevKey(10), types.LatestSignerForChainID(big.NewInt(5)), &types.DynamicFeeTx{
 			ChainID: big.NewInt(5), Gas: 21_000, To: &common.Address{}, GasTipCap: gwei(1), GasFeeCap: gwei(100)})), true},
 		{"any chain", raw(t, types.MustSignNewTx(geth.DevKey(10), types.HomesteadSigner{}, legacy)), true},

@@ -62,7 +62,9 @@ func subject(t *testing.T, n *geth.Node) exectest.Subject {
 			}
 			return txs
 		},
+		Tx:        func(n int) []byte { return raw(t, transfer(n%geth.DevAccounts, uint64(n/geth.DevAccounts))) },
 		InvalidTx: []byte("garbage"),
+		MaxBytes:  1 << 20, // its gas limit bounds a block, not the bytes
 		Reopen:    func(t *testing.T) exec.Engine { end(t); return reopen(t) },
 		Crash: func(t *testing.T) exec.Engine {
 			t.Helper()

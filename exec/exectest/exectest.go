@@ -43,6 +43,7 @@ type Subject struct {
 	Tx        func(n int) []byte
 	InvalidTx []byte // one that SubmitTx must refuse with ErrInvalid, and that an Excuser excuses
 	PoolLimit int    // ErrFull must come after at most this many transactions; 0: not tested
+	MaxBytes  int    // that the suite asks of Build; 0: 300, so that a block does not hold all that wait
 }
 
 // Test runs the suite. open is called once for each test, and once more where two engines are compared; it registers its own clean-up.
@@ -66,9 +67,9 @@ func Test(t *testing.T, open func(t *testing.T) Subject) {
 		{"Reopen", reopen},
 		{"Crash", crash},
 		{"Pruned", pruned},
+		{"Excuses", excuses},
 		{"Builder", builder},
 		{"Labels", labels},
-		{"Excuses", excuses},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.run(t, newRun(t, open(t))) })
 	}
@@ -99,6 +100,9 @@ func newRun(t *testing.T, s Subject) *run {
 	}
 	if s.Txs == nil {
 		s.Txs = keyValues
+	}
+	if s.MaxBytes == 0 {
+		s.MaxBytes = 300
 	}
 	return &run{t: t, s: s, e: s.Engine, roots: map[block.Hash]string{}}
 }
