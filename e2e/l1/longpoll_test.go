@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -137,9 +138,10 @@ func TestWaitForProposal(t *testing.T) {
 	if out, status := m.command("proposal", "4", "--timeout", "100ms"); status != 3 || !bytes.Contains(out, []byte("proposal 3 of L1 block")) {
 		t.Fatalf("headrace wait proposal 4: got %q, exit status %d, want 3 and the last proposal", out, status)
 	}
-	came := make(chan struct{}) // when the request is at the node
+	came := make(chan struct{}) // closed when the request is at the node
+	arrived := sync.OnceFunc(func() { close(came) })
 	front := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
-		close(came)
+		arrived()
 		m.Handler().ServeHTTP(out, r)
 	}))
 	defer front.Close()
