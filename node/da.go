@@ -37,6 +37,6 @@ func (n *Node) openDA(cfg syncer.Config, opt follow.Options) (err error) {
 	if b.Retry > 0 {
 		opt.Backoff.Max = b.Retry
 	}
-	n.follower = follow.New[da.Block](n.source, n.syncer.DASink(), opt)
+	n.follower = n.syncer.DAFollower(n.source, opt)
 	return nil
 }

@@ -82,7 +82,7 @@ func liarBench(t *testing.T) (w *syncertest.World, seq, full *syncertest.Machine
 	t.Cleanup(seq.Close)
 	t.Cleanup(full.Close)
 	l = &liar{Source: w.Chain.Source(syncertest.HeaderNS, syncertest.DataNS), hidden: map[uint64]bool{}}
-	f := follow.New[da.Block](l, full.DASink(), follow.Options{Stall: 5 * time.Second})
+	f := full.DAFollower(l, follow.Options{Stall: 5 * time.Second})
 	syncertest.Run(t, w.Chain.Run, f.Run, full.Prover(l, f.Wake))
 	next := uint64(1)
 	post = func(n int) {

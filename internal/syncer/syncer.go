@@ -96,8 +96,9 @@ type Stage struct {
 
 // Syncer is the serialised section. All methods are safe for concurrent use.
 type Syncer struct {
-	cfg    Config
-	status *watch.Value[Status]
+	cfg      Config
+	status   *watch.Value[Status]
+	verifier *derive.Verifier // of signatures; works outside of the section too
 
 	mu          sync.Mutex // the serialised section; guards the rest
 	deriver     *derive.Deriver
@@ -121,7 +122,7 @@ func Open(cfg Config) (*Syncer, error) {
 	if cfg.MaxAhead <= 0 {
 		cfg.MaxAhead = time.Minute
 	}
-	s := &Syncer{cfg: cfg, status: new(watch.Value[Status])}
+	s := &Syncer{cfg: cfg, status: new(watch.Value[Status]), verifier: derive.NewVerifier(cfg.Derive)}
 	if st := cfg.Store.State(); st.Proven != st.Position {
 		if err := s.setBack(); err != nil { // what was left to be shown is not known any more: read it again
 			return nil, err
