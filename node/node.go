@@ -250,19 +250,31 @@ func (n *Node) Run(parent context.Context) (err error) {
 	return errors.Join(err, n.Close())
 }
 
-// bringUp brings the engine up to the store, however late it comes, and then has no more to do until ctx ends.
+// lookAgain is how long the engine is left alone between two looks at it.
+const lookAgain = time.Second
+
+// bringUp brings the engine up to the store, however late it comes. Each item of the source is an occasion to look at it again: one that was restarted may have lost blocks.
 func (n *Node) bringUp(ctx context.Context) error {
 	var backoff follow.Backoff
 	for {
+		at := n.syncer.Status().Load().Position
 		err := n.syncer.BringUp(ctx)
-		switch {
-		case err == nil:
-			<-ctx.Done()
-			return ctx.Err()
-		case follow.IsFatal(err):
+		if follow.IsFatal(err) {
 			return err
 		}
-		if err := backoff.Sleep(ctx, nil); err != nil {
+		if err != nil {
+			if err := backoff.Sleep(ctx, nil); err != nil {
+				return err
+			}
+			continue
+		}
+		backoff.Reset()
+		select {
+		case <-time.After(lookAgain):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if _, err := n.syncer.Status().Wait(ctx, func(s syncer.Status) bool { return s.Position != at }); err != nil {
 			return err
 		}
 	}

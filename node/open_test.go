@@ -214,3 +214,35 @@ func TestEngineComesLater(t *testing.T) {
 	}
 	n.stopped(t)
 }
+
+// TestEngineRestarted: an engine that goes away while no blocks come makes the node unready, and one that comes back without its last blocks is given them again, though none follows.
+func TestEngineRestarted(t *testing.T) {
+	t.Parallel()
+	d, _ := daLayer(t, "127.0.0.1:0", "", 50*time.Millisecond)
+	c := newChain(t, "restarted")
+	seq := start(t, c.sequencer(t, d.URL(), 50*time.Millisecond))
+	state, err := kv.Open(t.TempDir(), kv.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = state.Close() })
+	engine := &lateEngine{Engine: state}
+	engine.here.Store(true)
+	o := c.full(t, d.URL())
+	o.Engine = engine
+	n := start(t, o)
+	n.until(t, "blocks", func(s node.Status) bool { return s.Heads.Safe.Height >= 5 })
+	seq.stopped(t)
+	n.until(t, "no more blocks", func(s node.Status) bool { return s.Source.Position.Height > s.Source.Head.Height-3 && ready(s) })
+	engine.here.Store(false)
+	n.until(t, "unready", func(s node.Status) bool { return !s.Ready && strings.Contains(s.Reason, "nobody there yet") })
+	if err := state.Revert(t.Context(), 2); err != nil {
+		t.Fatal(err)
+	}
+	engine.here.Store(true)
+	s := n.until(t, "brought up", func(s node.Status) bool { return s.Counts.Replayed > 0 && ready(s) })
+	if h, err := state.Head(t.Context()); err != nil || h.Height != s.Heads.Unsafe.Height || h.Hash != s.Heads.Unsafe.Hash {
+		t.Errorf("the engine is at %d, %v, want %v", h.Height, err, s.Heads.Unsafe)
+	}
+	n.stopped(t)
+}

@@ -1,11 +1,30 @@
 package syncer
 
-import "context"
+import (
+	"context"
+	"fmt"
+	"time"
+)
 
-// BringUp brings the engine up to the store by replay (I4). The first call that needs the engine does it too; this one lets reads of the engine's state be right before any
-// item comes. An error can be retried, and is in the status.
+// lookTimeout bounds how long a look at where the engine stands may hold the section up.
+const lookTimeout = 5 * time.Second
+
+// BringUp looks where the engine stands and brings it up to the store by replay (I4). What executes a block does so too; this is for the time before, and for an
+// engine that was restarted since: reads of its state are right again without waiting for a block. An error can be retried, and is in the status.
 func (s *Syncer) BringUp(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	want := s.cfg.Store.State().Unsafe
+	look, cancel := context.WithTimeout(ctx, lookTimeout)
+	head, err := s.cfg.Engine.Head(look)
+	cancel()
+	switch {
+	case err != nil:
+		s.engineKnown = false
+		return s.stuck("engine", want.Height, fmt.Errorf("engine head: %w", err))
+	case s.engineKnown && (head.Height != want.Height || head.Hash != want.Hash):
+		s.cfg.Logger.Warn("the engine is not where it was left", "height", head.Height, "want", want.Height)
+		s.engineKnown = false
+	}
 	return s.reconcile(ctx)
 }
