@@ -1,18 +1,20 @@
 package ethereum_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"slices"
-	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,8 +26,8 @@ import (
 	"headrace/l1/ethereum"
 )
 
-// refusing serves what an endpoint serves, except the methods it refuses.
-func refusing(t *testing.T, endpoint string, methods ...string) string {
+// refusing serves what an endpoint serves, except calls that refuse has an error for.
+func refusing(t *testing.T, endpoint string, refuse func(method string) string) string {
 	t.Helper()
 	to, err := url.Parse(endpoint)
 	if err != nil {
@@ -41,12 +43,14 @@ func refusing(t *testing.T, endpoint string, methods ...string) string {
 			ID     json.RawMessage `json:"id"`
 			Method string          `json:"method"`
 		}
-		if json.Unmarshal(body, &call) == nil && slices.Contains(methods, call.Method) {
-			w.Header().Set("Content-Type", "application/json")
-			fmt.Fprintf(w, `{"jsonrpc":"2.0","id":%s,"error":{"code":-32000,"message":"not so far back"}}`, call.ID)
-			return
+		if json.Unmarshal(body, &call) == nil {
+			if message := refuse(call.Method); message != "" {
+				w.Header().Set("Content-Type", "application/json")
+				fmt.Fprintf(w, `{"jsonrpc":"2.0","id":%s,"error":{"code":-32000,"message":%q}}`, call.ID, message)
+				return
+			}
 		}
-		r.Body, r.ContentLength = io.NopCloser(strings.NewReader(string(body))), int64(len(body))
+		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 		proxy.ServeHTTP(w, r)
 	}))
 	t.Cleanup(server.Close)
@@ -88,7 +92,12 @@ func TestContract(t *testing.T) {
 	at := func(url string, inbox l1.Address) *ethereum.Client {
 		return r.client(func(o *ethereum.Options) { o.StartBlock, o.HTTP, o.Inbox = 0, url, inbox })
 	}
-	noLogs := refusing(t, r.opt.HTTP, "eth_getLogs")
+	noLogs := refusing(t, r.opt.HTTP, func(method string) string {
+		if method == "eth_getLogs" {
+			return "not so far back"
+		}
+		return ""
+	})
 	for name, url := range map[string]string{"by events": r.opt.HTTP, "by code": noLogs} {
 		if got, err := at(url, r.opt.Inbox).DeployedAt(ctx); err != nil || got != r.opt.StartBlock {
 			t.Errorf("deployed, %s: got block %d, %v, want %d", name, got, err, r.opt.StartBlock)
@@ -179,5 +188,29 @@ func TestDialEnds(t *testing.T) {
 		if took := time.Since(started); took > 20*time.Second {
 			t.Errorf("%s: it took %s to end", scheme, took)
 		}
+	}
+}
+
+// A geth that has just begun to index transactions is no reason for alarm.
+func TestReceiptWhileIndexing(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, geth.Prague, l1.Settings{})
+	var asked atomic.Int32
+	var log bytes.Buffer
+	c := r.client(func(o *ethereum.Options) {
+		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		o.HTTP = refusing(t, r.opt.HTTP, func(method string) string {
+			if method == "eth_getTransactionReceipt" && asked.Add(1) <= 2 {
+				return "transaction indexing is in progress"
+			}
+			return ""
+		})
+	})
+	r.mining(func(ctx context.Context) {
+		_, err := r.account(c, geth.DevKey(5), ethereum.CallData).Force(ctx, [][]byte{{1}})
+		r.check(err)
+	})
+	if asked.Load() < 3 || log.Len() > 0 {
+		t.Errorf("asked %d times, logged %q, want nothing", asked.Load(), log.String())
 	}
 }
