@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"headrace/await"
 	"headrace/block"
 	"headrace/devnet/geth"
 	"headrace/l1"
@@ -221,6 +222,13 @@ func TestKilled(t *testing.T) {
 				url = p.start()
 			}
 			reach()
+			w.mine() // news of an L1 block without a proposal is occasion enough to look at the client
+			ctx, cancel := context.WithTimeout(w.ctx, patience)
+			_, err := await.Canonical(ctx, await.NewEthereum(g.WS(), await.EthereumOptions{}), a.tip().Height(), execution(t, a.tip()), 0)
+			cancel()
+			if err != nil {
+				t.Fatalf("%s killed after %q: the client is not brought up to block %d: %v", victim, point, a.tip().Height(), err)
+			}
 			id++
 			w.propose(a.many(1)...)
 			reach()
