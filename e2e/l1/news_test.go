@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/ethereum/go-ethereum/rpc"
 
@@ -77,6 +78,9 @@ func (m *telling) NewHeads(ctx context.Context) (*rpc.Subscription, error) {
 	return m.t.sub, nil
 }
 
+// prompt is far below the time after which a client looks into the silence of its L1, and long for a busy machine.
+const prompt = 10 * time.Second
+
 // TestNews is P35, P38 and S23: a proposal that is made while the node subscribes is announced by nobody, and no other L1 block may ever come: the node
 // has it all the same. What is announced twice, late, or leaving some out, makes each block once.
 func TestNews(t *testing.T) {
@@ -89,6 +93,7 @@ func TestNews(t *testing.T) {
 	w.propose(a.many(1)...)
 	between := a.next(a.tx())
 	teller.subscribe = func() { w.propose(between) }
+	began := time.Now()
 	m := w.light(func(o *node.Options) {
 		o.Config.L1.WS = url
 		o.Observer.Applied = func(a node.Applied) {
@@ -98,6 +103,9 @@ func TestNews(t *testing.T) {
 		}
 	})
 	m.until("the proposal between", func(s node.Status) bool { return s.Proposal.ID == 2 && s.Heads.Safe == between.Ref() })
+	if took := time.Since(began); took > prompt {
+		t.Errorf("the proposal between was there after %s, want it at once, and not when the silence was looked into", took)
+	}
 	m.open()
 	subscribed := m.Status().Load().Counts.Subscriptions
 
