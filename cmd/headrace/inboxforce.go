@@ -64,7 +64,7 @@ func readTxs(texts []string, in io.Reader) (txs [][]byte, err error) {
 	for _, text := range texts {
 		if text == "-" {
 			lines := bufio.NewScanner(in)
-			lines.Buffer(nil, 4*ethereum.MaxForced)
+			lines.Buffer(nil, 4*l1.MaxForced)
 			for lines.Scan() {
 				if line := strings.TrimSpace(lines.Text()); line != "" {
 					if txs, err = appendTx(txs, line); err != nil {
@@ -84,8 +84,8 @@ func readTxs(texts []string, in io.Reader) (txs [][]byte, err error) {
 	if len(txs) == 0 {
 		return nil, usagef("there is no transaction: say --tx 0xHEX, or --tx - to read them from standard input")
 	}
-	if n := len(l1.EncodeTxs(txs)); n > ethereum.MaxForced {
-		return nil, usagef("the transactions have %d bytes together, and an item of the queue at most %d: queue fewer at a time", n, ethereum.MaxForced)
+	if n := len(l1.EncodeTxs(txs)); n > l1.MaxForced {
+		return nil, usagef("the transactions have %d bytes together, and an item of the queue at most %d: queue fewer at a time", n, l1.MaxForced)
 	}
 	return txs, nil
 }

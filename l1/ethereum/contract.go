@@ -20,9 +20,6 @@ import (
 
 // What an operator asks of an inbox. Unlike what makes blocks, these answers are taken as the endpoint gives them.
 
-// MaxForced is how many bytes the encoded transactions of a forced item may have: the contract's FORCED_DATA_MAX.
-const MaxForced = 65536
-
 // ErrNotKnown says that an endpoint keeps too little of the past, or refuses to search it.
 var ErrNotKnown = errors.New("endpoint cannot tell")
 
