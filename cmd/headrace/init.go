@@ -182,9 +182,15 @@ func missing(g *block.Genesis, given map[string]any) (todo []string) {
 	if g.L1 == nil {
 		return nil
 	}
-	ws, _ := given["l1.ws"].(string)
-	http, _ := given["l1.http"].(string)
-	key, _ := given["l1.key_file"].(string)
+	env, _ := readEnv() // what is wrong with it, start says
+	text := func(key string) string {
+		value, ok := given[key].(string)
+		if !ok {
+			value, _ = env[key].(string)
+		}
+		return value
+	}
+	ws, http, key := text("l1.ws"), text("l1.http"), text("l1.key_file")
 	switch {
 	case ws == "" && http == "":
 		todo = append(todo, fmt.Sprintf("l1.ws, l1.http or both in %s, to an Ethereum node of L1 chain %d", configName, g.L1.ChainID))
