@@ -147,7 +147,7 @@ may name other proposers later. What is said here of forced inclusion cannot be 
 	flags.StringArrayVar(&opt.proposers, "proposer", nil, "L1 account that may propose; may be repeated; default: the one of --l1.key_file")
 	flags.StringVar(&opt.owner, "owner", "", "L1 account that may name proposers; default: the one of --l1.key_file")
 	flags.DurationVar(&opt.delay, "forced-delay", time.Hour, "after so long in the queue of forced transactions, the next proposal must take an item")
-	flags.IntVar(&opt.max, "forced-max", 1, fmt.Sprintf("items of that queue, of 64 KiB at most, that a proposal takes at most: 1 always fits into call data, 10 into blobs; up to %d", mostForced))
+	flags.IntVar(&opt.max, "forced-max", 3, fmt.Sprintf("items of that queue, of 32 KiB at most, that a proposal takes at most: 3 always fit into call data, 20 into blobs; up to %d", mostForced))
 	addTimeout(flags, &opt.timeout)
 	flags.AddFlagSet(l1Flags("call_timeout"))
 	return cmd
