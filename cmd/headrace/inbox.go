@@ -66,7 +66,10 @@ func l1Options(ctx context.Context, c node.L1Config) (opt ethereum.Options, err 
 		return opt, usagef("say --l1.http URL, or --l1.ws, of an Ethereum node of the L1, for example http://127.0.0.1:8545")
 	}
 	id, err := ethereum.AskChainID(ctx, url, c.CallTimeout)
-	if err != nil {
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		return opt, fmt.Errorf("interrupted: %w", err)
+	case err != nil:
 		return opt, fmt.Errorf("%w: is an Ethereum node running at %s? --l1.http and --l1.ws name another one", err, url)
 	}
 	opt = endpoints(c)
