@@ -116,7 +116,9 @@ func TestEverySettingByEveryWay(t *testing.T) {
 	other := func(s setting) any {
 		switch s.def.(type) {
 		case string:
-			return map[string]any{"http.address": "127.0.0.2:1", "engine.kind": "kv", "da.level": "trust"}[s.key]
+			return map[string]any{
+				"http.address": "127.0.0.2:1", "engine.kind": "kv", "da.level": "trust", "l1.ws": "wss://three", "l1.http": "https://four:4", "l1.beacon": "http://five/5",
+			}[s.key]
 		case bool:
 			return true
 		case uint64:
@@ -210,6 +212,10 @@ func TestWrongFiles(t *testing.T) {
 		"da: {token: 123}":                         "da.token: write the value in quotes",
 		"da: {address: [1]}":                       "da.address: write each value in quotes",
 		"da: {address: nonsense}":                  `da.address "nonsense" is not an http, https, ws or wss URL`,
+		"l1: {ws: http://127.0.0.1:8546}":          `l1.ws "http://127.0.0.1:8546" is not a URL such as ws://127.0.0.1:8546`,
+		"l1: {http: ws://127.0.0.1:8545}":          `l1.http "ws://127.0.0.1:8545" is not a URL such as http://127.0.0.1:8545`,
+		"l1: {beacon: 127.0.0.1:5052}":             `l1.beacon "127.0.0.1:5052" is not a URL such as http://127.0.0.1:5052`,
+		"l1: {call_timeout: -1s}":                  "must not be negative",
 		"da: {address: []}":                        "da.address is empty",
 		"da: [":                                    "mend the file, or move it away",
 		"da: {token: a}\nda: {token: b}":           "already defined",
