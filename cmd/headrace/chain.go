@@ -135,7 +135,7 @@ func mayPropose(ctx context.Context, client *ethereum.Client, keyFile string) er
 	case err != nil:
 		return noInbox(err)
 	case !allowed:
-		return fmt.Errorf("%s, the account of l1.key_file, may not propose to the inbox %s: name it with --proposer when the inbox is deployed, or let the inbox's owner allow it", account, client.Inbox())
+		return fmt.Errorf("%s, the account of l1.key_file, may not propose to the inbox %s: name it with --proposer when the inbox is deployed, or let the inbox's owner allow it with headrace inbox proposer", account, client.Inbox())
 	}
 	return nil
 }

@@ -28,7 +28,7 @@ func newInbox() *cobra.Command {
 			return usagef("say what to do with it: see %s --help", cmd.CommandPath())
 		},
 	}
-	cmd.AddCommand(newInboxDeploy(), newInboxShow(), newInboxForce())
+	cmd.AddCommand(newInboxDeploy(), newInboxShow(), newInboxForce(), newInboxProposer())
 	return cmd
 }
 
@@ -132,7 +132,7 @@ func newInboxDeploy() *cobra.Command {
 		Long: `Make an inbox contract on an L1, and wait until it is included in a block.
 
 It prints one line of JSON, with the address that headrace init --inbox wants. The account of --l1.key_file pays and becomes the contract's owner, who
-may name other proposers later. What is said here of forced inclusion cannot be changed afterwards.`,
+may name other proposers later, with headrace inbox proposer. What is said here of forced inclusion cannot be changed afterwards.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := l1Settings(cmd.Flags())
@@ -144,7 +144,7 @@ may name other proposers later. What is said here of forced inclusion cannot be 
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.AddFlagSet(l1Flags("http", "ws"))
+	flags.AddFlagSet(l1Flags("ws", "http"))
 	flags.AddFlagSet(l1Flags("key_file"))
 	flags.Lookup("l1.key_file").Usage = "a file with the private key, in hexadecimal, of the L1 account that pays and owns"
 	flags.StringArrayVar(&opt.proposers, "proposer", nil, "L1 account that may propose; may be repeated; default: the one of --l1.key_file")

@@ -26,7 +26,7 @@ type inboxFlags struct{ home, inbox string }
 func (f *inboxFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.home, "home", defaultHome(), "home of a node of the inbox's chain, whose genesis and settings are used")
 	flags.StringVar(&f.inbox, "inbox", "", "address of the inbox, 0x and 40 hexadecimal digits, with --l1.http or --l1.ws; --home is not used then")
-	flags.AddFlagSet(l1Flags("http", "ws"))
+	flags.AddFlagSet(l1Flags("ws", "http"))
 }
 
 // open returns a client of the inbox, which the caller closes, and the settings that it was made with.

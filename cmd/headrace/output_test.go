@@ -58,7 +58,7 @@ waits       derive at 9: data
 	if got := s.text(now); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-	said.Ready, said.Sequencer, said.Waiting, said.Heads = true, nil, nil, node.Heads{}
+	said.Proposal = &node.Proposal{ID: 5, L1: ref(15), Reorgs: 2}
 	if body, err = json.Marshal(said); err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,24 @@ waits       derive at 9: data
 		t.Fatal(err)
 	}
 	got := s.text(now)
-	for _, want := range []string{"ready       yes\n", "unsafe      0\n"} {
+	for _, want := range []string{
+		"\nproposal    5, in L1 block 15  " + hash("0f") + "\n            reorgs of the L1 took proposals back 2 times\nposition    16 ",
+		"\nL1 head     18 ", "\nsequencer   1 blocks wait for the L1, submitted up to 8\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("on an L1: got\n%s\nwant %q", got, want)
+		}
+	}
+	said.Ready, said.Sequencer, said.Waiting, said.Heads, said.Proposal = true, nil, nil, node.Heads{}, &node.Proposal{}
+	if body, err = json.Marshal(said); err != nil {
+		t.Fatal(err)
+	}
+	s = status{}
+	if err := json.Unmarshal(body, &s); err != nil {
+		t.Fatal(err)
+	}
+	got = s.text(now)
+	for _, want := range []string{"ready       yes\n", "unsafe      0\n", "proposal    none yet\n"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("got\n%s\nwant a line %q", got, want)
 		}

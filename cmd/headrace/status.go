@@ -96,6 +96,11 @@ type status struct {
 		Lag       uint64    `json:"lag"`
 		BlockTime string    `json:"block_time"`
 	} `json:"source"`
+	Proposal *struct { // of a chain on an L1
+		ID     uint64 `json:"id"`
+		L1     ref    `json:"l1"`
+		Reorgs uint64 `json:"reorgs"`
+	} `json:"proposal"`
 	Waiting []struct {
 		Stage  string    `json:"stage"`
 		Height uint64    `json:"height"`
@@ -138,14 +143,26 @@ func (s *status) text(now time.Time) string {
 	line("safe", "%s", s.Heads.Safe)
 	line("finalized", "%s", s.Heads.Finalized)
 	line("state root", "%s", s.StateRoot)
+	source, layer := "DA", "the DA layer"
+	if p := s.Proposal; p != nil {
+		source, layer = "L1", "the L1"
+		if p.ID > 0 {
+			line("proposal", "%d, in L1 block %s", p.ID, p.L1)
+		} else {
+			line("proposal", "none yet")
+		}
+		if p.Reorgs > 0 {
+			line("", "reorgs of the L1 took proposals back %d times", p.Reorgs)
+		}
+	}
 	line("position", "%s", s.Source.Position)
 	line("proven", "%s", s.Source.Proven)
-	line("DA head", "%s", s.Source.Head)
+	line(source+" head", "%s", s.Source.Head)
 	if !s.Source.HeadAt.IsZero() {
 		line("", "%s ago, a block each %s, %d behind", now.Sub(s.Source.HeadAt).Round(time.Millisecond), s.Source.BlockTime, s.Source.Lag)
 	}
 	if q := s.Sequencer; q != nil {
-		line("sequencer", "%d blocks wait for the DA layer, submitted up to %d", q.Pending, q.Submitted)
+		line("sequencer", "%d blocks wait for %s, submitted up to %d", q.Pending, layer, q.Submitted)
 		if q.Paused != "" {
 			line("paused", "%s", q.Paused)
 		}

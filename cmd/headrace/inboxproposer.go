@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"headrace/l1"
+	"headrace/l1/ethereum"
+)
+
+func newInboxProposer() *cobra.Command {
+	var which inboxFlags
+	var remove bool
+	var timeout time.Duration
+	cmd := &cobra.Command{
+		Use:   "proposer ADDRESS (--home DIR | --inbox ADDRESS --l1.http URL) --l1.key_file FILE [flags]",
+		Short: "Allow an L1 account to propose, or with --remove forbid it: the inbox's owner may",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usagef("it takes one argument, the account's address: see %s --help", cmd.CommandPath())
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			proposer, err := l1.ParseAddress(args[0])
+			if err != nil {
+				return usageError{err}
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
+			defer cancel()
+			client, c, err := which.open(ctx, cmd.Flags())
+			if err != nil {
+				return err
+			}
+			defer client.Close()
+			key, err := accountKey(c)
+			if err != nil {
+				return err
+			}
+			account := ethereum.NewAccount(client, key, ethereum.AccountOptions{})
+			at, err := setProposer(ctx, client, account, proposer, !remove)
+			if err != nil {
+				return err
+			}
+			return json.NewEncoder(cmd.OutOrStdout()).Encode(struct {
+				Proposer l1.Address `json:"proposer"`
+				Allowed  bool       `json:"allowed"`
+				L1Block  l1.Ref     `json:"l1_block"`
+				Tx       l1.Hash    `json:"transaction"`
+			}{proposer, !remove, at.Block, at.Tx})
+		},
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.BoolVar(&remove, "remove", false, "forbid it")
+	which.add(flags)
+	flags.AddFlagSet(l1Flags("key_file"))
+	flags.Lookup("l1.key_file").Usage = "a file with the private key, in hexadecimal, of the inbox's owner"
+	addTimeout(flags, &timeout)
+	flags.AddFlagSet(l1Flags("call_timeout"))
+	return cmd
+}
+
+// setProposer allows or forbids an account to propose, once it is seen that the sender may say so: else the transaction would be paid for nothing.
+func setProposer(ctx context.Context, client *ethereum.Client, account *ethereum.Account, proposer l1.Address, allowed bool) (l1.Inclusion, error) {
+	owner, err := client.Owner(ctx)
+	switch {
+	case err != nil:
+		return l1.Inclusion{}, noInbox(err)
+	case owner != account.Address():
+		return l1.Inclusion{}, fmt.Errorf("%s, the account of l1.key_file, does not own the inbox %s: %s does", account.Address(), client.Inbox(), owner)
+	case proposer == (l1.Address{}):
+		return l1.Inclusion{}, errors.New("the zero address cannot propose")
+	}
+	at, err := account.SetProposer(ctx, proposer, allowed)
+	return at, explain(err)
+}
