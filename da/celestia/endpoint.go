@@ -177,7 +177,8 @@ func (e *endpoint) call(ctx context.Context, method string, params jsonrpc.Raw, 
 type head struct {
 	square.Header
 	hash [32]byte
-	raw  []byte // the whole extended header, if asked for
+	dah  *square.DAH // its roots, if they are of use; not verified
+	raw  []byte      // the whole extended header, if asked for
 }
 
 // header asks for one header by a method of its own; by nil is the bulk connection.
@@ -190,7 +191,7 @@ func (e *endpoint) header(ctx context.Context, by *jsonrpc.Client, method string
 	}
 	err := call(ctx, method, params, func(result []byte) error {
 		var err error
-		if h, err = decodeHead(result); err == nil && raw {
+		if h, err = decodeHead(result, raw && e.client.opt.Level != da.Trust); err == nil && raw {
 			h.raw = append([]byte(nil), result...)
 		}
 		return err
@@ -205,15 +206,20 @@ func (e *endpoint) header(ctx context.Context, by *jsonrpc.Client, method string
 	return h, err
 }
 
-func decodeHead(data []byte) (head, error) {
-	h, _, err := square.ScanHeader(data, false)
+// decodeHead reads an extended header, with its roots if they are asked for and the square is not empty.
+func decodeHead(data []byte, roots bool) (head, error) {
+	h, dah, err := square.ScanHeader(data, roots)
 	if err != nil {
 		return head{}, err
 	}
 	if h.Height == 0 {
 		return head{}, errors.New("header without a height")
 	}
-	return head{Header: h, hash: h.Hash()}, nil
+	out := head{Header: h, hash: h.Hash()}
+	if roots && !square.AbsentByHash(h.DataHash) {
+		out.dah = &dah
+	}
+	return out, nil
 }
 
 // sameChain checks that a header is of the chain that we follow.

@@ -80,7 +80,7 @@ func (e *endpoint) fetch(ctx context.Context, from, to uint64, deliver func(foll
 			if err != nil {
 				return err
 			}
-			s.blobs, s.dah = nil, nil
+			s.blobs, s.head.dah = nil, nil
 		}
 		if c.err != nil {
 			return c.err
@@ -194,15 +194,6 @@ func (f *fetching) content(ctx context.Context, s *slot) {
 	}
 }
 
-// roots reads the roots out of an extended header, if they are of use.
-func (e *endpoint) roots(h *head, data []byte) (*square.DAH, error) {
-	if e.client.opt.Level == da.Trust || square.AbsentByHash(h.DataHash) {
-		return nil, nil
-	}
-	_, dah, err := square.ScanHeader(data, true)
-	return &dah, err
-}
-
 // headers returns slots for the heights of [from, to), at most 65, with an error if there are fewer.
 func (e *endpoint) headers(ctx context.Context, from, to uint64) ([]slot, error) {
 	first, err := e.header(ctx, nil, "header.GetByHeight", jsonrpc.Array(from), true)
@@ -214,18 +205,14 @@ func (e *endpoint) headers(ctx context.Context, from, to uint64) ([]slot, error)
 	}
 	raw := first.raw
 	first.raw = nil
-	dah, err := e.roots(&first, raw)
-	if err != nil {
-		return nil, fmt.Errorf("%s: header %d: %w", e.name, from, err)
-	}
-	slots := append(make([]slot, 0, to-from), slot{head: first, dah: dah})
+	slots := append(make([]slot, 0, to-from), slot{head: first})
 	if to == from+1 {
 		return slots, nil
 	}
 	e.client.count.headers.Add(1)
 	err = e.call(ctx, "header.GetRangeByHeight", jsonrpc.Array(jsonrpc.Raw(raw), to), func(result []byte) error {
 		return jsonrpc.ScanArray(result, func(value []byte) error {
-			h, err := decodeHead(value)
+			h, err := decodeHead(value, e.client.opt.Level != da.Trust)
 			if err != nil {
 				return err
 			}
@@ -235,11 +222,7 @@ func (e *endpoint) headers(ctx context.Context, from, to uint64) ([]slot, error)
 			if err := e.client.sameChain(&h.Header); err != nil {
 				return err
 			}
-			s := slot{head: h}
-			if s.dah, err = e.roots(&h, value); err != nil {
-				return err
-			}
-			slots = append(slots, s)
+			slots = append(slots, slot{head: h})
 			return nil
 		})
 	})
@@ -253,7 +236,7 @@ func (e *endpoint) headers(ctx context.Context, from, to uint64) ([]slot, error)
 func (e *endpoint) verified(ctx context.Context, s *slot) ([]da.Blob, error) {
 	blobs, err := e.contents(ctx, s.head.Height)
 	if err == nil {
-		err = e.prove(ctx, &s.head.Header, s.dah, blobs)
+		err = e.prove(ctx, &s.head.Header, s.head.dah, blobs)
 	}
 	if errors.Is(err, da.ErrNotProven) {
 		return e.provenBlobs(ctx, &s.head.Header)

@@ -124,7 +124,7 @@ func FuzzParams(f *testing.F) {
 		_ = from.UnmarshalJSON(data)
 		var config txConfig
 		_ = json.Unmarshal(data, &config)
-		_, _ = decodeHead(data)
+		_, _ = decodeHead(data, true)
 		var s submitted
 		if s.UnmarshalJSON(data) != nil {
 			return

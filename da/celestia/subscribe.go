@@ -195,7 +195,7 @@ func (f *feed) settledLocked(ctx context.Context, m *merged) {
 
 // headEvent takes an event of header.Subscribe.
 func (f *feed) headEvent(value []byte) error {
-	h, err := decodeHead(value)
+	h, err := decodeHead(value, false)
 	if err != nil {
 		return err
 	}

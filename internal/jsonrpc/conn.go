@@ -162,8 +162,9 @@ func (k *conn) watch() {
 	}
 }
 
-// small is the size up to which a message is copied out of the buffer that the reader keeps.
-const small = 64 << 10
+// small is the size up to which a message is copied out of the buffer that the reader keeps: a copy costs less than a buffer that grows
+// with a message until it holds it. Celestia's headers, 64 at a time, take some 200 KiB.
+const small = 512 << 10
 
 // read takes messages off the socket until it ends. It runs no code of any caller.
 func (k *conn) read() {
