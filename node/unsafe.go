@@ -16,13 +16,14 @@ var (
 	ErrGate   = syncer.ErrGate   // the node does not have all that is canonical: offer it again when Status.Unsafe.Open
 	ErrStale  = syncer.ErrStale  // the canonical chain has a block at its height
 	ErrForged = syncer.ErrForged // the chain's proposer has not signed it
+	ErrUnfit  = syncer.ErrUnfit  // it does not fit its parent, or the engine finds it invalid
 )
 
 // maxUnsafe bounds the body of POST /v1/unsafe, in bytes: a block and its base64.
 const maxUnsafe = 8 << 20
 
 // Offer takes a block of the chain's proposer that came beside the canonical source, in any order. It becomes the unsafe head at once, or, when buffered
-// is true, once its parent is there; the canonical block at its height promotes or replaces it. ErrGate, ErrStale and ErrForged say why it is
+// is true, once its parent is there; the canonical block at its height promotes or replaces it. ErrGate, ErrStale, ErrForged and ErrUnfit say why it is
 // refused; with any other error it is kept and tried again. Only a node of a chain whose canonical source is an L1 inbox takes any; another answers ErrGate.
 func (n *Node) Offer(ctx context.Context, b *block.Block) (buffered bool, err error) {
 	if n.l1 == nil {
@@ -54,7 +55,7 @@ func (u *unsafeBlock) decode() (*block.Block, error) {
 }
 
 // postUnsafe answers 200 when the block is connected and 202 when it waits for its parent; 400 when it does not decode, 403 when it is not the proposer's,
-// 409 when none are taken now, 410 when the canonical chain is past its height.
+// 409 when none are taken now, 410 when the canonical chain is past its height, 422 when it can be no block on its parent.
 func (n *Node) postUnsafe(w http.ResponseWriter, r *http.Request) {
 	var body unsafeBlock
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxUnsafe)).Decode(&body); err != nil {
@@ -73,6 +74,8 @@ func (n *Node) postUnsafe(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusGone, err)
 	case errors.Is(err, ErrForged):
 		fail(w, http.StatusForbidden, err)
+	case errors.Is(err, ErrUnfit):
+		fail(w, http.StatusUnprocessableEntity, err)
 	case err != nil:
 		fail(w, http.StatusServiceUnavailable, err)
 	case buffered:

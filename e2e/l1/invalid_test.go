@@ -1,6 +1,7 @@
 package l1_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -61,7 +62,9 @@ func TestInvalid(t *testing.T) {
 	bad := w.invalid(first, good)
 	each(func(m *member) {
 		for what, b := range bad {
-			m.post(w.unsafeBody(b))
+			if code, answer := m.post(w.unsafeBody(b)); code != http.StatusUnprocessableEntity || !bytes.Contains(answer, []byte("invalid content")) {
+				t.Fatalf("%s: got %d %s, want 422 and what is wrong", what, code, answer)
+			}
 			if s := m.Status().Load(); s.Heads.Unsafe != first.Ref() || s.Unsafe.Buffered != 0 || s.Counts.Offered != 0 || m.latest() != execution(t, first) {
 				t.Fatalf("%s: got %+v, %+v, execution head %s; want block 1 as head, and nothing held", what, s.Heads, s.Unsafe, m.latest())
 			}
@@ -73,6 +76,9 @@ func TestInvalid(t *testing.T) {
 		if s := m.unsafeHead(good); len(s.Waiting) != 0 || !s.Unsafe.Open {
 			t.Fatalf("got %+v, %+v after a good block, want nothing waited for", s.Waiting, s.Unsafe)
 		}
+		m.executed(good)
+		m.offer(http.StatusUnprocessableEntity, bad["gas used"]) // where a block is already: that one stays
+		m.until("all as before", func(s node.Status) bool { return s.Heads.Unsafe == good.Ref() && s.Unsafe.Buffered == 0 && len(s.Waiting) == 0 })
 		m.executed(good)
 	})
 

@@ -50,10 +50,7 @@ func TestOrphaned(t *testing.T) {
 	other := a.many(4)
 	w.propose(other...)
 	m.canonical(2, other[3])
-	w.mine()
-	if s := m.canonical(2, other[3]); s.Unsafe.Buffered != 0 {
-		t.Fatalf("got %d blocks held for a height that the canonical chain has passed, want none", s.Unsafe.Buffered)
-	}
+	m.until("none held for a height that the canonical chain has passed", func(s node.Status) bool { return s.Unsafe.Buffered == 0 })
 
 	// And back again, with the content there.
 	api.SetFaults(beacon.Faults{})

@@ -92,7 +92,10 @@ func (k *L1Sink) Apply(ctx context.Context, item follow.Item[l1.Block]) error {
 	if len(p.done) > 0 {
 		s.label(ctx)
 	}
-	s.connect(ctx)
+	if len(s.offers.order) > 0 {
+		s.connect(ctx) // what fails is tried again at the next occasion
+		s.publish()
+	}
 	return nil
 }
 

@@ -402,7 +402,7 @@ func TestOffers(t *testing.T) {
 			t.Fatal("the reverted block's effect is still there")
 		}
 		forged := *other.next()
-		forged.Header.Signature = append([]byte{1}, forged.Header.Signature[1:]...)
+		forged.Header.Signature = append([]byte{forged.Header.Signature[0] ^ 1}, forged.Header.Signature[1:]...)
 		if _, err := w.node.Offer(ctx, &forged); !errors.Is(err, syncer.ErrForged) {
 			t.Fatalf("a forged offer: %v", err)
 		}

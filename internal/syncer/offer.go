@@ -17,6 +17,7 @@ var (
 	ErrGate   = errors.New("unsafe blocks are not taken now: the node does not have all that is canonical yet")
 	ErrStale  = errors.New("stale: the canonical chain has a block at this height")
 	ErrForged = errors.New("not a block of this chain's proposer")
+	ErrUnfit  = errors.New("the proposer has signed it, but it can be no block here")
 )
 
 // maxOffered bounds the offered blocks that wait for their parent, in bytes. Beyond it the oldest are forgotten: whoever offers may offer again.
@@ -41,13 +42,13 @@ func (s *Syncer) SetGate(ctx context.Context, open bool) {
 	}
 	s.offers.open = open
 	if open {
-		s.connect(ctx)
+		s.connect(ctx) // what fails is tried again at the next occasion
 	}
 	s.publish()
 }
 
 // Offer takes a block that came beside the canonical source, signed by the proposer, in any order: it becomes an unsafe block when its parent is there, at once or
-// later (then buffered is true). Of two branches the one whose block connects last is the unsafe head. ErrGate, ErrStale and ErrForged say why it is
+// later (then buffered is true). Of two branches the one whose block connects last is the unsafe head. ErrGate, ErrStale, ErrForged and ErrUnfit say why it is
 // refused; another error that it is kept and will be tried again.
 func (s *Syncer) Offer(ctx context.Context, b *block.Block) (buffered bool, err error) {
 	if err := s.authentic(b); err != nil {
@@ -63,7 +64,7 @@ func (s *Syncer) Offer(ctx context.Context, b *block.Block) (buffered bool, err 
 	}
 	hash := b.Hash()
 	s.offers.add(hash, b)
-	err = s.connect(ctx)
+	err = s.connect(ctx)[hash]
 	_, buffered = s.offers.byID[hash]
 	s.publish()
 	return buffered, err
@@ -113,30 +114,29 @@ func (o *offered) drop(hash block.Hash) {
 	}
 }
 
-// connect makes unsafe blocks of the offered ones whose parent is there, the oldest offer first, until none is left that could be.
-func (s *Syncer) connect(ctx context.Context) error {
-	if !s.offers.open {
-		return nil
-	}
-	for {
-		hash, parent := s.connectable()
+// connect makes unsafe blocks of the offered ones whose parent is there, the oldest offer first, until none is left that could be. It returns why some have
+// failed: those that are unfit are dropped, the others are kept, and none keeps the rest. The caller publishes.
+func (s *Syncer) connect(ctx context.Context) (failed map[block.Hash]error) {
+	failed = map[block.Hash]error{}
+	for s.offers.open {
+		hash, parent := s.connectable(failed)
 		if hash.IsZero() {
-			return nil
+			break
 		}
-		b := s.offers.byID[hash]
-		if err := s.extend(ctx, b, parent); err != nil {
-			if errors.Is(err, errBadOffer) {
-				s.offers.drop(hash) // it can never be a block here
-				continue
-			}
-			return err
+		err := s.extend(ctx, s.offers.byID[hash], parent)
+		if err != nil {
+			failed[hash] = err
+			s.cfg.Logger.Warn("offered block does not connect", "height", parent.Height+1, "hash", hash, "err", err)
 		}
-		s.offers.drop(hash)
+		if err == nil || errors.Is(err, ErrUnfit) {
+			s.offers.drop(hash)
+		}
 	}
+	return failed
 }
 
-// connectable returns an offered block whose parent is stored, at or above the safe head. Stale ones are dropped on the way.
-func (s *Syncer) connectable() (hash block.Hash, parent block.Ref) {
+// connectable returns an offered block that has not failed and whose parent is stored, at or above the safe head. Stale ones are dropped on the way.
+func (s *Syncer) connectable(failed map[block.Hash]error) (hash block.Hash, parent block.Ref) {
 	st := s.cfg.Store.State()
 	for _, hash := range append([]block.Hash(nil), s.offers.order...) {
 		h := &s.offers.byID[hash].Header.Header
@@ -144,7 +144,7 @@ func (s *Syncer) connectable() (hash block.Hash, parent block.Ref) {
 			s.offers.drop(hash)
 			continue
 		}
-		if h.Height > st.Unsafe.Height+1 {
+		if h.Height > st.Unsafe.Height+1 || failed[hash] != nil {
 			continue
 		}
 		ref, err := s.cfg.Store.Ref(h.Height - 1)
@@ -160,9 +160,7 @@ func (s *Syncer) connectable() (hash block.Hash, parent block.Ref) {
 	return block.Hash{}, block.Ref{}
 }
 
-var errBadOffer = errors.New("offered block does not fit its parent")
-
-// extend makes b the unsafe head, on parent. Unsafe blocks above parent give way.
+// extend makes b the unsafe head, on parent. Unsafe blocks above parent give way, but not to one that is unfit (ErrUnfit) or cannot be executed now.
 func (s *Syncer) extend(ctx context.Context, b *block.Block, parent block.Ref) error {
 	var tip derive.Tip
 	if parent.Height >= s.cfg.Genesis.InitialHeight {
@@ -171,7 +169,7 @@ func (s *Syncer) extend(ctx context.Context, b *block.Block, parent block.Ref) e
 			return fmt.Errorf("read block %d: %w", parent.Height, err)
 		}
 		if tip = derive.TipOf(rec.Block); !bytes.Equal(b.Header.Header.AppHash, rec.Root) {
-			return errBadOffer
+			return fmt.Errorf("%w: it was built on state root %s, block %d has %s", ErrUnfit, shortRoot(b.Header.Header.AppHash), parent.Height, shortRoot(rec.Root))
 		}
 	}
 	if len(b.Data.Txs) == 0 { // its data is never sent: it follows from the header and the parent
@@ -181,16 +179,14 @@ func (s *Syncer) extend(ctx context.Context, b *block.Block, parent block.Ref) e
 		}
 	}
 	if !sameHash(b.Data.Metadata.LastDataHash, tip.DataHash) || b.Header.Header.Time < tip.Time {
-		return errBadOffer
+		return fmt.Errorf("%w: its data or its time does not follow block %d", ErrUnfit, parent.Height)
 	}
-	if s.cfg.Store.State().Unsafe.Height > parent.Height {
-		if err := s.dropUnsafe(ctx, parent.Height, "another branch goes on"); err != nil {
-			return err
-		}
+	if err := s.inTime(b); err != nil {
+		return err
 	}
-	root, err := s.execute(ctx, b)
+	root, err := s.replace(ctx, b, parent.Height)
 	if errors.Is(err, exec.ErrInvalid) {
-		return errBadOffer
+		return fmt.Errorf("%w: %w", ErrUnfit, err)
 	}
 	if err != nil {
 		return err
@@ -201,4 +197,28 @@ func (s *Syncer) extend(ctx context.Context, b *block.Block, parent block.Ref) e
 	s.counts.Offered++
 	s.applied(b, store.Origin{}, false)
 	return nil
+}
+
+// replace executes b in the place of the unsafe blocks above height. If that fails those are offered again, and connect again in order.
+func (s *Syncer) replace(ctx context.Context, b *block.Block, height uint64) (root []byte, err error) {
+	var replaced []*block.Block
+	for h := height + 1; h <= s.cfg.Store.State().Unsafe.Height; h++ {
+		rec, err := s.cfg.Store.Block(h)
+		if err != nil {
+			return nil, fmt.Errorf("read block %d: %w", h, err)
+		}
+		replaced = append(replaced, rec.Block)
+	}
+	if len(replaced) > 0 {
+		err = s.dropUnsafe(ctx, height, "another branch goes on")
+	}
+	if err == nil {
+		root, err = s.execute(ctx, b)
+	}
+	if err != nil {
+		for _, r := range replaced {
+			s.offers.add(r.Hash(), r)
+		}
+	}
+	return root, err
 }
