@@ -52,15 +52,21 @@ func TestForced(t *testing.T) {
 	m.chain(a.blocks)
 }
 
+// sequencing makes a node the sequencer, which proposes with an account of its own.
+func (w *world) sequencing(blockTime time.Duration) func(*node.Options) {
+	w.t.Helper()
+	keyFile := filepath.Join(w.t.TempDir(), "proposer-key")
+	w.check(os.WriteFile(keyFile, []byte(hex.EncodeToString(crypto.FromECDSA(geth.DevKey(1)))), 0o600))
+	return func(o *node.Options) {
+		o.Key, o.Config.Sequencer.Enabled, o.Config.Sequencer.BlockTime, o.Config.L1.KeyFile = w.key, true, blockTime, keyFile
+	}
+}
+
 // TestForcedBySequencer is S31 with the node's own sequencer: a forced item gets into a block, once, on every node, and the inbox's queue is empty then.
 func TestForcedBySequencer(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, chosen(t), l1.Settings{ForcedDelay: 3, ForcedMax: 2}, 0)
-	keyFile := filepath.Join(t.TempDir(), "proposer-key")
-	w.check(os.WriteFile(keyFile, []byte(hex.EncodeToString(crypto.FromECDSA(geth.DevKey(1)))), 0o600))
-	sequencer := w.light(func(o *node.Options) {
-		o.Key, o.Config.Sequencer.Enabled, o.Config.Sequencer.BlockTime, o.Config.L1.KeyFile = w.key, true, 50*time.Millisecond, keyFile
-	})
+	sequencer := w.light(w.sequencing(50 * time.Millisecond))
 	full := w.light(nil)
 	var s node.Status
 	w.check(w.inbox.WhileMining(w.ctx, 100*time.Millisecond, func(ctx context.Context) error {
@@ -153,11 +159,7 @@ func TestForcedExcuses(t *testing.T) {
 func TestForcedGarbageBySequencer(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, chosen(t), l1.Settings{ForcedDelay: 1, ForcedMax: 2}, 2)
-	keyFile := filepath.Join(t.TempDir(), "proposer-key")
-	w.check(os.WriteFile(keyFile, []byte(hex.EncodeToString(crypto.FromECDSA(geth.DevKey(1)))), 0o600))
-	sequencer := w.driveWith(func(o *node.Options) {
-		o.Key, o.Config.Sequencer.Enabled, o.Config.Sequencer.BlockTime, o.Config.L1.KeyFile = w.key, true, 100*time.Millisecond, keyFile
-	})
+	sequencer := w.driveWith(w.sequencing(100 * time.Millisecond))
 	full := w.drive()
 	poor, err := crypto.GenerateKey()
 	w.check(err)
