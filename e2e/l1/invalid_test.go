@@ -78,7 +78,9 @@ func TestInvalid(t *testing.T) {
 		}
 		m.executed(good)
 		m.offer(http.StatusUnprocessableEntity, bad["gas used"]) // where a block is already: that one stays
-		m.until("all as before", func(s node.Status) bool { return s.Heads.Unsafe == good.Ref() && s.Unsafe.Buffered == 0 && len(s.Waiting) == 0 })
+		m.until("all as before", func(s node.Status) bool {
+			return s.Heads.Unsafe == good.Ref() && s.Unsafe.Buffered == 0 && len(s.Waiting) == 0
+		})
 		m.executed(good)
 	})
 
