@@ -4,19 +4,45 @@ import (
 	"context"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/semaphore"
 )
 
-// Ahead returns a source of the items of source with their data converted, where most of the work of converting a range's items is done
-// before their turn, on all cores. It is for a sink that does the same costly thing with each item, whatever came before it.
+// Early is an item's data with what is computed from it alone: once, before the item's turn or when it is asked for, whichever comes first.
+type Early[T, U any] struct {
+	Data T
+
+	work   func(T) U
+	begun  atomic.Bool   // whoever sets it does the work
+	done   chan struct{} // closed when result is there
+	result U
+}
+
+// Result returns the result, which it computes or waits for if need be.
+func (e *Early[T, U]) Result() U {
+	e.begin()
+	<-e.done
+	return e.result
+}
+
+// begin does the work unless somebody does.
+func (e *Early[T, U]) begin() {
+	if e.begun.CompareAndSwap(false, true) {
+		e.result = e.work(e.Data)
+		close(e.done)
+	}
+}
+
+// Ahead returns a source of the items of source, with the results of work on them. It is for a sink that does the same costly thing with each
+// item: for a range that is fetched, most of that is done ahead, on all cores.
 //
-// What is pushed, and what is fetched alone, waits for nobody: it is passed on with its data wrapped, and the sink does the work itself.
-// The items of a longer range are prepared side by side, and delivered in order. Prepare may be called from several goroutines at
-// a time; its result must depend on its argument alone, since when it is called, and whether, depends on timing (I3). About 256 items at
-// most, and 8 MiB by Item.Size or a single item, are between the source and the sink (I6).
-func Ahead[T, U any](source Source[T], wrap, prepare func(T) U) Source[U] {
-	return &ahead[T, U]{source: source, wrap: wrap, prepare: prepare}
+// What is pushed, and what is fetched alone, goes straight through, and the sink, asking for the result, computes it. Of a longer range, items
+// that wait for their turn are worked on, side by side; their order stays. Work may be called from several goroutines at a time, and its
+// result must depend on its argument alone, since when it is called depends on timing (I3). About 256 items at most, and 8 MiB by Item.Size
+// or a single item, are between the source and the sink (I6).
+func Ahead[T, U any](source Source[T], work func(T) U) Source[*Early[T, U]] {
+	return &ahead[T, U]{source: source, work: work}
 }
 
 const (
@@ -25,66 +51,52 @@ const (
 )
 
 type ahead[T, U any] struct {
-	source        Source[T]
-	wrap, prepare func(T) U
+	source Source[T]
+	work   func(T) U
 }
 
-func convert[T, U any](item *Item[T], f func(T) U) Item[U] {
-	return Item[U]{Height: item.Height, Hash: item.Hash, Parent: item.Parent, Size: item.Size, Data: f(item.Data)}
+func (a *ahead[T, U]) early(item *Item[T]) Item[*Early[T, U]] {
+	return Item[*Early[T, U]]{Height: item.Height, Hash: item.Hash, Parent: item.Parent, Size: item.Size, Data: &Early[T, U]{Data: item.Data, work: a.work, done: make(chan struct{})}}
 }
 
-func (a *ahead[T, U]) Subscribe(ctx context.Context, update func(Update[U])) error {
+func (a *ahead[T, U]) Subscribe(ctx context.Context, update func(Update[*Early[T, U]])) error {
 	return a.source.Subscribe(ctx, func(u Update[T]) {
-		out := Update[U]{Head: u.Head}
+		out := Update[*Early[T, U]]{Head: u.Head}
 		if u.Item != nil {
-			item := convert(u.Item, a.wrap)
+			item := a.early(u.Item)
 			out.Item = &item
 		}
 		update(out)
 	})
 }
 
-// early is an item that is prepared once, by a worker or when it is its turn, whichever comes first.
-type early[T, U any] struct {
-	once sync.Once
-	in   Item[T]
-	out  Item[U]
-}
-
-func (e *early[T, U]) prepare(f func(T) U) {
-	e.once.Do(func() {
-		e.out = convert(&e.in, f)
-		e.in = Item[T]{} // let go of the data
-	})
-}
-
-func (a *ahead[T, U]) Fetch(ctx context.Context, from, to uint64, deliver func(Item[U]) error) error {
+func (a *ahead[T, U]) Fetch(ctx context.Context, from, to uint64, deliver func(Item[*Early[T, U]]) error) error {
 	if to-from == 1 {
-		return a.source.Fetch(ctx, from, to, func(item Item[T]) error { return deliver(convert(&item, a.wrap)) })
+		return a.source.Fetch(ctx, from, to, func(item Item[T]) error { return deliver(a.early(&item)) })
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var goroutines sync.WaitGroup
 	defer goroutines.Wait()
 	defer cancel()
 	// The goroutine that fetches sends on both channels, and closes them: to turns all items in order, to work as many as the workers keep up with.
-	turns, work := make(chan *early[T, U], aheadItems), make(chan *early[T, U], aheadItems)
+	turns, work := make(chan Item[*Early[T, U]], aheadItems), make(chan *Early[T, U], aheadItems)
 	room := semaphore.NewWeighted(aheadBytes)
 	var ended error // of the source's fetch; set before turns is closed
 	goroutines.Go(func() {
 		defer close(turns)
 		defer close(work)
-		ended = a.source.Fetch(ctx, from, to, func(item Item[T]) error {
-			if err := room.Acquire(ctx, weight(item.Size)); err != nil {
+		ended = a.source.Fetch(ctx, from, to, func(in Item[T]) error {
+			if err := room.Acquire(ctx, weight(in.Size)); err != nil {
 				return err
 			}
-			e := &early[T, U]{in: item}
+			item := a.early(&in)
 			select {
-			case turns <- e:
+			case turns <- item:
 			case <-ctx.Done():
 				return ctx.Err()
 			}
 			select {
-			case work <- e:
+			case work <- item.Data:
 			default:
 			}
 			return nil
@@ -94,18 +106,15 @@ func (a *ahead[T, U]) Fetch(ctx context.Context, from, to uint64, deliver func(I
 		goroutines.Go(func() {
 			for e := range work {
 				if ctx.Err() == nil {
-					e.prepare(a.prepare)
+					e.begin()
 				}
 			}
 		})
 	}
-	for e := range turns {
+	for item := range turns {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		e.prepare(a.prepare)
-		item := e.out
-		e.out = Item[U]{} // a worker may hold on to e
 		err := deliver(item)
 		room.Release(weight(item.Size))
 		if err != nil {

@@ -10,35 +10,38 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"headrace/follow"
 	"headrace/follow/followtest"
 )
 
-func plain(s string) string    { return s }
-func prepared(s string) string { return "prepared " + s }
-
 func TestAheadIsASource(t *testing.T) {
-	followtest.TestSource(t, func(t *testing.T) followtest.Harness[string] {
+	type early = *follow.Early[string, string]
+	followtest.TestSource(t, func(t *testing.T) followtest.Harness[early] {
 		c := followtest.NewChain(400)
-		return followtest.Harness[string]{Source: follow.Ahead[string](c, plain, plain), Start: 1, Extend: c.Extend, Head: c.Head, Fork: c.Fork}
+		source := follow.Ahead[string](c, func(s string) string { return "result of " + s })
+		same := func(a, b *early) bool {
+			return (*a).Data == (*b).Data && (*a).Result() == (*b).Result() && (*a).Result() == "result of "+(*a).Data
+		}
+		return followtest.Harness[early]{Source: source, Start: 1, Extend: c.Extend, Head: c.Head, Fork: c.Fork, Equal: same}
 	})
 }
 
-// What is pushed, and what is fetched alone, is passed on as it is: it waits for no other core.
+// What is pushed, and what is fetched alone, goes straight through: there is no work on it until its result is asked for, and then once.
 func TestAheadLeavesTheHeadAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := followtest.NewChain(1)
-		wrapped := func(s string) string { return "wrapped " + s }
-		source := follow.Ahead[string](c, wrapped, prepared)
-		var got []string
-		if err := source.Fetch(t.Context(), 1, 2, func(i follow.Item[string]) error { got = append(got, i.Data); return nil }); err != nil {
+		var worked []string
+		source := follow.Ahead[string](c, func(s string) int { worked = append(worked, s); return len(worked) })
+		var got []*follow.Early[string, int]
+		if err := source.Fetch(t.Context(), 1, 2, func(i follow.Item[*follow.Early[string, int]]) error { got = append(got, i.Data); return nil }); err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			_ = source.Subscribe(ctx, func(u follow.Update[string]) {
+			_ = source.Subscribe(ctx, func(u follow.Update[*follow.Early[string, int]]) {
 				if u.Item == nil || u.Head != u.Item.Ref() {
 					t.Errorf("got %+v, want the head with its item", u)
 					return
@@ -51,8 +54,15 @@ func TestAheadLeavesTheHeadAlone(t *testing.T) {
 		synctest.Wait()
 		cancel()
 		wg.Wait()
-		if want := []string{"wrapped 1/0", "wrapped 1/0", "wrapped 2/0"}; !slices.Equal(got, want) {
-			t.Errorf("got %q, want %q", got, want)
+		if len(worked) != 0 {
+			t.Fatalf("got work on %q before anybody asked", worked)
+		}
+		var results []int
+		for _, e := range slices.Concat(got, got) {
+			results = append(results, e.Result())
+		}
+		if want := []string{"1/0", "1/0", "2/0"}; !slices.Equal(worked, want) || !slices.Equal(results, []int{1, 2, 3, 1, 2, 3}) {
+			t.Errorf("got work on %q and results %v, want work on %q, each once", worked, results, want)
 		}
 	})
 }
@@ -79,12 +89,12 @@ func (s *sized) Fetch(_ context.Context, from, to uint64, deliver func(follow.It
 	return s.end
 }
 
-// The items come in order, each prepared once, several ahead of their turn but never more than a few side by side.
-func TestAheadPreparesEachOnce(t *testing.T) {
+// The items come in order, each worked on once, several ahead of their turn but never more than a few side by side.
+func TestAheadWorksOnEachOnce(t *testing.T) {
 	const n = 5000
 	var counts [n + 1]atomic.Int32
 	var busy, most atomic.Int32
-	prepare := func(h uint64) uint64 {
+	work := func(h uint64) uint64 {
 		now := busy.Add(1)
 		for m := most.Load(); now > m && !most.CompareAndSwap(m, now); m = most.Load() {
 		}
@@ -95,9 +105,9 @@ func TestAheadPreparesEachOnce(t *testing.T) {
 	}
 	next := uint64(1)
 	source := &sized{n: n, size: 100}
-	err := follow.Ahead(source, func(h uint64) uint64 { return h }, prepare).Fetch(t.Context(), 1, n+1, func(i follow.Item[uint64]) error {
-		if i.Height != next || i.Data != 2*next {
-			return fmt.Errorf("got item %d with %d, want %d with %d", i.Height, i.Data, next, 2*next)
+	err := follow.Ahead(source, work).Fetch(t.Context(), 1, n+1, func(i follow.Item[*follow.Early[uint64, uint64]]) error {
+		if i.Height != next || i.Data.Data != next || i.Data.Result() != 2*next {
+			return fmt.Errorf("got item %d with %d and %d, want %d with %d", i.Height, i.Data.Data, i.Data.Result(), next, 2*next)
 		}
 		next++
 		return nil
@@ -107,15 +117,15 @@ func TestAheadPreparesEachOnce(t *testing.T) {
 	}
 	for h := 1; h <= n; h++ {
 		if c := counts[h].Load(); c != 1 {
-			t.Fatalf("item %d was prepared %d times", h, c)
+			t.Fatalf("item %d was worked on %d times", h, c)
 		}
 	}
 	if m := int(most.Load()); m > runtime.GOMAXPROCS(0)+1 {
-		t.Errorf("got %d prepared side by side, want at most one for each core and the one whose turn it is", m)
+		t.Errorf("got %d worked on side by side, want at most one for each core and the one whose turn it is", m)
 	}
 }
 
-// While the sink is busy with one item, those behind it are prepared: as many as fit in the bounds (I6), and one at least.
+// While the sink is busy with one item, those behind it are worked on: as many as fit in the bounds (I6), and one at least.
 func TestAheadIsBounded(t *testing.T) {
 	for _, c := range []struct {
 		size int
@@ -125,16 +135,16 @@ func TestAheadIsBounded(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				source := &sized{n: 1000, size: c.size}
 				var ready atomic.Uint64
-				ahead := follow.Ahead(source, func(h uint64) uint64 { return h }, func(h uint64) uint64 { ready.Add(1); return h })
+				ahead := follow.Ahead(source, func(h uint64) uint64 { ready.Add(1); return h })
 				n := 0
-				err := ahead.Fetch(t.Context(), 1, 1001, func(follow.Item[uint64]) error {
+				err := ahead.Fetch(t.Context(), 1, 1001, func(follow.Item[*follow.Early[uint64, uint64]]) error {
 					if n++; n == 1 || n == 300 {
 						synctest.Wait()
 						if got := source.delivered.Load() - uint64(n) + 1; got != c.want {
 							t.Errorf("at item %d: got %d items between source and sink, want %d", n, got, c.want)
 						}
 						if got, all := ready.Load(), source.delivered.Load(); got < all/2+1 { // those that the workers were too slow for are left to their turn
-							t.Errorf("at item %d: got %d items prepared of %d, want most", n, got, all)
+							t.Errorf("at item %d: got %d items worked on of %d, want most", n, got, all)
 						}
 					}
 					return nil
@@ -154,7 +164,7 @@ func TestAheadEnds(t *testing.T) {
 	t.Run("the source's error comes after its items", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			n := 0
-			err := follow.Ahead(&sized{n: 50, end: broken}, identity, identity).Fetch(t.Context(), 1, 100, func(follow.Item[uint64]) error { n++; return nil })
+			err := follow.Ahead(&sized{n: 50, end: broken}, identity).Fetch(t.Context(), 1, 100, func(follow.Item[*follow.Early[uint64, uint64]]) error { n++; return nil })
 			if err != broken || n != 50 {
 				t.Errorf("got %v after %d items, want %v after 50", err, n, broken)
 			}
@@ -164,7 +174,7 @@ func TestAheadEnds(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			n := 0
 			source := &sized{n: 1e9}
-			err := follow.Ahead(source, identity, identity).Fetch(t.Context(), 1, 1e9, func(follow.Item[uint64]) error {
+			err := follow.Ahead(source, identity).Fetch(t.Context(), 1, 1e9, func(follow.Item[*follow.Early[uint64, uint64]]) error {
 				if n++; n == 3 {
 					return broken
 				}
@@ -180,7 +190,7 @@ func TestAheadEnds(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				n := 0
-				err := follow.Ahead(&sized{n: 1e9, size: size}, identity, identity).Fetch(ctx, 1, 1e9, func(follow.Item[uint64]) error {
+				err := follow.Ahead(&sized{n: 1e9, size: size}, identity).Fetch(ctx, 1, 1e9, func(follow.Item[*follow.Early[uint64, uint64]]) error {
 					n++
 					synctest.Wait()
 					cancel()
@@ -197,7 +207,7 @@ func TestAheadEnds(t *testing.T) {
 // A follower of such a source reaches the head through faults and forks, as it does without.
 func TestAheadUnderAFollower(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, sink := followtest.NewChain(1000), followtest.NewSink[string](1)
+		c, sink := followtest.NewChain(1000), followtest.NewSink[*follow.Early[string, int]](1)
 		var ops atomic.Uint64
 		c.Faults = func(op followtest.Op) followtest.Fault {
 			switch n := ops.Add(1); {
@@ -208,7 +218,7 @@ func TestAheadUnderAFollower(t *testing.T) {
 			}
 			return followtest.Fault{}
 		}
-		f, _ := run(t, follow.Ahead[string](c, plain, prepared), sink, follow.Options{})
+		f, _ := run(t, follow.Ahead(c, func(s string) int { return len(s) }), sink, follow.Options{})
 		for i := range 50 {
 			switch i % 3 {
 			case 0:
@@ -222,6 +232,46 @@ func TestAheadUnderAFollower(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		wantLast(t, sink, c.Head())
+		if err := sink.Err(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// asking is a sink that needs the results.
+type asking struct {
+	*followtest.Sink[*follow.Early[string, int]]
+}
+
+func (a asking) Apply(ctx context.Context, item follow.Item[*follow.Early[string, int]]) error {
+	item.Data.Result()
+	return a.Sink.Apply(ctx, item)
+}
+
+// Work that takes longer than a source may be silent, as on an item that is stuffed by strangers, is not taken for the source's silence (I9).
+func TestAheadTakesItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, sink := followtest.NewChain(400), followtest.NewSink[*follow.Early[string, int]](1)
+		source := follow.Ahead[string](c, func(s string) int {
+			if s == "1/0" || s == "200/0" {
+				time.Sleep(time.Minute)
+			}
+			return 0
+		})
+		begin := time.Now()
+		f, _ := run(t, source, asking{sink}, follow.Options{Stall: 5 * time.Second, Observer: follow.Observer{Waiting: func(w follow.Waiting) {
+			if w.Stage == "fetch" {
+				t.Errorf("waits: %+v", w)
+			}
+		}}})
+		if _, err := f.State().Wait(t.Context(), func(s follow.State) bool { return s.Last == c.Head() }); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begin); took > 2*time.Minute {
+			t.Errorf("got to the head after %s, want at most the two minutes that the work takes", took)
+		}
+		if n := f.State().Load().Counts; n.Fetched+n.Inline != 400 {
+			t.Errorf("got %+v, want 400 items", n)
+		}
 	})
 }

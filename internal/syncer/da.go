@@ -41,45 +41,42 @@ func (d *DASink) Revert(context.Context) error { return follow.ErrFinalized }
 // Apply implements follow.Sink: derives what the item completes, executes, stores and publishes it. Blocks of one item are committed one by one, the
 // position with the last (I2): after a crash half way the item is asked for again, and what it gave already is dropped as stale.
 func (d *DASink) Apply(ctx context.Context, item follow.Item[da.Block]) error {
-	return d.s.apply(ctx, item, nil)
+	return d.s.apply(ctx, item, func() *derive.Verified { return d.s.verify(item.Data) })
 }
 
-// Checked is a DA block on its way to the sink. Those that are fetched far behind the head have their signatures checked on the way.
-type Checked struct {
-	da.Block
-	verified *derive.Verified // nil: not checked yet
-}
+// Checked is a DA block with its authentic halves, which are found in it on the way to the sink, or there.
+type Checked = follow.Early[da.Block, *derive.Verified]
 
-// checkedSink is the DASink for blocks that may have been checked.
+// checkedSink is the DASink for such blocks.
 type checkedSink struct{ *DASink }
 
-func (d checkedSink) Apply(ctx context.Context, item follow.Item[Checked]) error {
-	return d.s.apply(ctx, follow.Item[da.Block]{Height: item.Height, Hash: item.Hash, Parent: item.Parent, Size: item.Size, Data: item.Data.Block}, item.Data.verified)
+func (d checkedSink) Apply(ctx context.Context, item follow.Item[*Checked]) error {
+	plain := follow.Item[da.Block]{Height: item.Height, Hash: item.Hash, Parent: item.Parent, Size: item.Size, Data: item.Data.Data}
+	return d.s.apply(ctx, plain, item.Data.Result)
 }
 
 // DAFollower returns a follower of the DA layer, the chain's canonical source, with the Syncer as its sink. In a catch-up the signatures of the items to
 // come are checked on all cores while the one before is applied; what they are found to be does not depend on that (I3).
-func (s *Syncer) DAFollower(source follow.Source[da.Block], opt follow.Options) *follow.Follower[Checked] {
-	wrap := func(b da.Block) Checked { return Checked{Block: b} }
-	check := func(b da.Block) Checked { return Checked{b, s.verifier.Verify(s.known(), &b)} }
-	return follow.New(follow.Ahead(source, wrap, check), checkedSink{s.DASink()}, opt)
+func (s *Syncer) DAFollower(source follow.Source[da.Block], opt follow.Options) *follow.Follower[*Checked] {
+	return follow.New(follow.Ahead(source, s.verify), checkedSink{s.DASink()}, opt)
 }
 
-// known is what is stored of the chain: what is stale by it, replayed by a stranger or read again, needs no check.
-func (s *Syncer) known() derive.Known {
+// verify checks the signatures in a block. It works outside of the section: what is stored of the chain is all it takes into account, so that what is
+// stale, replayed by a stranger or read again, costs nothing.
+func (s *Syncer) verify(b da.Block) *derive.Verified {
 	st := s.cfg.Store.State()
-	return derive.Known{Height: st.Safe.Height, EnvelopesOnly: st.EnvelopesOnly}
+	return s.verifier.Verify(derive.Known{Height: st.Safe.Height, EnvelopesOnly: st.EnvelopesOnly}, &b)
 }
 
-// apply is DASink.Apply. v, if not nil, is the item with its signatures checked.
-func (s *Syncer) apply(ctx context.Context, item follow.Item[da.Block], v *derive.Verified) error {
+// apply is DASink.Apply; verified gives what is authentic in the item.
+func (s *Syncer) apply(ctx context.Context, item follow.Item[da.Block], verified func() *derive.Verified) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.admit(item.Height); err != nil {
 		return err
 	}
 	before := s.cfg.Store.State().Safe
-	if err := s.applyDA(ctx, item, v); err != nil {
+	if err := s.applyDA(ctx, item, verified); err != nil {
 		s.deriver = nil // it may be half way; the stored state is the truth
 		return err
 	}
@@ -94,16 +91,13 @@ func (s *Syncer) apply(ctx context.Context, item follow.Item[da.Block], v *deriv
 	return nil
 }
 
-func (s *Syncer) applyDA(ctx context.Context, item follow.Item[da.Block], v *derive.Verified) error {
+func (s *Syncer) applyDA(ctx context.Context, item follow.Item[da.Block], verified func() *derive.Verified) error {
 	if s.deriver == nil {
 		if err := s.loadDeriver(); err != nil {
 			return err
 		}
 	}
-	if v == nil {
-		v = s.verifier.Verify(s.deriver.Known(), &item.Data)
-	}
-	res, err := s.deriver.StepVerified(v)
+	res, err := s.deriver.StepVerified(verified())
 	if err != nil {
 		return s.stuck("derive", item.Height, fmt.Errorf("derive: %w", err))
 	}
