@@ -45,7 +45,6 @@ type chunk struct {
 // slot is one height. Before ready is closed it belongs to the goroutine that asks for its content.
 type slot struct {
 	head   head
-	dah    *square.DAH   // its roots, if they are needed
 	ready  chan struct{} // closed when blobs are there, or err; nil for a height that is empty
 	blobs  []da.Blob
 	again  bool // the blobs came and were forgotten
