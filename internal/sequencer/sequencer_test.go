@@ -186,7 +186,8 @@ func TestEngineIsBroughtUp(t *testing.T) {
 		sf := w.Follower(seq)
 		stop := syncertest.Run(t, w.Chain.Run, sf.Run, newSequencer(w, seq, sf, w.Chain, nil).Run)
 		seq.Load(t, 1, 20)
-		time.Sleep(2 * time.Second)
+		time.Sleep(2*time.Second + 13*time.Millisecond) // between two blocks: what is signed and not executed would be a block more
+		synctest.Wait()
 		stop()
 		h := seq.Home
 		top := seq.Status().Load().Unsafe
