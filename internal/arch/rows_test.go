@@ -81,7 +81,7 @@ var foreign = []dependency{
 	{"google.golang.org/grpc/... google.golang.org/genproto/googleapis/rpc/...", "exec/grpc/...", "gRPC is one engine's transport"},
 	{"github.com/bufbuild/protocompile/...", "exec/grpc/internal/gen", "the proto file is compiled where its code is generated"},
 	{"github.com/decred/dcrd/dcrec/secp256k1/v4/...", "block", "signatures are a part of the block format"},
-	{"filippo.io/edwards25519/...", "block", "signatures are a part of the block format"},
+	{"filippo.io/edwards25519", "block", "signatures are a part of the block format"},
 	{"filippo.io/age/...", "internal/keyfile", "one format of encrypted keys"},
 	{"github.com/prometheus/client_golang/... go.opentelemetry.io/otel/...", "node", "parts are observed through structs of funcs; the node turns those into metrics"},
 	{"github.com/spf13/cobra/... github.com/spf13/pflag/... github.com/knadh/koanf/... golang.org/x/term/...", "cmd/headrace", "flags, files and terminals are the command's; a package takes a struct"},
