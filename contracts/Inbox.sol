@@ -109,18 +109,14 @@ contract Inbox {
         external
         returns (uint64 id)
     {
-        return record(parentProposal, parentHash, forcedCount, fromBlobs(offset, type(uint256).max));
+        return record(parentProposal, parentHash, forcedCount, fromBlobs(offset));
     }
 
-    /// @notice Queues content for inclusion: anybody may. Like `propose`, only a direct call has content.
+    /// @notice Queues content for inclusion: anybody may. Like `propose`, only a direct call has content. It is never in blobs, which not every node reads and which are
+    /// gone after some weeks.
     function force(bytes calldata data) external returns (uint64 index) {
         if (data.length > FORCED_DATA_MAX) revert ContentTooBig();
         return enqueue(fromData(data));
-    }
-
-    /// @notice Queues content in the only blob of this transaction.
-    function forceBlob(uint32 offset) external returns (uint64 index) {
-        return enqueue(fromBlobs(offset, 1));
     }
 
     /// @notice Declares the blocks up to proposal `id` proven. Stands in for a proof system.
@@ -207,11 +203,10 @@ contract Inbox {
         source.dataHash = keccak256(data);
     }
 
-    function fromBlobs(uint32 offset, uint256 max) private view returns (Source memory source) {
+    function fromBlobs(uint32 offset) private view returns (Source memory source) {
         uint256 n = 0;
         while (blobhash(n) != 0) n++;
         if (n == 0) revert NoContent();
-        if (n > max) revert ContentTooBig();
         source = here();
         source.offset = offset;
         source.blobHashes = new bytes32[](n);

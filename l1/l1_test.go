@@ -95,7 +95,7 @@ func TestPayloadVerdicts(t *testing.T) {
 		t.Errorf("too many transactions: got %v, want ErrContent", err)
 	}
 	most := l1.MaxForced - len(payload(record(3)))
-	if txs, err := l1.DecodeTxs(append(payload(record(3, make([]byte, most)...)), make([]byte, 100)...)); err != nil || len(txs) != 1 { // a blob's padding follows
+	if txs, err := l1.DecodeTxs(append(payload(record(3, make([]byte, most)...)), make([]byte, 100)...)); err != nil || len(txs) != 1 { // what follows is ignored
 		t.Errorf("as much as may be forced: got %d transactions, %v, want 1", len(txs), err)
 	}
 	if _, err := l1.DecodeTxs(payload(record(3, make([]byte, most+1)...))); !errors.Is(err, l1.ErrContent) {

@@ -32,8 +32,7 @@ const (
 	MaxBlocks  = 4096    // in a proposal
 	MaxTxs     = 4096    // in a forced item
 
-	// MaxForced is the bytes of a forced item's payload, in call data (the contract's FORCED_DATA_MAX) or in a blob. A proposal must have room for all the items that
-	// it may have to take.
+	// MaxForced is the bytes of a forced item's payload, the contract's FORCED_DATA_MAX. A proposal must have room for all the items that it may have to take.
 	MaxForced = 32 << 10
 )
 

@@ -144,12 +144,20 @@ func (d *deferred) Label(ctx context.Context, safe, finalized block.Ref) error {
 	return e.Label(ctx, safe, finalized)
 }
 
-func (d *deferred) Excuse(ctx context.Context, height uint64, tx []byte) (string, error) {
+func (d *deferred) BuildForced(ctx context.Context, height, time uint64, maxBytes int, forced [][]byte) ([][]byte, error) {
 	e, err := d.get(ctx)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	return e.Excuse(ctx, height, tx)
+	return e.BuildForced(ctx, height, time, maxBytes, forced)
+}
+
+func (d *deferred) Excuse(ctx context.Context, height uint64, item [][]byte) ([]string, error) {
+	e, err := d.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return e.Excuse(ctx, height, item)
 }
 
 // OwnTxs implements exec.Sealer: each block begins with the sealed execution header.
@@ -172,5 +180,6 @@ var (
 	_ exec.Builder = (*deferred)(nil)
 	_ exec.Labeler = (*deferred)(nil)
 	_ exec.Sealer  = (*deferred)(nil)
+	_ exec.Forcer  = (*deferred)(nil)
 	_ exec.Excuser = (*deferred)(nil)
 )

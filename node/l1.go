@@ -102,14 +102,15 @@ func (n *Node) finalize(ctx context.Context) error {
 	return n.syncer.Finalize(ctx, ref)
 }
 
-// gate opens the section for offered blocks while the source is live and all that it has told of is applied, and closes it at each reconnect.
+// gate opens the section for offered blocks while the source is live and all that it has told of is applied, and closes it at each reconnect. It stays closed at a sequencer,
+// who makes the unsafe blocks, and may have given up some that others still offer.
 func (n *Node) gate(ctx context.Context) error {
 	for {
 		s, changed := n.follower.State().Get()
 		if err := n.follower.State().Err(); err != nil {
 			return err
 		}
-		n.syncer.SetGate(ctx, s.Live && s.Waiting == (follow.Waiting{}))
+		n.syncer.SetGate(ctx, n.seq == nil && s.Live && s.Waiting == (follow.Waiting{}))
 		select {
 		case <-changed:
 		case <-ctx.Done():

@@ -12,6 +12,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/ethereum/go-ethereum/params"
 
 	"headrace/block"
 	"headrace/devnet"
@@ -210,5 +211,48 @@ func TestForcedGarbageBySequencer(t *testing.T) {
 	}
 	if len(found) != len(good) {
 		t.Errorf("got %d transactions, want %d", len(found), len(good))
+	}
+}
+
+// TestForcedInTheWay: what is forced is included though the execution client's pool would not have it, and though it asks for whole blocks the chain goes on.
+func TestForcedInTheWay(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, chosen(t), l1.Settings{ForcedDelay: 1, ForcedMax: 3}, 2)
+	sequencer, full := w.driveWith(w.sequencing(100*time.Millisecond)), w.drive()
+	limit := min(devnet.L2Genesis().GasLimit, params.MaxTxGas)
+	var hog [][]byte
+	for i := range uint64(200) {
+		hog = append(hog, w.rollupTx(5, func(tx *types.DynamicFeeTx) {
+			tx.Nonce, tx.Gas, tx.GasFeeCap, tx.GasTipCap = i, limit, big.NewInt(2e9), big.NewInt(1e6)
+		}))
+	}
+	// A transaction that the pool keeps, and its rival with the same nonce and a smaller tip, which the pool refuses.
+	kept, rival := w.rollupTx(6, func(tx *types.DynamicFeeTx) { tx.GasFeeCap, tx.GasTipCap = big.NewInt(6), big.NewInt(6) }), w.rollupTx(6, func(tx *types.DynamicFeeTx) {
+		tx.GasFeeCap, tx.GasTipCap = big.NewInt(1e11), big.NewInt(1e6)
+	})
+	w.check(w.inbox.WhileMining(w.ctx, 100*time.Millisecond, func(ctx context.Context) error {
+		full.until("proposals", func(s node.Status) bool { return s.Proposal != nil && s.Proposal.ID >= 2 })
+		w.check(sequencer.SubmitTx(ctx, kept))
+		for i, txs := range [][][]byte{hog, {rival}, {w.rollupTx(7, nil)}} {
+			w.check(w.eth.SendTransaction(ctx, w.tx(3+i, 0, bindings.PackForce(l1.EncodeTxs(txs)))))
+		}
+		s := full.until("an empty queue", func(s node.Status) bool {
+			at, err := w.client.State(ctx, l1.Hash(s.Source.Position.Hash))
+			return err == nil && at.ForcedTail == 3 && at.ForcedHead == 3
+		})
+		full.until("more proposals", func(now node.Status) bool { return now.Proposal.ID >= s.Proposal.ID+2 })
+		return nil
+	}))
+	s := full.Status().Load()
+	found := map[string]int{}
+	for h := uint64(1); h <= s.Heads.Safe.Height; h++ {
+		b, err := full.Block(h)
+		w.check(err)
+		for _, tx := range b.Txs[1:] {
+			found[string(tx)]++
+		}
+	}
+	if found[string(hog[0])] != 1 || found[string(rival)] != 1 || s.Counts.Void != 0 || s.Counts.Excused == 0 {
+		t.Fatalf("got the first of many %d times and the rival %d times, %+v; want each once, the rest of the many excused, and none void", found[string(hog[0])], found[string(rival)], s.Counts)
 	}
 }

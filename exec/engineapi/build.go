@@ -21,17 +21,29 @@ const maxSubmitted = 4096
 
 // SubmitTx is exec.Builder's: it puts a signed Ethereum transaction, in binary form, into the client's pool.
 func (e *Engine) SubmitTx(ctx context.Context, tx []byte) error {
-	var hash common.Hash
-	err := explainTx(e.client.call(ctx, &hash, "eth_sendRawTransaction", hexutil.Bytes(tx)))
+	hash, err := e.send(ctx, tx)
 	if err != nil {
 		return fmt.Errorf("submit transaction: %w", err)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.expect(hash)
+	return nil
+}
+
+// send gives a transaction to the client's pool.
+func (e *Engine) send(ctx context.Context, tx []byte) (hash common.Hash, err error) {
+	if err := new(types.Transaction).UnmarshalBinary(tx); err != nil {
+		return hash, fmt.Errorf("%w: %w", exec.ErrInvalid, err)
+	}
+	return hash, explainTx(e.client.call(ctx, &hash, "eth_sendRawTransaction", hexutil.Bytes(tx)))
+}
+
+// expect remembers a transaction that the pool has taken. mu is held.
+func (e *Engine) expect(hash common.Hash) {
 	if hash != (common.Hash{}) && len(e.submitted) < maxSubmitted {
 		e.submitted[hash] = struct{}{}
 	}
-	return nil
 }
 
 // included forgets submitted transactions that are in a block.
@@ -50,13 +62,18 @@ func (e *Engine) included(p *Payload) {
 // buildAttempts bounds how often Build asks again when what came back will not do.
 const buildAttempts = 4
 
-// Build is exec.Builder's. The client fills the block from its pool; its gas limit, not maxBytes, is what bounds the size, so it should be
-// set such that a full block fits (a byte costs at least 4 gas, and 10 from Prague on). A block that does not fit is asked for again with less time to
-// fill it, and then it is an error. time is the rollup block's, in nanoseconds; the execution block's is in whole seconds, and always after
-// the last one's, so it runs ahead when there is more than one block per second.
+// Build is exec.Builder's. The client fills the block from its pool, up to its gas limit. Of a block with more than maxBytes as many of the first
+// transactions are taken as fit; a client that cannot simulate them is asked again, with less time to fill the block, and then it is an error: a gas limit such that a
+// full block fits avoids that (a byte costs at least 4 gas, and 10 from Prague on). time is the rollup block's, in nanoseconds; the execution block's is in whole
+// seconds, and always after the last one's, so it runs ahead when there is more than one block per second.
 func (e *Engine) Build(ctx context.Context, height uint64, time uint64, maxBytes int) ([][]byte, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	return e.build(ctx, height, time, maxBytes)
+}
+
+// build is Build. mu is held.
+func (e *Engine) build(ctx context.Context, height uint64, time uint64, maxBytes int) ([][]byte, error) {
 	if height != e.head.height+1 {
 		return nil, fmt.Errorf("build block %d: %w: head is %d", height, exec.ErrParent, e.head.height)
 	}
@@ -75,9 +92,14 @@ func (e *Engine) Build(ctx context.Context, height uint64, time uint64, maxBytes
 			size += len(tx)
 		}
 		switch last := attempt == buildAttempts; {
-		case size > maxBytes && last:
-			return nil, fmt.Errorf("build block %d: the client made %d bytes, want at most %d: lower its gas limit", height, size, maxBytes)
 		case size > maxBytes:
+			less, err := e.cut(ctx, time/1e9, txs[1:], maxBytes)
+			if err == nil {
+				return less, nil
+			}
+			if last {
+				return nil, fmt.Errorf("build block %d: the client made %d bytes, want at most %d, and not all of it can be left out (%w): lower its gas limit", height, size, maxBytes, err)
+			}
 			wait /= 8
 		case len(txs) == 1 && len(e.submitted) > 0 && !last:
 			// The pool had not sorted in what it was given, or the client had not begun to fill the block.
@@ -93,14 +115,8 @@ func (e *Engine) Build(ctx context.Context, height uint64, time uint64, maxBytes
 // produce has the client make a block on our head, and gives it so long to fill it. The client is asked for a block unlike any other, because it
 // would not go on with one that it had handed out. mu is held.
 func (e *Engine) produce(ctx context.Context, seconds uint64, fill time.Duration) (*engine.ExecutionPayloadEnvelope, common.Hash, error) {
-	e.attempts++
-	seed := binary.BigEndian.AppendUint64(e.head.exec.Bytes(), e.attempts)
-	seed = binary.BigEndian.AppendUint64(seed, seconds)
-	beaconRoot := common.Hash{} // there is no beacon chain
-	a := &engine.PayloadAttributes{
-		Timestamp: max(seconds, e.head.time+1), Random: sha256.Sum256(seed), SuggestedFeeRecipient: e.opt.FeeRecipient,
-		Withdrawals: []*types.Withdrawal{}, BeaconRoot: &beaconRoot,
-	}
+	a := e.attributes(seconds)
+	beaconRoot := *a.BeaconRoot
 	state := engine.ForkchoiceStateV1{HeadBlockHash: e.head.exec, SafeBlockHash: e.safe.exec, FinalizedBlockHash: e.finalized.exec}
 	r, err := e.client.ForkchoiceUpdated(ctx, state, a)
 	if err != nil {
@@ -127,4 +143,15 @@ func (e *Engine) produce(ctx context.Context, seconds uint64, fill time.Duration
 		err = fmt.Errorf("client made a block on %s, want %s", envelope.ExecutionPayload.ParentHash, e.head.exec)
 	}
 	return envelope, beaconRoot, err
+}
+
+// attributes describes the block to be made on our head, unlike any that was asked for before. mu is held.
+func (e *Engine) attributes(seconds uint64) *engine.PayloadAttributes {
+	e.attempts++
+	seed := binary.BigEndian.AppendUint64(e.head.exec.Bytes(), e.attempts)
+	seed = binary.BigEndian.AppendUint64(seed, seconds)
+	return &engine.PayloadAttributes{
+		Timestamp: max(seconds, e.head.time+1), Random: sha256.Sum256(seed), SuggestedFeeRecipient: e.opt.FeeRecipient,
+		Withdrawals: []*types.Withdrawal{}, BeaconRoot: &common.Hash{}, // there is no beacon chain
+	}
 }

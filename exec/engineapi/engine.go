@@ -85,7 +85,7 @@ type Hooks struct {
 	Adopted func(height uint64)
 }
 
-// Engine is an exec.Engine, exec.Builder, exec.Labeler and exec.Excuser.
+// Engine is an exec.Engine, exec.Builder, exec.Forcer, exec.Labeler and exec.Excuser.
 type Engine struct {
 	opt    Options
 	client *Client
@@ -106,6 +106,7 @@ var (
 	_ exec.Engine  = (*Engine)(nil)
 	_ exec.Builder = (*Engine)(nil)
 	_ exec.Labeler = (*Engine)(nil)
+	_ exec.Forcer  = (*Engine)(nil)
 	_ exec.Excuser = (*Engine)(nil)
 )
 
@@ -145,6 +146,9 @@ func Open(ctx context.Context, opt Options) (*Engine, error) {
 func (e *Engine) open(ctx context.Context) error {
 	if err := checkClient(ctx, e.client, e.opt.Genesis, e.first.exec); err != nil {
 		return fmt.Errorf("check execution client at %s: %w", e.opt.URL, err)
+	}
+	if err := e.client.call(ctx, new(account), "eth_getProof", common.Address{}, []string{}, "latest"); errors.Is(err, errNoMethod) {
+		e.opt.Logger.Warn("the execution client offers no eth_getProof on its Engine API port: a chain whose inbox takes forced transactions will need it", "url", e.opt.URL)
 	}
 	var err error
 	e.index, err = openIndex(e.opt.Dir, e.opt.FS, identity{ChainID: e.opt.ChainID, InitialHeight: e.opt.InitialHeight, Genesis: e.first.exec})

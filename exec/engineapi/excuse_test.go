@@ -14,6 +14,7 @@ import (
 	"headrace/exec/engineapi"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/consensus/misc/eip1559"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/params"
@@ -97,11 +98,11 @@ func TestExcuse(t *testing.T) {
 	}
 	ask := func(e *engineapi.Engine, height uint64, tx []byte) string {
 		t.Helper()
-		why, err := e.Excuse(t.Context(), height, tx)
+		why, err := e.Excuse(t.Context(), height, [][]byte{tx})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return why
+		return why[0]
 	}
 	before := make([]string, len(cases))
 	for i, c := range cases {
@@ -132,7 +133,7 @@ func TestExcuse(t *testing.T) {
 			t.Errorf("%s: not excused any more after it was included", c.name)
 		}
 	}
-	if _, err := e.Excuse(t.Context(), parent.Height()+1, cases[0].tx); !errors.Is(err, exec.ErrParent) {
+	if _, err := e.Excuse(t.Context(), parent.Height()+1, [][]byte{cases[0].tx}); !errors.Is(err, exec.ErrParent) {
 		t.Errorf("above the head: got %v, want ErrParent", err)
 	}
 	wantHead(t, e, n, parent)
@@ -152,14 +153,14 @@ func TestExcuseWithoutState(t *testing.T) {
 		parent = produce(t, e, parent)
 		chain = append(chain, parent)
 	}
-	tx, first := raw(t, transfer(0, 0)), chain[0].Height()
-	if why, err := e.Excuse(t.Context(), first, tx); !errors.Is(err, exec.ErrPruned) || why != "" {
+	tx, first := [][]byte{raw(t, transfer(0, 0))}, chain[0].Height()
+	if why, err := e.Excuse(t.Context(), first, tx); !errors.Is(err, exec.ErrPruned) || why != nil {
 		t.Fatalf("after block %d of %d: got %q, %v, want ErrPruned", first, parent.Height(), why, err)
 	}
 	for _, method := range []string{"eth_getProof", "eth_getBlockByHash"} {
 		for _, r := range []rule{{drop: true}, {status: 500}, {answer: `"error":{"code":-32000,"message":"trouble"}`}, {answer: `"result":null`}} {
 			p.set(method, r)
-			if why, err := e.Excuse(t.Context(), parent.Height(), tx); err == nil || why != "" || errors.Is(err, exec.ErrPruned) || errors.Is(err, exec.ErrInvalid) {
+			if why, err := e.Excuse(t.Context(), parent.Height(), tx); err == nil || why != nil || errors.Is(err, exec.ErrPruned) || errors.Is(err, exec.ErrInvalid) {
 				t.Errorf("%s %+v: got %q, %v, want an error that is no verdict", method, r, why, err)
 			}
 		}
@@ -168,11 +169,51 @@ func TestExcuseWithoutState(t *testing.T) {
 	if err := e.Revert(t.Context(), first); err != nil {
 		t.Fatal(err)
 	}
-	if why, err := e.Excuse(t.Context(), first, tx); err != nil || why != "" {
+	if why, err := e.Excuse(t.Context(), first, tx); err != nil || why[0] != "" {
 		t.Fatalf("after a revert: got %q, %v, want none", why, err)
 	}
 	for _, b := range chain[1:] {
 		execute(t, e, b)
 	}
 	wantHead(t, e, n, parent)
+}
+
+// What a sender offers counts above the base fee of the next block, to the wei; and an account with code sends nothing, unless it has only delegated.
+func TestExcuseAtTheEdge(t *testing.T) {
+	t.Parallel()
+	genesis := geth.DevGenesis(geth.Prague)
+	code := func(i int, code []byte) {
+		a := genesis.Alloc[geth.DevAddress(i)]
+		a.Code = code
+		genesis.Alloc[geth.DevAddress(i)] = a
+	}
+	code(1, []byte{0})
+	code(2, types.AddressToDelegation(common.Address{1}))
+	n := gethtest.Open(t, geth.Options{Genesis: genesis})
+	e := open(t, options(t, n))
+	b := produce(t, e, nil)
+	base := eip1559.CalcBaseFee(genesis.Config, header(t, b))
+	offer := func(above int64) []byte {
+		return raw(t, by(geth.DevKey(3), func(tx *types.DynamicFeeTx) {
+			tx.GasFeeCap, tx.GasTipCap = new(big.Int).Add(base, big.NewInt(above)), big.NewInt(params.GWei/1000)
+		}))
+	}
+	for name, c := range map[string]struct {
+		tx      []byte
+		excused bool
+	}{
+		"a wei too little":          {offer(params.GWei/1000 - 1), true},
+		"just enough":               {offer(params.GWei / 1000), false},
+		"a contract":                {raw(t, transfer(1, 0)), true},
+		"an account that delegates": {raw(t, transfer(2, 0)), false},
+		"an account like any":       {raw(t, transfer(4, 0)), false},
+	} {
+		why, err := e.Excuse(t.Context(), b.Height(), [][]byte{c.tx})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := why[0] != ""; got != c.excused {
+			t.Errorf("%s: got %q, want an excuse: %t", name, why[0], c.excused)
+		}
+	}
 }

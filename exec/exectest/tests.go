@@ -417,11 +417,11 @@ func excuses(t *testing.T, r *run) {
 	}
 	excused := func(height uint64, tx []byte) bool {
 		t.Helper()
-		why, err := x.Excuse(t.Context(), height, tx)
-		if err != nil {
-			t.Fatalf("excuse %q after block %d: %v", tx, height, err)
+		why, err := x.Excuse(t.Context(), height, [][]byte{tx, tx})
+		if err != nil || len(why) != 2 || (why[0] == "") != (why[1] == "") {
+			t.Fatalf("excuse %q twice after block %d: got %q, %v", tx, height, why, err)
 		}
-		return why != ""
+		return why[0] != ""
 	}
 	r.grow(4)
 	for height := r.height() - 1; height <= r.height(); height++ {
@@ -437,8 +437,27 @@ func excuses(t *testing.T, r *run) {
 	if !excused(r.height(), r.s.InvalidTx) {
 		t.Errorf("%q is not excused after block %d, to which the engine was reverted", r.s.InvalidTx, r.height())
 	}
-	if _, err := x.Excuse(t.Context(), r.height()+1, r.s.InvalidTx); !errors.Is(err, exec.ErrParent) {
+	if _, err := x.Excuse(t.Context(), r.height()+1, [][]byte{r.s.InvalidTx}); !errors.Is(err, exec.ErrParent) {
 		t.Errorf("excuse a transaction above the head: got %v, want %v", err, exec.ErrParent)
 	}
 	r.grow(1)
+	f, ok := r.e.(exec.Forcer)
+	if !ok || r.s.Tx == nil {
+		return
+	}
+	b, want := r.next(), [][]byte{r.s.Tx(0), r.s.Tx(1)}
+	txs, err := f.BuildForced(t.Context(), b.Height(), b.Header.Header.Time, r.s.MaxBytes, [][]byte{r.s.InvalidTx, want[0], r.s.InvalidTx, want[1]})
+	if err != nil {
+		t.Fatalf("build block %d with forced transactions: %v", b.Height(), err)
+	}
+	own := 0
+	if s, ok := r.e.(exec.Sealer); ok {
+		own = s.OwnTxs()
+	}
+	if len(txs) < own+2 || string(txs[own]) != string(want[0]) || string(txs[own+1]) != string(want[1]) {
+		t.Fatalf("block %d begins with %q, want the two forced transactions that can be included", b.Height(), txs)
+	}
+	b.Data.Txs = txs
+	r.execute(r.seal(b))
+	r.check()
 }

@@ -190,16 +190,16 @@ func (e *Engine) Build(ctx context.Context, height, time uint64, maxBytes int) (
 	return r.Txs, nil
 }
 
-// Excuse implements exec.Excuser. An engine that does not know of excuses gives none.
-func (e *Engine) Excuse(ctx context.Context, height uint64, tx []byte) (why string, err error) {
+// Excuse implements exec.Excuser. What is no answer is an error, and never "no excuse": the other nodes' engines may know of one.
+func (e *Engine) Excuse(ctx context.Context, height uint64, item [][]byte) (why []string, err error) {
 	ctx, cancel := e.within(ctx)
 	defer cancel()
-	r, err := e.client.Excuse(ctx, &execv1.ExcuseRequest{Height: height, Tx: tx})
-	switch {
-	case status.Code(err) == codes.Unimplemented:
-		return "", nil
-	case err != nil:
-		return "", e.fail(ctx, err)
+	r, err := e.client.Excuse(ctx, &execv1.ExcuseRequest{Height: height, Txs: item})
+	if err != nil {
+		return nil, e.fail(ctx, err)
+	}
+	if len(r.Why) != len(item) {
+		return nil, fmt.Errorf("engine %s: %d excuses for %d transactions: %w", e.target, len(r.Why), len(item), errProtocol)
 	}
 	return r.Why, nil
 }

@@ -243,7 +243,7 @@ func (f *foreign) Build(context.Context, *execv1.BuildRequest) (*execv1.BuildRes
 	return &execv1.BuildResponse{Txs: [][]byte{make([]byte, 60), make([]byte, 60)}}, nil
 }
 
-func serveForeign(t *testing.T, f *foreign) string {
+func serveForeign(t *testing.T, f execv1.EngineServer) string {
 	t.Helper()
 	lis, err := net.Listen("tcp", loopback)
 	if err != nil {
@@ -300,6 +300,30 @@ func TestForeignServer(t *testing.T) {
 	if err := e.SubmitTx(t.Context(), []byte("x")); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("submit to an engine that does not build: got %v", err)
 	}
+	// A server without the method, as a proxy in front of none, says nothing of whether a transaction could be included.
+	if why, err := e.Excuse(t.Context(), 1, [][]byte{{1}}); err == nil || why != nil || errors.Is(err, exec.ErrPruned) {
+		t.Errorf("excuses of an engine that answers nothing: got %q, %v, want an error", why, err)
+	}
+}
+
+// excusing gives the same excuses whatever it is asked about.
+type excusing struct {
+	*foreign
+	why []string
+}
+
+func (e *excusing) Excuse(context.Context, *execv1.ExcuseRequest) (*execv1.ExcuseResponse, error) {
+	return &execv1.ExcuseResponse{Why: e.why}, nil
+}
+
+func TestExcuseForEach(t *testing.T) {
+	e := dial(t, serveForeign(t, &excusing{new(foreign), []string{"", "used up"}}), execgrpc.Options{})
+	if why, err := e.Excuse(t.Context(), 1, [][]byte{{1}, {2}}); err != nil || len(why) != 2 || why[0] != "" || why[1] != "used up" {
+		t.Errorf("got %q, %v", why, err)
+	}
+	if why, err := e.Excuse(t.Context(), 1, [][]byte{{1}}); err == nil {
+		t.Errorf("two excuses for one transaction: got %q, want an error", why)
+	}
 }
 
 func TestOptionalSides(t *testing.T) {
@@ -314,6 +338,9 @@ func TestOptionalSides(t *testing.T) {
 	}
 	if _, err := e.Build(t.Context(), 1, 1, 1); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("build with an engine that does not: got %v", err)
+	}
+	if why, err := e.Excuse(t.Context(), 1, [][]byte{{1}, {2}}); err != nil || len(why) != 2 || why[0] != "" || why[1] != "" {
+		t.Errorf("excuses of an engine that has none: got %q, %v, want two empty ones", why, err)
 	}
 
 	f := &full{txs: [][]byte{[]byte("a"), {}}}

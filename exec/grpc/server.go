@@ -210,9 +210,9 @@ func (s *server) Build(ctx context.Context, r *execv1.BuildRequest) (*execv1.Bui
 func (s *server) Excuse(ctx context.Context, r *execv1.ExcuseRequest) (*execv1.ExcuseResponse, error) {
 	x, ok := s.engine.(exec.Excuser)
 	if !ok {
-		return nil, status.Error(codes.Unimplemented, "the engine excuses no transaction")
+		return &execv1.ExcuseResponse{Why: make([]string, len(r.Txs))}, nil
 	}
-	why, err := x.Excuse(ctx, r.Height, r.Tx)
+	why, err := x.Excuse(ctx, r.Height, r.Txs)
 	if err != nil {
 		return nil, toStatus(ctx, err)
 	}

@@ -66,6 +66,7 @@ type Engine struct {
 var (
 	_ exec.Engine  = (*Engine)(nil)
 	_ exec.Builder = (*Engine)(nil)
+	_ exec.Forcer  = (*Engine)(nil)
 	_ exec.Excuser = (*Engine)(nil)
 )
 
@@ -140,12 +141,29 @@ func (e *Engine) SubmitTx(ctx context.Context, tx []byte) error {
 	return e.pool.add(tx)
 }
 
-// Excuse implements exec.Excuser: what sets no value is skipped, after whatever block.
-func (e *Engine) Excuse(_ context.Context, height uint64, tx []byte) (why string, err error) {
-	if at := e.at.Load(); height > at.height {
-		return "", fmt.Errorf("excuse a transaction after block %d on %d: %w", height, at.height, exec.ErrParent)
+// BuildForced implements exec.Forcer.
+func (e *Engine) BuildForced(ctx context.Context, height, time uint64, maxBytes int, forced [][]byte) (txs [][]byte, err error) {
+	for _, tx := range forced {
+		if excuse(tx) == "" && len(tx) <= maxBytes {
+			txs, maxBytes = append(txs, tx), maxBytes-len(tx)
+		}
 	}
-	return excuse(tx), nil
+	others, err := e.Build(ctx, height, time, maxBytes)
+	if err != nil {
+		return nil, err
+	}
+	return append(txs, others...), nil
+}
+
+// Excuse implements exec.Excuser: what sets no value is skipped, after whatever block.
+func (e *Engine) Excuse(_ context.Context, height uint64, item [][]byte) (why []string, err error) {
+	if at := e.at.Load(); height > at.height {
+		return nil, fmt.Errorf("excuse transactions after block %d on %d: %w", height, at.height, exec.ErrParent)
+	}
+	for _, tx := range item {
+		why = append(why, excuse(tx))
+	}
+	return why, nil
 }
 
 func excuse(tx []byte) string {

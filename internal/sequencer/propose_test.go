@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"headrace/exec"
+	"headrace/exec/kv"
 	"headrace/follow"
 	"headrace/internal/sequencer"
 	"headrace/internal/syncer/syncertest"
@@ -163,6 +165,68 @@ func TestForcedBehindABacklog(t *testing.T) {
 				syncertest.Agree(t, before.Safe.Height+1, seq, full)
 				seq.Close()
 				full.Close()
+			})
+		})
+	}
+}
+
+// What is forced gets into a block though nothing else comes, as often as it is asked for, past a builder's pool or, if the builder has no other way, through it.
+func TestForcedAlone(t *testing.T) {
+	for name, builder := range map[string]func(*kv.Engine) exec.Builder{
+		"past the pool":    func(e *kv.Engine) exec.Builder { return e },
+		"through the pool": func(e *kv.Engine) exec.Builder { return struct{ exec.Builder }{e} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := syncertest.NewWorld(t, -1)
+				chain := local.New(local.Options{BlockTime: time.Second, ForcedDelay: 20})
+				seq := w.Open(syncertest.NewHome(), nil)
+				sf := follow.New[l1.Block](chain, seq.L1Sink(), follow.Options{})
+				q, err := sequencer.New(sequencer.Config{
+					Syncer: seq.Syncer, Builder: builder(seq.KV), Key: w.Key, Genesis: w.Genesis, Proposer: chain.Proposer(l1.Address{1}), Inbox: chain,
+					BlockTime: 300 * time.Millisecond, Lazy: true, LazyInterval: time.Hour, SubmitTimeout: 10 * time.Second,
+					CaughtUp: func(ctx context.Context) error {
+						_, err := sf.State().Wait(ctx, func(s follow.State) bool { return s.Live })
+						return err
+					},
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				stop := syncertest.Run(t, chain.Run, sf.Run, q.Run)
+				seq.Load(t, 0, 1)
+				q.Notify()
+				time.Sleep(time.Minute)
+				force := func(txs ...string) {
+					var raw [][]byte
+					for _, tx := range txs {
+						raw = append(raw, []byte(tx))
+					}
+					chain.Send(local.Tx{From: l1.Address{9}, Force: l1.EncodeTxs(raw)})
+				}
+				force("never included", "twice=1", "twice=1")
+				force("once=1")
+				time.Sleep(10 * time.Second)
+				synctest.Wait()
+				st := seq.Status().Load()
+				found := map[string]int{}
+				for h := uint64(1); h <= st.Safe.Height; h++ {
+					rec, err := seq.Block(h)
+					if err != nil {
+						t.Fatal(err)
+					}
+					for _, tx := range rec.Block.Data.Txs {
+						found[string(tx)]++
+					}
+				}
+				if found["twice=1"] != 2 || found["once=1"] != 1 || len(found) != 3 {
+					t.Errorf("got %v in %d safe blocks, want what was forced as often as that, and what was there before", found, st.Safe.Height)
+				}
+				if at, err := chain.State(t.Context(), l1.Hash{}); err != nil || at.ForcedHead != 2 || at.ForcedTail != 2 || st.Counts.Void != 0 || st.Counts.Excused != 1 {
+					t.Errorf("the queue is %+v (%v), %+v; want it taken, and one excuse", at, err, st.Counts)
+				}
+				stop()
+				seq.Close()
 			})
 		})
 	}

@@ -68,6 +68,7 @@ type Sequencer struct {
 	cfg    Config
 	status *watch.Value[Status]
 	txs    chan struct{} // holds one token when transactions have come, for lazy mode
+	forced *forced
 }
 
 // New checks cfg and returns a sequencer.
@@ -84,7 +85,9 @@ func New(cfg Config) (*Sequencer, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Sequencer{cfg: cfg, status: new(watch.Value[Status]), txs: make(chan struct{}, 1)}, nil
+	q := &Sequencer{cfg: cfg, status: new(watch.Value[Status]), txs: make(chan struct{}, 1)}
+	q.forced = newForced(q)
+	return q, nil
 }
 
 func setDefault[T int | uint64 | time.Duration](v *T, def T) {
@@ -214,9 +217,13 @@ func (q *Sequencer) build(ctx context.Context, p syncer.Parent, empty bool) (*bl
 		AppHash: p.Root, ProposerAddress: q.cfg.Genesis.ProposerAddress,
 	}
 	d := block.Data{Metadata: block.Metadata{ChainID: h.ChainID, Height: height, Time: now}}
+	build := q.cfg.Builder.Build
+	if q.forced != nil && q.forced.into != nil {
+		build = q.forced.build
+	}
 	for most := q.cfg.MaxBlockBytes; ; most /= 2 {
 		var err error
-		if d.Txs, err = q.cfg.Builder.Build(ctx, height, now, most); err != nil {
+		if d.Txs, err = build(ctx, height, now, most); err != nil {
 			return nil, fmt.Errorf("build block %d: %w", height, err)
 		}
 		if q.cfg.Proposer == nil || len(d.Encode())+aroundData <= q.cfg.Proposer.Limit() || most == 0 {

@@ -15,17 +15,14 @@ import (
 // Taken returns how many items of the inbox's forced queue, from its head, a proposal of these stored blocks can take: those whose transactions are all in them, or
 // excused by the state after the last of them. It is how every node judges the proposal then (I3).
 func (s *Syncer) Taken(ctx context.Context, blocks []*block.Block, queue []l1.Forced) (int, error) {
-	sources := make([]l1.Source, len(queue))
-	for i := range queue {
-		sources[i] = queue[i].Source
-	}
-	left := derive.LeftOut(blocks, sources, s.ownTxs())
+	items := sources(queue)
+	left := derive.LeftOut(blocks, items, s.ownTxs())
 	if len(left) == 0 {
 		return len(queue), nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	without, err := s.unexcused(ctx, blocks[len(blocks)-1].Height(), left, func(derive.Left, string) {})
+	without, _, err := s.unexcused(ctx, blocks[len(blocks)-1].Height(), items, left)
 	if err != nil {
 		return 0, err
 	}
@@ -36,6 +33,19 @@ func (s *Syncer) Taken(ctx context.Context, blocks []*block.Block, queue []l1.Fo
 	return n, s.reconcile(ctx)
 }
 
+// LeftOut returns the transactions of the forced queue that are in none of blocks, in order.
+func (s *Syncer) LeftOut(blocks []*block.Block, queue []l1.Forced) []derive.Left {
+	return derive.LeftOut(blocks, sources(queue), s.ownTxs())
+}
+
+func sources(queue []l1.Forced) []l1.Source {
+	out := make([]l1.Source, len(queue))
+	for i := range queue {
+		out[i] = queue[i].Source
+	}
+	return out
+}
+
 // ownTxs is how many transactions at the front of each block are the engine's.
 func (s *Syncer) ownTxs() int {
 	if e, ok := s.cfg.Engine.(exec.Sealer); ok {
@@ -44,39 +54,48 @@ func (s *Syncer) ownTxs() int {
 	return 0
 }
 
-// unexcused returns the first of the transactions left out that could have been in a block by the state after height, or nil; those before it are told to excused.
-func (s *Syncer) unexcused(ctx context.Context, height uint64, left []derive.Left, excused func(derive.Left, string)) (*derive.Left, error) {
+// unexcused returns the first of the transactions left out of blocks that could have been in one by the state after height, or nil, and how many of those before it are excused.
+func (s *Syncer) unexcused(ctx context.Context, height uint64, items []l1.Source, left []derive.Left) (without *derive.Left, excused int, err error) {
 	e, ok := s.cfg.Engine.(exec.Excuser)
-	if len(left) == 0 || !ok {
-		return first(left), nil
+	switch {
+	case len(left) == 0:
+		return nil, 0, nil
+	case !ok:
+		return &left[0], 0, nil
 	}
 	if err := s.reconcile(ctx); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
+	var why []string
 	for i := range left {
-		why, err := e.Excuse(ctx, height, left[i].Tx)
-		if errors.Is(err, exec.ErrPruned) { // it no longer has that state, but can go back to it; the blocks above come back by replay
-			s.engineKnown = false
-			if err = s.cfg.Engine.Revert(ctx, height); err == nil {
-				why, err = e.Excuse(ctx, height, left[i].Tx)
+		l := &left[i]
+		if i == 0 || l.Source != left[i-1].Source {
+			if why, err = s.excuse(ctx, e, height, items[l.Source].Txs); err != nil {
+				return nil, 0, s.stuck("engine", height, fmt.Errorf("see which transactions of forced item %d could be included: %w", l.Index, err))
 			}
 		}
-		if err != nil {
-			return nil, s.stuck("engine", height, fmt.Errorf("see whether transaction %d of forced item %d could be included: %w", left[i].N, left[i].Index, err))
+		if why[l.N] == "" {
+			return l, i, nil
 		}
-		if why == "" {
-			return &left[i], nil
-		}
-		excused(left[i], why)
+		s.cfg.Logger.Debug("forced transaction cannot be included", "item", l.Index, "transaction", l.N, "height", height, "reason", why[l.N])
 	}
-	return nil, nil
+	return nil, len(left), nil
 }
 
-func first(left []derive.Left) *derive.Left {
-	if len(left) == 0 {
-		return nil
+// excuse asks the engine. One that no longer has the state, but can go back to it, does; the blocks above come back by replay.
+func (s *Syncer) excuse(ctx context.Context, e exec.Excuser, height uint64, item [][]byte) ([]string, error) {
+	why, err := e.Excuse(ctx, height, item)
+	if errors.Is(err, exec.ErrPruned) {
+		s.engineKnown = false
+		if err := s.cfg.Engine.Revert(ctx, height); err != nil {
+			return nil, fmt.Errorf("revert to block %d, whose state is needed: %w", height, err)
+		}
+		why, err = e.Excuse(ctx, height, item)
 	}
-	return &left[0]
+	if err == nil && len(why) != len(item) {
+		err = fmt.Errorf("the engine gives %d excuses for %d transactions", len(why), len(item))
+	}
+	return why, err
 }
 
 // GiveUp takes back the unsafe blocks above height, so that others can be made in their place. Safe blocks stay.

@@ -155,16 +155,16 @@ func TestExcuseNeedsState(t *testing.T) {
 		}
 		var away atomic.Bool
 		away.Store(true)
-		w.engine.excuse = func(height uint64, tx []byte) (string, error) {
-			if h, err := w.node.KV.Head(ctx); err != nil || height != 2 || string(tx) != "forced=1" {
-				t.Errorf("asked about %q after block %d (%v)", tx, height, err)
+		w.engine.excuse = func(height uint64, item [][]byte) ([]string, error) {
+			if h, err := w.node.KV.Head(ctx); err != nil || height != 2 || len(item) != 2 || string(item[1]) != "forced=1" {
+				t.Errorf("asked about %q after block %d (%v)", item, height, err)
 			} else if h.Height > 3 {
-				return "", exec.ErrPruned
+				return nil, exec.ErrPruned
 			}
 			if away.Load() {
-				return "", errors.New("no answer")
+				return nil, errors.New("no answer")
 			}
-			return "used up", nil
+			return []string{"used up", "used up"}, nil
 		}
 		w.force("forced=1", "forced=1")
 		w.propose(1, blocks[0], blocks[1])

@@ -189,18 +189,18 @@ func (p *plan) tryAll(ctx context.Context, blocks []*block.Block, m *l1.Message)
 			return "", err
 		}
 	}
-	excused := uint64(0)
-	left, err := p.s.unexcused(ctx, p.tip.Height, derive.LeftOut(blocks, m.Proposal.Sources, p.s.ownTxs()), func(l derive.Left, why string) {
-		excused++
-		p.s.cfg.Logger.Info("forced transaction cannot be included", "item", l.Index, "transaction", l.N, "proposal", m.Proposal.ID, "reason", why)
-	})
+	items := m.Proposal.Sources
+	left, excused, err := p.s.unexcused(ctx, p.tip.Height, items, derive.LeftOut(blocks, items, p.s.ownTxs()))
 	switch {
 	case err != nil:
 		return "", err
 	case left != nil:
 		return fmt.Sprintf("transaction %d of forced item %d is in none of its blocks", left.N, left.Index), nil
 	}
-	p.excused += excused
+	if excused > 0 {
+		p.s.cfg.Logger.Info("forced transactions are excused", "proposal", m.Proposal.ID, "transactions", excused)
+	}
+	p.excused += uint64(excused)
 	return "", nil
 }
 

@@ -38,14 +38,14 @@ type inboxWorld struct {
 type judge struct {
 	exec.Engine
 	executed, reverted int
-	excuse             func(height uint64, tx []byte) (string, error) // nil: as Engine says
+	excuse             func(height uint64, item [][]byte) ([]string, error) // nil: as Engine says
 }
 
-func (j *judge) Excuse(ctx context.Context, height uint64, tx []byte) (string, error) {
+func (j *judge) Excuse(ctx context.Context, height uint64, item [][]byte) ([]string, error) {
 	if j.excuse != nil {
-		return j.excuse(height, tx)
+		return j.excuse(height, item)
 	}
-	return j.Engine.(exec.Excuser).Excuse(ctx, height, tx)
+	return j.Engine.(exec.Excuser).Excuse(ctx, height, item)
 }
 
 func (j *judge) Execute(ctx context.Context, b *block.Block) ([]byte, error) {

@@ -208,14 +208,6 @@ func TestVoid(t *testing.T) {
 			t.Errorf("%s: another client got %+v", c.name, again)
 		}
 	}
-	r.mine(r.blobTx(geth.DevKey(5), bindings.PackForceBlob(0), l1.PackBlobs(l1.EncodeTxs([][]byte{{7}}))...))
-	if f := one(t, r.client(nil), r.head().Height).Forced; f.Source.Void != "" || !bytes.Equal(f.Source.Txs[0], []byte{7}) {
-		t.Errorf("forced blob: got %+v", f)
-	}
-	r.mine(r.proposeTx(payload("takes it"), 1))
-	if p := one(t, r.client(nil), r.head().Height).Proposal; len(p.Sources) != 2 || !bytes.Equal(p.Sources[0].Txs[0], []byte{7}) {
-		t.Errorf("proposal with a forced blob: got %+v", p)
-	}
 	r.mine(r.tx(r.proposer, forwarder, bindings.PackForce(l1.EncodeTxs(nil))))
 	if f := one(t, r.client(nil), r.head().Height).Forced; !strings.Contains(f.Source.Void, "directly") {
 		t.Errorf("forced by another contract: got %+v", f)

@@ -28,7 +28,7 @@ type forcedKey struct {
 	index uint64
 }
 
-const forcedCacheSize = 64 // items of at most a blob each: 8 MiB
+const forcedCacheSize = 64 // items of at most l1.MaxForced each: 2 MiB
 
 func (f *forcedCache) get(k forcedKey) (l1.Forced, bool) {
 	f.mu.Lock()

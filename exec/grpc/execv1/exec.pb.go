@@ -729,7 +729,7 @@ func (x *BuildResponse) GetTxs() [][]byte {
 type ExcuseRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Height        uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
-	Tx            []byte                 `protobuf:"bytes,2,opt,name=tx,proto3" json:"tx,omitempty"`
+	Txs           [][]byte               `protobuf:"bytes,2,rep,name=txs,proto3" json:"txs,omitempty"` // of the item, in order
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -771,16 +771,16 @@ func (x *ExcuseRequest) GetHeight() uint64 {
 	return 0
 }
 
-func (x *ExcuseRequest) GetTx() []byte {
+func (x *ExcuseRequest) GetTxs() [][]byte {
 	if x != nil {
-		return x.Tx
+		return x.Txs
 	}
 	return nil
 }
 
 type ExcuseResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Why           string                 `protobuf:"bytes,1,opt,name=why,proto3" json:"why,omitempty"` // empty if it could be in a block
+	Why           []string               `protobuf:"bytes,1,rep,name=why,proto3" json:"why,omitempty"` // for each of them; empty if it could be in the block
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -815,11 +815,11 @@ func (*ExcuseResponse) Descriptor() ([]byte, []int) {
 	return file_headrace_exec_v1_exec_proto_rawDescGZIP(), []int{15}
 }
 
-func (x *ExcuseResponse) GetWhy() string {
+func (x *ExcuseResponse) GetWhy() []string {
 	if x != nil {
 		return x.Why
 	}
-	return ""
+	return nil
 }
 
 var File_headrace_exec_v1_exec_proto protoreflect.FileDescriptor
@@ -866,12 +866,12 @@ const file_headrace_exec_v1_exec_proto_rawDesc = "" +
 	"\x04time\x18\x02 \x01(\x04R\x04time\x12\x1b\n" +
 	"\tmax_bytes\x18\x03 \x01(\x04R\bmaxBytes\"!\n" +
 	"\rBuildResponse\x12\x10\n" +
-	"\x03txs\x18\x01 \x03(\fR\x03txs\"7\n" +
+	"\x03txs\x18\x01 \x03(\fR\x03txs\"9\n" +
 	"\rExcuseRequest\x12\x16\n" +
-	"\x06height\x18\x01 \x01(\x04R\x06height\x12\x0e\n" +
-	"\x02tx\x18\x02 \x01(\fR\x02tx\"\"\n" +
+	"\x06height\x18\x01 \x01(\x04R\x06height\x12\x10\n" +
+	"\x03txs\x18\x02 \x03(\fR\x03txs\"\"\n" +
 	"\x0eExcuseResponse\x12\x10\n" +
-	"\x03why\x18\x01 \x01(\tR\x03why2\xa0\x04\n" +
+	"\x03why\x18\x01 \x03(\tR\x03why2\xa0\x04\n" +
 	"\x06Engine\x12N\n" +
 	"\aExecute\x12 .headrace.exec.v1.ExecuteRequest\x1a!.headrace.exec.v1.ExecuteResponse\x12E\n" +
 	"\x04Head\x12\x1d.headrace.exec.v1.HeadRequest\x1a\x1e.headrace.exec.v1.HeadResponse\x12K\n" +

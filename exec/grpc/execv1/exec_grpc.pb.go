@@ -47,8 +47,8 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Engine executes blocks. An engine without a builder's side answers SubmitTx and Build with UNIMPLEMENTED, one that does not care which blocks are
-// safe does the same for Label, and one that includes whatever is submitted for Excuse.
+// Engine executes blocks. An engine without a builder's side answers SubmitTx and Build with UNIMPLEMENTED, and one that does not care which blocks are
+// safe does the same for Label.
 type EngineClient interface {
 	// Execute runs a block on top of its parent and returns the state root after it. It is idempotent by (height, hash): executing the
 	// head, or any block below it that the engine still knows, again changes nothing and returns the same root. A block whose parent is not the
@@ -67,9 +67,10 @@ type EngineClient interface {
 	SubmitTx(ctx context.Context, in *SubmitTxRequest, opts ...grpc.CallOption) (*SubmitTxResponse, error)
 	// Build returns the transactions for a block on top of the head, without executing it. Until a block with them is executed they may be returned again.
 	Build(ctx context.Context, in *BuildRequest, opts ...grpc.CallOption) (*BuildResponse, error)
-	// Excuse says why a transaction could not be in a block on top of the executed block at a height, whoever makes it. The answer depends on the blocks
-	// up to there and on the transaction alone: a proposal that leaves out a forced transaction stands or falls with it, on every node. PARENT: the height is
-	// above the head. PRUNED: the state after it is dropped; it is there again after a Revert to that height.
+	// Excuse says of each transaction of a forced item why it could not be in the block after the executed one at a height, whoever makes it. All that is not excused of one
+	// item must fit into one block. The answer depends on the blocks up to there and on the item alone: a proposal that leaves out a forced transaction stands or falls with
+	// it, on every node. An engine that excuses nothing gives an empty reason for each; it must not answer UNIMPLEMENTED, which is no answer. PARENT: the height is above
+	// the head. PRUNED: the state after it is dropped; it is there again after a Revert to that height.
 	Excuse(ctx context.Context, in *ExcuseRequest, opts ...grpc.CallOption) (*ExcuseResponse, error)
 }
 
@@ -155,8 +156,8 @@ func (c *engineClient) Excuse(ctx context.Context, in *ExcuseRequest, opts ...gr
 // All implementations must embed UnimplementedEngineServer
 // for forward compatibility.
 //
-// Engine executes blocks. An engine without a builder's side answers SubmitTx and Build with UNIMPLEMENTED, one that does not care which blocks are
-// safe does the same for Label, and one that includes whatever is submitted for Excuse.
+// Engine executes blocks. An engine without a builder's side answers SubmitTx and Build with UNIMPLEMENTED, and one that does not care which blocks are
+// safe does the same for Label.
 type EngineServer interface {
 	// Execute runs a block on top of its parent and returns the state root after it. It is idempotent by (height, hash): executing the
 	// head, or any block below it that the engine still knows, again changes nothing and returns the same root. A block whose parent is not the
@@ -175,9 +176,10 @@ type EngineServer interface {
 	SubmitTx(context.Context, *SubmitTxRequest) (*SubmitTxResponse, error)
 	// Build returns the transactions for a block on top of the head, without executing it. Until a block with them is executed they may be returned again.
 	Build(context.Context, *BuildRequest) (*BuildResponse, error)
-	// Excuse says why a transaction could not be in a block on top of the executed block at a height, whoever makes it. The answer depends on the blocks
-	// up to there and on the transaction alone: a proposal that leaves out a forced transaction stands or falls with it, on every node. PARENT: the height is
-	// above the head. PRUNED: the state after it is dropped; it is there again after a Revert to that height.
+	// Excuse says of each transaction of a forced item why it could not be in the block after the executed one at a height, whoever makes it. All that is not excused of one
+	// item must fit into one block. The answer depends on the blocks up to there and on the item alone: a proposal that leaves out a forced transaction stands or falls with
+	// it, on every node. An engine that excuses nothing gives an empty reason for each; it must not answer UNIMPLEMENTED, which is no answer. PARENT: the height is above
+	// the head. PRUNED: the state after it is dropped; it is there again after a Revert to that height.
 	Excuse(context.Context, *ExcuseRequest) (*ExcuseResponse, error)
 	mustEmbedUnimplementedEngineServer()
 }

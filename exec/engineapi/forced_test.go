@@ -1,0 +1,245 @@
+package engineapi_test
+
+import (
+	"errors"
+	"math/big"
+	"testing"
+
+	"headrace/block"
+	"headrace/devnet/geth"
+	"headrace/devnet/geth/gethtest"
+	"headrace/exec"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/crypto/kzg4844"
+	"github.com/ethereum/go-ethereum/params"
+	"github.com/holiman/uint256"
+)
+
+// data makes a transaction create a contract by this code.
+func data(code ...byte) func(*types.DynamicFeeTx) {
+	return func(tx *types.DynamicFeeTx) { tx.To, tx.Data, tx.Gas = nil, code, 200_000 }
+}
+
+// Forced transactions get into the next block whatever the pool thinks of them, in their order and alone; what cannot be included is left out. Others execute that block like any.
+func TestBuildForced(t *testing.T) {
+	t.Parallel()
+	for _, fork := range []geth.Fork{geth.Cancun, geth.Prague, geth.Osaka} {
+		t.Run(fork.String(), func(t *testing.T) {
+			t.Parallel()
+			n, e := fresh(t, fork, nil)
+			_, other := fresh(t, fork, nil)
+			id := big.NewInt(geth.DevChainID)
+			signer := types.LatestSignerForChainID(id)
+			// In the pool: one with the same nonce that pays more.
+			submit(t, e, by(geth.DevKey(1), func(tx *types.DynamicFeeTx) {
+				tx.GasTipCap, tx.GasFeeCap = big.NewInt(50*params.GWei), big.NewInt(200*params.GWei)
+			}))
+			forced := [][]byte{
+				[]byte("garbage"),
+				raw(t, by(geth.DevKey(1), nil)),
+				raw(t, types.MustSignNewTx(geth.DevKey(2), signer, &types.LegacyTx{To: &common.Address{1}, Gas: 21_000, GasPrice: big.NewInt(100 * params.GWei)})),
+				raw(t, types.MustSignNewTx(geth.DevKey(3), signer, &types.AccessListTx{ChainID: id, To: &common.Address{2}, Gas: 40_000, GasPrice: big.NewInt(100 * params.GWei),
+					AccessList: types.AccessList{{Address: common.Address{3}, StorageKeys: []common.Hash{{1}}}}})),
+				raw(t, transfer(4, 1)), // a nonce too high
+				raw(t, transfer(4, 0)), raw(t, transfer(4, 1)),
+				raw(t, by(geth.DevKey(5), data(0x60, 0, 0x60, 0, 0xa0, 0))),                      // logs
+				raw(t, by(geth.DevKey(6), data(0x60, 0, 0x60, 0, 0xa0, 0x60, 0, 0x60, 0, 0xfd))), // logs, and reverts
+				raw(t, by(geth.DevKey(7), data(0xfe))),                                           // fails
+				raw(t, transfer(4, 1)),                                                           // again
+			}
+			want := append(forced[1:4:4], forced[5:10]...)
+			b := wrap(nil, nil)
+			txs, err := e.BuildForced(t.Context(), b.Height(), b.Header.Header.Time, 1<<20, forced)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantTxs(t, txs, want)
+			first := wrap(nil, txs)
+			wantHead(t, e, n, nil)
+			execute(t, e, first)
+			execute(t, other, first)
+
+			// As much gas as a block has, and the least tip: no builder by tips would take it while others come.
+			greedy := raw(t, by(geth.DevKey(8), func(tx *types.DynamicFeeTx) {
+				tx.Gas, tx.GasTipCap = min(header(t, first).GasLimit, maxGas(fork)), big.NewInt(params.GWei/1000)
+			}))
+			submit(t, e, transfer(9, 0))
+			txs, err = e.BuildForced(t.Context(), first.Height()+1, first.Header.Header.Time, 1<<20, [][]byte{greedy, raw(t, transfer(10, 0))})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if fork == geth.Osaka {
+				wantTxs(t, txs, [][]byte{greedy, raw(t, transfer(10, 0))})
+			} else {
+				wantTxs(t, txs, [][]byte{greedy})
+			}
+			second := wrap(first, txs)
+			execute(t, e, second)
+			execute(t, other, second)
+
+			// Nothing that could be included: the block is one of the pool's.
+			txs, err = e.BuildForced(t.Context(), second.Height()+1, second.Header.Header.Time, 1<<20, [][]byte{greedy, []byte("garbage")})
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantTxs(t, txs, [][]byte{raw(t, transfer(9, 0))})
+			if _, err := e.BuildForced(t.Context(), second.Height(), 0, 1<<20, forced); !errors.Is(err, exec.ErrParent) {
+				t.Errorf("at the head: got %v, want ErrParent", err)
+			}
+		})
+	}
+}
+
+// maxGas is what a transaction may have.
+func maxGas(fork geth.Fork) uint64 {
+	if fork >= geth.Osaka {
+		return params.MaxTxGas
+	}
+	return 1 << 62
+}
+
+// wantTxs compares a built block's transactions, behind the seal.
+func wantTxs(t testing.TB, got, want [][]byte) {
+	t.Helper()
+	if len(got) != len(want)+1 {
+		t.Fatalf("got %d transactions, want the seal and %d", len(got), len(want))
+	}
+	for i := range want {
+		if string(got[i+1]) != string(want[i]) {
+			t.Fatalf("transaction %d is another one", i)
+		}
+	}
+}
+
+// A sender whose blob transaction is in the pool for ever can send nothing else by it.
+func TestBuildForcedPastReservation(t *testing.T) {
+	t.Parallel()
+	n, e := fresh(t, geth.Cancun, nil)
+	parent := produce(t, e, nil)
+	// The empty blob's commitment and proof are the point at infinity.
+	sidecar := types.NewBlobTxSidecar(types.BlobSidecarVersion0, []kzg4844.Blob{{}}, []kzg4844.Commitment{{0xc0}}, []kzg4844.Proof{{0xc0}})
+	id := big.NewInt(geth.DevChainID)
+	stuck := types.MustSignNewTx(geth.DevKey(1), types.LatestSignerForChainID(id), &types.BlobTx{
+		ChainID: uint256.MustFromBig(id), GasTipCap: uint256.NewInt(1), GasFeeCap: uint256.NewInt(1), Gas: 21_000, BlobFeeCap: uint256.NewInt(1),
+		BlobHashes: sidecar.BlobHashes(), Sidecar: sidecar,
+	})
+	submit(t, e, stuck)
+	tx := raw(t, by(geth.DevKey(1), nil))
+	if err := e.SubmitTx(t.Context(), tx); err == nil {
+		t.Skip("this client's pool takes both")
+	}
+	txs, err := e.BuildForced(t.Context(), parent.Height()+1, parent.Header.Header.Time, 1<<20, [][]byte{tx})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantTxs(t, txs, [][]byte{tx})
+	next := wrap(parent, txs)
+	execute(t, e, next)
+	wantHead(t, e, n, next)
+}
+
+// A client that cannot simulate, or simulates something else, gets the transactions into its pool.
+func TestBuildForcedWithoutSimulation(t *testing.T) {
+	t.Parallel()
+	n := gethtest.Open(t, geth.Options{})
+	p := newTap(t, n.Engine())
+	opt := options(t, n)
+	opt.URL = p.url
+	e := open(t, opt)
+	var parent *block.Block
+	for i, r := range []rule{
+		{answer: `"error":{"code":-32601,"message":"the method does not exist"}`}, {answer: `"result":[]`}, {answer: `"result":[{}]`},
+		{answer: `"error":{"code":-38010,"message":"nonce too low"}`}, {status: 500},
+	} {
+		p.set("eth_simulateV1", r)
+		b, tx := wrap(parent, nil), raw(t, transfer(i, 0))
+		txs, err := e.BuildForced(t.Context(), b.Height(), b.Header.Header.Time, 1<<20, [][]byte{tx})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantTxs(t, txs, [][]byte{tx})
+		b = wrap(parent, txs)
+		execute(t, e, b)
+		parent = b
+	}
+}
+
+// A block holds as much of what the client has built as it may, and nothing that was left out is lost.
+func TestBuildCut(t *testing.T) {
+	t.Parallel()
+	n, e := fresh(t, geth.Prague, nil)
+	_, other := fresh(t, geth.Prague, nil)
+	const each = 20
+	large := raw(t, by(geth.DevKey(9), func(tx *types.DynamicFeeTx) { tx.Data, tx.Gas = make([]byte, 100_000), 5_000_000 }))
+	if err := e.SubmitTx(t.Context(), large); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5 {
+		for nonce := range uint64(each) {
+			submit(t, e, transfer(i, nonce))
+		}
+	}
+	var parent *block.Block
+	found := 0
+	for range 40 {
+		b := wrap(parent, nil)
+		txs, err := e.Build(t.Context(), b.Height(), b.Header.Header.Time, 4000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		size := 0
+		for _, tx := range txs {
+			size += len(tx)
+		}
+		if size > 4000 {
+			t.Fatalf("got %d bytes, want 4000 at most", size)
+		}
+		b = wrap(parent, txs)
+		execute(t, e, b)
+		execute(t, other, b)
+		parent = b
+		if found += len(txs) - 1; found == 5*each {
+			break
+		}
+	}
+	if found != 5*each {
+		t.Errorf("got %d transactions in 40 blocks, want %d", found, 5*each)
+	}
+	wantHead(t, e, n, parent)
+	if _, err := e.Build(t.Context(), parent.Height()+1, 0, 100); err == nil {
+		t.Error("build a block of at most 100 bytes: got no error")
+	}
+}
+
+// All that is not excused of one item has room in one block.
+func TestExcuseByGas(t *testing.T) {
+	t.Parallel()
+	_, e := fresh(t, geth.Cancun, nil)
+	b := produce(t, e, nil)
+	limit := header(t, b).GasLimit
+	with := func(i int, nonce, gas uint64) []byte {
+		return raw(t, by(geth.DevKey(i), func(tx *types.DynamicFeeTx) { tx.Nonce, tx.Gas = nonce, gas }))
+	}
+	for name, c := range map[string]struct {
+		item    [][]byte
+		excused []bool
+	}{
+		"all of a block":       {[][]byte{with(0, 0, limit)}, []bool{false}},
+		"two halves":           {[][]byte{with(0, 0, limit/2), with(1, 0, limit/2), with(2, 0, 21_000)}, []bool{false, false, true}},
+		"more behind the most": {[][]byte{with(0, 0, limit), with(1, 0, 21_000)}, []bool{false, true}},
+		"more than there is":   {[][]byte{with(0, 0, 1<<63), with(1, 0, 1<<63), with(2, 0, 21_000)}, []bool{true, true, true}},
+		"garbage asks nothing": {[][]byte{{1, 2, 3}, with(0, 0, limit)}, []bool{true, false}},
+	} {
+		why, err := e.Excuse(t.Context(), b.Height(), c.item)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, want := range c.excused {
+			if got := why[i] != ""; got != want {
+				t.Errorf("%s: transaction %d: got %q, want an excuse: %t", name, i, why[i], want)
+			}
+		}
+	}
+}
