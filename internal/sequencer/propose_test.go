@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -113,19 +114,22 @@ func TestForcedBehindABacklog(t *testing.T) {
 		"few blocks fit":     func(_ *sequencer.Config, o *local.Options) { o.Limit = 3000 },
 		"production paused":  func(c *sequencer.Config, _ *local.Options) { c.MaxPending = 40 },
 		"one block may wait": func(c *sequencer.Config, _ *local.Options) { c.MaxPending = 1 },
+		"through the pool": func(c *sequencer.Config, o *local.Options) {
+			o.Limit, c.Builder = 3000, struct{ exec.Builder }{c.Builder}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := syncertest.NewWorld(t, -1)
 				opt := local.Options{BlockTime: time.Second, ForcedDelay: 5, ForcedMax: 2}
-				cfg := sequencer.Config{BlockTime: 300 * time.Millisecond, SubmitTimeout: 10 * time.Second}
+				seq, full := w.Open(syncertest.NewHome(), nil), w.Open(syncertest.NewHome(), nil)
+				cfg := sequencer.Config{BlockTime: 300 * time.Millisecond, SubmitTimeout: 10 * time.Second, Builder: seq.KV}
 				change(&cfg, &opt)
 				chain := local.New(opt)
-				seq, full := w.Open(syncertest.NewHome(), nil), w.Open(syncertest.NewHome(), nil)
 				sf := follow.New[l1.Block](chain, seq.L1Sink(), follow.Options{})
 				ff := follow.New[l1.Block](chain, full.L1Sink(), follow.Options{})
 				p := &proposer{Proposer: chain.Proposer(l1.Address{1})}
-				cfg.Syncer, cfg.Builder, cfg.Key, cfg.Genesis, cfg.Proposer, cfg.Inbox = seq.Syncer, seq.KV, w.Key, w.Genesis, p, chain
+				cfg.Syncer, cfg.Key, cfg.Genesis, cfg.Proposer, cfg.Inbox = seq.Syncer, w.Key, w.Genesis, p, chain
 				cfg.CaughtUp = func(ctx context.Context) error {
 					_, err := sf.State().Wait(ctx, func(s follow.State) bool { return s.Live })
 					return err
@@ -230,4 +234,53 @@ func TestForcedAlone(t *testing.T) {
 			})
 		})
 	}
+}
+
+// reluctant builds nothing that is forced, and counts how often it was to.
+type reluctant struct {
+	exec.Builder
+	asked atomic.Int64
+}
+
+func (r *reluctant) BuildForced(ctx context.Context, height, at uint64, most int, _ [][]byte) ([][]byte, error) {
+	r.asked.Add(1)
+	return r.Build(ctx, height, at, most)
+}
+
+// An item that no block could hold is tried again, but not with each block. Blocks are given up for what this node knows of alone: not when the inbox says that something
+// is due of which it has not heard.
+func TestForcedInVain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := syncertest.NewWorld(t, -1)
+		chain := local.New(local.Options{BlockTime: time.Second, ForcedDelay: 3600, Limit: 3000})
+		seq := w.Open(syncertest.NewHome(), nil)
+		sf := follow.New[l1.Block](chain, seq.L1Sink(), follow.Options{})
+		p, builder := &proposer{Proposer: chain.Proposer(l1.Address{1})}, &reluctant{Builder: seq.KV}
+		q, err := sequencer.New(sequencer.Config{
+			Syncer: seq.Syncer, Builder: builder, Key: w.Key, Genesis: w.Genesis, Proposer: p, Inbox: chain, BlockTime: 300 * time.Millisecond, SubmitTimeout: 10 * time.Second,
+			CaughtUp: func(ctx context.Context) error {
+				_, err := sf.State().Wait(ctx, func(s follow.State) bool { return s.Live })
+				return err
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop := syncertest.Run(t, chain.Run, sf.Run, q.Run)
+		time.Sleep(5 * time.Second)
+		p.set(fmt.Errorf("as another head has it: %w", l1.ErrForcedDue), nil)
+		time.Sleep(30 * time.Second)
+		p.set(nil, nil)
+		chain.Send(local.Tx{From: l1.Address{9}, Force: l1.EncodeTxs([][]byte{[]byte("forced=1")})})
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n := builder.asked.Load(); n < 5 || n > 20 {
+			t.Errorf("tried %d times in a minute, want once each five seconds or so", n)
+		}
+		if st := seq.Status().Load(); st.Counts.RevertedUnsafe != 0 || st.Counts.Void != 0 || st.Safe.Height < 100 {
+			t.Errorf("%+v, safe head %d: want no block given up, and the chain to go on", st.Counts, st.Safe.Height)
+		}
+		stop()
+		seq.Close()
+	})
 }
