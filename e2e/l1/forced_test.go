@@ -3,6 +3,7 @@ package l1_test
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -81,6 +82,13 @@ func TestForcedBySequencer(t *testing.T) {
 	}))
 	if s.Counts.Void != 0 || s.Proposal.Void != "" {
 		t.Fatalf("got %+v, %+v, want no void proposal", s.Counts, s.Proposal)
+	}
+	old := w.lightAuthor().next() // one that the sequencer may have given up
+	if _, err := sequencer.Offer(w.ctx, old); !errors.Is(err, node.ErrGate) {
+		t.Errorf("offer to the sequencer: got %v, want ErrGate", err)
+	}
+	if _, err := full.Offer(w.ctx, old); !errors.Is(err, node.ErrStale) {
+		t.Errorf("offer to a full node: got %v, want ErrStale", err)
 	}
 	for _, m := range []*member{sequencer, full} {
 		m.until("the block", func(now node.Status) bool { return now.Heads.Safe.Height >= s.Heads.Safe.Height })
