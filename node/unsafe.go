@@ -24,7 +24,8 @@ const maxUnsafe = 8 << 20
 
 // Offer takes a block of the chain's proposer that came beside the canonical source, in any order. It becomes the unsafe head at once, or, when buffered
 // is true, once its parent is there; the canonical block at its height promotes or replaces it. ErrGate, ErrStale, ErrForged and ErrUnfit say why it is
-// refused; with any other error it is kept and tried again. Only a node of a chain whose canonical source is an L1 inbox takes any; another answers ErrGate.
+// refused; with any other error it is kept and tried again. Only a full node of a chain whose canonical source is an L1 inbox takes any;
+// others answer ErrGate.
 func (n *Node) Offer(ctx context.Context, b *block.Block) (buffered bool, err error) {
 	if n.l1 == nil {
 		return false, fmt.Errorf("%w: this chain's canonical source is a DA layer", ErrGate)
