@@ -27,9 +27,9 @@ func forcible(config *params.ChainConfig) *txpool.ValidationOptions {
 	}
 }
 
-// Excuse is exec.Excuser's. A transaction is excused if it could not be the first in the block that follows the one at height: because of what it is
-// (see forcible), what it offers for gas at that block's base fee, or its sender's nonce, balance and code after the block at height; and if the gas of its item, up to
-// and with it, is more than a block's.
+// Excuse is exec.Excuser's. The block that follows the one at height is thought to begin with the item's transactions, one after the other. One is excused if it could not be there:
+// because of what it is (see forcible), what it offers for gas at that block's base fee, or its sender's nonce, balance and code; and if the gas of the item's
+// transactions, up to and with it, is more than a block's.
 func (e *Engine) Excuse(ctx context.Context, height uint64, item [][]byte) (why []string, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -58,7 +58,9 @@ func (e *Engine) Excuse(ctx context.Context, height uint64, item [][]byte) (why 
 			if err != nil {
 				return nil, fmt.Errorf("excuse a transaction of %s after block %d: %w", from, height, err)
 			}
-			reason = a.excuse(tx)
+			if reason = a.excuse(tx); reason == "" {
+				a.spend(tx)
+			}
 		}
 		why[i] = reason
 	}

@@ -217,3 +217,36 @@ func TestExcuseAtTheEdge(t *testing.T) {
 		}
 	}
 }
+
+// The transactions of an item are thought of one after the other: what those before it spend, of nonces and money, counts.
+func TestExcuseOneAfterTheOther(t *testing.T) {
+	t.Parallel()
+	_, e := fresh(t, geth.Prague, nil)
+	b := produce(t, e, nil)
+	spend := func(nonce uint64, ether int64) []byte {
+		return raw(t, by(geth.DevKey(1), func(tx *types.DynamicFeeTx) {
+			tx.Nonce, tx.Value = nonce, new(big.Int).Mul(big.NewInt(ether), big.NewInt(params.Ether))
+		}))
+	}
+	for name, c := range map[string]struct {
+		item    [][]byte
+		excused []bool
+	}{
+		"a chain":              {[][]byte{spend(0, 1), spend(1, 1), spend(2, 1)}, []bool{false, false, false}},
+		"a gap":                {[][]byte{spend(0, 1), spend(2, 1)}, []bool{false, true}},
+		"the wrong way round":  {[][]byte{spend(1, 1), spend(0, 1)}, []bool{true, false}},
+		"twice":                {[][]byte{spend(0, 1), spend(0, 2)}, []bool{false, true}},
+		"more than there is":   {[][]byte{spend(0, 600_000), spend(1, 600_000)}, []bool{false, true}},
+		"nothing left to cost": {[][]byte{spend(0, 2_000_000), spend(0, 1)}, []bool{true, false}},
+	} {
+		why, err := e.Excuse(t.Context(), b.Height(), c.item)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, want := range c.excused {
+			if got := why[i] != ""; got != want {
+				t.Errorf("%s: transaction %d: got %q, want an excuse: %t", name, i, why[i], want)
+			}
+		}
+	}
+}

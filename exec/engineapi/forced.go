@@ -13,12 +13,13 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/params"
 	"github.com/ethereum/go-ethereum/rpc"
 	"github.com/ethereum/go-ethereum/trie"
 )
 
-// sealRoom is what the sealed header takes of a block's bytes, at most: some 650, and no requests.
-const sealRoom = 1024
+// sealRoom is what the sealed header takes of a block's bytes, at most: some 650, and 16 withdrawal and 2 consolidation requests.
+const sealRoom = 3 << 10
 
 // signed is a transaction and its sender.
 type signed struct {
@@ -40,7 +41,7 @@ func (e *Engine) BuildForced(ctx context.Context, height, time uint64, maxBytes 
 	txs, err := e.pick(ctx, a.Timestamp, forced, maxBytes-sealRoom)
 	if err == nil && len(txs) > 0 {
 		var out [][]byte
-		if out, err = e.assemble(ctx, a, txs); err == nil {
+		if out, err = e.assembleSome(ctx, a, txs); err == nil {
 			return out, nil
 		}
 	}
@@ -56,6 +57,23 @@ func (e *Engine) BuildForced(ctx context.Context, height, time uint64, maxBytes 
 		}
 	}
 	return e.build(ctx, height, time, maxBytes)
+}
+
+// assembleSome makes a block of as many of these transactions as it finds to go together in a few tries: one that the client trips over is not to keep the others out.
+func (e *Engine) assembleSome(ctx context.Context, a *engine.PayloadAttributes, txs []signed) (out [][]byte, err error) {
+	most := len(txs)
+	for range 16 {
+		if out, err = e.assemble(ctx, a, txs[:most]); err == nil || errors.Is(err, errNoMethod) {
+			return out, err
+		}
+		if most /= 2; most == 0 {
+			if txs = txs[1:]; len(txs) == 0 {
+				return nil, err
+			}
+			most = len(txs)
+		}
+	}
+	return nil, err
 }
 
 // pick returns those of forced that the next block has room for and its rules allow, one after the other. mu is held.
@@ -117,12 +135,13 @@ func (e *Engine) cut(ctx context.Context, seconds uint64, built [][]byte, maxByt
 // assemble makes a block of exactly these transactions on our head: the client simulates them, what differs because they are not signed there is put right, and
 // the client says whether the block is valid. mu is held.
 func (e *Engine) assemble(ctx context.Context, a *engine.PayloadAttributes, txs []signed) ([][]byte, error) {
-	h, calls, err := e.simulate(ctx, a, txs)
+	h, calls, err := e.simulate(ctx, a, txs, nil)
 	if err != nil {
 		return nil, err
 	}
-	if h.RequestsHash != nil && *h.RequestsHash != types.EmptyRequestsHash {
-		return nil, errors.New("the block would hold execution requests, which a simulation does not tell")
+	requests, err := e.requests(ctx, a, txs, h, calls)
+	if err != nil {
+		return nil, err
 	}
 	list, receipts, used := make(types.Transactions, len(txs)), make(types.Receipts, len(txs)), uint64(0)
 	for i, tx := range txs {
@@ -136,7 +155,7 @@ func (e *Engine) assemble(ctx context.Context, a *engine.PayloadAttributes, txs 
 	}
 	h.TxHash, h.ReceiptHash = types.DeriveSha(list, trie.NewStackTrie(nil)), types.DeriveSha(receipts, trie.NewStackTrie(nil))
 	h.Bloom = types.MergeBloom(receipts)
-	seal, err := (&Seal{Header: h}).Encode()
+	seal, err := (&Seal{Header: h, Requests: requests}).Encode()
 	if err != nil {
 		return nil, err
 	}
@@ -154,14 +173,51 @@ func (e *Engine) assemble(ctx context.Context, a *engine.PayloadAttributes, txs 
 	return out, nil
 }
 
+// requests returns the execution requests (EIP-7685) of a simulated block, of which its header has the hash alone. What the system contracts give at a block's end they give to the same
+// calls behind its transactions (EIP-7002, EIP-7251); deposits are in the logs (EIP-6110).
+func (e *Engine) requests(ctx context.Context, a *engine.PayloadAttributes, txs []signed, h *types.Header, ran []simulated) (requests [][]byte, err error) {
+	if h.RequestsHash == nil || *h.RequestsHash == types.EmptyRequestsHash {
+		return nil, nil
+	}
+	_, again, err := e.simulate(ctx, a, txs, h.BaseFee)
+	if err != nil {
+		return nil, fmt.Errorf("ask for the block's requests: %w", err)
+	}
+	deposits := []byte{0}
+	for i := range ran {
+		for _, l := range ran[i].Logs {
+			if uint64(ran[i].Status) == types.ReceiptStatusSuccessful && l.Address == e.opt.Genesis.Config.DepositContractAddress {
+				d, err := types.DepositLogToRequest(l.Data)
+				if err != nil {
+					return nil, fmt.Errorf("read a deposit: %w", err)
+				}
+				deposits = append(deposits, d...)
+			}
+		}
+	}
+	withdrawals := append([]byte{1}, again[len(txs)].ReturnData...)
+	consolidations := append([]byte{2}, again[len(txs)+1].ReturnData...)
+	for _, r := range [][]byte{deposits, withdrawals, consolidations} {
+		if len(r) > 1 {
+			requests = append(requests, r)
+		}
+	}
+	if got := types.CalcRequestsHash(requests); got != *h.RequestsHash {
+		return nil, fmt.Errorf("the block's requests have the hash %s, want %s", got, h.RequestsHash)
+	}
+	return requests, nil
+}
+
 // simulated is what a transaction did.
 type simulated struct {
 	Status, GasUsed hexutil.Uint64
+	ReturnData      hexutil.Bytes
 	Logs            []*types.Log
 }
 
-// simulate runs transactions as the next block. Its header is right but for what covers transactions and receipts.
-func (e *Engine) simulate(ctx context.Context, a *engine.PayloadAttributes, txs []signed) (*types.Header, []simulated, error) {
+// simulate runs transactions as the next block. Its header is right but for what covers transactions and receipts. With a base fee it runs the calls
+// to the system contracts behind them, and the header means nothing.
+func (e *Engine) simulate(ctx context.Context, a *engine.PayloadAttributes, txs []signed, baseFee *big.Int) (*types.Header, []simulated, error) {
 	calls := make([]map[string]any, len(txs))
 	for i, tx := range txs {
 		calls[i] = map[string]any{
@@ -175,11 +231,18 @@ func (e *Engine) simulate(ctx context.Context, a *engine.PayloadAttributes, txs 
 			calls[i]["accessList"] = list
 		}
 	}
-	block := map[string]any{"calls": calls, "blockOverrides": map[string]any{
+	overrides := map[string]any{
 		"time": hexutil.Uint64(a.Timestamp), "feeRecipient": a.SuggestedFeeRecipient, "prevRandao": a.Random, "beaconRoot": a.BeaconRoot,
-	}}
+	}
+	if baseFee != nil {
+		overrides["baseFeePerGas"], overrides["gasLimit"] = (*hexutil.Big)(baseFee), hexutil.Uint64(1<<40)
+		for _, contract := range []common.Address{params.WithdrawalQueueAddress, params.ConsolidationQueueAddress} {
+			calls = append(calls, map[string]any{"from": params.SystemAddress, "to": contract, "gas": hexutil.Uint64(30_000_000), "gasPrice": (*hexutil.Big)(new(big.Int))})
+		}
+	}
+	block := map[string]any{"calls": calls, "blockOverrides": overrides}
 	var results []json.RawMessage
-	err := e.client.call(ctx, &results, "eth_simulateV1", map[string]any{"blockStateCalls": []any{block}, "validation": true}, rpc.BlockNumberOrHashWithHash(e.head.exec, false))
+	err := e.client.call(ctx, &results, "eth_simulateV1", map[string]any{"blockStateCalls": []any{block}, "validation": baseFee == nil}, rpc.BlockNumberOrHashWithHash(e.head.exec, false))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -191,8 +254,8 @@ func (e *Engine) simulate(ctx context.Context, a *engine.PayloadAttributes, txs 
 	if err := errors.Join(json.Unmarshal(results[0], &h), json.Unmarshal(results[0], &ran)); err != nil {
 		return nil, nil, fmt.Errorf("decode simulated block: %w", err)
 	}
-	if len(ran.Calls) != len(txs) || h.Number == nil || h.Number.Cmp(new(big.Int).SetUint64(e.number(e.head.height+1))) != 0 {
-		return nil, nil, fmt.Errorf("client gives simulated block %v with %d transactions, want %d with %d", h.Number, len(ran.Calls), e.number(e.head.height+1), len(txs))
+	if len(ran.Calls) != len(calls) || h.Number == nil || h.Number.Cmp(new(big.Int).SetUint64(e.number(e.head.height+1))) != 0 {
+		return nil, nil, fmt.Errorf("client gives simulated block %v with %d transactions, want %d with %d", h.Number, len(ran.Calls), e.number(e.head.height+1), len(calls))
 	}
 	return &h, ran.Calls, nil
 }

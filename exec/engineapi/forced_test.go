@@ -1,7 +1,9 @@
 package engineapi_test
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"math/big"
 	"testing"
 
@@ -9,6 +11,7 @@ import (
 	"headrace/devnet/geth"
 	"headrace/devnet/geth/gethtest"
 	"headrace/exec"
+	"headrace/exec/engineapi"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
@@ -242,4 +245,105 @@ func TestExcuseByGas(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Execution requests are no obstacle: neither those of a forced transaction, nor those that wait from before, 16 of which are in each block.
+func TestBuildForcedWithRequests(t *testing.T) {
+	t.Parallel()
+	for _, fork := range []geth.Fork{geth.Prague, geth.Osaka} {
+		t.Run(fork.String(), func(t *testing.T) {
+			t.Parallel()
+			_, e := fresh(t, fork, nil)
+			_, other := fresh(t, fork, nil)
+			withdraw := func(nonce uint64) []byte {
+				return raw(t, by(geth.DevKey(1), func(tx *types.DynamicFeeTx) {
+					tx.Nonce, tx.To, tx.Data, tx.Gas, tx.Value = nonce, &params.WithdrawalQueueAddress, make([]byte, 56), 200_000, big.NewInt(params.GWei)
+				}))
+			}
+			var many [][]byte
+			for nonce := range uint64(40) {
+				many = append(many, withdraw(nonce))
+			}
+			parent := produce(t, e, nil)
+			execute(t, other, parent)
+			build := func(want int, forced [][]byte) {
+				t.Helper()
+				txs, err := e.BuildForced(t.Context(), parent.Height()+1, parent.Header.Header.Time, 1<<20, forced)
+				if err != nil {
+					t.Fatal(err)
+				}
+				wantTxs(t, txs, forced)
+				parent = wrap(parent, txs)
+				execute(t, e, parent)
+				execute(t, other, parent)
+				seal, err := engineapi.DecodeSeal(txs[0])
+				if err != nil {
+					t.Fatal(err)
+				}
+				got := 0
+				for _, r := range seal.Requests {
+					got += len(r) / 76
+				}
+				if got != want {
+					t.Fatalf("got %d requests, want %d", got, want)
+				}
+			}
+			build(16, many)
+			build(16, [][]byte{raw(t, transfer(2, 0))})
+			build(8, [][]byte{raw(t, transfer(2, 1))})
+			build(0, [][]byte{raw(t, transfer(2, 2))})
+		})
+	}
+}
+
+// What the client simulates is believed only when it has executed it as a block: with another root, or fewer results, the pool is what is left.
+func TestBuildForcedIsExecuted(t *testing.T) {
+	t.Parallel()
+	n := gethtest.Open(t, geth.Options{})
+	p := newTap(t, n.Engine())
+	opt := options(t, n)
+	opt.URL = p.url
+	e := open(t, opt)
+	parent := produce(t, e, nil)
+	h := types.CopyHeader(header(t, parent))
+	h.Number, h.ParentHash, h.Time, h.Root, h.GasUsed = new(big.Int).Add(h.Number, common.Big1), h.Hash(), h.Time+1, common.Hash{1}, 21_000
+	encoded, err := json.Marshal(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, calls := range []string{`[{"status":"0x1","gasUsed":"0x5208","logs":[]}]`, `[]`} {
+		p.set("eth_simulateV1", rule{answer: fmt.Sprintf(`"result":[%s,"calls":%s}]`, encoded[:len(encoded)-1], calls)})
+		tx := raw(t, transfer(i, 0))
+		txs, err := e.BuildForced(t.Context(), parent.Height()+1, parent.Header.Header.Time, 1<<20, [][]byte{tx})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantTxs(t, txs, [][]byte{tx})
+		parent = wrap(parent, txs)
+		execute(t, e, parent)
+	}
+}
+
+// One that the client trips over does not keep the others out, and what there is no room for waits.
+func TestBuildForcedInPart(t *testing.T) {
+	t.Parallel()
+	genesis := geth.DevGenesis(geth.Prague)
+	genesis.GasLimit = 60_000_000 // above what a client simulates if it is not told otherwise
+	n := gethtest.Open(t, geth.Options{Genesis: genesis, GasLimit: genesis.GasLimit})
+	e := open(t, options(t, n))
+	parent := produce(t, e, nil)
+	greedy := raw(t, by(geth.DevKey(1), func(tx *types.DynamicFeeTx) { tx.To, tx.Data, tx.Gas = nil, []byte{0xfe}, 55_000_000 }))
+	forced := [][]byte{greedy, raw(t, transfer(2, 0)), raw(t, transfer(3, 0)), raw(t, transfer(2, 1))}
+	txs, err := e.BuildForced(t.Context(), parent.Height()+1, parent.Header.Header.Time, 1<<20, forced)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantTxs(t, txs, forced[1:])
+	small := 3<<10 + 2*len(forced[1]) + len(forced[1])/2
+	txs, err = e.BuildForced(t.Context(), parent.Height()+1, parent.Header.Header.Time, small, forced[1:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantTxs(t, txs, forced[1:3])
+	execute(t, e, wrap(parent, txs))
 }

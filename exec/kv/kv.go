@@ -148,11 +148,10 @@ func (e *Engine) BuildForced(ctx context.Context, height, time uint64, maxBytes 
 			txs, maxBytes = append(txs, tx), maxBytes-len(tx)
 		}
 	}
-	others, err := e.Build(ctx, height, time, maxBytes)
-	if err != nil {
-		return nil, err
+	if len(txs) > 0 {
+		return txs, ctx.Err()
 	}
-	return append(txs, others...), nil
+	return e.Build(ctx, height, time, maxBytes)
 }
 
 // Excuse implements exec.Excuser: what sets no value is skipped, after whatever block.

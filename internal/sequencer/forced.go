@@ -3,6 +3,7 @@ package sequencer
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -78,8 +79,9 @@ func (f *forced) again(ctx context.Context) {
 
 // attempt is what of the queue a block should hold.
 type attempt struct {
-	txs   [][]byte
-	items []uint64 // the place of each one's item in the queue
+	txs    [][]byte
+	items  []uint64 // the place of each one's item in the queue
+	places []int    // of each one in its item
 }
 
 // left returns what is in none of the blocks up to top, and was not tried lately.
@@ -95,24 +97,22 @@ func (f *forced) left(top uint64, interval time.Duration) (a attempt, err error)
 	}
 	for _, l := range f.q.cfg.Syncer.LeftOut(blocks, f.queue) {
 		if at, ok := f.tried[l.Index]; !ok || time.Since(at) >= interval {
-			a.txs, a.items = append(a.txs, l.Tx), append(a.items, l.Index)
+			a.txs, a.items, a.places = append(a.txs, l.Tx), append(a.items, l.Index), append(a.places, l.N)
 		}
 	}
 	return a, nil
 }
 
-// vain notes the items of which nothing got into txs.
+// vain notes that an attempt was in vain, unless anything of it got into txs: then there may only have been no room for the rest.
 func (f *forced) vain(a attempt, txs [][]byte) {
-	have, progress := map[string]bool{}, map[uint64]bool{}
+	have := map[string]bool{}
 	for _, tx := range txs {
 		have[string(tx)] = true
 	}
-	for i, tx := range a.txs {
-		progress[a.items[i]] = progress[a.items[i]] || have[string(tx)]
-	}
+	some := slices.ContainsFunc(a.txs, func(tx []byte) bool { return have[string(tx)] })
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for index, some := range progress {
+	for _, index := range a.items {
 		if some {
 			delete(f.tried, index)
 		} else {
@@ -121,21 +121,51 @@ func (f *forced) vain(a attempt, txs [][]byte) {
 	}
 }
 
-// build builds a block with what is forced in front.
+// build builds a block of what is forced, if anything is. It is called in the syncer's section, with the engine's head below height.
 func (f *forced) build(ctx context.Context, height, now uint64, most int) ([][]byte, error) {
-	builder := f.q.cfg.Builder
 	a, err := f.left(height-1, tryAgain)
+	if err == nil {
+		a, err = f.unexcused(ctx, height-1, a)
+	}
 	if err != nil {
 		return nil, err
 	}
 	if len(a.txs) == 0 {
-		return builder.Build(ctx, height, now, most)
+		return f.q.cfg.Builder.Build(ctx, height, now, most)
 	}
 	txs, err := f.into.BuildForced(ctx, height, now, most, a.txs)
 	if err == nil {
 		f.vain(a, txs)
 	}
 	return txs, err
+}
+
+// unexcused drops what a proposal up to height may leave out: it has no right to a block of its own.
+func (f *forced) unexcused(ctx context.Context, height uint64, a attempt) (out attempt, err error) {
+	e, ok := f.q.cfg.Builder.(exec.Excuser)
+	if !ok {
+		return a, nil
+	}
+	why := map[uint64][]string{} // by place in the queue
+	f.mu.Lock()
+	queue := f.queue
+	f.mu.Unlock()
+	for i := range queue {
+		if src := &queue[i].Source; slices.Contains(a.items, src.Index) {
+			if why[src.Index], err = e.Excuse(ctx, height, src.Txs); err != nil {
+				return out, err
+			}
+		}
+	}
+	for i, index := range a.items {
+		if reasons := why[index]; a.places[i] < len(reasons) && reasons[a.places[i]] == "" {
+			out.txs, out.items, out.places = append(out.txs, a.txs[i]), append(out.items, index), append(out.places, a.places[i])
+		}
+	}
+	if len(out.txs) < len(a.txs) {
+		f.vain(a, out.txs)
+	}
+	return out, nil
 }
 
 // offer tells the producer that there is something to include; or the builder's pool, if there is no other way. Its refusal is no failure: what cannot be

@@ -1,6 +1,7 @@
 package sequencer_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -283,4 +284,68 @@ func TestForcedInVain(t *testing.T) {
 		stop()
 		seq.Close()
 	})
+}
+
+// onePer puts one forced transaction into a block, as an engine does when each asks for much of a block's gas.
+type onePer struct{ *kv.Engine }
+
+func (o onePer) BuildForced(_ context.Context, _, _ uint64, _ int, txs [][]byte) ([][]byte, error) {
+	return txs[:1], nil
+}
+
+// Large items come due while users fill all blocks: what is forced has blocks of its own, one behind the other, which fit into one proposal.
+func TestForcedUnderLoad(t *testing.T) {
+	for name, c := range map[string]struct {
+		builder func(*kv.Engine) exec.Builder
+		size    int
+	}{
+		"large items":          {func(e *kv.Engine) exec.Builder { return e }, 32_000},
+		"a block for each one": {func(e *kv.Engine) exec.Builder { return onePer{e} }, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := syncertest.NewWorld(t, -1)
+				chain := local.New(local.Options{BlockTime: time.Second, ForcedDelay: 5, ForcedMax: 3})
+				seq := w.Open(syncertest.NewHome(), nil)
+				sf := follow.New[l1.Block](chain, seq.L1Sink(), follow.Options{})
+				p := &proposer{Proposer: chain.Proposer(l1.Address{1})}
+				q, err := sequencer.New(sequencer.Config{
+					Syncer: seq.Syncer, Builder: c.builder(seq.KV), Key: w.Key, Genesis: w.Genesis, Proposer: p, Inbox: chain, BlockTime: time.Second, SubmitTimeout: 10 * time.Second,
+					CaughtUp: func(ctx context.Context) error {
+						_, err := sf.State().Wait(ctx, func(s follow.State) bool { return s.Live })
+						return err
+					},
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				stop := syncertest.Run(t, chain.Run, sf.Run, q.Run)
+				under := func(n int) {
+					for range n {
+						for seq.KV.Stats().PoolTxs < 200 {
+							if err := seq.KV.SubmitTx(t.Context(), append(fmt.Appendf(nil, "u%d=", time.Now().UnixNano()), make([]byte, 2000)...)); err != nil {
+								t.Fatal(err)
+							}
+						}
+						time.Sleep(500 * time.Millisecond)
+					}
+				}
+				under(20)
+				for i := range 3 {
+					chain.Send(local.Tx{From: l1.Address{9}, Force: l1.EncodeTxs([][]byte{append(fmt.Appendf(nil, "forced-%d=", i), bytes.Repeat([]byte{'x'}, c.size)...)})})
+				}
+				p.set(errors.New("no answer"), nil)
+				under(20)
+				p.set(nil, nil)
+				under(120)
+				synctest.Wait()
+				at, err := chain.State(t.Context(), l1.Hash{})
+				if st := seq.Status().Load(); err != nil || at.ForcedHead != 3 || st.Counts.Void != 0 {
+					t.Errorf("the queue is [%d, %d) (%v), %+v; want it taken within a minute", at.ForcedHead, at.ForcedTail, err, st.Counts)
+				}
+				stop()
+				seq.Close()
+			})
+		})
+	}
 }

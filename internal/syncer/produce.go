@@ -2,9 +2,11 @@ package syncer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"headrace/block"
+	"headrace/exec"
 	"headrace/internal/store"
 )
 
@@ -37,7 +39,15 @@ func (s *Syncer) Produce(ctx context.Context, build func(context.Context, Parent
 		return block.Ref{}, err
 	}
 	if blk == nil {
-		if blk, err = build(ctx, parent); err != nil || blk == nil {
+		blk, err = build(ctx, parent)
+		if errors.Is(err, exec.ErrParent) { // the engine lost blocks, or someone else drives it
+			s.engineKnown = false
+			if err := s.reconcile(ctx); err != nil {
+				return block.Ref{}, err
+			}
+			blk, err = build(ctx, parent)
+		}
+		if err != nil || blk == nil {
 			return parent.Ref, err
 		}
 		if err := s.commit(&store.Batch{Named: map[string][]byte{proposedKey: blk.Encode()}, Sync: true}); err != nil {

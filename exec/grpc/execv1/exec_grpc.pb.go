@@ -67,7 +67,7 @@ type EngineClient interface {
 	SubmitTx(ctx context.Context, in *SubmitTxRequest, opts ...grpc.CallOption) (*SubmitTxResponse, error)
 	// Build returns the transactions for a block on top of the head, without executing it. Until a block with them is executed they may be returned again.
 	Build(ctx context.Context, in *BuildRequest, opts ...grpc.CallOption) (*BuildResponse, error)
-	// Excuse says of each transaction of a forced item why it could not be in the block after the executed one at a height, whoever makes it. All that is not excused of one
+	// Excuse says of each transaction of a forced item why it could not be in the block after the executed one at a height, behind those before it that could, whoever makes it. All that is not excused of one
 	// item must fit into one block. The answer depends on the blocks up to there and on the item alone: a proposal that leaves out a forced transaction stands or falls with
 	// it, on every node. An engine that excuses nothing gives an empty reason for each; it must not answer UNIMPLEMENTED, which is no answer. PARENT: the height is above
 	// the head. PRUNED: the state after it is dropped; it is there again after a Revert to that height.
@@ -176,7 +176,7 @@ type EngineServer interface {
 	SubmitTx(context.Context, *SubmitTxRequest) (*SubmitTxResponse, error)
 	// Build returns the transactions for a block on top of the head, without executing it. Until a block with them is executed they may be returned again.
 	Build(context.Context, *BuildRequest) (*BuildResponse, error)
-	// Excuse says of each transaction of a forced item why it could not be in the block after the executed one at a height, whoever makes it. All that is not excused of one
+	// Excuse says of each transaction of a forced item why it could not be in the block after the executed one at a height, behind those before it that could, whoever makes it. All that is not excused of one
 	// item must fit into one block. The answer depends on the blocks up to there and on the item alone: a proposal that leaves out a forced transaction stands or falls with
 	// it, on every node. An engine that excuses nothing gives an empty reason for each; it must not answer UNIMPLEMENTED, which is no answer. PARENT: the height is above
 	// the head. PRUNED: the state after it is dropped; it is there again after a Revert to that height.
