@@ -57,6 +57,9 @@ func (n *Node) postToL1(cfg *sequencer.Config) error {
 	}
 	content := ethereum.CallData
 	if n.opt.Config.L1.Blobs {
+		if n.opt.Config.L1.Beacon == "" {
+			return errors.New("l1.blobs: set l1.beacon to the beacon API of a consensus node of the L1, as on every node of the chain: without it this node could not read what it proposes in blobs")
+		}
 		content = ethereum.Blobs
 	}
 	cfg.Proposer, cfg.Inbox = ethereum.NewAccount(n.l1, key, ethereum.AccountOptions{Content: content}), n.l1

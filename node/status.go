@@ -207,6 +207,13 @@ const staleAfter = 3
 func readiness(s *Status, src follow.State, blockTime time.Duration, now time.Time) (ready bool, reason string, next time.Duration) {
 	bound := max(staleAfter*blockTime, minStall)
 	age := now.Sub(src.AdvancedAt)
+	kind, layer, paused := "DA", "DA layer", ""
+	if s.Proposal != nil {
+		kind, layer = "L1", "L1"
+	}
+	if s.Sequencer != nil {
+		paused = s.Sequencer.Paused
+	}
 	blocked := func(or string) string {
 		if len(s.Waiting) > 0 {
 			w := s.Waiting[0]
@@ -220,15 +227,17 @@ func readiness(s *Status, src follow.State, blockTime time.Duration, now time.Ti
 	case engineAway(s):
 		return false, blocked(""), bound - age
 	case age >= bound && src.Head.Height < src.Highest:
-		return false, blocked(fmt.Sprintf("the head of the DA layer has gone back from %d to %d", src.Highest, src.Head.Height)), time.Second
+		return false, blocked(fmt.Sprintf("the head of the %s has gone back from %d to %d", layer, src.Highest, src.Head.Height)), time.Second
+	case age >= bound && paused != "":
+		return false, blocked(fmt.Sprintf("no new %s block for %s, the bound is %s; and no block is made here: %s", kind, age.Round(time.Millisecond), bound, paused)), time.Second
 	case age >= bound:
-		return false, blocked(fmt.Sprintf("no new DA block for %s, the bound is %s", age.Round(time.Millisecond), bound)), time.Second
+		return false, blocked(fmt.Sprintf("no new %s block for %s, the bound is %s", kind, age.Round(time.Millisecond), bound)), time.Second
 	case s.Source.Lag > staleAfter:
-		return false, blocked(fmt.Sprintf("catching up: %d DA blocks behind", s.Source.Lag)), bound - age
+		return false, blocked(fmt.Sprintf("catching up: %d %s blocks behind", s.Source.Lag, kind)), bound - age
 	case src.Waiting.Stage != "" && now.Sub(src.Waiting.Since) >= bound:
 		return false, blocked("stalled"), bound - age
-	case s.Sequencer != nil && s.Sequencer.Paused != "":
-		return false, s.Sequencer.Paused, bound - age
+	case paused != "":
+		return false, paused, bound - age
 	}
 	next = bound - age
 	if src.Waiting.Stage != "" {

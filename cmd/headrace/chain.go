@@ -106,8 +106,15 @@ func onL1(ctx context.Context, genesis *block.Genesis, opt initOptions, given ma
 			return err
 		}
 	}
-	if opt.l1StartBlock == 0 {
-		genesis.L1.StartBlock, err = deployedAt(ctx, client)
+	deployed, err := deployedAt(ctx, client)
+	switch {
+	case opt.l1StartBlock == 0:
+		genesis.L1.StartBlock = deployed
+		return err
+	case errors.Is(err, ethereum.ErrNotKnown): // what was said is believed
+		return nil
+	case err == nil && opt.l1StartBlock > deployed:
+		return usagef("--l1-start-block %d is above the L1 block that the inbox was deployed in, %d: proposals before it would never be seen", opt.l1StartBlock, deployed)
 	}
 	return err
 }

@@ -238,3 +238,29 @@ func TestGiveUp(t *testing.T) {
 		}
 	})
 }
+
+// A sequencer whose engine has lost blocks, as a client that was killed, gives it those again before it builds, without any news.
+func TestProduceAfterLoss(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newInboxWorld(t, local.Options{})
+		build := func(ctx context.Context, p syncer.Parent) (*block.Block, error) {
+			if _, err := w.node.KV.Build(ctx, p.Ref.Height+1, 0, 1<<20); err != nil {
+				return nil, err
+			}
+			return signTxs(t, w.World, p, []string{"x=1"}), nil
+		}
+		for height := uint64(1); height <= 5; height++ {
+			if height == 4 {
+				if err := w.node.KV.Revert(t.Context(), 1); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if ref, err := w.node.Produce(t.Context(), build); err != nil || ref.Height != height {
+				t.Fatalf("got block %d, %v, want block %d", ref.Height, err, height)
+			}
+		}
+		if st := w.node.Status().Load(); st.Counts.Replayed != 2 {
+			t.Fatalf("got %+v, want the two lost blocks replayed", st.Counts)
+		}
+	})
+}
