@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
@@ -89,16 +90,28 @@ func (n *Node) getReady(w http.ResponseWriter, _ *http.Request) {
 type Block struct {
 	Height         uint64   `json:"height"`
 	Hash           string   `json:"hash"`
-	ParentHash     []byte   `json:"parent_hash,omitempty"`
+	ParentHash     Hex      `json:"parent_hash,omitempty"`
 	Time           uint64   `json:"time"` // nanoseconds since the Unix epoch
-	Proposer       []byte   `json:"proposer"`
-	DataHash       []byte   `json:"data_hash"`
-	AppHash        []byte   `json:"app_hash,omitempty"`   // state root before the block
-	StateRoot      []byte   `json:"state_root,omitempty"` // state root after it
-	Txs            [][]byte `json:"txs"`
+	Proposer       Hex      `json:"proposer"`
+	DataHash       Hex      `json:"data_hash"`
+	AppHash        Hex      `json:"app_hash,omitempty"`   // state root before the block
+	StateRoot      Hex      `json:"state_root,omitempty"` // state root after it
+	Txs            [][]byte `json:"txs"`                  // in JSON in base64
 	Safe           bool     `json:"safe"`
 	HeaderDAHeight uint64   `json:"header_da_height,omitempty"`
 	DataDAHeight   uint64   `json:"data_da_height,omitempty"`
+}
+
+// Hex is bytes that JSON has as hexadecimal digits.
+type Hex []byte
+
+// MarshalText implements encoding.TextMarshaler.
+func (h Hex) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, h), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (h *Hex) UnmarshalText(text []byte) (err error) {
+	*h, err = hex.DecodeString(string(text))
+	return err
 }
 
 // Block returns the block at height, safe or not. The error matches ErrNoBlock if there is none, or none any more.

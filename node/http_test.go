@@ -2,7 +2,7 @@ package node_test
 
 import (
 	"bytes"
-	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -101,7 +101,7 @@ func TestHTTP(t *testing.T) {
 		{full, "GET", "/v1/blocks/1", "", 200, `"height": 1,`},
 		{full, "GET", "/v1/blocks/latest", "", 200, `"safe": true`},
 		{full, "GET", "/v1/blocks/safe", "", 200, `"safe": true`},
-		{seq, "GET", "/v1/blocks/unsafe", "", 200, `"proposer": "` + base64.StdEncoding.EncodeToString(c.genesis.ProposerAddress)},
+		{seq, "GET", "/v1/blocks/unsafe", "", 200, `"proposer": "` + hex.EncodeToString(c.genesis.ProposerAddress)},
 		{full, "GET", "/v1/blocks/0", "", 404, "no such block"},
 		{full, "GET", "/v1/blocks/18446744073709551615", "", 404, "no such block"},
 		{full, "GET", "/v1/blocks/18446744073709551616", "", 400, "the height must be a number"},

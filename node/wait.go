@@ -129,6 +129,9 @@ func (n *Node) parseWait(q url.Values) (*goal, error) {
 			return nil, err
 		}
 	}
+	if wanted == "proposal" && n.opt.Genesis.L1 == nil {
+		return nil, errors.New("this chain's canonical source is a DA layer, which has no proposals: wait for a height or a position")
+	}
 	if wanted == "" {
 		return nil, errors.New("say what to wait for: height, proposal, position or ready")
 	}

@@ -233,6 +233,9 @@ func (w *nodeWait) describe() error {
 	text := "the node never answered"
 	if w.last.Result != "" {
 		text = "last seen: " + node.Status{Heads: w.last.Heads, Source: node.Source{Position: w.last.Position}, Proposal: w.last.Proposal}.Progress().String()
+		if h := w.last.Heads; h.Unsafe != h.Safe || h.Finalized != h.Safe {
+			text += fmt.Sprintf(", unsafe head %d, finalized head %d", h.Unsafe.Height, h.Finalized.Height)
+		}
 		if !w.last.Ready {
 			text += ", not ready: " + w.last.Reason
 		}
