@@ -46,7 +46,7 @@ var rows = map[string]row{
 
 	// The node.
 	"internal/syncer":    {"block da l1 exec follow watch internal/derive internal/store", "one mutex and no goroutine: whoever brings items or blocks comes from above"},
-	"internal/sequencer": {"block da l1 exec follow watch internal/syncer", "it makes and posts blocks through the syncer's section; it must not reach around it to the store"},
+	"internal/sequencer": {"block da l1 exec follow watch internal/derive internal/syncer", "it makes and posts blocks through the syncer's section; it must not reach around it to the store"},
 	"node": {"block da da/celestia l1 l1/ethereum exec exec/kv exec/grpc exec/engineapi follow watch await internal/derive internal/store internal/syncer internal/sequencer",
 		"it puts the parts together; dev chains and the command line are for those who run it"},
 

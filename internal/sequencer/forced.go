@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"headrace/exec"
+	"headrace/internal/derive"
 	"headrace/internal/syncer"
 	"headrace/l1"
 )
@@ -77,93 +78,87 @@ func (f *forced) again(ctx context.Context) {
 	f.offer(ctx, f.q.cfg.Syncer.Status().Load().Unsafe.Height)
 }
 
-// attempt is what of the queue a block should hold.
-type attempt struct {
-	txs    [][]byte
-	items  []uint64 // the place of each one's item in the queue
-	places []int    // of each one in its item
-}
-
-// left returns what is in none of the blocks up to top, and was not tried lately.
-func (f *forced) left(top uint64, interval time.Duration) (a attempt, err error) {
+// left returns what is in none of the blocks up to top, and was not tried lately, and the queue that it is of.
+func (f *forced) left(top uint64, interval time.Duration) (left []derive.Left, queue []l1.Forced, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.queue) == 0 {
-		return a, nil
+		return nil, nil, nil
 	}
 	blocks, err := f.q.blocks(f.safe+1, top)
 	if err != nil {
-		return a, err
+		return nil, nil, err
 	}
-	for _, l := range f.q.cfg.Syncer.LeftOut(blocks, f.queue) {
-		if at, ok := f.tried[l.Index]; !ok || time.Since(at) >= interval {
-			a.txs, a.items, a.places = append(a.txs, l.Tx), append(a.items, l.Index), append(a.places, l.N)
-		}
-	}
-	return a, nil
+	left = slices.DeleteFunc(f.q.cfg.Syncer.LeftOut(blocks, f.queue), func(l derive.Left) bool {
+		at, ok := f.tried[l.Index]
+		return ok && time.Since(at) < interval
+	})
+	return left, f.queue, nil
 }
 
-// vain notes that an attempt was in vain, unless anything of it got into txs: then there may only have been no room for the rest.
-func (f *forced) vain(a attempt, txs [][]byte) {
-	have := map[string]bool{}
-	for _, tx := range txs {
-		have[string(tx)] = true
-	}
-	some := slices.ContainsFunc(a.txs, func(tx []byte) bool { return have[string(tx)] })
+// tries notes that what is left was tried in vain, unless something got into a block: then there may only have been no room for the rest.
+func (f *forced) tries(left []derive.Left, some bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, index := range a.items {
+	for i := range left {
 		if some {
-			delete(f.tried, index)
+			delete(f.tried, left[i].Index)
 		} else {
-			f.tried[index] = time.Now()
+			f.tried[left[i].Index] = time.Now()
 		}
 	}
 }
 
 // build builds a block of what is forced, if anything is. It is called in the syncer's section, with the engine's head below height.
 func (f *forced) build(ctx context.Context, height, now uint64, most int) ([][]byte, error) {
-	a, err := f.left(height-1, tryAgain)
+	left, queue, err := f.left(height-1, tryAgain)
 	if err == nil {
-		a, err = f.unexcused(ctx, height-1, a)
+		left, err = f.unexcused(ctx, height-1, left, queue)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if len(a.txs) == 0 {
+	if len(left) == 0 {
 		return f.q.cfg.Builder.Build(ctx, height, now, most)
 	}
-	txs, err := f.into.BuildForced(ctx, height, now, most, a.txs)
-	if err == nil {
-		f.vain(a, txs)
+	wanted, have := make([][]byte, len(left)), map[string]bool{}
+	for i := range left {
+		wanted[i] = left[i].Tx
 	}
-	return txs, err
+	txs, err := f.into.BuildForced(ctx, height, now, most, wanted)
+	if err != nil {
+		return nil, err
+	}
+	for _, tx := range txs {
+		have[string(tx)] = true
+	}
+	f.tries(left, slices.ContainsFunc(wanted, func(tx []byte) bool { return have[string(tx)] }))
+	return txs, nil
 }
 
 // unexcused drops what a proposal up to height may leave out: it has no right to a block of its own.
-func (f *forced) unexcused(ctx context.Context, height uint64, a attempt) (out attempt, err error) {
+func (f *forced) unexcused(ctx context.Context, height uint64, left []derive.Left, queue []l1.Forced) (out []derive.Left, err error) {
 	e, ok := f.q.cfg.Builder.(exec.Excuser)
 	if !ok {
-		return a, nil
+		return left, nil
 	}
-	why := map[uint64][]string{} // by place in the queue
-	f.mu.Lock()
-	queue := f.queue
-	f.mu.Unlock()
-	for i := range queue {
-		if src := &queue[i].Source; slices.Contains(a.items, src.Index) {
-			if why[src.Index], err = e.Excuse(ctx, height, src.Txs); err != nil {
-				return out, err
+	var why []string // of the item that left[i] is of
+	for i, l := range left {
+		if i == 0 || l.Source != left[i-1].Source {
+			item := queue[l.Source].Source.Txs
+			if why, err = e.Excuse(ctx, height, item); err != nil {
+				return nil, err
+			}
+			if len(why) != len(item) {
+				return nil, fmt.Errorf("the engine gives %d excuses for %d transactions", len(why), len(item))
 			}
 		}
-	}
-	for i, index := range a.items {
-		if reasons := why[index]; a.places[i] < len(reasons) && reasons[a.places[i]] == "" {
-			out.txs, out.items, out.places = append(out.txs, a.txs[i]), append(out.items, index), append(out.places, a.places[i])
+		if why[l.N] == "" {
+			out = append(out, l)
 		}
 	}
-	if len(out.txs) < len(a.txs) {
-		f.vain(a, out.txs)
+	if len(out) < len(left) {
+		f.tries(left, len(out) > 0)
 	}
 	return out, nil
 }
@@ -175,17 +170,17 @@ func (f *forced) offer(ctx context.Context, top uint64) {
 	if f.into == nil {
 		interval = offerAgain
 	}
-	a, err := f.left(top, interval)
-	if err != nil || len(a.txs) == 0 {
+	left, _, err := f.left(top, interval)
+	if err != nil || len(left) == 0 {
 		return // an error is the draft's or the next block's, too
 	}
 	if f.into == nil {
-		for i, tx := range a.txs {
-			if err := f.q.cfg.Builder.SubmitTx(ctx, tx); err != nil {
-				f.q.cfg.Logger.Debug("forced transaction not taken by the engine", "item", a.items[i], "err", err)
+		for _, l := range left {
+			if err := f.q.cfg.Builder.SubmitTx(ctx, l.Tx); err != nil {
+				f.q.cfg.Logger.Debug("forced transaction not taken by the engine", "item", l.Index, "transaction", l.N, "err", err)
 			}
 		}
-		f.vain(a, nil)
+		f.tries(left, false)
 	}
 	f.q.Notify()
 }

@@ -1,10 +1,10 @@
 package sequencer_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -47,35 +47,73 @@ func (p *proposer) Propose(ctx context.Context, d l1.Draft) (l1.Inclusion, error
 	return in, err
 }
 
+// inboxBench is a sequencer that proposes to the inbox of an L1 in memory.
+type inboxBench struct {
+	*syncertest.World
+	chain    *local.Chain
+	machine  *syncertest.Machine
+	follower *follow.Follower[l1.Block]
+	proposer *proposer
+	seq      *sequencer.Sequencer
+}
+
+// newInboxBench makes one with a block each 300 ms, unless change says otherwise.
+func newInboxBench(t *testing.T, opt local.Options, change func(*sequencer.Config, *local.Options)) *inboxBench {
+	t.Helper()
+	b := &inboxBench{World: syncertest.NewWorld(t, -1)}
+	b.machine = b.Open(syncertest.NewHome(), nil)
+	cfg := sequencer.Config{
+		Syncer: b.machine.Syncer, Builder: b.machine.KV, Key: b.Key, Genesis: b.Genesis, BlockTime: 300 * time.Millisecond, SubmitTimeout: 10 * time.Second,
+		CaughtUp: func(ctx context.Context) error {
+			_, err := b.follower.State().Wait(ctx, func(s follow.State) bool { return s.Live })
+			return err
+		},
+	}
+	opt.BlockTime = time.Second
+	if change != nil {
+		change(&cfg, &opt)
+	}
+	b.chain = local.New(opt)
+	b.follower = follow.New[l1.Block](b.chain, b.machine.L1Sink(), follow.Options{})
+	b.proposer = &proposer{Proposer: b.chain.Proposer(l1.Address{1})}
+	cfg.Proposer, cfg.Inbox = b.proposer, b.chain
+	var err error
+	if b.seq, err = sequencer.New(cfg); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// run starts the L1, the sequencer's node and more.
+func (b *inboxBench) run(t *testing.T, more ...func(context.Context) error) (stop func()) {
+	t.Helper()
+	return syncertest.Run(t, append([]func(context.Context) error{b.chain.Run, b.follower.Run, b.seq.Run}, more...)...)
+}
+
+// force queues an item of these transactions.
+func (b *inboxBench) force(txs ...string) {
+	var raw [][]byte
+	for _, tx := range txs {
+		raw = append(raw, []byte(tx))
+	}
+	b.chain.Send(local.Tx{From: l1.Address{9}, Force: l1.EncodeTxs(raw)})
+}
+
 // A sequencer proposes to an inbox; a full node follows it. Failures before and after inclusion, and a reorg that drops proposals, leave one chain without a doubled
 // or lost proposal; forced items are taken.
 func TestProposing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := syncertest.NewWorld(t, -1)
-		chain := local.New(local.Options{BlockTime: time.Second, ForcedDelay: 5})
-		seq, full := w.Open(syncertest.NewHome(), nil), w.Open(syncertest.NewHome(), nil)
-		sf := follow.New[l1.Block](chain, seq.L1Sink(), follow.Options{})
-		ff := follow.New[l1.Block](chain, full.L1Sink(), follow.Options{})
-		p := &proposer{Proposer: chain.Proposer(l1.Address{1})}
-		q, err := sequencer.New(sequencer.Config{
-			Syncer: seq.Syncer, Builder: seq.KV, Key: w.Key, Genesis: w.Genesis, Proposer: p, Inbox: chain, BlockTime: 300 * time.Millisecond,
-			SubmitTimeout: 10 * time.Second,
-			CaughtUp: func(ctx context.Context) error {
-				_, err := sf.State().Wait(ctx, func(s follow.State) bool { return s.Live })
-				return err
-			},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		stop := syncertest.Run(t, chain.Run, sf.Run, ff.Run, q.Run)
+		b := newInboxBench(t, local.Options{ForcedDelay: 5}, nil)
+		chain, seq, p := b.chain, b.machine, b.proposer
+		full := b.Open(syncertest.NewHome(), nil)
+		stop := b.run(t, follow.New[l1.Block](chain, full.L1Sink(), follow.Options{}).Run)
 		time.Sleep(5 * time.Second)
 		p.set(errors.New("no answer"), nil)
 		time.Sleep(5 * time.Second)
 		p.set(nil, l1.ErrUnknownOutcome)
 		time.Sleep(5 * time.Second)
 		p.set(nil, nil)
-		chain.Send(local.Tx{From: l1.Address{9}, Force: l1.EncodeTxs([][]byte{[]byte("never included"), []byte("forced=yes"), []byte("=nor this")})})
+		b.force("never included", "forced=yes", "=nor this")
 		for round := range 10 {
 			seq.Load(t, round, 3)
 			time.Sleep(time.Second)
@@ -121,31 +159,16 @@ func TestForcedBehindABacklog(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := syncertest.NewWorld(t, -1)
-				opt := local.Options{BlockTime: time.Second, ForcedDelay: 5, ForcedMax: 2}
-				seq, full := w.Open(syncertest.NewHome(), nil), w.Open(syncertest.NewHome(), nil)
-				cfg := sequencer.Config{BlockTime: 300 * time.Millisecond, SubmitTimeout: 10 * time.Second, Builder: seq.KV}
-				change(&cfg, &opt)
-				chain := local.New(opt)
-				sf := follow.New[l1.Block](chain, seq.L1Sink(), follow.Options{})
-				ff := follow.New[l1.Block](chain, full.L1Sink(), follow.Options{})
-				p := &proposer{Proposer: chain.Proposer(l1.Address{1})}
-				cfg.Syncer, cfg.Key, cfg.Genesis, cfg.Proposer, cfg.Inbox = seq.Syncer, w.Key, w.Genesis, p, chain
-				cfg.CaughtUp = func(ctx context.Context) error {
-					_, err := sf.State().Wait(ctx, func(s follow.State) bool { return s.Live })
-					return err
-				}
-				q, err := sequencer.New(cfg)
-				if err != nil {
-					t.Fatal(err)
-				}
-				stop := syncertest.Run(t, chain.Run, sf.Run, ff.Run, q.Run)
+				b := newInboxBench(t, local.Options{ForcedDelay: 5, ForcedMax: 2}, change)
+				seq, p := b.machine, b.proposer
+				full := b.Open(syncertest.NewHome(), nil)
+				stop := b.run(t, follow.New[l1.Block](b.chain, full.L1Sink(), follow.Options{}).Run)
 				time.Sleep(5 * time.Second)
 				p.set(errors.New("no answer"), nil) // for a minute
 				time.Sleep(50 * time.Second)
 				before := seq.Status().Load()
 				for i := range 7 {
-					chain.Send(local.Tx{From: l1.Address{9}, Force: l1.EncodeTxs([][]byte{fmt.Appendf(nil, "forced-%d=%d", i, i)})})
+					b.force(fmt.Sprintf("forced-%d=%d", i, i))
 				}
 				time.Sleep(10 * time.Second)
 				p.set(nil, nil)
@@ -164,7 +187,7 @@ func TestForcedBehindABacklog(t *testing.T) {
 				}
 				st := full.Status().Load()
 				if st.Counts.Void != 0 || st.Safe.Height <= before.Safe.Height+100 || st.Position.Height > st.Proposal.L1.Height+20 {
-					t.Errorf("%+v: safe head %d, was %d, last proposal in L1 block %d of %d, %d void: want it to go on", q.Status().Load(), st.Safe.Height, before.Safe.Height, st.Proposal.L1.Height, st.Position.Height, st.Counts.Void)
+					t.Errorf("%+v: safe head %d, was %d, last proposal in L1 block %d of %d, %d void: want it to go on", b.seq.Status().Load(), st.Safe.Height, before.Safe.Height, st.Proposal.L1.Height, st.Position.Height, st.Counts.Void)
 				}
 				stop()
 				syncertest.Agree(t, before.Safe.Height+1, seq, full)
@@ -183,34 +206,16 @@ func TestForcedAlone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := syncertest.NewWorld(t, -1)
-				chain := local.New(local.Options{BlockTime: time.Second, ForcedDelay: 20})
-				seq := w.Open(syncertest.NewHome(), nil)
-				sf := follow.New[l1.Block](chain, seq.L1Sink(), follow.Options{})
-				q, err := sequencer.New(sequencer.Config{
-					Syncer: seq.Syncer, Builder: builder(seq.KV), Key: w.Key, Genesis: w.Genesis, Proposer: chain.Proposer(l1.Address{1}), Inbox: chain,
-					BlockTime: 300 * time.Millisecond, Lazy: true, LazyInterval: time.Hour, SubmitTimeout: 10 * time.Second,
-					CaughtUp: func(ctx context.Context) error {
-						_, err := sf.State().Wait(ctx, func(s follow.State) bool { return s.Live })
-						return err
-					},
+				b := newInboxBench(t, local.Options{ForcedDelay: 20}, func(c *sequencer.Config, _ *local.Options) {
+					c.Builder, c.Lazy, c.LazyInterval = builder(c.Builder.(*kv.Engine)), true, time.Hour
 				})
-				if err != nil {
-					t.Fatal(err)
-				}
-				stop := syncertest.Run(t, chain.Run, sf.Run, q.Run)
+				chain, seq := b.chain, b.machine
+				stop := b.run(t)
 				seq.Load(t, 0, 1)
-				q.Notify()
+				b.seq.Notify()
 				time.Sleep(time.Minute)
-				force := func(txs ...string) {
-					var raw [][]byte
-					for _, tx := range txs {
-						raw = append(raw, []byte(tx))
-					}
-					chain.Send(local.Tx{From: l1.Address{9}, Force: l1.EncodeTxs(raw)})
-				}
-				force("never included", "twice=1", "twice=1")
-				force("once=1")
+				b.force("never included", "twice=1", "twice=1")
+				b.force("once=1")
 				time.Sleep(10 * time.Second)
 				synctest.Wait()
 				st := seq.Status().Load()
@@ -252,27 +257,18 @@ func (r *reluctant) BuildForced(ctx context.Context, height, at uint64, most int
 // is due of which it has not heard.
 func TestForcedInVain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := syncertest.NewWorld(t, -1)
-		chain := local.New(local.Options{BlockTime: time.Second, ForcedDelay: 3600, Limit: 3000})
-		seq := w.Open(syncertest.NewHome(), nil)
-		sf := follow.New[l1.Block](chain, seq.L1Sink(), follow.Options{})
-		p, builder := &proposer{Proposer: chain.Proposer(l1.Address{1})}, &reluctant{Builder: seq.KV}
-		q, err := sequencer.New(sequencer.Config{
-			Syncer: seq.Syncer, Builder: builder, Key: w.Key, Genesis: w.Genesis, Proposer: p, Inbox: chain, BlockTime: 300 * time.Millisecond, SubmitTimeout: 10 * time.Second,
-			CaughtUp: func(ctx context.Context) error {
-				_, err := sf.State().Wait(ctx, func(s follow.State) bool { return s.Live })
-				return err
-			},
+		var builder *reluctant
+		b := newInboxBench(t, local.Options{ForcedDelay: 3600, Limit: 3000}, func(c *sequencer.Config, _ *local.Options) {
+			builder = &reluctant{Builder: c.Builder}
+			c.Builder = builder
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		stop := syncertest.Run(t, chain.Run, sf.Run, q.Run)
+		seq, p := b.machine, b.proposer
+		stop := b.run(t)
 		time.Sleep(5 * time.Second)
 		p.set(fmt.Errorf("as another head has it: %w", l1.ErrForcedDue), nil)
 		time.Sleep(30 * time.Second)
 		p.set(nil, nil)
-		chain.Send(local.Tx{From: l1.Address{9}, Force: l1.EncodeTxs([][]byte{[]byte("forced=1")})})
+		b.force("forced=1")
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if n := builder.asked.Load(); n < 5 || n > 20 {
@@ -304,22 +300,11 @@ func TestForcedUnderLoad(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := syncertest.NewWorld(t, -1)
-				chain := local.New(local.Options{BlockTime: time.Second, ForcedDelay: 5, ForcedMax: 3})
-				seq := w.Open(syncertest.NewHome(), nil)
-				sf := follow.New[l1.Block](chain, seq.L1Sink(), follow.Options{})
-				p := &proposer{Proposer: chain.Proposer(l1.Address{1})}
-				q, err := sequencer.New(sequencer.Config{
-					Syncer: seq.Syncer, Builder: c.builder(seq.KV), Key: w.Key, Genesis: w.Genesis, Proposer: p, Inbox: chain, BlockTime: time.Second, SubmitTimeout: 10 * time.Second,
-					CaughtUp: func(ctx context.Context) error {
-						_, err := sf.State().Wait(ctx, func(s follow.State) bool { return s.Live })
-						return err
-					},
+				b := newInboxBench(t, local.Options{ForcedDelay: 5, ForcedMax: 3}, func(cfg *sequencer.Config, _ *local.Options) {
+					cfg.Builder, cfg.BlockTime = c.builder(cfg.Builder.(*kv.Engine)), time.Second
 				})
-				if err != nil {
-					t.Fatal(err)
-				}
-				stop := syncertest.Run(t, chain.Run, sf.Run, q.Run)
+				chain, seq, p := b.chain, b.machine, b.proposer
+				stop := b.run(t)
 				under := func(n int) {
 					for range n {
 						for seq.KV.Stats().PoolTxs < 200 {
@@ -332,7 +317,7 @@ func TestForcedUnderLoad(t *testing.T) {
 				}
 				under(20)
 				for i := range 3 {
-					chain.Send(local.Tx{From: l1.Address{9}, Force: l1.EncodeTxs([][]byte{append(fmt.Appendf(nil, "forced-%d=", i), bytes.Repeat([]byte{'x'}, c.size)...)})})
+					b.force(fmt.Sprintf("forced-%d=%s", i, strings.Repeat("x", c.size)))
 				}
 				p.set(errors.New("no answer"), nil)
 				under(20)

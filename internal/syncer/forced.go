@@ -22,7 +22,7 @@ func (s *Syncer) Taken(ctx context.Context, blocks []*block.Block, queue []l1.Fo
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	without, _, err := s.unexcused(ctx, blocks[len(blocks)-1].Height(), items, left)
+	without, err := s.unexcused(ctx, blocks[len(blocks)-1].Height(), items, left)
 	if err != nil {
 		return 0, err
 	}
@@ -54,32 +54,32 @@ func (s *Syncer) ownTxs() int {
 	return 0
 }
 
-// unexcused returns the first of the transactions left out of blocks that could have been in one by the state after height, or nil, and how many of those before it are excused.
-func (s *Syncer) unexcused(ctx context.Context, height uint64, items []l1.Source, left []derive.Left) (without *derive.Left, excused int, err error) {
+// unexcused returns the first of the transactions left out of blocks that could have been in one by the state after height, or nil: then all are excused.
+func (s *Syncer) unexcused(ctx context.Context, height uint64, items []l1.Source, left []derive.Left) (without *derive.Left, err error) {
 	e, ok := s.cfg.Engine.(exec.Excuser)
 	switch {
 	case len(left) == 0:
-		return nil, 0, nil
+		return nil, nil
 	case !ok:
-		return &left[0], 0, nil
+		return &left[0], nil
 	}
 	if err := s.reconcile(ctx); err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	var why []string
 	for i := range left {
 		l := &left[i]
 		if i == 0 || l.Source != left[i-1].Source {
 			if why, err = s.excuse(ctx, e, height, items[l.Source].Txs); err != nil {
-				return nil, 0, s.stuck("engine", height, fmt.Errorf("see which transactions of forced item %d could be included: %w", l.Index, err))
+				return nil, s.stuck("engine", height, fmt.Errorf("see which transactions of forced item %d could be included: %w", l.Index, err))
 			}
 		}
 		if why[l.N] == "" {
-			return l, i, nil
+			return l, nil
 		}
 		s.cfg.Logger.Debug("forced transaction cannot be included", "item", l.Index, "transaction", l.N, "height", height, "reason", why[l.N])
 	}
-	return nil, len(left), nil
+	return nil, nil
 }
 
 // excuse asks the engine. One that no longer has the state, but can go back to it, does; the blocks above come back by replay.

@@ -190,17 +190,18 @@ func (p *plan) tryAll(ctx context.Context, blocks []*block.Block, m *l1.Message)
 		}
 	}
 	items := m.Proposal.Sources
-	left, excused, err := p.s.unexcused(ctx, p.tip.Height, items, derive.LeftOut(blocks, items, p.s.ownTxs()))
+	left := derive.LeftOut(blocks, items, p.s.ownTxs())
+	without, err := p.s.unexcused(ctx, p.tip.Height, items, left)
 	switch {
 	case err != nil:
 		return "", err
-	case left != nil:
-		return fmt.Sprintf("transaction %d of forced item %d is in none of its blocks", left.N, left.Index), nil
+	case without != nil:
+		return fmt.Sprintf("transaction %d of forced item %d is in none of its blocks", without.N, without.Index), nil
 	}
-	if excused > 0 {
-		p.s.cfg.Logger.Info("forced transactions are excused", "proposal", m.Proposal.ID, "transactions", excused)
+	if len(left) > 0 {
+		p.s.cfg.Logger.Info("forced transactions are excused", "proposal", m.Proposal.ID, "transactions", len(left))
 	}
-	p.excused += uint64(excused)
+	p.excused += uint64(len(left))
 	return "", nil
 }
 
