@@ -3,13 +3,11 @@ package main
 import (
 	"bufio"
 	"context"
-	"crypto/ecdsa"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,9 +16,8 @@ import (
 )
 
 func newInboxForce() *cobra.Command {
-	var which inboxFlags
+	var to sendFlags
 	var texts []string
-	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "force --tx 0xHEX|- (--home DIR | --inbox ADDRESS --l1.http URL) --l1.key_file FILE [flags]",
 		Short: "Queue transactions for forced inclusion: anybody may",
@@ -34,28 +31,15 @@ It prints one line of JSON, with the item's place in the queue. Use an account o
 			if err != nil {
 				return err
 			}
-			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
-			defer cancel()
-			client, c, err := which.open(ctx, cmd.Flags())
-			if err != nil {
-				return err
-			}
-			defer client.Close()
-			key, err := accountKey(c)
-			if err != nil {
-				return err
-			}
-			return force(ctx, cmd.OutOrStdout(), client, key, txs)
+			return to.send(cmd.Context(), cmd.Flags(), func(ctx context.Context, client *ethereum.Client, account *ethereum.Account) error {
+				return force(ctx, cmd.OutOrStdout(), client, account, txs)
+			})
 		},
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.StringArrayVar(&texts, "tx", nil, "a transaction of the rollup, in hexadecimal; may be repeated; - reads them from standard input, one a line")
-	which.add(flags)
-	flags.AddFlagSet(l1Flags("key_file"))
-	flags.Lookup("l1.key_file").Usage = "a file with the private key, in hexadecimal, of the L1 account that pays"
-	addTimeout(flags, &timeout)
-	flags.AddFlagSet(l1Flags("call_timeout"))
+	to.add(flags, "the L1 account that pays")
 	return cmd
 }
 
@@ -98,11 +82,11 @@ func appendTx(txs [][]byte, text string) ([][]byte, error) {
 	return append(txs, tx), nil
 }
 
-func force(ctx context.Context, out io.Writer, client *ethereum.Client, key *ecdsa.PrivateKey, txs [][]byte) error {
+func force(ctx context.Context, out io.Writer, client *ethereum.Client, account *ethereum.Account, txs [][]byte) error {
 	if _, err := client.State(ctx, l1.Hash{}); err != nil { // a transaction to what is not an inbox would be paid for nothing
 		return noInbox(err)
 	}
-	at, err := ethereum.NewAccount(client, key, ethereum.AccountOptions{}).Force(ctx, txs)
+	at, err := account.Force(ctx, txs)
 	if err != nil {
 		return explain(err)
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,9 +13,8 @@ import (
 )
 
 func newInboxProposer() *cobra.Command {
-	var which inboxFlags
+	var to sendFlags
 	var remove bool
-	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "proposer ADDRESS (--home DIR | --inbox ADDRESS --l1.http URL) --l1.key_file FILE [flags]",
 		Short: "Allow an L1 account to propose, or with --remove forbid it: the inbox's owner may",
@@ -31,38 +29,24 @@ func newInboxProposer() *cobra.Command {
 			if err != nil {
 				return usageError{err}
 			}
-			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
-			defer cancel()
-			client, c, err := which.open(ctx, cmd.Flags())
-			if err != nil {
-				return err
-			}
-			defer client.Close()
-			key, err := accountKey(c)
-			if err != nil {
-				return err
-			}
-			account := ethereum.NewAccount(client, key, ethereum.AccountOptions{})
-			at, err := setProposer(ctx, client, account, proposer, !remove)
-			if err != nil {
-				return err
-			}
-			return json.NewEncoder(cmd.OutOrStdout()).Encode(struct {
-				Proposer l1.Address `json:"proposer"`
-				Allowed  bool       `json:"allowed"`
-				L1Block  l1.Ref     `json:"l1_block"`
-				Tx       l1.Hash    `json:"transaction"`
-			}{proposer, !remove, at.Block, at.Tx})
+			return to.send(cmd.Context(), cmd.Flags(), func(ctx context.Context, client *ethereum.Client, account *ethereum.Account) error {
+				at, err := setProposer(ctx, client, account, proposer, !remove)
+				if err != nil {
+					return err
+				}
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(struct {
+					Proposer l1.Address `json:"proposer"`
+					Allowed  bool       `json:"allowed"`
+					L1Block  l1.Ref     `json:"l1_block"`
+					Tx       l1.Hash    `json:"transaction"`
+				}{proposer, !remove, at.Block, at.Tx})
+			})
 		},
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.BoolVar(&remove, "remove", false, "forbid it")
-	which.add(flags)
-	flags.AddFlagSet(l1Flags("key_file"))
-	flags.Lookup("l1.key_file").Usage = "a file with the private key, in hexadecimal, of the inbox's owner"
-	addTimeout(flags, &timeout)
-	flags.AddFlagSet(l1Flags("call_timeout"))
+	to.add(flags, "the inbox's owner")
 	return cmd
 }
 
