@@ -54,20 +54,24 @@ type members struct {
 	pace    time.Duration // between the blocks of the canonical source
 }
 
+// setDefaults fills in what the options of every devnet have.
+func setDefaults(nodes *int, logger **slog.Logger, blockTimes ...*time.Duration) {
+	if *nodes <= 0 {
+		*nodes = 2
+	}
+	if *logger == nil {
+		*logger = slog.New(slog.DiscardHandler)
+	}
+	for _, d := range blockTimes {
+		if *d <= 0 {
+			*d = time.Second
+		}
+	}
+}
+
 // New makes a devnet, its home and its keys, and opens its ports.
 func New(opt Options) (_ *Net, err error) {
-	if opt.Nodes <= 0 {
-		opt.Nodes = 2
-	}
-	if opt.BlockTime <= 0 {
-		opt.BlockTime = time.Second
-	}
-	if opt.DABlockTime <= 0 {
-		opt.DABlockTime = time.Second
-	}
-	if opt.Logger == nil {
-		opt.Logger = slog.New(slog.DiscardHandler)
-	}
+	setDefaults(&opt.Nodes, &opt.Logger, &opt.BlockTime, &opt.DABlockTime)
 	n := &Net{opt: opt, members: members{latency: newLatency(opt.Nodes, opt.OnBlock), pace: opt.DABlockTime}}
 	defer func() {
 		if err != nil {

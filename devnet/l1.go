@@ -57,18 +57,7 @@ type L1 struct {
 
 // NewL1 makes a devnet on an L1: it starts all execution clients and deploys the inbox. The error says so when there is no geth and none can be built.
 func NewL1(ctx context.Context, opt L1Options) (_ *L1, err error) {
-	if opt.Nodes <= 0 {
-		opt.Nodes = 2
-	}
-	if opt.BlockTime <= 0 {
-		opt.BlockTime = time.Second
-	}
-	if opt.L1BlockTime <= 0 {
-		opt.L1BlockTime = time.Second
-	}
-	if opt.Logger == nil {
-		opt.Logger = slog.New(slog.DiscardHandler)
-	}
+	setDefaults(&opt.Nodes, &opt.Logger, &opt.BlockTime, &opt.L1BlockTime)
 	n := &L1{opt: opt, members: members{latency: newLatency(opt.Nodes, opt.OnBlock), pace: opt.L1BlockTime}}
 	defer func() {
 		if err != nil {

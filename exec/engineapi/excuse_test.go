@@ -142,11 +142,7 @@ func TestExcuse(t *testing.T) {
 // What stands between the engine and its client is never an excuse, and a state that the client has dropped is there again after a revert.
 func TestExcuseWithoutState(t *testing.T) {
 	t.Parallel()
-	n := gethtest.Open(t, geth.Options{Args: []string{"--state.scheme", "path", "--gcmode", "full"}}) // as most are run
-	p := newTap(t, n.Engine())
-	opt := options(t, n)
-	opt.URL = p.url
-	e := open(t, opt)
+	n, p, e := tapped(t, geth.Options{Args: []string{"--state.scheme", "path", "--gcmode", "full"}}) // as most are run
 	var chain []*block.Block
 	var parent *block.Block
 	for range 140 { // more than the 128 that a client keeps the state of

@@ -146,11 +146,7 @@ func TestBuildForcedPastReservation(t *testing.T) {
 // A client that cannot simulate, or simulates something else, gets the transactions into its pool.
 func TestBuildForcedWithoutSimulation(t *testing.T) {
 	t.Parallel()
-	n := gethtest.Open(t, geth.Options{})
-	p := newTap(t, n.Engine())
-	opt := options(t, n)
-	opt.URL = p.url
-	e := open(t, opt)
+	_, p, e := tapped(t, geth.Options{})
 	var parent *block.Block
 	for i, r := range []rule{
 		{answer: `"error":{"code":-32601,"message":"the method does not exist"}`}, {answer: `"result":[]`}, {answer: `"result":[{}]`},
@@ -299,11 +295,7 @@ func TestBuildForcedWithRequests(t *testing.T) {
 // What the client simulates is believed only when it has executed it as a block: with another root, or fewer results, the pool is what is left.
 func TestBuildForcedIsExecuted(t *testing.T) {
 	t.Parallel()
-	n := gethtest.Open(t, geth.Options{})
-	p := newTap(t, n.Engine())
-	opt := options(t, n)
-	opt.URL = p.url
-	e := open(t, opt)
+	_, p, e := tapped(t, geth.Options{})
 	parent := produce(t, e, nil)
 	h := types.CopyHeader(header(t, parent))
 	h.Number, h.ParentHash, h.Time, h.Root, h.GasUsed = new(big.Int).Add(h.Number, common.Big1), h.Hash(), h.Time+1, common.Hash{1}, 21_000

@@ -134,6 +134,16 @@ func fresh(t testing.TB, fork geth.Fork, change func(*engineapi.Options)) (*geth
 	return n, open(t, opt)
 }
 
+// tapped is an engine on a new geth, with a tap in between.
+func tapped(t testing.TB, geths geth.Options) (*geth.Node, *tap, *engineapi.Engine) {
+	t.Helper()
+	n := gethtest.Open(t, geths)
+	p := newTap(t, n.Engine())
+	opt := options(t, n)
+	opt.URL = p.url
+	return n, p, open(t, opt)
+}
+
 func extend(t testing.TB, e *engineapi.Engine, parent *block.Block, n int) (blocks []*block.Block) {
 	t.Helper()
 	for range n {
