@@ -74,10 +74,10 @@ func (a *ahead[T, U]) Fetch(ctx context.Context, from, to uint64, deliver func(I
 	if to-from == 1 {
 		return a.source.Fetch(ctx, from, to, func(item Item[T]) error { return deliver(a.early(&item)) })
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancelCause(ctx)
 	var goroutines sync.WaitGroup
 	defer goroutines.Wait()
-	defer cancel()
+	defer cancel(nil)
 	// The goroutine that fetches sends on both channels, and closes them: to turns all items in order, to work as many as the workers keep up with.
 	turns, work := make(chan Item[*Early[T, U]], aheadItems), make(chan *Early[T, U], aheadItems)
 	room := semaphore.NewWeighted(aheadBytes)
@@ -86,14 +86,14 @@ func (a *ahead[T, U]) Fetch(ctx context.Context, from, to uint64, deliver func(I
 		defer close(turns)
 		defer close(work)
 		ended = a.source.Fetch(ctx, from, to, func(in Item[T]) error {
-			if err := room.Acquire(ctx, weight(in.Size)); err != nil {
-				return err
+			if room.Acquire(ctx, weight(in.Size)) != nil {
+				return context.Cause(ctx)
 			}
 			item := a.early(&in)
 			select {
 			case turns <- item:
 			case <-ctx.Done():
-				return ctx.Err()
+				return context.Cause(ctx)
 			}
 			select {
 			case work <- item.Data:
@@ -118,6 +118,7 @@ func (a *ahead[T, U]) Fetch(ctx context.Context, from, to uint64, deliver func(I
 		err := deliver(item)
 		room.Release(weight(item.Size))
 		if err != nil {
+			cancel(err) // the source is told why
 			return err
 		}
 	}

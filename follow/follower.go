@@ -63,13 +63,20 @@ type Follower[T any] struct {
 	sink   Sink[T]
 	opt    Options
 	state  *watch.Value[State]
-	wake   chan struct{} // holds one token when there is something new to look at
+	wake   chan struct{} // holds one token when somebody wants us to look again
+	told   chan struct{} // holds one token when there is news
 
-	mu    sync.Mutex // guards the rest: written by the subscription's callback, read by drive
-	queue queue[T]
-	head  Ref // newest news
+	mu      sync.Mutex // guards the rest: written by the subscription's callback, read by drive
+	queue   queue[T]
+	head    Ref // newest news
+	session int // subscriptions so far that have announced something
 
-	checked Ref // owned by drive: a head that was found to be no fork
+	// owned by drive
+	checked Ref     // a head that was found to be no fork
+	at      uint64  // where the last step left the sink
+	reached uint64  // the highest position so far, or where the sink has gone back to by itself
+	turns   int     // forks followed since it was reached
+	doubt   Backoff // between tries of a source that contradicts itself
 }
 
 // New returns a follower. Run makes it work.
@@ -87,17 +94,26 @@ func New[T any](source Source[T], sink Sink[T], opt Options) *Follower[T] {
 		source: source, sink: sink, opt: opt,
 		state: watch.New(State{Last: sink.Last()}),
 		wake:  make(chan struct{}, 1),
+		told:  make(chan struct{}, 1),
 		queue: queue[T]{limit: opt.QueueBytes},
+		doubt: Backoff{Min: opt.Backoff.Min, Max: maxDoubt},
 	}
 }
+
+// maxDoubt bounds the pause before a source that contradicts itself is asked again: two of them after it has come to one mind, the follower is at the
+// head (I12).
+const maxDoubt = 15 * time.Second
 
 // State returns what the follower publishes. It is closed with Run's error when Run returns.
 func (f *Follower[T]) State() *watch.Value[State] { return f.state }
 
 // Wake makes the follower ask the sink again where it stands. For sinks whose Last went back by itself, and for faults outside that have ended.
-func (f *Follower[T]) Wake() {
+func (f *Follower[T]) Wake() { put(f.wake) }
+
+// put puts a token into c unless there is one.
+func put(c chan struct{}) {
 	select {
-	case f.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -145,9 +161,9 @@ func (f *Follower[T]) subscribe(ctx context.Context) (heard bool, err error) {
 	defer watchdog.Stop()
 	f.state.Update(func(s State) State { s.Counts.Subscriptions++; return s })
 	err = f.source.Subscribe(ctx, func(u Update[T]) {
-		heard = true
 		watchdog.Reset(f.opt.Stall)
-		f.news(u)
+		f.news(u, !heard)
+		heard = true
 	})
 	if errors.Is(context.Cause(ctx), errSilent) {
 		err = fmt.Errorf("%w (%s)", errSilent, f.opt.Stall)
@@ -155,10 +171,13 @@ func (f *Follower[T]) subscribe(ctx context.Context) (heard bool, err error) {
 	return heard, err
 }
 
-// news notes what the source says. It never blocks and decides nothing (I8).
-func (f *Follower[T]) news(u Update[T]) {
+// news notes what the source says, first in its subscription or not. It never blocks and decides nothing (I8).
+func (f *Follower[T]) news(u Update[T], first bool) {
 	f.mu.Lock()
 	f.head = u.Head
+	if first {
+		f.session++
+	}
 	if u.Item != nil {
 		f.queue.push(*u.Item)
 	}
@@ -177,19 +196,20 @@ func (f *Follower[T]) news(u Update[T]) {
 	if f.opt.Observer.News != nil {
 		f.opt.Observer.News(u.Head, u.Item != nil)
 	}
-	f.Wake()
+	put(f.told)
 }
 
 // drive is the loop: one step after the other, a pause after an error, and sleep when there is nothing to do.
 func (f *Follower[T]) drive(ctx context.Context) error {
 	backoff := f.opt.Backoff
+	f.at = f.sink.Last().Height
+	f.reached = f.at
 	for {
-		before := f.sink.Last()
 		more, err := f.step(ctx)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if f.sink.Last() != before {
+		if f.progress() {
 			backoff.Reset()
 		}
 		if err == nil {
@@ -198,17 +218,72 @@ func (f *Follower[T]) drive(ctx context.Context) error {
 		switch {
 		case IsFatal(err):
 			return err
+		case errors.Is(err, errDoubt):
+			f.pause(ctx, err, f.doubt.Next())
 		case err != nil:
-			d := backoff.Next()
-			f.blocked(err, d)
-			_ = sleep(ctx, d, f.wake)
+			f.pause(ctx, err, backoff.Next())
 		case !more:
 			select {
 			case <-f.wake:
+			case <-f.told:
 			case <-ctx.Done():
 			}
 		}
 	}
+}
+
+// progress reports whether the sink is further than it ever was. Only that ends doubt: a source that gives the same heights again and again, each time
+// another way, is asked less and less often.
+func (f *Follower[T]) progress() bool {
+	was, at := f.at, f.sink.Last().Height
+	f.at = at
+	if at < was {
+		f.reached = at // not by us: see revert
+	}
+	if at <= f.reached {
+		return false
+	}
+	f.reached, f.turns = at, 0
+	f.doubt.Reset()
+	return true
+}
+
+// pause publishes why the loop pauses, and waits for d before what failed is tried again. Wake ends that, and so does news that may help.
+func (f *Follower[T]) pause(ctx context.Context, err error, d time.Duration) {
+	f.blocked(err, d)
+	f.mu.Lock()
+	head, session := f.head, f.session
+	f.mu.Unlock()
+	least := f.opt.Backoff
+	floor := time.Now().Add(least.Next())
+	timer := time.NewTimer(d) // a backoff
+	defer timer.Stop()
+	for {
+		select {
+		case <-f.told:
+			if f.helps(err, head, session) {
+				timer.Reset(min(d, max(0, time.Until(floor)))) // at the source's rate, but no faster than the shortest pause
+			}
+			continue
+		case <-timer.C:
+		case <-f.wake:
+		case <-ctx.Done():
+		}
+		return
+	}
+}
+
+// helps reports whether the news since head and session may cure what failed with err: what was asked for has been pushed, the source has reached
+// what it had not, or it is back. News is no reason to try again what failed for another reason, or the source would choose our rate.
+func (f *Follower[T]) helps(err error, head Ref, session int) bool {
+	stage := &stageError{}
+	if !errors.As(err, &stage) || stage.stage != "fetch" && stage.stage != "check" || errors.Is(err, errDoubt) {
+		return false
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, pushed := f.queue.at(f.sink.Last().Height + 1)
+	return pushed || f.session > session || errors.Is(err, ErrNotYet) && f.head.Height > head.Height
 }
 
 // stageError says which stage failed, and at which height.
@@ -285,10 +360,16 @@ func (f *Follower[T]) apply(ctx context.Context, item Item[T], inline bool) erro
 
 var (
 	errMoved     = errors.New("sink has moved") // not an error to anyone: the step is over
-	errFork      = errors.New("fork")
 	errFetchIdle = errors.New("fetch delivered nothing for too long")
-	errSkipped   = errors.New("source skipped an item")
+	errDoubt     = errors.New("the source contradicts itself")
 )
+
+// forkError says that the item at a height does not follow what the sink has below it.
+type forkError struct{ height uint64 }
+
+func (e *forkError) Error() string {
+	return fmt.Sprintf("item %d does not follow the last one", e.height)
+}
 
 // fetch applies the items after last, up to the head or to the first one that waits in the queue.
 func (f *Follower[T]) fetch(ctx context.Context, last Ref, to uint64) error {
@@ -303,13 +384,13 @@ func (f *Follower[T]) fetch(ctx context.Context, last Ref, to uint64) error {
 		case item.Height != last.Height+1:
 			return errMoved
 		case !follows(&item, last):
-			return errFork
+			return &forkError{item.Height}
 		}
 		return f.apply(ctx, item, false)
 	})
 	switch {
-	case errors.Is(err, errFork): // the source itself, asked, gives a competing item (I10)
-		return f.revert(ctx)
+	case errors.As(err, new(*forkError)):
+		return f.fork(ctx)
 	case err == nil || errors.Is(err, errMoved):
 		return nil
 	}
@@ -320,7 +401,7 @@ func (f *Follower[T]) fetch(ctx context.Context, last Ref, to uint64) error {
 	return &stageError{"fetch", f.sink.Last().Height + 1, err}
 }
 
-// fetchRange fetches [from, to), insisting on order, completeness and liveness.
+// fetchRange fetches [from, to), insisting on what Source promises and on liveness.
 func (f *Follower[T]) fetchRange(ctx context.Context, from, to uint64, deliver func(context.Context, Item[T]) error) error {
 	if f.opt.Observer.Fetching != nil {
 		f.opt.Observer.Fetching(from, to)
@@ -329,26 +410,63 @@ func (f *Follower[T]) fetchRange(ctx context.Context, from, to uint64, deliver f
 	defer cancel(nil)
 	watchdog := time.AfterFunc(f.opt.Stall, func() { cancel(errFetchIdle) })
 	defer watchdog.Stop()
-	next := from
-	err := f.source.Fetch(ctx, from, to, func(item Item[T]) error {
-		if item.Height != next || next >= to {
-			return fmt.Errorf("%w: got %d, want %d of [%d, %d)", errSkipped, item.Height, next, from, to)
-		}
+	err := fetch(ctx, f.source, from, to, func(item Item[T]) error {
 		watchdog.Stop() // the sink's time is not the source's
 		if err := deliver(ctx, item); err != nil {
 			return err
 		}
-		next++
 		watchdog.Reset(f.opt.Stall)
 		return nil
 	})
 	if errors.Is(context.Cause(ctx), errFetchIdle) {
 		return fmt.Errorf("%w (%s)", errFetchIdle, f.opt.Stall)
 	}
-	if err == nil && next < to {
-		return ErrNotYet
-	}
 	return err
+}
+
+// fork is called when the item after the sink's last one does not follow it. That alone proves nothing, so the source is asked for what it holds at the
+// sink's own height (I10): another item there competes, and the sink goes back until the two agree. The same one, or none, is no fork.
+func (f *Follower[T]) fork(ctx context.Context) error {
+	for first := true; ; first = false {
+		last := f.sink.Last()
+		there, err := f.itemAt(ctx, last.Height)
+		switch {
+		case errors.Is(err, ErrNotYet):
+			return &stageError{"check", last.Height, fmt.Errorf("%w: it has item %d, and none at %d (%v)", errDoubt, last.Height+1, last.Height, err)}
+		case err != nil:
+			return err
+		case there.Hash == last.Hash && first:
+			return &stageError{"check", last.Height, fmt.Errorf("%w: its item %d does not follow its item %d, %s", errDoubt, last.Height+1, last.Height, last.Hash)}
+		case there.Hash != last.Hash:
+			if err := f.revert(ctx); err != nil {
+				return err
+			}
+		}
+		if last = f.sink.Last(); there.Hash == last.Hash || there.Parent == last.Hash || last.Hash.IsZero() {
+			return f.turned(last.Height)
+		}
+	}
+}
+
+// turned notes that the sink went back to a fork from height on. The first time since it was further than ever, that is a reorg. If the next one
+// comes before that, at the same heights, it may be a source that changes its mind, and costs a pause.
+func (f *Follower[T]) turned(height uint64) error {
+	if f.turns++; f.turns == 1 {
+		return nil
+	}
+	return &stageError{"revert", height + 1, fmt.Errorf("%w: %d forks in turn, none of which went beyond height %d", errDoubt, f.turns, f.reached)}
+}
+
+// itemAt asks for the item at a height, without its data.
+func (f *Follower[T]) itemAt(ctx context.Context, height uint64) (there Item[T], err error) {
+	err = f.fetchRange(ctx, height, height+1, func(_ context.Context, item Item[T]) error {
+		there = Item[T]{Height: item.Height, Hash: item.Hash, Parent: item.Parent}
+		return nil
+	})
+	if err != nil {
+		err = &stageError{"check", height, err}
+	}
+	return there, err
 }
 
 // revert takes back the last item.
@@ -360,9 +478,11 @@ func (f *Follower[T]) revert(ctx context.Context) error {
 		}
 		return &stageError{"revert", last.Height, err}
 	}
+	now := f.sink.Last()
+	f.at = now.Height
 	f.state.Update(func(s State) State {
 		s.Counts.Reverted++
-		s.Last, s.Waiting = f.sink.Last(), Waiting{}
+		s.Last, s.Waiting = now, Waiting{}
 		return s
 	})
 	f.opt.Logger.Info("reverted", "height", last.Height, "hash", last.Hash)
@@ -387,15 +507,11 @@ func (f *Follower[T]) competes(head, last Ref) bool {
 
 // check asks for the item at head, since the news alone proves nothing, and reverts to below it if it does compete.
 func (f *Follower[T]) check(ctx context.Context, head Ref) error {
-	var there Ref
-	err := f.fetchRange(ctx, head.Height, head.Height+1, func(_ context.Context, item Item[T]) error {
-		there = item.Ref()
-		return nil
-	})
+	there, err := f.itemAt(ctx, head.Height)
 	if err != nil {
-		return &stageError{"check", head.Height, err}
+		return err
 	}
-	if !f.competes(there, f.sink.Last()) {
+	if !f.competes(there.Ref(), f.sink.Last()) {
 		f.checked = head
 		return nil
 	}
@@ -404,7 +520,7 @@ func (f *Follower[T]) check(ctx context.Context, head Ref) error {
 			return err
 		}
 	}
-	return nil
+	return f.turned(head.Height - 1)
 }
 
 // blocked publishes why the loop pauses.

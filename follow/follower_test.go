@@ -290,15 +290,19 @@ func TestSimulation(t *testing.T) {
 	if testing.Short() {
 		seeds = 30
 	}
-	for seed := range seeds {
-		synctest.Test(t, func(t *testing.T) { simulate(t, uint64(seed)) })
-		if t.Failed() {
-			t.Fatalf("seed %d", seed)
-		}
+	for _, w := range wrappers {
+		t.Run(w.name, func(t *testing.T) {
+			for seed := range seeds {
+				synctest.Test(t, func(t *testing.T) { simulate(t, uint64(seed), w.wrap) })
+				if t.Failed() {
+					t.Fatalf("seed %d", seed)
+				}
+			}
+		})
 	}
 }
 
-func simulate(t *testing.T, seed uint64) {
+func simulate(t *testing.T, seed uint64, wrap func(*followtest.Chain, func(followtest.Op) followtest.Fault) follow.Source[string]) {
 	r := rand.New(rand.NewPCG(seed, 1))
 	var mu sync.Mutex
 	chance := func(p float64) bool { mu.Lock(); defer mu.Unlock(); return r.Float64() < p }
@@ -306,16 +310,19 @@ func simulate(t *testing.T, seed uint64) {
 	faulty := true
 	faults := func() bool { mu.Lock(); defer mu.Unlock(); return faulty }
 	c, sink := followtest.NewChain(3), followtest.NewSink[string](1)
-	c.Faults = func(op followtest.Op) followtest.Fault {
+	source := wrap(c, func(op followtest.Op) followtest.Fault {
 		if !faults() {
 			return followtest.Fault{}
 		}
 		f := followtest.Fault{Drop: chance(.2), NoItem: chance(.3), FalseRef: chance(.1), OldHead: chance(.1), Forged: chance(.05)}
 		if chance(.1) {
+			f.Other, f.Torn, f.Early, f.More = chance(.25), chance(.25), chance(.25), chance(.25)
+		}
+		if chance(.1) {
 			f.Err = followtest.ErrInjected
 		}
 		return f
-	}
+	})
 	sink.Fault = func(string, uint64) error {
 		if faults() && chance(.1) {
 			return followtest.ErrInjected
@@ -328,7 +335,7 @@ func simulate(t *testing.T, seed uint64) {
 		}
 		return nil
 	}
-	f, stop := run(t, c, sink, follow.Options{QueueBytes: 500, Stall: 5 * time.Second})
+	f, stop := run(t, source, sink, follow.Options{QueueBytes: 500, Stall: 5 * time.Second})
 	finalized := follow.Ref{}
 	for range 60 {
 		switch {
@@ -351,7 +358,7 @@ func simulate(t *testing.T, seed uint64) {
 			time.Sleep(time.Duration(number(uint64(3 * time.Second))))
 		default:
 			_ = stop() // a crash: a new follower goes on from where the sink stands
-			f, stop = run(t, c, sink, follow.Options{QueueBytes: 500, Stall: 5 * time.Second})
+			f, stop = run(t, source, sink, follow.Options{QueueBytes: 500, Stall: 5 * time.Second})
 		}
 		synctest.Wait()
 	}

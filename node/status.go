@@ -53,15 +53,40 @@ type Heads struct {
 
 // Source is where the node stands on the DA layer.
 type Source struct {
-	Position  block.Ref                 `json:"position"` // the last DA height applied
-	Proven    block.Ref                 `json:"proven"`   // the last one at or below which the content is shown complete
-	Head      block.Ref                 `json:"head"`     // the newest one announced
-	HeadAt    time.Time                 `json:"head_at"`  // when a new height was announced last
-	Lag       uint64                    `json:"lag"`      // heights between the two
-	BlockTime string                    `json:"block_time"`
-	Live      bool                      `json:"live"` // the position has reached the head of the present subscription
-	Endpoints []celestia.EndpointStatus `json:"endpoints"`
-	Calls     celestia.Stats            `json:"calls"`
+	Position  block.Ref      `json:"position"` // the last DA height applied
+	Proven    block.Ref      `json:"proven"`   // the last one at or below which the content is shown complete
+	Head      block.Ref      `json:"head"`     // the newest one announced
+	HeadAt    time.Time      `json:"head_at"`  // when a new height was announced last
+	Lag       uint64         `json:"lag"`      // heights between the two
+	BlockTime string         `json:"block_time"`
+	Live      bool           `json:"live"` // the position has reached the head of the present subscription
+	Endpoints []Endpoint     `json:"endpoints"`
+	Calls     celestia.Stats `json:"calls"`
+}
+
+// Endpoint is the state of one endpoint of the source.
+type Endpoint struct {
+	Address   string        `json:"address"`          // without what is secret in it
+	Role      string        `json:"role"`             // what it is used for
+	Healthy   bool          `json:"healthy"`          // the last thing asked of it was answered, or it has not been asked
+	Since     time.Time     `json:"since,omitzero"`   // when that was found to have changed
+	Live      bool          `json:"live"`             // subscribed to, and news has come
+	Mode      string        `json:"mode,omitempty"`   // how its news comes: "websocket" or "polling"; "" while it does not
+	Head      uint64        `json:"head"`             // the height it announced last
+	HeadAt    time.Time     `json:"head_at,omitzero"` // when it did
+	Pace      time.Duration `json:"-"`                // about the time between two heights; 0: not known yet
+	Lag       uint64        `json:"lag"`              // heights behind the best endpoint
+	Calls     uint64        `json:"calls"`            // that were answered, or failed
+	Errors    uint64        `json:"errors"`           // of them, that failed in a way that speaks against the endpoint
+	LastError string        `json:"last_error,omitempty"`
+}
+
+func endpoints(of []follow.SourceStatus) []Endpoint {
+	out := make([]Endpoint, len(of))
+	for i, e := range of {
+		out[i] = Endpoint(e)
+	}
+	return out
 }
 
 // Waiting says what waits, for what, and when it is tried again.
@@ -115,7 +140,7 @@ func (n *Node) publish() (next time.Duration) {
 		Source: Source{
 			Position: sync.Position, Proven: sync.Proven, Head: block.Ref{Height: src.Head.Height, Hash: block.Hash(src.Head.Hash)},
 			HeadAt: src.AdvancedAt, BlockTime: blockTime.Round(time.Millisecond).String(), Live: src.Live,
-			Endpoints: []celestia.EndpointStatus{},
+			Endpoints: []Endpoint{},
 		},
 		Pending: Pending{Headers: sync.Missing.Headers, Data: sync.Missing.Data, Bytes: sync.Missing.Bytes},
 		Skipped: sync.Skipped,
@@ -125,7 +150,7 @@ func (n *Node) publish() (next time.Duration) {
 		},
 	}
 	if n.source != nil {
-		s.Source.Endpoints, s.Source.Calls = n.source.Endpoints(), n.source.Stats()
+		s.Source.Endpoints, s.Source.Calls = endpoints(n.source.Endpoints()), n.source.Stats()
 	}
 	if n.l1 != nil {
 		s.Proposal, s.earlier, s.Unsafe = &sync.Proposal, sync.Earlier, &Unsafe{Open: sync.Gate, Buffered: sync.Buffered}

@@ -1,6 +1,7 @@
 package celestia
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -48,7 +49,7 @@ func (o Options) withDefaults() Options {
 	set(&o.Silence, 20*time.Second)
 	set(&o.Hold, 2*time.Second)
 	set(&o.Probe, 15*time.Second)
-	set(&o.Polling, firstPolling)
+	set(&o.Polling, 10*time.Second)
 	set(&o.Window, 512)
 	set(&o.FetchBytes, 32<<20)
 	if o.Logger == nil {
@@ -89,6 +90,7 @@ type counters struct {
 type Client struct {
 	opt       Options
 	endpoints []*endpoint
+	best      *follow.Several[da.Block] // of them, in their order
 	count     counters
 	chainID   atomic.Pointer[string]
 	turn      atomic.Uint64 // submissions so far: whose account is next
@@ -119,6 +121,7 @@ func New(addresses []string, opt Options) (*Client, error) {
 	if c.opt.ChainID != "" {
 		c.chainID.Store(&c.opt.ChainID)
 	}
+	var sources []follow.Source[da.Block]
 	for _, a := range addresses {
 		e, err := c.newEndpoint(a)
 		if err != nil {
@@ -126,8 +129,36 @@ func New(addresses []string, opt Options) (*Client, error) {
 			return nil, err
 		}
 		c.endpoints = append(c.endpoints, e)
+		sources = append(sources, e)
 	}
+	c.best = follow.Best(sources...)
 	return c, nil
+}
+
+// Subscribe announces the present head first and then every height that an endpoint reports, with its complete block if each followed namespace
+// has reported it; see follow.Source and follow.Best.
+func (c *Client) Subscribe(ctx context.Context, update func(follow.Update[da.Block])) error {
+	return c.best.Subscribe(ctx, update)
+}
+
+// Fetch delivers the items of [from, to) in order, many requests in flight; see follow.Source. The best endpoint is asked; when it fails, the
+// next one goes on where it stopped.
+func (c *Client) Fetch(ctx context.Context, from, to uint64, deliver func(follow.Item[da.Block]) error) error {
+	err := c.best.Fetch(ctx, from, to, deliver)
+	var failed *follow.FailedError
+	if errors.As(err, &failed) && !slices.ContainsFunc(failed.Errs, func(err error) bool { return !errors.Is(err, da.ErrPruned) }) {
+		return fmt.Errorf("no endpoint keeps height %d any more: add an archival one, or start from a later height: %w", failed.Height, err)
+	}
+	return err
+}
+
+// ranked returns the endpoints in the order they are to be asked.
+func (c *Client) ranked() []*endpoint {
+	var out []*endpoint
+	for _, i := range c.best.Order() {
+		out = append(out, c.endpoints[i])
+	}
+	return out
 }
 
 // Dial is New with one address.
@@ -162,18 +193,7 @@ func (c *Client) Stats() Stats {
 }
 
 // Endpoints returns the state of each endpoint, in the order of their addresses.
-func (c *Client) Endpoints() []EndpointStatus {
-	var best uint64
-	out := make([]EndpointStatus, len(c.endpoints))
-	for i, e := range c.endpoints {
-		out[i] = e.status()
-		best = max(best, out[i].Head)
-	}
-	for i := range out {
-		out[i].Lag = best - out[i].Head
-	}
-	return out
-}
+func (c *Client) Endpoints() []follow.SourceStatus { return c.best.Status() }
 
 // addresses returns an endpoint's address for WebSockets and for POSTs.
 func addresses(address string) (ws, post string, err error) {

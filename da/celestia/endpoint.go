@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,36 +14,43 @@ import (
 	"headrace/internal/square"
 )
 
-// endpoint is one node. News, bulk and submissions have a connection each, made when it is needed; http is for when there can be none.
+// endpoint is one node. News, bulk and submissions have a connection each, made when it is needed; http is for when there can be none. It is a
+// follow.Source whose news comes by a WebSocket or, while there is none, by polling.
 type endpoint struct {
+	*follow.Either[da.Block]
+
 	client *Client
 	name   string // the address without what is secret in it
 	news   *jsonrpc.Client
 	bulk   *jsonrpc.Client
 	post   *jsonrpc.Client
 	http   *jsonrpc.Client
+	health *follow.Health
 
 	polling atomic.Bool // there is no WebSocket: calls go over HTTP
-
-	mu       sync.Mutex // guards the rest
-	st       EndpointStatus
-	short    int           // WebSockets in a row that did not last
-	tryAfter time.Duration // how long was polled before the last try of a WebSocket
-	busy     follow.Backoff
-	until    time.Time // the endpoint has asked to be left alone until then
 }
 
-// EndpointStatus is what is known of an endpoint.
-type EndpointStatus struct {
-	Address   string    `json:"address"`
-	Healthy   bool      `json:"healthy"`          // the last thing asked of it was answered, or it has not been asked
-	Live      bool      `json:"live"`             // subscribed to, and news has come
-	Mode      string    `json:"mode,omitempty"`   // how its news comes: "websocket" or "polling"; "" while it does not
-	Head      uint64    `json:"head"`             // the highest height it told of
-	Lag       uint64    `json:"lag"`              // heights behind the best endpoint
-	HeadAt    time.Time `json:"head_at,omitzero"` // when it told
-	Errors    uint64    `json:"errors"`
-	LastError string    `json:"last_error,omitempty"`
+// Health implements follow.Monitored.
+func (e *endpoint) Health() *follow.Health { return e.health }
+
+// Fetch implements follow.Source: by the same calls, however news comes.
+func (e *endpoint) Fetch(ctx context.Context, from, to uint64, deliver func(follow.Item[da.Block]) error) error {
+	err := e.fetch(ctx, from, to, deliver)
+	if errors.Is(err, da.ErrFuture) {
+		return fmt.Errorf("%w: %w", follow.ErrNotYet, err)
+	}
+	return err
+}
+
+// way is one way to an endpoint's news.
+type way struct {
+	*endpoint
+	subscribe func(context.Context, func(follow.Update[da.Block])) error
+}
+
+// Subscribe implements follow.Source.
+func (w way) Subscribe(ctx context.Context, update func(follow.Update[da.Block])) error {
+	return w.subscribe(ctx, update)
 }
 
 func (c *Client) newEndpoint(address string) (*endpoint, error) {
@@ -54,7 +60,8 @@ func (c *Client) newEndpoint(address string) (*endpoint, error) {
 	}
 	o := jsonrpc.ClientOptions{Header: header(c.opt.Token), CallTimeout: c.opt.CallTimeout, DialTimeout: c.opt.DialTimeout, Silence: c.opt.Silence, Logger: c.opt.Logger}
 	e := &endpoint{client: c, name: redact(address)}
-	e.st = EndpointStatus{Address: e.name, Healthy: true}
+	e.health = follow.NewHealth(e.name, "da")
+	e.Either = follow.Fallback[da.Block](way{e, e.subscribe}, way{e, e.poll}, follow.FallbackOptions{Retry: c.opt.Polling, Switched: e.polling.Store})
 	submit := o
 	submit.CallTimeout = -1 // has a longer one of its own
 	for _, k := range []struct {
@@ -85,66 +92,21 @@ func (e *endpoint) close() {
 	}
 }
 
-func (e *endpoint) status() EndpointStatus {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.st
-}
-
-// heard notes news of the endpoint's head.
-func (e *endpoint) heard(height uint64, mode string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.st.Head, e.st.HeadAt, e.st.Live, e.st.Mode, e.st.Healthy = height, time.Now(), true, mode, true
-}
-
-func (e *endpoint) silent() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.st.Live, e.st.Mode = false, ""
-}
-
 // note notes how a call went. What tells about a height, and not about the endpoint, is no failure of it.
 func (e *endpoint) note(ctx context.Context, err error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
 	switch {
-	case err == nil || errors.Is(err, da.ErrFuture) || errors.Is(err, da.ErrNotFound):
-		e.st.Healthy = true
-		if err == nil {
-			e.busy.Reset()
-		}
+	case err == nil, errors.Is(err, da.ErrFuture), errors.Is(err, da.ErrNotFound):
+		e.health.Good()
 	case ctx.Err() == nil:
-		e.st.Healthy = false
-		e.st.Errors++
-		e.st.LastError = err.Error()
+		e.health.Bad(err)
 		if errors.Is(err, da.ErrRateLimited) {
-			e.busy.Min, e.busy.Max = 200*time.Millisecond, 2*time.Second
-			d := e.busy.Next()
 			var status *jsonrpc.StatusError
+			var least time.Duration
 			if errors.As(err, &status) {
-				d = max(d, status.RetryAfter)
+				least = status.RetryAfter
 			}
-			e.until = time.Now().Add(d)
+			e.health.Rest(least)
 		}
-	}
-}
-
-// rest waits until the endpoint may be asked again after it has asked to slow down.
-func (e *endpoint) rest(ctx context.Context) error {
-	e.mu.Lock()
-	d := time.Until(e.until)
-	e.mu.Unlock()
-	if d <= 0 {
-		return nil
-	}
-	timer := time.NewTimer(d) // a backoff
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 }
 

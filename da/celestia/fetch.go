@@ -1,11 +1,9 @@
 package celestia
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -59,17 +57,12 @@ func (e *endpoint) fetch(ctx context.Context, from, to uint64, deliver func(foll
 	defer f.work.Wait()
 	defer cancel(context.Canceled)
 	f.work.Go(func() { f.plan(ctx, from, to) })
-	var last *head
 	for c := range f.chunks {
 		if err := wait(ctx, c.ready); err != nil {
 			return err
 		}
 		for i := range c.slots {
 			s := &c.slots[i]
-			if last != nil && s.head.Parent() != follow.Hash(last.hash) {
-				return fmt.Errorf("%s: header %d does not link to the one before", e.name, s.head.Height)
-			}
-			last = &s.head
 			item, err := f.item(ctx, s)
 			if err != nil {
 				return err
@@ -278,81 +271,4 @@ func (e *endpoint) contents(ctx context.Context, height uint64) ([]da.Blob, erro
 		order = at
 	}
 	return blobs, nil
-}
-
-// Fetch delivers the items of [from, to) in order, many requests in flight; see follow.Source. The best endpoint is asked; when it fails, the
-// next one goes on where it stopped.
-func (c *Client) Fetch(ctx context.Context, from, to uint64, deliver func(follow.Item[da.Block]) error) error {
-	var stopped error
-	var errs []error
-	next := from
-	for _, e := range c.ranked() {
-		err := e.fetch(ctx, next, to, func(item follow.Item[da.Block]) error {
-			if stopped = deliver(item); stopped == nil {
-				next++
-			}
-			return stopped
-		})
-		switch {
-		case err == nil:
-			return nil
-		case stopped != nil:
-			return stopped
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		}
-		errs = append(errs, err)
-	}
-	return fetchError(next, errs)
-}
-
-// fetchError makes one error of those of all endpoints.
-func fetchError(next uint64, errs []error) error {
-	err := errors.Join(errs...)
-	pruned := 0
-	for _, err := range errs {
-		if errors.Is(err, da.ErrPruned) {
-			pruned++
-		}
-	}
-	switch {
-	case pruned == len(errs):
-		return fmt.Errorf("no endpoint keeps height %d any more: add an archival one, or start from a later height: %w", next, err)
-	case errors.Is(err, da.ErrFuture):
-		return fmt.Errorf("%w: %w", follow.ErrNotYet, err)
-	}
-	return err
-}
-
-// ranked returns the endpoints in the order they are to be asked: those that do not rest, are healthy and are ahead first.
-func (c *Client) ranked() []*endpoint {
-	type rank struct {
-		e  *endpoint
-		st EndpointStatus
-		on bool // not resting
-	}
-	ranks := make([]rank, len(c.endpoints))
-	for i, e := range c.endpoints {
-		e.mu.Lock()
-		ranks[i] = rank{e, e.st, time.Now().After(e.until)}
-		e.mu.Unlock()
-	}
-	slices.SortStableFunc(ranks, func(a, b rank) int {
-		return cmp.Or(-boolCompare(a.on, b.on), -boolCompare(a.st.Healthy, b.st.Healthy), -cmp.Compare(a.st.Head, b.st.Head))
-	})
-	out := make([]*endpoint, len(ranks))
-	for i := range ranks {
-		out[i] = ranks[i].e
-	}
-	return out
-}
-
-func boolCompare(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case a:
-		return 1
-	}
-	return -1
 }

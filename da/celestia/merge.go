@@ -44,6 +44,9 @@ func newMerger(namespaces int) *merger {
 	return &merger{last: make([]uint64, namespaces), late: make([]int, namespaces)}
 }
 
+// top returns the highest height that any namespace has reported.
+func (m *merger) top() uint64 { return slices.Max(m.last) }
+
 // add takes an event of the i-th namespace, and returns what it settles, the lowest height first.
 func (m *merger) add(i int, e event, now time.Time) []merged {
 	if last := m.last[i]; last != 0 && e.height <= last {

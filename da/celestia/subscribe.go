@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,50 +19,52 @@ type feed struct {
 	e      *endpoint
 	update func(follow.Update[da.Block])
 	poke   chan struct{} // buffered: there is something for the watchdog to look at
+	queued chan struct{} // buffered: there is something to announce that takes a call
 
 	decoding atomic.Int64 // events being decoded
 
-	mu      sync.Mutex // guards the rest, and is held during update: one at a time
+	mu      sync.Mutex // guards the rest, and is held during update: one at a time. No call is made under it
 	merger  *merger
 	started bool
 	before  []follow.Update[da.Block] // came before the present head was known
-	seen    []time.Time               // per namespace, when its last event came
-	pace    time.Duration             // about the time between two heights
-	top     uint64                    // the highest height that any namespace has reported
-	topAt   time.Time                 // when it did
+	early   int                       // bytes of them
+	seen    []time.Time               // per channel, when its last event came
+	waiting []merged                  // settled, and not announced: the first lacks its header, or one before it does
+	asking  bool                      // for the header of one that is not among them any more
 }
 
 // subscribe runs one subscription over WebSocket until it ends.
 func (e *endpoint) subscribe(ctx context.Context, update func(follow.Update[da.Block])) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	namespaces := e.client.opt.Namespaces
-	f := &feed{e: e, update: update, poke: make(chan struct{}, 1), merger: newMerger(len(namespaces)), seen: make([]time.Time, len(namespaces))}
+	channels := max(1, len(namespaces)) // without namespaces nothing but the head is of interest
+	f := &feed{e: e, update: update, poke: make(chan struct{}, 1), queued: make(chan struct{}, 1), merger: newMerger(channels), seen: make([]time.Time, channels)}
 	var work sync.WaitGroup
-	defer e.silent()
+	defer e.health.Silent()
 	defer work.Wait()
 	defer cancel(nil)
 
-	opened := make(chan struct{}, max(1, len(namespaces)))
+	opened := make(chan struct{}, channels)
+	listen := func(method string, params jsonrpc.Raw, event func(value []byte) error) {
+		err := e.news.Subscribe(ctx, method, params, func() { opened <- struct{}{} }, event)
+		cancel(fmt.Errorf("%s: %s: %w", e.name, method, classify(err)))
+	}
 	for i, ns := range namespaces {
 		work.Go(func() {
-			err := e.news.Subscribe(ctx, "blob.Subscribe", jsonrpc.Array(appendNamespace(ns)), func() {
-				e.client.count.subscriptions.Add(1)
-				opened <- struct{}{}
-			}, func(value []byte) error { return f.event(ctx, i, value) })
-			cancel(fmt.Errorf("%s: blob.Subscribe: %w", e.name, classify(err)))
+			listen("blob.Subscribe", jsonrpc.Array(appendNamespace(ns)), func(value []byte) error { return f.event(ctx, i, value) })
 		})
 	}
-	if len(namespaces) == 0 { // nothing but the head is of interest
-		work.Go(func() {
-			err := e.news.Subscribe(ctx, "header.Subscribe", noParams, func() { opened <- struct{}{} }, func(value []byte) error { return f.headEvent(value) })
-			cancel(fmt.Errorf("%s: header.Subscribe: %w", e.name, classify(err)))
-		})
+	if len(namespaces) == 0 {
+		work.Go(func() { listen("header.Subscribe", noParams, f.headEvent) })
 	}
-	work.Go(func() { f.watch(ctx) })
-	work.Go(func() { cancel(f.probe(ctx)) })
-	for range max(1, len(namespaces)) {
+	work.Go(func() { f.announceWaiting(ctx) })
+	work.Go(func() { cancel(f.watch(ctx)) })
+	for range channels {
 		select {
 		case <-opened:
+			if len(namespaces) > 0 {
+				e.client.count.subscriptions.Add(1)
+			}
 		case <-ctx.Done():
 			return e.ended(ctx)
 		}
@@ -86,31 +89,33 @@ func (e *endpoint) ended(ctx context.Context) error {
 // appendNamespace returns a namespace as a parameter.
 func appendNamespace(ns da.Namespace) jsonrpc.Raw { return appendBase64(nil, ns[:]) }
 
-// start tells the present head, and then what has come since the channels opened.
+// start announces the present head, and then what has come since the channels opened.
 func (f *feed) start(u follow.Update[da.Block]) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.started = true
 	now := time.Now()
-	f.top, f.topAt = max(f.top, u.Head.Height), now
 	for i := range f.seen {
 		f.seen[i] = now
 	}
-	f.e.heard(u.Head.Height, "websocket")
-	f.update(u)
-	for _, u := range f.before {
-		f.tellLocked(u)
+	for _, u := range append([]follow.Update[da.Block]{u}, f.before...) {
+		f.announceLocked(u)
 	}
 	f.before = nil
 }
 
-// tellLocked tells an update, or keeps it until the present head has been told.
-func (f *feed) tellLocked(u follow.Update[da.Block]) {
+// announceLocked announces an update, or keeps it until the present head has been announced.
+func (f *feed) announceLocked(u follow.Update[da.Block]) {
 	if !f.started {
+		if u.Item != nil {
+			if f.early += u.Item.Size; f.early > mergeBytes { // it will be fetched (I6)
+				u.Item = nil
+			}
+		}
 		f.before = append(f.before, u)
 		return
 	}
-	f.e.heard(u.Head.Height, "websocket")
+	f.e.health.Heard(u.Head.Height, "websocket")
 	f.update(u)
 }
 
@@ -140,44 +145,75 @@ func (f *feed) event(ctx context.Context, i int, value []byte) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := time.Now()
-	f.progress(i, e.height, now)
-	settled := f.merger.add(i, e, now)
-	for n := range settled {
-		f.settledLocked(ctx, &settled[n])
-	}
+	f.seen[i] = now
+	f.settledLocked(ctx, f.merger.add(i, e, now))
 	if _, waiting := f.merger.waiting(); waiting {
-		select {
-		case f.poke <- struct{}{}:
-		default:
-		}
+		put(f.poke)
 	}
 	return nil
 }
 
-// progress notes when an event came. The caller holds f.mu.
-func (f *feed) progress(i int, height uint64, now time.Time) {
-	if i < len(f.seen) {
-		f.seen[i] = now
+// put puts a token into c unless there is one.
+func put(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
 	}
-	if height <= f.top {
-		return
-	}
-	if !f.topAt.IsZero() && f.top != 0 {
-		f.pace = (3*f.pace + now.Sub(f.topAt)/time.Duration(height-f.top)) / 4
-	}
-	f.top, f.topAt = height, now
 }
 
-// settledLocked tells of a height. From a node that does not send headers, it asks for one.
-func (f *feed) settledLocked(ctx context.Context, m *merged) {
-	c := f.e.client
-	if m.event.header == nil {
-		h, err := f.e.header(ctx, nil, "header.GetByHeight", jsonrpc.Array(m.height), false)
-		if err != nil || h.Height != m.height {
-			return // the next height tells of this one too
+// settledLocked announces heights, in order. One without its header, from a node that does not send headers, waits for announceWaiting to ask for it,
+// and so do those behind it.
+func (f *feed) settledLocked(ctx context.Context, settled []merged) {
+	for i := range settled {
+		m := &settled[i]
+		if m.event.header != nil && len(f.waiting) == 0 && !f.asking {
+			f.announceLocked(f.updateOf(ctx, m))
+			continue
 		}
-		m.event.header = &h.Header
+		held := size(m.blobs)
+		for j := range f.waiting {
+			held += size(f.waiting[j].blobs)
+		}
+		if held > mergeBytes { // it will be fetched (I6)
+			m.complete, m.blobs = false, nil
+		}
+		f.waiting = append(f.waiting, *m)
+		put(f.queued)
 	}
+}
+
+// announceWaiting announces what waits, and asks for the headers that are missing, until ctx ends.
+func (f *feed) announceWaiting(ctx context.Context) {
+	for {
+		select {
+		case <-f.queued:
+		case <-ctx.Done():
+			return
+		}
+		f.mu.Lock()
+		for len(f.waiting) > 0 {
+			m := f.waiting[0]
+			f.waiting = f.waiting[1:]
+			if m.event.header == nil {
+				f.asking = true
+				f.mu.Unlock()
+				h, err := f.e.header(ctx, nil, "header.GetByHeight", jsonrpc.Array(m.height), false)
+				f.mu.Lock()
+				f.asking = false
+				if err != nil || h.Height != m.height {
+					continue // the next height tells of this one too
+				}
+				m.event.header = &h.Header
+			}
+			f.announceLocked(f.updateOf(ctx, &m))
+		}
+		f.mu.Unlock()
+	}
+}
+
+// updateOf makes an update of a height, with its block if that is complete.
+func (f *feed) updateOf(ctx context.Context, m *merged) follow.Update[da.Block] {
+	c := f.e.client
 	u := follow.Update[da.Block]{Head: follow.Ref{Height: m.height, Hash: m.event.header.Hash()}}
 	claims, err := c.claims(m.event.header, m.blobs)
 	if err != nil {
@@ -190,7 +226,7 @@ func (f *feed) settledLocked(ctx context.Context, m *merged) {
 	} else {
 		c.count.incomplete.Add(1)
 	}
-	f.tellLocked(u)
+	return u
 }
 
 // headEvent takes an event of header.Subscribe.
@@ -204,40 +240,10 @@ func (f *feed) headEvent(value []byte) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.progress(0, h.Height, time.Now())
+	f.seen[0], f.merger.last[0] = time.Now(), h.Height
 	m := merged{height: h.Height, event: event{height: h.Height, header: &h.Header}, complete: true}
-	f.tellLocked(follow.Update[da.Block]{Head: follow.Ref{Height: h.Height, Hash: h.hash}, Item: m.item()})
+	f.announceLocked(follow.Update[da.Block]{Head: follow.Ref{Height: h.Height, Hash: h.hash}, Item: m.item()})
 	return nil
-}
-
-// watch is the watchdog of the namespaces: a height that one of them does not report is told without its blobs, to be fetched.
-func (f *feed) watch(ctx context.Context) {
-	hold := f.e.client.opt.Hold
-	timer := time.NewTimer(hold)
-	defer timer.Stop()
-	for {
-		select {
-		case <-f.poke:
-		case <-timer.C:
-		case <-ctx.Done():
-			return
-		}
-		f.mu.Lock()
-		if f.e.news.Receiving() || f.decoding.Load() > 0 { // what is missing may be just that
-			f.mu.Unlock()
-			timer.Reset(hold)
-			continue
-		}
-		overdue := f.merger.overdue(time.Now(), hold)
-		for n := range overdue {
-			f.settledLocked(ctx, &overdue[n])
-		}
-		since, waiting := f.merger.waiting()
-		f.mu.Unlock()
-		if waiting {
-			timer.Reset(max(hold-time.Since(since), time.Millisecond))
-		}
-	}
 }
 
 var (
@@ -247,63 +253,108 @@ var (
 
 func params(values ...any) jsonrpc.Raw { return jsonrpc.Array(values...) }
 
-// probe is the watchdog of the subscription. Silence is not "no blocks": a namespace that falls silent while others go on, and a node whose head
-// goes on without a word, are stuck, and so is a socket that does not answer. It returns why the subscription is of no use.
-func (f *feed) probe(ctx context.Context) error {
-	timer := time.NewTimer(f.patience())
+// grace is how long a message may take from the socket to its channel's goroutine.
+const grace = 100 * time.Millisecond
+
+// watch is the watchdog of the subscription, with one clock for its two kinds of silence, and returns why the subscription is of no use. A height that
+// one namespace does not report is announced without its blobs, to be fetched. A namespace that falls silent while others go on is stuck, and
+// so is a node whose head goes on without a word, or that does not answer. What is just coming in may be what is missing: it is waited for.
+func (f *feed) watch(ctx context.Context) error {
+	hold := f.e.client.opt.Hold
+	timer := time.NewTimer(hold)
 	defer timer.Stop()
+	var work sync.WaitGroup
+	defer work.Wait()
+	probed := make(chan error, 1) // by the probe that is under way: one at a time
+	probing, suspect := false, false
 	for {
 		select {
+		case <-f.poke:
 		case <-timer.C:
+		case err := <-probed:
+			if probing = false; err != nil {
+				return err
+			}
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-		patience := f.patience()
-		timer.Reset(patience)
-		f.mu.Lock()
-		started, top, quiet := f.started, f.top, time.Since(f.topAt)
-		err := f.skewed(patience)
-		f.mu.Unlock()
-		switch {
-		case err != nil:
-			return err
-		case !started, quiet < patience, f.e.news.Receiving(), f.decoding.Load() > 0:
+		if f.e.news.Receiving() || f.decoding.Load() > 0 {
+			suspect = false
+			timer.Reset(hold)
 			continue
 		}
-		h, err := f.e.header(ctx, f.e.news, "header.NetworkHead", noParams, false)
-		if err != nil {
+		patience := f.patience()
+		next, quiet, err := f.look(ctx, hold, patience)
+		switch {
+		case err != nil && suspect:
 			return err
+		case err != nil: // what has just been received may not have been taken yet: look twice
+			suspect = true
+			timer.Reset(grace)
+			continue
 		}
-		f.mu.Lock()
-		moved := f.top != top
-		if !moved && h.Height < top { // the node has gone back
-			f.top, f.topAt = h.Height, time.Now()
-			f.merger = newMerger(len(f.merger.last))
-			f.tellLocked(follow.Update[da.Block]{Head: follow.Ref{Height: h.Height, Hash: h.hash}})
+		suspect = false
+		if quiet >= patience && !probing {
+			probing = true
+			work.Go(func() { probed <- f.probe(ctx, quiet) })
 		}
-		f.mu.Unlock()
-		if !moved && h.Height > top {
-			return fmt.Errorf("%s: %w: silent for %s at %d while the head is %d", f.e.name, errStuck, quiet.Round(time.Millisecond), top, h.Height)
-		}
+		timer.Reset(next)
 	}
 }
 
-// skewed reports a namespace that has reported nothing while another went on. The caller holds f.mu.
-func (f *feed) skewed(patience time.Duration) error {
+// look does what is due, and returns when to look again and for how long nothing has come.
+func (f *feed) look(ctx context.Context, hold, patience time.Duration) (next, quiet time.Duration, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := time.Now()
+	f.settledLocked(ctx, f.merger.overdue(now, hold))
+	if !f.started {
+		return hold, 0, nil
+	}
+	newest := slices.MaxFunc(f.seen, time.Time.Compare)
+	top := f.merger.top()
 	for i, last := range f.merger.last {
-		if f.started && last < f.top && f.topAt.Sub(f.seen[i]) > patience {
-			return fmt.Errorf("%s: %w: namespace %s is silent at %d while others are at %d", f.e.name, errStuck, f.e.client.opt.Namespaces[i], last, f.top)
+		if last < top && newest.Sub(f.seen[i]) > patience {
+			return 0, 0, fmt.Errorf("%s: %w: namespace %s is silent at %d while others are at %d", f.e.name, errStuck, f.e.client.opt.Namespaces[i], last, top)
 		}
+	}
+	quiet = now.Sub(newest)
+	if next = patience - quiet; next <= 0 {
+		next = patience
+	}
+	if since, waiting := f.merger.waiting(); waiting {
+		next = min(next, hold-now.Sub(since))
+	}
+	return max(next, time.Millisecond), quiet, nil
+}
+
+// probe asks a silent endpoint for its head, and returns an error if that shows the subscription to be of no use.
+func (f *feed) probe(ctx context.Context, quiet time.Duration) error {
+	f.mu.Lock()
+	before := max(f.merger.top(), f.e.health.Status().Head)
+	f.mu.Unlock()
+	h, err := f.e.header(ctx, f.e.news, "header.NetworkHead", noParams, false)
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch at := max(f.merger.top(), f.e.health.Status().Head); {
+	case at > before: // it has spoken meanwhile
+	case h.Height > before:
+		return fmt.Errorf("%s: %w: silent for %s at %d while the head is %d", f.e.name, errStuck, quiet.Round(time.Millisecond), before, h.Height)
+	case h.Height < before: // the node has gone back
+		f.merger = newMerger(len(f.merger.last))
+		f.announceLocked(follow.Update[da.Block]{Head: follow.Ref{Height: h.Height, Hash: h.hash}})
 	}
 	return nil
 }
 
 // patience is how long silence is no sign of anything: a few blocks.
 func (f *feed) patience() time.Duration {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.pace == 0 {
+	pace := f.e.health.Status().Pace
+	if pace == 0 {
 		return f.e.client.opt.Probe
 	}
-	return min(max(3*f.pace, 500*time.Millisecond), f.e.client.opt.Probe)
+	return min(max(3*pace, 500*time.Millisecond), f.e.client.opt.Probe)
 }

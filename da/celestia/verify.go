@@ -30,7 +30,7 @@ func (c *Client) Prove(ctx context.Context, height uint64, hash [32]byte, claims
 		}
 		errs = append(errs, err)
 	}
-	return fetchError(height, errs)
+	return errors.Join(errs...)
 }
 
 // proveClaims compares claims with what the header commits to. Only a proof that holds makes them false: an endpoint whose proofs are bad has

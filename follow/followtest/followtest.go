@@ -18,14 +18,22 @@ import (
 
 // Chain is an in-memory chain that can grow, fork and misbehave. It is a follow.Source[string].
 type Chain struct {
-	mu    sync.Mutex
-	items []follow.Item[string] // items[i] is at height i+1
-	salt  uint64
-	head  *watch.Value[follow.Ref]
+	*chain
 
 	// Faults, asked before each operation while it is not nil. Set it before the chain is used.
 	Faults func(Op) Fault
 }
+
+// chain is what all endpoints of a Chain share.
+type chain struct {
+	mu    sync.Mutex
+	items []follow.Item[string] // items[i] is at height i+1
+	salt  uint64
+	head  *watch.Value[follow.Ref]
+}
+
+// Endpoint returns another endpoint of the same chain, with faults of its own.
+func (c *Chain) Endpoint(faults func(Op) Fault) *Chain { return &Chain{chain: c.chain, Faults: faults} }
 
 // Op is what a Chain is about to do.
 type Op struct {
@@ -41,6 +49,12 @@ type Fault struct {
 	FalseRef bool  // news names a hash that does not exist
 	OldHead  bool  // news names an earlier height of the same chain
 	Forged   bool  // the pushed item is not of this chain
+
+	// What breaks the contract of Fetch:
+	Other bool // the item of another height is delivered
+	Torn  bool // the item does not follow the one before
+	Early bool // it returns nil before it has delivered all
+	More  bool // it goes on beyond what was asked for
 }
 
 // ErrInjected is a transient error for Fault.Err.
@@ -48,19 +62,19 @@ var ErrInjected = errors.New("injected fault")
 
 // NewChain returns a chain with n items at heights 1 to n.
 func NewChain(n int) *Chain {
-	c := &Chain{head: watch.New(follow.Ref{})}
+	c := &Chain{chain: &chain{head: watch.New(follow.Ref{})}}
 	c.Extend(n)
 	return c
 }
 
 // Extend adds n items.
-func (c *Chain) Extend(n int) {
+func (c *chain) Extend(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.extend(n)
 }
 
-func (c *Chain) extend(n int) {
+func (c *chain) extend(n int) {
 	for range n {
 		height := uint64(len(c.items) + 1)
 		var parent follow.Hash
@@ -79,7 +93,7 @@ func newItem(height uint64, parent follow.Hash, salt uint64) follow.Item[string]
 }
 
 // Fork takes back the last depth items and adds n others: a reorg to a lower, equal or higher head.
-func (c *Chain) Fork(depth, n int) {
+func (c *chain) Fork(depth, n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	depth = min(depth, len(c.items))
@@ -92,7 +106,7 @@ func (c *Chain) Fork(depth, n int) {
 	}
 }
 
-func (c *Chain) headLocked() follow.Ref {
+func (c *chain) headLocked() follow.Ref {
 	if len(c.items) == 0 {
 		return follow.Ref{}
 	}
@@ -100,10 +114,10 @@ func (c *Chain) headLocked() follow.Ref {
 }
 
 // Head returns the chain's head.
-func (c *Chain) Head() follow.Ref { return c.head.Load() }
+func (c *chain) Head() follow.Ref { return c.head.Load() }
 
 // Item returns the item at height, which must exist.
-func (c *Chain) Item(height uint64) follow.Item[string] {
+func (c *chain) Item(height uint64) follow.Item[string] {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.items[height-1]
@@ -162,25 +176,44 @@ func (c *Chain) tell(head follow.Ref, update func(follow.Update[string])) error 
 
 // Fetch implements follow.Source.
 func (c *Chain) Fetch(ctx context.Context, from, to uint64, deliver func(follow.Item[string]) error) error {
-	for h := from; h < to; h++ {
+	more := false
+	for h := from; h < to || more; h++ {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if f := c.fault("fetch", h); f.Err != nil {
+		f := c.fault("fetch", h)
+		if f.Err != nil {
 			return f.Err
 		}
-		c.mu.Lock()
-		if int(h) > len(c.items) {
-			c.mu.Unlock()
-			return follow.ErrNotYet
+		if f.Early {
+			return nil
 		}
-		item := c.items[h-1]
-		c.mu.Unlock()
+		more = f.More
+		item, err := c.fetched(h, f)
+		if err != nil {
+			return err
+		}
 		if err := deliver(item); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// fetched returns the item at height, or what a fault makes of it.
+func (c *Chain) fetched(height uint64, f Fault) (follow.Item[string], error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if int(height) > len(c.items) {
+		return follow.Item[string]{}, follow.ErrNotYet
+	}
+	switch {
+	case f.Other && height > 1:
+		return c.items[height-2], nil
+	case f.Torn:
+		return newItem(height, follow.Hash{1, 2, 3}, 99), nil
+	}
+	return c.items[height-1], nil
 }
 
 // Sink insists on the contract of follow.Sink and records what it is given. The first violation is kept; see Err.

@@ -1,0 +1,146 @@
+package follow
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// Health is how one source has done lately. The source, and whoever else asks it for something, note what happens; Best goes by it. The zero
+// Health has nothing against the source. It is safe for concurrent use.
+type Health struct {
+	mu    sync.Mutex   // guards the rest
+	st    SourceStatus // but for Healthy and Lag
+	sick  bool
+	doubt Backoff   // grows with each failure in a row
+	after time.Time // until then others are asked first
+	busy  Backoff   // grows each time it asks to be left alone
+	rests time.Time // until then it wants to be
+	top   uint64    // the highest height it has announced, and when: what its pace is measured from
+	topAt time.Time
+}
+
+// SourceStatus is what is known of a source.
+type SourceStatus struct {
+	Address string // of its endpoint, without what is secret in it; "" if it has none
+	Role    string // what the endpoint is used for
+
+	Healthy bool          // the last thing asked of it was answered, or it has not been asked
+	Since   time.Time     // when that was found to have changed; zero if it never did
+	Live    bool          // subscribed to, and news has come
+	Mode    string        // how its news comes, such as "websocket" or "polling"; "" while it does not
+	Head    uint64        // height announced last; 0: none yet
+	HeadAt  time.Time     // when it was
+	Pace    time.Duration // about the time between two heights; 0: not known yet
+	Lag     uint64        // heights behind the source that is furthest, as Several knows it
+
+	Calls     uint64 // that were answered, or failed
+	Errors    uint64 // of them, that failed in a way that speaks against the source
+	LastError string
+}
+
+// Monitored is a source that has a Health of its own: what is noted beside Subscribe and Fetch counts then too.
+type Monitored interface{ Health() *Health }
+
+// NewHealth returns the Health of a source with an endpoint: its address, without what is secret in it, and what it is used for.
+func NewHealth(address, role string) *Health {
+	return &Health{st: SourceStatus{Address: address, Role: role}}
+}
+
+// Status returns what is known.
+func (h *Health) Status() SourceStatus {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	st := h.st
+	st.Healthy = !h.sick
+	return st
+}
+
+// Heard notes news of the source's head, and how it came.
+func (h *Health) Heard(height uint64, mode string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := time.Now()
+	h.turn(false, now)
+	h.st.Head, h.st.HeadAt, h.st.Live, h.st.Mode = height, now, true, mode
+	h.measure(height, now)
+}
+
+// measure updates the pace: about the time between two heights, as they are announced. The caller holds h.mu.
+func (h *Health) measure(height uint64, now time.Time) {
+	if height <= h.top {
+		return
+	}
+	if h.top > 0 {
+		each := now.Sub(h.topAt) / time.Duration(height-h.top)
+		if h.st.Pace == 0 {
+			h.st.Pace = each
+		}
+		h.st.Pace += (each - h.st.Pace) / 8
+	}
+	h.top, h.topAt = height, now
+}
+
+// Silent notes that no more news comes, until Heard.
+func (h *Health) Silent() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.st.Live, h.st.Mode = false, ""
+}
+
+// Good notes that something was answered.
+func (h *Health) Good() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.st.Calls++
+	h.turn(false, time.Now())
+	h.doubt.Reset()
+	h.busy.Reset()
+	h.after = time.Time{}
+}
+
+// Bad notes that something failed which speaks against the source. For a while, longer with each failure in a row, others are asked first.
+func (h *Health) Bad(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := time.Now()
+	h.turn(true, now)
+	h.st.Calls++
+	h.st.Errors++
+	h.st.LastError = err.Error()
+	h.doubt.Min, h.doubt.Max = time.Second, time.Minute
+	h.after = now.Add(h.doubt.Next())
+}
+
+// turn notes whether the source fails. The caller holds h.mu.
+func (h *Health) turn(sick bool, now time.Time) {
+	if h.sick != sick {
+		h.sick, h.st.Since = sick, now
+	}
+}
+
+// Rest notes that the source has asked to be left alone: for d at least, and longer if it has asked again and again.
+func (h *Health) Rest(d time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.busy.Min, h.busy.Max = 200*time.Millisecond, 2*time.Second
+	h.rests = time.Now().Add(max(d, h.busy.Next()))
+}
+
+// Rested waits until the source may be asked again after it has asked to be left alone.
+func (h *Health) Rested(ctx context.Context) error {
+	h.mu.Lock()
+	d := time.Until(h.rests)
+	h.mu.Unlock()
+	if d <= 0 {
+		return nil
+	}
+	return sleep(ctx, d, nil)
+}
+
+// doubtful reports whether others should be asked first.
+func (h *Health) doubtful(now time.Time) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.after.After(now) || h.rests.After(now)
+}
