@@ -2,8 +2,10 @@ package celestia_test
 
 import (
 	"bytes"
+	"context"
 	"math/rand/v2"
 	"reflect"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -11,13 +13,14 @@ import (
 	"headrace/da"
 	"headrace/da/celestia"
 	"headrace/da/local"
+	"headrace/devnet/proxy"
 )
 
 // TestBigBlobs: a blob of 7.9 MiB is posted, pushed and fetched; so is a block with 30 MiB in our namespaces.
 // The race detector makes encoding slow: under it, a tenth of that.
 func TestBigBlobs(t *testing.T) {
 	chain := newChain(t, local.Options{})
-	c := newClient(t, serve(t, chain, celestia.HandlerOptions{}), celestia.Options{Namespaces: []da.Namespace{alpha, beta}, Hold: 10 * time.Second})
+	c := newClient(t, serve(t, chain, celestia.HandlerOptions{}), celestia.Options{Namespaces: []da.Namespace{alpha, beta}})
 	updates := subscribe(t, c)
 	next(t, updates)
 	random := rand.NewChaCha8([32]byte{})
@@ -63,5 +66,52 @@ func TestBigBlobs(t *testing.T) {
 		case <-ctx.Done():
 			t.Fatal("nothing was pushed")
 		}
+	}
+}
+
+// TestSlowLink: an event that takes long to come in, of a namespace that has been silent for longer than patience lasts, is waited for: nothing is thrown
+// away and nothing is fetched.
+func TestSlowLink(t *testing.T) {
+	chain := newChain(t, local.Options{})
+	link, err := proxy.New(strings.TrimPrefix(serve(t, chain, celestia.HandlerOptions{}), "http://"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background()) // the link outlives the client
+	var work sync.WaitGroup
+	work.Go(func() { _ = link.Run(ctx) })
+	t.Cleanup(func() { cancel(); work.Wait() })
+	c := newClient(t, "http://"+link.Address(), celestia.Options{Namespaces: []da.Namespace{alpha, beta}, Hold: time.Second, Probe: time.Second})
+	updates := subscribe(t, c)
+	for range 4 { // the endpoint's pace is known: patience is short
+		produce(t, chain, 1)
+	}
+	for next(t, updates).Head.Height < chain.Head().Load().Height {
+	}
+	before := c.Stats()
+	asked := before.HeaderCalls
+	for c.Stats().HeaderCalls < asked+2 { // silence, for longer than patience lasts: the head has been asked for twice
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-deadline(t, 20*time.Second).Done():
+			t.Fatal("the head was not asked for")
+		}
+	}
+	data := make([]byte, scale)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(data)
+	link.SetRate(scale / 2) // 1.3 s and more for each MiB of data: longer than patience lasts
+	submit(t, chain, blob(alpha, "a"), da.Blob{Namespace: beta, Data: data, Index: -1})
+	for {
+		u := next(t, updates)
+		if u.Head.Height < chain.Head().Load().Height {
+			continue
+		}
+		if u.Item == nil || len(u.Item.Data.Blobs) != 2 {
+			t.Fatalf("height %d came without its block: %+v", u.Head.Height, c.Stats())
+		}
+		break
+	}
+	if after := c.Stats(); after.Subscriptions != before.Subscriptions || after.Connections != before.Connections || after.ContentFetches != 0 {
+		t.Errorf("before the slow event %+v, after it %+v: want the same subscription, and no fetch", before, after)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,7 +27,8 @@ type feed struct {
 	started bool
 	before  []follow.Update[da.Block] // came before the present head was known
 	early   int                       // bytes of them
-	seen    []time.Time               // per channel, when its last event came
+	heard   time.Time                 // when the last event came
+	behind  []time.Time               // per channel, since when it has lacked what another one has reported; zero: it does not
 	waiting []merged                  // settled, and not announced: the first lacks its header, or one before it does
 	asking  bool                      // for the header of one that is not among them any more
 }
@@ -38,7 +38,7 @@ func (e *endpoint) subscribe(ctx context.Context, update func(follow.Update[da.B
 	ctx, cancel := context.WithCancelCause(ctx)
 	namespaces := e.client.opt.Namespaces
 	channels := max(1, len(namespaces)) // without namespaces nothing but the head is of interest
-	f := &feed{e: e, update: update, poke: make(chan struct{}, 1), queued: make(chan struct{}, 1), merger: newMerger(channels), seen: make([]time.Time, channels)}
+	f := &feed{e: e, update: update, poke: make(chan struct{}, 1), queued: make(chan struct{}, 1), merger: newMerger(channels), behind: make([]time.Time, channels)}
 	var work sync.WaitGroup
 	defer e.health.Silent()
 	defer work.Wait()
@@ -94,10 +94,7 @@ func (f *feed) start(u follow.Update[da.Block]) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.started = true
-	now := time.Now()
-	for i := range f.seen {
-		f.seen[i] = now
-	}
+	f.heard = time.Now()
 	for _, u := range append([]follow.Update[da.Block]{u}, f.before...) {
 		f.announceLocked(u)
 	}
@@ -144,9 +141,16 @@ func (f *feed) event(ctx context.Context, i int, value []byte) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	now := time.Now()
-	f.seen[i] = now
-	f.settledLocked(ctx, f.merger.add(i, e, now))
+	f.heard = time.Now()
+	f.settledLocked(ctx, f.merger.add(i, e, f.heard))
+	for j, last := range f.merger.last {
+		switch {
+		case last == f.merger.top():
+			f.behind[j] = time.Time{}
+		case j == i || f.behind[j].IsZero():
+			f.behind[j] = f.heard
+		}
+	}
 	if _, waiting := f.merger.waiting(); waiting {
 		put(f.poke)
 	}
@@ -240,7 +244,7 @@ func (f *feed) headEvent(value []byte) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.seen[0], f.merger.last[0] = time.Now(), h.Height
+	f.heard, f.merger.last[0] = time.Now(), h.Height
 	m := merged{height: h.Height, event: event{height: h.Height, header: &h.Header}, complete: true}
 	f.announceLocked(follow.Update[da.Block]{Head: follow.Ref{Height: h.Height, Hash: h.hash}, Item: m.item()})
 	return nil
@@ -278,7 +282,7 @@ func (f *feed) watch(ctx context.Context) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-		if f.e.news.Receiving() || f.decoding.Load() > 0 {
+		if f.receiving() {
 			suspect = false
 			timer.Reset(hold)
 			continue
@@ -311,14 +315,12 @@ func (f *feed) look(ctx context.Context, hold, patience time.Duration) (next, qu
 	if !f.started {
 		return hold, 0, nil
 	}
-	newest := slices.MaxFunc(f.seen, time.Time.Compare)
-	top := f.merger.top()
-	for i, last := range f.merger.last {
-		if last < top && newest.Sub(f.seen[i]) > patience {
-			return 0, 0, fmt.Errorf("%s: %w: namespace %s is silent at %d while others are at %d", f.e.name, errStuck, f.e.client.opt.Namespaces[i], last, top)
+	for i, since := range f.behind {
+		if !since.IsZero() && now.Sub(since) > max(patience, hold) {
+			return 0, 0, fmt.Errorf("%s: %w: namespace %s is silent at %d while others are at %d", f.e.name, errStuck, f.e.client.opt.Namespaces[i], f.merger.last[i], f.merger.top())
 		}
 	}
-	quiet = now.Sub(newest)
+	quiet = now.Sub(f.heard)
 	if next = patience - quiet; next <= 0 {
 		next = patience
 	}
@@ -328,27 +330,48 @@ func (f *feed) look(ctx context.Context, hold, patience time.Duration) (next, qu
 	return max(next, time.Millisecond), quiet, nil
 }
 
-// probe asks a silent endpoint for its head, and returns an error if that shows the subscription to be of no use.
+// probe asks a silent endpoint for its head, and returns an error if that shows the subscription to be of no use: the head is further, and what is there
+// has not begun to come in for as long as a late event is waited for.
 func (f *feed) probe(ctx context.Context, quiet time.Duration) error {
-	f.mu.Lock()
-	before := max(f.merger.top(), f.e.health.Status().Head)
-	f.mu.Unlock()
+	before := f.top()
 	h, err := f.e.header(ctx, f.e.news, "header.NetworkHead", noParams, false)
 	if err != nil {
 		return err
 	}
+	if h.Height > before {
+		timer := time.NewTimer(f.e.client.opt.Hold)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if f.top() > before || f.receiving() {
+			return nil
+		}
+		return fmt.Errorf("%s: %w: silent for %s at %d while the head is %d", f.e.name, errStuck, quiet.Round(time.Millisecond), before, h.Height)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	switch at := max(f.merger.top(), f.e.health.Status().Head); {
-	case at > before: // it has spoken meanwhile
-	case h.Height > before:
-		return fmt.Errorf("%s: %w: silent for %s at %d while the head is %d", f.e.name, errStuck, quiet.Round(time.Millisecond), before, h.Height)
-	case h.Height < before: // the node has gone back
+	if h.Height < before && f.topLocked() == before { // the node has gone back
 		f.merger = newMerger(len(f.merger.last))
+		clear(f.behind)
 		f.announceLocked(follow.Update[da.Block]{Head: follow.Ref{Height: h.Height, Hash: h.hash}})
 	}
 	return nil
 }
+
+// receiving reports whether something is coming in that may be what is waited for.
+func (f *feed) receiving() bool { return f.e.news.Receiving() || f.decoding.Load() > 0 }
+
+// top returns the highest height that has been reported.
+func (f *feed) top() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.topLocked()
+}
+
+func (f *feed) topLocked() uint64 { return max(f.merger.top(), f.e.health.Status().Head) }
 
 // patience is how long silence is no sign of anything: a few blocks.
 func (f *feed) patience() time.Duration {

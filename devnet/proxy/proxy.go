@@ -1,4 +1,5 @@
-// Package proxy is a TCP proxy on the loopback that adds latency to what clients send, and can cut or freeze its connections: a slow or broken link for tests.
+// Package proxy is a TCP proxy on the loopback that adds latency to what clients send, lets only so many bytes a second through to them, and can cut or
+// freeze its connections: a slow or broken link for tests.
 //
 // Bytes keep their order. A Proxy owns its goroutines; Run waits for all of them.
 package proxy
@@ -18,6 +19,8 @@ type Proxy struct {
 
 	mu     sync.Mutex // guards the rest
 	delay  time.Duration
+	rate   int           // bytes a second to clients; 0: as many as there are
+	free   time.Time     // when the link to clients is free again
 	thaw   chan struct{} // not nil while frozen; closed by the thaw
 	conns  map[net.Conn]struct{}
 	refuse bool
@@ -40,6 +43,27 @@ func (p *Proxy) SetDelay(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.delay = d
+}
+
+// SetRate bounds how many bytes a second go to clients from now on, on all connections together. 0 is no bound.
+func (p *Proxy) SetRate(bytes int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.rate, p.free = bytes, time.Time{}
+}
+
+// turn takes the link to clients for n bytes, and returns when they have passed.
+func (p *Proxy) turn(n int) time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.rate == 0 {
+		return time.Time{}
+	}
+	if now := time.Now(); p.free.Before(now) {
+		p.free = now
+	}
+	p.free = p.free.Add(time.Duration(n) * time.Second / time.Duration(p.rate))
+	return p.free
 }
 
 // Cut ends all connections abruptly, and refuses new ones while refuse is true.
@@ -155,6 +179,9 @@ func (p *Proxy) pipe(ctx context.Context, dst, src net.Conn, delayed bool) {
 		}
 	})
 	for c := range chunks {
+		if !delayed {
+			c.due = p.turn(len(c.bytes))
+		}
 		if p.hold(ctx, c.due) != nil {
 			break
 		}
