@@ -91,6 +91,8 @@ func takeOut(ctx context.Context, out io.Writer, b *bench, guards []guard) error
 		fmt.Fprintf(out, "%-*s %s (%s, %.1f s)\n", widest, v, g, g.test, time.Since(start).Seconds())
 		if v != noticed {
 			bad++
+		}
+		if v != noticed && v != unnoticed { // a test that passes has nothing to say
 			fmt.Fprintln(out, indent(detail))
 		}
 	}
