@@ -153,7 +153,8 @@ func (s *Syncer) replay(ctx context.Context, height uint64) error {
 		return fmt.Errorf("replay block %d: %w", height, err)
 	}
 	if !bytes.Equal(root, rec.Root) {
-		return fmt.Errorf("replay block %d: the engine now gives state root %s, it gave %s before: it is not the same application, or not the same version", height, shortRoot(root), shortRoot(rec.Root))
+		err := fmt.Errorf("replay block %d: the engine now gives state root %s, it gave %s before: it is not the same application, or not the same version", height, shortRoot(root), shortRoot(rec.Root))
+		return errors.Join(err, s.cfg.Engine.Revert(ctx, height-1)) // else the next replay would begin above it, and find nothing wrong
 	}
 	s.counts.Replayed++
 	return nil
