@@ -14,7 +14,7 @@ import (
 func (w *world) author() *author {
 	w.t.Helper()
 	g := w.execution()
-	e, err := engineapi.Open(w.ctx, engineapi.Options{
+	e, err := engineapi.New(engineapi.Options{
 		URL: g.Engine(), JWT: g.JWT(), Genesis: g.Genesis(), ChainID: w.genesis.ChainID, InitialHeight: 1, Dir: w.t.TempDir(),
 		FeeRecipient: common.Address{0xfe}, BuildTime: 5 * time.Millisecond,
 	})

@@ -21,7 +21,13 @@ const maxSubmitted = 4096
 
 // SubmitTx is exec.Builder's: it puts a signed Ethereum transaction, in binary form, into the client's pool.
 func (e *Engine) SubmitTx(ctx context.Context, tx []byte) error {
-	hash, err := e.send(ctx, tx)
+	if !e.connected.Load() {
+		if err := e.begin(ctx); err != nil {
+			return err
+		}
+		e.mu.Unlock()
+	}
+	hash, err := e.send(ctx, tx) // without mu: it waits for no block
 	if err != nil {
 		return fmt.Errorf("submit transaction: %w", err)
 	}
@@ -67,7 +73,9 @@ const buildAttempts = 4
 // full block fits avoids that (a byte costs at least 4 gas, and 10 from Prague on). time is the rollup block's, in nanoseconds; the execution block's is in whole
 // seconds, and always after the last one's, so it runs ahead when there is more than one block per second.
 func (e *Engine) Build(ctx context.Context, height uint64, time uint64, maxBytes int) ([][]byte, error) {
-	e.mu.Lock()
+	if err := e.begin(ctx); err != nil {
+		return nil, err
+	}
 	defer e.mu.Unlock()
 	return e.build(ctx, height, time, maxBytes)
 }

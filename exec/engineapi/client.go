@@ -3,9 +3,11 @@ package engineapi
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/big"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/ethereum/go-ethereum/beacon/engine"
@@ -23,7 +25,11 @@ type Client struct {
 	rpc       *rpc.Client
 	transport *http.Transport
 	opt       DialOptions
+	open      context.Context // ends with Close, and every call with it
+	close     context.CancelFunc
 }
+
+var errClosed = errors.New("engine is closed")
 
 // DialOptions configure a Client. The zero value works.
 type DialOptions struct {
@@ -35,6 +41,9 @@ type DialOptions struct {
 
 // Dial returns a client of the Engine API at url, http or https, which authenticates with secret. It makes no request.
 func Dial(url string, secret [32]byte, opt DialOptions) (*Client, error) {
+	if !strings.HasPrefix(url, "http://") && !strings.HasPrefix(url, "https://") {
+		return nil, fmt.Errorf("%w: execution client at %q: want an http or https URL", ErrConfig, url)
+	}
 	if opt.Timeout == 0 {
 		opt.Timeout = 30 * time.Second
 	}
@@ -45,7 +54,8 @@ func Dial(url string, secret [32]byte, opt DialOptions) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("dial execution client at %s: %w", url, err)
 	}
-	return &Client{rpc: c, transport: transport, opt: opt}, nil
+	open, end := context.WithCancel(context.Background())
+	return &Client{rpc: c, transport: transport, opt: opt, open: open, close: end}, nil
 }
 
 // authorize adds a token that is good for one request: the Engine API accepts one for a minute after its time of issue.
@@ -58,8 +68,9 @@ func authorize(h http.Header, secret [32]byte, now time.Time) error {
 	return nil
 }
 
-// Close drops the connections.
+// Close ends the calls under way and drops the connections. Later calls fail.
 func (c *Client) Close() {
+	c.close()
 	c.rpc.Close()
 	c.transport.CloseIdleConnections()
 }
@@ -67,8 +78,12 @@ func (c *Client) Close() {
 func (c *Client) call(ctx context.Context, result any, method string, args ...any) error {
 	ctx, cancel := context.WithTimeout(ctx, c.opt.Timeout)
 	defer cancel()
+	defer context.AfterFunc(c.open, cancel)()
 	start := time.Now()
 	err := explain(method, c.rpc.CallContext(ctx, result, method, args...))
+	if err != nil && c.open.Err() != nil {
+		err = fmt.Errorf("%s: %w", method, errClosed)
+	}
 	if c.opt.Called != nil {
 		c.opt.Called(method, time.Since(start), err)
 	}

@@ -16,7 +16,7 @@ func TestMisconfigured(t *testing.T) {
 	n := gethtest.Open(t, geth.Options{})
 	used := options(t, n)
 	func() {
-		e, err := engineapi.Open(t.Context(), used)
+		e, err := connect(t.Context(), used)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,7 +73,7 @@ func TestMisconfigured(t *testing.T) {
 	for _, c := range cases {
 		opt := options(t, n)
 		c.change(&opt)
-		e, err := engineapi.Open(t.Context(), opt)
+		e, err := connect(t.Context(), opt)
 		if err == nil {
 			e.Close()
 		}

@@ -40,7 +40,7 @@ func TestStepsRepeat(t *testing.T) {
 		adopts := crash.method == "engine_forkchoiceUpdatedV3" && crash.rule.forward
 		for again := range 10 {
 			func() {
-				e, err := engineapi.Open(t.Context(), opt) // a new process each time
+				e, err := connect(t.Context(), opt) // a new process each time
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -56,7 +56,7 @@ func TestStepsRepeat(t *testing.T) {
 				}
 			}()
 		}
-		e, err := engineapi.Open(t.Context(), opt)
+		e, err := connect(t.Context(), opt)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -184,7 +184,7 @@ func TestClientReplaced(t *testing.T) {
 	opt := options(t, first)
 	with := func(n *geth.Node, use func(*engineapi.Engine)) {
 		opt.URL, opt.JWT = n.Engine(), n.JWT()
-		e, err := engineapi.Open(t.Context(), opt)
+		e, err := connect(t.Context(), opt)
 		if err != nil {
 			t.Fatal(err)
 		}

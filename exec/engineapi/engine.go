@@ -27,6 +27,11 @@
 // taken as executed when they come again, or replaced by others. The same goes for an index that was lost: then Head is at the beginning, and all blocks are
 // taken over from the client without execution. Upholds I2 and I4.
 //
+// # Connecting
+//
+// New makes no request. The first call of any method connects: it checks that the client is on the right chain with the right rules, and finds where index and
+// client stand. A failure is that call's error, and the next call tries again.
+//
 // An Engine's methods are serialised. It starts no goroutines but those of its index and its connections, which Close ends.
 package engineapi
 
@@ -37,6 +42,7 @@ import (
 	"log/slog"
 	"sort"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"headrace/block"
@@ -89,12 +95,14 @@ type Hooks struct {
 type Engine struct {
 	opt    Options
 	client *Client
-	index  *index
 	first  record // the execution genesis, as the block before the first
+
+	connected atomic.Bool // stays true once it is
 
 	mu sync.Mutex // serialises all methods, and guards the rest
 
-	head record
+	index *index // nil after Close
+	head  record
 	// ahead: the client may have canonical blocks above head, which are nobody's; see promote.
 	ahead           bool
 	safe, finalized record // zero: no such label
@@ -110,9 +118,9 @@ var (
 	_ exec.Excuser = (*Engine)(nil)
 )
 
-// Open connects to the client, checks that it is on the right chain with the right rules, opens the index and finds where the two stand. The
-// client must answer; ErrUnavailable says that it does not, and that it is worth trying again.
-func Open(ctx context.Context, opt Options) (*Engine, error) {
+// New opens the index and returns an engine that connects to the client at its first use: a client that is down shows when it is needed. Whatever New fails
+// with is for someone to change. Close must be called.
+func New(opt Options) (*Engine, error) {
 	if err := checkGenesis(opt.Genesis); err != nil {
 		return nil, err
 	}
@@ -137,44 +145,60 @@ func Open(ctx context.Context, opt Options) (*Engine, error) {
 		opt: opt, client: client, submitted: map[common.Hash]struct{}{},
 		first: record{height: opt.InitialHeight - 1, exec: genesis.Hash(), root: genesis.Root(), time: genesis.Time()},
 	}
-	if err := e.open(ctx); err != nil {
+	if err := e.openIndex(); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
 	return e, nil
 }
 
-func (e *Engine) open(ctx context.Context) error {
+func (e *Engine) openIndex() (err error) {
+	e.index, err = openIndex(e.opt.Dir, e.opt.FS, identity{ChainID: e.opt.ChainID, InitialHeight: e.opt.InitialHeight, Genesis: e.first.exec})
+	if err != nil {
+		return err
+	}
+	top, ok, err := e.index.top()
+	if !ok {
+		top = e.first
+	}
+	e.head = top
+	return err
+}
+
+// begin is the beginning of each method: it takes mu, which the method has to release, and connects if nobody has. It holds nothing if it fails.
+func (e *Engine) begin(ctx context.Context) (err error) {
+	e.mu.Lock()
+	if e.index == nil {
+		err = errClosed
+	} else if !e.connected.Load() {
+		err = e.connect(ctx)
+		e.connected.Store(err == nil)
+	}
+	if err != nil {
+		e.mu.Unlock()
+	}
+	return err
+}
+
+func (e *Engine) connect(ctx context.Context) error {
 	if err := checkClient(ctx, e.client, e.opt.Genesis, e.first.exec); err != nil {
 		return fmt.Errorf("check execution client at %s: %w", e.opt.URL, err)
 	}
 	if err := e.client.call(ctx, new(account), "eth_getProof", common.Address{}, []string{}, "latest"); errors.Is(err, errNoMethod) {
 		e.opt.Logger.Warn("the execution client offers no eth_getProof on its Engine API port: a chain whose inbox takes forced transactions will need it", "url", e.opt.URL)
 	}
-	var err error
-	e.index, err = openIndex(e.opt.Dir, e.opt.FS, identity{ChainID: e.opt.ChainID, InitialHeight: e.opt.InitialHeight, Genesis: e.first.exec})
-	if err != nil {
-		return err
-	}
-	top, ok, err := e.index.top()
-	if err != nil {
-		return err
-	}
-	if !ok {
-		top = e.first
-	}
-	e.head = top
 	return e.settle(ctx)
 }
 
-// Close closes the index and the connections. The client runs on.
+// Close ends the calls under way, and closes the index and the connections. The client runs on. It may be called again.
 func (e *Engine) Close() error {
+	e.client.Close()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.client.Close()
-	if e.index == nil {
+	x := e.index
+	if e.index = nil; x == nil {
 		return nil
 	}
-	return e.index.close()
+	return x.close()
 }
 
 // number is the execution block number of a rollup height.
@@ -194,7 +218,9 @@ func (e *Engine) at(height uint64) (record, error) {
 
 // Head returns where the engine stands. It asks the client, which may have lost blocks.
 func (e *Engine) Head(ctx context.Context) (exec.Head, error) {
-	e.mu.Lock()
+	if err := e.begin(ctx); err != nil {
+		return exec.Head{}, err
+	}
 	defer e.mu.Unlock()
 	if err := e.settle(ctx); err != nil {
 		return exec.Head{}, err
@@ -263,7 +289,9 @@ func (e *Engine) goTo(r record) {
 
 // Execute is exec.Engine's: it is idempotent by height and hash (I4), and a repeat makes no request.
 func (e *Engine) Execute(ctx context.Context, b *block.Block) ([]byte, error) {
-	e.mu.Lock()
+	if err := e.begin(ctx); err != nil {
+		return nil, err
+	}
 	defer e.mu.Unlock()
 	height, hash := b.Height(), b.Hash()
 	if height > e.first.height && height <= e.head.height {

@@ -232,7 +232,7 @@ func TestReopen(t *testing.T) {
 	var adopted int
 	opt.Hooks.Adopted = func(uint64) { adopted++ }
 	run := func(upTo int) {
-		e, err := engineapi.Open(t.Context(), opt)
+		e, err := connect(t.Context(), opt)
 		if err != nil {
 			t.Fatal(err)
 		}

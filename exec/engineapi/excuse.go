@@ -31,7 +31,9 @@ func forcible(config *params.ChainConfig) *txpool.ValidationOptions {
 // because of what it is (see forcible), what it offers for gas at that block's base fee, or its sender's nonce, balance and code; and if the gas of the item's
 // transactions, up to and with it, is more than a block's.
 func (e *Engine) Excuse(ctx context.Context, height uint64, item [][]byte) (why []string, err error) {
-	e.mu.Lock()
+	if err := e.begin(ctx); err != nil {
+		return nil, err
+	}
 	defer e.mu.Unlock()
 	if height < e.first.height || height > e.head.height {
 		return nil, fmt.Errorf("excuse transactions after block %d: %w: head is %d", height, exec.ErrParent, e.head.height)

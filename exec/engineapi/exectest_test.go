@@ -39,7 +39,7 @@ func subject(t *testing.T, n *geth.Node) exectest.Subject {
 	reopen := func(t *testing.T) exec.Engine {
 		t.Helper()
 		var err error
-		if e, err = engineapi.Open(t.Context(), opt); err != nil {
+		if e, err = connect(t.Context(), opt); err != nil {
 			t.Fatal(err)
 		}
 		return e

@@ -32,7 +32,9 @@ type signed struct {
 // eth_simulateV1, whose result the client then executes as a block. Where the client cannot do that, its pool is all there is: forced transactions
 // are given to that too.
 func (e *Engine) BuildForced(ctx context.Context, height, time uint64, maxBytes int, forced [][]byte) ([][]byte, error) {
-	e.mu.Lock()
+	if err := e.begin(ctx); err != nil {
+		return nil, err
+	}
 	defer e.mu.Unlock()
 	if height != e.head.height+1 {
 		return nil, fmt.Errorf("build block %d: %w: head is %d", height, exec.ErrParent, e.head.height)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -39,9 +40,21 @@ func options(t testing.TB, n *geth.Node) engineapi.Options {
 	}
 }
 
+// connect makes an engine that has asked its client once: what is wrong with the client shows here.
+func connect(ctx context.Context, opt engineapi.Options) (*engineapi.Engine, error) {
+	e, err := engineapi.New(opt)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := e.Head(ctx); err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	return e, nil
+}
+
 func open(t testing.TB, opt engineapi.Options) *engineapi.Engine {
 	t.Helper()
-	e, err := engineapi.Open(t.Context(), opt)
+	e, err := connect(t.Context(), opt)
 	if err != nil {
 		t.Fatalf("open engine: %v", err)
 	}
@@ -309,6 +322,13 @@ func (p *tap) clear() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	clear(p.rules)
+}
+
+// asked is how many requests of a method have come since the last call of requests.
+func (p *tap) asked(method string) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.counts[method]
 }
 
 // requests is how many have come since the last call.

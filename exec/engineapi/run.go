@@ -178,7 +178,9 @@ const rewindStep = 31
 
 // Revert is exec.Engine's. Our head is at height when it returns nil. The client's is too, unless the client holds what is above to be final.
 func (e *Engine) Revert(ctx context.Context, height uint64) error {
-	e.mu.Lock()
+	if err := e.begin(ctx); err != nil {
+		return err
+	}
 	defer e.mu.Unlock()
 	if height < e.first.height {
 		return fmt.Errorf("revert to %d: the first height is %d", height, e.first.height+1)
@@ -238,7 +240,9 @@ func (e *Engine) rewind(ctx context.Context) error {
 
 // Label is exec.Labeler's. A label at the beginning is none: a client told that its genesis is final could not be taken back to it.
 func (e *Engine) Label(ctx context.Context, safe, finalized block.Ref) error {
-	e.mu.Lock()
+	if err := e.begin(ctx); err != nil {
+		return err
+	}
 	defer e.mu.Unlock()
 	s, err := e.labelled(safe)
 	if err != nil {
