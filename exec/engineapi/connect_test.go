@@ -107,7 +107,7 @@ func TestCloseWhileConnecting(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // a watchdog: a Close that waited for the call would end with it
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // a watchdog: a Close that waits for the call ends with it
 	defer cancel()
 	ended := make(chan error, 1)
 	go func() {
@@ -117,6 +117,9 @@ func TestCloseWhileConnecting(t *testing.T) {
 	<-asked
 	if err := e.Close(); err != nil {
 		t.Errorf("close: %v", err)
+	}
+	if ctx.Err() != nil {
+		t.Error("Close has waited for the call to end by itself")
 	}
 	if err := <-ended; err == nil || !strings.Contains(err.Error(), "engine is closed") {
 		t.Errorf("a call that was connecting: got error %v, want that the engine is closed", err)
