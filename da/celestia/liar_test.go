@@ -8,11 +8,14 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	reference "github.com/filecoin-project/go-jsonrpc"
 
 	"headrace/da"
 	"headrace/da/celestia"
@@ -394,6 +397,97 @@ func TestLyingEvents(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// TestForgedEvents: a pushed blob that is garbled does not come as a block where its commitment is all that is looked at; a blob that was never posted comes, where everything is proven, with a claim
+// that Prove finds false (I7).
+func TestForgedEvents(t *testing.T) {
+	forged := madeOf(t, blob(alpha, "forged")).Blobs()[0].Blob
+	for name, lie := range map[string]func([]da.Blob) []da.Blob{
+		"garbled": func(told []da.Blob) []da.Blob {
+			told[0].Data = []byte("FORGED")
+			return told
+		},
+		"another": func([]da.Blob) []da.Blob { return []da.Blob{forged} },
+	} {
+		for _, level := range []da.Level{da.ProveEmpty, da.Prove} {
+			if name == "another" && level == da.ProveEmpty {
+				continue // what this level does not cover
+			}
+			t.Run(name+"/"+level.String(), func(t *testing.T) {
+				l := &liar{Chain: newChain(t, local.Options{}), blobs: func(_ uint64, ns da.Namespace, told []da.Blob) []da.Blob {
+					if ns == alpha && len(told) > 0 {
+						return lie(slices.Clone(told))
+					}
+					return told
+				}}
+				c := newClient(t, serve(t, l, celestia.HandlerOptions{}), celestia.Options{Namespaces: []da.Namespace{alpha, beta}, Level: level})
+				var height uint64
+				got, err := listen(t, c, func() { height = submit(t, l.Chain, blob(alpha, "one"), blob(beta, "two")) }, func(u follow.Update[da.Block]) bool { return u.Head.Height == height })
+				if err != nil {
+					t.Fatal(err)
+				}
+				u := got[len(got)-1]
+				if level == da.ProveEmpty && u.Item != nil {
+					t.Errorf("told a garbled blob as a block: %v", u.Item.Data.Blobs)
+				}
+				if level == da.Prove && u.Item != nil {
+					if err := c.Prove(deadline(t, 10*time.Second), height, u.Head.Hash, u.Item.Data.Unproven); !errors.Is(err, da.ErrNotProven) {
+						t.Errorf("claims %v: got %v, want ErrNotProven", u.Item.Data.Unproven, err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// oldBlobs is a node whose events have no header, as before celestia-node v0.29, and lyingHeaders one that gives one height's true header for another.
+type oldBlobs struct{ referenceBlobs }
+
+func (o *oldBlobs) Subscribe(ctx context.Context, ns []byte) (<-chan *wireEventOut, error) {
+	events, err := o.referenceBlobs.Subscribe(ctx, ns)
+	out := make(chan *wireEventOut, 16)
+	go func() {
+		defer close(out)
+		for e := range events {
+			e.Header = nil
+			out <- e
+		}
+	}()
+	return out, err
+}
+
+type lyingHeaders struct {
+	referenceHeaders
+	at, lie uint64
+}
+
+func (l *lyingHeaders) GetByHeight(ctx context.Context, height uint64) (*square.ExtendedHeader, error) {
+	if height == l.at {
+		height = l.lie
+	}
+	return l.referenceHeaders.GetByHeight(ctx, height)
+}
+
+// TestEventsWithoutHeaders: a pushed height whose event has no header is told with the header asked for, and not with one of another height.
+func TestEventsWithoutHeaders(t *testing.T) {
+	chain := newChain(t, local.Options{})
+	rpc := reference.NewServer()
+	rpc.Register("blob", &oldBlobs{referenceBlobs{chain}})
+	rpc.Register("header", &lyingHeaders{referenceHeaders{chain}, 3, 1})
+	s := httptest.NewServer(rpc)
+	t.Cleanup(s.Close)
+	updates := subscribe(t, newClient(t, s.URL, celestia.Options{Namespaces: []da.Namespace{alpha}}))
+	for _, want := range []uint64{1, 2, 4} { // the next height tells of 3 too
+		if u := next(t, updates); u.Head.Height != want {
+			t.Errorf("told %v, want height %d", u.Head, want)
+		} else if want > 1 && u.Item == nil {
+			t.Errorf("told height %d without its block", want)
+		}
+		if want < 4 {
+			produce(t, chain, int(want))
 		}
 	}
 }
