@@ -252,7 +252,9 @@ type rule struct {
 	status        int    // HTTP status sent instead, if not 0
 	forward, drop bool   // the client gets the request all the same; the answer never comes
 	once          bool   // for one request
-	then          func() // called before the answer is sent, or not
+
+	garble func(result json.RawMessage) json.RawMessage // the client's answer is sent with this result in the place of its own
+	then   func()                                       // called before the answer is sent, or not
 }
 
 func newTap(t testing.TB, target string) *tap {
@@ -267,7 +269,7 @@ func newTap(t testing.TB, target string) *tap {
 		json.Unmarshal(body, &request)
 		rule, ruled := p.take(request.Method)
 		var answer []byte
-		if !ruled || rule.forward {
+		if !ruled || rule.forward || rule.garble != nil {
 			out, _ := http.NewRequestWithContext(context.WithoutCancel(r.Context()), r.Method, target, bytes.NewReader(body))
 			out.Header = r.Header.Clone()
 			resp, err := transport.RoundTrip(out)
@@ -285,6 +287,11 @@ func newTap(t testing.TB, target string) *tap {
 		}
 		if rule.then != nil {
 			rule.then()
+		}
+		if rule.garble != nil {
+			var told struct{ Result json.RawMessage }
+			json.Unmarshal(answer, &told)
+			rule.answer = `"result":` + string(rule.garble(told.Result))
 		}
 		switch {
 		case rule.drop:
