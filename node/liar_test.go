@@ -1,0 +1,113 @@
+package node_test
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"headrace/block"
+	"headrace/node"
+)
+
+// signed returns the first block of a chain, as its proposer signs it, and the body that offers it.
+func (c chain) signed(t *testing.T, txs ...[]byte) (*block.Block, string) {
+	t.Helper()
+	at := uint64(time.Now().UnixNano())
+	d := block.Data{Metadata: block.Metadata{ChainID: c.genesis.ChainID, Height: 1, Time: at}, Txs: txs}
+	commitment := d.Commitment()
+	h, err := block.SignHeader(c.key, block.Header{ChainID: c.genesis.ChainID, Height: 1, Time: at, DataHash: commitment[:], ProposerAddress: c.genesis.ProposerAddress})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := block.SignData(c.key, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := json.Marshal(map[string][]byte{"header": h.Encode(), "data": s.Encode()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &block.Block{Header: h, Data: d}, string(body)
+}
+
+// TestNoOffersBesideADALayer: on a chain whose canonical source is a DA layer no block is taken beside it, not even the proposer's, however long the node has been at the head.
+func TestNoOffersBesideADALayer(t *testing.T) {
+	t.Parallel()
+	d, _ := daLayer(t, "127.0.0.1:0", "", 50*time.Millisecond)
+	c := newChain(t, "offers")
+	n := start(t, c.full(t, d.URL()))
+	b, body := c.signed(t, []byte("a=1"))
+	s := n.until(t, "ready", ready)
+	for last := s.Source.Position.Height + 3; s.Source.Position.Height < last; { // the gate, if there were one, is open at one of them
+		before := s.Source.Position
+		s = n.until(t, "at the next height", func(s node.Status) bool { return s.Source.Position.Height > before.Height && s.Source.Live })
+		if code, answer := ask(t, n, http.MethodPost, "/v1/unsafe", body); code != http.StatusConflict || !strings.Contains(answer, "DA layer") {
+			t.Errorf("offer over HTTP: got %d %s, want 409 and why", code, answer)
+		}
+		if buffered, err := n.Offer(t.Context(), b); buffered || !errors.Is(err, node.ErrGate) {
+			t.Errorf("offer: got %t, %v, want ErrGate", buffered, err)
+		}
+	}
+	if got := n.Status().Load().Heads.Unsafe.Height; got != 0 {
+		t.Errorf("got an unsafe head at %d, want none", got)
+	}
+}
+
+// TestUnsafeBodyIsBounded: what is posted is not read into memory without end (I6).
+func TestUnsafeBodyIsBounded(t *testing.T) {
+	t.Parallel()
+	n := start(t, newChain(t, "bounded").full(t, "http://"+freeAddress(t)))
+	for size, want := range map[int]string{1 << 20: "decode header", 9 << 20: "too large"} {
+		body := `{"header":"` + strings.Repeat("AAAA", size/4) + `"}`
+		if code, answer := ask(t, n, http.MethodPost, "/v1/unsafe", body); code != http.StatusBadRequest || !strings.Contains(answer, want) {
+			t.Errorf("%d bytes: got %d %.200s, want 400 with %q", size, code, answer, want)
+		}
+	}
+}
+
+// TestNewRefusesOnAnL1: a node that could not follow, or not read what it proposes, is not made; and its address of an L1 is one.
+func TestNewRefusesOnAnL1(t *testing.T) {
+	t.Parallel()
+	c := newChain(t, "inbox")
+	c.genesis.DA, c.genesis.DAStartHeight = nil, 0
+	c.genesis.L1 = &block.GenesisL1{ChainID: 1, Inbox: "0x" + strings.Repeat("12", 20), StartBlock: 1}
+	good := c.sequencer(t, "http://127.0.0.1:1", time.Second)
+	good.Config.L1.HTTP, good.Config.L1.KeyFile = "http://127.0.0.1:1", filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(good.Config.L1.KeyFile, []byte(strings.Repeat("17", 32)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		want   string
+		change func(*node.Config)
+	}{
+		"no endpoint":               {"set l1.ws, l1.http or both", func(c *node.Config) { c.L1.HTTP = "" }},
+		"no key":                    {"set l1.key_file", func(c *node.Config) { c.L1.KeyFile = "" }},
+		"blobs that nobody reads":   {"set l1.beacon", func(c *node.Config) { c.L1.Blobs = true }},
+		"socket of another scheme":  {"l1.ws", func(c *node.Config) { c.L1.WS = "http://127.0.0.1:1" }},
+		"address of another scheme": {"l1.http", func(c *node.Config) { c.L1.HTTP = "ws://127.0.0.1:1" }},
+		"beacon without a host":     {"l1.beacon", func(c *node.Config) { c.L1.Beacon = "http://" }},
+	} {
+		o := good
+		c.change(&o.Config)
+		made, err := node.New(o)
+		if err == nil {
+			_ = made.Close()
+			t.Errorf("%s: got a node, want it refused", name)
+		} else if !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %q, want %q in it", name, err, c.want)
+		}
+	}
+	good.Config.L1.Blobs, good.Config.L1.Beacon = true, "http://127.0.0.1:1"
+	made, err := node.New(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := made.Close(); err != nil {
+		t.Error(err)
+	}
+}
