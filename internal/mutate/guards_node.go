@@ -1,3 +1,88 @@
 package main
 
-var nodeGuards = []guard{}
+var nodeGuards = []guard{
+	{
+		name: "no block is taken beside a DA layer",
+		file: "node/unsafe.go",
+		from: "if n.l1 == nil {",
+		to:   "if false {",
+		pkg:  "./node", test: "TestNoOffersBesideADALayer",
+	},
+	{
+		name: "the body of an offered block is bounded",
+		file: "node/unsafe.go",
+		from: "http.MaxBytesReader(w, r.Body, maxUnsafe)",
+		to:   "r.Body",
+		pkg:  "./node", test: "TestUnsafeBodyIsBounded",
+	},
+	{
+		name: "the body of a transaction is bounded",
+		file: "node/http.go",
+		from: "http.MaxBytesReader(w, r.Body, maxTx)",
+		to:   "r.Body",
+		pkg:  "./node", test: "TestHTTP",
+	},
+	{
+		name: "who proposes in blobs can read them",
+		file: "node/l1.go",
+		from: "n.opt.Config.L1.Beacon == \"\"",
+		to:   "false",
+		pkg:  "./node", test: "TestNewRefusesOnAnL1",
+	},
+	{
+		name: "an L1 has an endpoint",
+		file: "node/l1.go",
+		from: "c.WS == \"\" && c.HTTP == \"\"",
+		to:   "false",
+		pkg:  "./node", test: "TestNewRefusesOnAnL1",
+	},
+	{
+		name: "no block is made before the source has shown whether there are some",
+		file: "node/node.go",
+		from: "n.follower.State().Wait(ctx, func(s follow.State) bool { return s.Live })",
+		to:   "n.follower.State().Wait(ctx, func(s follow.State) bool { return true })",
+		pkg:  "./node", test: "TestDALayerComesLater",
+	},
+	{
+		name: "a node without news is not ready",
+		file: "node/status.go",
+		from: "case age >= bound:",
+		to:   "case false:",
+		pkg:  "./node", test: "TestReadiness",
+	},
+	{
+		name: "a node that is far behind is not ready",
+		file: "node/status.go",
+		from: "case s.Source.Lag > staleAfter:",
+		to:   "case false:",
+		pkg:  "./node", test: "TestCatchingUp",
+	},
+	{
+		name: "a node whose engine is away is not ready",
+		file: "node/status.go",
+		from: "case engineAway(s):",
+		to:   "case false:",
+		pkg:  "./node", test: "TestEngineRestarted",
+	},
+	{
+		name: "a block of another branch is not sent in the place of the child",
+		file: "node/events.go",
+		from: "case s.at.Hash != block.Hash{} && parentOf(b) != s.at.Hash:",
+		to:   "case false:",
+		pkg:  "./node", test: "TestReorgBetweenReads",
+	},
+	{
+		name: "a client that was given what is not of this chain is told",
+		file: "node/events.go",
+		from: "now.Hash != s.at.Hash && s.at.Height <= s.final",
+		to:   "false && now.Hash != s.at.Hash",
+		pkg:  "./node", test: "TestEventsRefuse",
+	},
+	{
+		name: "a node that is behind its client tells of no reorg",
+		file: "node/events.go",
+		from: "case errors.Is(err, ErrNoBlock) && !s.sure:",
+		to:   "case false:",
+		pkg:  "./node", test: "TestNodeBehindItsClient",
+	},
+}
