@@ -150,7 +150,9 @@ func (p *pool) Subscribe(ctx context.Context, update func(follow.Update[string])
 }
 
 func (p *pool) Fetch(ctx context.Context, from, to uint64, deliver func(follow.Item[string]) error) error {
-	p.calls.Add(1)
+	if p.calls.Add(1) > 20_000 {
+		return follow.Fatal(errors.New("called without a pause"))
+	}
 	if p.n.Add(1)%2 == 0 {
 		return p.a.Fetch(ctx, from, to, deliver)
 	}
@@ -208,7 +210,9 @@ func (b bulk) Subscribe(ctx context.Context, update func(follow.Update[string]))
 }
 
 func (b bulk) Fetch(ctx context.Context, from, to uint64, deliver func(follow.Item[string]) error) error {
-	b.calls.Add(1)
+	if b.calls.Add(1) > 20_000 {
+		return follow.Fatal(errors.New("called without a pause"))
+	}
 	return b.Chain.Fetch(ctx, from, to, func(item follow.Item[string]) error {
 		if item.Height >= b.from {
 			item.Parent = follow.Hash{}
@@ -328,36 +332,45 @@ func TestNewsDoesNotSetTheRate(t *testing.T) {
 	}
 }
 
-// What cures a failure does end its pause: a subscription that is made again, and a pushed item.
+// What cures a failure does end its pause, however long that has become: a subscription that is made again, and a pushed item.
 func TestNewsThatHelps(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c, sink := followtest.NewChain(10), followtest.NewSink[string](1)
-		var down atomic.Bool
-		down.Store(true)
-		c.Faults = func(op followtest.Op) followtest.Fault {
-			if down.Load() {
-				return followtest.Fault{Err: followtest.ErrInjected}
-			}
-			return followtest.Fault{}
-		}
-		source := &restart{c, make(chan struct{}, 1)}
-		f, _ := run(t, source, sink, follow.Options{Backoff: follow.Backoff{Min: time.Minute, Max: time.Hour}})
-		synctest.Wait()
-		down.Store(false)
-		time.Sleep(2 * time.Minute)
-		synctest.Wait()
-		wantLast(t, sink, c.Head())
-		down.Store(true)
-		source.cut <- struct{}{}
-		c.Extend(3)
-		time.Sleep(2 * time.Second)
-		down.Store(false)
-		c.Extend(1)
-		_, err := f.State().Wait(t.Context(), func(s follow.State) bool { return s.Last == c.Head() })
-		if err != nil {
-			t.Fatal(err)
-		}
-	})
+	for _, cure := range []string{"subscription", "item"} {
+		t.Run(cure, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, sink := followtest.NewChain(10), followtest.NewSink[string](1)
+				var down, push atomic.Bool
+				c.Faults = func(op followtest.Op) followtest.Fault {
+					f := followtest.Fault{NoItem: !push.Load()}
+					if down.Load() && op.Name == "fetch" {
+						f.Err = followtest.ErrInjected
+					}
+					return f
+				}
+				source := &restart{c, make(chan struct{}, 1)}
+				f, _ := run(t, source, sink, follow.Options{Stall: 100 * time.Hour, Backoff: follow.Backoff{Max: time.Hour}})
+				synctest.Wait()
+				wantLast(t, sink, c.Head())
+				down.Store(true)
+				c.Extend(1)
+				time.Sleep(2 * time.Hour)
+				synctest.Wait()
+				if w := f.State().Load().Waiting; time.Until(w.Next) < 5*time.Minute {
+					t.Fatalf("waiting is %+v at %s, want a long pause", w, time.Now())
+				}
+				switch cure {
+				case "subscription":
+					down.Store(false)
+					source.cut <- struct{}{}
+				case "item":
+					push.Store(true)
+					c.Fork(1, 1) // announced with its item, which follows
+				}
+				time.Sleep(5 * time.Second)
+				synctest.Wait()
+				wantLast(t, sink, c.Head())
+			})
+		})
+	}
 }
 
 // restart is a chain whose subscriptions can be cut.
@@ -440,7 +453,13 @@ func TestOneOfTwoFails(t *testing.T) {
 						sources[0], sources[1] = sources[1], sources[0]
 					}
 					best := follow.Best(sources...)
-					run(t, best, sink, follow.Options{})
+					highest := uint64(0)
+					run(t, best, sink, follow.Options{Observer: follow.Observer{News: func(head follow.Ref, _ bool) {
+						if head.Height < highest {
+							t.Errorf("height %d is announced after %d", head.Height, highest)
+						}
+						highest = head.Height
+					}}})
 					synctest.Wait()
 					wantLast(t, sink, c.Head())
 					m.mood.Store(mood)
