@@ -2,7 +2,7 @@ package main
 
 var followGuards = []guard{
 	{
-		name: "an item that does not follow the last is not applied, it is a fork",
+		name: "an item that does not follow the last is not applied, it may be a fork",
 		file: "follow/follower.go",
 		from: "case !follows(&item, last):\n\t\t\treturn &forkError{item.Height}",
 		pkg:  "./follow", test: "TestSimulation",
