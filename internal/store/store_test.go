@@ -326,3 +326,44 @@ func BenchmarkBlock(b *testing.B) {
 		mustCommit(b, s, &store.Batch{Append: []store.Record{{Block: blk, Root: root}}, Safe: r, Finalized: r, Position: &pos, Proven: &pos})
 	}
 }
+
+// A block is not taken for another one, whatever the tables that point at it say: where they do not belong together the files are damaged.
+func TestMixedUpBlocks(t *testing.T) {
+	mem := vfs.NewMem()
+	s := open(t, mem)
+	blocks := grow(t, s, 4) // heights 5 to 8
+	mustClose(t, s)
+	body := func(h byte) string { return "b" + string([]byte{0, 0, 0, 0, 0, 0, 0, h}) }
+	db, err := disk.Open("store", disk.Options{FS: mem})
+	if err != nil {
+		t.Fatal(err)
+	}
+	seventh, ok, err := db.Get([]byte(body(7)))
+	if err := errors.Join(err, db.Close()); err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	sixth := blocks[1].Hash()
+	hash := string(sixth[:])
+	for name, c := range map[string]struct {
+		key   string
+		value []byte
+		want  error
+	}{
+		"another block's body": {body(6), seventh, store.ErrCorrupt},
+		"no body":              {body(6), nil, store.ErrCorrupt},
+		"half a body":          {body(6), seventh[:20], store.ErrCorrupt},
+		"another height":       {"h" + hash, []byte{0, 0, 0, 0, 0, 0, 0, 7}, store.ErrNotFound},
+		"half a height":        {"h" + hash, []byte{7}, store.ErrCorrupt},
+	} {
+		fs := disktest.Copy(t, mem, "store", nil)
+		edit(t, fs, c.key, c.value)
+		s := open(t, fs)
+		if r, err := s.BlockByHash(blocks[1].Hash()); !errors.Is(err, c.want) {
+			t.Errorf("%s: got %v, %v, want %v", name, r.Block, err, c.want)
+		}
+		if r, err := s.Block(6); c.key[0] == 'b' && !errors.Is(err, c.want) || c.key[0] == 'h' && (err != nil || r.Block.Hash() != blocks[1].Hash()) {
+			t.Errorf("%s: by height got %v, %v", name, r.Block, err)
+		}
+		mustClose(t, s)
+	}
+}
