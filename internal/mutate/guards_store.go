@@ -40,7 +40,7 @@ var storeGuards = []guard{
 	{
 		name: "finalized blocks are not pruned",
 		file: "internal/store/prune.go",
-		from: "min(below, next.Finalized.Height, ", to: "min(below, ",
+		from: "min(below, next.Finalized.Height, ", to: "min(below, next.Unsafe.Height, ",
 		pkg: "./internal/store", test: "TestPruneKeepsFinalized",
 	},
 	{

@@ -92,7 +92,7 @@ func takeOut(ctx context.Context, out io.Writer, b *bench, guards []guard) error
 		if v != noticed {
 			bad++
 		}
-		if v != noticed && v != unnoticed { // a test that passes has nothing to say
+		if v != noticed && v != unnoticed && v != hangs { // those have nothing to say
 			fmt.Fprintln(out, indent(detail))
 		}
 	}
