@@ -339,8 +339,9 @@ func TestMixedUpBlocks(t *testing.T) {
 		t.Fatal(err)
 	}
 	seventh, ok, err := db.Get([]byte(body(7)))
-	if err := errors.Join(err, db.Close()); err != nil || !ok {
-		t.Fatal(ok, err)
+	mark, marked, err2 := db.Get([]byte("o" + body(7)[1:]))
+	if err := errors.Join(err, err2, db.Close()); err != nil || !ok || !marked {
+		t.Fatal(ok, marked, err)
 	}
 	sixth := blocks[1].Hash()
 	hash := string(sixth[:])
@@ -366,4 +367,7 @@ func TestMixedUpBlocks(t *testing.T) {
 		}
 		mustClose(t, s)
 	}
+	edit(t, mem, "o"+body(8)[1:], mark) // block 8 is the highest, and safe
+	_, err = openModel("store", mem)
+	wantLine(t, "another block's mark", err, store.ErrCorrupt, "restore a copy")
 }
