@@ -320,26 +320,33 @@ func TestProofOfAnotherHeader(t *testing.T) {
 	}
 }
 
-// listen subscribes, has the chain go on once the present head is told, and returns the updates up to one that satisfies enough, or up to the end of the subscription,
-// and then why it ended.
-func listen(t *testing.T, c *celestia.Client, goOn func(), enough func(follow.Update[da.Block]) bool) (got []follow.Update[da.Block], err error) {
+// listen subscribes, goes on once the present head is told, and returns the updates up to the one of a height, or up to the end of the subscription, and then why it ended.
+func listen(t *testing.T, c *celestia.Client, goOn func(), height uint64) (got []follow.Update[da.Block], err error) {
 	t.Helper()
-	ctx, cancel := context.WithCancelCause(deadline(t, 10*time.Second))
-	defer cancel(nil)
 	heard := errors.New("heard enough")
-	err = c.Subscribe(ctx, func(u follow.Update[da.Block]) {
-		if got = append(got, u); len(got) == 1 {
-			goOn()
-		}
-		if enough(u) {
-			cancel(heard)
-		}
+	ctx, cancel := context.WithCancelCause(deadline(t, 10*time.Second))
+	first := make(chan struct{}) // closed with the first update, or with the end of all
+	begun := sync.OnceFunc(func() { close(first) })
+	var work sync.WaitGroup
+	work.Go(func() {
+		defer begun()
+		err = c.Subscribe(ctx, func(u follow.Update[da.Block]) {
+			got = append(got, u)
+			begun()
+			if u.Head.Height == height {
+				cancel(heard)
+			}
+		})
 	})
-	if errors.Is(err, heard) {
+	defer cancel(nil)
+	<-first
+	goOn()
+	work.Wait()
+	switch {
+	case errors.Is(err, heard):
 		err = nil
-	}
-	if errors.Is(err, context.DeadlineExceeded) {
-		t.Fatalf("after %d updates nothing came, and no end: %v", len(got), err)
+	case ctx.Err() != nil:
+		t.Fatalf("after %d updates neither height %d was told, nor that the subscription is over: %v", len(got), height, err)
 	}
 	return got, err
 }
@@ -387,7 +394,7 @@ func TestLyingEvents(t *testing.T) {
 					namespaces = lie.none
 				}
 				c := newClient(t, serve(t, &l, celestia.HandlerOptions{}), celestia.Options{Namespaces: namespaces, Level: level})
-				got, err := listen(t, c, func() { produce(t, l.Chain, 1) }, func(u follow.Update[da.Block]) bool { return u.Head.Height == bad })
+				got, err := listen(t, c, func() { produce(t, l.Chain, 1) }, bad)
 				if (lie.ends == nil) != (err == nil) || lie.ends != errAny && !errors.Is(err, lie.ends) {
 					t.Errorf("subscription: got %v, want %v", err, lie.ends)
 				}
@@ -424,8 +431,8 @@ func TestForgedEvents(t *testing.T) {
 					return told
 				}}
 				c := newClient(t, serve(t, l, celestia.HandlerOptions{}), celestia.Options{Namespaces: []da.Namespace{alpha, beta}, Level: level})
-				var height uint64
-				got, err := listen(t, c, func() { height = submit(t, l.Chain, blob(alpha, "one"), blob(beta, "two")) }, func(u follow.Update[da.Block]) bool { return u.Head.Height == height })
+				const height = 2 // after the chain's first block
+				got, err := listen(t, c, func() { submit(t, l.Chain, blob(alpha, "one"), blob(beta, "two")) }, height)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -517,7 +524,11 @@ func TestForkedEndpoint(t *testing.T) {
 		t.Fatalf("got %v, want our head", u.Head)
 	}
 	conflict := fork.Head().Load().Ref()
-	<-asked
+	select {
+	case <-asked:
+	case <-deadline(t, 10*time.Second).Done():
+		t.Fatal("the second endpoint was not asked for its head")
+	}
 	answer() // which is told before all that follows
 	produce(t, fork, 1)
 	for last := ours.Head().Load().Height; last < fork.Head().Load().Height; {
