@@ -111,3 +111,15 @@ func TestNewRefusesOnAnL1(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestNoBlockBeforeTheSource: a sequencer that has not heard of its source makes no block: the chain may have some that its home does not.
+func TestNoBlockBeforeTheSource(t *testing.T) {
+	t.Parallel()
+	n := start(t, newChain(t, "before").sequencer(t, "http://"+freeAddress(t), 50*time.Millisecond))
+	s := n.until(t, "waiting, or making blocks", func(s node.Status) bool {
+		return s.Heads.Unsafe.Height > 0 || strings.Contains(s.Sequencer.Paused, "waiting for the DA layer")
+	})
+	if s.Heads.Unsafe.Height > 0 {
+		t.Errorf("got block %d, want none before the DA layer has shown whether the chain has some", s.Heads.Unsafe.Height)
+	}
+}

@@ -41,14 +41,14 @@ var nodeGuards = []guard{
 		file: "node/node.go",
 		from: "n.follower.State().Wait(ctx, func(s follow.State) bool { return s.Live })",
 		to:   "n.follower.State().Wait(ctx, func(s follow.State) bool { return true })",
-		pkg:  "./node", test: "TestDALayerComesLater",
+		pkg:  "./node", test: "TestNoBlockBeforeTheSource",
 	},
 	{
 		name: "a node without news is not ready",
 		file: "node/status.go",
 		from: "case age >= bound:",
 		to:   "case false:",
-		pkg:  "./node", test: "TestReadiness",
+		pkg:  "./node", test: "TestReadiness/DA_layer_paused",
 	},
 	{
 		name: "a node that is far behind is not ready",

@@ -95,30 +95,36 @@ func TestFeeLimits(t *testing.T) {
 	r := newRig(t, geth.Prague, l1.Settings{})
 	liar := newLiar(t, r.node.HTTP())
 	most := big.NewInt(20 * params.GWei)
-	for id, c := range []struct {
-		method  string
-		content ethereum.Content
-		offers  func(*types.Transaction) []*big.Int
+	for _, c := range []struct {
+		name, method string
+		content      ethereum.Content
+		offers       func(*types.Transaction) []*big.Int
 	}{
-		{"eth_maxPriorityFeePerGas", ethereum.CallData, func(tx *types.Transaction) []*big.Int { return []*big.Int{tx.GasFeeCap(), tx.GasTipCap()} }},
-		{"eth_blobBaseFee", ethereum.Blobs, func(tx *types.Transaction) []*big.Int { return []*big.Int{tx.BlobGasFeeCap()} }},
+		{"call data", "eth_maxPriorityFeePerGas", ethereum.CallData, func(tx *types.Transaction) []*big.Int { return []*big.Int{tx.GasFeeCap(), tx.GasTipCap()} }},
+		{"blobs", "eth_blobBaseFee", ethereum.Blobs, func(tx *types.Transaction) []*big.Int { return []*big.Int{tx.BlobGasFeeCap()} }},
 	} {
-		liar.set(c.method, func(any) any { return hexutil.EncodeBig(big.NewInt(1000 * params.GWei)) })
-		a := ethereum.NewAccount(r.client(func(o *ethereum.Options) { o.HTTP = liar.URL }), r.proposer,
-			ethereum.AccountOptions{Content: c.content, MaxFee: most, MaxBlobFee: most})
-		r.mining(func(ctx context.Context) {
-			at, err := a.Propose(ctx, draft(uint64(id+1), c.method))
-			r.check(err)
-			tx, _, err := r.eth.TransactionByHash(ctx, common.Hash(at.Tx))
-			r.check(err)
-			for _, offer := range c.offers(tx) {
-				if offer.Cmp(most) != 0 {
-					t.Errorf("%s says 1000 gwei: got an offer of %s, want %s", c.method, offer, most)
+		t.Run(c.name, func(t *testing.T) {
+			liar.set(c.method, func(any) any { return hexutil.EncodeBig(big.NewInt(1000 * params.GWei)) })
+			a := ethereum.NewAccount(r.client(func(o *ethereum.Options) { o.HTTP = liar.URL }), r.proposer,
+				ethereum.AccountOptions{Content: c.content, MaxFee: most, MaxBlobFee: most})
+			r.mining(func(ctx context.Context) {
+				at, err := a.Propose(ctx, draft(r.state().NextID, c.method))
+				if err != nil {
+					t.Fatal(err)
 				}
+				tx, _, err := r.eth.TransactionByHash(ctx, common.Hash(at.Tx))
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, offer := range c.offers(tx) {
+					if offer.Cmp(most) != 0 {
+						t.Errorf("%s says 1000 gwei: got an offer of %s, want %s", c.method, offer, most)
+					}
+				}
+			})
+			if liar.told() == 0 {
+				t.Errorf("%s was not asked", c.method)
 			}
 		})
-		if liar.told() == 0 {
-			t.Errorf("%s was not asked", c.method)
-		}
 	}
 }
