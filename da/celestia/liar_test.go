@@ -143,7 +143,9 @@ func TestLyingHeaders(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			chain := newChain(t, local.Options{})
-			produce(t, chain, to)
+			produce(t, chain, bad-2)
+			submit(t, chain, blob(alpha, "at the bad height"))
+			produce(t, chain, to-bad)
 			l := &liar{Chain: chain, header: func(e *square.ExtendedHeader) *square.ExtendedHeader {
 				if e.Header.Height == lie.bad {
 					return lie.header(e)
@@ -155,6 +157,9 @@ func TestLyingHeaders(t *testing.T) {
 			if err == nil || uint64(len(got)) > lie.bad-from {
 				t.Errorf("got %d items and %v, want at most %d and an error", len(got), err, lie.bad-from)
 			}
+			if asked := c.Stats().ContentFetches; name == "another height" && asked != 0 {
+				t.Errorf("asked for %d contents by a header of another height, want 0", asked)
+			}
 			for i, want := range fetch(t, chain.Source(alpha), from, from+uint64(len(got))) {
 				if got[i].Ref() != want.Ref() {
 					t.Errorf("item %d: got %v, want %v", i, got[i].Ref(), want.Ref())
@@ -164,15 +169,21 @@ func TestLyingHeaders(t *testing.T) {
 	}
 }
 
-// TestLyingRanges: a range is all the headers asked for, and no more. What is told of it truly is taken.
+// TestLyingRanges: a range is all the headers asked for, and no more; by one that is not, nothing is asked for beyond it. What is told of it truly is taken.
 func TestLyingRanges(t *testing.T) {
-	const from, to = 2, 12
+	const from, second, to = 2, 67, 80 // second is where the second chunk begins
 	chain := newChain(t, local.Options{})
-	produce(t, chain, to)
-	header := func(height uint64) json.RawMessage {
-		e, err := chain.Header(height)
+	produce(t, chain, second-2)
+	submit(t, chain, blob(alpha, "beyond the first chunk"))
+	produce(t, chain, to-second)
+	after := func(list []json.RawMessage) json.RawMessage {
+		last, _, err := square.ScanHeader(list[len(list)-1], false)
 		if err != nil {
-			t.Fatal(err)
+			t.Error(err)
+		}
+		e, err := chain.Header(last.Height + 1)
+		if err != nil {
+			t.Error(err)
 		}
 		return e.AppendJSON(nil)
 	}
@@ -180,7 +191,7 @@ func TestLyingRanges(t *testing.T) {
 		"true":         func(l []json.RawMessage) []json.RawMessage { return l },
 		"one too few":  func(l []json.RawMessage) []json.RawMessage { return l[:len(l)-1] },
 		"none":         func([]json.RawMessage) []json.RawMessage { return nil },
-		"one too many": func(l []json.RawMessage) []json.RawMessage { return append(l, header(to)) },
+		"one too many": func(l []json.RawMessage) []json.RawMessage { return append(l, after(l)) },
 		"one twice":    func(l []json.RawMessage) []json.RawMessage { return append(l[:4], l[3:]...) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -200,6 +211,9 @@ func TestLyingRanges(t *testing.T) {
 			if (err == nil) != (name == "true") || len(got) > to-from || err == nil && len(got) < to-from {
 				t.Errorf("got %d items and %v, want all and no error, or an error", len(got), err)
 			}
+			if asked := c.Stats().ContentFetches; asked > 0 && err != nil {
+				t.Errorf("asked for %d contents beyond the range that is not as asked for, want 0", asked)
+			}
 			for i := range got {
 				if got[i].Height != from+uint64(i) {
 					t.Errorf("item %d has height %d", i, got[i].Height)
@@ -209,10 +223,12 @@ func TestLyingRanges(t *testing.T) {
 	}
 }
 
-// TestHeaderAskedFor: an endpoint that answers for one height with the true header of another has answered nothing.
+// TestHeaderAskedFor: an endpoint that answers for one height with the true header of another has answered nothing, and is not asked for contents by it.
 func TestHeaderAskedFor(t *testing.T) {
 	chain := newChain(t, local.Options{})
-	produce(t, chain, 9)
+	produce(t, chain, 4)
+	submit(t, chain, blob(alpha, "at height 6"))
+	produce(t, chain, 4)
 	l := &liar{Chain: chain, header: func(e *square.ExtendedHeader) *square.ExtendedHeader {
 		if e.Header.Height != 5 {
 			return e
@@ -228,6 +244,9 @@ func TestHeaderAskedFor(t *testing.T) {
 		if got, err := tryFetch(t, c, 5, to); err == nil || len(got) > 0 {
 			t.Errorf("fetch [5, %d): got %d items and %v, want an error", to, len(got), err)
 		}
+	}
+	if asked := c.Stats().ContentFetches; asked != 0 {
+		t.Errorf("asked for %d contents by a header that was not asked for, want 0", asked)
 	}
 }
 
