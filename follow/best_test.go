@@ -55,7 +55,11 @@ func TestFetchContractIsInsistedOn(t *testing.T) {
 		"contradicts itself":       {Torn: true},
 	} {
 		broken := func(on *atomic.Bool) func(followtest.Op) followtest.Fault {
+			var ops atomic.Uint64
 			return func(op followtest.Op) followtest.Fault {
+				if ops.Add(1) > 20_000 {
+					return followtest.Fault{Err: follow.Fatal(errors.New("called without a pause"))}
+				}
 				if op.Name == "news" {
 					return followtest.Fault{NoItem: true} // everything is fetched
 				}
@@ -242,8 +246,8 @@ func TestChildAloneIsNoFork(t *testing.T) {
 		}
 		_ = stop()
 
-		run(t, follow.Best[string](b, c.Endpoint(nil)), sink, follow.Options{})
-		time.Sleep(3 * time.Second)
+		run(t, follow.Best[string](b, late{c.Endpoint(nil)}), sink, follow.Options{})
+		time.Sleep(5 * time.Second)
 		synctest.Wait()
 		wantLast(t, sink, c.Head())
 	})

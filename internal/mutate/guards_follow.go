@@ -62,15 +62,9 @@ var followGuards = []guard{
 		pkg: "./follow", test: "TestFetchContractIsInsistedOn",
 	},
 	{
-		name: "the items of one fetch link, or the next source is asked",
-		file: "follow/best.go",
-		from: "case !last.IsZero() && item.Parent != last:", to: "case false:",
-		pkg: "./follow", test: "TestFetchContractIsInsistedOn",
-	},
-	{
 		name: "a child alone is no fork",
 		file: "follow/follower.go",
-		from: "case there.Hash == last.Hash && first:", to: "case false:",
+		from: "there, err := f.itemAt(ctx, last.Height)\n", to: "there, err := f.itemAt(ctx, last.Height)\n\t\tthere.Hash = Hash{}\n",
 		pkg: "./follow", test: "TestChildAloneIsNoFork",
 	},
 	{
