@@ -18,6 +18,17 @@ func (h Hash) String() string { return hex.EncodeToString(h[:]) }
 // IsZero reports whether h is the zero hash, which stands for "none".
 func (h Hash) IsZero() bool { return h == Hash{} }
 
+// Field returns h as a header or metadata holds it: absent, which is nil, for none.
+func (h Hash) Field() []byte {
+	if h.IsZero() {
+		return nil
+	}
+	return h[:]
+}
+
+// IsField reports whether b can be a hash in a header or metadata, where it may be absent.
+func IsField(b []byte) bool { return len(b) == 0 || len(b) == len(Hash{}) }
+
 // MarshalText writes h as 64 hexadecimal digits.
 func (h Hash) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
 

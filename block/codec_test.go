@@ -291,3 +291,38 @@ func TestHalfKey(t *testing.T) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
+
+// TestHashField: in a header and in metadata the absence of a hash stands for none, and 32 zero bytes do not.
+func TestHashField(t *testing.T) {
+	if got := (block.Hash{}).Field(); got != nil {
+		t.Errorf("got %x for none, want nil", got)
+	}
+	h := block.Hash{31: 1}
+	if got := h.Field(); !bytes.Equal(got, h[:]) {
+		t.Errorf("got %x, want %s", got, h)
+	}
+	for n, want := range map[int]bool{0: true, 1: false, 31: false, 32: true, 33: false, 64: false} {
+		if got := block.IsField(make([]byte, n)); got != want {
+			t.Errorf("%d bytes: got %v, want %v", n, got, want)
+		}
+	}
+}
+
+// TestDecodeSigned: data may be missing, and then there are none; what is there decodes, or it is an error.
+func TestDecodeSigned(t *testing.T) {
+	header, data := (&block.SignedHeader{Header: block.Header{Height: 7}}).Encode(), (&block.SignedData{Data: block.Data{Txs: [][]byte{{1}}}}).Encode()
+	h, d, err := block.DecodeSigned(header, data)
+	if err != nil || h.Header.Height != 7 || len(d.Data.Txs) != 1 {
+		t.Fatalf("got %+v, %+v, %v", h, d, err)
+	}
+	for _, none := range [][]byte{nil, {}} {
+		if h, d, err := block.DecodeSigned(header, none); err != nil || d != nil || h.Header.Height != 7 {
+			t.Errorf("without data: got %+v, %+v, %v", h, d, err)
+		}
+	}
+	for name, c := range map[string][2][]byte{"no header": {nil, data}, "bad header": {{1}, data}, "bad data": {header, {1}}} {
+		if _, _, err := block.DecodeSigned(c[0], c[1]); err == nil {
+			t.Errorf("%s: got no error", name)
+		}
+	}
+}

@@ -175,3 +175,12 @@ func DecodeSignedData(b []byte) (*SignedData, error) {
 	}
 	return s, nil
 }
+
+// DecodeSigned decodes the two halves of a block as its proposer sends them: no data, which is nil then, for a block without transactions. Nothing is verified.
+// The results keep parts of the bytes, which must not be written to afterwards.
+func DecodeSigned(header, data []byte) (h *SignedHeader, d *SignedData, err error) {
+	if h, err = DecodeSignedHeader(header); err == nil && len(data) > 0 {
+		d, err = DecodeSignedData(data)
+	}
+	return h, d, err
+}

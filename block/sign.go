@@ -24,34 +24,28 @@ func (s *Signer) Key() (PublicKey, error) {
 	return k, nil
 }
 
-func (s *SignedHeader) key() (PublicKey, error) {
-	if !bytes.Equal(s.Signer.Address, s.Header.ProposerAddress) {
-		return PublicKey{}, fmt.Errorf("%w: address %x is not the proposer %x", ErrSigner, s.Signer.Address, s.Header.ProposerAddress)
-	}
-	return s.Signer.Key()
-}
-
 // Verify checks the header's signature, and that the signer's address derives from its public key and is the header's proposer.
 // Whether that proposer is the chain's is for the caller to check. The envelope signature is not looked at.
 func (s *SignedHeader) Verify() error {
-	k, err := s.key()
-	if err != nil {
-		return fmt.Errorf("verify header %d: %w", s.Header.Height, err)
-	}
-	if !k.Verify(s.Header.Encode(), s.Signature) {
-		return fmt.Errorf("verify header %d: %w", s.Header.Height, ErrSignature)
-	}
-	return nil
+	return s.verify("header", s.Header.Encode(), s.Signature)
 }
 
 // VerifyEnvelope checks the envelope signature, which covers the header, its signature and the signer, and the signer as Verify does.
 func (s *SignedHeader) VerifyEnvelope() error {
-	k, err := s.key()
-	if err != nil {
-		return fmt.Errorf("verify envelope of header %d: %w", s.Header.Height, err)
+	return s.verify("envelope of header", s.plain(), s.EnvelopeSignature)
+}
+
+func (s *SignedHeader) verify(what string, msg, sig []byte) error {
+	k, err := s.Signer.Key()
+	switch {
+	case err != nil:
+	case !bytes.Equal(s.Signer.Address, s.Header.ProposerAddress):
+		err = fmt.Errorf("%w: address %x is not the proposer %x", ErrSigner, s.Signer.Address, s.Header.ProposerAddress)
+	case !k.Verify(msg, sig):
+		err = ErrSignature
 	}
-	if !k.Verify(s.plain(), s.EnvelopeSignature) {
-		return fmt.Errorf("verify envelope of header %d: %w", s.Header.Height, ErrSignature)
+	if err != nil {
+		return fmt.Errorf("verify %s %d: %w", what, s.Header.Height, err)
 	}
 	return nil
 }
@@ -60,11 +54,11 @@ func (s *SignedHeader) VerifyEnvelope() error {
 // chain's proposer is for the caller to check.
 func (s *SignedData) Verify() error {
 	k, err := s.Signer.Key()
+	if err == nil && !k.Verify(s.Data.Encode(), s.Signature) {
+		err = ErrSignature
+	}
 	if err != nil {
 		return fmt.Errorf("verify data %d: %w", s.Data.Metadata.Height, err)
-	}
-	if !k.Verify(s.Data.Encode(), s.Signature) {
-		return fmt.Errorf("verify data %d: %w", s.Data.Metadata.Height, ErrSignature)
 	}
 	return nil
 }

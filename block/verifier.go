@@ -114,30 +114,24 @@ func (v *Verifier) IsKeyOf(s *Signer) bool {
 // VerifyHeader checks that s is signed with the verifier's key and names its address as the proposer: the header's signature and, if there is
 // one, the envelope's.
 func (v *Verifier) VerifyHeader(s *SignedHeader) error {
-	var err error
 	switch {
 	case !v.IsKeyOf(&s.Signer) || !bytes.Equal(s.Header.ProposerAddress, v.address):
-		err = ErrSigner
+		return fmt.Errorf("verify header %d: %w", s.Header.Height, ErrSigner)
 	case !v.Verify(s.Header.Encode(), s.Signature):
-		err = ErrSignature
+		return fmt.Errorf("verify header %d: %w", s.Header.Height, ErrSignature)
 	case len(s.EnvelopeSignature) > 0 && !v.Verify(s.plain(), s.EnvelopeSignature):
-		err = fmt.Errorf("envelope: %w", ErrSignature)
-	default:
-		return nil
+		return fmt.Errorf("verify envelope of header %d: %w", s.Header.Height, ErrSignature)
 	}
-	return fmt.Errorf("verify header %d: %w", s.Header.Height, err)
+	return nil
 }
 
 // VerifyData checks that s is signed with the verifier's key.
 func (v *Verifier) VerifyData(s *SignedData) error {
-	var err error
 	switch {
 	case !v.IsKeyOf(&s.Signer):
-		err = ErrSigner
+		return fmt.Errorf("verify data %d: %w", s.Data.Metadata.Height, ErrSigner)
 	case !v.Verify(s.Data.Encode(), s.Signature):
-		err = ErrSignature
-	default:
-		return nil
+		return fmt.Errorf("verify data %d: %w", s.Data.Metadata.Height, ErrSignature)
 	}
-	return fmt.Errorf("verify data %d: %w", s.Data.Metadata.Height, err)
+	return nil
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // signed returns the first block of a chain, as its proposer signs it, and the body that offers it.
-func (c chain) signed(t *testing.T, txs ...[]byte) (*block.Block, string) {
+func (c chain) signed(t *testing.T, txs ...[]byte) (*block.SignedHeader, *block.SignedData, string) {
 	t.Helper()
 	at := uint64(time.Now().UnixNano())
 	d := block.Data{Metadata: block.Metadata{ChainID: c.genesis.ChainID, Height: 1, Time: at}, Txs: txs}
@@ -32,7 +32,7 @@ func (c chain) signed(t *testing.T, txs ...[]byte) (*block.Block, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &block.Block{Header: h, Data: d}, string(body)
+	return &h, &s, string(body)
 }
 
 // TestNoOffersBesideADALayer: on a chain whose canonical source is a DA layer no block is taken beside it, not even the proposer's, however long the node has been at the head.
@@ -41,7 +41,7 @@ func TestNoOffersBesideADALayer(t *testing.T) {
 	d, _ := daLayer(t, "127.0.0.1:0", "", 50*time.Millisecond)
 	c := newChain(t, "offers")
 	n := start(t, c.full(t, d.URL()))
-	b, body := c.signed(t, []byte("a=1"))
+	header, data, body := c.signed(t, []byte("a=1"))
 	s := n.until(t, "ready", ready)
 	for last := s.Source.Position.Height + 3; s.Source.Position.Height < last; { // the gate, if there were one, is open at one of them
 		before := s.Source.Position
@@ -49,7 +49,7 @@ func TestNoOffersBesideADALayer(t *testing.T) {
 		if code, answer := ask(t, n, http.MethodPost, "/v1/unsafe", body); code != http.StatusConflict || !strings.Contains(answer, "DA layer") {
 			t.Errorf("offer over HTTP: got %d %s, want 409 and why", code, answer)
 		}
-		if buffered, err := n.Offer(t.Context(), b); buffered || !errors.Is(err, node.ErrGate) {
+		if buffered, err := n.Offer(t.Context(), header, data); buffered || !errors.Is(err, node.ErrGate) {
 			t.Errorf("offer: got %t, %v, want ErrGate", buffered, err)
 		}
 	}

@@ -164,7 +164,7 @@ func (n *Node) openSync() (err error) {
 	g := n.opt.Genesis
 	cfg := syncer.Config{
 		Genesis: g, Store: n.store, Engine: n.engine, Logger: n.log, Observer: syncer.Observer{Applied: n.opt.Observer.Applied},
-		Derive: derive.Config{ChainID: g.ChainID, Proposer: g.ProposerAddress, InitialHeight: g.InitialHeight, StartTime: uint64(g.StartTime.UnixNano())},
+		Derive: derive.Config{Authority: derive.NewAuthority(g.ChainID, g.ProposerAddress), InitialHeight: g.InitialHeight, StartTime: uint64(g.StartTime.UnixNano())},
 	}
 	opt := follow.Options{Backoff: follow.Backoff{Max: maxBackoff}, Observer: follow.Observer{News: func(head follow.Ref, _ bool) { n.pace.note(head.Height, time.Now()) }}}
 	if g.L1 != nil {
@@ -186,7 +186,7 @@ func (n *Node) openSequencer() error {
 		return errors.New("sequencer.enabled: no signing key was given")
 	}
 	cfg := sequencer.Config{
-		Syncer: n.syncer, Builder: builder, Key: n.opt.Key, Genesis: g, CaughtUp: n.caughtUp,
+		Syncer: n.syncer, Builder: builder, Key: n.opt.Key, CaughtUp: n.caughtUp,
 		BlockTime: c.BlockTime, Lazy: c.Lazy, LazyInterval: c.LazyInterval, MaxPending: c.MaxPending, Logger: n.log,
 	}
 	var err error

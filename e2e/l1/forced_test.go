@@ -84,10 +84,10 @@ func TestForcedBySequencer(t *testing.T) {
 		t.Fatalf("got %+v, %+v, want no void proposal", s.Counts, s.Proposal)
 	}
 	old := w.lightAuthor().next() // one that the sequencer may have given up
-	if _, err := sequencer.Offer(w.ctx, old); !errors.Is(err, node.ErrGate) {
+	if _, err := sequencer.give(old); !errors.Is(err, node.ErrGate) {
 		t.Errorf("offer to the sequencer: got %v, want ErrGate", err)
 	}
-	if _, err := full.Offer(w.ctx, old); !errors.Is(err, node.ErrStale) {
+	if _, err := full.give(old); !errors.Is(err, node.ErrStale) {
 		t.Errorf("offer to a full node: got %v, want ErrStale", err)
 	}
 	for _, m := range []*member{sequencer, full} {

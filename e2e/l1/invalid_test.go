@@ -109,9 +109,14 @@ func TestInvalid(t *testing.T) {
 func (w *world) unsafeBody(b *block.Block) []byte {
 	w.t.Helper()
 	e := w.encode(b)[0]
-	body := map[string][]byte{"header": e.Header}
-	if len(e.Data) > 0 {
-		body["data"] = e.Data
+	return w.body(e.Header, e.Data)
+}
+
+func (w *world) body(header, data []byte) []byte {
+	w.t.Helper()
+	body := map[string][]byte{"header": header}
+	if len(data) > 0 {
+		body["data"] = data
 	}
 	raw, err := json.Marshal(body)
 	w.check(err)

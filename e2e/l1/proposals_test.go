@@ -20,7 +20,7 @@ func knownCanonical(t testing.TB, mode waits) *world {
 
 	second := a.next(a.tx())
 	m.open()
-	buffered, err := m.Offer(w.ctx, second)
+	buffered, err := m.give(second)
 	if err != nil || buffered {
 		t.Fatalf("offer: got buffered %v, %v, want it connected", buffered, err)
 	}

@@ -22,6 +22,15 @@ func (m *member) offer(want int, b *block.Block) {
 	}
 }
 
+// give offers a block as a program does that the node is a part of.
+func (m *member) give(b *block.Block) (buffered bool, err error) {
+	m.w.t.Helper()
+	e := m.w.encode(b)[0]
+	header, data, err := block.DecodeSigned(e.Header, e.Data)
+	m.w.check(err)
+	return m.Offer(m.w.ctx, header, data)
+}
+
 func (m *member) post(body []byte) (int, []byte) {
 	m.w.t.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
@@ -118,6 +127,20 @@ func TestGate(t *testing.T) {
 	swapped := *b[1]
 	swapped.Data = b[2].Data
 	m.offer(http.StatusForbidden, &swapped)
+	envelope := *b[1] // as a proposal with it is void
+	envelope.Header.EnvelopeSignature = bytes.Clone(envelope.Header.EnvelopeSignature)
+	envelope.Header.EnvelopeSignature[0] ^= 1
+	m.offer(http.StatusForbidden, &envelope)
+	signed, err := block.SignData(w.key, b[1].Data)
+	w.check(err)
+	signed.Signature[0] ^= 1
+	others, err := block.SignData(stranger.key, b[1].Data)
+	w.check(err)
+	for what, data := range map[string]block.SignedData{"spoiled": signed, "another's": others} {
+		if code, answer := m.post(w.body(b[1].Header.Encode(), data.Encode())); code != http.StatusForbidden {
+			t.Fatalf("%s signature of the data: got %d %s, want 403", what, code, answer)
+		}
+	}
 	h := b[1].Header.Header
 	h.ProposerAddress = stranger.key.Public().Address()
 	m.offer(http.StatusForbidden, stranger.sign(h, b[0], b[1].Data.Txs))
@@ -129,12 +152,15 @@ func TestGate(t *testing.T) {
 	if s := m.Status().Load(); s.Heads.Unsafe != b[0].Ref() || s.Unsafe.Buffered != 0 {
 		t.Fatalf("got %+v, %+v after forgeries, want block 1 and none held", s.Heads, s.Unsafe)
 	}
+	if got, err := m.Block(2); err == nil {
+		t.Fatalf("got block 2, %+v, after forgeries, want none", got)
+	}
 
 	m.offer(http.StatusAccepted, b[2]) // held when the gate closes, connected when it has opened
 	link.cut(true)
 	m.until("a closed gate", func(s node.Status) bool { return !s.Unsafe.Open })
 	m.offer(http.StatusConflict, b[1])
-	if _, err := m.Offer(w.ctx, b[1]); !errors.Is(err, node.ErrGate) {
+	if _, err := m.give(b[1]); !errors.Is(err, node.ErrGate) {
 		t.Fatalf("offer while the gate is closed: got %v, want ErrGate", err)
 	}
 	w.propose(b[0], b[1])
@@ -216,7 +242,7 @@ func TestForks(t *testing.T) {
 		offers := slices.Concat(one, other)
 		rand.Shuffle(len(offers), func(i, j int) { offers[i], offers[j] = offers[j], offers[i] })
 		for _, b := range offers {
-			if _, err := m.Offer(w.ctx, b); err != nil {
+			if _, err := m.give(b); err != nil {
 				t.Fatalf("offer block %d: %v", b.Height(), err)
 			}
 		}
@@ -225,7 +251,7 @@ func TestForks(t *testing.T) {
 			whole = other
 		}
 		for _, b := range whole { // those that gave way to the other branch must be offered again
-			if _, err := m.Offer(w.ctx, b); err != nil {
+			if _, err := m.give(b); err != nil {
 				t.Fatalf("offer block %d again: %v", b.Height(), err)
 			}
 		}

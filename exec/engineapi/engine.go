@@ -36,6 +36,7 @@
 package engineapi
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -306,7 +307,7 @@ func (e *Engine) Execute(ctx context.Context, b *block.Block) ([]byte, error) {
 			return r.root.Bytes(), nil
 		}
 	}
-	if parent := b.Header.Header.LastHeaderHash; height != e.head.height+1 || !isHash(parent, e.head.hash) {
+	if parent := b.Header.Header.LastHeaderHash; height != e.head.height+1 || !bytes.Equal(parent, e.head.hash.Field()) {
 		return nil, fmt.Errorf("%w: block %d on %x, head is %d %s", exec.ErrParent, height, parent, e.head.height, e.head.hash)
 	}
 	header, payload, err := e.read(b)
@@ -326,9 +327,4 @@ func (e *Engine) Execute(ctx context.Context, b *block.Block) ([]byte, error) {
 	e.head = r
 	e.included(payload)
 	return r.root.Bytes(), nil
-}
-
-// isHash says whether raw, as it stands in a header, is hash; the zero hash may be left out.
-func isHash(raw []byte, hash block.Hash) bool {
-	return len(raw) == 0 && hash.IsZero() || len(raw) == len(hash) && block.Hash(raw) == hash
 }

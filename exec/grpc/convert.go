@@ -42,7 +42,7 @@ func decodeRef(m *execv1.Ref) (block.Ref, error) {
 
 // decodeHash reads a hash; an empty one is the zero hash.
 func decodeHash(b []byte) (h block.Hash, err error) {
-	if len(b) != 0 && len(b) != len(h) {
+	if !block.IsField(b) {
 		return h, fmt.Errorf("hash of %d bytes: %w", len(b), errProtocol)
 	}
 	copy(h[:], b)

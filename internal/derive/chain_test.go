@@ -32,7 +32,7 @@ func keyOf(n byte) *block.PrivateKey {
 
 func config() derive.Config {
 	return derive.Config{
-		ChainID: chainID, Proposer: proposer.Public().Address(), InitialHeight: 1, StartTime: startTime,
+		Authority: derive.NewAuthority(chainID, proposer.Public().Address()), InitialHeight: 1, StartTime: startTime,
 		HeaderNamespace: headerNS, DataNamespace: dataNS,
 	}
 }

@@ -4,7 +4,7 @@
 // batched in time, where the process was restarted, or how far ahead signatures were checked. These rules make it so:
 //
 //   - Whether a half of a block (a header, or data) is authentic depends on its bytes alone: the chain id, the proposer and the
-//     signatures. That is settled before it is stored or paired (I9).
+//     signatures. The Authority says so, before it is stored or paired (I9).
 //   - A half's place is the first (DA height, index) where it was posted. A candidate for the next height is a header that continues the
 //     chain, with the data whose transactions it names, whose metadata is the header's, and which links to the parent's data; an empty
 //     block needs no data. The place of a candidate is where it became complete: the later of its two halves' places.
@@ -16,7 +16,7 @@
 // Memory is bounded (I6): only the proposer can make halves that wait, strangers' blobs are counted and dropped, and what waits is
 // bounded in bytes: beyond the bound Step fails with ErrFull, and nothing is ever evicted.
 //
-// A Deriver is not safe for concurrent use. Verify is, and may run ahead on other cores.
+// A Deriver is not safe for concurrent use. Verify and an Authority are, and Verify may run ahead on other cores.
 package derive
 
 import (
@@ -35,10 +35,9 @@ const DefaultMaxPendingBytes = 64 << 20
 
 // Config is what is fixed about a chain, and the one bound.
 type Config struct {
-	ChainID         string
-	Proposer        []byte // address: SHA-256 of the raw public key
-	InitialHeight   uint64 // of the first block, at least 1
-	StartTime       uint64 // nanoseconds since the Unix epoch; the first block is not earlier
+	Authority       *Authority // whose blocks are the chain's
+	InitialHeight   uint64     // of the first block, at least 1
+	StartTime       uint64     // nanoseconds since the Unix epoch; the first block is not earlier
 	HeaderNamespace da.Namespace
 	DataNamespace   da.Namespace // may be the same as HeaderNamespace
 	MaxPendingBytes int          // of halves that wait; default 64 MiB
@@ -90,7 +89,6 @@ var ErrFull = errors.New("too much is waiting")
 // Deriver derives one chain. Make it with New.
 type Deriver struct {
 	cfg           Config
-	verifier      *Verifier
 	tip           Tip
 	envelopesOnly bool
 	pool          pool
@@ -101,10 +99,10 @@ type Deriver struct {
 // New returns a Deriver that goes on from s. It refuses a state that does not belong to cfg, or whose halves do not decode.
 func New(cfg Config, s State) (*Deriver, error) {
 	switch {
-	case cfg.ChainID == "":
+	case cfg.Authority.chainID == "":
 		return nil, errors.New("derive: no chain id")
-	case len(cfg.Proposer) != sha256.Size:
-		return nil, fmt.Errorf("derive: the proposer's address has %d bytes, not %d", len(cfg.Proposer), sha256.Size)
+	case len(cfg.Authority.proposer) != sha256.Size:
+		return nil, fmt.Errorf("derive: the proposer's address has %d bytes, not %d", len(cfg.Authority.proposer), sha256.Size)
 	case cfg.InitialHeight == 0:
 		return nil, errors.New("derive: the initial height is 0")
 	case s.Tip.Height < cfg.InitialHeight-1:
@@ -113,8 +111,8 @@ func New(cfg Config, s State) (*Deriver, error) {
 	if cfg.MaxPendingBytes <= 0 {
 		cfg.MaxPendingBytes = DefaultMaxPendingBytes
 	}
-	d := &Deriver{cfg: cfg, verifier: NewVerifier(cfg), tip: s.Tip, envelopesOnly: s.EnvelopesOnly, pool: newPool()}
-	if d.first() {
+	d := &Deriver{cfg: cfg, tip: s.Tip, envelopesOnly: s.EnvelopesOnly, pool: newPool()}
+	if s.Tip.Height < cfg.InitialHeight { // the next block is the first: it has no parent to link to
 		d.tip = Tip{Height: s.Tip.Height, Time: cfg.StartTime}
 	}
 	for i := range s.Pending {
@@ -140,9 +138,6 @@ func (d *Deriver) restore(stored block.Half) error {
 	return nil
 }
 
-// first reports whether the next block is the chain's first, which has no parent to link to.
-func (d *Deriver) first() bool { return d.tip.Height < d.cfg.InitialHeight }
-
 func (d *Deriver) isStale(h *half) bool { return h.Height <= d.tip.Height }
 
 func (d *Deriver) isPlain(h *half) bool { return d.envelopesOnly && h.Kind == block.PlainHeaderHalf }
@@ -152,7 +147,7 @@ func (d *Deriver) Tip() Tip { return d.tip }
 
 // Step takes one item and returns what it gives: Verify and StepVerified in one.
 func (d *Deriver) Step(b *da.Block) (Result, error) {
-	return d.StepVerified(d.verifier.Verify(d.Known(), b))
+	return d.StepVerified(Verify(&d.cfg, d.Known(), b))
 }
 
 // StepVerified takes one item whose signatures have been checked. After an error the Deriver is of no more use: make a new one from what
@@ -162,7 +157,7 @@ func (d *Deriver) StepVerified(v *Verified) (Result, error) {
 		return Result{}, d.failed
 	}
 	if v.known.exceeds(d.Known()) {
-		v = d.verifier.Verify(d.Known(), v.block) // it left out what this Deriver, reverted meanwhile, needs
+		v = Verify(&d.cfg, d.Known(), v.block) // it left out what this Deriver, reverted meanwhile, needs
 	}
 	r := Result{Skipped: v.skipped, Removed: d.stale}
 	d.stale = nil
@@ -224,13 +219,11 @@ func (d *Deriver) extend(r *Result) bool {
 		return false
 	}
 	out := Derived{HeaderAt: header.DAHeight, DataAt: header.DAHeight}
-	out.Block = &block.Block{Header: *header.header}
+	h := &header.header.Header
+	out.Block = &block.Block{Header: *header.header, Data: block.EmptyData(h, d.tip.DataHash.Field())}
 	if data != nil {
 		out.Block.Data, out.DataAt = *data.data, data.DAHeight
-	} else {
-		out.Block.Data = block.EmptyData(&header.header.Header, d.lastDataHash())
 	}
-	h := &header.header.Header
 	d.tip = Tip{Height: h.Height, HeaderHash: header.Hash, DataHash: out.Block.Data.Hash(), Time: h.Time}
 	d.envelopesOnly = d.envelopesOnly || header.Kind == block.HeaderHalf
 	out.EnvelopesOnly = d.envelopesOnly
@@ -283,17 +276,7 @@ func (d *Deriver) next() (header, data *half) {
 
 // continues reports whether h links to the tip. Time may stand still but never goes backwards.
 func (d *Deriver) continues(h *block.Header) bool {
-	return h.Time >= d.tip.Time && bytes.Equal(h.LastHeaderHash, d.lastHeaderHash())
-}
-
-func (d *Deriver) lastHeaderHash() []byte { return d.link(d.tip.HeaderHash) }
-func (d *Deriver) lastDataHash() []byte   { return d.link(d.tip.DataHash) }
-
-func (d *Deriver) link(h block.Hash) []byte {
-	if d.first() {
-		return nil
-	}
-	return h[:]
+	return h.Time >= d.tip.Time && bytes.Equal(h.LastHeaderHash, d.tip.HeaderHash.Field())
 }
 
 // content is how a header names its data: the transactions by their commitment, and the metadata that header and data share.
@@ -310,7 +293,7 @@ func isEmpty(h *block.Header) bool { return block.Hash(h.DataHash) == block.Empt
 // linkedData returns the data at one height that links to the tip's data. Given its content, such data is all determined: there is
 // at most one.
 func (d *Deriver) linkedData(at *level) map[content]*half {
-	last := d.lastDataHash()
+	last := d.tip.DataHash.Field()
 	m := make(map[content]*half, len(at.data))
 	for _, h := range at.data {
 		if bytes.Equal(h.data.Metadata.LastDataHash, last) {

@@ -232,6 +232,7 @@ func TestReasons(t *testing.T) {
 		{"another chain", hdr(build(t, proposer, c[1], other).header), derive.OtherChain},
 		{"another chain's data", dat(build(t, proposer, c[1], other, "tx").data), derive.OtherChain},
 		{"at the tip", hdr(c[0].header), derive.Stale},
+		{"another chain's, at the tip", hdr(build(t, proposer, nil, other).header), derive.OtherChain},
 		{"data at the tip", dat(c[0].data), derive.Stale},
 		{"height 0", hdr(build(t, proposer, nil, low).header), derive.Stale},
 		{"stranger", hdr(build(t, stranger, c[1], nil).header), derive.Stranger},
@@ -258,7 +259,7 @@ func TestReasons(t *testing.T) {
 			// Verified ahead, when nothing was known: the same in the end.
 			cfg := config()
 			d = newDeriver(t, cfg, derive.State{Tip: derive.TipOf(c[0].Block), EnvelopesOnly: true})
-			ahead, err := d.StepVerified(derive.NewVerifier(cfg).Verify(derive.Known{}, it))
+			ahead, err := d.StepVerified(derive.Verify(&cfg, derive.Known{}, it))
 			if err != nil || len(ahead.Added) != 0 || ahead.Skipped != r.Skipped {
 				t.Errorf("verified ahead: got %v, %v, want %v", ahead.Skipped.Map(), err, r.Skipped.Map())
 			}
@@ -460,7 +461,7 @@ func TestMovedHalfIsStoredAgain(t *testing.T) {
 func TestKnownAhead(t *testing.T) {
 	c := chain(t, 2)
 	cfg := config()
-	v := derive.NewVerifier(cfg).Verify(derive.Known{Height: 2, EnvelopesOnly: true}, item(1, hdr(c[0].plain), dat(c[0].data)))
+	v := derive.Verify(&cfg, derive.Known{Height: 2, EnvelopesOnly: true}, item(1, hdr(c[0].plain), dat(c[0].data)))
 	if v.Block().Height != 1 {
 		t.Errorf("got item %d, want 1", v.Block().Height)
 	}
@@ -473,7 +474,7 @@ func TestKnownAhead(t *testing.T) {
 		if got := d.Known(); got != (derive.Known{Height: 1}) {
 			t.Errorf("got %+v", got)
 		}
-		v := derive.NewVerifier(cfg).Verify(d.Known(), item(2, hdr(c[1].header), dat(c[1].data)))
+		v := derive.Verify(&cfg, d.Known(), item(2, hdr(c[1].header), dat(c[1].data)))
 		for range 2 {
 			r, err := newDeriver(t, cfg, derive.State{Tip: d.Tip()}).StepVerified(v)
 			if err != nil {
@@ -483,7 +484,7 @@ func TestKnownAhead(t *testing.T) {
 		}
 	}
 	// Nothing of one Deriver sticks to it: where the halves waited makes no difference where they did not.
-	v = derive.NewVerifier(cfg).Verify(derive.Known{}, item(2, hdr(c[1].header), dat(c[1].data)))
+	v = derive.Verify(&cfg, derive.Known{}, item(2, hdr(c[1].header), dat(c[1].data)))
 	if r, err := newDeriver(t, cfg, derive.State{}).StepVerified(v); err != nil || len(r.Added) != 2 {
 		t.Fatalf("got %d added, %v, want 2", len(r.Added), err)
 	}
@@ -571,8 +572,8 @@ func TestNewErrors(t *testing.T) {
 	c := chain(t, 2)
 	bad := func(change func(*derive.Config)) derive.Config { cfg := config(); change(&cfg); return cfg }
 	for name, cfg := range map[string]derive.Config{
-		"chain id":       bad(func(c *derive.Config) { c.ChainID = "" }),
-		"proposer":       bad(func(c *derive.Config) { c.Proposer = c.Proposer[1:] }),
+		"chain id":       bad(func(c *derive.Config) { c.Authority = derive.NewAuthority("", c.Authority.ProposerAt(1)) }),
+		"proposer":       bad(func(c *derive.Config) { c.Authority = derive.NewAuthority(chainID, c.Authority.ProposerAt(1)[1:]) }),
 		"initial height": bad(func(c *derive.Config) { c.InitialHeight = 0 }),
 		"tip":            bad(func(c *derive.Config) { c.InitialHeight = 3 }),
 	} {

@@ -34,7 +34,7 @@ func fixtureConfig(t testing.TB) derive.Config {
 		t.Fatal(err)
 	}
 	return derive.Config{
-		ChainID: g.ChainID, Proposer: g.ProposerAddress, InitialHeight: g.InitialHeight, StartTime: uint64(g.StartTime.UnixNano()),
+		Authority: derive.NewAuthority(g.ChainID, g.ProposerAddress), InitialHeight: g.InitialHeight, StartTime: uint64(g.StartTime.UnixNano()),
 		HeaderNamespace: headerNS, DataNamespace: dataNS,
 	}
 }

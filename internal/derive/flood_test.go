@@ -99,10 +99,10 @@ func TestRepeatsAreCheap(t *testing.T) {
 		different = append(different, hdr(s.Encode()))
 		same = append(same, different[0])
 	}
-	v := derive.NewVerifier(config())
-	v.Verify(derive.Known{}, item(1, same[0])) // the first signature makes tables
-	_, _, once := use(func() { v.Verify(derive.Known{}, item(1, same...)) })
-	_, _, each := use(func() { v.Verify(derive.Known{}, item(1, different...)) })
+	cfg := config()
+	derive.Verify(&cfg, derive.Known{}, item(1, same[0])) // the first signature makes tables
+	_, _, once := use(func() { derive.Verify(&cfg, derive.Known{}, item(1, same...)) })
+	_, _, each := use(func() { derive.Verify(&cfg, derive.Known{}, item(1, different...)) })
 	if once > each/2 { // about a fifteenth
 		t.Errorf("got %v for one forgery %d times, %v for as many different ones", once, n, each)
 	}
@@ -148,14 +148,13 @@ func BenchmarkStep(b *testing.B) {
 				items = append(items, item(uint64(i+1), blobs...))
 			}
 			cfg := config()
-			verifier := derive.NewVerifier(cfg)
 			var verify time.Duration
 			b.ReportAllocs()
 			for b.Loop() {
 				d := newDeriver(b, cfg, derive.State{})
 				for _, it := range items {
 					start := time.Now()
-					v := verifier.Verify(derive.Known{}, it)
+					v := derive.Verify(&cfg, derive.Known{}, it)
 					verify += time.Since(start)
 					if r, err := d.StepVerified(v); err != nil || len(r.Blocks) != 1 {
 						b.Fatal(err)

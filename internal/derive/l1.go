@@ -2,6 +2,7 @@ package derive
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 
 	"headrace/block"
@@ -34,59 +35,31 @@ func Proposal(cfg *Config, tip Tip, p *l1.Proposal) (blocks []*block.Block, void
 
 // sealed decodes one block and checks all that its content and tip show.
 func sealed(cfg *Config, tip Tip, e *l1.Encoded) (*block.Block, error) {
-	h, err := block.DecodeSignedHeader(e.Header)
+	header, data, err := block.DecodeSigned(e.Header, e.Data)
 	if err != nil {
 		return nil, err
 	}
-	hd := &h.Header
-	b := &block.Block{Header: *h}
-	if len(e.Data) == 0 {
-		b.Data = block.EmptyData(hd, hashField(tip.DataHash))
-	} else {
-		signed, err := block.DecodeSignedData(e.Data)
-		switch {
-		case err != nil:
-			return nil, err
-		case !bytes.Equal(signed.Signer.Address, cfg.Proposer):
-			return nil, fmt.Errorf("its data is not signed by the chain's proposer")
-		}
-		if err := signed.Verify(); err != nil {
-			return nil, err
-		}
-		b.Data = signed.Data
-	}
-	m, commitment := &b.Data.Metadata, b.Data.Commitment()
-	switch {
-	case hd.ChainID != cfg.ChainID:
-		return nil, fmt.Errorf("it is of chain %q", hd.ChainID)
-	case hd.Height != tip.Height+1:
-		return nil, fmt.Errorf("it has height %d, the next is %d", hd.Height, tip.Height+1)
-	case !bytes.Equal(hd.LastHeaderHash, hashField(tip.HeaderHash)):
-		return nil, fmt.Errorf("it follows %x, the last block is %s", hd.LastHeaderHash, tip.HeaderHash)
-	case hd.Time < max(tip.Time, cfg.StartTime):
-		return nil, fmt.Errorf("its time goes backwards")
-	case !bytes.Equal(hd.DataHash, commitment[:]):
-		return nil, fmt.Errorf("its header names other data")
-	case m.ChainID != hd.ChainID || m.Height != hd.Height || m.Time != hd.Time || !bytes.Equal(m.LastDataHash, hashField(tip.DataHash)):
-		return nil, fmt.Errorf("its data is of another block")
-	case !bytes.Equal(hd.ProposerAddress, cfg.Proposer) || !bytes.Equal(h.Signer.Address, cfg.Proposer):
-		return nil, fmt.Errorf("it is not signed by the chain's proposer")
-	}
-	if err := h.Verify(); err != nil {
+	b, err := cfg.Authority.Block(header, data, tip.DataHash)
+	if err != nil {
 		return nil, err
 	}
-	if len(h.EnvelopeSignature) > 0 {
-		return b, h.VerifyEnvelope()
-	}
-	return b, nil
+	return b, cfg.Follows(tip, b)
 }
 
-// hashField is how a header writes a hash: absent for none.
-func hashField(h block.Hash) []byte {
-	if h.IsZero() {
-		return nil
+// Follows returns why b, which is the proposer's and whole, is not the next block on tip; nil if it is. Time may stand still but never goes backwards.
+func (cfg *Config) Follows(tip Tip, b *block.Block) error {
+	h := &b.Header.Header
+	switch {
+	case h.Height != tip.Height+1:
+		return fmt.Errorf("it has height %d, the next is %d", h.Height, tip.Height+1)
+	case !bytes.Equal(h.LastHeaderHash, tip.HeaderHash.Field()):
+		return fmt.Errorf("it follows %x, the last block is %s", h.LastHeaderHash, tip.HeaderHash)
+	case h.Time < max(tip.Time, cfg.StartTime):
+		return errors.New("its time goes backwards")
+	case !bytes.Equal(b.Data.Metadata.LastDataHash, tip.DataHash.Field()):
+		return errOtherData
 	}
-	return h[:]
+	return nil
 }
 
 // Left is a transaction of a forced item that a proposal takes and has in none of its blocks.

@@ -174,16 +174,15 @@ func plainRun(t *rapid.T, items []*da.Block) *disk {
 func faultyRun(t *rapid.T, items []*da.Block) *disk {
 	s := newDisk()
 	cfg := config()
-	verifier := derive.NewVerifier(cfg)
 	d := newDeriver(t, cfg, s.load())
 	known := []derive.Known{{}}
 	crashes := 0
 	for i := 0; i < len(items); i++ {
 		var v *derive.Verified
 		if rapid.Bool().Draw(t, "ahead") {
-			v = verifier.Verify(rapid.SampledFrom(known).Draw(t, "known"), items[i])
+			v = derive.Verify(&cfg, rapid.SampledFrom(known).Draw(t, "known"), items[i])
 		} else {
-			v = verifier.Verify(d.Known(), items[i])
+			v = derive.Verify(&cfg, d.Known(), items[i])
 		}
 		r, err := d.StepVerified(v)
 		if err != nil {

@@ -63,7 +63,7 @@ func newInboxBench(t *testing.T, opt local.Options, change func(*sequencer.Confi
 	b := &inboxBench{World: syncertest.NewWorld(t, -1)}
 	b.machine = b.Open(syncertest.NewHome(), nil)
 	cfg := sequencer.Config{
-		Syncer: b.machine.Syncer, Builder: b.machine.KV, Key: b.Key, Genesis: b.Genesis, BlockTime: 300 * time.Millisecond, SubmitTimeout: 10 * time.Second,
+		Syncer: b.machine.Syncer, Builder: b.machine.KV, Key: b.Key, BlockTime: 300 * time.Millisecond, SubmitTimeout: 10 * time.Second,
 		CaughtUp: func(ctx context.Context) error {
 			_, err := b.follower.State().Wait(ctx, func(s follow.State) bool { return s.Live })
 			return err

@@ -9,6 +9,7 @@
 package sequencer
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -30,7 +31,6 @@ type Config struct {
 	Syncer  *syncer.Syncer
 	Builder exec.Builder
 	Key     *block.PrivateKey
-	Genesis *block.Genesis
 
 	// Where blocks are posted: to the DA layer, or as proposals to the inbox. One of the two is set.
 	Submitter da.Submitter
@@ -73,8 +73,9 @@ type Sequencer struct {
 
 // New checks cfg and returns a sequencer.
 func New(cfg Config) (*Sequencer, error) {
-	if string(cfg.Key.Public().Address()) != string(cfg.Genesis.ProposerAddress) {
-		return nil, fmt.Errorf("the signing key's address %x is not the proposer %x that the genesis names: use the key that the genesis was made with", cfg.Key.Public().Address(), cfg.Genesis.ProposerAddress)
+	next := cfg.Syncer.Status().Load().Unsafe.Height + 1
+	if own, proposer := cfg.Key.Public().Address(), cfg.Syncer.Authority().ProposerAt(next); !bytes.Equal(own, proposer) {
+		return nil, fmt.Errorf("the signing key's address %x is not the proposer %x that the genesis names: use the key that the genesis was made with", own, proposer)
 	}
 	setDefault(&cfg.BlockTime, time.Second)
 	setDefault(&cfg.LazyInterval, time.Minute)
@@ -126,7 +127,7 @@ func (q *Sequencer) Run(ctx context.Context) (err error) {
 
 // produce makes blocks on the clock.
 func (q *Sequencer) produce(ctx context.Context) error {
-	if q.cfg.Syncer.Status().Load().Unsafe.Height < q.cfg.Genesis.InitialHeight {
+	if q.cfg.Syncer.Status().Load().Unsafe.Hash.IsZero() {
 		q.pause("waiting for the DA layer, to see whether this chain has blocks already")
 		if err := q.cfg.CaughtUp(ctx); err != nil {
 			return err
@@ -211,12 +212,12 @@ const aroundData = 2048
 // build makes and signs the block after p, which must fit into a proposal where there are proposals, or none when there is nothing to put in and empty blocks are not wanted.
 func (q *Sequencer) build(ctx context.Context, p syncer.Parent, empty bool) (*block.Block, error) {
 	now := max(uint64(time.Now().UnixNano()), p.Time+1) // time never goes backwards, even if the clock does
-	height := p.Ref.Height + 1
+	height, authority := p.Ref.Height+1, q.cfg.Syncer.Authority()
 	h := block.Header{
-		Height: height, Time: now, ChainID: q.cfg.Genesis.ChainID,
-		AppHash: p.Root, ProposerAddress: q.cfg.Genesis.ProposerAddress,
+		Height: height, Time: now, ChainID: authority.ChainID(), LastHeaderHash: p.Ref.Hash.Field(),
+		AppHash: p.Root, ProposerAddress: authority.ProposerAt(height),
 	}
-	d := block.Data{Metadata: block.Metadata{ChainID: h.ChainID, Height: height, Time: now}}
+	d := block.Data{Metadata: block.Metadata{ChainID: h.ChainID, Height: height, Time: now, LastDataHash: p.DataHash.Field()}}
 	build := q.cfg.Builder.Build
 	if q.forced != nil && q.forced.into != nil {
 		build = q.forced.build
@@ -232,9 +233,6 @@ func (q *Sequencer) build(ctx context.Context, p syncer.Parent, empty bool) (*bl
 	}
 	if len(d.Txs) == 0 && !empty {
 		return nil, nil
-	}
-	if !p.Ref.Hash.IsZero() {
-		h.LastHeaderHash, d.Metadata.LastDataHash = p.Ref.Hash[:], p.DataHash[:]
 	}
 	commitment := d.Commitment()
 	h.DataHash = commitment[:]

@@ -26,7 +26,7 @@ import (
 func newSequencer(w *syncertest.World, m *syncertest.Machine, f *follow.Follower[da.Block], submitter da.Submitter, edit func(*sequencer.Config)) *sequencer.Sequencer {
 	w.T.Helper()
 	cfg := sequencer.Config{
-		Syncer: m.Syncer, Builder: m.KV, Key: w.Key, Genesis: w.Genesis, Submitter: submitter,
+		Syncer: m.Syncer, Builder: m.KV, Key: w.Key, Submitter: submitter,
 		HeaderNamespace: syncertest.HeaderNS, DataNamespace: syncertest.DataNS, BlockTime: 50 * time.Millisecond,
 		CaughtUp: func(ctx context.Context) error {
 			_, err := f.State().Wait(ctx, func(s follow.State) bool { return s.Live })

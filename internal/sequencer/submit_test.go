@@ -223,7 +223,9 @@ func TestWrongKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := sequencer.New(sequencer.Config{Key: other, Genesis: w.Genesis}); err == nil {
+	m := w.Open(syncertest.NewHome(), nil)
+	defer m.Close()
+	if _, err := sequencer.New(sequencer.Config{Syncer: m.Syncer, Key: other}); err == nil {
 		t.Fatal("a key that is not the proposer's was accepted")
 	}
 }

@@ -65,7 +65,7 @@ func (s *Syncer) DAFollower(source follow.Source[da.Block], opt follow.Options) 
 // stale, replayed by a stranger or read again, costs nothing.
 func (s *Syncer) verify(b da.Block) *derive.Verified {
 	st := s.cfg.Store.State()
-	return s.verifier.Verify(derive.Known{Height: st.Safe.Height, EnvelopesOnly: st.EnvelopesOnly}, &b)
+	return derive.Verify(&s.cfg.Derive, derive.Known{Height: st.Safe.Height, EnvelopesOnly: st.EnvelopesOnly}, &b)
 }
 
 // apply is DASink.Apply; verified gives what is authentic in the item.

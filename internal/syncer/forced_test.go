@@ -149,7 +149,7 @@ func TestExcuseNeedsState(t *testing.T) {
 		var blocks []*block.Block
 		for range 6 {
 			blocks = append(blocks, b.next())
-			if _, err := w.node.Offer(ctx, blocks[len(blocks)-1]); err != nil {
+			if _, err := w.offer(blocks[len(blocks)-1]); err != nil {
 				t.Fatal(err)
 			}
 		}

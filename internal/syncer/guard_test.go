@@ -170,14 +170,14 @@ func TestOffersAreBounded(t *testing.T) {
 		first := parent.next()
 		for i := range offers {
 			b := signTxs(t, w.World, parent.parent, []string{fmt.Sprintf("k=%d%s", i, strings.Repeat("x", size))})
-			if buffered, err := w.node.Offer(ctx, b); !buffered || err != nil {
+			if buffered, err := w.offer(b); !buffered || err != nil {
 				t.Fatalf("offer %d: got %v, %v, want it to wait for its parent", i, buffered, err)
 			}
 		}
 		if n := w.node.Status().Load().Buffered; n > bound/size || n < bound/size-2 {
 			t.Fatalf("got %d blocks of %d bytes waiting, want as many as there is room for in %d", n, size, bound)
 		}
-		if _, err := w.node.Offer(ctx, first); err != nil {
+		if _, err := w.offer(first); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
@@ -241,7 +241,7 @@ func TestSpoiledOffers(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if buffered, err := w.node.Offer(ctx, &block.Block{Header: signed, Data: d}); buffered || !errors.Is(err, c.want) {
+			if buffered, err := w.offer(&block.Block{Header: signed, Data: d}); buffered || !errors.Is(err, c.want) {
 				t.Errorf("%s: got %v, %v, want it refused: %v", c.name, buffered, err, c.want)
 			}
 			if st := w.node.Status().Load(); st.Unsafe != before.Unsafe || string(st.Root) != string(before.Root) || st.Buffered != 0 {
@@ -249,7 +249,7 @@ func TestSpoiledOffers(t *testing.T) {
 			}
 		}
 		good := b.next()
-		if buffered, err := w.node.Offer(ctx, good); buffered || err != nil {
+		if buffered, err := w.offer(good); buffered || err != nil {
 			t.Fatalf("a good block: got %v, %v, want it connected", buffered, err)
 		}
 	})

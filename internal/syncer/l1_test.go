@@ -135,17 +135,32 @@ func (b *branch) next(txs ...string) *block.Block {
 func encode(t *testing.T, w *syncertest.World, blocks ...*block.Block) (out []l1.Encoded) {
 	t.Helper()
 	for _, b := range blocks {
-		signed, err := block.SignData(w.Key, b.Data)
-		if err != nil {
-			t.Fatal(err)
-		}
 		e := l1.Encoded{Header: b.Header.Encode()}
-		if len(b.Data.Txs) > 0 {
+		if signed := signedData(t, w, b); signed != nil {
 			e.Data = signed.Encode()
 		}
 		out = append(out, e)
 	}
 	return out
+}
+
+// signedData is b's data as its proposer sends it: nil for a block without transactions.
+func signedData(t *testing.T, w *syncertest.World, b *block.Block) *block.SignedData {
+	t.Helper()
+	if len(b.Data.Txs) == 0 {
+		return nil
+	}
+	signed, err := block.SignData(w.Key, b.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &signed
+}
+
+// offer offers b to the node.
+func (w *inboxWorld) offer(b *block.Block) (buffered bool, err error) {
+	w.t.Helper()
+	return w.node.Offer(w.t.Context(), &b.Header, signedData(w.t, w.World, b))
 }
 
 // propose puts a proposal of blocks into the L1's next block.
@@ -362,20 +377,20 @@ func TestOffers(t *testing.T) {
 		w.want(1, 1)
 		ctx := t.Context()
 		blocks := []*block.Block{b.next(), b.next(), b.next()}
-		if _, err := w.node.Offer(ctx, blocks[0]); !errors.Is(err, syncer.ErrGate) {
+		if _, err := w.offer(blocks[0]); !errors.Is(err, syncer.ErrGate) {
 			t.Fatalf("before the gate opens: %v", err)
 		}
 		w.node.SetGate(ctx, true)
 		executed := w.engine.executed
 		for _, i := range []int{2, 1} {
-			if buffered, err := w.node.Offer(ctx, blocks[i]); !buffered || err != nil {
+			if buffered, err := w.offer(blocks[i]); !buffered || err != nil {
 				t.Fatalf("block without parent: %v, %v; want it buffered", buffered, err)
 			}
 		}
 		if st := w.node.Status().Load(); st.Unsafe.Height != 1 || st.Buffered != 2 || w.engine.executed != executed {
 			t.Fatalf("head %d, %d buffered, %d executed; want the head unmoved and the engine untouched", st.Unsafe.Height, st.Buffered, w.engine.executed-executed)
 		}
-		if buffered, err := w.node.Offer(ctx, blocks[0]); buffered || err != nil {
+		if buffered, err := w.offer(blocks[0]); buffered || err != nil {
 			t.Fatalf("got %v, %v; want it connected", buffered, err)
 		}
 		st := w.node.Status().Load()
@@ -388,7 +403,7 @@ func TestOffers(t *testing.T) {
 		if w.engine.executed != executed || st.Counts.Promoted != 2 || st.Unsafe.Height != 4 {
 			t.Fatalf("%d executed, %+v, unsafe %d; want both promoted and the third still unsafe", w.engine.executed-executed, st.Counts, st.Unsafe.Height)
 		}
-		if _, err := w.node.Offer(ctx, blocks[1]); !errors.Is(err, syncer.ErrStale) {
+		if _, err := w.offer(blocks[1]); !errors.Is(err, syncer.ErrStale) {
 			t.Fatalf("an offer at the safe head: %v, want stale", err)
 		}
 		// The canonical source has another block at height 4, and then the fork connects.
@@ -403,7 +418,7 @@ func TestOffers(t *testing.T) {
 		}
 		forged := *other.next()
 		forged.Header.Signature = append([]byte{forged.Header.Signature[0] ^ 1}, forged.Header.Signature[1:]...)
-		if _, err := w.node.Offer(ctx, &forged); !errors.Is(err, syncer.ErrForged) {
+		if _, err := w.offer(&forged); !errors.Is(err, syncer.ErrForged) {
 			t.Fatalf("a forged offer: %v", err)
 		}
 	})
@@ -422,7 +437,7 @@ func TestOfferedForks(t *testing.T) {
 			xs, ys = append(xs, x.next()), append(ys, y.next())
 		}
 		for _, b := range []*block.Block{xs[0], ys[0], xs[1], ys[1], ys[2], xs[2]} {
-			if _, err := w.node.Offer(t.Context(), b); err != nil {
+			if _, err := w.offer(b); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -47,11 +47,15 @@ func (s *Syncer) SetGate(ctx context.Context, open bool) {
 	s.publish()
 }
 
-// Offer takes a block that came beside the canonical source, signed by the proposer, in any order: it becomes an unsafe block when its parent is there, at once or
-// later (then buffered is true). Of two branches the one whose block connects last is the unsafe head. ErrGate, ErrStale, ErrForged and ErrUnfit say why it is
+// Offer takes a block that came beside the canonical source, as the proposer has signed it, in any order: it becomes an unsafe block when its parent is there, at once
+// or later (then buffered is true). Data is nil for a block without transactions. Of two branches the one whose block connects last is the unsafe head. ErrGate, ErrStale, ErrForged and ErrUnfit say why it is
 // refused; another error that it is kept and will be tried again.
-func (s *Syncer) Offer(ctx context.Context, b *block.Block) (buffered bool, err error) {
-	if err := s.authentic(b); err != nil {
+func (s *Syncer) Offer(ctx context.Context, header *block.SignedHeader, data *block.SignedData) (buffered bool, err error) {
+	b, err := s.cfg.Derive.Authority.Block(header, data, block.Hash{}) // which parent it has shows when it connects
+	if err == nil {
+		b, err = block.DecodeBlock(b.Encode()) // what else was in the bytes that it came from is not kept
+	}
+	if err != nil {
 		return false, fmt.Errorf("%w: %w", ErrForged, err)
 	}
 	s.mu.Lock()
@@ -68,20 +72,6 @@ func (s *Syncer) Offer(ctx context.Context, b *block.Block) (buffered bool, err 
 	_, buffered = s.offers.byID[hash]
 	s.publish()
 	return buffered, err
-}
-
-// authentic checks what b shows by itself.
-func (s *Syncer) authentic(b *block.Block) error {
-	h, m, commitment := &b.Header.Header, &b.Data.Metadata, b.Data.Commitment()
-	switch {
-	case h.ChainID != s.cfg.Genesis.ChainID || h.Height < s.cfg.Genesis.InitialHeight:
-		return errors.New("it is of another chain")
-	case !bytes.Equal(h.ProposerAddress, s.cfg.Genesis.ProposerAddress):
-		return errors.New("it names another proposer")
-	case !bytes.Equal(h.DataHash, commitment[:]) || m.Height != h.Height || m.Time != h.Time || m.ChainID != h.ChainID:
-		return errors.New("its header names other data")
-	}
-	return b.Header.Verify()
 }
 
 func (o *offered) add(hash block.Hash, b *block.Block) {
@@ -148,7 +138,7 @@ func (s *Syncer) connectable(failed map[block.Hash]error) (hash block.Hash, pare
 			continue
 		}
 		ref, err := s.cfg.Store.Ref(h.Height - 1)
-		if err != nil || !sameHash(h.LastHeaderHash, ref.Hash) {
+		if err != nil || !bytes.Equal(h.LastHeaderHash, ref.Hash.Field()) {
 			continue
 		}
 		if at, err := s.cfg.Store.Ref(h.Height); err == nil && at.Hash == hash && h.Height <= st.Unsafe.Height {
@@ -162,7 +152,7 @@ func (s *Syncer) connectable(failed map[block.Hash]error) (hash block.Hash, pare
 
 // extend makes b the unsafe head, on parent. Unsafe blocks above parent give way, but not to one that is unfit (ErrUnfit) or cannot be executed now.
 func (s *Syncer) extend(ctx context.Context, b *block.Block, parent block.Ref) error {
-	var tip derive.Tip
+	tip := derive.Tip{Height: parent.Height}
 	if parent.Height >= s.cfg.Genesis.InitialHeight {
 		rec, err := s.cfg.Store.Block(parent.Height)
 		if err != nil {
@@ -173,13 +163,10 @@ func (s *Syncer) extend(ctx context.Context, b *block.Block, parent block.Ref) e
 		}
 	}
 	if len(b.Data.Txs) == 0 { // its data is never sent: it follows from the header and the parent
-		b = &block.Block{Header: b.Header, Data: block.EmptyData(&b.Header.Header, nil)}
-		if !tip.DataHash.IsZero() {
-			b.Data.Metadata.LastDataHash = tip.DataHash[:]
-		}
+		b = &block.Block{Header: b.Header, Data: block.EmptyData(&b.Header.Header, tip.DataHash.Field())}
 	}
-	if !sameHash(b.Data.Metadata.LastDataHash, tip.DataHash) || b.Header.Header.Time < tip.Time {
-		return fmt.Errorf("%w: its data or its time does not follow block %d", ErrUnfit, parent.Height)
+	if err := s.cfg.Derive.Follows(tip, b); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnfit, err)
 	}
 	if err := s.inTime(b); err != nil {
 		return err

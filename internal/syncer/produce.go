@@ -1,6 +1,7 @@
 package syncer
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -92,12 +93,8 @@ func (s *Syncer) proposed(parent Parent) (*block.Block, error) {
 		return nil, fmt.Errorf("read the block signed last: %w", err)
 	}
 	h := &blk.Header.Header
-	if h.Height != parent.Ref.Height+1 || !sameHash(h.LastHeaderHash, parent.Ref.Hash) {
+	if h.Height != parent.Ref.Height+1 || !bytes.Equal(h.LastHeaderHash, parent.Ref.Hash.Field()) {
 		return nil, nil
 	}
 	return blk, nil
-}
-
-func sameHash(b []byte, h block.Hash) bool {
-	return string(b) == string(h[:]) || (len(b) == 0 && h.IsZero())
 }

@@ -96,9 +96,8 @@ type Stage struct {
 
 // Syncer is the serialised section. All methods are safe for concurrent use.
 type Syncer struct {
-	cfg      Config
-	status   *watch.Value[Status]
-	verifier *derive.Verifier // of signatures; works outside of the section too
+	cfg    Config
+	status *watch.Value[Status]
 
 	mu          sync.Mutex // the serialised section; guards the rest
 	deriver     *derive.Deriver
@@ -122,7 +121,7 @@ func Open(cfg Config) (*Syncer, error) {
 	if cfg.MaxAhead <= 0 {
 		cfg.MaxAhead = time.Minute
 	}
-	s := &Syncer{cfg: cfg, status: new(watch.Value[Status]), verifier: derive.NewVerifier(cfg.Derive)}
+	s := &Syncer{cfg: cfg, status: new(watch.Value[Status])}
 	if st := cfg.Store.State(); st.Proven != st.Position {
 		if err := s.setBack(); err != nil { // what was left to be shown is not known any more: read it again
 			return nil, err
@@ -140,6 +139,9 @@ func Open(cfg Config) (*Syncer, error) {
 
 // Status returns the latest status, for every onlooker.
 func (s *Syncer) Status() *watch.Value[Status] { return s.status }
+
+// Authority returns what says whose a block is; it may be used outside of the section.
+func (s *Syncer) Authority() *derive.Authority { return s.cfg.Derive.Authority }
 
 // Close ends the status with err. Call it after the last Apply and Produce.
 func (s *Syncer) Close(err error) { s.status.Close(err) }

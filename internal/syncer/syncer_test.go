@@ -267,7 +267,7 @@ func TestForeignStateRoot(t *testing.T) {
 	header, data, items := fixtures(t)
 	w := &syncertest.World{T: t, Genesis: genesis}
 	cfg := w.Derive()
-	cfg.ChainID, cfg.HeaderNamespace, cfg.DataNamespace = genesis.ChainID, header, data
+	cfg.HeaderNamespace, cfg.DataNamespace = header, data
 	sync, err := syncer.Open(syncer.Config{Genesis: genesis, Derive: cfg, Store: s, Engine: engine})
 	if err != nil {
 		t.Fatal(err)

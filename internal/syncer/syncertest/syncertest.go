@@ -57,7 +57,7 @@ func NewWorld(t testing.TB, interval time.Duration) *World {
 // Derive returns the derivation of the world's chain.
 func (w *World) Derive() derive.Config {
 	return derive.Config{
-		ChainID: w.Genesis.ChainID, Proposer: w.Genesis.ProposerAddress, InitialHeight: 1, StartTime: uint64(w.Genesis.StartTime.UnixNano()),
+		Authority: derive.NewAuthority(w.Genesis.ChainID, w.Genesis.ProposerAddress), InitialHeight: 1, StartTime: uint64(w.Genesis.StartTime.UnixNano()),
 		HeaderNamespace: HeaderNS, DataNamespace: DataNS,
 	}
 }

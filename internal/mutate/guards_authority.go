@@ -1,0 +1,161 @@
+package main
+
+// authorityGuards are about whose a block is, and what it continues: for items, proposals and offers alike.
+var authorityGuards = []guard{
+	{
+		name: "whose a block is: the chain",
+		file: "internal/derive/authority.go",
+		from: "case chainID != a.chainID:", to: "case false:",
+		pkg: "./internal/derive", test: "TestAuthority",
+	},
+	{
+		name: "whose a block is: the signer's address",
+		file: "internal/derive/authority.go",
+		from: "case !bytes.Equal(signer.Address, a.ProposerAt(height)):", to: "case false:",
+		pkg: "./internal/derive", test: "TestAuthority",
+	},
+	{
+		name: "whose a block is: the signer's key",
+		file: "internal/derive/authority.go",
+		from: "if !key.IsKeyOf(signer) {", to: "if false {",
+		pkg: "./internal/derive", test: "TestAuthority",
+	},
+	{
+		name: "whose a block is: a key that is kept has the proposer's address",
+		file: "internal/derive/authority.go",
+		from: "if err != nil {\n\t\t\treturn nil, Stranger", to: "if err != nil && false {\n\t\t\treturn nil, Stranger",
+		pkg: "./internal/derive", test: "TestAuthority",
+	},
+	{
+		name: "whose a block is: the proposer that the header names",
+		file: "internal/derive/authority.go",
+		from: "if r == none && !bytes.Equal(s.Header.ProposerAddress, s.Signer.Address) {", to: "if false {",
+		pkg: "./internal/derive", test: "TestAuthority",
+	},
+	{
+		name: "the header's signatures",
+		file: "internal/derive/authority.go",
+		from: "return key.VerifyHeader(s)", to: "_ = key\n\treturn nil",
+		pkg: "./internal/derive", test: "TestAuthority",
+	},
+	{
+		name: "the envelope's signature",
+		file: "block/verifier.go",
+		from: "case len(s.EnvelopeSignature) > 0 && !v.Verify(s.plain(), s.EnvelopeSignature):", to: "case false:",
+		pkg: "./internal/derive", test: "TestAuthority",
+	},
+	{
+		name: "the data's signature",
+		file: "internal/derive/authority.go",
+		from: "return key.VerifyData(s)", to: "_ = key\n\treturn nil",
+		pkg: "./internal/derive", test: "TestAuthority",
+	},
+	{
+		name: "a block's data is the proposer's",
+		file: "internal/derive/authority.go",
+		from: "if err := a.Data(data); err != nil {", to: "if err := error(nil); err != nil {",
+		pkg: "./internal/derive", test: "TestAuthority",
+	},
+	{
+		name: "a block's header is the proposer's",
+		file: "internal/derive/authority.go",
+		from: "return b, a.Header(header)", to: "return b, nil",
+		pkg: "./internal/derive", test: "TestAuthority",
+	},
+	{
+		name: "a block's header names its data",
+		file: "internal/derive/authority.go",
+		from: "case !bytes.Equal(h.DataHash, commitment[:]):", to: "case len(commitment) == 0:",
+		pkg: "./internal/derive", test: "TestAuthority",
+	},
+	{
+		name: "a block's data is of its height",
+		file: "internal/derive/authority.go",
+		from: "m.Height != h.Height || ", to: "",
+		pkg: "./internal/derive", test: "TestAuthority",
+	},
+	{
+		name: "a block's data is of its time",
+		file: "internal/derive/authority.go",
+		from: " || m.Time != h.Time:", to: ":",
+		pkg: "./internal/derive", test: "TestAuthority",
+	},
+	{
+		name: "a half that is not signed by the proposer",
+		file: "internal/derive/verify.go",
+		from: "if verify() != nil {", to: "if false && verify() != nil {",
+		pkg: "./internal/derive", test: "TestReasons",
+	},
+	{
+		name: "another chain's halves are not counted as stale",
+		file: "internal/derive/verify.go",
+		from: "if r != OtherChain && height <= k.Height {", to: "if height <= k.Height {",
+		pkg: "./internal/derive", test: "TestReasons",
+	},
+	{
+		name: "a block of a proposal continues the chain",
+		file: "internal/derive/l1.go",
+		from: "return b, cfg.Follows(tip, b)", to: "return b, nil",
+		pkg: "./internal/derive", test: "TestSpoiledProposals",
+	},
+	{
+		name: "a block is of the next height",
+		file: "internal/derive/l1.go",
+		from: "case h.Height != tip.Height+1:", to: "case false:",
+		pkg: "./internal/derive", test: "TestFollows",
+	},
+	{
+		name: "a block's parent",
+		file: "internal/derive/l1.go",
+		from: "case !bytes.Equal(h.LastHeaderHash, tip.HeaderHash.Field()):", to: "case false:",
+		pkg: "./internal/derive", test: "TestFollows",
+	},
+	{
+		name: "a block's time does not go back",
+		file: "internal/derive/l1.go",
+		from: "max(tip.Time, cfg.StartTime)", to: "cfg.StartTime",
+		pkg: "./internal/derive", test: "TestFollows",
+	},
+	{
+		name: "the first block is not before the start",
+		file: "internal/derive/l1.go",
+		from: "max(tip.Time, cfg.StartTime)", to: "tip.Time",
+		pkg: "./internal/derive", test: "TestFirstProposedBlockIsNotBeforeTheStart",
+	},
+	{
+		name: "a block's data has the parent's before it",
+		file: "internal/derive/l1.go",
+		from: "case !bytes.Equal(b.Data.Metadata.LastDataHash, tip.DataHash.Field()):", to: "case false:",
+		pkg: "./internal/derive", test: "TestFollows",
+	},
+	{
+		name: "the absence of a hash stands for none",
+		file: "block/block.go",
+		from: "if h.IsZero() {\n\t\treturn nil", to: "if false {\n\t\treturn nil",
+		pkg: "./internal/derive", test: "TestFollows",
+	},
+	{
+		name: "an offer is the proposer's, and whole",
+		file: "internal/syncer/offer.go",
+		from: "if err != nil {\n\t\treturn false, fmt.Errorf(\"%w: %w\", ErrForged, err)", to: "if b == nil {\n\t\treturn false, fmt.Errorf(\"%w: %w\", ErrForged, err)",
+		pkg: "./internal/syncer", test: "TestForgedOffers",
+	},
+	{
+		name: "of an offer the block alone is kept",
+		file: "internal/syncer/offer.go",
+		from: "b, err = block.DecodeBlock(b.Encode())", to: "b, err = b, nil",
+		pkg: "./internal/syncer", test: "TestOfferIsNotKeptAsItCame",
+	},
+	{
+		name: "an offer follows its parent",
+		file: "internal/syncer/offer.go",
+		from: "if err := s.cfg.Derive.Follows(tip, b); err != nil {", to: "if err := error(nil); err != nil {",
+		pkg: "./internal/syncer", test: "TestSpoiledOffers",
+	},
+	{
+		name: "a sequencer's key is the proposer's",
+		file: "internal/sequencer/sequencer.go",
+		from: "!bytes.Equal(own, proposer)", to: "false && len(own) == len(proposer)",
+		pkg: "./internal/sequencer", test: "TestWrongKey",
+	},
+}
