@@ -2,9 +2,11 @@ package engineapi
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"math/big"
 	"slices"
 	"strings"
 
@@ -19,17 +21,45 @@ import (
 
 // checkGenesis refuses an execution genesis that this package cannot drive.
 func checkGenesis(g *core.Genesis) error {
-	switch {
-	case g == nil || g.Config == nil || g.Config.ChainID == nil:
+	if g == nil || g.Config == nil || g.Config.ChainID == nil {
 		return fmt.Errorf("%w: no execution genesis given", ErrConfig)
+	}
+	first := g.Config.Rules(new(big.Int), true, g.Timestamp)
+	switch {
+	case g.Config.ChainID.Sign() <= 0:
+		return fmt.Errorf("%w: execution genesis has chain id %v, want 1 at least", ErrConfig, g.Config.ChainID)
 	case g.Number != 0:
 		return fmt.Errorf("%w: execution genesis has number %d, want 0", ErrConfig, g.Number)
 	case g.Config.TerminalTotalDifficulty == nil || g.Config.TerminalTotalDifficulty.Sign() != 0:
 		return fmt.Errorf("%w: execution genesis: want terminalTotalDifficulty 0", ErrConfig)
 	case g.Config.LatestFork(g.Timestamp) < forks.Cancun:
 		return fmt.Errorf("%w: execution genesis begins with fork %s, want cancun or later", ErrConfig, g.Config.LatestFork(g.Timestamp))
-	case g.Config.LatestFork(^uint64(0)) > forks.BPO5:
-		return fmt.Errorf("%w: execution genesis schedules fork %s, want osaka at most", ErrConfig, g.Config.LatestFork(^uint64(0)))
+	case !first.IsHomestead || !first.IsIstanbul || !first.IsBerlin || !first.IsShanghai || !first.IsCancun:
+		return fmt.Errorf("%w: execution genesis: want every fork before cancun, too, in force from its first block on", ErrConfig)
+	}
+	config, err := json.Marshal(g.Config)
+	if err != nil {
+		return fmt.Errorf("%w: execution genesis: %w", ErrConfig, err)
+	}
+	return checkSchedule(config)
+}
+
+// known are the keys, in lower case, of all forks by time that the rule of forced transactions is written for.
+const known = " shanghaitime cancuntime praguetime osakatime bpo1time bpo2time bpo3time bpo4time bpo5time "
+
+// checkSchedule refuses a chain configuration, as JSON, with a fork that we do not know. It takes the text of a file, too, because what go-ethereum does not know either it
+// leaves out when it reads one.
+func checkSchedule(config []byte) error {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(config, &fields); err != nil {
+		return fmt.Errorf("%w: execution genesis: %w", ErrConfig, err)
+	}
+	for _, key := range slices.Sorted(maps.Keys(fields)) {
+		name, isFork := strings.CutSuffix(strings.ToLower(key), "time")
+		if isFork && name != "" && string(fields[key]) != "null" && !strings.Contains(known, " "+strings.ToLower(key)+" ") {
+			return fmt.Errorf("%w: execution genesis schedules fork %s (%s), which this release does not know: osaka and bpo5 are the last. Take a release that knows it, or the fork out of the genesis",
+				ErrConfig, strings.ToUpper(name[:1])+name[1:], key)
+		}
 	}
 	return nil
 }

@@ -4,14 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"headrace/exec"
 
-	"github.com/ethereum/go-ethereum/core"
-	"github.com/ethereum/go-ethereum/core/txpool"
-	"github.com/ethereum/go-ethereum/core/txpool/legacypool"
-	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/rpc"
 )
 
@@ -65,17 +62,18 @@ func explain(method string, err error) error {
 
 // Execution clients tell why they refuse a transaction in words only; these are go-ethereum's, which others have taken over in part.
 var (
-	txKnown   = []error{txpool.ErrAlreadyKnown}
-	txInvalid = []error{
-		txpool.ErrInvalidSender, txpool.ErrNegativeValue, txpool.ErrGasLimit, txpool.ErrOversizedData, txpool.ErrKZGVerificationError,
-		core.ErrNonceTooLow, core.ErrNonceMax, core.ErrIntrinsicGas, core.ErrFloorDataGas, core.ErrGasUintOverflow, core.ErrGasLimitTooHigh,
-		core.ErrTipAboveFeeCap, core.ErrTipVeryHigh, core.ErrFeeCapVeryHigh, core.ErrTxTypeNotSupported, core.ErrEmptyAuthList,
-		core.ErrSetCodeTxCreate, core.ErrBlobTxCreate, core.ErrMissingBlobHashes, core.ErrTooManyBlobs,
-		types.ErrInvalidSig, types.ErrTxTypeNotSupported, types.ErrInvalidChainId, types.ErrUnexpectedProtection,
-		errors.New("typed transaction too short"), errors.New("rlp: "), errors.New("only replay-protected (EIP-155) transactions allowed"),
+	txKnown   = []string{"already known"}
+	txInvalid = []string{
+		"invalid sender", "negative value", "exceeds block gas limit", "oversized data", "KZG verification error",
+		"nonce too low", "nonce has max value", "intrinsic gas too low", "insufficient gas for floor data gas cost", "gas uint64 overflow", "transaction gas limit too high",
+		"max priority fee per gas higher than max fee per gas", "max priority fee per gas higher than 2^256-1", "max fee per gas higher than 2^256-1",
+		"transaction type not supported", "EIP-7702 transaction with empty auth list", "EIP-7702 transaction cannot be used to create contract",
+		"blob transaction of type create", "blob transaction missing blob hashes", "blob transaction has too many blobs",
+		"invalid transaction v, r, s values", "invalid chain id for signer", "transaction type does not supported EIP-155 protected signatures",
+		"typed transaction too short", "rlp: ", "only replay-protected (EIP-155) transactions allowed",
 	}
-	txFull = []error{
-		legacypool.ErrTxPoolOverflow, txpool.ErrAccountLimitExceeded, txpool.ErrUnderpriced, txpool.ErrInflightTxLimitReached, txpool.ErrAlreadyReserved,
+	txFull = []string{
+		"txpool is full", "account limit exceeded", "transaction underpriced", "in-flight transaction limit reached for delegated accounts", "address already reserved",
 	}
 )
 
@@ -88,13 +86,8 @@ func explainTx(err error) error {
 	if !errors.As(err, &answer) {
 		return err
 	}
-	says := func(list []error) bool {
-		for _, e := range list {
-			if strings.Contains(answer.Error(), e.Error()) {
-				return true
-			}
-		}
-		return false
+	says := func(list []string) bool {
+		return slices.ContainsFunc(list, func(text string) bool { return strings.Contains(answer.Error(), text) })
 	}
 	switch {
 	case says(txKnown):

@@ -3,6 +3,7 @@ package engineapi
 import (
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -35,8 +36,14 @@ func ReadGenesis(path string) (*core.Genesis, error) {
 		return nil, fmt.Errorf("read genesis: %w", err)
 	}
 	g := new(core.Genesis)
-	if err := json.Unmarshal(raw, g); err != nil {
+	var file struct{ Config json.RawMessage }
+	if err := errors.Join(json.Unmarshal(raw, g), json.Unmarshal(raw, &file)); err != nil {
 		return nil, fmt.Errorf("read genesis: %s is not an Ethereum genesis: %w", path, err)
+	}
+	if file.Config != nil {
+		if err := checkSchedule(file.Config); err != nil {
+			return nil, fmt.Errorf("read genesis: %s: %w", path, err)
+		}
 	}
 	return g, nil
 }

@@ -87,9 +87,9 @@ func (e *Engine) pick(ctx context.Context, time uint64, forced [][]byte, room in
 	if err != nil {
 		return nil, err
 	}
-	gas := o.next.GasLimit
+	gas := o.rule.gasLimit
 	for _, raw := range forced {
-		tx, from, why := o.offer(raw)
+		tx, from, why := o.rule.offer(raw)
 		if why != "" || tx.Gas() > gas || len(raw) > room {
 			continue
 		}
