@@ -1,6 +1,7 @@
 package node_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -63,6 +64,13 @@ func TestNewRefuses(t *testing.T) {
 	refuse("wrong DA address", "is not an http, https, ws or wss URL", func(o *node.Options) { o.Config.DA.Address = []string{"localhost:26658"} })
 	refuse("wrong HTTP address", "is not host:port", func(o *node.Options) { o.Config.HTTP.Address = "7331" })
 	refuse("wrong engine", "engine.kind", func(o *node.Options) { o.Config.Engine.Kind = "vk" })
+	refuse("execution genesis with a fork of the future", "schedules fork Bogota (bogotaTime), which this release does not know", func(o *node.Options) {
+		e := &o.Config.Engine
+		e.Kind, e.URL, e.JWTFile, e.GenesisFile = "engineapi", "http://127.0.0.1:1", file+".jwt", file+".json"
+		if err := errors.Join(os.WriteFile(e.JWTFile, bytes.Repeat([]byte("0"), 64), 0o600), os.WriteFile(e.GenesisFile, []byte(`{"config":{"chainId":1,"bogotaTime":0},"difficulty":"0x0","gasLimit":"0x1c9c380","alloc":{}}`), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	})
 	refuse("negative time", "must not be negative", func(o *node.Options) { o.Config.Sequencer.BlockTime = -1 })
 	refuse("genesis without namespaces", "set da.header_namespace and da.data_namespace", func(o *node.Options) {
 		g := *c.genesis

@@ -30,7 +30,16 @@ const bound = 2 * time.Minute
 
 // tables hold the guards, one for each package.
 var tables = slices.Concat(
-	followGuards, deriveGuards, authorityGuards, syncerGuards, storeGuards, celestiaGuards, ethereumGuards, engineapiGuards, nodeGuards,
+	followGuards,
+	deriveGuards,
+	authorityGuards,
+	syncerGuards,
+	storeGuards,
+	celestiaGuards,
+	ethereumGuards,
+	engineapiGuards,
+	engineapiRuleGuards,
+	nodeGuards,
 )
 
 func main() {
