@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -63,10 +64,16 @@ func (w *World) Derive() derive.Config {
 }
 
 // Home is what survives a crash: the disks of a store and of an engine.
-type Home struct{ Store, Engine vfs.FS }
+type Home struct {
+	Store, Engine vfs.FS
+	Dir           string // of both on their disks
+}
 
 // NewHome returns two empty disks.
 func NewHome() *Home { return &Home{Store: vfs.NewCrashableMem(), Engine: vfs.NewCrashableMem()} }
+
+// DiskHome returns the home in a directory of the operating system.
+func DiskHome(dir string) *Home { return &Home{Store: vfs.Default, Engine: vfs.Default, Dir: dir} }
 
 // Machine is one node's parts, without sockets.
 type Machine struct {
@@ -81,11 +88,11 @@ func (w *World) Open(h *Home, wrap func(exec.Engine) exec.Engine) *Machine {
 	w.T.Helper()
 	m := &Machine{Home: h}
 	var err error
-	m.Store, err = store.Open("store", store.Identity{ChainID: "test", Genesis: w.Genesis.Hash(), Source: "da"}, store.Options{FS: h.Store, InitialHeight: 1})
+	m.Store, err = store.Open(filepath.Join(h.Dir, "store"), store.Identity{ChainID: "test", Genesis: w.Genesis.Hash(), Source: "da"}, store.Options{FS: h.Store, InitialHeight: 1})
 	if err != nil {
 		w.T.Fatal(err)
 	}
-	if m.KV, err = kv.Open("kv", kv.Options{FS: h.Engine, InitialHeight: 1}); err != nil {
+	if m.KV, err = kv.Open(filepath.Join(h.Dir, "kv"), kv.Options{FS: h.Engine, InitialHeight: 1}); err != nil {
 		w.T.Fatal(err)
 	}
 	var engine exec.Engine = m.KV
