@@ -260,7 +260,7 @@ func TestAheadTakesItsTime(t *testing.T) {
 		})
 		begin := time.Now()
 		f, _ := run(t, source, asking{sink}, follow.Options{Stall: 5 * time.Second, Observer: follow.Observer{Waiting: func(w follow.Waiting) {
-			if w.Stage == "fetch" {
+			if w.Stage == follow.StageFetch {
 				t.Errorf("waits: %+v", w)
 			}
 		}}})

@@ -31,11 +31,11 @@ type Observer struct {
 
 // Waiting says why a follower does not go on. The zero Waiting: it waits for news only, or is at work.
 type Waiting struct {
-	Stage  string    `json:"stage"`  // "subscribe", "fetch", "apply", "revert", "check"
+	Stage  Stage     `json:"stage"`
 	Height uint64    `json:"height"` // the item it is about
 	Cause  string    `json:"cause"`
-	Since  time.Time `json:"since"` // when this stage first failed
-	Next   time.Time `json:"next"`  // when it is tried again, at the latest
+	Since  time.Time `json:"since,omitzero"`    // when this stage first failed
+	Next   time.Time `json:"next_try,omitzero"` // when it is tried again, at the latest
 }
 
 // State is what a follower knows of its source and of itself.
@@ -144,7 +144,7 @@ func (f *Follower[T]) listen(ctx context.Context) {
 		f.opt.Logger.Warn("subscription ended", "err", err, "retry", d)
 		f.state.Update(func(s State) State {
 			s.Subscribed, s.Live = false, false
-			s.News = f.waiting(s.News, "subscribe", s.Head.Height, err, d)
+			s.News = f.waiting(s.News, StageSubscribe, s.Head.Height, err, d)
 			return s
 		})
 		_ = sleep(ctx, d, nil)
@@ -277,7 +277,7 @@ func (f *Follower[T]) pause(ctx context.Context, err error, d time.Duration) {
 // what it had not, or it is back. News is no reason to try again what failed for another reason, or the source would choose our rate.
 func (f *Follower[T]) helps(err error, head Ref, session int) bool {
 	stage := &stageError{}
-	if !errors.As(err, &stage) || stage.stage != "fetch" && stage.stage != "check" || errors.Is(err, errDoubt) {
+	if !errors.As(err, &stage) || stage.stage != StageFetch && stage.stage != StageCheck || errors.Is(err, errDoubt) {
 		return false
 	}
 	f.mu.Lock()
@@ -288,7 +288,7 @@ func (f *Follower[T]) helps(err error, head Ref, session int) bool {
 
 // stageError says which stage failed, and at which height.
 type stageError struct {
-	stage  string
+	stage  Stage
 	height uint64
 	err    error
 }
@@ -340,7 +340,7 @@ func (f *Follower[T]) apply(ctx context.Context, item Item[T], inline bool) erro
 		f.mu.Lock()
 		f.queue.unread(item)
 		f.mu.Unlock()
-		return &stageError{"apply", item.Height, err}
+		return &stageError{StageApply, item.Height, err}
 	}
 	f.forget(item.Height)
 	f.state.Update(func(s State) State {
@@ -398,7 +398,7 @@ func (f *Follower[T]) fetch(ctx context.Context, last Ref, to uint64) error {
 	if errors.As(err, &stage) {
 		return err
 	}
-	return &stageError{"fetch", f.sink.Last().Height + 1, err}
+	return &stageError{StageFetch, f.sink.Last().Height + 1, err}
 }
 
 // fetchRange fetches [from, to), insisting on what Source promises and on liveness.
@@ -432,11 +432,11 @@ func (f *Follower[T]) fork(ctx context.Context) error {
 		there, err := f.itemAt(ctx, last.Height)
 		switch {
 		case errors.Is(err, ErrNotYet):
-			return &stageError{"check", last.Height, fmt.Errorf("%w: it has item %d, and none at %d (%v)", errDoubt, last.Height+1, last.Height, err)}
+			return &stageError{StageCheck, last.Height, fmt.Errorf("%w: it has item %d, and none at %d (%v)", errDoubt, last.Height+1, last.Height, err)}
 		case err != nil:
 			return err
 		case there.Hash == last.Hash && first:
-			return &stageError{"check", last.Height, fmt.Errorf("%w: its item %d does not follow its item %d, %s", errDoubt, last.Height+1, last.Height, last.Hash)}
+			return &stageError{StageCheck, last.Height, fmt.Errorf("%w: its item %d does not follow its item %d, %s", errDoubt, last.Height+1, last.Height, last.Hash)}
 		case there.Hash != last.Hash:
 			if err := f.revert(ctx); err != nil {
 				return err
@@ -454,7 +454,7 @@ func (f *Follower[T]) turned(height uint64) error {
 	if f.turns++; f.turns == 1 {
 		return nil
 	}
-	return &stageError{"revert", height + 1, fmt.Errorf("%w: %d forks in turn, none of which went beyond height %d", errDoubt, f.turns, f.reached)}
+	return &stageError{StageRevert, height + 1, fmt.Errorf("%w: %d forks in turn, none of which went beyond height %d", errDoubt, f.turns, f.reached)}
 }
 
 // itemAt asks for the item at a height, without its data.
@@ -464,7 +464,7 @@ func (f *Follower[T]) itemAt(ctx context.Context, height uint64) (there Item[T],
 		return nil
 	})
 	if err != nil {
-		err = &stageError{"check", height, err}
+		err = &stageError{StageCheck, height, err}
 	}
 	return there, err
 }
@@ -476,7 +476,7 @@ func (f *Follower[T]) revert(ctx context.Context) error {
 		if errors.Is(err, ErrFinalized) {
 			err = fmt.Errorf("the endpoint serves another chain than the one followed so far: its item after %d does not follow ours (%s): %w", last.Height, last.Hash, err)
 		}
-		return &stageError{"revert", last.Height, err}
+		return &stageError{StageRevert, last.Height, err}
 	}
 	now := f.sink.Last()
 	f.at = now.Height
@@ -525,7 +525,7 @@ func (f *Follower[T]) check(ctx context.Context, head Ref) error {
 
 // blocked publishes why the loop pauses.
 func (f *Follower[T]) blocked(err error, retry time.Duration) {
-	stage := &stageError{"fetch", 0, err}
+	stage := &stageError{StageFetch, 0, err}
 	errors.As(err, &stage)
 	first := false
 	var w Waiting
@@ -545,7 +545,7 @@ func (f *Follower[T]) blocked(err error, retry time.Duration) {
 }
 
 // waiting returns old brought up to date; Since stays while the stage and height do.
-func (f *Follower[T]) waiting(old Waiting, stage string, height uint64, cause error, retry time.Duration) Waiting {
+func (f *Follower[T]) waiting(old Waiting, stage Stage, height uint64, cause error, retry time.Duration) Waiting {
 	now := time.Now()
 	since := now
 	if old.Stage == stage && old.Height == height && !old.Since.IsZero() {

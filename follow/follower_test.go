@@ -133,7 +133,7 @@ func TestAnotherChainStalls(t *testing.T) {
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		wantLast(t, sink, ours.Head())
-		if w := f.State().Load().Waiting; w.Stage != "revert" || w.Cause == "" {
+		if w := f.State().Load().Waiting; w.Stage != follow.StageRevert || w.Cause == "" {
 			t.Fatalf("waiting is %+v, want the cause of a refused revert", w)
 		}
 		ours.Extend(1)

@@ -94,7 +94,7 @@ func TestNilTooEarly(t *testing.T) {
 			if n := source.calls.Load(); n > 100 {
 				t.Fatalf("got %d fetches in a minute, want pauses between them", n)
 			}
-			if w := f.State().Load().Waiting; w.Stage != "fetch" || w.Height != given+1 || w.Cause != follow.ErrNotYet.Error() {
+			if w := f.State().Load().Waiting; w.Stage != follow.StageFetch || w.Height != given+1 || w.Cause != follow.ErrNotYet.Error() {
 				t.Fatalf("got %+v, want a wait for item %d, which the source has not reached", w, given+1)
 			}
 			_ = stop()

@@ -30,13 +30,15 @@ func (n *Node) openDA(cfg syncer.Config, opt follow.Options) (err error) {
 		return fmt.Errorf("da: %w", err)
 	}
 	n.own(n.source)
-	if n.syncer, err = syncer.Open(cfg); err != nil {
+	sink, err := syncer.OpenDA(cfg)
+	if err != nil {
 		return err
 	}
 	opt.Logger, opt.Stall = log, b.Stall
 	if b.Retry > 0 {
 		opt.Backoff.Max = b.Retry
 	}
-	n.follower = n.syncer.DAFollower(n.source, opt)
+	n.syncer, n.follower = sink.Syncer, follow.New(sink.Checked(n.source), sink, opt)
+	n.beside = append(n.beside, sink.Prover(n.source, n.follower.Wake))
 	return nil
 }

@@ -32,11 +32,13 @@ func (n *Node) openL1(cfg syncer.Config, opt follow.Options) (err error) {
 		return fmt.Errorf("l1: %w", err)
 	}
 	n.own(closer(n.l1.Close))
-	if n.syncer, err = syncer.Open(cfg); err != nil {
+	sink, err := syncer.OpenL1(cfg)
+	if err != nil {
 		return err
 	}
 	opt.Logger = log
-	n.follower = follow.New[l1.Block](n.l1, n.syncer.L1Sink(), opt)
+	n.syncer, n.offers, n.follower = sink.Syncer, sink.Offers, follow.New[l1.Block](n.l1, sink, opt)
+	n.beside = append(n.beside, n.gate, func(ctx context.Context) error { return n.followFinality(ctx, sink) })
 	return nil
 }
 
@@ -67,7 +69,7 @@ func (n *Node) postToL1(cfg *sequencer.Config) error {
 }
 
 // followFinality asks the L1, with each block of it that was applied, what it has finalized.
-func (n *Node) followFinality(ctx context.Context) error {
+func (n *Node) followFinality(ctx context.Context, sink *syncer.L1Sink) error {
 	var backoff follow.Backoff
 	at := uint64(0)
 	for {
@@ -75,7 +77,7 @@ func (n *Node) followFinality(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		switch err := n.finalize(ctx); {
+		switch err := n.finalize(ctx, sink); {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case follow.IsFatal(err):
@@ -92,7 +94,7 @@ func (n *Node) followFinality(ctx context.Context) error {
 	}
 }
 
-func (n *Node) finalize(ctx context.Context) error {
+func (n *Node) finalize(ctx context.Context, sink *syncer.L1Sink) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	ref, err := n.l1.Finalized(ctx)
@@ -102,7 +104,7 @@ func (n *Node) finalize(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return n.syncer.Finalize(ctx, ref)
+	return sink.Finalize(ctx, ref)
 }
 
 // gate opens the section for offered blocks while the source is live and all that it has told of is applied, and closes it at each reconnect. It stays closed at a sequencer,
@@ -113,7 +115,7 @@ func (n *Node) gate(ctx context.Context) error {
 		if err := n.follower.State().Err(); err != nil {
 			return err
 		}
-		n.syncer.SetGate(ctx, n.seq == nil && s.Live && s.Waiting == (follow.Waiting{}))
+		n.offers.SetGate(ctx, n.seq == nil && s.Live && s.Waiting == (follow.Waiting{}))
 		select {
 		case <-changed:
 		case <-ctx.Done():

@@ -77,8 +77,10 @@ type Node struct {
 	l1       *ethereum.Client // nil on a chain whose canonical source is a DA layer
 	owned    []io.Closer      // what New opened, last first
 	syncer   *syncer.Syncer
+	offers   *syncer.Offers // nil on a chain whose canonical source is a DA layer
 	follower follower
-	seq      *sequencer.Sequencer // nil in a full node
+	beside   []func(context.Context) error // what runs beside the follower, of the source's kind
+	seq      *sequencer.Sequencer          // nil in a full node
 	listener net.Listener
 	status   *watch.Value[Status]
 	pace     pace
@@ -227,12 +229,7 @@ func (n *Node) Close() error {
 func (n *Node) Run(parent context.Context) (err error) {
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
-	parts := []func(context.Context) error{n.bringUp, n.follower.Run, n.serve, n.watchStatus, n.gate}
-	if n.l1 != nil {
-		parts = append(parts, n.followFinality)
-	} else {
-		parts = append(parts, n.syncer.Prover(n.source, n.follower.Wake))
-	}
+	parts := append([]func(context.Context) error{n.bringUp, n.follower.Run, n.serve, n.watchStatus}, n.beside...)
 	if n.seq != nil {
 		parts = append(parts, n.seq.Run)
 	}

@@ -90,13 +90,7 @@ func endpoints(of []follow.SourceStatus) []Endpoint {
 }
 
 // Waiting says what waits, for what, and when it is tried again.
-type Waiting struct {
-	Stage  string    `json:"stage"`
-	Height uint64    `json:"height"`
-	Cause  string    `json:"cause"`
-	Since  time.Time `json:"since,omitzero"`
-	Next   time.Time `json:"next_try,omitzero"`
-}
+type Waiting = follow.Waiting
 
 // Pending counts halves of blocks that wait for their other half or for their parent.
 type Pending struct {
@@ -191,13 +185,13 @@ func waits(sync syncer.Status, src follow.State) []Waiting {
 	if sync.Stage != (syncer.Stage{}) {
 		out = append(out, Waiting{Stage: sync.Stage.Name, Height: sync.Stage.Height, Cause: sync.Stage.Cause, Since: src.Waiting.Since, Next: src.Waiting.Next})
 	} else if w := src.Waiting; w != (follow.Waiting{}) {
-		out = append(out, Waiting(w))
+		out = append(out, w)
 	}
 	if w := src.News; w != (follow.Waiting{}) {
-		out = append(out, Waiting(w))
+		out = append(out, w)
 	}
 	if cause := missing(sync.Missing); cause != "" {
-		out = append(out, Waiting{Stage: "derive", Height: sync.Missing.Height, Cause: cause})
+		out = append(out, Waiting{Stage: follow.StageDerive, Height: sync.Missing.Height, Cause: cause})
 	}
 	return out
 }
@@ -217,10 +211,10 @@ func missing(w derive.Waiting) string {
 
 func seqWaits(q sequencer.Status, sync syncer.Status) (out []Waiting) {
 	if q.Paused != "" {
-		out = append(out, Waiting{Stage: "produce", Height: sync.Unsafe.Height + 1, Cause: q.Paused})
+		out = append(out, Waiting{Stage: follow.StageProduce, Height: sync.Unsafe.Height + 1, Cause: q.Paused})
 	}
 	if q.Failure != "" {
-		out = append(out, Waiting{Stage: "submit", Height: sync.Safe.Height + 1, Cause: q.Failure, Since: q.FailedAt})
+		out = append(out, Waiting{Stage: follow.StageSubmit, Height: sync.Safe.Height + 1, Cause: q.Failure, Since: q.FailedAt})
 	}
 	return out
 }
@@ -259,13 +253,13 @@ func readiness(s *Status, src follow.State, blockTime time.Duration, now time.Ti
 		return false, blocked(fmt.Sprintf("no new %s block for %s, the bound is %s", kind, age.Round(time.Millisecond), bound)), time.Second
 	case s.Source.Lag > staleAfter:
 		return false, blocked(fmt.Sprintf("catching up: %d %s blocks behind", s.Source.Lag, kind)), bound - age
-	case src.Waiting.Stage != "" && now.Sub(src.Waiting.Since) >= bound:
+	case src.Waiting.Stage != 0 && now.Sub(src.Waiting.Since) >= bound:
 		return false, blocked("stalled"), bound - age
 	case paused != "":
 		return false, paused, bound - age
 	}
 	next = bound - age
-	if src.Waiting.Stage != "" {
+	if src.Waiting.Stage != 0 {
 		next = min(next, bound-now.Sub(src.Waiting.Since))
 	}
 	return true, "", next
@@ -273,7 +267,7 @@ func readiness(s *Status, src follow.State, blockTime time.Duration, now time.Ti
 
 // engineAway reports whether the engine is not there, or behind what is stored: reads of its state would be wrong.
 func engineAway(s *Status) bool {
-	return len(s.Waiting) > 0 && (s.Waiting[0].Stage == "engine" || s.Waiting[0].Stage == "replay")
+	return len(s.Waiting) > 0 && (s.Waiting[0].Stage == follow.StageEngine || s.Waiting[0].Stage == follow.StageReplay)
 }
 
 // newsFrom names what the node follows.

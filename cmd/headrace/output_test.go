@@ -12,6 +12,7 @@ import (
 
 	"headrace/block"
 	"headrace/devnet"
+	"headrace/follow"
 	"headrace/node"
 )
 
@@ -27,8 +28,8 @@ func TestStatusShowsWhatTheNodeSays(t *testing.T) {
 			Position: ref(16), Proven: ref(17), Head: ref(18), HeadAt: now.Add(-4 * time.Second), Lag: 2, BlockTime: "1s",
 		},
 		Waiting: []node.Waiting{
-			{Stage: "submit", Height: 9, Cause: "refused", Since: now.Add(-time.Second), Next: now.Add(time.Second)},
-			{Stage: "derive", Height: 9, Cause: "data"},
+			{Stage: follow.StageSubmit, Height: 9, Cause: "refused", Since: now.Add(-time.Second), Next: now.Add(time.Second)},
+			{Stage: follow.StageDerive, Height: 9, Cause: "data"},
 		},
 		Sequencer: &node.Sequence{Paused: "1000 blocks wait", Pending: 1, Submitted: 8},
 	}

@@ -13,6 +13,7 @@ import (
 
 	"headrace/block"
 	"headrace/exec/engineapi"
+	"headrace/follow"
 	"headrace/l1"
 	"headrace/node"
 	"headrace/watch"
@@ -163,7 +164,7 @@ func TestVerdicts(t *testing.T) {
 		before, calls := m.Status().Load(), asked.Load()
 		w.propose(b)
 		s := m.until("stalled", func(s node.Status) bool {
-			return len(s.Waiting) > 0 && s.Waiting[0].Stage == "execute" && strings.Contains(s.Waiting[0].Cause, "no verdict") && strings.Contains(s.Waiting[0].Cause, "disk is full")
+			return len(s.Waiting) > 0 && s.Waiting[0].Stage == follow.StageExecute && strings.Contains(s.Waiting[0].Cause, "no verdict") && strings.Contains(s.Waiting[0].Cause, "disk is full")
 		})
 		if s.Proposal.ID != before.Proposal.ID || s.Heads != before.Heads || s.Counts.Void != before.Counts.Void {
 			t.Fatalf("got %+v, %+v from a client that can execute nothing, want all as before", s.Proposal, s.Heads)

@@ -149,7 +149,7 @@ var authorityGuards = []guard{
 	{
 		name: "an offer follows its parent",
 		file: "internal/syncer/offer.go",
-		from: "if err := s.cfg.Derive.Follows(tip, b); err != nil {", to: "if err := error(nil); err != nil {",
+		from: "if err := o.s.cfg.Derive.Follows(tip, b); err != nil {", to: "if err := error(nil); err != nil {",
 		pkg: "./internal/syncer", test: "TestSpoiledOffers",
 	},
 	{

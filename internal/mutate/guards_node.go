@@ -4,7 +4,7 @@ var nodeGuards = []guard{
 	{
 		name: "no block is taken beside a DA layer",
 		file: "node/unsafe.go",
-		from: "if n.l1 == nil {",
+		from: "if n.offers == nil {",
 		to:   "if false {",
 		pkg:  "./node", test: "TestNoOffersBesideADALayer",
 	},

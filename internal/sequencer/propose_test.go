@@ -61,7 +61,7 @@ type inboxBench struct {
 func newInboxBench(t *testing.T, opt local.Options, change func(*sequencer.Config, *local.Options)) *inboxBench {
 	t.Helper()
 	b := &inboxBench{World: syncertest.NewWorld(t, -1)}
-	b.machine = b.Open(syncertest.NewHome(), nil)
+	b.machine = b.OpenL1(syncertest.NewHome(), nil)
 	cfg := sequencer.Config{
 		Syncer: b.machine.Syncer, Builder: b.machine.KV, Key: b.Key, BlockTime: 300 * time.Millisecond, SubmitTimeout: 10 * time.Second,
 		CaughtUp: func(ctx context.Context) error {
@@ -74,7 +74,7 @@ func newInboxBench(t *testing.T, opt local.Options, change func(*sequencer.Confi
 		change(&cfg, &opt)
 	}
 	b.chain = local.New(opt)
-	b.follower = follow.New[l1.Block](b.chain, b.machine.L1Sink(), follow.Options{})
+	b.follower = follow.New[l1.Block](b.chain, b.machine.L1, follow.Options{})
 	b.proposer = &proposer{Proposer: b.chain.Proposer(l1.Address{1})}
 	cfg.Proposer, cfg.Inbox = b.proposer, b.chain
 	var err error
@@ -105,8 +105,8 @@ func TestProposing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newInboxBench(t, local.Options{ForcedDelay: 5}, nil)
 		chain, seq, p := b.chain, b.machine, b.proposer
-		full := b.Open(syncertest.NewHome(), nil)
-		stop := b.run(t, follow.New[l1.Block](chain, full.L1Sink(), follow.Options{}).Run)
+		full := b.OpenL1(syncertest.NewHome(), nil)
+		stop := b.run(t, follow.New[l1.Block](chain, full.L1, follow.Options{}).Run)
 		time.Sleep(5 * time.Second)
 		p.set(errors.New("no answer"), nil)
 		time.Sleep(5 * time.Second)
@@ -161,8 +161,8 @@ func TestForcedBehindABacklog(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newInboxBench(t, local.Options{ForcedDelay: 5, ForcedMax: 2}, change)
 				seq, p := b.machine, b.proposer
-				full := b.Open(syncertest.NewHome(), nil)
-				stop := b.run(t, follow.New[l1.Block](b.chain, full.L1Sink(), follow.Options{}).Run)
+				full := b.OpenL1(syncertest.NewHome(), nil)
+				stop := b.run(t, follow.New[l1.Block](b.chain, full.L1, follow.Options{}).Run)
 				time.Sleep(5 * time.Second)
 				p.set(errors.New("no answer"), nil) // for a minute
 				time.Sleep(50 * time.Second)

@@ -23,7 +23,7 @@ import (
 )
 
 // newSequencer returns a sequencer for m, posting through submitter.
-func newSequencer(w *syncertest.World, m *syncertest.Machine, f *follow.Follower[da.Block], submitter da.Submitter, edit func(*sequencer.Config)) *sequencer.Sequencer {
+func newSequencer(w *syncertest.World, m *syncertest.Machine, f *follow.Follower[*syncer.Checked], submitter da.Submitter, edit func(*sequencer.Config)) *sequencer.Sequencer {
 	w.T.Helper()
 	cfg := sequencer.Config{
 		Syncer: m.Syncer, Builder: m.KV, Key: w.Key, Submitter: submitter,
@@ -231,7 +231,7 @@ func TestEngineIsBroughtUp(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			again, err := syncer.Open(syncer.Config{Genesis: w.Genesis, Derive: w.Derive(), Store: ahead.Store, Engine: ahead.KV})
+			again, err := syncer.OpenDA(syncer.Config{Genesis: w.Genesis, Derive: w.Derive(), Store: ahead.Store, Engine: ahead.KV})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -265,7 +265,7 @@ func TestEngineFails(t *testing.T) {
 			time.Sleep(700 * time.Millisecond)
 			if round == 4 {
 				synctest.Wait()
-				if s := full.Status().Load(); s.Stage.Name != "execute" || !strings.Contains(s.Stage.Cause, "flaky") {
+				if s := full.Status().Load(); s.Stage.Name != follow.StageExecute || !strings.Contains(s.Stage.Cause, "flaky") {
 					t.Errorf("stage is %+v, want the engine's failure", s.Stage)
 				}
 			}

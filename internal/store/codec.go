@@ -2,7 +2,9 @@ package store
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"errors"
+	"fmt"
 
 	"headrace/block"
 )
@@ -139,7 +141,7 @@ func encodeItem(it *Item) []byte {
 	e.hash(it.Ref.Hash)
 	e.hash(it.Parent)
 	e.number(it.Safe)
-	e.bytes(it.Aux)
+	e.bytes(encodeInbox(&it.Inbox))
 	return e
 }
 
@@ -148,8 +150,30 @@ func decodeItem(height uint64, b []byte) (it Item, err error) {
 	it.Ref = block.Ref{Height: height, Hash: d.hash()}
 	it.Parent = d.hash()
 	it.Safe = d.number()
-	it.Aux = d.bytes()
-	return it, d.end()
+	in := d.bytes()
+	if err = d.end(); err == nil {
+		it.Inbox, err = decodeInbox(in)
+	}
+	return it, err
+}
+
+// encodeInbox returns JSON, or nil for an inbox of which nothing is known: as it has always been on disk.
+func encodeInbox(in *Inbox) []byte {
+	if *in == (Inbox{}) {
+		return nil
+	}
+	b, err := json.Marshal(in)
+	if err != nil {
+		panic(fmt.Sprintf("encode %+v: %v", in, err)) // numbers, hashes and a text only
+	}
+	return b
+}
+
+func decodeInbox(b []byte) (in Inbox, err error) {
+	if len(b) > 0 {
+		err = json.Unmarshal(b, &in)
+	}
+	return in, err
 }
 
 func encodeHalf(h *block.Half) []byte {

@@ -12,7 +12,11 @@ import (
 func FuzzDecode(f *testing.F) {
 	m := mark{hash: block.Hash{1}, root: []byte("root"), origin: Origin{HeaderAt: 1, DataAt: 300, Source: block.Ref{Height: 2, Hash: block.Hash{3}}, Proposal: 4, Tx: block.Hash{5}, LogIndex: 6}}
 	f.Add(m.encode())
-	f.Add(encodeItem(&Item{Parent: block.Hash{1}, Safe: 7, Aux: []byte{}}))
+	f.Add(encodeItem(&Item{Parent: block.Hash{1}, Safe: 7}))
+	in := Inbox{Proposal: Proposal{ID: 1, L1: block.Ref{Height: 2}, L2: block.Ref{Height: 3}, Void: "void", Reorgs: 4}, Finalized: block.Ref{Height: 5}}
+	f.Add(encodeItem(&Item{Parent: block.Hash{1}, Safe: 7, Inbox: in}))
+	f.Add(encodeInbox(&in))
+	f.Add([]byte(`{"proposal":{"id":1,"void":"v"},"finalized":{"height":5}}`))
 	f.Add(encodeHalf(&block.Half{DAHeight: 1, Index: 2, Raw: []byte("raw")}))
 	st := State{Position: block.Ref{Height: 9}, Root: []byte("r"), EnvelopesOnly: true}
 	f.Add(encodeSource(&st, span{1, 2}))
@@ -26,6 +30,10 @@ func FuzzDecode(f *testing.F) {
 		if it, err := decodeItem(3, b); err == nil {
 			again, err := decodeItem(3, encodeItem(&it))
 			check(t, it, again, err)
+		}
+		if in, err := decodeInbox(b); err == nil {
+			again, err := decodeInbox(encodeInbox(&in))
+			check(t, in, again, err)
 		}
 		k := block.HalfKey{Kind: block.DataHalf, Height: 3}
 		if h, err := decodeHalf(k, b); err == nil {

@@ -295,12 +295,9 @@ func (c *change) rest() error {
 	if c.b.EnvelopesOnly {
 		c.next.EnvelopesOnly = true
 	}
-	if c.b.SetEnvelopesOnly != nil {
-		c.next.EnvelopesOnly = *c.b.SetEnvelopesOnly
-	}
-	if c.b.Aux != nil {
-		c.next.Aux = c.b.Aux
-		if err := c.batch.Set(auxKey, c.b.Aux, nil); err != nil {
+	if c.b.Inbox != nil {
+		c.next.Inbox = *c.b.Inbox
+		if err := c.batch.Set(inboxKey, encodeInbox(c.b.Inbox), nil); err != nil {
 			return err
 		}
 	}

@@ -241,7 +241,7 @@ func refusesAll(t *testing.T, s *store.Store, after error, at int) {
 	if !errors.Is(after, store.ErrFailed) {
 		t.Fatalf("operation %d: got %v, want the disk failed", at, after)
 	}
-	if err := s.Commit(&store.Batch{Aux: []byte("more")}); !errors.Is(err, store.ErrFailed) {
+	if err := s.Commit(&store.Batch{EnvelopesOnly: true}); !errors.Is(err, store.ErrFailed) {
 		t.Fatalf("operation %d: commit after %v: got %v, want the disk failed", at, after, err)
 	}
 	if err := s.Sync(); !errors.Is(err, store.ErrFailed) {

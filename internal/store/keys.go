@@ -12,7 +12,7 @@ import (
 //	m                           meta (JSON): format, identity, first height, start
 //	s                           position, proven, envelopes only, span of items
 //	c                           unsafe, safe, finalized, roots, oldest
-//	x                           Aux
+//	x                           inbox
 //	b height                    hash of the block, then the block
 //	o height                    hash of the block, state root after it, origin
 //	h hash                      height of the block
@@ -23,7 +23,7 @@ var (
 	metaKey   = []byte("m")
 	sourceKey = []byte("s")
 	chainKey  = []byte("c")
-	auxKey    = []byte("x")
+	inboxKey  = []byte("x")
 )
 
 func heightKey(table byte, height uint64) []byte {

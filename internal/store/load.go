@@ -153,8 +153,12 @@ func (s *Store) readState() (st State, err error) {
 	if err != nil {
 		return State{}, err
 	}
-	st.Aux, _, err = s.db.Get(auxKey)
-	return st, err
+	if raw, ok, err := s.db.Get(inboxKey); err != nil || !ok {
+		return st, err
+	} else if st.Inbox, err = decodeInbox(raw); err != nil {
+		return st, disk.Corrupt(s.db.Dir(), fmt.Errorf("key %q: %w", inboxKey, err))
+	}
+	return st, nil
 }
 
 // checkState compares the state with the blocks it speaks of.

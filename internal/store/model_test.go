@@ -76,10 +76,7 @@ func (m *model) commit(b *store.Batch) {
 		m.halves[h.Key()] = h
 	}
 	st.EnvelopesOnly = st.EnvelopesOnly || b.EnvelopesOnly
-	set(&st.EnvelopesOnly, b.SetEnvelopesOnly)
-	if b.Aux != nil {
-		st.Aux = b.Aux
-	}
+	set(&st.Inbox, b.Inbox)
 	for name, v := range b.Named {
 		m.named[name] = v
 		if v == nil {
@@ -159,10 +156,10 @@ func (m *model) diffBlock(s *store.Store, want *store.Record) error {
 }
 
 func sameState(a, b store.State) bool {
-	if string(a.Root) != string(b.Root) || string(a.SafeRoot) != string(b.SafeRoot) || string(a.Aux) != string(b.Aux) {
+	if string(a.Root) != string(b.Root) || string(a.SafeRoot) != string(b.SafeRoot) {
 		return false
 	}
-	a.Root, a.SafeRoot, a.Aux, b.Root, b.SafeRoot, b.Aux = nil, nil, nil, nil, nil, nil
+	a.Root, a.SafeRoot, b.Root, b.SafeRoot = nil, nil, nil, nil
 	return reflect.DeepEqual(a, b)
 }
 
@@ -211,7 +208,7 @@ func (m *model) randomSource(rng *rand.Rand, b *store.Batch, n int) {
 	switch {
 	case chance(70) && st.Position.Height < 90:
 		b.Position = &block.Ref{Height: st.Position.Height + 1, Hash: block.Hash{byte(n), byte(n >> 8)}}
-		b.Item = &store.Item{Ref: *b.Position, Parent: st.Position.Hash, Safe: 0, Aux: fmt.Appendf(nil, "item %d", n)}
+		b.Item = &store.Item{Ref: *b.Position, Parent: st.Position.Hash, Safe: 0, Inbox: inbox(n)}
 	case chance(20):
 		b.Position, b.DropItemsAbove = ptr(st.Proven), ptr(st.Proven.Height)
 	}
@@ -236,11 +233,8 @@ func (m *model) randomSource(rng *rand.Rand, b *store.Batch, n int) {
 	if chance(10) {
 		b.EnvelopesOnly = true
 	}
-	if chance(5) {
-		b.SetEnvelopesOnly = ptr(chance(50))
-	}
 	if chance(20) {
-		b.Aux = fmt.Appendf(nil, "aux %d", n)
+		b.Inbox = ptr(inbox(n))
 	}
 	if chance(20) {
 		b.Named = map[string][]byte{"a": fmt.Appendf(nil, "a %d", n), "b": nil}
@@ -248,6 +242,20 @@ func (m *model) randomSource(rng *rand.Rand, b *store.Batch, n int) {
 			b.Named = map[string][]byte{"a": nil, "b": {}}
 		}
 	}
+}
+
+// inbox returns an inbox that differs from that of any other number; of every seventh nothing is known.
+func inbox(n int) (in store.Inbox) {
+	if n%7 == 0 {
+		return in
+	}
+	x := uint64(n)
+	ref := func(kind byte) block.Ref { return block.Ref{Height: x, Hash: block.Hash{kind, byte(n), byte(n >> 8)}} }
+	in = store.Inbox{Proposal: store.Proposal{ID: x, L1: ref(1), Tx: ref(2).Hash, L2: ref(3), Reorgs: x % 5}, Finalized: ref(4)}
+	if n%3 == 0 {
+		in.Proposal.Void = fmt.Sprint("void ", n)
+	}
+	return in
 }
 
 var modelStart = block.Ref{Height: 3, Hash: block.Hash{3}}

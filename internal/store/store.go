@@ -57,7 +57,23 @@ type State struct {
 	Root, SafeRoot          []byte    // state roots after Unsafe and after Safe; nil before the first block
 	Oldest                  uint64    // the lowest height that is not pruned
 	EnvelopesOnly           bool
-	Aux                     []byte // the owner's own, small
+	Inbox                   Inbox // of a source that is an L1
+}
+
+// Inbox is what has come of the inbox on an L1.
+type Inbox struct {
+	Proposal  Proposal  `json:"proposal"`  // the last canonical one
+	Finalized block.Ref `json:"finalized"` // the highest L1 block that is known to be final
+}
+
+// Proposal is a canonical proposal of the inbox. The id of the last one can go down: a reorg of the L1 takes proposals back, and Reorgs counts those.
+type Proposal struct {
+	ID     uint64     `json:"id"`   // 0: none yet
+	L1     block.Ref  `json:"l1"`   // the L1 block that holds it
+	Tx     block.Hash `json:"tx"`   // its transaction there
+	L2     block.Ref  `json:"l2"`   // the safe head after it: of a void one, the block that it left in place
+	Void   string     `json:"void"` // why it made no block; empty if it did
+	Reorgs uint64     `json:"reorgs"`
 }
 
 // Origin says where a block was seen in its source. Zero values: not seen there yet, or not that kind of source.
@@ -81,7 +97,7 @@ type Item struct {
 	Ref    block.Ref
 	Parent block.Hash
 	Safe   uint64 // safe height after it
-	Aux    []byte // the owner's own
+	Inbox  Inbox  // after it, so that a revert finds it
 }
 
 // Promotion gives the block at Height its origin.
@@ -91,7 +107,7 @@ type Promotion struct {
 }
 
 // Batch is one commit. Its parts take effect in the order of the fields; nil and empty parts change nothing. Commit keeps nothing of it but
-// Aux and the roots.
+// the roots.
 type Batch struct {
 	Truncate *uint64  // drop the blocks above this height
 	Append   []Record // on top of what is left, contiguous
@@ -106,10 +122,9 @@ type Batch struct {
 	RemoveHalves []block.HalfKey
 	AddHalves    []block.Half
 
-	EnvelopesOnly    bool              // true sets it; false changes nothing
-	SetEnvelopesOnly *bool             // sets it either way
-	Aux              []byte            // nil keeps it, empty clears it
-	Named            map[string][]byte // small values by name; a nil value deletes
+	EnvelopesOnly bool // true sets it; false changes nothing
+	Inbox         *Inbox
+	Named         map[string][]byte // small values by name; a nil value deletes
 
 	Sync bool // be on disk on return
 }

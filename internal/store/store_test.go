@@ -1,6 +1,8 @@
 package store_test
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
@@ -107,7 +109,7 @@ func TestRefusals(t *testing.T) {
 	}
 	before := s.State()
 	for _, tt := range tests {
-		tt.b.Aux = []byte("changed")
+		tt.b.Inbox = &store.Inbox{Proposal: store.Proposal{ID: 9}}
 		err := s.Commit(&tt.b)
 		if !errors.Is(err, store.ErrRefused) || !strings.Contains(err.Error(), tt.says) {
 			t.Errorf("%s: got %v, want it refused with %q", tt.name, err, tt.says)
@@ -168,7 +170,7 @@ func TestOpenRefuses(t *testing.T) {
 	wantLine(t, "locked", err, store.ErrLocked, "stop that process")
 	mustClose(t, s)
 	mustClose(t, s)
-	if err := s.Commit(&store.Batch{Aux: []byte{1}}); !errors.Is(err, store.ErrClosed) {
+	if err := s.Commit(&store.Batch{EnvelopesOnly: true}); !errors.Is(err, store.ErrClosed) {
 		t.Errorf("commit after close: got %v", err)
 	}
 	if _, err := s.Block(5); !errors.Is(err, store.ErrClosed) {
@@ -185,6 +187,38 @@ func TestOpenRefuses(t *testing.T) {
 	edit(t, mem, "m", []byte(`{"format":99}`))
 	_, err = openModel("store", mem)
 	wantLine(t, "format", err, store.ErrNewerFormat, "run the version that wrote it")
+}
+
+// The inbox is on disk as the versions wrote it that knew it as bytes of the syncer's own, in the state and with each item.
+func TestInboxOnDisk(t *testing.T) {
+	mem := vfs.NewMem()
+	s := open(t, mem)
+	pos := block.Ref{Height: 4, Hash: block.Hash{4}}
+	want := inbox(6)
+	mustCommit(t, s, &store.Batch{Position: &pos, Inbox: &want, Item: &store.Item{Ref: pos, Parent: block.Hash{3}, Inbox: want}})
+	mustClose(t, s)
+	hash := func(first string) string { return first + "0600" + strings.Repeat("0", 58) }
+	raw := fmt.Sprintf(`{"proposal":{"id":6,"l1":{"height":6,"hash":"%s"},"tx":"%s","l2":{"height":6,"hash":"%s"},"void":"void 6","reorgs":1},"finalized":{"height":6,"hash":"%s"}}`,
+		hash("01"), hash("02"), hash("03"), hash("04"))
+	item := append(bytes.Clone(pos.Hash[:]), 3) // its hash, its parent, and safe height 0
+	item = binary.AppendUvarint(append(item, make([]byte, 32)...), uint64(len(raw))+1)
+	for key, want := range map[string]string{"x": raw, "i\x00\x00\x00\x00\x00\x00\x00\x04": string(item) + raw} {
+		db, err := disk.Open("store", disk.Options{FS: mem})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _, err := db.Get([]byte(key)); string(got) != want || err != nil {
+			t.Errorf("key %q: got %q, %v, want %q", key, got, err, want)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s = open(t, mem)
+	defer s.Close()
+	if it, ok, err := s.Item(4); s.State().Inbox != want || !ok || err != nil || it.Inbox != want {
+		t.Errorf("got %+v and item %+v, %v; want %+v in both", s.State().Inbox, it, err, want)
+	}
 }
 
 // edit changes one key of a closed store.
@@ -230,6 +264,8 @@ func TestContradictionsAreCorruption(t *testing.T) {
 		"no highest block":  {height(8): nil},
 		"half a mark":       {height(8): {1, 2}},
 		"another block's":   {height(8): make([]byte, 200)},
+		"half an inbox":     {"x": []byte(`{"proposal":`)},
+		"bad inbox":         {"x": []byte(`{"proposal":7}`)},
 		"an empty database": {"m": nil, "s": nil},
 	} {
 		fs := disktest.Copy(t, mem, "store", nil)

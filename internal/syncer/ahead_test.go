@@ -79,7 +79,7 @@ func TestCheckedAheadIsTheSame(t *testing.T) {
 		inline := w.Open(syncertest.NewHome(), nil)
 		defer inline.Close()
 		for _, it := range items {
-			if err := inline.DASink().Apply(t.Context(), it); err != nil {
+			if err := inline.Apply(t.Context(), it); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -90,7 +90,7 @@ func TestCheckedAheadIsTheSame(t *testing.T) {
 		home := syncertest.NewHome()
 		for stop := uint64(20); ; stop += 20 {
 			m := w.Open(home, nil)
-			f := m.DAFollower(items[:min(stop, 200)], follow.Options{Stall: 5 * time.Second})
+			f := follow.New(m.DA.Checked(items[:min(stop, 200)]), m.DA, follow.Options{Stall: 5 * time.Second})
 			end := syncertest.Run(t, f.Run)
 			if _, err := f.State().Wait(t.Context(), func(s follow.State) bool { return s.Last.Height == min(stop, 200) }); err != nil {
 				t.Fatal(err)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"headrace/follow"
 )
 
 // lookTimeout bounds how long a look at where the engine stands may hold the section up.
@@ -21,7 +23,7 @@ func (s *Syncer) BringUp(ctx context.Context) error {
 	switch {
 	case err != nil:
 		s.engineKnown = false
-		return s.stuck("engine", want.Height, fmt.Errorf("engine head: %w", err))
+		return s.stuck(follow.StageEngine, want.Height, fmt.Errorf("engine head: %w", err))
 	case s.engineKnown && (head.Height != want.Height || head.Hash != want.Hash):
 		s.cfg.Logger.Warn("the engine is not where it was left", "height", head.Height, "want", want.Height)
 		s.engineKnown = false

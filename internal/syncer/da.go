@@ -14,96 +14,113 @@ import (
 // keepItems is how many DA heights' hashes stay known, to tell an endpoint that is behind from another chain.
 const keepItems = 256
 
-// DASink is the Syncer as the sink of a DA layer's blocks.
-type DASink struct{ s *Syncer }
+// DASink is the sink of a DA layer's blocks, the chain's canonical source, with its Syncer. It takes them from Checked.
+type DASink struct {
+	*Syncer
 
-// DASink returns the sink for a follower of the DA layer, the chain's canonical source.
-func (s *Syncer) DASink() *DASink { return &DASink{s} }
+	// The Syncer's mutex guards the rest.
+	deriver  *derive.Deriver // nil: something went wrong half way through an item, the stored state is the truth
+	skipped  derive.Counts
+	unproven []*unproven // the heights of (proven, position], in order
+	proof    string      // why the last proof failed; empty when it did not
+	reread   reread
+}
 
-func toFollow(r block.Ref) follow.Ref { return follow.Ref{Height: r.Height, Hash: follow.Hash(r.Hash)} }
-func toBlock(r follow.Ref) block.Ref  { return block.Ref{Height: r.Height, Hash: block.Hash(r.Hash)} }
-
-// Last implements follow.Sink: the position of the last commit (I2).
-func (d *DASink) Last() follow.Ref { return toFollow(d.s.cfg.Store.State().Position) }
-
-// At implements follow.Sink. The newest 256 heights are remembered.
-func (d *DASink) At(height uint64) (follow.Ref, bool) {
-	item, ok, err := d.s.cfg.Store.Item(height)
-	if err != nil || !ok {
-		return follow.Ref{}, false
+// OpenDA returns the sink of a chain whose canonical source is a DA layer. It goes on from where the store stands.
+func OpenDA(cfg Config) (*DASink, error) {
+	d := &DASink{Syncer: open(cfg)}
+	d.parts = append(d.parts, d.tell)
+	if st := cfg.Store.State(); st.Proven != st.Position {
+		if err := d.setBack(); err != nil { // what was left to be shown is not known any more: read it again
+			return nil, err
+		}
 	}
-	return toFollow(item.Ref), true
+	if err := d.loadDeriver(); err != nil {
+		return nil, err
+	}
+	d.publish()
+	return d, nil
+}
+
+// tell adds to the status.
+func (d *DASink) tell(now *Status) {
+	if d.deriver != nil {
+		now.Missing = d.deriver.Waiting()
+	}
+	now.Skipped, now.Proof = d.skipped, d.proof
+}
+
+// loadDeriver makes a deriver from what is stored: at start, and after anything went wrong half way through an item.
+func (d *DASink) loadDeriver() error {
+	tip, err := d.tip()
+	if err != nil {
+		return err
+	}
+	halves, err := d.cfg.Store.Halves()
+	if err != nil {
+		return err
+	}
+	d.deriver, err = derive.New(d.cfg.Derive, derive.State{Tip: tip, EnvelopesOnly: d.cfg.Store.State().EnvelopesOnly, Pending: halves})
+	if err != nil {
+		return fmt.Errorf("load derivation: %w", err)
+	}
+	return nil
 }
 
 // Revert implements follow.Sink: what a DA layer has finalized never reverts (I10).
 func (d *DASink) Revert(context.Context) error { return follow.ErrFinalized }
 
-// Apply implements follow.Sink: derives what the item completes, executes, stores and publishes it. Blocks of one item are committed one by one, the
-// position with the last (I2): after a crash half way the item is asked for again, and what it gave already is dropped as stale.
-func (d *DASink) Apply(ctx context.Context, item follow.Item[da.Block]) error {
-	return d.s.apply(ctx, item, func() *derive.Verified { return d.s.verify(item.Data) })
-}
-
 // Checked is a DA block with its authentic halves, which are found in it on the way to the sink, or there.
 type Checked = follow.Early[da.Block, *derive.Verified]
 
-// checkedSink is the DASink for such blocks.
-type checkedSink struct{ *DASink }
-
-func (d checkedSink) Apply(ctx context.Context, item follow.Item[*Checked]) error {
-	plain := follow.Item[da.Block]{Height: item.Height, Hash: item.Hash, Parent: item.Parent, Size: item.Size, Data: item.Data.Data}
-	return d.s.apply(ctx, plain, item.Data.Result)
-}
-
-// DAFollower returns a follower of the DA layer, the chain's canonical source, with the Syncer as its sink. In a catch-up the signatures of the items to
-// come are checked on all cores while the one before is applied; what they are found to be does not depend on that (I3).
-func (s *Syncer) DAFollower(source follow.Source[da.Block], opt follow.Options) *follow.Follower[*Checked] {
-	return follow.New(follow.Ahead(source, s.verify), checkedSink{s.DASink()}, opt)
+// Checked returns a source of the sink's items from one of DA blocks. In a catch-up the signatures of the items to come are checked on all cores while the
+// one before is applied; what they are found to be does not depend on that (I3).
+func (d *DASink) Checked(source follow.Source[da.Block]) follow.Source[*Checked] {
+	return follow.Ahead(source, d.verify)
 }
 
 // verify checks the signatures in a block. It works outside of the section: what is stored of the chain is all it takes into account, so that what is
 // stale, replayed by a stranger or read again, costs nothing.
-func (s *Syncer) verify(b da.Block) *derive.Verified {
-	st := s.cfg.Store.State()
-	return derive.Verify(&s.cfg.Derive, derive.Known{Height: st.Safe.Height, EnvelopesOnly: st.EnvelopesOnly}, &b)
+func (d *DASink) verify(b da.Block) *derive.Verified {
+	st := d.cfg.Store.State()
+	return derive.Verify(&d.cfg.Derive, derive.Known{Height: st.Safe.Height, EnvelopesOnly: st.EnvelopesOnly}, &b)
 }
 
-// apply is DASink.Apply; verified gives what is authentic in the item.
-func (s *Syncer) apply(ctx context.Context, item follow.Item[da.Block], verified func() *derive.Verified) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := s.admit(item.Height); err != nil {
+// Apply implements follow.Sink: derives what the item completes, executes, stores and publishes it. Blocks of one item are committed one by one, the
+// position with the last (I2): after a crash half way the item is asked for again, and what it gave already is dropped as stale.
+func (d *DASink) Apply(ctx context.Context, item follow.Item[*Checked]) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.admit(item.Height); err != nil {
 		return err
 	}
-	before := s.cfg.Store.State().Safe
-	if err := s.applyDA(ctx, item, verified); err != nil {
-		s.deriver = nil // it may be half way; the stored state is the truth
+	before := d.cfg.Store.State().Safe
+	if err := d.derive(ctx, &item); err != nil {
+		d.deriver = nil
 		return err
 	}
-	s.noteUnproven(toBlock(item.Ref()), item.Data.Unproven)
-	if err := s.missing(item.Height, s.cfg.Store.State().Safe != before); err != nil {
+	d.noteUnproven(toBlock(item.Ref()), item.Data.Data.Unproven)
+	if err := d.missing(item.Height, d.cfg.Store.State().Safe != before); err != nil {
 		return err
 	}
-	s.publish()
-	if s.cfg.Observer.Position != nil {
-		s.cfg.Observer.Position(toBlock(item.Ref()))
-	}
+	d.publish()
 	return nil
 }
 
-func (s *Syncer) applyDA(ctx context.Context, item follow.Item[da.Block], verified func() *derive.Verified) error {
-	if s.deriver == nil {
-		if err := s.loadDeriver(); err != nil {
+// derive derives, executes and stores.
+func (d *DASink) derive(ctx context.Context, item *follow.Item[*Checked]) error {
+	if d.deriver == nil {
+		if err := d.loadDeriver(); err != nil {
 			return err
 		}
 	}
-	res, err := s.deriver.StepVerified(verified())
+	res, err := d.deriver.StepVerified(item.Data.Result())
 	if err != nil {
-		return s.stuck("derive", item.Height, fmt.Errorf("derive: %w", err))
+		return d.stuck(follow.StageDerive, item.Height, fmt.Errorf("derive: %w", err))
 	}
 	at := toBlock(item.Ref())
 	last := &store.Batch{
-		Position: &at, Proven: s.provenWith(at, item.Data.Unproven), Item: &store.Item{Ref: at, Parent: block.Hash(item.Parent)},
+		Position: &at, Proven: d.provenWith(at, item.Data.Data.Unproven), Item: &store.Item{Ref: at, Parent: block.Hash(item.Parent)},
 		AddHalves: res.Added, RemoveHalves: res.Removed, EnvelopesOnly: res.EnvelopesOnly,
 	}
 	if at.Height > keepItems {
@@ -116,15 +133,51 @@ func (s *Syncer) applyDA(ctx context.Context, item follow.Item[da.Block], verifi
 			batch = &store.Batch{RemoveHalves: b.Removed, EnvelopesOnly: b.EnvelopesOnly}
 		}
 		origin := store.Origin{HeaderAt: b.HeaderAt, DataAt: b.DataAt, Source: at}
-		if err := s.adopt(ctx, b.Block, origin, batch); err != nil {
+		if err := d.adopt(ctx, b.Block, origin, batch); err != nil {
 			return err
 		}
 	}
-	s.skipped = s.skipped.Plus(res.Skipped)
+	d.skipped = d.skipped.Plus(res.Skipped)
 	if len(res.Blocks) == 0 {
-		return s.commit(last)
+		return d.commit(last)
 	}
 	return nil
 }
 
-var _ follow.Sink[da.Block] = (*DASink)(nil)
+// adopt makes blk, derived from the canonical source, the safe head. more is added to the same commit.
+func (d *DASink) adopt(ctx context.Context, blk *block.Block, origin store.Origin, more *store.Batch) error {
+	st := d.cfg.Store.State()
+	ref := blk.Ref()
+	more.Safe, more.Finalized = &ref, &ref
+	if ref.Height <= st.Unsafe.Height {
+		rec, err := d.cfg.Store.Block(ref.Height)
+		if err != nil {
+			return fmt.Errorf("read block %d: %w", ref.Height, err)
+		}
+		if rec.Block.Hash() == ref.Hash { // the known-canonical fast path
+			more.Promote = append(more.Promote, store.Promotion{Height: ref.Height, Origin: origin})
+			if err := d.commit(more); err != nil {
+				return err
+			}
+			d.counts.Promoted++
+			d.applied(blk, origin, true)
+			return nil
+		}
+		if err := d.dropUnsafe(ctx, ref.Height-1, "the canonical source has others"); err != nil {
+			return err
+		}
+	}
+	root, err := d.executeNext(ctx, blk)
+	if err != nil {
+		return err
+	}
+	more.Append = append(more.Append, store.Record{Block: blk, Root: root, Origin: origin})
+	if err := d.commit(more); err != nil {
+		return err
+	}
+	d.counts.Executed++
+	d.applied(blk, origin, false)
+	return nil
+}
+
+var _ follow.Sink[*Checked] = (*DASink)(nil)

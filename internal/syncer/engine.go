@@ -9,15 +9,16 @@ import (
 
 	"headrace/block"
 	"headrace/exec"
+	"headrace/follow"
+	"headrace/internal/store"
 )
 
 // RootMismatchError: a block says that the state before it has another root than the engine gives. Either the engine runs another application than the
 // proposer's, or one of the two is wrong; no retry cures it, but neither is anything lost.
 type RootMismatchError struct {
-	Height     uint64
-	Ours       []byte // after the block before
-	BlockSays  []byte
-	ParentHash block.Hash
+	Height    uint64
+	Ours      []byte // after the block before
+	BlockSays []byte
 }
 
 func (e *RootMismatchError) Error() string {
@@ -36,37 +37,54 @@ func shortRoot(root []byte) string {
 	}
 }
 
-// execute runs blk, the successor of the unsafe head, after checking what it says of the state before it.
-func (s *Syncer) execute(ctx context.Context, blk *block.Block) ([]byte, error) {
+// execute runs blk, after checking what it says of the state before it, whose root is root. ready brings the engine to the block before; it is asked again when the engine has lost
+// that. The engine's verdict on blk (exec.ErrInvalid) is returned as it is; what to make of it is the caller's. Any other error is in the status.
+func (s *Syncer) execute(ctx context.Context, blk *block.Block, root []byte, ready func(context.Context) error) ([]byte, error) {
 	h := &blk.Header.Header
 	if err := s.inTime(blk); err != nil {
 		return nil, err
 	}
-	if st := s.cfg.Store.State(); !bytes.Equal(h.AppHash, st.Root) {
-		return nil, s.stuck("root", h.Height, &RootMismatchError{Height: h.Height, Ours: st.Root, BlockSays: h.AppHash, ParentHash: st.Unsafe.Hash})
+	if !bytes.Equal(h.AppHash, root) {
+		return nil, s.stuck(follow.StageRoot, h.Height, &RootMismatchError{Height: h.Height, Ours: root, BlockSays: h.AppHash})
 	}
-	if err := s.reconcile(ctx); err != nil {
-		return nil, err
-	}
-	root, err := s.cfg.Engine.Execute(ctx, blk)
-	if errors.Is(err, exec.ErrParent) { // it lost blocks, or someone else drives it
-		s.engineKnown = false
-		if err := s.reconcile(ctx); err != nil {
+	for lost, invalid := false, false; ; {
+		if err := ready(ctx); err != nil {
 			return nil, err
 		}
-		root, err = s.cfg.Engine.Execute(ctx, blk)
+		root, err := s.cfg.Engine.Execute(ctx, blk)
+		switch {
+		case err == nil:
+			return root, nil
+		case errors.Is(err, exec.ErrParent) && !lost: // it lost blocks, or someone else drives it
+			lost, s.engineKnown = true, false
+		case errors.Is(err, exec.ErrInvalid) && !invalid: // a verdict is given twice, or it is none
+			invalid = true
+		case errors.Is(err, exec.ErrInvalid):
+			return nil, err
+		default:
+			return nil, s.stuckAt(blk, err)
+		}
 	}
-	if err != nil {
-		return nil, s.stuck("execute", h.Height, fmt.Errorf("execute block %d: %w", h.Height, err))
+}
+
+func (s *Syncer) stuckAt(blk *block.Block, err error) error {
+	return s.stuck(follow.StageExecute, blk.Height(), fmt.Errorf("execute block %d: %w", blk.Height(), err))
+}
+
+// executeNext executes blk, the successor of the unsafe head. A verdict is an error like any other.
+func (s *Syncer) executeNext(ctx context.Context, blk *block.Block) ([]byte, error) {
+	root, err := s.execute(ctx, blk, s.cfg.Store.State().Root, s.reconcile)
+	if errors.Is(err, exec.ErrInvalid) {
+		err = s.stuckAt(blk, err)
 	}
-	return root, nil
+	return root, err
 }
 
 // inTime returns an error while blk is too far ahead of the clock: it waits, it is never refused.
 func (s *Syncer) inTime(blk *block.Block) error {
 	h := &blk.Header.Header
 	if ahead := time.Until(time.Unix(0, int64(h.Time))); ahead > s.cfg.MaxAhead {
-		return s.stuck("clock", h.Height, fmt.Errorf("block %d is %s ahead of this machine's clock: waiting; check the clock", h.Height, ahead.Round(time.Second)))
+		return s.stuck(follow.StageClock, h.Height, fmt.Errorf("block %d is %s ahead of this machine's clock: waiting; check the clock", h.Height, ahead.Round(time.Second)))
 	}
 	return nil
 }
@@ -80,12 +98,16 @@ func (s *Syncer) reconcile(ctx context.Context) error {
 	st := s.cfg.Store.State()
 	head, err := s.common(ctx, st.Unsafe.Height)
 	if err != nil {
-		return s.stuck("engine", st.Unsafe.Height, err)
+		return s.stuck(follow.StageEngine, st.Unsafe.Height, err)
 	}
 	for h := head.Height + 1; h <= st.Unsafe.Height; h++ {
-		s.stage("replay", h, fmt.Sprintf("engine is at %d, replaying stored blocks to %d", h-1, st.Unsafe.Height))
-		if err := s.replay(ctx, h); err != nil {
-			return s.stuck("replay", h, err)
+		s.stage(follow.StageReplay, h, fmt.Sprintf("engine is at %d, replaying stored blocks to %d", h-1, st.Unsafe.Height))
+		rec, err := s.cfg.Store.Block(h)
+		if err == nil {
+			err = s.replay(ctx, &rec)
+		}
+		if err != nil {
+			return s.stuck(follow.StageReplay, h, err)
 		}
 	}
 	s.engineKnown = true
@@ -142,12 +164,9 @@ func (s *Syncer) isStored(head exec.Head, height uint64) (bool, error) {
 	return rec.Block.Hash() == head.Hash, nil
 }
 
-// replay gives the engine the stored block at height again, and insists on the same result.
-func (s *Syncer) replay(ctx context.Context, height uint64) error {
-	rec, err := s.cfg.Store.Block(height)
-	if err != nil {
-		return fmt.Errorf("read block %d for replay: %w", height, err)
-	}
+// replay gives the engine a block again, and insists on the same result.
+func (s *Syncer) replay(ctx context.Context, rec *store.Record) error {
+	height := rec.Block.Height()
 	root, err := s.cfg.Engine.Execute(ctx, rec.Block)
 	if err != nil {
 		return fmt.Errorf("replay block %d: %w", height, err)

@@ -7,6 +7,7 @@ import (
 
 	"headrace/block"
 	"headrace/exec"
+	"headrace/follow"
 	"headrace/internal/derive"
 	"headrace/internal/store"
 	"headrace/l1"
@@ -71,7 +72,7 @@ func (s *Syncer) unexcused(ctx context.Context, height uint64, items []l1.Source
 		l := &left[i]
 		if i == 0 || l.Source != left[i-1].Source {
 			if why, err = s.excuse(ctx, e, height, items[l.Source].Txs); err != nil {
-				return nil, s.stuck("engine", height, fmt.Errorf("see which transactions of forced item %d could be included: %w", l.Index, err))
+				return nil, s.stuck(follow.StageEngine, height, fmt.Errorf("see which transactions of forced item %d could be included: %w", l.Index, err))
 			}
 		}
 		if why[l.N] == "" {

@@ -101,7 +101,7 @@ func TestVoidAfterAnother(t *testing.T) {
 					it.Data.Messages = append(it.Data.Messages, l1.Message{Proposal: &l1.Proposal{ID: uint64(id), Parent: parent, Sources: []l1.Source{{}}, Blocks: encode(t, w.World, blocks...)}})
 				}
 			}
-			return w.node.L1Sink().Apply(t.Context(), it)
+			return w.node.L1.Apply(t.Context(), it)
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -144,7 +144,7 @@ func TestExcuseNeedsState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newInboxWorld(t, local.Options{})
 		ctx := t.Context()
-		w.node.SetGate(ctx, true)
+		w.node.L1.Offers.SetGate(ctx, true)
 		b := w.branch("a")
 		var blocks []*block.Block
 		for range 6 {
@@ -184,7 +184,7 @@ func TestExcuseNeedsState(t *testing.T) {
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		st := w.node.Status().Load()
-		if st.Proposal.ID != 0 || st.Counts.Void != 0 || st.Stage.Name != "engine" || !strings.Contains(st.Stage.Cause, "no answer") {
+		if st.Proposal.ID != 0 || st.Counts.Void != 0 || st.Stage.Name != follow.StageEngine || !strings.Contains(st.Stage.Cause, "no answer") {
 			t.Fatalf("got %+v, %d void, stage %+v; want it to wait for the engine", st.Proposal, st.Counts.Void, st.Stage)
 		}
 		away.Store(false)

@@ -12,6 +12,7 @@ import (
 	"headrace/block"
 	"headrace/da"
 	"headrace/exec"
+	"headrace/follow"
 	"headrace/internal/syncer"
 	"headrace/internal/syncer/syncertest"
 	"headrace/l1/local"
@@ -79,11 +80,11 @@ func TestProofOfHeightsSetBackMeanwhile(t *testing.T) {
 		m := w.Open(syncertest.NewHome(), nil)
 		t.Cleanup(m.Close)
 		prover := &turns{let: make(chan struct{})}
-		syncertest.Run(t, m.Prover(prover, func() {}))
-		sink, claims := m.DASink(), []da.Claim{{Namespace: syncertest.DataNS}}
+		syncertest.Run(t, m.DA.Prover(prover, func() {}))
+		claims := []da.Claim{{Namespace: syncertest.DataNS}}
 		apply := func(b da.Block) {
 			t.Helper()
-			if err := sink.Apply(t.Context(), item(b)); err != nil {
+			if err := m.Apply(t.Context(), item(b)); err != nil {
 				t.Fatal(err)
 			}
 			synctest.Wait()
@@ -91,7 +92,7 @@ func TestProofOfHeightsSetBackMeanwhile(t *testing.T) {
 		// A header whose data do not come has the heights read again after a while. The proof of height 2 is on its way all that time.
 		lone := sign(t, w, syncer.Parent{}, "a=1")
 		apply(da.Block{Height: 1, Blobs: []da.Blob{{Namespace: syncertest.HeaderNS, Data: lone.Header.Encode()}}})
-		for h := uint64(2); sink.Last().Height == h-1; h++ {
+		for h := uint64(2); m.Last().Height == h-1; h++ {
 			apply(da.Block{Height: h, Unproven: claims})
 		}
 		if st := m.Status().Load(); st.Position.Height != 0 || st.Proven.Height != 0 {
@@ -142,7 +143,7 @@ func TestReplayGivesTheStoredRoot(t *testing.T) {
 				t.Fatalf("got %v, want an error about block 2", err)
 			}
 		}
-		if st := m.Status().Load(); st.Stage.Name != "replay" || st.Stage.Height != 2 || st.Unsafe != want.Unsafe {
+		if st := m.Status().Load(); st.Stage.Name != follow.StageReplay || st.Stage.Height != 2 || st.Unsafe != want.Unsafe {
 			t.Fatalf("got head %v and stage %+v, want the head as it was and a stop at the replay of block 2", st.Unsafe, st.Stage)
 		}
 		m.Close()
@@ -165,7 +166,7 @@ func TestOffersAreBounded(t *testing.T) {
 		const size, bound, offers = 1 << 20, 32 << 20, 36
 		w := newInboxWorld(t, local.Options{})
 		ctx := t.Context()
-		w.node.SetGate(ctx, true)
+		w.node.L1.Offers.SetGate(ctx, true)
 		parent := w.branch("a")
 		first := parent.next()
 		for i := range offers {
@@ -197,7 +198,7 @@ func TestSpoiledOffers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newInboxWorld(t, local.Options{})
 		ctx := t.Context()
-		w.node.SetGate(ctx, true)
+		w.node.L1.Offers.SetGate(ctx, true)
 		b := w.branch("a")
 		w.propose(0, b.next())
 		w.want(1, 1)

@@ -13,6 +13,7 @@ import (
 
 	"headrace/block"
 	"headrace/da"
+	"headrace/exec"
 	"headrace/exec/kv"
 	"headrace/follow"
 	"headrace/internal/store"
@@ -48,7 +49,7 @@ func (w homeWorld) holds(m *syncertest.Machine) held {
 	for i := range halves {
 		h.Halves = append(h.Halves, halves[i].Key())
 	}
-	h.SourceFinalized = sourceFinalized(w.t, m.Store.State())
+	h.SourceFinalized = m.Store.State().Inbox.Finalized
 	return h
 }
 
@@ -97,7 +98,7 @@ func (w homeWorld) check(what string, m *syncertest.Machine, want held) {
 }
 
 // recorded returns copies of the recorded home and of one made now by steps, and what both must hold. With -record it writes the home first.
-func (w homeWorld) recorded(name string, steps func(home *syncertest.Home)) (homes map[string]*syncertest.Home, want held) {
+func (w homeWorld) recorded(name string, open func(*syncertest.Home, func(exec.Engine) exec.Engine) *syncertest.Machine, steps func(home *syncertest.Home)) (homes map[string]*syncertest.Home, want held) {
 	w.t.Helper()
 	kept := filepath.Join("testdata", name)
 	if *record {
@@ -111,7 +112,7 @@ func (w homeWorld) recorded(name string, steps func(home *syncertest.Home)) (hom
 		steps(home)
 		w.compact(home)
 		scratch := w.copied(kept)
-		m := w.Open(scratch, nil)
+		m := open(scratch, nil)
 		raw, err := json.MarshalIndent(w.holds(m), "", "  ")
 		m.Close()
 		if err == nil {
@@ -194,17 +195,15 @@ func (w homeWorld) recordDA(home *syncertest.Home) {
 
 func (w homeWorld) applyDA(m *syncertest.Machine, items ...follow.Item[da.Block]) {
 	w.t.Helper()
-	for _, it := range items {
-		if err := m.DASink().Apply(w.t.Context(), it); err != nil {
-			w.t.Fatal(err)
-		}
+	if err := m.Apply(w.t.Context(), items...); err != nil {
+		w.t.Fatal(err)
 	}
 }
 
 // A home of a DA chain of before opens: what was not proven is read again, halves that wait meet the others, and an unsafe block is promoted.
 func TestRecordedHomesDA(t *testing.T) {
 	w := newHomeWorld(t)
-	homes, want := w.recorded("da", w.recordDA)
+	homes, want := w.recorded("da", w.Open, w.recordDA)
 	if want.Position.Height != 3 || want.Proven != want.Position || want.Safe.Height != 3 || want.Unsafe != w.block(4).Ref() || len(want.Halves) != 3 {
 		t.Fatalf("the record says %+v, want 3 DA heights, 4 blocks and 3 halves", want)
 	}
@@ -241,7 +240,7 @@ func (w homeWorld) l1Item(fork byte, height, id uint64, blocks ...*block.Block) 
 func (w homeWorld) applyL1(m *syncertest.Machine, items ...follow.Item[l1.Block]) {
 	w.t.Helper()
 	for _, it := range items {
-		if err := m.L1Sink().Apply(w.t.Context(), it); err != nil {
+		if err := m.L1.Apply(w.t.Context(), it); err != nil {
 			w.t.Fatal(err)
 		}
 	}
@@ -250,16 +249,16 @@ func (w homeWorld) applyL1(m *syncertest.Machine, items ...follow.Item[l1.Block]
 // recordL1 leaves a home in the middle of a reorg: of six L1 blocks two are reverted, the third is final, and proposal 3 in the fourth is void.
 func (w homeWorld) recordL1(home *syncertest.Home) {
 	w.t.Helper()
-	m, ctx := w.Open(home, nil), w.t.Context()
+	m, ctx := w.OpenL1(home, nil), w.t.Context()
 	defer m.Close()
 	final := w.l1Item(1, 3, 2, w.block(2), w.block(3))
 	w.applyL1(m, w.l1Item(1, 1, 1, w.block(1)), w.l1Item(1, 2, 0), final)
-	if err := m.Finalize(ctx, l1.Ref{Number: 3, Hash: l1.Hash(final.Hash)}); err != nil {
+	if err := m.L1.Finalize(ctx, l1.Ref{Number: 3, Hash: l1.Hash(final.Hash)}); err != nil {
 		w.t.Fatal(err)
 	}
 	w.applyL1(m, w.l1Item(1, 4, 3), w.l1Item(1, 5, 4, w.block(4)), w.l1Item(1, 6, 5, w.block(5), w.block(6)))
 	for range 2 {
-		if err := m.L1Sink().Revert(ctx); err != nil {
+		if err := m.L1.Revert(ctx); err != nil {
 			w.t.Fatal(err)
 		}
 	}
@@ -269,16 +268,16 @@ func (w homeWorld) recordL1(home *syncertest.Home) {
 // A home of an L1 chain of before, left in the middle of a reorg, opens with all that it knows of the inbox, and the reorg goes on.
 func TestRecordedHomesL1(t *testing.T) {
 	w := newHomeWorld(t)
-	homes, want := w.recorded("l1", w.recordL1)
+	homes, want := w.recorded("l1", w.OpenL1, w.recordL1)
 	if p := want.Proposal; p.ID != 3 || p.Void == "" || p.Reorgs != 1 || len(want.Earlier) != 1 || want.Earlier[0].ID != 2 || want.SourceFinalized.Height != 3 ||
 		want.Position.Height != 4 || want.Safe != w.block(3).Ref() || want.Finalized != want.Safe || want.Unsafe != w.block(4).Ref() {
 		t.Fatalf("the record says %+v, want void proposal 3 after proposal 2, one reorg, and L1 block 3 final", want)
 	}
 	for name, home := range homes {
-		m := w.Open(home, nil)
+		m := w.OpenL1(home, nil)
 		w.check(name, m, want)
 		for _, want := range []error{nil, follow.ErrFinalized} {
-			if err := m.L1Sink().Revert(t.Context()); !errors.Is(err, want) || m.Status().Load().Position.Height != 3 {
+			if err := m.L1.Revert(t.Context()); !errors.Is(err, want) || m.Status().Load().Position.Height != 3 {
 				t.Fatalf("%s: got %v at L1 block %d, want %v at 3", name, err, m.Status().Load().Position.Height, want)
 			}
 		}
@@ -292,28 +291,20 @@ func TestRecordedHomesL1(t *testing.T) {
 		if st.Safe != w.block(7).Ref() || st.Unsafe != st.Safe || st.Finalized != want.Finalized || st.Proposal.ID != 5 || st.Proposal.Reorgs != 2 || len(st.Earlier) != 3 {
 			t.Errorf("%s: got %+v, want block 7 by proposal 5 after three others", name, st)
 		}
-		if err := m.Finalize(t.Context(), l1.Ref{Number: 5, Hash: l1.Hash{5, 2}}); err != nil || m.Status().Load().Finalized != w.block(6).Ref() {
+		if err := m.L1.Finalize(t.Context(), l1.Ref{Number: 5, Hash: l1.Hash{5, 2}}); err != nil || m.Status().Load().Finalized != w.block(6).Ref() {
 			t.Errorf("%s: got %v, finalized %v, want block 6", name, err, m.Status().Load().Finalized)
 		}
+		if err := m.L1.Revert(t.Context()); err != nil || m.Status().Load().Proposal.Reorgs != 3 {
+			t.Errorf("%s: got %v and %+v, want it to be the third reorg", name, err, m.Status().Load().Proposal)
+		}
+		last := w.l1Item(2, 6, 5, w.block(7))
+		w.applyL1(m, last)
+		st = m.Status().Load()
 		m.Close()
-		again := w.Open(home, nil)
-		if p := again.Status().Load().Proposal; p != st.Proposal || sourceFinalized(t, again.Store.State()) != (block.Ref{Height: 5, Hash: block.Hash{5, 2}}) {
+		again := w.OpenL1(home, nil)
+		if p := again.Status().Load().Proposal; p != st.Proposal || again.Store.State().Inbox.Finalized != (block.Ref{Height: 5, Hash: block.Hash{5, 2}}) {
 			t.Errorf("%s: opened again it holds %+v, want %+v", name, p, st.Proposal)
 		}
 		again.Close()
 	}
-}
-
-// sourceFinalized returns the last block of the L1 that is known to be final.
-func sourceFinalized(t *testing.T, st store.State) block.Ref {
-	t.Helper()
-	var aux struct {
-		Finalized block.Ref `json:"finalized"`
-	}
-	if len(st.Aux) > 0 {
-		if err := json.Unmarshal(st.Aux, &aux); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return aux.Finalized
 }

@@ -1,9 +1,7 @@
 package syncer
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -16,48 +14,34 @@ import (
 	"headrace/l1"
 )
 
-// L1Sink is the Syncer as the sink of an L1's blocks, whose inbox holds the rollup's proposals.
-type L1Sink struct{ s *Syncer }
+// L1Sink is the sink of an L1's blocks, whose inbox, the chain's canonical source, holds the rollup's proposals; with its Syncer.
+type L1Sink struct {
+	*Syncer
+	Offers *Offers // what comes beside the L1
 
-// L1Sink returns the sink for a follower of the L1, the chain's canonical source.
-func (s *Syncer) L1Sink() *L1Sink { return &L1Sink{s} }
-
-// inbox is what the store keeps of the inbox beside the blocks, in each commit and with each item, so that a revert finds it.
-type inbox struct {
-	Proposal  Proposal  `json:"proposal"`
-	Finalized block.Ref `json:"finalized"` // L1 block
+	// The Syncer's mutex guards the rest.
+	recent    []Proposal // canonical, oldest first, the last one included; replaced, never changed
+	reverting bool       // the last thing done to the source's items was a revert: of one reorg only the first counts
 }
 
-func (s *Syncer) inbox() (in inbox, err error) {
-	if aux := s.cfg.Store.State().Aux; len(aux) > 0 {
-		if err = json.Unmarshal(aux, &in); err != nil {
-			err = fmt.Errorf("read the stored proposal: %w", err)
-		}
+// OpenL1 returns the sink of a chain whose canonical source is an inbox on an L1. It goes on from where the store stands.
+func OpenL1(cfg Config) (*L1Sink, error) {
+	s := open(cfg)
+	k := &L1Sink{Syncer: s, Offers: newOffers(s)}
+	s.parts = append(s.parts, func(now *Status) { now.Earlier = k.recent[:max(len(k.recent)-1, 0)] })
+	if err := k.loadProposals(); err != nil {
+		return nil, err
 	}
-	return in, err
+	s.publish()
+	return k, nil
 }
-
-func (in inbox) encode() []byte {
-	b, err := json.Marshal(in)
-	if err != nil {
-		panic(fmt.Sprintf("encode %+v: %v", in, err)) // numbers and hashes only
-	}
-	return b
-}
-
-// Last implements follow.Sink: the position of the last commit (I2).
-func (k *L1Sink) Last() follow.Ref { return toFollow(k.s.cfg.Store.State().Position) }
-
-// At implements follow.Sink. L1 blocks that are not final are remembered.
-func (k *L1Sink) At(height uint64) (follow.Ref, bool) { return (&DASink{k.s}).At(height) }
 
 // Apply implements follow.Sink: judges the block's proposals, executes and stores what they make, in one commit with the position (I2), and publishes it.
 func (k *L1Sink) Apply(ctx context.Context, item follow.Item[l1.Block]) error {
-	s := k.s
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.reverting = false
-	p, err := s.plan(item)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.reverting = false
+	p, err := k.plan(item)
 	if err != nil {
 		return err
 	}
@@ -67,44 +51,41 @@ func (k *L1Sink) Apply(ctx context.Context, item follow.Item[l1.Block]) error {
 			continue
 		}
 		if err := p.propose(ctx, m); err != nil {
-			s.engineKnown = false // it may be half way through a proposal
+			k.engineKnown = false // it may be half way through a proposal
 			return err
 		}
 	}
 	if err := p.commit(); err != nil {
 		return err
 	}
-	s.publish()
+	k.publish()
 	for _, a := range p.done {
-		s.cfg.Logger.Info("block", "height", a.Ref.Height, "hash", a.Ref.Hash, "txs", a.Txs, "safe", true, "source", a.Source.Height)
-		if s.cfg.Observer.Applied != nil {
-			s.cfg.Observer.Applied(a)
+		k.cfg.Logger.Info("block", "height", a.Ref.Height, "hash", a.Ref.Hash, "txs", a.Txs, "safe", true, "source", a.Source.Height)
+		if k.cfg.Observer.Applied != nil {
+			k.cfg.Observer.Applied(a)
 		}
 	}
-	if s.cfg.Observer.Position != nil {
-		s.cfg.Observer.Position(toBlock(item.Ref()))
-	}
-	if len(p.made) > 0 && !s.engineKnown { // it may have been taken back for a proposal, and stand below the unsafe head
-		if err := s.reconcile(ctx); err != nil { // the next block that needs it tries again
-			s.cfg.Logger.Warn("engine not brought up yet", "err", err)
+	if len(p.made) > 0 && !k.engineKnown { // it may have been taken back for a proposal, and stand below the unsafe head
+		if err := k.reconcile(ctx); err != nil { // the next block that needs it tries again
+			k.cfg.Logger.Warn("engine not brought up yet", "err", err)
 		}
 	}
 	if len(p.done) > 0 {
-		s.label(ctx)
+		k.label(ctx)
 	}
-	if len(s.offers.order) > 0 {
-		s.connect(ctx) // what fails is tried again at the next occasion
-		s.publish()
+	if len(k.Offers.order) > 0 {
+		k.Offers.connect(ctx) // what fails is tried again at the next occasion
+		k.publish()
 	}
 	return nil
 }
 
 // plan is what one L1 block does to the chain, until its commit.
 type plan struct {
-	s      *Syncer
+	k      *L1Sink
 	at     block.Ref
 	parent block.Hash
-	in     inbox
+	in     store.Inbox
 	tip    derive.Tip // the last safe block
 	root   []byte     // after it
 	unsafe uint64     // the highest block that would be stored after what is planned
@@ -118,30 +99,19 @@ type plan struct {
 	excused  uint64
 }
 
-func (s *Syncer) plan(item follow.Item[l1.Block]) (*plan, error) {
-	st := s.cfg.Store.State()
-	p := &plan{s: s, at: toBlock(item.Ref()), parent: block.Hash(item.Parent), root: st.SafeRoot, unsafe: st.Unsafe.Height, tip: derive.Tip{Height: st.Safe.Height}}
-	var err error
-	if p.in, err = s.inbox(); err != nil {
-		return nil, err
-	}
-	if st.Safe.Height >= s.cfg.Genesis.InitialHeight {
-		rec, err := s.cfg.Store.Block(st.Safe.Height)
-		if err != nil {
-			return nil, fmt.Errorf("read block %d: %w", st.Safe.Height, err)
-		}
-		p.tip = derive.TipOf(rec.Block)
-	}
-	return p, nil
+func (k *L1Sink) plan(item follow.Item[l1.Block]) (*plan, error) {
+	st := k.cfg.Store.State()
+	tip, err := k.tip()
+	return &plan{k: k, at: toBlock(item.Ref()), parent: block.Hash(item.Parent), in: st.Inbox, root: st.SafeRoot, unsafe: st.Unsafe.Height, tip: tip}, err
 }
 
 // propose judges one proposal. A void one uses up its id and does nothing else.
 func (p *plan) propose(ctx context.Context, m *l1.Message) error {
 	prop := m.Proposal
 	if prop.ID != p.in.Proposal.ID+1 {
-		return p.s.stuck("derive", p.at.Height, fmt.Errorf("proposal %d is in L1 block %d, and the one before it, %d, was not seen: start from an earlier L1 block (l1.start_block of the genesis)", prop.ID, p.at.Height, prop.ID-1))
+		return p.k.stuck(follow.StageDerive, p.at.Height, fmt.Errorf("proposal %d is in L1 block %d, and the one before it, %d, was not seen: start from an earlier L1 block (l1.start_block of the genesis)", prop.ID, p.at.Height, prop.ID-1))
 	}
-	blocks, void := derive.Proposal(&p.s.cfg.Derive, p.tip, prop)
+	blocks, void := derive.Proposal(&p.k.cfg.Derive, p.tip, prop)
 	if void == "" {
 		var err error
 		if void, err = p.adoptAll(ctx, blocks, m); err != nil {
@@ -150,7 +120,7 @@ func (p *plan) propose(ctx context.Context, m *l1.Message) error {
 	}
 	if void != "" {
 		p.voids++
-		p.s.cfg.Logger.Warn("proposal is void", "id", prop.ID, "source", p.at.Height, "reason", void)
+		p.k.cfg.Logger.Warn("proposal is void", "id", prop.ID, "source", p.at.Height, "reason", void)
 	}
 	p.in.Proposal = Proposal{
 		ID: prop.ID, L1: p.at, Tx: block.Hash(m.Tx), L2: block.Ref{Height: p.tip.Height, Hash: p.tip.HeaderHash}, Void: void, Reorgs: p.in.Proposal.Reorgs,
@@ -167,14 +137,14 @@ func (p *plan) adoptAll(ctx context.Context, blocks []*block.Block, m *l1.Messag
 		return "", err
 	}
 	if len(p.append) > len(before.append) { // take back what this proposal executed
-		if err := p.s.cfg.Engine.Revert(ctx, before.tip.Height); err != nil {
-			return "", p.s.stuck("engine", before.tip.Height+1, fmt.Errorf("revert a void proposal: %w", err))
+		if err := p.k.cfg.Engine.Revert(ctx, before.tip.Height); err != nil {
+			return "", p.k.stuck(follow.StageEngine, before.tip.Height+1, fmt.Errorf("revert a void proposal: %w", err))
 		}
 	}
 	p.tip, p.root, p.promote, p.append, p.done = before.tip, before.root, before.promote, before.append, before.done
 	if len(before.append) == 0 { // unsafe blocks that gave way to it come back, by replay
 		p.truncate, p.unsafe = before.truncate, before.unsafe
-		p.s.engineKnown = false
+		p.k.engineKnown = false
 	}
 	return void, nil
 }
@@ -190,8 +160,8 @@ func (p *plan) tryAll(ctx context.Context, blocks []*block.Block, m *l1.Message)
 		}
 	}
 	items := m.Proposal.Sources
-	left := derive.LeftOut(blocks, items, p.s.ownTxs())
-	without, err := p.s.unexcused(ctx, p.tip.Height, items, left)
+	left := derive.LeftOut(blocks, items, p.k.ownTxs())
+	without, err := p.k.unexcused(ctx, p.tip.Height, items, left)
 	switch {
 	case err != nil:
 		return "", err
@@ -199,7 +169,7 @@ func (p *plan) tryAll(ctx context.Context, blocks []*block.Block, m *l1.Message)
 		return fmt.Sprintf("transaction %d of forced item %d is in none of its blocks", without.N, without.Index), nil
 	}
 	if len(left) > 0 {
-		p.s.cfg.Logger.Info("forced transactions are excused", "proposal", m.Proposal.ID, "transactions", len(left))
+		p.k.cfg.Logger.Info("forced transactions are excused", "proposal", m.Proposal.ID, "transactions", len(left))
 	}
 	p.excused += uint64(len(left))
 	return "", nil
@@ -230,211 +200,194 @@ func (p *plan) known(b *block.Block) (root []byte, ok bool, err error) {
 	if b.Height() > p.unsafe || len(p.append) > 0 {
 		return nil, false, nil
 	}
-	rec, err := p.s.cfg.Store.Block(b.Height())
-	if err != nil {
-		return nil, false, fmt.Errorf("read block %d: %w", b.Height(), err)
-	}
-	return rec.Root, rec.Block.Hash() == b.Hash(), nil
+	rec, err := p.k.cfg.Store.Block(b.Height())
+	return rec.Root, err == nil && rec.Block.Hash() == b.Hash(), err
 }
 
-// execute runs b on the safe tip. Unsafe blocks from its height on give way first.
+// execute runs b on the planned tip.
 func (p *plan) execute(ctx context.Context, b *block.Block) ([]byte, error) {
-	s := p.s
-	if err := s.inTime(b); err != nil {
-		return nil, err
-	}
-	if !bytes.Equal(b.Header.Header.AppHash, p.root) {
-		return nil, s.stuck("root", b.Height(), &RootMismatchError{Height: b.Height(), Ours: p.root, BlockSays: b.Header.Header.AppHash, ParentHash: p.tip.HeaderHash})
-	}
-	if err := s.reconcile(ctx); err != nil {
-		return nil, err
-	}
-	if len(p.append) == 0 && p.unsafe > p.tip.Height {
-		height := p.tip.Height
-		if err := s.cfg.Engine.Revert(ctx, height); err != nil {
-			return nil, s.stuck("engine", b.Height(), fmt.Errorf("revert unsafe blocks above %d: %w", height, err))
+	return p.k.execute(ctx, b, p.root, func(ctx context.Context) error {
+		if err := p.ready(ctx); err != nil || len(p.append) > 0 || p.unsafe <= p.tip.Height {
+			return err
 		}
+		height := p.tip.Height // unsafe blocks above it give way
 		p.truncate, p.unsafe = &height, height
+		return p.revert(ctx, height)
+	})
+}
+
+// ready brings an engine that has lost blocks to where the plan has had it: the stored blocks, without those that gave way, and those executed on top of them, which no store has yet.
+func (p *plan) ready(ctx context.Context) error {
+	k := p.k
+	if k.engineKnown {
+		return nil
 	}
-	root, err := s.cfg.Engine.Execute(ctx, b)
-	if errors.Is(err, exec.ErrInvalid) { // a verdict is given twice, or it is none
-		root, err = s.cfg.Engine.Execute(ctx, b)
+	if err := k.reconcile(ctx); err != nil {
+		return err
 	}
-	switch {
-	case errors.Is(err, exec.ErrInvalid):
-		return nil, err
-	case err != nil:
-		return nil, s.stuck("execute", b.Height(), fmt.Errorf("execute block %d: %w", b.Height(), err))
+	if p.truncate != nil {
+		if err := p.revert(ctx, *p.truncate); err != nil {
+			return err
+		}
 	}
-	return root, nil
+	for i := range p.append {
+		if err := k.replay(ctx, &p.append[i]); err != nil {
+			return k.stuck(follow.StageReplay, p.append[i].Block.Height(), err)
+		}
+	}
+	return nil
+}
+
+func (p *plan) revert(ctx context.Context, height uint64) error {
+	if err := p.k.cfg.Engine.Revert(ctx, height); err != nil {
+		return p.k.stuck(follow.StageEngine, height+1, fmt.Errorf("revert unsafe blocks above %d: %w", height, err))
+	}
+	return nil
 }
 
 // commit stores the plan, the position with it.
 func (p *plan) commit() error {
-	s := p.s
+	k := p.k
 	b := &store.Batch{
-		Truncate: p.truncate, Append: p.append, Promote: p.promote, Position: &p.at, Proven: &p.at, Aux: p.in.encode(),
-		Item: &store.Item{Ref: p.at, Parent: p.parent, Safe: p.tip.Height, Aux: p.in.encode()},
+		Truncate: p.truncate, Append: p.append, Promote: p.promote, Position: &p.at, Proven: &p.at, Inbox: &p.in,
+		Item: &store.Item{Ref: p.at, Parent: p.parent, Safe: p.tip.Height, Inbox: p.in},
 	}
 	if len(p.done) > 0 {
 		b.Safe = &p.done[len(p.done)-1].Ref
 	}
-	before := s.cfg.Store.State().Unsafe.Height
-	if err := s.commit(b); err != nil {
+	before := k.cfg.Store.State().Unsafe.Height
+	if err := k.commit(b); err != nil {
 		return err
 	}
 	if p.truncate != nil {
-		s.counts.RevertedUnsafe += before - *p.truncate
+		k.counts.RevertedUnsafe += before - *p.truncate
 	}
-	s.noteProposals(p.made...)
-	s.counts.Executed += uint64(len(p.append))
-	s.counts.Promoted += uint64(len(p.promote))
-	s.counts.Void += p.voids
-	s.counts.Excused += p.excused
+	if len(p.made) > 0 {
+		all := slices.Concat(k.recent, p.made)
+		k.recent = all[max(len(all)-keepProposals, 0):]
+	}
+	k.counts.Executed += uint64(len(p.append))
+	k.counts.Promoted += uint64(len(p.promote))
+	k.counts.Void += p.voids
+	k.counts.Excused += p.excused
 	return nil
 }
 
 // Revert implements follow.Sink: takes back the last L1 block with the rollup blocks that it made, and the unsafe ones on top of them. What the L1
 // has finalized stays (I10).
 func (k *L1Sink) Revert(ctx context.Context) error {
-	s := k.s
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	st := s.cfg.Store.State()
-	in, err := s.inbox()
-	if err != nil {
-		return err
-	}
-	if st.Position.Height <= max(in.Finalized.Height, s.cfg.Store.Start().Height) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	st := k.cfg.Store.State()
+	if st.Position.Height <= max(st.Inbox.Finalized.Height, k.cfg.Store.Start().Height) {
 		return follow.ErrFinalized
 	}
-	to, before, err := s.itemBefore(st.Position)
+	to, err := k.itemBefore(st.Position)
 	if err != nil {
 		return err
 	}
-	before.Finalized = in.Finalized
-	before.Proposal.Reorgs = in.Proposal.Reorgs
-	if !s.reverting {
+	before := store.Inbox{Proposal: to.Inbox.Proposal, Finalized: st.Inbox.Finalized}
+	before.Proposal.Reorgs = st.Inbox.Proposal.Reorgs
+	if !k.reverting {
 		before.Proposal.Reorgs++
-		s.reverting = true
+		k.reverting = true
 	}
-	b := &store.Batch{Position: &to.Ref, Proven: &to.Ref, DropItemsAbove: &to.Ref.Height, Aux: before.encode()}
+	b := &store.Batch{Position: &to.Ref, Proven: &to.Ref, DropItemsAbove: &to.Ref.Height, Inbox: &before}
 	if to.Safe != st.Safe.Height {
-		safe, err := s.cfg.Store.Ref(to.Safe)
+		safe, err := k.cfg.Store.Ref(to.Safe)
 		if err != nil {
 			return fmt.Errorf("read block %d: %w", to.Safe, err)
 		}
 		b.Truncate, b.Safe = &to.Safe, &safe
-		s.engineKnown = false
+		k.engineKnown = false
 	}
-	if err := s.commit(b); err != nil {
+	if err := k.commit(b); err != nil {
 		return err
 	}
-	s.forgetProposals(to.Ref.Height)
-	s.publish()
-	if err := s.reconcile(ctx); err != nil { // the next block that needs the engine tries again
-		s.cfg.Logger.Warn("engine not reverted yet", "err", err)
+	k.recent = slices.DeleteFunc(slices.Clone(k.recent), func(p Proposal) bool { return p.L1.Height > to.Ref.Height })
+	k.publish()
+	if err := k.reconcile(ctx); err != nil { // the next block that needs the engine tries again
+		k.cfg.Logger.Warn("engine not reverted yet", "err", err)
 	}
-	s.label(ctx)
+	k.label(ctx)
 	return nil
 }
 
-// itemBefore returns the item before the position, and the inbox after it. Before the first item that is where the store began.
-func (s *Syncer) itemBefore(position block.Ref) (store.Item, inbox, error) {
-	var in inbox
-	start := s.cfg.Store.Start()
+// itemBefore returns the item before the position. Before the first item that is where the store began.
+func (k *L1Sink) itemBefore(position block.Ref) (store.Item, error) {
+	start := k.cfg.Store.Start()
 	if position.Height == start.Height+1 {
-		return store.Item{Ref: start, Safe: s.cfg.Genesis.InitialHeight - 1}, in, nil
+		return store.Item{Ref: start, Safe: k.cfg.Genesis.InitialHeight - 1}, nil
 	}
-	item, ok, err := s.cfg.Store.Item(position.Height - 1)
-	switch {
-	case err != nil:
-		return item, in, err
-	case !ok:
-		return item, in, follow.ErrFinalized // only final ones are forgotten
+	item, ok, err := k.cfg.Store.Item(position.Height - 1)
+	if err == nil && !ok {
+		err = follow.ErrFinalized // only final ones are forgotten
 	}
-	if len(item.Aux) > 0 {
-		err = json.Unmarshal(item.Aux, &in)
-	}
-	return item, in, err
+	return item, err
 }
 
 // keepProposals is how many canonical proposals the status names, for those who wait for one that others have followed already.
 const keepProposals = 128
 
-// noteProposals adds to the recent proposals.
-func (s *Syncer) noteProposals(made ...Proposal) {
-	if len(made) == 0 {
-		return
-	}
-	all := append(slices.Clone(s.recent), made...)
-	s.recent = all[max(len(all)-keepProposals, 0):]
-}
-
-// forgetProposals drops the recent proposals of L1 blocks above height.
-func (s *Syncer) forgetProposals(height uint64) {
-	s.recent = slices.DeleteFunc(slices.Clone(s.recent), func(p Proposal) bool { return p.L1.Height > height })
-}
-
 // loadProposals reads the recent proposals from the items that are remembered.
-func (s *Syncer) loadProposals() error {
+func (k *L1Sink) loadProposals() error {
 	last := Proposal{}
-	for h := s.cfg.Store.State().Position.Height; len(s.recent) < keepProposals; h-- {
-		item, ok, err := s.cfg.Store.Item(h)
-		if err != nil || !ok || len(item.Aux) == 0 {
-			break // pruned, or before the first
-		}
-		var in inbox
-		if err := json.Unmarshal(item.Aux, &in); err != nil {
+	for h := k.cfg.Store.State().Position.Height; len(k.recent) < keepProposals; h-- {
+		item, ok, err := k.cfg.Store.Item(h)
+		if err != nil {
 			return fmt.Errorf("read the stored proposals: %w", err)
 		}
-		if p := in.Proposal; p.ID != 0 && p.ID != last.ID {
-			s.recent, last = append(s.recent, p), p
+		p := item.Inbox.Proposal
+		if !ok || p.ID == 0 {
+			break // pruned, or before the first
+		}
+		if p.ID != last.ID {
+			k.recent, last = append(k.recent, p), p
 		}
 	}
-	slices.Reverse(s.recent)
+	slices.Reverse(k.recent)
 	return nil
 }
 
 // Finalize notes that the L1 has finalized a block: rollup blocks made by it and below are final, and its predecessors are forgotten. A block that is
 // not ours (another fork, or not reached yet) changes nothing.
-func (s *Syncer) Finalize(ctx context.Context, at l1.Ref) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	in, err := s.inbox()
-	if err != nil || at.Number <= in.Finalized.Height {
-		return err
+func (k *L1Sink) Finalize(ctx context.Context, at l1.Ref) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	in := k.cfg.Store.State().Inbox
+	if at.Number <= in.Finalized.Height {
+		return nil
 	}
-	item, ok, err := s.cfg.Store.Item(at.Number)
+	item, ok, err := k.cfg.Store.Item(at.Number)
 	if err != nil || !ok || item.Ref.Hash != block.Hash(at.Hash) {
 		return err
 	}
 	in.Finalized = item.Ref
-	b := &store.Batch{Aux: in.encode(), DropItemsBelow: &item.Ref.Height}
-	if item.Safe > s.cfg.Store.State().Finalized.Height {
-		ref, err := s.cfg.Store.Ref(item.Safe)
+	b := &store.Batch{Inbox: &in, DropItemsBelow: &item.Ref.Height}
+	if item.Safe > k.cfg.Store.State().Finalized.Height {
+		ref, err := k.cfg.Store.Ref(item.Safe)
 		if err != nil {
 			return fmt.Errorf("read block %d: %w", item.Safe, err)
 		}
 		b.Finalized = &ref
 	}
-	if err := s.commit(b); err != nil {
+	if err := k.commit(b); err != nil {
 		return err
 	}
-	s.publish()
-	s.label(ctx)
+	k.publish()
+	k.label(ctx)
 	return nil
 }
 
 // label tells an engine that wants to know which blocks are safe and finalized. It is told again at the next change, so a failure is only noted.
-func (s *Syncer) label(ctx context.Context) {
-	e, ok := s.cfg.Engine.(exec.Labeler)
-	if !ok || !s.engineKnown {
+func (k *L1Sink) label(ctx context.Context) {
+	e, ok := k.cfg.Engine.(exec.Labeler)
+	if !ok || !k.engineKnown {
 		return
 	}
-	st := s.cfg.Store.State()
+	st := k.cfg.Store.State()
 	if err := e.Label(ctx, st.Safe, st.Finalized); err != nil {
-		s.cfg.Logger.Warn("engine not told of safe and finalized", "err", err)
+		k.cfg.Logger.Warn("engine not told of safe and finalized", "err", err)
 	}
 }
 

@@ -73,8 +73,8 @@ func newInboxWorld(t *testing.T, opt local.Options) *inboxWorld {
 
 // open starts the node, which goes on from what home holds.
 func (w *inboxWorld) open(home *syncertest.Home) {
-	w.node = w.Open(home, func(e exec.Engine) exec.Engine { w.engine = &judge{Engine: e}; return w.engine })
-	w.follower = follow.New[l1.Block](w.l1, w.node.L1Sink(), follow.Options{Stall: 5 * time.Second})
+	w.node = w.OpenL1(home, func(e exec.Engine) exec.Engine { w.engine = &judge{Engine: e}; return w.engine })
+	w.follower = follow.New[l1.Block](w.l1, w.node.L1, follow.Options{Stall: 5 * time.Second})
 	w.stop = syncertest.Run(w.t, w.follower.Run)
 	w.t.Cleanup(w.node.Close)
 	w.t.Cleanup(w.stop)
@@ -160,7 +160,7 @@ func signedData(t *testing.T, w *syncertest.World, b *block.Block) *block.Signed
 // offer offers b to the node.
 func (w *inboxWorld) offer(b *block.Block) (buffered bool, err error) {
 	w.t.Helper()
-	return w.node.Offer(w.t.Context(), &b.Header, signedData(w.t, w.World, b))
+	return w.node.L1.Offers.Offer(w.t.Context(), &b.Header, signedData(w.t, w.World, b))
 }
 
 // propose puts a proposal of blocks into the L1's next block.
@@ -288,7 +288,7 @@ func TestL1Reorgs(t *testing.T) {
 					if down {
 						w.stop()
 						w.node.Close()
-						again := w.Open(home, nil)
+						again := w.OpenL1(home, nil)
 						w.node = again
 						t.Cleanup(again.Close)
 					}
@@ -344,20 +344,20 @@ func TestFinalizedStays(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := w.node.Finalize(t.Context(), l1.Ref{Number: ref.Number, Hash: l1.Hash{1}}); err != nil {
+		if err := w.node.L1.Finalize(t.Context(), l1.Ref{Number: ref.Number, Hash: l1.Hash{1}}); err != nil {
 			t.Fatal(err)
 		}
 		if st := w.node.Status().Load(); st.Finalized.Height != 0 {
 			t.Fatalf("a block of another fork finalized %d", st.Finalized.Height)
 		}
-		if err := w.node.Finalize(t.Context(), ref); err != nil {
+		if err := w.node.L1.Finalize(t.Context(), ref); err != nil {
 			t.Fatal(err)
 		}
 		if st := w.node.Status().Load(); st.Finalized.Height != 1 {
 			t.Fatalf("finalized %d, want 1", st.Finalized.Height)
 		}
 		w.stop()
-		sink := w.node.L1Sink()
+		sink := w.node.L1
 		if err := sink.Revert(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -380,7 +380,7 @@ func TestOffers(t *testing.T) {
 		if _, err := w.offer(blocks[0]); !errors.Is(err, syncer.ErrGate) {
 			t.Fatalf("before the gate opens: %v", err)
 		}
-		w.node.SetGate(ctx, true)
+		w.node.L1.Offers.SetGate(ctx, true)
 		executed := w.engine.executed
 		for _, i := range []int{2, 1} {
 			if buffered, err := w.offer(blocks[i]); !buffered || err != nil {
@@ -428,7 +428,7 @@ func TestOffers(t *testing.T) {
 func TestOfferedForks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newInboxWorld(t, local.Options{})
-		w.node.SetGate(t.Context(), true)
+		w.node.L1.Offers.SetGate(t.Context(), true)
 		w.propose(0, w.branch("a").next())
 		w.want(1, 1)
 		x, y := w.branch("x").at(1), w.branch("y").at(1)
@@ -472,7 +472,7 @@ func TestCrashWithinAProposal(t *testing.T) {
 				}
 				w.engine.Engine = &stepped{w.engine.Engine, step}
 				in := w.propose(0, b.next(), b.next(), b.next())
-				err := w.l1.Fetch(t.Context(), in.Block.Number, in.Block.Number+1, func(it follow.Item[l1.Block]) error { return w.node.L1Sink().Apply(t.Context(), it) })
+				err := w.l1.Fetch(t.Context(), in.Block.Number, in.Block.Number+1, func(it follow.Item[l1.Block]) error { return w.node.L1.Apply(t.Context(), it) })
 				if err != nil || home == nil {
 					t.Fatalf("crash at %d of %d steps: %v", crashAt, steps, err)
 				}
@@ -503,13 +503,104 @@ func TestProposalSurvivesARestart(t *testing.T) {
 		home := w.node.Home
 		w.stop()
 		w.node.Close()
-		again := w.Open(home, nil)
+		again := w.OpenL1(home, nil)
 		if got := again.Status().Load(); got.Proposal != want || len(got.Earlier) != 1 || got.Earlier[0] != st.Earlier[0] {
 			t.Fatalf("after a restart the proposal is %+v after %+v, want %+v after %+v", got.Proposal, got.Earlier, want, st.Earlier)
 		}
 		again.Close()
 		if _, err := store.Open("store", store.Identity{ChainID: "other"}, store.Options{FS: home.Store}); !errors.Is(err, store.ErrOtherChain) {
 			t.Fatalf("got %v", err)
+		}
+	})
+}
+
+// meddled is an engine with something done, and perhaps an error instead of an answer, before each execution.
+type meddled struct {
+	*kv.Engine
+	before func(b *block.Block) error
+}
+
+func (m *meddled) Execute(ctx context.Context, b *block.Block) ([]byte, error) {
+	if err := m.before(b); err != nil {
+		return nil, err
+	}
+	return m.Engine.Execute(ctx, b)
+}
+
+// An engine that loses its blocks, or gives a verdict once only, in the middle of a proposal, wherever that is: the proposal is executed all the same, after what the
+// engine has lost, with the blocks of the proposal that no store has yet.
+func TestEngineFailsWithinAProposal(t *testing.T) {
+	for name, fail := range map[string]func(*kv.Engine) error{
+		"loses its blocks": func(e *kv.Engine) error { return e.Revert(context.Background(), 0) },
+		"one verdict":      func(*kv.Engine) error { return exec.ErrInvalid },
+	} {
+		for height := uint64(2); height <= 4; height++ {
+			t.Run(fmt.Sprintf("%s at %d", name, height), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					w := newInboxWorld(t, local.Options{})
+					w.node.L1.Offers.SetGate(t.Context(), true)
+					ours := w.branch("a")
+					w.propose(0, ours.next())
+					w.want(1, 1)
+					for range 2 { // unsafe blocks, which the proposal replaces
+						if _, err := w.offer(ours.next()); err != nil {
+							t.Fatal(err)
+						}
+					}
+					theirs := w.branch("b").at(1)
+					failed := 0
+					w.engine.Engine = &meddled{w.node.KV, func(b *block.Block) error {
+						if b.Height() != height || failed > 0 {
+							return nil
+						}
+						failed++
+						return fail(w.node.KV)
+					}}
+					w.propose(0, theirs.next(), theirs.next(), theirs.next())
+					st := w.want(2, 4)
+					if st.Proposal.Void != "" || st.Safe != theirs.parent.Ref || string(st.Root) != string(theirs.parent.Root) || failed != 1 || st.Stage != (syncer.Stage{}) {
+						t.Errorf("got %+v, safe %v after %d failures; want the proposal's last block, %v", st.Proposal, st.Safe, failed, theirs.parent.Ref)
+					}
+					if h, err := w.node.KV.Head(t.Context()); err != nil || h.Hash != st.Safe.Hash {
+						t.Errorf("the engine is at %d, %v, want the safe head", h.Height, err)
+					}
+				})
+			})
+		}
+	}
+}
+
+// An engine that goes back to a state to be asked about it, between two proposals of one L1 block, gets the blocks of the first again.
+func TestExcuseBetweenProposals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newInboxWorld(t, local.Options{})
+		w.stop()
+		asked := 0
+		w.engine.excuse = func(uint64, [][]byte) ([]string, error) {
+			if asked++; asked == 1 {
+				return nil, exec.ErrPruned
+			}
+			return []string{"used up"}, nil
+		}
+		b := w.branch("a")
+		first, second, third := b.next(), b.next(), b.next()
+		in := w.propose(0, first)
+		err := w.l1.Fetch(t.Context(), in.Block.Number, in.Block.Number+1, func(it follow.Item[l1.Block]) error {
+			for i, blk := range []*block.Block{second, third} {
+				p := &l1.Proposal{ID: uint64(i + 2), Sources: []l1.Source{{Forced: true, Txs: [][]byte{[]byte("forced=1")}}, {}}, Blocks: encode(t, w.World, blk)}
+				copy(p.Parent[:], blk.Header.Header.LastHeaderHash)
+				it.Data.Messages = append(it.Data.Messages, l1.Message{Proposal: p})
+			}
+			return w.node.L1.Apply(t.Context(), it)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if st := w.node.Status().Load(); st.Safe != third.Ref() || st.Counts.Void != 0 || st.Counts.Excused != 2 || asked != 3 {
+			t.Errorf("got %v, %+v after %d questions; want the third block", st.Safe, st.Counts, asked)
+		}
+		if h, err := w.node.KV.Head(t.Context()); err != nil || h.Hash != third.Hash() {
+			t.Errorf("the engine is at %d, %v, want the third block", h.Height, err)
 		}
 	})
 }

@@ -25,7 +25,7 @@ func TestUnfitOffers(t *testing.T) {
 		w.propose(0, b.next())
 		w.want(1, 1)
 		ctx := t.Context()
-		w.node.SetGate(ctx, true)
+		w.node.L1.Offers.SetGate(ctx, true)
 		parent := b.parent
 		invalid := signTxs(t, w.World, parent, []string{"invalid=1"})
 		early := signTxs(t, w.World, syncer.Parent{Ref: parent.Ref, DataHash: parent.DataHash, Root: parent.Root, Time: uint64(time.Now().Add(time.Hour).UnixNano())}, []string{"early=1"})
@@ -130,13 +130,13 @@ func TestForgedOffers(t *testing.T) {
 				b := w.branch("a")
 				w.propose(0, b.next())
 				before := w.want(1, 1)
-				w.node.SetGate(t.Context(), true)
+				w.node.L1.Offers.SetGate(t.Context(), true)
 				blocks := []*block.Block{b.next(), b.next(), b.next()}
 				executed := w.engine.executed
 				for _, good := range blocks[:2] { // the parent of the first is there, that of the second is not
 					header, data := good.Header, *signedData(t, w.World, good)
 					change(w, &header, &data)
-					if buffered, err := w.node.Offer(t.Context(), &header, &data); buffered || !errors.Is(err, syncer.ErrForged) {
+					if buffered, err := w.node.L1.Offers.Offer(t.Context(), &header, &data); buffered || !errors.Is(err, syncer.ErrForged) {
 						t.Fatalf("block %d: got %v, %v, want ErrForged", good.Height(), buffered, err)
 					}
 				}
@@ -168,7 +168,7 @@ func TestOfferIsNotKeptAsItCame(t *testing.T) {
 		b := w.branch("a")
 		w.propose(0, b.next())
 		w.want(1, 1)
-		w.node.SetGate(t.Context(), true)
+		w.node.L1.Offers.SetGate(t.Context(), true)
 		parent, child := b.next(), b.next()
 		padding := protowire.AppendBytes(protowire.AppendTag(nil, 99, protowire.BytesType), make([]byte, 1<<16))
 		rawHeader, rawData := append(child.Header.Encode(), padding...), append(signedData(t, w.World, child).Encode(), padding...)
@@ -176,7 +176,7 @@ func TestOfferIsNotKeptAsItCame(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if buffered, err := w.node.Offer(t.Context(), header, data); !buffered || err != nil {
+		if buffered, err := w.node.L1.Offers.Offer(t.Context(), header, data); !buffered || err != nil {
 			t.Fatalf("got %v, %v, want it held", buffered, err)
 		}
 		clear(rawHeader)
@@ -194,7 +194,7 @@ func TestOfferIsNotKeptAsItCame(t *testing.T) {
 func TestOfferBeforeTheStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newInboxWorld(t, local.Options{})
-		w.node.SetGate(t.Context(), true)
+		w.node.L1.Offers.SetGate(t.Context(), true)
 		b := w.branch("a").next()
 		h := b.Header.Header
 		h.Time = uint64(w.Genesis.StartTime.UnixNano()) - 1

@@ -55,7 +55,7 @@ func (s *Syncer) Produce(ctx context.Context, build func(context.Context, Parent
 			return block.Ref{}, err
 		}
 	}
-	root, err := s.execute(ctx, blk)
+	root, err := s.executeNext(ctx, blk)
 	if err != nil {
 		return block.Ref{}, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -82,8 +83,8 @@ func liarBench(t *testing.T) (w *syncertest.World, seq, full *syncertest.Machine
 	t.Cleanup(seq.Close)
 	t.Cleanup(full.Close)
 	l = &liar{Source: w.Chain.Source(syncertest.HeaderNS, syncertest.DataNS), hidden: map[uint64]bool{}}
-	f := full.DAFollower(l, follow.Options{Stall: 5 * time.Second})
-	syncertest.Run(t, w.Chain.Run, f.Run, full.Prover(l, f.Wake))
+	f := follow.New(full.DA.Checked(l), full.DA, follow.Options{Stall: 5 * time.Second})
+	syncertest.Run(t, w.Chain.Run, f.Run, full.DA.Prover(l, f.Wake))
 	next := uint64(1)
 	post = func(n int) {
 		produce(t, w, seq, n)
@@ -134,13 +135,12 @@ func TestRestartBeforeTheProof(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := syncertest.NewWorld(t, -1)
 		m := w.Open(syncertest.NewHome(), nil)
-		sink := m.DASink()
 		for h := uint64(1); h <= 5; h++ {
 			b := da.Block{Height: h}
 			if h >= 3 {
 				b.Unproven = []da.Claim{{Namespace: syncertest.DataNS}}
 			}
-			if err := sink.Apply(t.Context(), item(b)); err != nil {
+			if err := m.Apply(t.Context(), item(b)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -150,7 +150,7 @@ func TestRestartBeforeTheProof(t *testing.T) {
 		home := m.Home
 		m.Close()
 		again := w.Open(home, nil)
-		if got := again.DASink().Last(); got.Height != 2 {
+		if got := again.DA.Last(); got.Height != 2 {
 			t.Fatalf("a restarted node goes on from %d, want 2, the last proven height", got.Height)
 		}
 		again.Close()
@@ -181,17 +181,138 @@ func TestUnprovenHeightsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := syncertest.NewWorld(t, -1)
 		m := w.Open(syncertest.NewHome(), nil)
-		sink := m.DASink()
 		var err error
 		h := uint64(1)
 		for ; err == nil && h < 10000; h++ {
 			it := item(da.Block{Height: h, Unproven: []da.Claim{{Namespace: syncertest.DataNS}}})
 			it.Hash[2], it.Parent[2] = byte(h>>8), byte((h-1)>>8)
-			err = sink.Apply(t.Context(), it)
+			err = m.Apply(t.Context(), it)
 		}
-		if err == nil || follow.IsFatal(err) || m.Status().Load().Stage.Name != "prove" {
+		if err == nil || follow.IsFatal(err) || m.Status().Load().Stage.Name != follow.StageProve {
 			t.Fatalf("after %d heights: %v, stage %+v; want a stall that names the proofs", h, err, m.Status().Load().Stage)
 		}
 		m.Close()
+	})
+}
+
+// counted is a prover that counts its calls by height, and fails at one.
+type counted struct {
+	mu      sync.Mutex
+	calls   map[uint64]int
+	failing uint64
+}
+
+func (c *counted) Prove(_ context.Context, height uint64, _ [32]byte, _ []da.Claim) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.calls[height]++
+	if height == c.failing {
+		return errors.New("endpoint is busy")
+	}
+	return nil
+}
+
+// One failing proof costs no other: those that succeeded above it are kept, and a retry asks for the one that failed.
+func TestOneFailingProof(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const heights, failing = 16, 5
+		w := syncertest.NewWorld(t, -1)
+		m := w.Open(syncertest.NewHome(), nil)
+		defer m.Close()
+		claims := []da.Claim{{Namespace: syncertest.DataNS}}
+		for h := uint64(1); h <= heights; h++ {
+			if err := m.Apply(t.Context(), item(da.Block{Height: h, Unproven: claims})); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p := &counted{calls: map[uint64]int{}, failing: failing}
+		defer syncertest.Run(t, m.DA.Prover(p, func() { t.Error("the position was set back") }))()
+		want := func(proven uint64, failure bool, tries int) {
+			t.Helper()
+			synctest.Wait()
+			if st := m.Status().Load(); st.Proven.Height != proven || (st.Proof != "") != failure {
+				t.Errorf("proven %d, proof %q; want %d, and a failure: %v", st.Proven.Height, st.Proof, proven, failure)
+			}
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			for h := uint64(1); h <= m.Status().Load().Position.Height; h++ {
+				if n := p.calls[h]; h == failing && n < tries || h != failing && n != 1 {
+					t.Errorf("height %d was asked for %d times", h, n)
+				}
+			}
+		}
+		time.Sleep(time.Minute)
+		want(failing-1, true, 20)
+		if err := m.Apply(t.Context(), item(da.Block{Height: heights + 1, Unproven: claims})); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second) // what comes later is asked for too
+		want(failing-1, true, 20)
+		p.mu.Lock()
+		p.failing = 0
+		p.mu.Unlock()
+		time.Sleep(10 * time.Second)
+		want(heights+1, false, 20)
+	})
+}
+
+// slow is a prover whose first call lasts until it is released, and all later ones fail.
+type slow struct {
+	calls   chan []da.Claim
+	release chan struct{}
+	first   sync.Once
+}
+
+func (s *slow) Prove(_ context.Context, _ uint64, _ [32]byte, claims []da.Claim) error {
+	err := errors.New("endpoint is busy")
+	s.first.Do(func() { <-s.release; err = nil })
+	select {
+	case s.calls <- claims:
+	default:
+	}
+	return err
+}
+
+// A proof that comes after its height was set back shows nothing of what is there since, not even if that is the same block: other claims may have been made of it.
+func TestProofOfAnEarlierReading(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := syncertest.NewWorld(t, -1)
+		m, seq := w.Open(syncertest.NewHome(), nil), w.Open(syncertest.NewHome(), nil)
+		defer m.Close()
+		defer seq.Close()
+		produce(t, w, seq, 1)
+		read := func(height uint64, ns da.Namespace) {
+			t.Helper()
+			b := da.Block{Height: height, Unproven: []da.Claim{{Namespace: ns}}}
+			if height == 1 { // a header whose data does not come
+				b.Blobs = posted(t, w, seq, 1, 1, 2).Data.Blobs[:1]
+			}
+			if err := m.Apply(t.Context(), item(b)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		read(1, syncertest.DataNS)
+		p := &slow{calls: make(chan []da.Claim, 100), release: make(chan struct{})}
+		defer syncertest.Run(t, m.DA.Prover(p, func() {}))()
+		synctest.Wait()
+		for h := uint64(2); m.Status().Load().Position.Height == h-1; h++ {
+			read(h, syncertest.DataNS)
+		}
+		if at := m.Status().Load().Position.Height; at != 0 {
+			t.Fatalf("the position is %d, want it set back to 0", at)
+		}
+		read(1, syncertest.HeaderNS)
+		close(p.release)
+		synctest.Wait()
+		var asked []da.Namespace
+		for range len(p.calls) {
+			asked = append(asked, (<-p.calls)[0].Namespace)
+		}
+		if !slices.Equal(asked, []da.Namespace{syncertest.DataNS, syncertest.HeaderNS}) {
+			t.Errorf("asked about %v, want the claims of the first reading, and then those of the second", asked)
+		}
+		if st := m.Status().Load(); st.Position.Height != 1 || st.Proven.Height != 0 {
+			t.Errorf("position %d, proven %d; want 1, and nothing proven", st.Position.Height, st.Proven.Height)
+		}
 	})
 }

@@ -37,8 +37,7 @@ type Config struct {
 
 // Observer's functions, where not nil, are called at the point of truth, inside the serialised section: they must be quick and must not call the Syncer.
 type Observer struct {
-	Applied  func(a Applied)     // a block has become part of the chain, or safe, and is stored
-	Position func(ref block.Ref) // an item of the source has been applied completely
+	Applied func(a Applied) // a block has become part of the chain, or safe, and is stored
 }
 
 // Applied describes one change of a head.
@@ -69,16 +68,8 @@ type Status struct {
 	Stage     Stage         // what the section is busy with, if it takes long, or stuck at
 }
 
-// Proposal is the last canonical proposal of the inbox. Its id can go down: a reorg of the L1 takes proposals back, and Reorgs counts those. It is published after the
-// commit that holds it, so a late subscriber, and one after a restart, finds it.
-type Proposal struct {
-	ID     uint64     `json:"id"`   // 0: none yet
-	L1     block.Ref  `json:"l1"`   // the L1 block that holds it
-	Tx     block.Hash `json:"tx"`   // its transaction there
-	L2     block.Ref  `json:"l2"`   // the safe head after it: of a void one, the block that it left in place
-	Void   string     `json:"void"` // why it made no block; empty if it did
-	Reorgs uint64     `json:"reorgs"`
-}
+// Proposal is the last canonical proposal of the inbox. It is published after the commit that holds it, so a late subscriber, and one after a restart, finds it.
+type Proposal = store.Proposal
 
 // Counts count since the Syncer was opened.
 type Counts struct {
@@ -89,52 +80,33 @@ type Counts struct {
 
 // Stage says what keeps the section from going on. The zero Stage: nothing does.
 type Stage struct {
-	Name   string `json:"stage"` // "engine", "replay", "derive", "clock", "root", "execute"
-	Height uint64 `json:"height"`
-	Cause  string `json:"cause"`
+	Name   follow.Stage `json:"stage"`
+	Height uint64       `json:"height"`
+	Cause  string       `json:"cause"`
 }
 
-// Syncer is the serialised section. All methods are safe for concurrent use.
+// Syncer is the serialised section, whatever the chain's canonical source is: the sink of that, which OpenDA and OpenL1 return, has the rest. All methods
+// are safe for concurrent use.
 type Syncer struct {
 	cfg    Config
 	status *watch.Value[Status]
 
-	mu          sync.Mutex // the serialised section; guards the rest
-	deriver     *derive.Deriver
-	engineKnown bool // the engine has been compared with the store and found equal
+	mu          sync.Mutex // the serialised section; guards the rest, and what the sink and the Offers hold
+	engineKnown bool       // the engine has been compared with the store and found equal
 	counts      Counts
-	skipped     derive.Counts
-	unproven    []unproven // the heights of (proven, position], in order
-	proof       string     // why the last proof failed; empty when it did not
-	reread      reread
-	offers      offered
-	recent      []Proposal // canonical, oldest first, the last one included; replaced, never changed
-	reverting   bool       // the last thing done to the source's items was a revert: of one reorg only the first counts
+	parts       []func(*Status) // what the sink and the Offers add to the status
 }
 
-// Open returns a Syncer that goes on from where the store stands. It does not touch the engine: that is compared with the store by the first
-// call that needs it, and brought up by replay.
-func Open(cfg Config) (*Syncer, error) {
+// open returns a Syncer that goes on from where the store stands, for a sink that publishes when it has read what it needs. It does not touch the engine: that is compared
+// with the store by the first call that needs it, and brought up by replay.
+func open(cfg Config) *Syncer {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	if cfg.MaxAhead <= 0 {
 		cfg.MaxAhead = time.Minute
 	}
-	s := &Syncer{cfg: cfg, status: new(watch.Value[Status])}
-	if st := cfg.Store.State(); st.Proven != st.Position {
-		if err := s.setBack(); err != nil { // what was left to be shown is not known any more: read it again
-			return nil, err
-		}
-	}
-	if err := s.loadDeriver(); err != nil {
-		return nil, err
-	}
-	if err := s.loadProposals(); err != nil {
-		return nil, err
-	}
-	s.publish()
-	return s, nil
+	return &Syncer{cfg: cfg, status: new(watch.Value[Status])}
 }
 
 // Status returns the latest status, for every onlooker.
@@ -146,67 +118,58 @@ func (s *Syncer) Authority() *derive.Authority { return s.cfg.Derive.Authority }
 // Close ends the status with err. Call it after the last Apply and Produce.
 func (s *Syncer) Close(err error) { s.status.Close(err) }
 
+// Last implements follow.Sink for both sinks: the position of the last commit (I2).
+func (s *Syncer) Last() follow.Ref { return toFollow(s.cfg.Store.State().Position) }
+
+// At implements follow.Sink for both: of a DA layer the newest 256 heights are remembered, of an L1 those that are not final.
+func (s *Syncer) At(height uint64) (follow.Ref, bool) {
+	item, ok, err := s.cfg.Store.Item(height)
+	return toFollow(item.Ref), ok && err == nil
+}
+
+func toFollow(r block.Ref) follow.Ref { return follow.Ref{Height: r.Height, Hash: follow.Hash(r.Hash)} }
+func toBlock(r follow.Ref) block.Ref  { return block.Ref{Height: r.Height, Hash: block.Hash(r.Hash)} }
+
 // publish must be called inside the section, after a commit.
 func (s *Syncer) publish() {
 	st := s.cfg.Store.State()
-	in, err := s.inbox()
-	if err != nil {
-		s.cfg.Logger.Error("status without the last proposal", "err", err)
-	}
-	var missing derive.Waiting
-	if s.deriver != nil {
-		missing = s.deriver.Waiting()
-	}
-	s.status.Update(func(old Status) Status {
-		if s.deriver == nil {
-			missing = old.Missing
+	s.status.Update(func(now Status) Status {
+		now.Unsafe, now.Safe, now.Finalized, now.Root = st.Unsafe, st.Safe, st.Finalized, st.Root
+		now.Position, now.Proven, now.Proposal, now.Counts = st.Position, st.Proven, st.Inbox.Proposal, s.counts
+		if s.engineKnown || now.Stage.Name != follow.StageEngine && now.Stage.Name != follow.StageReplay {
+			now.Stage = Stage{} // what is published is done, but for the engine: an item without blocks does not need it
 		}
-		var stage Stage // what is published is done, but for the engine: an item without blocks does not need it
-		if !s.engineKnown && (old.Stage.Name == "engine" || old.Stage.Name == "replay") {
-			stage = old.Stage
+		for _, add := range s.parts {
+			add(&now)
 		}
-		return Status{
-			Unsafe: st.Unsafe, Safe: st.Safe, Finalized: st.Finalized, Root: st.Root,
-			Position: st.Position, Proven: st.Proven,
-			Proposal: in.Proposal, Earlier: s.recent[:max(len(s.recent)-1, 0)], Gate: s.offers.open, Buffered: len(s.offers.order),
-			Missing: missing, Proof: s.proof, Counts: s.counts, Skipped: s.skipped, Stage: stage,
-		}
+		return now
 	})
 }
 
 // stuck publishes what the section could not do, and returns err for the caller to retry.
-func (s *Syncer) stuck(name string, height uint64, err error) error {
+func (s *Syncer) stuck(name follow.Stage, height uint64, err error) error {
 	s.stage(name, height, err.Error())
 	return err
 }
 
-func (s *Syncer) stage(name string, height uint64, cause string) {
+func (s *Syncer) stage(name follow.Stage, height uint64, cause string) {
 	s.status.Update(func(st Status) Status {
 		st.Stage = Stage{Name: name, Height: height, Cause: cause}
 		return st
 	})
 }
 
-// loadDeriver makes a deriver from what is stored: at start, and after anything went wrong half way through an item.
-func (s *Syncer) loadDeriver() error {
-	st := s.cfg.Store.State()
-	halves, err := s.cfg.Store.Halves()
+// tip returns what the next block is derived on: the last safe one.
+func (s *Syncer) tip() (derive.Tip, error) {
+	safe := s.cfg.Store.State().Safe.Height
+	if safe < s.cfg.Genesis.InitialHeight {
+		return derive.Tip{Height: safe}, nil
+	}
+	rec, err := s.cfg.Store.Block(safe)
 	if err != nil {
-		return fmt.Errorf("read pending halves: %w", err)
+		return derive.Tip{}, err
 	}
-	tip := derive.Tip{Height: st.Safe.Height}
-	if st.Safe.Height >= s.cfg.Genesis.InitialHeight {
-		rec, err := s.cfg.Store.Block(st.Safe.Height)
-		if err != nil {
-			return fmt.Errorf("read block %d: %w", st.Safe.Height, err)
-		}
-		tip = derive.TipOf(rec.Block)
-	}
-	s.deriver, err = derive.New(s.cfg.Derive, derive.State{Tip: tip, EnvelopesOnly: st.EnvelopesOnly, Pending: halves})
-	if err != nil {
-		return fmt.Errorf("load derivation: %w", err)
-	}
-	return nil
+	return derive.TipOf(rec.Block), nil
 }
 
 // commit writes b. When the outcome of a commit is unknown only a restart can tell, so that ends the follower.
@@ -214,42 +177,6 @@ func (s *Syncer) commit(b *store.Batch) error {
 	if err := s.cfg.Store.Commit(b); err != nil {
 		return follow.Fatal(fmt.Errorf("store commit: %w", err))
 	}
-	return nil
-}
-
-// adopt makes blk, derived from the canonical source, the safe head. more is added to the same commit.
-func (s *Syncer) adopt(ctx context.Context, blk *block.Block, origin store.Origin, more *store.Batch) error {
-	st := s.cfg.Store.State()
-	ref := blk.Ref()
-	more.Safe, more.Finalized = &ref, &ref
-	if ref.Height <= st.Unsafe.Height {
-		rec, err := s.cfg.Store.Block(ref.Height)
-		if err != nil {
-			return fmt.Errorf("read block %d: %w", ref.Height, err)
-		}
-		if rec.Block.Hash() == ref.Hash { // the known-canonical fast path
-			more.Promote = append(more.Promote, store.Promotion{Height: ref.Height, Origin: origin})
-			if err := s.commit(more); err != nil {
-				return err
-			}
-			s.counts.Promoted++
-			s.applied(blk, origin, true)
-			return nil
-		}
-		if err := s.dropUnsafe(ctx, ref.Height-1, "the canonical source has others"); err != nil {
-			return err
-		}
-	}
-	root, err := s.execute(ctx, blk)
-	if err != nil {
-		return err
-	}
-	more.Append = append(more.Append, store.Record{Block: blk, Root: root, Origin: origin})
-	if err := s.commit(more); err != nil {
-		return err
-	}
-	s.counts.Executed++
-	s.applied(blk, origin, false)
 	return nil
 }
 

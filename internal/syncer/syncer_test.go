@@ -147,7 +147,7 @@ func TestCrashWithinAnItem(t *testing.T) {
 				}
 				m = w.Open(syncertest.NewHome(), func(e exec.Engine) exec.Engine { return &stepped{e, snap} })
 				for _, it := range items {
-					if err := m.DASink().Apply(t.Context(), it); err != nil {
+					if err := m.Apply(t.Context(), it); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -157,10 +157,10 @@ func TestCrashWithinAnItem(t *testing.T) {
 				}
 				again := w.Open(homes[0], nil)
 				for _, it := range items {
-					if it.Height != again.DASink().Last().Height+1 {
+					if it.Height != again.DA.Last().Height+1 {
 						continue
 					}
-					if err := again.DASink().Apply(t.Context(), it); err != nil {
+					if err := again.Apply(t.Context(), it); err != nil {
 						t.Fatalf("percent %d, crash at step %d: %v", percent, crashAt, err)
 					}
 				}
@@ -194,7 +194,7 @@ func TestUnsafeBranchGivesWay(t *testing.T) {
 		ours, theirs := w.Open(syncertest.NewHome(), nil), w.Open(syncertest.NewHome(), nil)
 		produce(t, w, ours, 2)
 		first := posted(t, w, ours, 1, 1, 3)
-		if err := theirs.DASink().Apply(t.Context(), first); err != nil {
+		if err := theirs.Apply(t.Context(), first); err != nil {
 			t.Fatal(err)
 		}
 		produce(t, w, ours, 3)
@@ -202,7 +202,7 @@ func TestUnsafeBranchGivesWay(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, it := range []follow.Item[da.Block]{first, posted(t, w, theirs, 2, 3, 4)} {
-			if err := ours.DASink().Apply(t.Context(), it); err != nil {
+			if err := ours.Apply(t.Context(), it); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -229,22 +229,45 @@ func TestBlockAheadOfTheClockWaits(t *testing.T) {
 		blk := sign(t, w, syncer.Parent{Time: uint64(time.Now().Add(10 * time.Minute).UnixNano())}, "")
 		it := item(da.Block{Height: 1, Blobs: []da.Blob{{Namespace: syncertest.HeaderNS, Data: blk.Header.Encode()}}})
 		for range 2 {
-			if err := full.DASink().Apply(t.Context(), it); err == nil || follow.IsFatal(err) {
+			if err := full.Apply(t.Context(), it); err == nil || follow.IsFatal(err) {
 				t.Fatalf("got %v, want a wait for the clock", err)
 			}
-			if st := full.Status().Load(); st.Stage.Name != "clock" || st.Safe.Height != 0 || st.Position.Height != 0 {
+			if st := full.Status().Load(); st.Stage.Name != follow.StageClock || st.Safe.Height != 0 || st.Position.Height != 0 {
 				t.Fatalf("got %+v, want nothing applied and the clock named", st)
 			}
 			time.Sleep(time.Minute)
 		}
 		time.Sleep(7*time.Minute + time.Second)
-		if err := full.DASink().Apply(t.Context(), it); err != nil {
+		if err := full.Apply(t.Context(), it); err != nil {
 			t.Fatal(err)
 		}
 		if st := full.Status().Load(); st.Safe.Height != 1 || st.Stage != (syncer.Stage{}) {
 			t.Fatalf("got %+v, want block 1", st)
 		}
 		full.Close()
+	})
+}
+
+// away is an engine that does not answer.
+type away struct{ exec.Engine }
+
+func (away) Head(context.Context) (exec.Head, error) { return exec.Head{}, errBroken }
+
+// An engine that is away stays in the status while items come that need none.
+func TestEngineAwayIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := syncertest.NewWorld(t, -1)
+		m := w.Open(syncertest.NewHome(), func(e exec.Engine) exec.Engine { return away{e} })
+		defer m.Close()
+		if err := m.BringUp(t.Context()); !errors.Is(err, errBroken) {
+			t.Fatalf("got %v, want the engine's failure", err)
+		}
+		if err := m.Apply(t.Context(), item(da.Block{Height: 1})); err != nil {
+			t.Fatal(err)
+		}
+		if st := m.Status().Load(); st.Stage.Name != follow.StageEngine || st.Stage.Cause == "" || st.Position.Height != 1 {
+			t.Errorf("got %+v at %d, want the engine named at height 1", st.Stage, st.Position.Height)
+		}
 	})
 }
 
@@ -268,16 +291,11 @@ func TestForeignStateRoot(t *testing.T) {
 	w := &syncertest.World{T: t, Genesis: genesis}
 	cfg := w.Derive()
 	cfg.HeaderNamespace, cfg.DataNamespace = header, data
-	sync, err := syncer.Open(syncer.Config{Genesis: genesis, Derive: cfg, Store: s, Engine: engine})
+	sink, err := syncer.OpenDA(syncer.Config{Genesis: genesis, Derive: cfg, Store: s, Engine: engine})
 	if err != nil {
 		t.Fatal(err)
 	}
-	sink := sync.DASink()
-	for _, item := range items {
-		if err = sink.Apply(t.Context(), item); err != nil {
-			break
-		}
-	}
+	err = (&syncertest.Machine{DA: sink}).Apply(t.Context(), items...)
 	var mismatch *syncer.RootMismatchError
 	if !errors.As(err, &mismatch) || mismatch.Height != 9 {
 		t.Fatalf("got %v, want a state root mismatch at block 9", err)
@@ -285,8 +303,8 @@ func TestForeignStateRoot(t *testing.T) {
 	if follow.IsFatal(err) {
 		t.Fatalf("%v is fatal; the node must stay up and say what is wrong", err)
 	}
-	st := sync.Status().Load()
-	if st.Safe.Height != 8 || st.Stage.Name != "root" || !strings.Contains(st.Stage.Cause, "state root mismatch") {
+	st := sink.Status().Load()
+	if st.Safe.Height != 8 || st.Stage.Name != follow.StageRoot || !strings.Contains(st.Stage.Cause, "state root mismatch") {
 		t.Fatalf("safe head %d, stage %+v; want 8 and the mismatch", st.Safe.Height, st.Stage)
 	}
 }

@@ -78,13 +78,38 @@ func DiskHome(dir string) *Home { return &Home{Store: vfs.Default, Engine: vfs.D
 // Machine is one node's parts, without sockets.
 type Machine struct {
 	*syncer.Syncer
+	DA    *syncer.DASink // nil if it follows an L1
+	L1    *syncer.L1Sink // nil if it follows a DA layer
 	Store *store.Store
 	KV    *kv.Engine
 	Home  *Home
 }
 
-// Open starts a machine on a home. wrap, if not nil, stands between the syncer and its engine.
+// Open starts a machine on a home, which follows a DA layer. wrap, if not nil, stands between the syncer and its engine.
 func (w *World) Open(h *Home, wrap func(exec.Engine) exec.Engine) *Machine {
+	w.T.Helper()
+	m, cfg := w.open(h, wrap)
+	var err error
+	if m.DA, err = syncer.OpenDA(cfg); err != nil {
+		w.T.Fatal(err)
+	}
+	m.Syncer = m.DA.Syncer
+	return m
+}
+
+// OpenL1 is Open for a machine that follows an L1.
+func (w *World) OpenL1(h *Home, wrap func(exec.Engine) exec.Engine) *Machine {
+	w.T.Helper()
+	m, cfg := w.open(h, wrap)
+	var err error
+	if m.L1, err = syncer.OpenL1(cfg); err != nil {
+		w.T.Fatal(err)
+	}
+	m.Syncer = m.L1.Syncer
+	return m
+}
+
+func (w *World) open(h *Home, wrap func(exec.Engine) exec.Engine) (*Machine, syncer.Config) {
 	w.T.Helper()
 	m := &Machine{Home: h}
 	var err error
@@ -99,10 +124,39 @@ func (w *World) Open(h *Home, wrap func(exec.Engine) exec.Engine) *Machine {
 	if wrap != nil {
 		engine = wrap(m.KV)
 	}
-	if m.Syncer, err = syncer.Open(syncer.Config{Genesis: w.Genesis, Derive: w.Derive(), Store: m.Store, Engine: engine}); err != nil {
-		w.T.Fatal(err)
+	return m, syncer.Config{Genesis: w.Genesis, Derive: w.Derive(), Store: m.Store, Engine: engine}
+}
+
+// Items is a source of DA blocks that has these, in order, and no news.
+type Items []follow.Item[da.Block]
+
+// Subscribe implements follow.Source.
+func (l Items) Subscribe(ctx context.Context, _ func(follow.Update[da.Block])) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// Fetch implements follow.Source.
+func (l Items) Fetch(_ context.Context, from, to uint64, deliver func(follow.Item[da.Block]) error) error {
+	for _, it := range l {
+		if it.Height >= from && it.Height < to {
+			if err := deliver(it); err != nil {
+				return err
+			}
+		}
 	}
-	return m
+	return nil
+}
+
+// Apply gives m DA blocks, one by one, as a follower does that gets each alone.
+func (m *Machine) Apply(ctx context.Context, items ...follow.Item[da.Block]) error {
+	source := m.DA.Checked(Items(items))
+	for _, it := range items {
+		if err := source.Fetch(ctx, it.Height, it.Height+1, func(it follow.Item[*syncer.Checked]) error { return m.DA.Apply(ctx, it) }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Close stops the machine in order.
@@ -119,8 +173,8 @@ func (m *Machine) Crash(cfg vfs.CrashCloneCfg) *Home {
 }
 
 // Follower returns a follower of the world's DA chain for m.
-func (w *World) Follower(m *Machine) *follow.Follower[da.Block] {
-	return follow.New(w.Chain.Source(HeaderNS, DataNS), m.DASink(), follow.Options{Stall: 5 * time.Second})
+func (w *World) Follower(m *Machine) *follow.Follower[*syncer.Checked] {
+	return follow.New(m.DA.Checked(w.Chain.Source(HeaderNS, DataNS)), m.DA, follow.Options{Stall: 5 * time.Second})
 }
 
 // Load offers n transactions to m, named by round.
