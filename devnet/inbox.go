@@ -65,7 +65,7 @@ func OpenInbox(ctx context.Context, opt InboxOptions) (_ *Inbox, err error) {
 	i.api = &http.Server{Handler: i.Chain.API(), ReadHeaderTimeout: 10 * time.Second}
 	i.serving.Go(func() { _ = i.api.Serve(l) }) // until Close
 	i.Client = ethereum.Options{
-		WS: i.Geth.WS(), HTTP: i.Geth.HTTP(), Beacon: "http://" + l.Addr().String(), ChainID: geth.DevChainID, Logger: opt.Logger,
+		WS: []string{i.Geth.WS()}, HTTP: []string{i.Geth.HTTP()}, Beacon: []string{"http://" + l.Addr().String()}, ChainID: geth.DevChainID, Logger: opt.Logger,
 	}
 	return i, i.deploy(ctx, opt)
 }
@@ -73,8 +73,11 @@ func OpenInbox(ctx context.Context, opt InboxOptions) (_ *Inbox, err error) {
 // deploy makes the contract, with a block whenever the last one is done, since nobody else makes any yet.
 func (i *Inbox) deploy(ctx context.Context, opt InboxOptions) error {
 	contract := ethereum.Contract{Settings: opt.Settings, Proposers: []l1.Address{addressOf(geth.DevKey(1))}}
-	return i.WhileMining(ctx, 20*time.Millisecond, func(ctx context.Context) error {
-		at, block, err := ethereum.Deploy(ctx, i.Client, ethereum.AccountOptions{}, geth.DevKey(0), contract)
+	const period = 20 * time.Millisecond
+	client := i.Client
+	client.Poll = period
+	return i.WhileMining(ctx, period, func(ctx context.Context) error {
+		at, block, err := ethereum.Deploy(ctx, client, ethereum.AccountOptions{}, geth.DevKey(0), contract)
 		if err != nil {
 			return fmt.Errorf("deploy the inbox: %w", err)
 		}

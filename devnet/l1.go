@@ -186,7 +186,7 @@ func (n *L1) config(i int) (node.Config, error) {
 			*url = scheme + "://" + through
 		}
 	}
-	c.L1.WS, c.L1.HTTP, c.L1.Beacon, c.L1.KeyFile, c.L1.Blobs = ws, http, n.inbox.Client.Beacon, n.path("proposer-key"), n.opt.Blobs
+	c.L1.WS, c.L1.HTTP, c.L1.Beacon, c.L1.KeyFile, c.L1.Blobs = []string{ws}, []string{http}, n.inbox.Client.Beacon, n.path("proposer-key"), n.opt.Blobs
 	if !n.opt.KV {
 		client := n.clients[i]
 		c.Engine.Kind, c.Engine.URL = "engineapi", client.Engine()

@@ -49,16 +49,16 @@ func (s *Several[T]) Status() []SourceStatus {
 		out[i] = m.health.Status()
 		best = max(best, out[i].Head)
 	}
-	for i := range out {
+	for i, m := range s.members {
 		if out[i].Head > 0 { // it has announced something
-			out[i].Lag = best - out[i].Head
+			out[i].Lag = m.health.behind(best)
 		}
 	}
 	return out
 }
 
 // Order returns in which order the sources, by their place, are best asked for something: first those that have not failed lately and do not
-// want to be left alone, of these the one whose head is the highest.
+// want to be left alone, of these the one that is least behind.
 func (s *Several[T]) Order() []int { return s.orderAt(0) }
 
 // orderAt is Order for a fetch that begins at a height: the sources whose item there did not follow are asked last.
@@ -66,15 +66,19 @@ func (s *Several[T]) orderAt(from uint64) []int {
 	type rank struct {
 		i              int
 		refused, doubt bool
-		head           uint64
+		behind         uint64
+	}
+	var best uint64
+	for _, m := range s.members {
+		best = max(best, m.health.Status().Head)
 	}
 	now := time.Now()
 	ranks := make([]rank, len(s.members))
 	for i, m := range s.members {
-		ranks[i] = rank{i, from > 0 && m.refusedAt(from), m.health.doubtful(now), m.health.Status().Head}
+		ranks[i] = rank{i, from > 0 && m.refusedAt(from), m.health.doubtful(now), m.health.behind(best)}
 	}
 	slices.SortStableFunc(ranks, func(a, b rank) int {
-		return cmp.Or(compareBool(a.refused, b.refused), compareBool(a.doubt, b.doubt), -cmp.Compare(a.head, b.head))
+		return cmp.Or(compareBool(a.refused, b.refused), compareBool(a.doubt, b.doubt), cmp.Compare(a.behind, b.behind))
 	})
 	out := make([]int, len(ranks))
 	for i := range ranks {

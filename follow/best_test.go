@@ -593,3 +593,37 @@ type resting struct {
 }
 
 func (r *resting) Health() *follow.Health { return &r.health }
+
+// asked is a source that says by itself how it does.
+type asked struct {
+	follow.Source[string]
+	health follow.Health
+}
+
+func (a *asked) Health() *follow.Health { return &a.health }
+
+// A source of which no news comes counts as far behind as it was when it was asked last, and not as far as the news of others has come since.
+func TestLagOfTheAsked(t *testing.T) {
+	var quiet, loud asked
+	best := follow.Best[string](&quiet, &loud)
+	for _, step := range []struct {
+		do    func()
+		order string
+		lags  string
+	}{
+		{func() { loud.health.Heard(100, "") }, "[1 0]", "0 0"},
+		{func() { quiet.health.Seen(100, 0) }, "[0 1]", "0 0"},
+		{func() { loud.health.Heard(200, "") }, "[0 1]", "0 0"},
+		{func() { quiet.health.Seen(197, 3) }, "[1 0]", "3 0"},
+		{func() { loud.health.Seen(7, 7) }, "[1 0]", "3 0"}, // its news tells more
+		{func() { quiet.health.Heard(199, "") }, "[1 0]", "1 0"},
+		{func() { quiet.health.Heard(201, "") }, "[0 1]", "0 1"},
+		{func() { quiet.health.Silent(); quiet.health.Seen(201, 0); loud.health.Heard(300, "") }, "[0 1]", "0 0"},
+	} {
+		step.do()
+		s := best.Status()
+		if got := fmt.Sprint(s[0].Lag, s[1].Lag); got != step.lags || fmt.Sprint(best.Order()) != step.order {
+			t.Errorf("heads %d, %d: got lags %s, order %v, want %s, %s", s[0].Head, s[1].Head, got, best.Order(), step.lags, step.order)
+		}
+	}
+}

@@ -10,12 +10,13 @@ import (
 // Health has nothing against the source. It is safe for concurrent use.
 type Health struct {
 	mu    sync.Mutex   // guards the rest
-	st    SourceStatus // but for Healthy and Lag
+	st    SourceStatus // but for Healthy; Lag is what Seen said
 	sick  bool
 	doubt Backoff   // grows with each failure in a row
 	after time.Time // until then others are asked first
 	busy  Backoff   // grows each time it asks to be left alone
 	rests time.Time // until then it wants to be
+	asked bool      // its head is known by asking, and its lag is that of then
 	top   uint64    // the highest height it has announced, and when: what its pace is measured from
 	topAt time.Time
 }
@@ -63,7 +64,27 @@ func (h *Health) Heard(height uint64, mode string) {
 	now := time.Now()
 	h.turn(false, now)
 	h.st.Head, h.st.HeadAt, h.st.Live, h.st.Mode = height, now, true, mode
+	h.asked = false
 	h.measure(height, now)
+}
+
+// Seen notes the head that the source has given when it was asked, while no news of it comes, and how far that was behind others then.
+func (h *Health) Seen(height, behind uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.st.Live {
+		h.st.Head, h.st.HeadAt, h.st.Lag, h.asked = height, time.Now(), behind, true
+	}
+}
+
+// behind returns how many heights the source is behind best, the highest that is known of any.
+func (h *Health) behind(best uint64) uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.asked {
+		return h.st.Lag
+	}
+	return max(best, h.st.Head) - h.st.Head
 }
 
 // measure updates the pace: about the time between two heights, as they are announced. The caller holds h.mu.

@@ -48,11 +48,14 @@ type DAConfig struct {
 	Keys            []string      `koanf:"keys" help:"names of the celestia-node's keys that pay, used in turn; none: its default key"`
 }
 
+// Addresses are those of endpoints that can stand in for each other, the preferred one first. One alone may be written without a list.
+type Addresses []string
+
 // L1Config is about the L1 of a chain whose genesis names an inbox.
 type L1Config struct {
-	WS          string        `koanf:"ws" help:"WebSocket address of an Ethereum node of the L1; for a genesis that names an inbox"`
-	HTTP        string        `koanf:"http" help:"HTTP address of one: for reading, and for news while the WebSocket is away"`
-	Beacon      string        `koanf:"beacon" help:"address of a beacon API, for proposals whose content is in blobs"`
+	WS          Addresses     `koanf:"ws" help:"WebSocket address of an Ethereum node of the L1; may be repeated; for a genesis that names an inbox"`
+	HTTP        Addresses     `koanf:"http" help:"HTTP address of one: for reading, and for news while no WebSocket works; may be repeated"`
+	Beacon      Addresses     `koanf:"beacon" help:"address of a beacon API, for proposals whose content is in blobs; may be repeated"`
 	KeyFile     string        `koanf:"key_file" help:"a file with the private key, in hexadecimal, of the L1 account that proposes; for the sequencer"`
 	Blobs       bool          `koanf:"blobs" help:"put proposals into blobs instead of call data"`
 	CallTimeout time.Duration `koanf:"call_timeout" help:"bound of one request" default:"10s"`
@@ -102,14 +105,20 @@ func (c *Config) Validate() error {
 			return fmt.Errorf("da.address %q is not an http, https, ws or wss URL such as http://127.0.0.1:26658", a)
 		}
 	}
-	for _, e := range []struct{ key, address, schemes, example string }{
+	for _, e := range []struct {
+		key              string
+		addresses        Addresses
+		schemes, example string
+	}{
 		{"l1.ws", c.L1.WS, " ws wss ", "ws://127.0.0.1:8546"},
 		{"l1.http", c.L1.HTTP, " http https ", "http://127.0.0.1:8545"},
 		{"l1.beacon", c.L1.Beacon, " http https ", "http://127.0.0.1:5052"},
 	} {
-		u, err := url.Parse(e.address)
-		if e.address != "" && (err != nil || u.Host == "" || !strings.Contains(e.schemes, " "+u.Scheme+" ")) {
-			return fmt.Errorf("%s %q is not a URL such as %s", e.key, e.address, e.example)
+		for _, a := range e.addresses {
+			u, err := url.Parse(a)
+			if err != nil || u.Host == "" || !strings.Contains(e.schemes, " "+u.Scheme+" ") {
+				return fmt.Errorf("%s %q is not a URL such as %s", e.key, a, e.example)
+			}
 		}
 	}
 	if _, _, err := net.SplitHostPort(c.HTTP.Address); err != nil {

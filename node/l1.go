@@ -20,7 +20,7 @@ func (n *Node) openL1(cfg syncer.Config, opt follow.Options) (err error) {
 	if err != nil {
 		return fmt.Errorf("genesis: l1.inbox: %w", err)
 	}
-	if c.WS == "" && c.HTTP == "" {
+	if len(c.WS)+len(c.HTTP) == 0 {
 		return fmt.Errorf("the genesis names an inbox on an L1: set l1.ws, l1.http or both to an Ethereum node of chain %d", g.ChainID)
 	}
 	log := n.log.With("source", "l1")
@@ -59,7 +59,7 @@ func (n *Node) postToL1(cfg *sequencer.Config) error {
 	}
 	content := ethereum.CallData
 	if n.opt.Config.L1.Blobs {
-		if n.opt.Config.L1.Beacon == "" {
+		if len(n.opt.Config.L1.Beacon) == 0 {
 			return errors.New("l1.blobs: set l1.beacon to the beacon API of a consensus node of the L1, as on every node of the chain: without it this node could not read what it proposes in blobs")
 		}
 		content = ethereum.Blobs
@@ -95,7 +95,7 @@ func (n *Node) followFinality(ctx context.Context, sink *syncer.L1Sink) error {
 }
 
 func (n *Node) finalize(ctx context.Context, sink *syncer.L1Sink) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second) // one endpoint may be silent
 	defer cancel()
 	ref, err := n.l1.Finalized(ctx)
 	if errors.Is(err, l1.ErrNoFinality) {

@@ -77,7 +77,7 @@ func TestNewRefusesOnAnL1(t *testing.T) {
 	c.genesis.DA, c.genesis.DAStartHeight = nil, 0
 	c.genesis.L1 = &block.GenesisL1{ChainID: 1, Inbox: "0x" + strings.Repeat("12", 20), StartBlock: 1}
 	good := c.sequencer(t, "http://127.0.0.1:1", time.Second)
-	good.Config.L1.HTTP, good.Config.L1.KeyFile = "http://127.0.0.1:1", filepath.Join(t.TempDir(), "key")
+	good.Config.L1.HTTP, good.Config.L1.KeyFile = node.Addresses{"http://127.0.0.1:1"}, filepath.Join(t.TempDir(), "key")
 	if err := os.WriteFile(good.Config.L1.KeyFile, []byte(strings.Repeat("17", 32)), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -85,12 +85,12 @@ func TestNewRefusesOnAnL1(t *testing.T) {
 		want   string
 		change func(*node.Config)
 	}{
-		"no endpoint":               {"set l1.ws, l1.http or both", func(c *node.Config) { c.L1.HTTP = "" }},
+		"no endpoint":               {"set l1.ws, l1.http or both", func(c *node.Config) { c.L1.HTTP = nil }},
 		"no key":                    {"set l1.key_file", func(c *node.Config) { c.L1.KeyFile = "" }},
 		"blobs that nobody reads":   {"set l1.beacon", func(c *node.Config) { c.L1.Blobs = true }},
-		"socket of another scheme":  {"l1.ws", func(c *node.Config) { c.L1.WS = "http://127.0.0.1:1" }},
-		"address of another scheme": {"l1.http", func(c *node.Config) { c.L1.HTTP = "ws://127.0.0.1:1" }},
-		"beacon without a host":     {"l1.beacon", func(c *node.Config) { c.L1.Beacon = "http://" }},
+		"socket of another scheme":  {"l1.ws", func(c *node.Config) { c.L1.WS = node.Addresses{"http://127.0.0.1:1"} }},
+		"address of another scheme": {"l1.http", func(c *node.Config) { c.L1.HTTP = node.Addresses{"ws://127.0.0.1:1"} }},
+		"beacon without a host":     {"l1.beacon", func(c *node.Config) { c.L1.Beacon = node.Addresses{"http://"} }},
 	} {
 		o := good
 		c.change(&o.Config)
@@ -102,7 +102,7 @@ func TestNewRefusesOnAnL1(t *testing.T) {
 			t.Errorf("%s: got %q, want %q in it", name, err, c.want)
 		}
 	}
-	good.Config.L1.Blobs, good.Config.L1.Beacon = true, "http://127.0.0.1:1"
+	good.Config.L1.Blobs, good.Config.L1.Beacon = true, node.Addresses{"http://127.0.0.1:1"}
 	made, err := node.New(good)
 	if err != nil {
 		t.Fatal(err)
@@ -122,4 +122,30 @@ func TestNoBlockBeforeTheSource(t *testing.T) {
 	if s.Heads.Unsafe.Height > 0 {
 		t.Errorf("got block %d, want none before the DA layer has shown whether the chain has some", s.Heads.Unsafe.Height)
 	}
+}
+
+// TestEndpointsOfAnL1: the status of a node on an L1 tells of each endpoint who it is, what it is used for and how it does.
+func TestEndpointsOfAnL1(t *testing.T) {
+	t.Parallel()
+	c := newChain(t, "inbox")
+	c.genesis.DA, c.genesis.DAStartHeight = nil, 0
+	c.genesis.L1 = &block.GenesisL1{ChainID: 1, Inbox: "0x" + strings.Repeat("12", 20), StartBlock: 1}
+	o := c.full(t, "http://127.0.0.1:1")
+	o.Config.L1.WS = node.Addresses{"ws://user:secret@127.0.0.1:1/", "ws://127.0.0.1:2/?secret"}
+	o.Config.L1.HTTP, o.Config.L1.Beacon = node.Addresses{"http://127.0.0.1:3"}, node.Addresses{"http://127.0.0.1:4"}
+	n := start(t, o)
+	failing := func(e node.Endpoint) bool {
+		return !e.Healthy && e.Errors > 0 && !e.Since.IsZero() && e.LastError != ""
+	}
+	s := n.until(t, "in trouble", func(s node.Status) bool {
+		e := s.Source.Endpoints
+		return len(e) == 4 && failing(e[0]) && failing(e[1]) && failing(e[2])
+	})
+	want := []string{"news ws://127.0.0.1:1/", "news ws://127.0.0.1:2/", "read http://127.0.0.1:3", "beacon http://127.0.0.1:4"}
+	for i, e := range s.Source.Endpoints {
+		if got := e.Role + " " + e.Address; got != want[i] {
+			t.Errorf("endpoint %d: got %s, want %s", i, got, want[i])
+		}
+	}
+	n.stopped(t)
 }

@@ -147,6 +147,7 @@ func (n *Node) publish() (next time.Duration) {
 		s.Source.Endpoints, s.Source.Calls = endpoints(n.source.Endpoints()), n.source.Stats()
 	}
 	if n.l1 != nil {
+		s.Source.Endpoints = endpoints(n.l1.Endpoints())
 		s.Proposal, s.earlier, s.Unsafe = &sync.Proposal, sync.Earlier, &Unsafe{Open: sync.Gate, Buffered: sync.Buffered}
 	}
 	if src.Head.Height > sync.Position.Height {

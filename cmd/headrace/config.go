@@ -53,7 +53,11 @@ func leaves(prefix string, v reflect.Value) (out []setting) {
 			out = append(out, leaves(key+delimiter, value)...)
 			continue
 		}
-		out = append(out, setting{key: key, help: field.Tag.Get("help"), def: value.Interface()})
+		def := value.Interface()
+		if list := reflect.TypeFor[[]string](); value.CanConvert(list) {
+			def = value.Convert(list).Interface()
+		}
+		out = append(out, setting{key: key, help: field.Tag.Get("help"), def: def})
 	}
 	return out
 }
@@ -265,7 +269,7 @@ func (s setting) fromYAML(v any) (any, error) {
 		return nil, fmt.Errorf("%s: write the value in quotes, so that it is read as text", s.key)
 	case []string:
 		list, ok := v.([]any)
-		if !ok {
+		if !ok && v != "" {
 			list = []any{v}
 		}
 		out := []string{}

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -117,7 +118,7 @@ func TestEverySettingByEveryWay(t *testing.T) {
 		switch s.def.(type) {
 		case string:
 			return map[string]any{
-				"http.address": "127.0.0.2:1", "engine.kind": "kv", "da.level": "trust", "l1.ws": "wss://three", "l1.http": "https://four:4", "l1.beacon": "http://five/5",
+				"http.address": "127.0.0.2:1", "engine.kind": "kv", "da.level": "trust",
 			}[s.key]
 		case bool:
 			return true
@@ -131,6 +132,12 @@ func TestEverySettingByEveryWay(t *testing.T) {
 		case time.Duration:
 			return 77 * time.Minute
 		default:
+			switch s.key {
+			case "l1.ws":
+				return []string{"wss://three", "ws://three:3"}
+			case "l1.http", "l1.beacon":
+				return []string{"https://four:4", "http://five/5"}
+			}
 			return []string{"http://one:1", "ws://two:2"}
 		}
 	}
@@ -161,6 +168,30 @@ func TestEverySettingByEveryWay(t *testing.T) {
 		if got, err := loadConfig(dir, nil); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s by environment: got %+v, %v, want %+v", s.key, got, err, want)
 		}
+	}
+}
+
+// TestAddressesOfAnL1 reads what an l1.ws of one address, as files have had it, and of several may look like.
+func TestAddressesOfAnL1(t *testing.T) {
+	one, two := "ws://one:1/a,b", "wss://two"
+	for text, want := range map[string]node.Addresses{
+		"":                             nil,
+		"l1: {ws: ''}":                 {},
+		"l1: {ws: 'ws://one:1/a,b'}":   {one},
+		"l1: {ws: ws://one:1/a,b}":     nil, // YAML ends the value at the comma, as ever: an error
+		"l1: {ws: ['ws://one:1/a,b']}": {one},
+		"l1:\n  ws: ws://one:1/a,b\n":  {one},
+		"l1:\n  ws:\n    - ws://one:1/a,b\n    - wss://two\n": {one, two},
+		"l1: {ws: ['ws://one:1/a,b', '']}":                    nil, // an error
+	} {
+		c, err := load(t, text)
+		if bad := want == nil && text != ""; bad != (err != nil) || !bad && !slices.Equal(c.L1.WS, want) {
+			t.Errorf("%q: got %q, %v, want %q", text, c.L1.WS, err, want)
+		}
+	}
+	c, err := load(t, "l1: {ws: ws://one}", "--l1.ws", "ws://two", "--l1.ws", "ws://three,ws://four")
+	if want := (node.Addresses{"ws://two", "ws://three", "ws://four"}); err != nil || !slices.Equal(c.L1.WS, want) {
+		t.Errorf("by flags: got %q, %v, want %q", c.L1.WS, err, want)
 	}
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"encoding/json"
@@ -9,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -61,16 +62,21 @@ func l1Settings(flags *pflag.FlagSet) (node.L1Config, error) {
 
 // l1Options returns the options of a client of an inbox, whose chain's id is asked for.
 func l1Options(ctx context.Context, c node.L1Config) (opt ethereum.Options, err error) {
-	url := cmp.Or(c.HTTP, c.WS)
-	if url == "" {
+	urls := slices.Concat(c.HTTP, c.WS)
+	if len(urls) == 0 {
 		return opt, usagef("say --l1.http URL, or --l1.ws, of an Ethereum node of the L1, for example http://127.0.0.1:8545")
 	}
-	id, err := ethereum.AskChainID(ctx, url, c.CallTimeout)
+	var id uint64
+	for _, url := range urls {
+		if id, err = ethereum.AskChainID(ctx, url, c.CallTimeout); err == nil || ctx.Err() != nil {
+			break
+		}
+	}
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return opt, fmt.Errorf("interrupted: %w", err)
 	case err != nil:
-		return opt, fmt.Errorf("%w: is an Ethereum node running at %s? --l1.http and --l1.ws name another one", err, url)
+		return opt, fmt.Errorf("%w: is an Ethereum node running at %s? --l1.http and --l1.ws name another one", err, strings.Join(urls, " or "))
 	}
 	opt = endpoints(c)
 	opt.ChainID = id

@@ -92,7 +92,7 @@ func (f *inboxFlags) ofHome(flags *pflag.FlagSet) (c node.L1Config, opt ethereum
 		return c, opt, err
 	case genesis.L1 == nil:
 		return c, opt, fmt.Errorf("the chain %q of %s is on a DA layer and has no inbox: name another --home, or an --inbox", genesis.ChainID, f.home)
-	case config.L1.HTTP == "" && config.L1.WS == "":
+	case len(config.L1.HTTP)+len(config.L1.WS) == 0:
 		return c, opt, fmt.Errorf("%s names no Ethereum node: set l1.ws, l1.http or both to one of chain %d", filepath.Join(f.home, configName), genesis.L1.ChainID)
 	}
 	opt = endpoints(config.L1)

@@ -183,21 +183,22 @@ func missing(g *block.Genesis, given map[string]any) (todo []string) {
 		return nil
 	}
 	env, _ := readEnv() // what is wrong with it, start says
-	text := func(key string) string {
-		value, ok := given[key].(string)
+	isSet := func(key string) bool {
+		value, ok := given[key]
 		if !ok {
-			value, _ = env[key].(string)
+			value = env[key]
 		}
-		return value
+		list, _ := value.([]string)
+		text, _ := value.(string)
+		return text != "" || len(list) > 0
 	}
-	ws, http, key := text("l1.ws"), text("l1.http"), text("l1.key_file")
 	switch {
-	case ws == "" && http == "":
+	case !isSet("l1.ws") && !isSet("l1.http"):
 		todo = append(todo, fmt.Sprintf("l1.ws, l1.http or both in %s, to an Ethereum node of L1 chain %d", configName, g.L1.ChainID))
-	case ws == "":
+	case !isSet("l1.ws"):
 		todo = append(todo, fmt.Sprintf("l1.ws in %s if the Ethereum node has a WebSocket: without one it is asked for news once a second", configName))
 	}
-	if isSequencer(given) && key == "" {
+	if isSequencer(given) && !isSet("l1.key_file") {
 		todo = append(todo, fmt.Sprintf("l1.key_file in %s, to a file with the private key, in hexadecimal, of the L1 account that proposes", configName))
 	}
 	return todo

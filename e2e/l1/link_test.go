@@ -19,10 +19,10 @@ type link struct {
 
 func newLink(t testing.TB, w *world) *link {
 	t.Helper()
-	p, err := proxy.New(strings.TrimPrefix(w.inbox.Client.HTTP, "http://"), 0)
+	p, err := proxy.New(strings.TrimPrefix(w.inbox.Geth.HTTP(), "http://"), 0)
 	w.check(err)
-	if w.inbox.Client.WS != "ws://"+strings.TrimPrefix(w.inbox.Client.HTTP, "http://") {
-		t.Fatalf("the L1 serves WebSocket at %s and HTTP at %s, want one port", w.inbox.Client.WS, w.inbox.Client.HTTP)
+	if w.inbox.Geth.WS() != "ws://"+strings.TrimPrefix(w.inbox.Geth.HTTP(), "http://") {
+		t.Fatalf("the L1 serves WebSocket at %s and HTTP at %s, want one port", w.inbox.Geth.WS(), w.inbox.Geth.HTTP())
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var work sync.WaitGroup
@@ -32,7 +32,7 @@ func newLink(t testing.TB, w *world) *link {
 }
 
 func (l *link) through(o *node.Options) {
-	o.Config.L1.WS, o.Config.L1.HTTP = "ws://"+l.Address(), "http://"+l.Address()
+	o.Config.L1.WS, o.Config.L1.HTTP = []string{"ws://" + l.Address()}, []string{"http://" + l.Address()}
 	o.Config.L1.CallTimeout = time.Second
 }
 

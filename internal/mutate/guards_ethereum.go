@@ -24,9 +24,9 @@ var ethereumGuards = []guard{
 	},
 	{
 		name: "the endpoint is of the right chain",
-		file: "l1/ethereum/client.go",
-		from: "if uint64(id) != c.opt.ChainID {",
-		to:   "if false {",
+		file: "l1/ethereum/endpoint.go",
+		from: "uint64(id) != want {",
+		to:   "false {",
 		pkg:  "./l1/ethereum", test: "TestLies",
 	},
 	{
@@ -60,8 +60,8 @@ var ethereumGuards = []guard{
 	{
 		name: "a trusted log is a message of the inbox",
 		file: "l1/ethereum/fetch.go",
-		from: "!c.mayHold(h) || !c.isMessage(l)",
-		to:   "!c.mayHold(h)",
+		from: "!e.client.mayHold(h) || !e.client.isMessage(l)",
+		to:   "!e.client.mayHold(h)",
 		pkg:  "./l1/ethereum", test: "TestLyingLogs",
 	},
 	{

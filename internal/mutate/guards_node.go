@@ -25,14 +25,14 @@ var nodeGuards = []guard{
 	{
 		name: "who proposes in blobs can read them",
 		file: "node/l1.go",
-		from: "n.opt.Config.L1.Beacon == \"\"",
+		from: "len(n.opt.Config.L1.Beacon) == 0",
 		to:   "false",
 		pkg:  "./node", test: "TestNewRefusesOnAnL1",
 	},
 	{
 		name: "an L1 has an endpoint",
 		file: "node/l1.go",
-		from: "c.WS == \"\" && c.HTTP == \"\"",
+		from: "len(c.WS)+len(c.HTTP) == 0",
 		to:   "false",
 		pkg:  "./node", test: "TestNewRefusesOnAnL1",
 	},

@@ -37,6 +37,7 @@ var tables = slices.Concat(
 	storeGuards,
 	celestiaGuards,
 	ethereumGuards,
+	l1EndpointGuards,
 	engineapiGuards,
 	engineapiRuleGuards,
 	nodeGuards,

@@ -88,13 +88,7 @@ func (a *Account) SetProposer(ctx context.Context, proposer l1.Address, allowed 
 }
 
 func (a *Account) simple(ctx context.Context, data []byte) (l1.Inclusion, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	nonce, err := a.nonce(ctx)
-	if err != nil {
-		return l1.Inclusion{}, err
-	}
-	r, err := a.transact(ctx, nonce, request{to: &a.client.inbox, data: data, extraGas: 400_000})
+	r, err := a.send(ctx, request{to: &a.client.inbox, data: data, extraGas: 400_000})
 	if err != nil {
 		return l1.Inclusion{}, err
 	}
@@ -103,6 +97,21 @@ func (a *Account) simple(ctx context.Context, data []byte) (l1.Inclusion, error)
 		return at, fmt.Errorf("transaction %s in L1 block %d: %w", r.TxHash, at.Block.Number, errReverted)
 	}
 	return at, nil
+}
+
+// send sends a transaction with the account's next nonce, and waits until it is included, reverted or not.
+func (a *Account) send(ctx context.Context, r request) (*types.Receipt, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	at, err := a.client.front(ctx)
+	if err != nil {
+		return nil, err
+	}
+	nonce, err := at.nonce(ctx, a.from)
+	if err != nil {
+		return nil, err
+	}
+	return a.transact(ctx, at, nonce, r)
 }
 
 func included(r *types.Receipt) l1.Inclusion {
@@ -137,106 +146,174 @@ func (r *request) gas() uint64 {
 	return 21_000 + max(run, 10*tokens)
 }
 
-// attempt is what the transaction under way was sent as. All attempts have one nonce, so one of them at most is ever included.
+// attempt is what the transaction under way was sent as, and to whom. All attempts have one nonce, so one of them at most is ever included.
 type attempt struct {
+	at          *endpoint // which took the last one: what becomes of it is asked there
 	nonce       uint64
 	fees        fees
 	hashes      []common.Hash
 	sentAt      time.Time
-	unanswered  bool // the endpoint did not say that it has the last one
-	underpriced int  // times in a row that the endpoint wanted more
+	quiet       common.Hash // head of at, as of which nothing had become of it
+	late        int         // times in a row that at was behind other endpoints
+	failed      bool        // the last thing asked of at was not answered: it may not have the last one
+	underpriced int         // times in a row that the endpoint wanted more
 }
 
 type fees struct{ tip, cap, blob *big.Int }
 
-// nonce returns the account's next nonce after the head.
-func (a *Account) nonce(ctx context.Context) (uint64, error) {
+// nonce returns an account's next nonce after the endpoint's head.
+func (e *endpoint) nonce(ctx context.Context, account common.Address) (uint64, error) {
 	var nonce hexutil.Uint64
-	err := a.client.call(ctx, &nonce, "eth_getTransactionCount", a.from, "latest")
+	err := e.call(ctx, &nonce, "eth_getTransactionCount", account, "latest")
 	return uint64(nonce), err
 }
 
 // transact sends a transaction with a nonce, and waits until it is included, reverted or not. Called with mu held.
-func (a *Account) transact(ctx context.Context, nonce uint64, r request) (*types.Receipt, error) {
-	try := attempt{nonce: nonce}
-	heads := a.watchHeads(ctx)
-	defer heads.stop()
-	if err := a.send(ctx, r, &try); err != nil {
+func (a *Account) transact(ctx context.Context, at *endpoint, nonce uint64, r request) (*types.Receipt, error) {
+	try := attempt{at: at, nonce: nonce}
+	if err := a.submit(ctx, r, &try, true); err != nil {
 		return nil, err
 	}
-	resend := time.NewTicker(max(a.opt.Resend/8, time.Millisecond)) // looks whether it is time, also when no head comes
-	defer resend.Stop()
+	look := time.NewTicker(a.client.opt.Poll) // at the endpoint's head: it may hear of a block later than those who bring the news
+	defer look.Stop()
 	for {
-		receipt, nonce, err := a.outcome(ctx, &try)
+		_, moved := a.client.heads.Get()
+		receipt, err := a.outcome(ctx, &try)
 		switch {
-		case receipt != nil:
-			return receipt, nil
-		case err == nil && nonce > try.nonce:
-			return nil, errNonceTaken
-		}
-		if err != nil && ctx.Err() == nil {
-			a.client.opt.Logger.Warn("look for transaction", "hash", try.hashes[0], "err", err)
-		}
-		if ctx.Err() == nil && a.dueAgain(&try) {
-			if err == nil && nonce < try.nonce { // a reorg took back an earlier transaction of the account, for good
-				return nil, errNonceTaken
-			}
-			if !try.unanswered {
-				a.bump(&try, r.sidecar != nil)
-			}
-			if err := a.send(ctx, r, &try); err != nil {
-				a.client.opt.Logger.Warn("send transaction again", "hash", try.hashes[0], "err", err)
-				try.sentAt = time.Now()
-			}
-		}
-		select {
-		case <-heads.moved:
-		case <-resend.C:
-		case <-ctx.Done():
+		case receipt != nil, errors.Is(err, errNonceTaken):
+			return receipt, err
+		case ctx.Err() != nil:
 			return nil, fmt.Errorf("wait for transaction %s: %w: %w", try.hashes[len(try.hashes)-1], l1.ErrUnknownOutcome, context.Cause(ctx))
+		case err != nil:
+			a.client.opt.Logger.Warn("look for transaction", "hash", try.hashes[0], "err", err)
+			try.failed = true
+		}
+		a.again(ctx, r, &try)
+		select {
+		case <-moved:
+		case <-look.C:
+		case <-ctx.Done():
 		}
 	}
 }
 
-// dueAgain reports whether it is time to send again: soon if the endpoint may not have the transaction at all.
-func (a *Account) dueAgain(try *attempt) bool {
-	wait := a.opt.Resend
-	if try.unanswered {
+// patience is how many looks in a row may find that the endpoint which took a transaction is behind others, before another one is given it too.
+const patience = 3
+
+// again sends the transaction again when it is time: with higher fees or, if the endpoint that took it fails or stays behind, soon, and as it is, to another.
+func (a *Account) again(ctx context.Context, r request, try *attempt) {
+	elsewhere, wait := try.failed || try.late >= patience, a.opt.Resend
+	if elsewhere {
 		wait /= 8
 	}
-	return time.Since(try.sentAt) >= wait
+	if ctx.Err() != nil || time.Since(try.sentAt) < wait {
+		return
+	}
+	if elsewhere {
+		a.move(try)
+	} else {
+		a.bump(try, r.sidecar != nil)
+	}
+	if err := a.submit(ctx, r, try, !elsewhere); err != nil && ctx.Err() == nil {
+		a.client.opt.Logger.Warn("send transaction again", "hash", try.hashes[0], "err", err)
+		try.sentAt, try.failed = time.Now(), true
+	}
 }
 
-// outcome returns the receipt of the attempt that was included, nil if none was yet, and the account's nonce.
-func (a *Account) outcome(ctx context.Context, try *attempt) (*types.Receipt, uint64, error) {
-	nonce, err := a.nonce(ctx) // before the receipts: if an attempt is included in between, it is seen
-	if err != nil {
-		return nil, 0, err
+// move makes another endpoint, if there is one, the one that takes the transaction.
+func (a *Account) move(try *attempt) {
+	for _, e := range a.client.ranked() {
+		if e != try.at {
+			try.at, try.late, try.quiet = e, 0, common.Hash{}
+			return
+		}
 	}
-	receipts := make([]*types.Receipt, len(try.hashes))
-	elems := make([]rpc.BatchElem, len(try.hashes))
-	for i, h := range try.hashes {
+}
+
+// outcome returns the receipt of the attempt that was included, nil if none was yet. errNonceTaken: none will be.
+func (a *Account) outcome(ctx context.Context, try *attempt) (*types.Receipt, error) {
+	e := try.at
+	head, err := e.head(ctx)
+	if err != nil {
+		return nil, err
+	}
+	behind := e.behind(head) > 0
+	if try.late++; !behind {
+		try.late = 0
+	}
+	if head.hash == try.quiet {
+		return nil, nil
+	}
+	nonce, err := e.nonce(ctx, a.from) // before the receipts: if an attempt is included in between, it is seen
+	if err != nil {
+		return nil, err
+	}
+	receipt, err := e.receipt(ctx, try.hashes)
+	switch {
+	case errors.Is(err, errIndexing):
+		return nil, nil
+	case receipt != nil || err != nil:
+		return receipt, err
+	case nonce == try.nonce:
+		try.quiet = head.hash
+	case behind: // it gives no verdict
+	case nonce > try.nonce:
+		if receipt = a.receiptElsewhere(ctx, try); receipt == nil && ctx.Err() == nil {
+			err = errNonceTaken
+		}
+	case time.Since(try.sentAt) >= a.opt.Resend: // a reorg took back an earlier transaction of the account, for good
+		err = errNonceTaken
+	}
+	return receipt, err
+}
+
+// receiptElsewhere asks the other endpoints for the receipt: one that fails has no say.
+func (a *Account) receiptElsewhere(ctx context.Context, try *attempt) *types.Receipt {
+	for _, e := range a.client.ranked() {
+		if e == try.at {
+			continue
+		}
+		if r, err := e.receipt(ctx, try.hashes); err == nil && r != nil {
+			return r
+		}
+	}
+	return nil
+}
+
+// receipt returns the receipt of the one of some transactions that was included, nil if none was yet. errIndexing: that cannot be told yet.
+func (e *endpoint) receipt(ctx context.Context, hashes []common.Hash) (*types.Receipt, error) {
+	receipts := make([]*types.Receipt, len(hashes))
+	elems := make([]rpc.BatchElem, len(hashes))
+	for i, h := range hashes {
 		elems[i] = rpc.BatchElem{Method: "eth_getTransactionReceipt", Args: []any{h}, Result: &receipts[i]}
 	}
-	if err := a.client.callBatch(ctx, elems); err != nil {
-		return nil, 0, err
+	if err := e.callBatch(ctx, elems); err != nil {
+		return nil, err
 	}
+	var err error
 	for i, r := range receipts {
-		if err := elems[i].Error; err != nil && !saysIndexing(err) {
-			return nil, 0, err
-		}
-		if r != nil && r.BlockNumber != nil {
-			return r, nonce, nil
+		switch e := elems[i].Error; {
+		case r != nil && r.BlockNumber != nil:
+			return r, nil
+		case saysIndexing(e):
+			err = errIndexing
+		case e != nil:
+			return nil, e
 		}
 	}
-	return nil, nonce, nil
+	return nil, err
 }
 
-// send signs and sends one more attempt. It returns an error only if the attempt is not on its way: the endpoint has refused it.
-func (a *Account) send(ctx context.Context, r request, try *attempt) error {
+var errIndexing = errors.New("endpoint cannot find receipts yet")
+
+// submit signs and sends one more attempt, with fees of the day if price is set. It returns an error only if the attempt is not on its way: the endpoint has
+// refused it, or could not be asked.
+func (a *Account) submit(ctx context.Context, r request, try *attempt, price bool) error {
 	for {
-		if err := a.price(ctx, try); err != nil {
-			return err
+		if price {
+			if err := a.price(ctx, try); err != nil {
+				return err
+			}
 		}
 		tx, err := a.sign(r, try)
 		if err != nil {
@@ -249,9 +326,10 @@ func (a *Account) send(ctx context.Context, r request, try *attempt) error {
 		if n := len(try.hashes); n == 0 || try.hashes[n-1] != tx.Hash() {
 			try.hashes = append(try.hashes, tx.Hash()) // before it is sent: it may get through although we see an error
 		}
-		try.sentAt = time.Now()
-		err = a.client.call(ctx, nil, "eth_sendRawTransaction", hexutil.Bytes(raw))
-		try.unanswered = err != nil && !answered(err)
+		try.sentAt, try.quiet = time.Now(), common.Hash{}
+		err = try.at.call(ctx, nil, "eth_sendRawTransaction", hexutil.Bytes(raw))
+		var rpcErr rpc.Error
+		try.failed = err != nil && !errors.As(err, &rpcErr)
 		switch refusal(err) {
 		case refusedNot:
 			try.underpriced = 0
@@ -266,6 +344,7 @@ func (a *Account) send(ctx context.Context, r request, try *attempt) error {
 			return fmt.Errorf("account %s: %w: %w", a.from, l1.ErrFunds, err)
 		default:
 			if r.sidecar == nil || a.cellProofs {
+				try.at.health.Bad(err) // another endpoint may take it
 				return fmt.Errorf("send transaction: %w", err)
 			}
 			a.cellProofs = true // perhaps it was only that
@@ -308,18 +387,18 @@ func refusal(err error) int {
 
 // price sets the fees of the next attempt: what the market asks for, and never less than try has already.
 func (a *Account) price(ctx context.Context, try *attempt) error {
-	head, err := a.client.header(ctx, "latest")
+	head, err := try.at.head(ctx)
 	if err != nil {
 		return err
 	}
-	if head == nil || head.BaseFee == nil {
+	if head.BaseFee == nil {
 		return errors.New("L1 has no base fee")
 	}
 	var tip, blob hexutil.Big
-	if err := a.client.call(ctx, &tip, "eth_maxPriorityFeePerGas"); err != nil {
+	if err := try.at.call(ctx, &tip, "eth_maxPriorityFeePerGas"); err != nil {
 		tip = hexutil.Big(*gwei(1)) // not all endpoints have the call
 	}
-	if err := a.client.call(ctx, &blob, "eth_blobBaseFee"); err != nil {
+	if err := try.at.call(ctx, &blob, "eth_blobBaseFee"); err != nil {
 		blob = hexutil.Big(*gwei(1))
 	}
 	market := fees{tip: tip.ToInt(), blob: new(big.Int).Mul(blob.ToInt(), big.NewInt(2))}
@@ -363,32 +442,4 @@ func (a *Account) bump(try *attempt, blobs bool) bool {
 	try.fees = fees{more(before.tip), more(before.cap), more(before.blob)}
 	a.limit(&try.fees)
 	return try.fees.cap.Cmp(before.cap) != 0 || try.fees.tip.Cmp(before.tip) != 0 || try.fees.blob.Cmp(before.blob) != 0
-}
-
-// headHints tell that the head has moved.
-type headHints struct {
-	moved <-chan struct{} // holds one token; sent to by the goroutine that stop ends
-	stop  func()
-}
-
-// watchHeads tells of new heads until stop is called. When news fails it is asked for again: whoever waits has a timer besides.
-func (a *Account) watchHeads(ctx context.Context) headHints {
-	ctx, cancel := context.WithCancel(ctx)
-	moved := make(chan struct{}, 1)
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for ctx.Err() == nil {
-			_ = a.client.heads(ctx, func(*header, bool) {
-				select {
-				case moved <- struct{}{}:
-				default:
-				}
-			})
-			select {
-			case <-time.After(a.client.opt.Poll): // backoff
-			case <-ctx.Done():
-			}
-		}
-	})
-	return headHints{moved, func() { cancel(); wg.Wait() }}
 }

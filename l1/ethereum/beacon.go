@@ -14,6 +14,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/crypto/kzg4844"
 
+	"headrace/follow"
 	"headrace/l1"
 )
 
@@ -21,6 +22,7 @@ import (
 // verdict on it: the L1 has shown that the blobs exist.
 type beacon struct {
 	url     string
+	health  *follow.Health
 	http    *http.Client
 	timeout time.Duration
 	observe func(method string, n int, took time.Duration, err error)
@@ -31,11 +33,26 @@ type beacon struct {
 	sidecars    bool // the endpoint has blob_sidecars and not blobs
 }
 
-// blobs returns the blobs with these versioned hashes of the L1 block with this time.
-func (b *beacon) blobs(ctx context.Context, blockTime uint64, hashes []l1.Hash) ([]*l1.Blob, error) {
-	if b.url == "" {
+// blobs returns the blobs with these versioned hashes of the L1 block with this time. The beacon API that answered last is asked first.
+func (c *Client) blobs(ctx context.Context, blockTime uint64, hashes []l1.Hash) ([]*l1.Blob, error) {
+	if len(c.beacons) == 0 {
 		return nil, errors.New("content is in blobs, and no beacon API is configured")
 	}
+	var errs []error
+	first := int(c.beacon.Load())
+	for i := range c.beacons {
+		n := (first + i) % len(c.beacons)
+		blobs, err := c.beacons[n].blobs(ctx, blockTime, hashes)
+		if err == nil {
+			c.beacon.Store(int32(n))
+			return blobs, nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, &follow.FailedError{Errs: errs}
+}
+
+func (b *beacon) blobs(ctx context.Context, blockTime uint64, hashes []l1.Hash) ([]*l1.Blob, error) {
 	slot, err := b.slot(ctx, blockTime)
 	if err != nil {
 		return nil, err
@@ -194,8 +211,15 @@ func (s statusError) Is(target error) bool {
 
 // get makes one request and decodes the field data of the answer.
 func (b *beacon) get(ctx context.Context, path string, data any) (err error) {
-	started := time.Now()
+	started, parent := time.Now(), ctx
 	defer func() {
+		var status statusError
+		switch {
+		case err == nil, errors.As(err, &status) && status.maybeNoSuchCall():
+			b.health.Good()
+		case parent.Err() == nil:
+			b.health.Bad(err)
+		}
 		if b.observe != nil {
 			b.observe("beacon", 1, time.Since(started), err)
 		}
@@ -209,7 +233,7 @@ func (b *beacon) get(ctx context.Context, path string, data any) (err error) {
 	r.Header.Set("Accept", "application/json")
 	resp, err := b.http.Do(r)
 	if err != nil {
-		return err
+		return bare(err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {

@@ -1,11 +1,11 @@
 // Package ethereum follows an inbox contract on an Ethereum L1, and proposes to it.
 //
-// A Client is a follow.Source of l1.Blocks. News comes from a newHeads subscription over WebSocket, or by polling over HTTP while there is none. Content is
-// read by block hash, and nothing is taken on trust that decides about content: headers are hashed, a block without logs of the inbox is shown to be so by its
+// A Client is a follow.Source of l1.Blocks, by way of one or more endpoints. News comes from newHeads subscriptions over WebSocket, or by polling over HTTP
+// while there is none; what one endpoint does not answer, or does not have, the next one is asked for. Content is read by block hash, and nothing is taken on trust that decides about content: headers are hashed, a block without logs of the inbox is shown to be so by its
 // header's bloom filter or, where that cannot decide, by its receipts, checked against the receipts root; transactions are checked against the
 // transactions root, and blobs by KZG against their versioned hashes (I7). So every Client gives the same l1.Block for the same block hash (I3), and what an
 // endpoint keeps back, garbles or does not have yet is an error that is tried again, never "nothing there" and never a void proposal. What is
-// not checked is that the chain of headers is the canonical one of the L1: for that the endpoint is trusted, like a wallet trusts it.
+// not checked is that the chain of headers is the canonical one of the L1: for that the endpoints are trusted, like a wallet trusts its own.
 //
 // A Proposer makes proposals from one account. Clients and Proposers are safe for concurrent use; no goroutine outlives the call that started it, except
 // those of idle connections, which Close ends.
@@ -15,24 +15,25 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
-	"github.com/ethereum/go-ethereum/common/hexutil"
-	"github.com/ethereum/go-ethereum/rpc"
 
+	"headrace/follow"
 	"headrace/l1"
+	"headrace/watch"
 )
 
 // Options of a Client. WS or HTTP is needed, and ChainID and Inbox; the rest may be zero.
 type Options struct {
-	WS     string // endpoint for news, and for everything if there is no HTTP
-	HTTP   string // endpoint for reading, and for news while WS does not work
-	Beacon string // beacon API, for content in blobs
+	WS     []string // endpoints for news, and for everything while no HTTP one works
+	HTTP   []string // endpoints for reading, and for news while no WS one works
+	Beacon []string // beacon APIs, for content in blobs
 
 	ChainID    uint64
 	Inbox      l1.Address
@@ -44,7 +45,7 @@ type Options struct {
 
 	CallTimeout time.Duration // of one request; default 10 s
 	Poll        time.Duration // between looks at the head while there is no WebSocket; default 1 s
-	Redial      time.Duration // between attempts to get back from polling to WebSocket; default 15 s
+	Redial      time.Duration // before an attempt to get back from polling to WebSocket, the first time, and between looks at HTTP endpoints that bring no news; default 15 s
 	Silence     time.Duration // no news for so long: the socket is probed; default 15 s
 	Batch       int           // headers in one request at most; default 128. It adapts downwards to what the endpoint bears
 	Parallel    int           // blocks with content that are read at the same time in one Fetch; default 8
@@ -56,7 +57,7 @@ type Options struct {
 // Observer's functions, where not nil, are called at the point of truth, from any goroutine. They must be quick.
 type Observer struct {
 	Call    func(method string, n int, took time.Duration, err error) // an RPC request, of n calls if it was a batch; "beacon" for the beacon API
-	Polling func(on bool)                                             // news changed between WebSocket (false) and polling (true)
+	Polling func(on bool)                                             // news changed between WebSockets (false) and polling (true)
 	Silent  func()                                                    // a WebSocket was given up because it kept news back
 }
 
@@ -76,27 +77,30 @@ func (o Options) withDefaults() Options {
 // maxResponse bounds what one response may be, in bytes (I6).
 const maxResponse = 64 << 20
 
-// Client reads one inbox through one endpoint.
+// Client reads one inbox through one or more endpoints of one L1.
 type Client struct {
-	opt    Options
-	inbox  common.Address
-	http   *http.Client
-	batch  adaptive // headers in one request
-	logs   adaptive // blocks in one eth_getLogs
-	beacon beacon
-	forced forcedCache
+	opt     Options
+	inbox   common.Address
+	http    *http.Client
+	readers []*endpoint               // those of HTTP, then those of WS
+	read    *follow.Several[l1.Block] // of readers, in their order
+	news    follow.Source[l1.Block]
+	beacons []*beacon
+	beacon  atomic.Int32 // the one that answered last
+	heads   watch.Value[uint64]
+	forced  forcedCache
+	inline  inlineCache
 
 	mu       sync.Mutex // guards the rest
-	bulk     *rpc.Client
-	closed   bool
 	settings *l1.Settings
+	final    l1.Ref // the highest block that was called finalized; zero: none yet
 }
 
 // New returns a client. It connects when it is used, so an endpoint that is down is not an error here.
 func New(opt Options) (*Client, error) {
 	opt = opt.withDefaults()
 	switch {
-	case opt.WS == "" && opt.HTTP == "":
+	case len(opt.WS)+len(opt.HTTP) == 0:
 		return nil, errors.New("no L1 endpoint: give a WebSocket or an HTTP address")
 	case opt.ChainID == 0:
 		return nil, errors.New("no L1 chain id")
@@ -106,164 +110,108 @@ func New(opt Options) (*Client, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = 2 * opt.Parallel
 	c := &Client{opt: opt, inbox: common.Address(opt.Inbox), http: &http.Client{Transport: limited{transport, maxResponse}}}
-	c.batch = adaptive{n: min(16, opt.Batch), max: opt.Batch}
-	c.logs = adaptive{n: 512, max: 8192}
-	c.beacon = beacon{url: opt.Beacon, http: c.http, timeout: opt.CallTimeout, observe: opt.Observer.Call}
+	poll, sockets := c.open(opt.HTTP, "read"), c.open(opt.WS, "news")
+	c.read = follow.Best(slices.Concat(poll, sockets)...)
+	switch {
+	case len(sockets) == 0:
+		c.news = follow.Best(poll...)
+	case len(poll) == 0:
+		c.news = follow.Best(sockets...)
+	default:
+		c.news = follow.Fallback[l1.Block](follow.Best(sockets...), follow.Best(poll...), follow.FallbackOptions{Retry: opt.Redial, Switched: c.switched})
+	}
+	for _, url := range opt.Beacon {
+		c.beacons = append(c.beacons, &beacon{url: url, health: follow.NewHealth(redact(url), "beacon"), http: c.http, timeout: opt.CallTimeout, observe: opt.Observer.Call})
+	}
 	return c, nil
+}
+
+// open adds endpoints to the readers, and returns them as sources.
+func (c *Client) open(urls []string, role string) (sources []follow.Source[l1.Block]) {
+	for _, url := range urls {
+		e := newEndpoint(c, url, role)
+		c.readers = append(c.readers, e)
+		sources = append(sources, e)
+	}
+	return sources
+}
+
+func (c *Client) switched(polling bool) {
+	c.opt.Logger.Info("L1 news", "polling", polling)
+	if c.opt.Observer.Polling != nil {
+		c.opt.Observer.Polling(polling)
+	}
 }
 
 // Close closes idle connections. Calls under way fail; a closed Client cannot be used again.
 func (c *Client) Close() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.closed = true
-	if c.bulk != nil {
-		c.bulk.Close()
-		c.bulk = nil
+	for _, e := range c.readers {
+		e.close()
 	}
 	c.http.CloseIdleConnections()
 }
 
-// dial connects to one endpoint and checks which chain it serves.
-func (c *Client) dial(ctx context.Context, url string) (*rpc.Client, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.opt.CallTimeout)
-	defer cancel()
-	conn, err := dialRPC(ctx, url, rpc.WithHTTPClient(c.http), rpc.WithWebsocketMessageSizeLimit(maxResponse))
-	if err != nil {
-		return nil, fmt.Errorf("dial L1: %w", err)
+// Endpoints returns the state of each endpoint, in the order of Options: WS, HTTP, Beacon.
+func (c *Client) Endpoints() []follow.SourceStatus {
+	read, n := c.read.Status(), len(c.opt.HTTP)
+	out := slices.Concat(read[n:], read[:n])
+	for _, b := range c.beacons {
+		out = append(out, b.health.Status())
 	}
-	var id hexutil.Uint64
-	if err := conn.CallContext(ctx, &id, "eth_chainId"); err != nil {
-		conn.Close()
-		return nil, fmt.Errorf("ask L1 for its chain id: %w", err)
-	}
-	if uint64(id) != c.opt.ChainID {
-		conn.Close()
-		return nil, fmt.Errorf("L1 endpoint has chain id %d, want %d: %w", uint64(id), c.opt.ChainID, l1.ErrWrongChain)
-	}
-	return conn, nil
+	return out
 }
 
-// conn returns the connection for reading: HTTP if there is one, else a WebSocket of its own, so that bulk never delays news.
-func (c *Client) conn(ctx context.Context) (*rpc.Client, error) {
-	c.mu.Lock()
-	conn, closed := c.bulk, c.closed
-	c.mu.Unlock()
-	if closed {
-		return nil, errors.New("L1 client is closed")
-	}
-	if conn != nil {
-		return conn, nil
-	}
-	conn, err := c.dial(ctx, cmp.Or(c.opt.HTTP, c.opt.WS))
-	if err != nil {
-		return nil, err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.bulk != nil || c.closed { // another call was first
-		conn.Close()
-		return c.bulk, nil
-	}
-	c.bulk = conn
-	return conn, nil
+// Fetch is follow.Source's. The best endpoint is asked; when it fails, the next one goes on where it stopped.
+func (c *Client) Fetch(ctx context.Context, from, to uint64, deliver func(follow.Item[l1.Block]) error) error {
+	return c.read.Fetch(ctx, from, to, deliver)
 }
 
-// drop forgets a connection for reading that has failed, so that the next call makes a new one and checks the chain id again.
-func (c *Client) drop(conn *rpc.Client) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.bulk == conn {
-		c.bulk = nil
-		conn.Close()
+// ranked returns the endpoints in the order they are to be asked.
+func (c *Client) ranked() (out []*endpoint) {
+	for _, i := range c.read.Order() {
+		out = append(out, c.readers[i])
 	}
+	return out
 }
 
-// call makes one request within the call timeout.
+// front returns the endpoint to send through: the best that is not behind any other or, if all that answer are, the one that is least.
+func (c *Client) front(ctx context.Context) (*endpoint, error) {
+	var least *endpoint
+	var height uint64
+	var errs []error
+	for _, e := range c.ranked() {
+		head, err := e.head(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil, context.Cause(ctx)
+		case err != nil:
+			errs = append(errs, err)
+		case e.behind(head) == 0:
+			return e, nil
+		case least == nil || head.number() > height:
+			least, height = e, head.number()
+		}
+	}
+	if least == nil {
+		return nil, &follow.FailedError{Errs: errs}
+	}
+	return least, nil
+}
+
+// ask asks the endpoints one after the other, the best first, until one answers.
+func ask[T any](ctx context.Context, c *Client, question func(*endpoint) (T, error)) (answer T, err error) {
+	var errs []error
+	for _, e := range c.ranked() {
+		if answer, err = question(e); err == nil || ctx.Err() != nil {
+			return answer, err
+		}
+		errs = append(errs, err)
+	}
+	return answer, &follow.FailedError{Errs: errs}
+}
+
+// call makes one request to the best endpoint that answers it.
 func (c *Client) call(ctx context.Context, result any, method string, args ...any) error {
-	return c.request(ctx, method, 1, func(ctx context.Context, conn *rpc.Client) error {
-		return conn.CallContext(ctx, result, method, args...)
-	})
-}
-
-// callBatch makes one request of several calls of one method. Each call's own error is in its element.
-func (c *Client) callBatch(ctx context.Context, elems []rpc.BatchElem) error {
-	if len(elems) == 1 {
-		e := &elems[0]
-		e.Error = c.call(ctx, e.Result, e.Method, e.Args...)
-		return nil
-	}
-	return c.request(ctx, elems[0].Method, len(elems), func(ctx context.Context, conn *rpc.Client) error {
-		return conn.BatchCallContext(ctx, elems)
-	})
-}
-
-func (c *Client) request(ctx context.Context, method string, n int, do func(context.Context, *rpc.Client) error) error {
-	conn, err := c.conn(ctx)
-	if err != nil {
-		return err
-	}
-	started := time.Now()
-	limited, cancel := context.WithTimeout(ctx, c.opt.CallTimeout)
-	defer cancel()
-	err = do(limited, conn)
-	if c.opt.Observer.Call != nil {
-		c.opt.Observer.Call(method, n, time.Since(started), err)
-	}
-	if err == nil {
-		return nil
-	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	if !answered(err) {
-		c.drop(conn)
-	}
-	return fmt.Errorf("%s: %w", method, err)
-}
-
-// answered reports whether err is the endpoint's answer, and not the lack of one.
-func answered(err error) bool {
-	var rpcErr rpc.Error
-	var httpErr rpc.HTTPError
-	return errors.As(err, &rpcErr) || errors.As(err, &httpErr)
-}
-
-// adaptive is how much to ask for at once: it is halved when that was too much, and grows again slowly. Its zero value is of no use.
-type adaptive struct {
-	mu   sync.Mutex
-	n    int
-	max  int
-	good int // requests in a row that were not too much
-}
-
-func (a *adaptive) size() int {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.n
-}
-
-func (a *adaptive) worked() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.good++; a.good >= 4 {
-		a.n, a.good = min(2*a.n, a.max), 0
-	}
-}
-
-// tooMuch reports whether a smaller request, than the one of n that failed with err, may do.
-func (a *adaptive) tooMuch(n int, err error) bool {
-	var httpErr rpc.HTTPError
-	switch {
-	case n <= 1:
-		return false
-	case errors.As(err, &httpErr) && (httpErr.StatusCode == http.StatusTooManyRequests || httpErr.StatusCode == http.StatusUnauthorized || httpErr.StatusCode == http.StatusForbidden):
-		return false // it does not want less, it wants us to wait or to go
-	case !answered(err) && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, errTooLarge):
-		return false // it is not there
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.n, a.good = max(1, min(a.n, n/2)), 0
-	return true
+	_, err := ask(ctx, c, func(e *endpoint) (struct{}, error) { return struct{}{}, e.call(ctx, result, method, args...) })
+	return err
 }

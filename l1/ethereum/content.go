@@ -43,21 +43,21 @@ func (c *Client) isMessage(l *types.Log) bool {
 }
 
 // item reads the block of a header, proven complete (I7).
-func (c *Client) item(ctx context.Context, h *header) (follow.Item[l1.Block], error) {
-	logs, err := c.provenLogs(ctx, h)
+func (e *endpoint) item(ctx context.Context, h *header) (follow.Item[l1.Block], error) {
+	logs, err := e.provenLogs(ctx, h)
 	if err != nil {
 		return follow.Item[l1.Block]{}, err
 	}
-	return c.itemOf(ctx, h, logs)
+	return e.itemOf(ctx, h, logs)
 }
 
 // provenLogs returns all of a block's logs that are messages.
-func (c *Client) provenLogs(ctx context.Context, h *header) ([]*types.Log, error) {
-	if !c.mayHold(h) {
+func (e *endpoint) provenLogs(ctx context.Context, h *header) ([]*types.Log, error) {
+	if !e.client.mayHold(h) {
 		return nil, nil
 	}
 	var receipts types.Receipts
-	if err := c.call(ctx, &receipts, "eth_getBlockReceipts", h.hash); err != nil {
+	if err := e.call(ctx, &receipts, "eth_getBlockReceipts", h.hash); err != nil {
 		return nil, err
 	}
 	if got := types.DeriveSha(receipts, trie.NewListHasher()); got != h.ReceiptHash {
@@ -69,7 +69,7 @@ func (c *Client) provenLogs(ctx context.Context, h *header) ([]*types.Log, error
 		for _, l := range r.Logs {
 			l.TxIndex, l.Index = uint(i), index // these are not part of the root: count them ourselves
 			index++
-			if c.isMessage(l) {
+			if e.client.isMessage(l) {
 				logs = append(logs, l)
 			}
 		}
@@ -78,15 +78,15 @@ func (c *Client) provenLogs(ctx context.Context, h *header) ([]*types.Log, error
 }
 
 // itemOf makes a block's item of its logs.
-func (c *Client) itemOf(ctx context.Context, h *header, logs []*types.Log) (follow.Item[l1.Block], error) {
+func (e *endpoint) itemOf(ctx context.Context, h *header, logs []*types.Log) (follow.Item[l1.Block], error) {
 	b := l1.Block{Number: h.number(), Hash: l1.Hash(h.hash), Parent: l1.Hash(h.ParentHash), Time: h.Time}
 	if len(logs) > 0 {
-		txs, err := c.transactions(ctx, h)
+		txs, err := e.transactions(ctx, h)
 		if err != nil {
 			return follow.Item[l1.Block]{}, err
 		}
 		for _, l := range logs {
-			m, err := c.message(ctx, h, l, txs)
+			m, err := e.message(ctx, h, l, txs)
 			if err != nil {
 				return follow.Item[l1.Block]{}, err
 			}
@@ -97,11 +97,11 @@ func (c *Client) itemOf(ctx context.Context, h *header, logs []*types.Log) (foll
 }
 
 // transactions returns a block's transactions, checked against its header.
-func (c *Client) transactions(ctx context.Context, h *header) (types.Transactions, error) {
+func (e *endpoint) transactions(ctx context.Context, h *header) (types.Transactions, error) {
 	var body *struct {
 		Transactions types.Transactions `json:"transactions"`
 	}
-	if err := c.call(ctx, &body, "eth_getBlockByHash", h.hash, true); err != nil {
+	if err := e.call(ctx, &body, "eth_getBlockByHash", h.hash, true); err != nil {
 		return nil, err
 	}
 	if body == nil {
@@ -114,7 +114,7 @@ func (c *Client) transactions(ctx context.Context, h *header) (types.Transaction
 }
 
 // message decodes one log and gets the content it names.
-func (c *Client) message(ctx context.Context, h *header, l *types.Log, txs types.Transactions) (l1.Message, error) {
+func (e *endpoint) message(ctx context.Context, h *header, l *types.Log, txs types.Transactions) (l1.Message, error) {
 	if int(l.TxIndex) >= len(txs) {
 		return l1.Message{}, fmt.Errorf("log %d of transaction %d, block %s has %d", l.Index, l.TxIndex, h.hash, len(txs))
 	}
@@ -123,11 +123,11 @@ func (c *Client) message(ctx context.Context, h *header, l *types.Log, txs types
 	var err error
 	switch l.Topics[0] {
 	case topicProposed:
-		m.Proposal, err = c.proposal(ctx, h, l, tx)
+		m.Proposal, err = e.proposal(ctx, h, l, tx)
 	case topicForced:
-		m.Forced, err = c.forcedItem(ctx, l, tx)
+		m.Forced, err = e.forcedItem(ctx, l, tx)
 		if err == nil {
-			c.forced.put(forcedKey{h.hash, m.Forced.Source.Index}, *m.Forced)
+			e.client.forced.put(forcedKey{h.hash, m.Forced.Source.Index}, *m.Forced)
 		}
 	default:
 		m.Proved, err = proved(l)
@@ -138,30 +138,30 @@ func (c *Client) message(ctx context.Context, h *header, l *types.Log, txs types
 	return m, nil
 }
 
-func (c *Client) proposal(ctx context.Context, h *header, l *types.Log, tx *types.Transaction) (*l1.Proposal, error) {
-	e, err := bindings.UnpackProposedEvent(l)
+func (e *endpoint) proposal(ctx context.Context, h *header, l *types.Log, tx *types.Transaction) (*l1.Proposal, error) {
+	event, err := bindings.UnpackProposedEvent(l)
 	if err != nil {
 		return nil, fmt.Errorf("unpack Proposed: %w", err)
 	}
-	if len(e.Sources) == 0 {
-		return nil, fmt.Errorf("proposal %d has no source: not our inbox contract", e.Id)
+	if len(event.Sources) == 0 {
+		return nil, fmt.Errorf("proposal %d has no source: not our inbox contract", event.Id)
 	}
-	p := &l1.Proposal{ID: e.Id, Proposer: l1.Address(e.Proposer), Parent: e.ParentHash}
-	forced := len(e.Sources) - 1
-	for _, s := range e.Sources[:forced] {
-		source, err := c.queued(ctx, source(s))
+	p := &l1.Proposal{ID: event.Id, Proposer: l1.Address(event.Proposer), Parent: event.ParentHash}
+	forced := len(event.Sources) - 1
+	for _, s := range event.Sources[:forced] {
+		source, err := e.queued(ctx, source(s))
 		if err != nil {
 			return nil, err
 		}
 		p.Sources = append(p.Sources, source.Source)
 	}
 	if forced > 0 { // they were read by number
-		if err := c.stillCanonical(ctx, h); err != nil {
+		if err := e.stillCanonical(ctx, h); err != nil {
 			return nil, err
 		}
 	}
-	p.Sources = append(p.Sources, source(e.Sources[forced]))
-	payload, err := c.payload(ctx, p.Own(), tx, "propose")
+	p.Sources = append(p.Sources, source(event.Sources[forced]))
+	payload, err := e.payload(ctx, p.Own(), tx, "propose")
 	if err != nil && !isVerdict(err) {
 		return nil, fmt.Errorf("content of proposal %d: %w", p.ID, err)
 	}
@@ -169,15 +169,15 @@ func (c *Client) proposal(ctx context.Context, h *header, l *types.Log, tx *type
 	return p, nil
 }
 
-func (c *Client) forcedItem(ctx context.Context, l *types.Log, tx *types.Transaction) (*l1.Forced, error) {
-	e, err := bindings.UnpackForcedQueuedEvent(l)
+func (e *endpoint) forcedItem(ctx context.Context, l *types.Log, tx *types.Transaction) (*l1.Forced, error) {
+	event, err := bindings.UnpackForcedQueuedEvent(l)
 	if err != nil {
 		return nil, fmt.Errorf("unpack ForcedQueued: %w", err)
 	}
-	f := &l1.Forced{Sender: l1.Address(e.Sender), Source: source(e.Source)}
-	payload, err := c.payload(ctx, &f.Source, tx, "force")
+	f := &l1.Forced{Sender: l1.Address(event.Sender), Source: source(event.Source)}
+	payload, err := e.payload(ctx, &f.Source, tx, "force")
 	if err != nil && !isVerdict(err) {
-		return nil, fmt.Errorf("content of forced item %d: %w", e.Index, err)
+		return nil, fmt.Errorf("content of forced item %d: %w", event.Index, err)
 	}
 	f.Source.Resolve(payload, err)
 	return f, nil
@@ -201,15 +201,15 @@ func source(s inbox.InboxSource) l1.Source {
 
 // payload gets the content of a source that tx brought by calling method, or one with blobs. An error is a verdict on the content (ErrContent), the same
 // for everybody, or says why the content could not be had; the two are never confused.
-func (c *Client) payload(ctx context.Context, s *l1.Source, tx *types.Transaction, method string) ([]byte, error) {
+func (e *endpoint) payload(ctx context.Context, s *l1.Source, tx *types.Transaction, method string) ([]byte, error) {
 	if len(s.Blobs) > 0 {
-		blobs, err := c.beacon.blobs(ctx, s.Time, s.Blobs)
+		blobs, err := e.client.blobs(ctx, s.Time, s.Blobs)
 		if err != nil {
 			return nil, err
 		}
 		return l1.UnpackBlobs(blobs, s.Offset)
 	}
-	return callData(tx, c.inbox, method, s.DataHash)
+	return callData(tx, e.client.inbox, method, s.DataHash)
 }
 
 // callData returns the last argument, data, of a direct call of the inbox's method. tx is proven to be the transaction that made the log, so whatever is

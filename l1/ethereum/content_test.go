@@ -158,7 +158,7 @@ func testBeaconFaults(t *testing.T, r *rig) {
 			t.Errorf("%s, afterwards: got %+v", name, p)
 		}
 	}
-	none := r.client(func(o *ethereum.Options) { o.Beacon = "" })
+	none := r.client(func(o *ethereum.Options) { o.Beacon = nil })
 	if got, err := tryFetch(t.Context(), none, r.head().Height, r.head().Height+1); err == nil || len(got) != 0 {
 		t.Errorf("without a beacon API: got %+v, %v", got, err)
 	}

@@ -104,12 +104,9 @@ func (c *Client) Proposers(ctx context.Context) ([]l1.Address, error) {
 // DeployedAt returns the number of the L1 block that the inbox was deployed in: that of its first event or, where the endpoint does not search so far, the
 // first block with its code. ErrNoInbox: there is no contract. ErrNotKnown: the endpoint has neither old events nor old states.
 func (c *Client) DeployedAt(ctx context.Context) (uint64, error) {
-	head, err := c.header(ctx, "latest")
-	switch {
-	case err != nil:
+	head, err := ask(ctx, c, func(e *endpoint) (*header, error) { return e.head(ctx) })
+	if err != nil {
 		return 0, err
-	case head == nil:
-		return 0, errors.New("L1 has no head")
 	}
 	there, err := c.hasCode(ctx, head.number())
 	switch {
@@ -161,20 +158,24 @@ func (c *Client) events(ctx context.Context, name string) ([]types.Log, error) {
 
 // ForcedIndex returns the place in the queue of what a transaction queued.
 func (c *Client) ForcedIndex(ctx context.Context, at l1.Inclusion) (uint64, error) {
+	return ask(ctx, c, func(e *endpoint) (uint64, error) { return e.forcedIndex(ctx, at) })
+}
+
+func (e *endpoint) forcedIndex(ctx context.Context, at l1.Inclusion) (uint64, error) {
 	var r *types.Receipt
-	if err := c.call(ctx, &r, "eth_getTransactionReceipt", common.Hash(at.Tx)); err != nil {
+	if err := e.call(ctx, &r, "eth_getTransactionReceipt", common.Hash(at.Tx)); err != nil {
 		return 0, err
 	}
 	if r != nil {
 		for _, l := range r.Logs {
-			if l.Address != c.inbox || len(l.Topics) == 0 || l.Topics[0] != topicForced {
+			if l.Address != e.client.inbox || len(l.Topics) == 0 || l.Topics[0] != topicForced {
 				continue
 			}
-			e, err := bindings.UnpackForcedQueuedEvent(l)
+			event, err := bindings.UnpackForcedQueuedEvent(l)
 			if err != nil {
 				return 0, fmt.Errorf("unpack forced item: %w", err)
 			}
-			return e.Index, nil
+			return event.Index, nil
 		}
 	}
 	return 0, fmt.Errorf("transaction %s queued nothing: %w", at.Tx, l1.ErrNotFound)

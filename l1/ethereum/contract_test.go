@@ -66,7 +66,7 @@ func TestContract(t *testing.T) {
 		_, err := r.chain.Mine(ctx, beacon.Spec{})
 		r.check(err)
 	}
-	id, err := ethereum.AskChainID(ctx, r.opt.WS, 0)
+	id, err := ethereum.AskChainID(ctx, r.node.WS(), 0)
 	if err != nil || id != geth.DevChainID {
 		t.Errorf("chain id: got %d, %v, want %d", id, err, geth.DevChainID)
 	}
@@ -90,15 +90,15 @@ func TestContract(t *testing.T) {
 	}
 
 	at := func(url string, inbox l1.Address) *ethereum.Client {
-		return r.client(func(o *ethereum.Options) { o.StartBlock, o.HTTP, o.Inbox = 0, url, inbox })
+		return r.client(func(o *ethereum.Options) { o.StartBlock, o.HTTP, o.WS, o.Inbox = 0, []string{url}, nil, inbox })
 	}
-	noLogs := refusing(t, r.opt.HTTP, func(method string) string {
+	noLogs := refusing(t, r.node.HTTP(), func(method string) string {
 		if method == "eth_getLogs" {
 			return "not so far back"
 		}
 		return ""
 	})
-	for name, url := range map[string]string{"by events": r.opt.HTTP, "by code": noLogs} {
+	for name, url := range map[string]string{"by events": r.node.HTTP(), "by code": noLogs} {
 		if got, err := at(url, r.opt.Inbox).DeployedAt(ctx); err != nil || got != r.opt.StartBlock {
 			t.Errorf("deployed, %s: got block %d, %v, want %d", name, got, err, r.opt.StartBlock)
 		}
@@ -199,12 +199,12 @@ func TestReceiptWhileIndexing(t *testing.T) {
 	var log bytes.Buffer
 	c := r.client(func(o *ethereum.Options) {
 		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
-		o.HTTP = refusing(t, r.opt.HTTP, func(method string) string {
+		o.HTTP = []string{refusing(t, r.node.HTTP(), func(method string) string {
 			if method == "eth_getTransactionReceipt" && asked.Add(1) <= 2 {
 				return "transaction indexing is in progress"
 			}
 			return ""
-		})
+		})}
 	})
 	r.mining(func(ctx context.Context) {
 		_, err := r.account(c, geth.DevKey(5), ethereum.CallData).Force(ctx, [][]byte{{1}})

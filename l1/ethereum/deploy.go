@@ -37,13 +37,7 @@ func Deploy(ctx context.Context, opt Options, account AccountOptions, key *ecdsa
 		proposers[i] = common.Address(p)
 	}
 	arguments := bindings.PackConstructor(common.Address(contract.Owner), contract.Settings.ForcedDelay, uint16(contract.Settings.ForcedMax), proposers)
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	nonce, err := a.nonce(ctx)
-	if err != nil {
-		return l1.Address{}, l1.Ref{}, err
-	}
-	r, err := a.transact(ctx, nonce, request{data: append(common.FromHex(inbox.InboxMetaData.Bin), arguments...), extraGas: 3_000_000 + 30_000*uint64(len(proposers))})
+	r, err := a.send(ctx, request{data: append(common.FromHex(inbox.InboxMetaData.Bin), arguments...), extraGas: 3_000_000 + 30_000*uint64(len(proposers))})
 	if err != nil {
 		return l1.Address{}, l1.Ref{}, fmt.Errorf("deploy inbox: %w", err)
 	}

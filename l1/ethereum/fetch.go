@@ -14,21 +14,21 @@ import (
 	"headrace/l1"
 )
 
-// Fetch is follow.Source's. Headers come in batches; the blocks whose headers do not exclude messages are read by hash, several at a time.
-func (c *Client) Fetch(ctx context.Context, from, to uint64, deliver func(follow.Item[l1.Block]) error) error {
-	trusted, err := c.trustedUpTo(ctx)
+// Fetch implements follow.Source. Headers come in batches; the blocks whose headers do not exclude messages are read by hash, several at a time.
+func (e *endpoint) Fetch(ctx context.Context, from, to uint64, deliver func(follow.Item[l1.Block]) error) error {
+	trusted, err := e.trustedUpTo(ctx)
 	if err != nil {
 		return err
 	}
 	for from < to {
-		headers, err := c.headers(ctx, from, int(min(to-from, uint64(c.opt.Batch))))
+		headers, err := e.headers(ctx, from, int(min(to-from, uint64(e.client.opt.Batch))))
 		if err != nil {
 			return fmt.Errorf("fetch L1 headers from %d: %w", from, err)
 		}
 		if last := headers[len(headers)-1]; last.number() <= trusted {
-			err = c.deliverTrusted(ctx, headers, deliver)
+			err = e.deliverTrusted(ctx, headers, deliver)
 		} else {
-			err = c.deliverProven(ctx, headers, deliver)
+			err = e.deliverProven(ctx, headers, deliver)
 		}
 		if err != nil {
 			return err
@@ -39,16 +39,16 @@ func (c *Client) Fetch(ctx context.Context, from, to uint64, deliver func(follow
 }
 
 // deliverProven reads the blocks of headers in groups, so that only a few blocks' content is held at a time, and delivers them in order.
-func (c *Client) deliverProven(ctx context.Context, headers []*header, deliver func(follow.Item[l1.Block]) error) error {
+func (e *endpoint) deliverProven(ctx context.Context, headers []*header, deliver func(follow.Item[l1.Block]) error) error {
 	for len(headers) > 0 {
 		n, open := 0, 0
-		for n < len(headers) && open < c.opt.Parallel {
-			if c.mayHold(headers[n]) {
+		for n < len(headers) && open < e.client.opt.Parallel {
+			if e.client.mayHold(headers[n]) {
 				open++
 			}
 			n++
 		}
-		if err := deliverAll(ctx, headers[:n], c.item, deliver); err != nil {
+		if err := deliverAll(ctx, headers[:n], e.item, deliver); err != nil {
 			return err
 		}
 		headers = headers[n:]
@@ -79,11 +79,11 @@ func deliverAll(ctx context.Context, headers []*header, item itemFunc, deliver f
 }
 
 // trustedUpTo returns the number of the last block that Options.TrustLogs is about.
-func (c *Client) trustedUpTo(ctx context.Context) (uint64, error) {
-	if !c.opt.TrustLogs {
+func (e *endpoint) trustedUpTo(ctx context.Context) (uint64, error) {
+	if !e.client.opt.TrustLogs {
 		return 0, nil
 	}
-	ref, err := c.Finalized(ctx)
+	ref, err := e.tag(ctx, "finalized")
 	if errors.Is(err, l1.ErrNoFinality) {
 		return 0, nil
 	}
@@ -91,22 +91,22 @@ func (c *Client) trustedUpTo(ctx context.Context) (uint64, error) {
 }
 
 // deliverTrusted delivers finalized blocks with the logs that eth_getLogs returns for them. It must not contradict the headers.
-func (c *Client) deliverTrusted(ctx context.Context, headers []*header, deliver func(follow.Item[l1.Block]) error) error {
+func (e *endpoint) deliverTrusted(ctx context.Context, headers []*header, deliver func(follow.Item[l1.Block]) error) error {
 	for len(headers) > 0 {
-		n := min(len(headers), c.logs.size())
-		logs, err := c.logRange(ctx, headers[:n])
+		n := min(len(headers), e.logs.size())
+		logs, err := e.logRange(ctx, headers[:n])
 		if err != nil {
-			if c.logs.tooMuch(n, err) {
+			if e.logs.tooMuch(n, err) {
 				continue
 			}
 			return fmt.Errorf("read L1 logs: %w", err)
 		}
-		c.logs.worked()
+		e.logs.worked()
 		item := func(ctx context.Context, h *header) (follow.Item[l1.Block], error) {
-			return c.itemOf(ctx, h, logs[h.hash])
+			return e.itemOf(ctx, h, logs[h.hash])
 		}
 		for part := headers[:n]; len(part) > 0; {
-			k := min(len(part), c.opt.Parallel)
+			k := min(len(part), e.client.opt.Parallel)
 			if err := deliverAll(ctx, part[:k], item, deliver); err != nil {
 				return err
 			}
@@ -118,13 +118,13 @@ func (c *Client) deliverTrusted(ctx context.Context, headers []*header, deliver 
 }
 
 // logRange returns the inbox's logs in the blocks of linked headers, by block.
-func (c *Client) logRange(ctx context.Context, headers []*header) (map[common.Hash][]*types.Log, error) {
+func (e *endpoint) logRange(ctx context.Context, headers []*header) (map[common.Hash][]*types.Log, error) {
 	first, last := headers[0], headers[len(headers)-1]
 	var got []*types.Log
-	err := c.call(ctx, &got, "eth_getLogs", map[string]any{
+	err := e.call(ctx, &got, "eth_getLogs", map[string]any{
 		"fromBlock": hexutil.EncodeUint64(first.number()),
 		"toBlock":   hexutil.EncodeUint64(last.number()),
-		"address":   c.inbox,
+		"address":   e.client.inbox,
 		"topics":    []any{messageTopics},
 	})
 	if err != nil {
@@ -136,7 +136,7 @@ func (c *Client) logRange(ctx context.Context, headers []*header) (map[common.Ha
 			return nil, fmt.Errorf("log of block %d, removed %v, in answer to [%d, %d]", l.BlockNumber, l.Removed, first.number(), last.number())
 		}
 		h := headers[l.BlockNumber-first.number()]
-		if l.BlockHash != h.hash || !c.mayHold(h) || !c.isMessage(l) {
+		if l.BlockHash != h.hash || !e.client.mayHold(h) || !e.client.isMessage(l) {
 			return nil, fmt.Errorf("log %d of block %s contradicts header %d, %s", l.Index, l.BlockHash, h.number(), h.hash)
 		}
 		logs[h.hash] = append(logs[h.hash], l)

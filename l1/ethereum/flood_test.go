@@ -67,7 +67,7 @@ func TestSlowOnlooker(t *testing.T) {
 	endpoint := httptest.NewServer(server.WebsocketHandler([]string{"*"}))
 	defer endpoint.Close()
 	defer server.Stop()
-	c, err := ethereum.New(ethereum.Options{WS: "ws" + endpoint.URL[len("http"):], ChainID: 1, Inbox: l1.Address{1}})
+	c, err := ethereum.New(ethereum.Options{WS: []string{"ws" + endpoint.URL[len("http"):]}, ChainID: 1, Inbox: l1.Address{1}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,8 +54,8 @@ func (f *forcedCache) put(k forcedKey, item l1.Forced) {
 }
 
 // queued reads the forced item that a source taken from the queue came from, in the canonical block that the source names.
-func (c *Client) queued(ctx context.Context, s l1.Source) (l1.Forced, error) {
-	h, err := c.header(ctx, hexutil.EncodeUint64(s.Number))
+func (e *endpoint) queued(ctx context.Context, s l1.Source) (l1.Forced, error) {
+	h, err := e.header(ctx, hexutil.EncodeUint64(s.Number))
 	if err != nil {
 		return l1.Forced{}, err
 	}
@@ -63,10 +63,10 @@ func (c *Client) queued(ctx context.Context, s l1.Source) (l1.Forced, error) {
 		return l1.Forced{}, fmt.Errorf("block %d of forced item %d: %w", s.Number, s.Index, l1.ErrNotFound)
 	}
 	key := forcedKey{h.hash, s.Index}
-	if f, ok := c.forced.get(key); ok {
+	if f, ok := e.client.forced.get(key); ok {
 		return f, nil
 	}
-	logs, err := c.provenLogs(ctx, h)
+	logs, err := e.provenLogs(ctx, h)
 	if err != nil {
 		return l1.Forced{}, err
 	}
@@ -74,11 +74,11 @@ func (c *Client) queued(ctx context.Context, s l1.Source) (l1.Forced, error) {
 		if l.Topics[0] != topicForced || len(l.Topics) < 2 || l.Topics[1] != indexTopic(s.Index) {
 			continue
 		}
-		txs, err := c.transactions(ctx, h)
+		txs, err := e.transactions(ctx, h)
 		if err != nil {
 			return l1.Forced{}, err
 		}
-		m, err := c.message(ctx, h, l, txs)
+		m, err := e.message(ctx, h, l, txs)
 		if err != nil {
 			return l1.Forced{}, err
 		}
@@ -99,8 +99,8 @@ func indexTopic(n uint64) (t common.Hash) {
 }
 
 // stillCanonical fails if a header is not, or no longer, of the canonical chain: what was read by number meanwhile may be of another fork than it.
-func (c *Client) stillCanonical(ctx context.Context, h *header) error {
-	now, err := c.header(ctx, hexutil.EncodeUint64(h.number()))
+func (e *endpoint) stillCanonical(ctx context.Context, h *header) error {
+	now, err := e.header(ctx, hexutil.EncodeUint64(h.number()))
 	if err != nil {
 		return err
 	}

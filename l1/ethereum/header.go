@@ -44,36 +44,60 @@ func (h *header) UnmarshalJSON(b []byte) error {
 func (h *header) number() uint64  { return h.Number.Uint64() }
 func (h *header) ref() follow.Ref { return follow.Ref{Height: h.number(), Hash: follow.Hash(h.hash)} }
 
+// head returns the endpoint's head, and notes how far behind others that is.
+func (e *endpoint) head(ctx context.Context) (*header, error) {
+	h, err := e.header(ctx, "latest")
+	switch {
+	case err != nil:
+		return nil, err
+	case h == nil:
+		return nil, fmt.Errorf("%s: L1 head: %w", e.name, l1.ErrNotFound)
+	}
+	e.health.Seen(h.number(), e.behind(h))
+	return h, nil
+}
+
+// behind returns how many blocks a head of the endpoint is below the highest that another one has told last.
+func (e *endpoint) behind(head *header) uint64 {
+	highest := head.number()
+	for _, other := range e.client.readers {
+		if other != e {
+			highest = max(highest, other.health.Status().Head)
+		}
+	}
+	return highest - head.number()
+}
+
 // header returns the block with a number or a tag, nil if the endpoint has none.
-func (c *Client) header(ctx context.Context, number string) (*header, error) {
+func (e *endpoint) header(ctx context.Context, number string) (*header, error) {
 	var h *header
-	err := c.call(ctx, &h, "eth_getBlockByNumber", number, false)
+	err := e.call(ctx, &h, "eth_getBlockByNumber", number, false)
 	return h, err
 }
 
 // headers returns the canonical headers from number on: as many as one request brings, at most n and, unless err says why, at least one. They are linked.
-func (c *Client) headers(ctx context.Context, from uint64, n int) ([]*header, error) {
+func (e *endpoint) headers(ctx context.Context, from uint64, n int) ([]*header, error) {
 	for {
-		n = min(n, c.batch.size())
-		got, err := c.headerBatch(ctx, from, n)
+		n = min(n, e.batch.size())
+		got, err := e.headerBatch(ctx, from, n)
 		if err == nil {
-			c.batch.worked()
+			e.batch.worked()
 			return got, nil
 		}
-		if !c.batch.tooMuch(n, err) {
+		if !e.batch.tooMuch(n, err) {
 			return nil, err
 		}
-		c.opt.Logger.Debug("ask for fewer L1 headers", "n", c.batch.size(), "err", err)
+		e.client.opt.Logger.Debug("ask for fewer L1 headers", "n", e.batch.size(), "err", err)
 	}
 }
 
-func (c *Client) headerBatch(ctx context.Context, from uint64, n int) ([]*header, error) {
+func (e *endpoint) headerBatch(ctx context.Context, from uint64, n int) ([]*header, error) {
 	got := make([]*header, n)
 	elems := make([]rpc.BatchElem, n)
 	for i := range elems {
 		elems[i] = rpc.BatchElem{Method: "eth_getBlockByNumber", Args: []any{hexutil.EncodeUint64(from + uint64(i)), false}, Result: &got[i]}
 	}
-	if err := c.callBatch(ctx, elems); err != nil {
+	if err := e.callBatch(ctx, elems); err != nil {
 		return nil, err
 	}
 	for i, h := range got {
@@ -98,12 +122,13 @@ func (c *Client) checkInbox(ctx context.Context, at *header) error {
 	if at.number() < c.opt.StartBlock {
 		return nil // not deployed yet
 	}
-	var code hexutil.Bytes
-	if err := c.call(ctx, &code, "eth_getCode", c.inbox, "latest"); err != nil {
-		return err
-	}
-	if len(code) == 0 {
-		return fmt.Errorf("L1 block %d, address %s: %w", at.number(), c.opt.Inbox, l1.ErrNoInbox)
-	}
-	return nil
+	_, err := ask(ctx, c, func(e *endpoint) (struct{}, error) {
+		var code hexutil.Bytes
+		err := e.call(ctx, &code, "eth_getCode", c.inbox, "latest")
+		if err == nil && len(code) == 0 {
+			err = fmt.Errorf("L1 block %d, address %s: %w", at.number(), c.opt.Inbox, l1.ErrNoInbox)
+		}
+		return struct{}{}, err
+	})
+	return err
 }

@@ -13,49 +13,53 @@ import (
 	"headrace/l1"
 )
 
-// Subscribe is follow.Source's. Updates carry the whole block whenever it can be had: most often the header alone shows that there is nothing in it.
-//
-// Over WebSocket it ends when the socket does. When there is no WebSocket, it polls over HTTP, and goes over to the WebSocket once that can be had.
+// Subscribe is follow.Source's. Updates carry the whole block whenever it can be had: most often the header alone shows that there is nothing in it. News comes
+// over the WebSockets or, while none of them works, by polling over HTTP. It ends when all that bring news have failed.
 func (c *Client) Subscribe(ctx context.Context, update func(follow.Update[l1.Block])) error {
-	return c.heads(ctx, func(head *header, fresh bool) {
-		if fresh {
-			c.announce(ctx, head, update)
-		} else if ctx.Err() == nil {
-			update(follow.Update[l1.Block]{Head: head.ref()}) // the endpoint lives
+	ctx, cancel := context.WithCancel(ctx)
+	var work sync.WaitGroup
+	defer work.Wait()
+	defer cancel()
+	for _, e := range c.readers {
+		if !e.socket {
+			work.Go(func() { e.look(ctx) })
 		}
-	})
+	}
+	return c.news.Subscribe(ctx, update)
 }
 
 // headFunc takes a head; fresh is false if it is the one before again.
 type headFunc func(head *header, fresh bool)
 
-// heads calls news with the present head and then with each new one, until the source of news or ctx ends.
-func (c *Client) heads(ctx context.Context, news headFunc) error {
-	if c.opt.WS == "" {
-		return c.poll(ctx, news)
+// Subscribe implements follow.Source.
+func (e *endpoint) Subscribe(ctx context.Context, update func(follow.Update[l1.Block])) error {
+	heads, mode := e.poll, "polling"
+	if e.socket {
+		heads, mode = e.listen, "websocket"
 	}
-	s, err := c.dialNews(ctx)
-	if err == nil {
-		return c.listen(ctx, s, news)
-	}
-	if c.opt.HTTP == "" || ctx.Err() != nil || errors.Is(err, l1.ErrWrongChain) {
+	err := heads(ctx, func(head *header, fresh bool) {
+		e.health.Heard(head.number(), mode)
+		e.client.heads.Set(head.number())
+		u := follow.Update[l1.Block]{Head: head.ref()}
+		if fresh {
+			item, err := e.client.content(ctx, head)
+			if err == nil {
+				u.Item = &item
+			} else {
+				e.client.opt.Logger.Debug("L1 head without its content", "height", head.number(), "err", err) // it will be fetched
+			}
+		}
+		if ctx.Err() == nil {
+			update(u) // of the same head again: the endpoint lives
+		}
+	})
+	e.health.Silent()
+	var known *callError
+	if ctx.Err() != nil || errors.As(err, &known) {
 		return err
 	}
-	c.opt.Logger.Info("no L1 WebSocket: polling", "err", err)
-	c.polling(true)
-	s, err = c.pollUntilSocket(ctx, news)
-	if err != nil {
-		return err
-	}
-	c.opt.Logger.Info("L1 WebSocket is back")
-	c.polling(false)
-	return c.listen(ctx, s, news)
-}
-
-func (c *Client) polling(on bool) {
-	if c.opt.Observer.Polling != nil {
-		c.opt.Observer.Polling(on)
-	}
+	e.health.Bad(err)
+	return fmt.Errorf("%s: %w", e.name, err)
 }
 
 // newsSocket is a connection with a newHeads subscription that the endpoint has acknowledged.
@@ -65,12 +69,12 @@ type newsSocket struct {
 	heads chan *header // sent to by conn
 }
 
-func (c *Client) dialNews(ctx context.Context) (*newsSocket, error) {
-	conn, err := c.dial(ctx, c.opt.WS)
+func (e *endpoint) dialNews(ctx context.Context) (*newsSocket, error) {
+	conn, err := e.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.opt.CallTimeout)
+	ctx, cancel := context.WithTimeout(ctx, e.client.opt.CallTimeout)
 	defer cancel()
 	s := &newsSocket{conn: conn, heads: make(chan *header, 16)}
 	if s.sub, err = conn.EthSubscribe(ctx, s.heads, "newHeads"); err != nil {
@@ -103,8 +107,13 @@ func (l *latest) get() *header {
 	return l.head
 }
 
-// listen passes on a socket's heads until the socket or ctx ends. It closes the socket.
-func (c *Client) listen(ctx context.Context, s *newsSocket, news headFunc) error {
+// listen subscribes over a WebSocket and passes on its heads until it or ctx ends.
+func (e *endpoint) listen(ctx context.Context, news headFunc) error {
+	opt := &e.client.opt
+	s, err := e.dialNews(ctx)
+	if err != nil {
+		return err
+	}
 	newest := latest{some: make(chan struct{}, 1)}
 	ended := make(chan error, 1) // sent to once, by the reader below
 	var reader sync.WaitGroup
@@ -113,15 +122,15 @@ func (c *Client) listen(ctx context.Context, s *newsSocket, news headFunc) error
 	defer s.conn.Close() // ends the reader; unsubscribing would wait for the peer
 
 	// The subscription is acknowledged: a look at the head now leaves no gap (P38).
-	head, err := s.head(ctx, c.opt.CallTimeout)
+	head, err := s.head(ctx, opt.CallTimeout)
 	if err != nil {
 		return err
 	}
-	if err := c.checkInbox(ctx, head); err != nil {
+	if err := e.client.checkInbox(ctx, head); err != nil {
 		return err
 	}
 	news(head, true)
-	silence := time.NewTimer(c.opt.Silence) // a watchdog: a socket may be dead, or its subscription, and not say so
+	silence := time.NewTimer(opt.Silence) // a watchdog: a socket may be dead, or its subscription, and not say so
 	defer silence.Stop()
 	for {
 		select {
@@ -132,13 +141,13 @@ func (c *Client) listen(ctx context.Context, s *newsSocket, news headFunc) error
 		case err := <-ended:
 			return err
 		case <-silence.C:
-			now, err := s.head(ctx, c.opt.CallTimeout)
+			now, err := s.head(ctx, opt.CallTimeout)
 			if err != nil {
 				return err
 			}
 			if now.hash != head.hash && len(newest.some) == 0 {
-				if c.opt.Observer.Silent != nil {
-					c.opt.Observer.Silent()
+				if opt.Observer.Silent != nil {
+					opt.Observer.Silent()
 				}
 				return fmt.Errorf("L1 head moved from %d to %d, but the subscription did not tell", head.number(), now.number())
 			}
@@ -147,7 +156,7 @@ func (c *Client) listen(ctx context.Context, s *newsSocket, news headFunc) error
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-		silence.Reset(c.opt.Silence)
+		silence.Reset(opt.Silence)
 	}
 }
 
@@ -183,37 +192,18 @@ func (s *newsSocket) head(ctx context.Context, timeout time.Duration) (*header, 
 	return h, nil
 }
 
-// announce passes on a head, with its block if that can be had in time.
-func (c *Client) announce(ctx context.Context, head *header, update func(follow.Update[l1.Block])) {
-	u := follow.Update[l1.Block]{Head: head.ref()}
-	limited, cancel := context.WithTimeout(ctx, c.opt.CallTimeout)
-	defer cancel()
-	item, err := c.item(limited, head)
-	if err == nil {
-		u.Item = &item
-	} else {
-		c.opt.Logger.Debug("L1 head without its content", "height", head.number(), "err", err) // it will be fetched
-	}
-	if ctx.Err() == nil {
-		update(u)
-	}
-}
-
 // poll looks at the head every Options.Poll until an error or ctx's end.
-func (c *Client) poll(ctx context.Context, news headFunc) error {
-	tick := time.NewTicker(c.opt.Poll) // the endpoint has no news to give
+func (e *endpoint) poll(ctx context.Context, news headFunc) error {
+	tick := time.NewTicker(e.client.opt.Poll) // the endpoint has no news to give
 	defer tick.Stop()
 	var last *header
 	for {
-		head, err := c.header(ctx, "latest")
+		head, err := e.head(ctx)
 		if err != nil {
 			return err
 		}
-		if head == nil {
-			return fmt.Errorf("L1 head: %w", l1.ErrNotFound)
-		}
 		if last == nil {
-			if err := c.checkInbox(ctx, head); err != nil {
+			if err := e.client.checkInbox(ctx, head); err != nil {
 				return err
 			}
 		}
@@ -227,37 +217,42 @@ func (c *Client) poll(ctx context.Context, news headFunc) error {
 	}
 }
 
-// pollUntilSocket polls until the WebSocket can be had again, and returns that, or why polling ended.
-func (c *Client) pollUntilSocket(ctx context.Context, news headFunc) (*newsSocket, error) {
-	pollCtx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var got *newsSocket // by the goroutine below, read after it has ended
-	var redial sync.WaitGroup
-	redial.Go(func() {
-		retry := time.NewTicker(c.opt.Redial) // a probe of something outside
-		defer retry.Stop()
-		for {
-			select {
-			case <-retry.C:
-			case <-pollCtx.Done():
-				return
-			}
-			if s, err := c.dialNews(pollCtx); err == nil {
-				got = s
-				cancel()
-				return
-			}
+// look asks now and then for the head of an endpoint that brings no news, so that it is known how it does before it is needed.
+func (e *endpoint) look(ctx context.Context) {
+	tick := time.NewTicker(e.client.opt.Redial) // a probe of something outside
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		if !e.health.Status().Live {
+			_, _ = e.head(ctx) // its health knows
 		}
-	})
-	err := c.poll(pollCtx, news)
-	cancel()
-	redial.Wait()
-	switch {
-	case got == nil:
-		return nil, err
-	case ctx.Err() != nil:
-		got.conn.Close()
-		return nil, context.Cause(ctx)
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
 	}
-	return got, nil
+}
+
+// inlineCache is the content of the head that was announced last, since each endpoint announces it.
+type inlineCache struct {
+	mu   sync.Mutex // held while it is read: whoever announces the same head waits for it
+	item follow.Item[l1.Block]
+}
+
+// content reads the block of a head that is announced.
+func (c *Client) content(ctx context.Context, head *header) (follow.Item[l1.Block], error) {
+	if !c.mayHold(head) {
+		return c.readers[0].item(ctx, head) // which has to ask nobody
+	}
+	c.inline.mu.Lock()
+	defer c.inline.mu.Unlock()
+	if c.inline.item.Hash == follow.Hash(head.hash) {
+		return c.inline.item, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*c.opt.CallTimeout) // one endpoint may be silent
+	defer cancel()
+	item, err := ask(ctx, c, func(e *endpoint) (follow.Item[l1.Block], error) { return e.item(ctx, head) })
+	if err == nil {
+		c.inline.item = item
+	}
+	return item, err
 }

@@ -30,10 +30,10 @@ func waitFor[T comparable](t *testing.T, v *watch.Value[T], want T) {
 func TestPollingAndBack(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, geth.Prague, l1.Settings{})
-	relay := newRelay(t, r.opt.WS)
+	relay := newRelay(t, r.node.WS())
 	polling := watch.New(false)
 	c := r.client(func(o *ethereum.Options) {
-		o.WS = relay.url()
+		o.WS = []string{relay.url()}
 		o.Silence, o.CallTimeout, o.Redial = 50*time.Millisecond, 300*time.Millisecond, 30*time.Millisecond
 		o.Observer.Polling = polling.Set
 	})
@@ -66,9 +66,9 @@ func TestPollingAndBack(t *testing.T) {
 func TestFrozenSocketAlone(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, geth.Prague, l1.Settings{})
-	relay := newRelay(t, r.opt.WS)
+	relay := newRelay(t, r.node.WS())
 	c := r.client(func(o *ethereum.Options) {
-		o.WS, o.HTTP = relay.url(), ""
+		o.WS, o.HTTP = []string{relay.url()}, nil
 		o.Silence, o.CallTimeout = 50*time.Millisecond, 200*time.Millisecond
 	})
 	_, state := follower(t, c, r.head().Height+1)
@@ -121,7 +121,7 @@ func TestMutedSubscription(t *testing.T) {
 	t.Cleanup(func() { server.Stop(); endpoint.Close() })
 	silent := watch.New(0)
 	c := r.client(func(o *ethereum.Options) {
-		o.WS = "ws" + endpoint.URL[len("http"):]
+		o.WS = []string{"ws" + endpoint.URL[len("http"):]}
 		o.Silence = 20 * time.Millisecond
 		o.Observer.Silent = func() { silent.Update(func(n int) int { return n + 1 }) }
 	})

@@ -40,24 +40,28 @@ func (a *Account) Propose(ctx context.Context, d l1.Draft) (l1.Inclusion, error)
 	defer a.mu.Unlock()
 	p := proposing{Account: a, draft: d, payload: payload}
 	for reverted := 0; ; {
+		var err error
+		if p.at, err = a.client.front(ctx); err != nil {
+			return l1.Inclusion{}, err
+		}
 		// The nonce is read before the state. If a proposal comes in between, it is seen in the state; if it comes later and is ours, from an earlier call, it
 		// has taken the nonce. The other way round this one would follow it, only to be reverted.
-		nonce, err := a.nonce(ctx)
+		nonce, err := p.at.nonce(ctx, a.from)
 		if err != nil {
 			return l1.Inclusion{}, err
 		}
 		state, found, at, err := p.lookUp(ctx)
-		if err != nil || found {
-			return at, err
+		if err == nil && !found {
+			err = p.check(ctx, state)
 		}
-		if err := p.check(ctx, state); err != nil {
-			return l1.Inclusion{}, err
+		if err != nil || found {
+			return at, p.verdict(err)
 		}
 		r, err := p.request(ctx, state)
 		if err != nil {
 			return l1.Inclusion{}, err
 		}
-		receipt, err := a.transact(ctx, nonce, r)
+		receipt, err := a.transact(ctx, p.at, nonce, r)
 		switch {
 		case errors.Is(err, errNonceTaken) && ctx.Err() == nil:
 			continue // by an earlier attempt, perhaps: look
@@ -78,6 +82,8 @@ func (a *Account) Propose(ctx context.Context, d l1.Draft) (l1.Inclusion, error)
 // proposing is one draft under way.
 type proposing struct {
 	*Account
+	at      *endpoint // of this try
+	late    bool      // at was behind others when it was asked
 	draft   l1.Draft
 	payload []byte
 	sidecar *types.BlobTxSidecar // of payload, once it is needed
@@ -85,12 +91,12 @@ type proposing struct {
 
 // lookUp returns the inbox's state, and the draft's inclusion if that is there already. ErrStale: another proposal has its id, or earlier ones are missing.
 func (p *proposing) lookUp(ctx context.Context) (state l1.CoreState, found bool, at l1.Inclusion, err error) {
-	c := p.client
-	head, err := c.header(ctx, "latest")
-	if err != nil || head == nil {
-		return state, false, at, errors.Join(err, noHead(head))
+	head, err := p.at.head(ctx)
+	if err != nil {
+		return state, false, at, err
 	}
-	if state, err = c.State(ctx, l1.Hash(head.hash)); err != nil {
+	p.late = p.at.behind(head) > 0
+	if state, err = p.at.state(ctx, l1.Hash(head.hash)); err != nil {
 		return state, false, at, err
 	}
 	switch {
@@ -110,11 +116,12 @@ func (p *proposing) lookUp(ctx context.Context) (state l1.CoreState, found bool,
 	return state, err == nil, inclusionOf(p.draft.ID, l), err
 }
 
-func noHead(h *header) error {
-	if h == nil {
-		return fmt.Errorf("L1 head: %w", l1.ErrNotFound)
+// verdict makes of what speaks against the draft at an endpoint that is behind others an error that is none: the others may say something else.
+func (p *proposing) verdict(err error) error {
+	if err != nil && p.late {
+		return fmt.Errorf("%s is behind other L1 endpoints, and says: %v", p.at.name, err)
 	}
-	return nil
+	return err
 }
 
 func inclusionOf(id uint64, l *types.Log) l1.Inclusion {
@@ -123,26 +130,26 @@ func inclusionOf(id uint64, l *types.Log) l1.Inclusion {
 
 // find searches for the log of the proposal with the draft's id, from the block of the last proposal down: it is seldom far.
 func (p *proposing) find(ctx context.Context, last uint64) (*types.Log, error) {
-	c := p.client
+	e, opt := p.at, &p.client.opt
 	for to := last; ; {
-		n := uint64(c.logs.size())
-		from := max(to-min(to, n-1), min(c.opt.StartBlock, to))
+		n := uint64(e.logs.size())
+		from := max(to-min(to, n-1), min(opt.StartBlock, to))
 		var logs []*types.Log
-		err := c.call(ctx, &logs, "eth_getLogs", map[string]any{
-			"fromBlock": hexutil.EncodeUint64(from), "toBlock": hexutil.EncodeUint64(to), "address": c.inbox,
+		err := e.call(ctx, &logs, "eth_getLogs", map[string]any{
+			"fromBlock": hexutil.EncodeUint64(from), "toBlock": hexutil.EncodeUint64(to), "address": p.client.inbox,
 			"topics": []any{topicProposed, indexTopic(p.draft.ID)},
 		})
 		switch {
-		case err != nil && c.logs.tooMuch(int(to-from+1), err):
+		case err != nil && e.logs.tooMuch(int(to-from+1), err):
 			continue
 		case err != nil:
 			return nil, err
 		case len(logs) > 0:
 			return logs[len(logs)-1], nil
-		case from <= c.opt.StartBlock:
+		case from <= opt.StartBlock:
 			return nil, fmt.Errorf("the endpoint shows no such log: %w", l1.ErrNotFound)
 		}
-		c.logs.worked()
+		e.logs.worked()
 		to = from - 1
 	}
 }
@@ -177,8 +184,7 @@ func (p *proposing) blobs() (*types.BlobTxSidecar, error) {
 
 // check finds out what the inbox would refuse, before it costs anything.
 func (p *proposing) check(ctx context.Context, state l1.CoreState) error {
-	c := p.client
-	out, err := c.view(ctx, l1.Hash{}, bindings.PackIsProposer(p.from))
+	out, err := p.at.view(ctx, l1.Hash{}, bindings.PackIsProposer(p.from))
 	if err != nil {
 		return err
 	}
@@ -193,7 +199,11 @@ func (p *proposing) check(ctx context.Context, state l1.CoreState) error {
 
 // checkDue returns ErrForcedDue if, after the block with this hash, the draft takes too few forced items.
 func (p *proposing) checkDue(ctx context.Context, at l1.Hash) error {
-	out, err := p.client.view(ctx, at, bindings.PackForcedDue())
+	view := p.at.view
+	if !at.IsZero() {
+		view = p.client.view // by hash, any endpoint may serve it
+	}
+	out, err := view(ctx, at, bindings.PackForcedDue())
 	if err != nil {
 		return err
 	}
@@ -232,11 +242,11 @@ func (p *proposing) useBlobs(ctx context.Context) (bool, error) {
 		return true, nil
 	}
 	var gasPrice, blobFee hexutil.Big
-	if err := p.client.call(ctx, &gasPrice, "eth_gasPrice"); err != nil {
+	if err := p.at.call(ctx, &gasPrice, "eth_gasPrice"); err != nil {
 		return false, err
 	}
 	var rpcErr rpc.Error
-	if err := p.client.call(ctx, &blobFee, "eth_blobBaseFee"); errors.As(err, &rpcErr) {
+	if err := p.at.call(ctx, &blobFee, "eth_blobBaseFee"); errors.As(err, &rpcErr) {
 		return false, nil // an L1 without blobs
 	} else if err != nil {
 		return false, err

@@ -297,7 +297,7 @@ func TestSendFaults(t *testing.T) {
 	for id, after := range []bool{false, true} { // failed and not done, failed but done
 		liar := newLiar(t, r.node.HTTP())
 		liar.breakSend(after)
-		c := r.client(func(o *ethereum.Options) { o.HTTP = liar.URL })
+		c := r.client(func(o *ethereum.Options) { o.HTTP = []string{liar.URL} })
 		a := ethereum.NewAccount(c, r.proposer, ethereum.AccountOptions{Content: ethereum.CallData, Resend: 50 * time.Millisecond})
 		r.mining(func(ctx context.Context) {
 			at, err := a.Propose(ctx, draft(uint64(id+1), strings.Repeat("x", 100)))

@@ -13,14 +13,29 @@ import (
 	"headrace/l1"
 )
 
-// Finalized is l1.Reader's.
-func (c *Client) Finalized(ctx context.Context) (l1.Ref, error) { return c.tag(ctx, "finalized") }
+// Finalized is l1.Reader's. It never goes back: an endpoint that is behind has not heard of all that is final.
+func (c *Client) Finalized(ctx context.Context) (l1.Ref, error) {
+	ref, err := ask(ctx, c, func(e *endpoint) (l1.Ref, error) { return e.tag(ctx, "finalized") })
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case err == nil && ref.Number > c.final.Number:
+		c.final = ref
+	case err != nil && (!errors.Is(err, l1.ErrNoFinality) || c.final == l1.Ref{}):
+		return l1.Ref{}, err
+	case c.final != l1.Ref{}:
+		return c.final, nil
+	}
+	return ref, nil
+}
 
 // Safe is l1.Reader's.
-func (c *Client) Safe(ctx context.Context) (l1.Ref, error) { return c.tag(ctx, "safe") }
+func (c *Client) Safe(ctx context.Context) (l1.Ref, error) {
+	return ask(ctx, c, func(e *endpoint) (l1.Ref, error) { return e.tag(ctx, "safe") })
+}
 
-func (c *Client) tag(ctx context.Context, tag string) (l1.Ref, error) {
-	h, err := c.header(ctx, tag)
+func (e *endpoint) tag(ctx context.Context, tag string) (l1.Ref, error) {
+	h, err := e.header(ctx, tag)
 	var rpcErr rpc.Error
 	switch {
 	case err == nil && h == nil, errors.As(err, &rpcErr) && saysNoSuchBlock(rpcErr):
@@ -45,7 +60,11 @@ func saysIndexing(err error) bool {
 
 // State is l1.Reader's.
 func (c *Client) State(ctx context.Context, at l1.Hash) (l1.CoreState, error) {
-	out, err := c.view(ctx, at, bindings.PackGetCoreState())
+	return ask(ctx, c, func(e *endpoint) (l1.CoreState, error) { return e.state(ctx, at) })
+}
+
+func (e *endpoint) state(ctx context.Context, at l1.Hash) (l1.CoreState, error) {
+	out, err := e.view(ctx, at, bindings.PackGetCoreState())
 	if err != nil {
 		return l1.CoreState{}, fmt.Errorf("inbox state: %w", err)
 	}
@@ -61,20 +80,24 @@ func (c *Client) State(ctx context.Context, at l1.Hash) (l1.CoreState, error) {
 
 // Queue is l1.Reader's.
 func (c *Client) Queue(ctx context.Context, at l1.Hash, limit int) ([]l1.Forced, error) {
+	return ask(ctx, c, func(e *endpoint) ([]l1.Forced, error) { return e.queue(ctx, at, limit) })
+}
+
+func (e *endpoint) queue(ctx context.Context, at l1.Hash, limit int) ([]l1.Forced, error) {
 	if at.IsZero() { // one block for all that is read
-		head, err := c.header(ctx, "latest")
-		if err != nil || head == nil {
-			return nil, errors.Join(err, errors.New("L1 has no head"))
+		head, err := e.head(ctx)
+		if err != nil {
+			return nil, err
 		}
 		at = l1.Hash(head.hash)
 	}
-	state, err := c.State(ctx, at)
+	state, err := e.state(ctx, at)
 	if err != nil {
 		return nil, err
 	}
 	var queue []l1.Forced
 	for i := state.ForcedHead; i < state.ForcedTail && len(queue) < limit; i++ {
-		out, err := c.view(ctx, at, bindings.PackGetForced(i))
+		out, err := e.view(ctx, at, bindings.PackGetForced(i))
 		if err != nil {
 			return nil, fmt.Errorf("forced item %d: %w", i, err)
 		}
@@ -82,7 +105,7 @@ func (c *Client) Queue(ctx context.Context, at l1.Hash, limit int) ([]l1.Forced,
 		if err != nil {
 			return nil, fmt.Errorf("unpack forced item %d: %w", i, err)
 		}
-		f, err := c.queued(ctx, source(s))
+		f, err := e.queued(ctx, source(s))
 		if err != nil {
 			return nil, err
 		}
@@ -123,18 +146,22 @@ func (c *Client) Settings(ctx context.Context) (l1.Settings, error) {
 
 // view calls a method of the inbox at a block hash; the zero hash is the head.
 func (c *Client) view(ctx context.Context, at l1.Hash, input []byte) ([]byte, error) {
+	return ask(ctx, c, func(e *endpoint) ([]byte, error) { return e.view(ctx, at, input) })
+}
+
+func (e *endpoint) view(ctx context.Context, at l1.Hash, input []byte) ([]byte, error) {
 	var block any = "latest"
 	if !at.IsZero() {
 		block = map[string]any{"blockHash": common.Hash(at)}
 	}
 	var out hexutil.Bytes
-	err := c.call(ctx, &out, "eth_call", map[string]any{"to": c.inbox, "input": hexutil.Bytes(input)}, block)
+	err := e.call(ctx, &out, "eth_call", map[string]any{"to": e.client.inbox, "input": hexutil.Bytes(input)}, block)
 	var rpcErr rpc.Error
 	if errors.As(err, &rpcErr) { // no method that is called here reverts: the block or its state is not there
 		return nil, fmt.Errorf("%w: %w", err, l1.ErrNotFound)
 	}
 	if err == nil && len(out) == 0 {
-		return nil, fmt.Errorf("block %s, address %s: %w", at, c.opt.Inbox, l1.ErrNoInbox)
+		return nil, fmt.Errorf("block %s, address %s: %w", at, e.client.opt.Inbox, l1.ErrNoInbox)
 	}
 	return out, err
 }

@@ -55,7 +55,7 @@ func newRig(t *testing.T, fork geth.Fork, settings l1.Settings) *rig {
 	t.Cleanup(r.eth.Close)
 	r.beacon = httptest.NewServer(r.chain.API())
 	t.Cleanup(r.beacon.Close)
-	r.opt = ethereum.Options{WS: r.node.WS(), HTTP: r.node.HTTP(), Beacon: r.beacon.URL, ChainID: geth.DevChainID, Poll: 20 * time.Millisecond, CallTimeout: time.Minute}
+	r.opt = ethereum.Options{WS: []string{r.node.WS()}, HTTP: []string{r.node.HTTP()}, Beacon: []string{r.beacon.URL}, ChainID: geth.DevChainID, Poll: 20 * time.Millisecond, CallTimeout: time.Minute}
 
 	if settings.ForcedMax == 0 {
 		settings.ForcedMax = 2

@@ -23,8 +23,11 @@ import (
 func TestSource(t *testing.T) {
 	for name, change := range map[string]func(*ethereum.Options){
 		"websocket and http": nil,
-		"websocket":          func(o *ethereum.Options) { o.HTTP = "" },
-		"polling":            func(o *ethereum.Options) { o.WS = "" },
+		"websocket":          func(o *ethereum.Options) { o.HTTP = nil },
+		"polling":            func(o *ethereum.Options) { o.WS = nil },
+		"the second of each": func(o *ethereum.Options) {
+			o.WS, o.HTTP = []string{"ws://127.0.0.1:1", o.WS[0]}, []string{"http://127.0.0.1:1", o.HTTP[0]}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -40,9 +43,9 @@ func TestSource(t *testing.T) {
 			}
 			extend(4)
 			followtest.TestSource(t, func(t *testing.T) followtest.Harness[l1.Block] {
-				relay := newRelay(t, r.opt.WS)
+				relay := newRelay(t, r.node.WS())
 				c := r.client(func(o *ethereum.Options) {
-					if o.WS = relay.url(); change != nil {
+					if o.WS = []string{relay.url()}; change != nil {
 						change(o)
 					}
 				})
@@ -246,8 +249,8 @@ func testIdentity(t *testing.T, r *rig) {
 	}
 	for name, opt := range map[string]ethereum.Options{
 		"no endpoint": {ChainID: 1, Inbox: l1.Address{1}},
-		"no chain":    {HTTP: "http://localhost", Inbox: l1.Address{1}},
-		"no inbox":    {HTTP: "http://localhost", ChainID: 1},
+		"no chain":    {HTTP: []string{"http://localhost"}, Inbox: l1.Address{1}},
+		"no inbox":    {HTTP: []string{"http://localhost"}, ChainID: 1},
 	} {
 		if _, err := ethereum.New(opt); err == nil {
 			t.Errorf("%s: accepted", name)

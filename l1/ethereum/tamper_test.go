@@ -185,7 +185,7 @@ func TestLies(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			liar.set(c.method, c.lie)
-			client := r.client(func(o *ethereum.Options) { o.HTTP, o.WS = liar.URL, "" })
+			client := r.client(func(o *ethereum.Options) { o.HTTP, o.WS = []string{liar.URL}, nil })
 			got, err := tryFetch(t.Context(), client, height, height+1)
 			if err == nil || len(got) != 0 || errors.Is(err, l1.ErrContent) {
 				t.Errorf("got %d blocks, %v, want an error that is no verdict", len(got), err)
@@ -204,14 +204,14 @@ func TestLies(t *testing.T) {
 			object(list(v)[0])["blockHash"] = hexutil.Encode(make([]byte, 32))
 			return v
 		})
-		client := r.client(func(o *ethereum.Options) { o.HTTP, o.WS, o.TrustLogs = liar.URL, "", true })
+		client := r.client(func(o *ethereum.Options) { o.HTTP, o.WS, o.TrustLogs = []string{liar.URL}, nil, true })
 		if got, err := tryFetch(t.Context(), client, height, height+1); err == nil || len(got) != 0 || liar.told() == 0 {
 			t.Errorf("got %d blocks, %v, want an error", len(got), err)
 		}
 	})
 	t.Run("another chain", func(t *testing.T) {
 		liar.set("eth_chainId", func(any) any { return "0x1" })
-		client := r.client(func(o *ethereum.Options) { o.HTTP, o.WS = liar.URL, "" })
+		client := r.client(func(o *ethereum.Options) { o.HTTP, o.WS = []string{liar.URL}, nil })
 		if _, err := tryFetch(t.Context(), client, height, height+1); !errors.Is(err, l1.ErrWrongChain) {
 			t.Errorf("got %v, want ErrWrongChain", err)
 		}
@@ -227,7 +227,7 @@ func TestForkWhileReading(t *testing.T) {
 	height := r.head().Height
 	var parent any
 	liar := newLiar(t, r.node.HTTP())
-	c := r.client(func(o *ethereum.Options) { o.HTTP, o.WS = liar.URL, "" })
+	c := r.client(func(o *ethereum.Options) { o.HTTP, o.WS = []string{liar.URL}, nil })
 	n := 0
 	liar.set("eth_getBlockByNumber", func(v any) any {
 		switch n++; n {
@@ -258,7 +258,7 @@ func TestEndlessAnswer(t *testing.T) {
 		}
 	}))
 	defer endless.Close()
-	c, err := ethereum.New(ethereum.Options{HTTP: endless.URL, ChainID: 1, Inbox: l1.Address{1}, CallTimeout: time.Minute})
+	c, err := ethereum.New(ethereum.Options{HTTP: []string{endless.URL}, ChainID: 1, Inbox: l1.Address{1}, CallTimeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,7 +271,7 @@ func TestEndlessAnswer(t *testing.T) {
 // "No logs" right after a new head is often a lie: a follower that hears it goes on asking, and passes the height with its messages.
 func testLateReceipts(t *testing.T, r *rig) {
 	liar := newLiar(t, r.node.HTTP())
-	c := r.client(func(o *ethereum.Options) { o.HTTP = liar.URL })
+	c := r.client(func(o *ethereum.Options) { o.HTTP, o.WS = []string{liar.URL}, nil }) // nobody else to ask
 	n := 0
 	liar.set("eth_getBlockReceipts", func(v any) any {
 		if n++; n <= 3 {
@@ -300,7 +300,7 @@ func testAdaptive(t *testing.T, r *rig) {
 		}
 		return 0
 	}
-	c := r.client(func(o *ethereum.Options) { o.HTTP, o.WS = liar.URL, "" })
+	c := r.client(func(o *ethereum.Options) { o.HTTP, o.WS = []string{liar.URL}, nil })
 	if got := fetch(t, c, 1, 61); len(got) != 60 {
 		t.Errorf("got %d blocks, want 60", len(got))
 	}

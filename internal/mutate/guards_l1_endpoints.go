@@ -1,0 +1,81 @@
+package main
+
+var l1EndpointGuards = []guard{
+	{
+		name: "a receipt that the endpoint keeps back may be at another",
+		file: "l1/ethereum/account.go",
+		from: "receipt = a.receiptElsewhere(ctx, try); receipt == nil && ctx.Err() == nil",
+		to:   "ctx.Err() == nil",
+		pkg:  "./l1/ethereum", test: "TestNoVerdictFromBehind/a_receipt",
+	},
+	{
+		name: "an endpoint that is behind gives no verdict on a nonce",
+		file: "l1/ethereum/account.go",
+		from: "case behind: // it",
+		to:   "case false: // it",
+		pkg:  "./l1/ethereum", test: "TestNoVerdictFromBehind/a_nonce",
+	},
+	{
+		name: "an endpoint that is behind gives no verdict on a draft",
+		file: "l1/ethereum/propose.go",
+		from: "if err != nil && p.late {",
+		to:   "if false {",
+		pkg:  "./l1/ethereum", test: "TestNoVerdictFromBehind/a_proposal",
+	},
+	{
+		name: "finalized never goes back",
+		file: "l1/ethereum/reader.go",
+		from: "case err == nil && ref.Number > c.final.Number:",
+		to:   "case err == nil:",
+		pkg:  "./l1/ethereum", test: "TestFinalizedNeverGoesBack",
+	},
+	{
+		name: "a transaction whose endpoint fails is given to another",
+		file: "l1/ethereum/account.go",
+		from: "\t\ta.move(try)",
+		to:   "\t\t_ = a",
+		pkg:  "./l1/ethereum", test: "TestProposerSurvivesEndpoint/loss_of_the_first",
+	},
+	{
+		name: "what one endpoint does not answer another is asked",
+		file: "l1/ethereum/client.go",
+		from: "err == nil || ctx.Err() != nil {\n\t\t\treturn answer, err",
+		to:   "true {\n\t\t\treturn answer, err",
+		pkg:  "./l1/ethereum", test: "TestReadsFallOver",
+	},
+	{
+		name: "another beacon API is asked",
+		file: "l1/ethereum/beacon.go",
+		from: "\t\terrs = append(errs, err)",
+		to:   "\t\treturn nil, err",
+		pkg:  "./l1/ethereum", test: "TestBeacons",
+	},
+	{
+		name: "a head's content is read once, whoever announces it",
+		file: "l1/ethereum/news.go",
+		from: "c.inline.item.Hash == follow.Hash(head.hash)",
+		to:   "false",
+		pkg:  "./l1/ethereum", test: "TestContentIsReadOnce",
+	},
+	{
+		name: "an endpoint's name has no secret",
+		file: "l1/ethereum/endpoint.go",
+		from: "u.User, u.RawQuery, u.Fragment = nil, \"\", \"\"",
+		to:   "",
+		pkg:  "./l1/ethereum", test: "TestEndpointNames",
+	},
+	{
+		name: "a source of which no news comes is as far behind as when it was asked",
+		file: "follow/health.go",
+		from: "if h.asked {",
+		to:   "if false {",
+		pkg:  "./follow", test: "TestLagOfTheAsked",
+	},
+	{
+		name: "an empty address is none",
+		file: "cmd/headrace/config.go",
+		from: "if !ok && v != \"\" {",
+		to:   "if !ok {",
+		pkg:  "./cmd/headrace", test: "TestAddressesOfAnL1",
+	},
+}

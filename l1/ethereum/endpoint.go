@@ -1,0 +1,236 @@
+package ethereum
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	neturl "net/url"
+	"sync"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/rpc"
+
+	"headrace/follow"
+	"headrace/l1"
+)
+
+// endpoint is one address of an Ethereum node. It is a follow.Source whose news comes by a WebSocket or by polling, as its address says.
+type endpoint struct {
+	client *Client
+	url    string
+	socket bool
+	name   string // the address without what is secret in it
+	health *follow.Health
+	batch  adaptive // headers in one request
+	logs   adaptive // blocks in one eth_getLogs
+
+	mu     sync.Mutex // guards the rest
+	bulk   *rpc.Client
+	closed bool
+}
+
+func newEndpoint(c *Client, url, role string) *endpoint {
+	name := redact(url)
+	e := &endpoint{client: c, url: url, socket: role == "news", name: name, health: follow.NewHealth(name, role)}
+	e.batch = adaptive{n: min(16, c.opt.Batch), max: c.opt.Batch}
+	e.logs = adaptive{n: 512, max: 8192}
+	return e
+}
+
+// redact takes user, password and query out of an address.
+func redact(address string) string {
+	u, err := neturl.Parse(address)
+	if err != nil {
+		return ""
+	}
+	u.User, u.RawQuery, u.Fragment = nil, "", ""
+	return u.String()
+}
+
+// Health implements follow.Monitored.
+func (e *endpoint) Health() *follow.Health { return e.health }
+
+func (e *endpoint) close() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.closed = true
+	if e.bulk != nil {
+		e.bulk.Close()
+		e.bulk = nil
+	}
+}
+
+// dial connects and checks which chain the endpoint serves.
+func (e *endpoint) dial(ctx context.Context) (*rpc.Client, error) {
+	ctx, cancel := context.WithTimeout(ctx, e.client.opt.CallTimeout)
+	defer cancel()
+	conn, err := dialRPC(ctx, e.url, rpc.WithHTTPClient(e.client.http), rpc.WithWebsocketMessageSizeLimit(maxResponse))
+	if err != nil {
+		return nil, fmt.Errorf("dial L1: %w", err)
+	}
+	var id hexutil.Uint64
+	if err := conn.CallContext(ctx, &id, "eth_chainId"); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("ask L1 for its chain id: %w", bare(err))
+	}
+	if want := e.client.opt.ChainID; uint64(id) != want {
+		conn.Close()
+		return nil, fmt.Errorf("L1 endpoint has chain id %d, want %d: %w", uint64(id), want, l1.ErrWrongChain)
+	}
+	return conn, nil
+}
+
+// bare returns an error without the address that was asked, which may hold secrets.
+func bare(err error) error {
+	var asked *neturl.Error
+	if errors.As(err, &asked) {
+		return asked.Err
+	}
+	return err
+}
+
+// conn returns the connection for reading, which a WebSocket has beside the one for news, so that bulk never delays news.
+func (e *endpoint) conn(ctx context.Context) (*rpc.Client, error) {
+	e.mu.Lock()
+	conn, closed := e.bulk, e.closed
+	e.mu.Unlock()
+	if closed {
+		return nil, errors.New("L1 client is closed")
+	}
+	if conn != nil {
+		return conn, nil
+	}
+	conn, err := e.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		conn.Close()
+		return nil, errors.New("L1 client is closed")
+	}
+	if e.bulk != nil { // another call was first
+		conn.Close()
+		return e.bulk, nil
+	}
+	e.bulk = conn
+	return conn, nil
+}
+
+// drop forgets a connection for reading that has failed, so that the next call makes a new one and checks the chain id again.
+func (e *endpoint) drop(conn *rpc.Client) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.bulk == conn {
+		e.bulk = nil
+		conn.Close()
+	}
+}
+
+// call makes one request within the call timeout.
+func (e *endpoint) call(ctx context.Context, result any, method string, args ...any) error {
+	return e.request(ctx, method, 1, func(ctx context.Context, conn *rpc.Client) error {
+		return conn.CallContext(ctx, result, method, args...)
+	})
+}
+
+// callBatch makes one request of several calls of one method. Each call's own error is in its element.
+func (e *endpoint) callBatch(ctx context.Context, elems []rpc.BatchElem) error {
+	if len(elems) == 1 {
+		one := &elems[0]
+		one.Error = e.call(ctx, one.Result, one.Method, one.Args...)
+		return nil
+	}
+	return e.request(ctx, elems[0].Method, len(elems), func(ctx context.Context, conn *rpc.Client) error {
+		return conn.BatchCallContext(ctx, elems)
+	})
+}
+
+// request makes a request, and notes how the endpoint did.
+func (e *endpoint) request(ctx context.Context, method string, n int, do func(context.Context, *rpc.Client) error) error {
+	conn, err := e.conn(ctx)
+	if err == nil {
+		started := time.Now()
+		limited, cancel := context.WithTimeout(ctx, e.client.opt.CallTimeout)
+		defer cancel()
+		err = do(limited, conn)
+		if observe := e.client.opt.Observer.Call; observe != nil {
+			observe(method, n, time.Since(started), err)
+		}
+		if err != nil && ctx.Err() == nil && !answered(err) {
+			e.drop(conn)
+		}
+	}
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	var rpcErr rpc.Error
+	if err == nil || errors.As(err, &rpcErr) { // what it says of a block or a transaction does not speak against it
+		e.health.Good()
+	} else {
+		err = bare(err)
+		e.health.Bad(err)
+	}
+	if err != nil {
+		err = &callError{e.name, method, err}
+	}
+	return err
+}
+
+// callError is a request that failed. The endpoint's health knows of it.
+type callError struct {
+	endpoint, method string
+	err              error
+}
+
+func (e *callError) Error() string { return e.endpoint + ": " + e.method + ": " + e.err.Error() }
+func (e *callError) Unwrap() error { return e.err }
+
+// answered reports whether err is the endpoint's answer, and not the lack of one.
+func answered(err error) bool {
+	var rpcErr rpc.Error
+	var httpErr rpc.HTTPError
+	return errors.As(err, &rpcErr) || errors.As(err, &httpErr)
+}
+
+// adaptive is how much to ask for at once: it is halved when that was too much, and grows again slowly. Its zero value is of no use.
+type adaptive struct {
+	mu   sync.Mutex
+	n    int
+	max  int
+	good int // requests in a row that were not too much
+}
+
+func (a *adaptive) size() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.n
+}
+
+func (a *adaptive) worked() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.good++; a.good >= 4 {
+		a.n, a.good = min(2*a.n, a.max), 0
+	}
+}
+
+// tooMuch reports whether a smaller request, than the one of n that failed with err, may do.
+func (a *adaptive) tooMuch(n int, err error) bool {
+	var httpErr rpc.HTTPError
+	switch {
+	case n <= 1:
+		return false
+	case errors.As(err, &httpErr) && (httpErr.StatusCode == http.StatusTooManyRequests || httpErr.StatusCode == http.StatusUnauthorized || httpErr.StatusCode == http.StatusForbidden):
+		return false // it does not want less, it wants us to wait or to go
+	case !answered(err) && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, errTooLarge):
+		return false // it is not there
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.n, a.good = max(1, min(a.n, n/2)), 0
+	return true
+}
