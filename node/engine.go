@@ -41,7 +41,8 @@ func (n *Node) openEngine() (err error) {
 	return nil
 }
 
-// engineAPI makes an engine of the execution client that the configuration names. A client that is down is not an error: the first call connects.
+// engineAPI makes an engine of the execution client that the configuration names. A client that is down is not an
+// error: the first call connects.
 func (n *Node) engineAPI() (*engineapi.Engine, error) {
 	c := &n.opt.Config.Engine
 	secret, err := engineapi.ReadSecret(c.JWTFile)

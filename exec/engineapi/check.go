@@ -47,8 +47,8 @@ func checkGenesis(g *core.Genesis) error {
 // known are the keys, in lower case, of all forks by time that the rule of forced transactions is written for.
 const known = " shanghaitime cancuntime praguetime osakatime bpo1time bpo2time bpo3time bpo4time bpo5time "
 
-// checkSchedule refuses a chain configuration, as JSON, with a fork that we do not know. It takes the text of a file, too, because what go-ethereum does not know either it
-// leaves out when it reads one.
+// checkSchedule refuses a chain configuration, as JSON, with a fork that we do not know. Files are checked as text:
+// go-ethereum passes over a fork that it does not know when it reads one.
 func checkSchedule(config []byte) error {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(config, &fields); err != nil {

@@ -92,7 +92,8 @@ func TestMisconfigured(t *testing.T) {
 	}
 }
 
-// A genesis with a fork that the rule of forced transactions is not written for is refused at the start, whether go-ethereum knows that fork or not. What is refused has no chain yet.
+// A genesis with a fork that the rule of forced transactions is not written for is refused at the start, whether
+// go-ethereum knows that fork or not. What is refused has no chain yet.
 func TestUnknownFork(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -30,7 +30,8 @@ func methods(ctx context.Context, e *engineapi.Engine, b *block.Block) map[strin
 	return errs
 }
 
-// New asks nothing. While the client is away each call tries to connect, and says that it cannot; the first one after the client has come connects, and no later one does.
+// New asks nothing. While the client is away each call tries to connect, and says that it cannot; the first one after
+// the client has come connects, and no later one does.
 func TestConnectsAtFirstUse(t *testing.T) {
 	t.Parallel()
 	b := history(t, geth.Prague)[0]
@@ -65,7 +66,8 @@ func TestConnectsAtFirstUse(t *testing.T) {
 	}
 }
 
-// After Close each call says that the engine is closed, also for what it knows by heart; a Close without use, and a second one, are none the worse.
+// After Close each call says that the engine is closed, also for what it knows by heart; a Close without use, and a
+// second one, are none the worse.
 func TestClosed(t *testing.T) {
 	t.Parallel()
 	b := history(t, geth.Prague)[0]

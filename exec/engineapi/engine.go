@@ -29,8 +29,9 @@
 //
 // # Connecting
 //
-// New makes no request. The first call of any method connects: it checks that the client is on the right chain with the right rules, and finds where index and
-// client stand. A failure is that call's error, and the next call tries again.
+// New makes no request. The first call of any method connects: it checks that the client is on the right chain with
+// the right rules, and finds where index and client stand. A failure is that call's error, and the next call tries
+// again.
 //
 // An Engine's methods are serialised. It starts no goroutines but those of its index and its connections, which Close ends.
 package engineapi
@@ -119,8 +120,8 @@ var (
 	_ exec.Excuser = (*Engine)(nil)
 )
 
-// New opens the index and returns an engine that connects to the client at its first use: a client that is down shows when it is needed. Whatever New fails
-// with is for someone to change. Close must be called.
+// New opens the index and returns an engine that connects to the client at its first use: a client that is down shows
+// when it is needed. Whatever New fails with is for someone to change. Close must be called.
 func New(opt Options) (*Engine, error) {
 	if err := checkGenesis(opt.Genesis); err != nil {
 		return nil, err
@@ -165,7 +166,8 @@ func (e *Engine) openIndex() (err error) {
 	return err
 }
 
-// begin is the beginning of each method: it takes mu, which the method has to release, and connects if nobody has. It holds nothing if it fails.
+// begin is the beginning of each method: it takes mu, which the method has to release, and connects if nobody has. It
+// holds nothing if it fails.
 func (e *Engine) begin(ctx context.Context) (err error) {
 	e.mu.Lock()
 	if e.index == nil {

@@ -12,9 +12,10 @@ import (
 	"github.com/ethereum/go-ethereum/rpc"
 )
 
-// Excuse is exec.Excuser's. The block that follows the one at height is thought to begin with the item's transactions, one after the other. One is excused if it could not be there:
-// because of what it is and what it offers for gas at that block's base fee (see rule), or because of its sender's nonce, balance and code (see account); and if the gas of the item's
-// transactions, up to and with it, is more than a block's.
+// Excuse is exec.Excuser's. The block that follows the one at height is thought to begin with the item's
+// transactions, one after the other. One is excused if it could not be there: because of what it is and what it
+// offers for gas at that block's base fee (see rule), or because of its sender's nonce, balance and code (see
+// account); and if the gas of the item's transactions, up to and with it, is more than a block's.
 func (e *Engine) Excuse(ctx context.Context, height uint64, item [][]byte) (why []string, err error) {
 	if err := e.begin(ctx); err != nil {
 		return nil, err

@@ -38,8 +38,9 @@ func forks(t testing.TB) (names []string, configs map[string]*params.ChainConfig
 	return names, configs
 }
 
-// pooled is the rule as it was when go-ethereum's pool decided it: what ours is compared with. It is v1.17.4's word; a later release may say otherwise, and then these
-// tests do not hold for it, but our rule stays. What it says of a transaction is said of a decoded one, see decoded.
+// pooled is the rule as it was when go-ethereum's pool decided it: what ours is compared with. It is v1.17.4's word;
+// a later release may say otherwise, and then these tests do not hold for it, but our rule stays. What it says of a
+// transaction is said of a decoded one, see decoded.
 func pooled(config *params.ChainConfig, time, gasLimit uint64, baseFee *big.Int, tx *types.Transaction) (from common.Address, why error) {
 	if tx == nil {
 		return from, errors.New("it is no transaction")

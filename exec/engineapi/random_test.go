@@ -18,7 +18,8 @@ import (
 
 var signingKey = geth.DevKey(0)
 
-// A dice makes transactions that stand at the limits of the rule: each is valid but for a few things, which are moved to a limit or one beside it.
+// A dice makes transactions that stand at the limits of the rule: each is valid but for a few things, which are moved
+// to a limit or one beside it.
 type dice struct {
 	*rand.Rand
 	config   *params.ChainConfig

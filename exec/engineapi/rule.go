@@ -13,9 +13,10 @@ import (
 	"github.com/ethereum/go-ethereum/rlp"
 )
 
-// The rule of forced transactions: what a transaction must be so that a block can hold it. A proposal stands or falls with it, so it is consensus of the
-// rollup and all of it is written out here, numbers included: no release of go-ethereum may change a verdict. Two things are go-ethereum's, because they are
-// Ethereum's consensus: how a transaction is encoded, and who signed it. The vectors in testdata/rule.json hold all of it in place.
+// The rule of forced transactions: what a transaction must be so that a block can hold it. A proposal stands or falls
+// with it, so it is consensus of the rollup and all of it is written out here, numbers included: no release of
+// go-ethereum may change a verdict. Two things are go-ethereum's, because they are Ethereum's consensus: how a
+// transaction is encoded, and who signed it. The vectors in testdata/rule.json hold all of it in place.
 const (
 	dynamicFeeType = 2 // EIP-1559; with legacy transactions, 0, and those with an access list, 1, the types that are taken
 	blobType       = 3 // EIP-4844
@@ -49,8 +50,8 @@ type rule struct {
 	baseFee  *big.Int
 }
 
-// ruleAfter is the rule of a block at a time after parent. checkGenesis has seen to it that the forks before Prague are in force, and that there is none that the
-// rule does not know.
+// ruleAfter is the rule of a block at a time after parent. checkGenesis has seen to it that the forks before Prague
+// are in force, and that there is none that the rule does not know.
 func ruleAfter(config *params.ChainConfig, parent *types.Header, time uint64) *rule {
 	begun := func(at *uint64) bool { return at != nil && *at <= time }
 	return &rule{
@@ -99,7 +100,8 @@ type (
 
 var errType = errors.New("its type is unknown")
 
-// decode reads a transaction of one of the types that Ethereum had when the rule was written. What is none takes no gas of its item.
+// decode reads a transaction of one of the types that Ethereum had when the rule was written. What is none takes no
+// gas of its item.
 func decode(raw []byte) (*types.Transaction, error) {
 	if len(raw) > 0 && raw[0] <= 0x7f && (raw[0] == 0 || raw[0] > lastType) {
 		return nil, errType
@@ -113,8 +115,8 @@ func decode(raw []byte) (*types.Transaction, error) {
 	return tx, tx.UnmarshalBinary(raw)
 }
 
-// unbundle reads a blob transaction that comes with its blobs; nil if it comes without. The first item of its list is a list then, and the second too, unless it is
-// a version.
+// unbundle reads a blob transaction that comes with its blobs; nil if it comes without. The first item of its list is
+// a list then, and the second too, unless it is a version.
 func unbundle(raw []byte) (*types.Transaction, error) {
 	items, _, err := rlp.SplitList(raw)
 	if err != nil {
@@ -163,8 +165,9 @@ func (r *rule) offer(raw []byte) (tx *types.Transaction, from common.Address, wh
 	return tx, from, why
 }
 
-// form says what is wrong with what a transaction is and with the gas that it asks for. Of the five types those are taken that a block holds as a whole, and that
-// depend on the sender's account alone: no blobs, and no delegations of others.
+// form says what is wrong with what a transaction is and with the gas that it asks for. Of the five types those are
+// taken that a block holds as a whole, and that depend on the sender's account alone: no blobs, and no delegations of
+// others.
 func (r *rule) form(tx *types.Transaction, size int) string {
 	if tx.Type() > dynamicFeeType {
 		return fmt.Sprintf("transaction type not supported: %d", tx.Type())
@@ -218,8 +221,8 @@ func floorGas(tx *types.Transaction) uint64 {
 	return txGas + (zeros+others*otherTokens)*tokenGas
 }
 
-// price says what is wrong with what a transaction offers for gas. What its sender pays the block's maker is what is left of the fee above the base fee, and no
-// more than the tip.
+// price says what is wrong with what a transaction offers for gas. What its sender pays the block's maker is what is
+// left of the fee above the base fee, and no more than the tip.
 func (r *rule) price(tx *types.Transaction) string {
 	fee, tip, least := tx.GasFeeCap(), tx.GasTipCap(), big.NewInt(minTip)
 	switch {
@@ -238,8 +241,8 @@ func (r *rule) price(tx *types.Transaction) string {
 	return ""
 }
 
-// sender recovers who signed a transaction for this chain. A legacy transaction says in its signature which chain that is (EIP-155): one that does not say may be
-// anybody's to replay, so it is not taken.
+// sender recovers who signed a transaction for this chain. A legacy transaction says in its signature which chain
+// that is (EIP-155): one that does not say may be anybody's to replay, so it is not taken.
 func (r *rule) sender(tx *types.Transaction) (common.Address, error) {
 	id := tx.ChainId()
 	if tx.Type() == 0 {

@@ -32,8 +32,8 @@ func kind(why string) string {
 	return kind
 }
 
-// Every verdict of the rule is the one that go-ethereum's pool gave when it decided. The transactions stand at the rule's limits. The forks that change the number of
-// blobs only have Osaka's rule, and are compared with it.
+// Every verdict of the rule is the one that go-ethereum's pool gave when it decided. The transactions stand at the
+// rule's limits. The forks that change the number of blobs only have Osaka's rule, and are compared with it.
 func TestRuleIsThePools(t *testing.T) {
 	t.Parallel()
 	seed := uint64(time.Now().UnixNano())
@@ -99,7 +99,8 @@ func compare(t *testing.T, d *dice, configs map[string]*params.ChainConfig, fork
 	return why
 }
 
-// A type that Ethereum did not have when the rule was written is none, by our own word: a library that can read it changes nothing.
+// A type that Ethereum did not have when the rule was written is none, by our own word: a library that can read it
+// changes nothing.
 func TestLaterTypes(t *testing.T) {
 	t.Parallel()
 	_, configs := forks(t)

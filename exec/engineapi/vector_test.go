@@ -35,7 +35,8 @@ var recordFlag = flag.Bool("record", false, "write testdata/rule.json; what is a
 
 const vectorFile = "testdata/rule.json"
 
-// vectors are verdicts of the rule of forced transactions, recorded when go-ethereum v1.17.4 gave the same. They are consensus: a change of one forks a chain.
+// vectors are verdicts of the rule of forced transactions, recorded when go-ethereum v1.17.4 gave the same. They are
+// consensus: a change of one forks a chain.
 type vectors struct {
 	ChainID      uint64        `json:"chain_id"`
 	Transactions []vector      `json:"transactions"`
@@ -178,7 +179,8 @@ func accountTx() *types.Transaction {
 	return types.NewTx(&types.LegacyTx{Nonce: 5, Gas: 21_000, GasPrice: big.NewInt(3), Value: big.NewInt(4), To: &common.Address{}})
 }
 
-// record writes the vectors. Both the rule and go-ethereum's pool must agree on them, and with the vectors that are there.
+// record writes the vectors. Both the rule and go-ethereum's pool must agree on them, and with the vectors that are
+// there.
 func record(t *testing.T) {
 	t.Helper()
 	before, err := readVectors(t)
@@ -349,7 +351,8 @@ func table(id *big.Int) (all []vector) {
 	return all
 }
 
-// What decides a verdict is written out: no file takes go-ethereum's pool, and the rule takes nothing of go-ethereum but encodings, a sender's recovery, and types that hold values.
+// What decides a verdict is written out: no file takes go-ethereum's pool, and the rule takes nothing of go-ethereum
+// but encodings, a sender's recovery, and types that hold values.
 func TestRuleIsOurs(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("*.go")
