@@ -155,7 +155,7 @@ var authorityGuards = []guard{
 	{
 		name: "a sequencer's key is the proposer's",
 		file: "internal/sequencer/sequencer.go",
-		from: "!bytes.Equal(own, proposer)", to: "false && len(own) == len(proposer)",
+		from: "!bytes.Equal(own, proposer)", to: "false && !bytes.Equal(own, proposer)",
 		pkg: "./internal/sequencer", test: "TestWrongKey",
 	},
 }
