@@ -1,44 +1,65 @@
 package node
 
 import (
+	"context"
 	"fmt"
 
 	"headrace/da"
 	"headrace/da/celestia"
 	"headrace/follow"
+	"headrace/internal/sequencer"
 	"headrace/internal/syncer"
 )
 
-// openDA opens a chain whose canonical source is a DA layer. Nothing is dialled yet.
-func (n *Node) openDA(cfg syncer.Config, opt follow.Options) (err error) {
+// daKind is a DA layer as the canonical source.
+var daKind = kind{identity: daIdentity, open: openDA}
+
+func daIdentity(opt *Options) (id string, first uint64, err error) {
+	header, data, err := opt.Config.namespaces(opt.Genesis)
+	return fmt.Sprintf("da:%s:%s", header, data), opt.Genesis.DAStartHeight, err
+}
+
+func openDA(n *Node, cfg syncer.Config, opt follow.Options) (*upstream, error) {
 	c := &n.opt.Config.DA
-	if cfg.Derive.HeaderNamespace, cfg.Derive.DataNamespace, err = n.opt.Config.namespaces(n.opt.Genesis); err != nil {
-		return err
+	header, data, err := n.opt.Config.namespaces(n.opt.Genesis)
+	if err != nil {
+		return nil, err
 	}
+	cfg.Derive.HeaderNamespace, cfg.Derive.DataNamespace = header, data
 	level, err := c.level()
 	if err != nil {
-		return fmt.Errorf("da.level: %w", err)
+		return nil, fmt.Errorf("da.level: %w", err)
 	}
 	log, b := n.log.With("source", "celestia"), n.opt.Bounds
-	n.source, err = celestia.New(c.Address, celestia.Options{
-		Token: c.Token, Namespaces: []da.Namespace{cfg.Derive.HeaderNamespace, cfg.Derive.DataNamespace},
+	client, err := celestia.New(c.Address, celestia.Options{
+		Token: c.Token, Namespaces: []da.Namespace{header, data},
 		CallTimeout: c.CallTimeout, Level: level, Logger: log,
 		GasPrice: c.GasPrice, MaxGasPrice: c.MaxGasPrice, Priority: int(min(c.Priority, 4)), Keys: c.Keys,
 		Silence: b.Silence, Hold: b.Hold, Probe: b.Probe, Polling: b.Polling, SubmitTimeout: b.Submit,
 	})
 	if err != nil {
-		return fmt.Errorf("da: %w", err)
+		return nil, fmt.Errorf("da: %w", err)
 	}
-	n.own(n.source)
+	n.own(client)
 	sink, err := syncer.OpenDA(cfg)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	opt.Logger, opt.Stall = log, b.Stall
 	if b.Retry > 0 {
 		opt.Backoff.Max = b.Retry
 	}
-	n.syncer, n.follower = sink.Syncer, follow.New(sink.Checked(n.source), sink, opt)
-	n.beside = append(n.beside, sink.Prover(n.source, n.follower.Wake))
-	return nil
+	follower := follow.New(sink.Checked(client), sink, opt)
+	return &upstream{
+		layer: "DA layer", unit: "DA", syncer: sink.Syncer, follower: follower,
+		beside: []func(context.Context) error{sink.Prover(client, follower.Wake)},
+		status: func(s *Status, _ *syncer.Status) {
+			s.Source.Endpoints, s.Source.Calls = endpoints(client.Endpoints()), client.Stats()
+		},
+		post: func(cfg *sequencer.Config) error {
+			cfg.Submitter, cfg.HeaderNamespace, cfg.DataNamespace = client, header, data
+			return nil
+		},
+		fetches: func() uint64 { return client.Stats().ContentFetches },
+	}, nil
 }

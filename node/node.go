@@ -19,15 +19,12 @@ import (
 	"time"
 
 	"headrace/block"
-	"headrace/da/celestia"
 	"headrace/exec"
 	"headrace/exec/kv"
 	"headrace/follow"
-	"headrace/internal/derive"
 	"headrace/internal/sequencer"
 	"headrace/internal/store"
 	"headrace/internal/syncer"
-	"headrace/l1/ethereum"
 	"headrace/watch"
 )
 
@@ -72,20 +69,14 @@ type Node struct {
 	log      *slog.Logger
 	store    *store.Store
 	engine   exec.Engine
-	kv       *kv.Engine       // nil with another engine
-	source   *celestia.Client // nil on a chain whose canonical source is an L1
-	l1       *ethereum.Client // nil on a chain whose canonical source is a DA layer
-	owned    []io.Closer      // what New opened, last first
-	syncer   *syncer.Syncer
-	offers   *syncer.Offers // nil on a chain whose canonical source is a DA layer
-	follower follower
-	beside   []func(context.Context) error // what runs beside the follower, of the source's kind
-	seq      *sequencer.Sequencer          // nil in a full node
+	kv       *kv.Engine  // nil with another engine
+	owned    []io.Closer // what New opened, last first
+	up       *upstream
+	seq      *sequencer.Sequencer // nil in a full node
 	listener net.Listener
 	status   *watch.Value[Status]
-	pace     pace
 
-	headSince atomic.Pointer[uint64] // content fetches before the DA layer's head was reached; nil before
+	headSince atomic.Pointer[uint64] // content fetches before the source's head was reached; nil before
 }
 
 // New opens the node's home and its HTTP port. Whatever it fails with says what to do. A node that was made must be run, or closed.
@@ -100,13 +91,12 @@ func New(opt Options) (_ *Node, err error) {
 		return nil, fmt.Errorf("genesis: %w", err)
 	}
 	n := &Node{opt: opt, log: opt.Logger, status: new(watch.Value[Status])}
-	n.pace.fixed = opt.Config.DA.BlockTime
 	defer func() {
 		if err != nil {
 			_ = n.Close()
 		}
 	}()
-	for _, open := range []func() error{n.listen, n.openStore, n.openEngine, n.openSync, n.openSequencer} {
+	for _, open := range []func() error{n.listen, n.openStore, n.openEngine, n.openUpstream, n.openSequencer} {
 		if err := open(); err != nil {
 			return nil, err
 		}
@@ -131,16 +121,12 @@ func (n *Node) openStore() error {
 	}
 	id := store.Identity{ChainID: g.ChainID, Genesis: g.Hash()}
 	opt := store.Options{Logger: n.log, InitialHeight: g.InitialHeight}
-	if g.L1 != nil {
-		id.Source, opt.Start.Height = fmt.Sprintf("l1:%d:%s", g.L1.ChainID, g.L1.Inbox), max(g.L1.StartBlock, 1)-1
-	} else {
-		header, data, err := n.opt.Config.namespaces(g)
-		if err != nil {
-			return err
-		}
-		id.Source, opt.Start.Height = fmt.Sprintf("da:%s:%s", header, data), max(g.DAStartHeight, 1)-1
-	}
+	var first uint64
 	var err error
+	if id.Source, first, err = kindOf(g).identity(&n.opt); err != nil {
+		return err
+	}
+	opt.Start.Height = max(first, 1) - 1
 	if n.store, err = store.Open(filepath.Join(n.opt.Home, "store"), id, opt); err != nil {
 		return err
 	}
@@ -151,32 +137,8 @@ func (n *Node) openStore() error {
 // own notes what Close has to release, before all that was noted earlier.
 func (n *Node) own(c io.Closer) { n.owned = append([]io.Closer{c}, n.owned...) }
 
-// follower is what the node uses of a follow.Follower, whatever it follows.
-type follower interface {
-	Run(context.Context) error
-	State() *watch.Value[follow.State]
-	Wake()
-}
-
-// maxBackoff bounds the pause between retries, so that a source that is back is followed again well within three of its blocks.
-const maxBackoff = 2 * time.Second
-
-// openSync opens the canonical source, the syncer, and the follower between them.
-func (n *Node) openSync() (err error) {
-	g := n.opt.Genesis
-	cfg := syncer.Config{
-		Genesis: g, Store: n.store, Engine: n.engine, Logger: n.log, Observer: syncer.Observer{Applied: n.opt.Observer.Applied},
-		Derive: derive.Config{Authority: derive.NewAuthority(g.ChainID, g.ProposerAddress), InitialHeight: g.InitialHeight, StartTime: uint64(g.StartTime.UnixNano())},
-	}
-	opt := follow.Options{Backoff: follow.Backoff{Max: maxBackoff}, Observer: follow.Observer{News: func(head follow.Ref, _ bool) { n.pace.note(head.Height, time.Now()) }}}
-	if g.L1 != nil {
-		return n.openL1(cfg, opt)
-	}
-	return n.openDA(cfg, opt)
-}
-
 func (n *Node) openSequencer() error {
-	c, g := &n.opt.Config.Sequencer, n.opt.Genesis
+	c := &n.opt.Config.Sequencer
 	if !c.Enabled {
 		return nil
 	}
@@ -188,16 +150,10 @@ func (n *Node) openSequencer() error {
 		return errors.New("sequencer.enabled: no signing key was given")
 	}
 	cfg := sequencer.Config{
-		Syncer: n.syncer, Builder: builder, Key: n.opt.Key, CaughtUp: n.caughtUp,
+		Syncer: n.up.syncer, Builder: builder, Key: n.opt.Key, CaughtUp: n.caughtUp,
 		BlockTime: c.BlockTime, Lazy: c.Lazy, LazyInterval: c.LazyInterval, MaxPending: c.MaxPending, Logger: n.log,
 	}
-	var err error
-	if n.l1 != nil {
-		err = n.postToL1(&cfg)
-	} else {
-		cfg.Submitter = n.source
-		cfg.HeaderNamespace, cfg.DataNamespace, err = n.opt.Config.namespaces(g)
-	}
+	err := n.up.post(&cfg)
 	if err != nil {
 		return err
 	}
@@ -205,9 +161,9 @@ func (n *Node) openSequencer() error {
 	return err
 }
 
-// caughtUp waits until the follower has reached the DA layer's head once.
+// caughtUp waits until the follower has reached the source's head once.
 func (n *Node) caughtUp(ctx context.Context) error {
-	_, err := n.follower.State().Wait(ctx, func(s follow.State) bool { return s.Live })
+	_, err := n.up.follower.State().Wait(ctx, func(s follow.State) bool { return s.Live })
 	return err
 }
 
@@ -229,7 +185,7 @@ func (n *Node) Close() error {
 func (n *Node) Run(parent context.Context) (err error) {
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
-	parts := append([]func(context.Context) error{n.bringUp, n.follower.Run, n.serve, n.watchStatus}, n.beside...)
+	parts := append([]func(context.Context) error{n.bringUp, n.up.follower.Run, n.serve, n.watchStatus, n.gate}, n.up.beside...)
 	if n.seq != nil {
 		parts = append(parts, n.seq.Run)
 	}
@@ -242,7 +198,7 @@ func (n *Node) Run(parent context.Context) (err error) {
 		err = nil
 	}
 	n.publish() // what was committed last belongs in the last status
-	n.syncer.Close(err)
+	n.up.syncer.Close(err)
 	n.status.Close(err)
 	return errors.Join(err, n.Close())
 }
@@ -254,8 +210,8 @@ const lookAgain = time.Second
 func (n *Node) bringUp(ctx context.Context) error {
 	var backoff follow.Backoff
 	for {
-		at := n.syncer.Status().Load().Position
-		err := n.syncer.BringUp(ctx)
+		at := n.up.syncer.Status().Load().Position
+		err := n.up.syncer.BringUp(ctx)
 		if follow.IsFatal(err) {
 			return err
 		}
@@ -271,7 +227,7 @@ func (n *Node) bringUp(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if _, err := n.syncer.Status().Wait(ctx, func(s syncer.Status) bool { return s.Position != at }); err != nil {
+		if _, err := n.up.syncer.Status().Wait(ctx, func(s syncer.Status) bool { return s.Position != at }); err != nil {
 			return err
 		}
 	}

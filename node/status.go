@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
-	"strings"
-	"sync"
 	"time"
 
 	"headrace/block"
@@ -125,16 +123,14 @@ type Sequence struct {
 
 // publish computes the status from its parts. It is called by New, and then by watchStatus only.
 func (n *Node) publish() (next time.Duration) {
-	sync, src := n.syncer.Status().Load(), n.follower.State().Load()
-	blockTime := n.pace.blockTime()
+	sync, src := n.up.syncer.Status().Load(), n.up.follower.State().Load()
 	s := Status{
 		ChainID: n.opt.Genesis.ChainID, Mode: "full",
 		Heads:     Heads{Unsafe: sync.Unsafe, Safe: sync.Safe, Finalized: sync.Finalized},
 		StateRoot: hex.EncodeToString(sync.Root),
 		Source: Source{
 			Position: sync.Position, Proven: sync.Proven, Head: block.Ref{Height: src.Head.Height, Hash: block.Hash(src.Head.Hash)},
-			HeadAt: src.AdvancedAt, BlockTime: blockTime.Round(time.Millisecond).String(), Live: src.Live,
-			Endpoints: []Endpoint{},
+			HeadAt: src.AdvancedAt, Live: src.Live,
 		},
 		Pending: Pending{Headers: sync.Missing.Headers, Data: sync.Missing.Data, Bytes: sync.Missing.Bytes},
 		Skipped: sync.Skipped,
@@ -143,13 +139,12 @@ func (n *Node) publish() (next time.Duration) {
 			RevertedUnsafe: sync.Counts.RevertedUnsafe, Void: sync.Counts.Void, Excused: sync.Counts.Excused, Offered: sync.Counts.Offered, InlineItems: src.Counts.Inline, FetchedItems: src.Counts.Fetched, Subscriptions: src.Counts.Subscriptions,
 		},
 	}
-	if n.source != nil {
-		s.Source.Endpoints, s.Source.Calls = endpoints(n.source.Endpoints()), n.source.Stats()
+	n.up.status(&s, &sync)
+	if n.up.offers != nil {
+		s.Unsafe = &Unsafe{Open: sync.Gate, Buffered: sync.Buffered}
 	}
-	if n.l1 != nil {
-		s.Source.Endpoints = endpoints(n.l1.Endpoints())
-		s.Proposal, s.earlier, s.Unsafe = &sync.Proposal, sync.Earlier, &Unsafe{Open: sync.Gate, Buffered: sync.Buffered}
-	}
+	blockTime := blockTime(n.opt.Config.DA.BlockTime, s.Source.Endpoints)
+	s.Source.BlockTime = blockTime.Round(time.Millisecond).String()
 	if src.Head.Height > sync.Position.Height {
 		s.Source.Lag = src.Head.Height - sync.Position.Height
 	}
@@ -161,10 +156,10 @@ func (n *Node) publish() (next time.Duration) {
 		s.Sequencer = &Sequence{Paused: q.Paused, Pending: sync.Unsafe.Height - sync.Safe.Height, Submitted: q.Submitted, Failure: q.Failure, Failures: q.Failures}
 		own = seqWaits(q, sync)
 	}
-	s.Ready, s.Reason, next = readiness(&s, src, blockTime, time.Now())
+	s.Ready, s.Reason, next = readiness(&s, src, n.up, blockTime, time.Now())
 	s.Waiting = append(s.Waiting, own...) // what the sequencer waits for follows from the rest, as a rule: it is not the reason
 	if src.Live && n.headSince.Load() == nil {
-		calls := s.Source.Calls.ContentFetches
+		calls := n.up.fetches()
 		n.headSince.Store(&calls)
 	}
 	n.status.Set(s)
@@ -174,10 +169,10 @@ func (n *Node) publish() (next time.Duration) {
 // FetchesAtHead returns how many requests for content the node has made since it first reached the DA layer's head: 0 as long as every block comes with its news.
 func (n *Node) FetchesAtHead() uint64 {
 	before := n.headSince.Load()
-	if before == nil || n.source == nil {
+	if before == nil {
 		return 0
 	}
-	return n.source.Stats().ContentFetches - *before
+	return n.up.fetches() - *before
 }
 
 // waits collects what the section, the follower and the next block wait for.
@@ -220,77 +215,11 @@ func seqWaits(q sequencer.Status, sync syncer.Status) (out []Waiting) {
 	return out
 }
 
-// staleAfter is how many DA block times may pass without news, or with a lag, before the node is not ready (I5).
-const staleAfter = 3
-
-// readiness computes from lag and age whether the node is ready, why not, and when the answer may change by the clock alone (I5).
-func readiness(s *Status, src follow.State, blockTime time.Duration, now time.Time) (ready bool, reason string, next time.Duration) {
-	bound := max(staleAfter*blockTime, minStall)
-	age := now.Sub(src.AdvancedAt)
-	kind, layer, paused := "DA", "DA layer", ""
-	if s.Proposal != nil {
-		kind, layer = "L1", "L1"
-	}
-	if s.Sequencer != nil {
-		paused = s.Sequencer.Paused
-	}
-	blocked := func(or string) string {
-		if len(s.Waiting) > 0 {
-			w := s.Waiting[0]
-			return fmt.Sprintf("%s (%s at %d)", w.Cause, w.Stage, w.Height)
-		}
-		return or
-	}
-	switch {
-	case src.AdvancedAt.IsZero():
-		return false, blocked("waiting for the first news from " + newsFrom(s)), 0
-	case engineAway(s):
-		return false, blocked(""), bound - age
-	case age >= bound && src.Head.Height < src.Highest:
-		return false, blocked(fmt.Sprintf("the head of the %s has gone back from %d to %d", layer, src.Highest, src.Head.Height)), time.Second
-	case age >= bound && paused != "":
-		return false, blocked(fmt.Sprintf("no new %s block for %s, the bound is %s; and no block is made here: %s", kind, age.Round(time.Millisecond), bound, paused)), time.Second
-	case age >= bound:
-		return false, blocked(fmt.Sprintf("no new %s block for %s, the bound is %s", kind, age.Round(time.Millisecond), bound)), time.Second
-	case s.Source.Lag > staleAfter:
-		return false, blocked(fmt.Sprintf("catching up: %d %s blocks behind", s.Source.Lag, kind)), bound - age
-	case src.Waiting.Stage != 0 && now.Sub(src.Waiting.Since) >= bound:
-		return false, blocked("stalled"), bound - age
-	case paused != "":
-		return false, paused, bound - age
-	}
-	next = bound - age
-	if src.Waiting.Stage != 0 {
-		next = min(next, bound-now.Sub(src.Waiting.Since))
-	}
-	return true, "", next
-}
-
-// engineAway reports whether the engine is not there, or behind what is stored: reads of its state would be wrong.
-func engineAway(s *Status) bool {
-	return len(s.Waiting) > 0 && (s.Waiting[0].Stage == follow.StageEngine || s.Waiting[0].Stage == follow.StageReplay)
-}
-
-// newsFrom names what the node follows.
-func newsFrom(s *Status) string {
-	if s.Proposal != nil {
-		return "the L1"
-	}
-	names := make([]string, len(s.Source.Endpoints))
-	for i := range s.Source.Endpoints {
-		names[i] = s.Source.Endpoints[i].Address
-	}
-	return "the DA layer at " + strings.Join(names, ", ")
-}
-
-// minStall keeps a DA layer with very short block times from making readiness flicker.
-const minStall = 500 * time.Millisecond
-
 // watchStatus publishes the status whenever a part of it changes, and when readiness changes by the clock.
 func (n *Node) watchStatus(ctx context.Context) error {
 	for {
-		_, sync := n.syncer.Status().Get()
-		_, src := n.follower.State().Get()
+		_, sync := n.up.syncer.Status().Get()
+		_, src := n.up.follower.State().Get()
 		var seq <-chan struct{}
 		if n.seq != nil {
 			_, seq = n.seq.Status().Get()
@@ -312,46 +241,4 @@ func (n *Node) watchStatus(ctx context.Context) error {
 		}
 		clock.Stop()
 	}
-}
-
-// pace measures the time between the DA layer's blocks from when their heights are announced.
-type pace struct {
-	fixed time.Duration // if above zero, configured
-
-	mu     sync.Mutex
-	height uint64
-	at     time.Time
-	mean   time.Duration
-}
-
-// assumed is Celestia's block time, until something is measured.
-const assumed = 6 * time.Second
-
-// note records that height was announced at t.
-func (p *pace) note(height uint64, t time.Time) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if height <= p.height {
-		return
-	}
-	if p.height > 0 {
-		each := t.Sub(p.at) / time.Duration(height-p.height)
-		if p.mean == 0 {
-			p.mean = each
-		}
-		p.mean += (each - p.mean) / 8
-	}
-	p.height, p.at = height, t
-}
-
-func (p *pace) blockTime() time.Duration {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	switch {
-	case p.fixed > 0:
-		return p.fixed
-	case p.mean > 0:
-		return p.mean
-	}
-	return assumed
 }

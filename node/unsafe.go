@@ -28,10 +28,10 @@ const maxUnsafe = 8 << 20
 // or replaces it. ErrGate, ErrStale, ErrForged and ErrUnfit say why it is refused; with any other error it is kept and tried again. Only a full node
 // of a chain whose canonical source is an L1 inbox takes any; others answer ErrGate.
 func (n *Node) Offer(ctx context.Context, header *block.SignedHeader, data *block.SignedData) (buffered bool, err error) {
-	if n.offers == nil {
+	if n.up.offers == nil {
 		return false, fmt.Errorf("%w: this chain's canonical source is a DA layer", ErrGate)
 	}
-	return n.offers.Offer(ctx, header, data)
+	return n.up.offers.Offer(ctx, header, data)
 }
 
 // postUnsafe answers 200 when the block is connected and 202 when it waits for its parent; 400 when it does not decode, 403 when it is not the proposer's,

@@ -1,0 +1,89 @@
+package node
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"headrace/follow"
+)
+
+// staleAfter is how many DA block times may pass without news, or with a lag, before the node is not ready (I5).
+const staleAfter = 3
+
+// readiness computes from lag and age whether the node is ready, why not, and when the answer may change by the clock alone (I5).
+func readiness(s *Status, src follow.State, up *upstream, blockTime time.Duration, now time.Time) (ready bool, reason string, next time.Duration) {
+	bound := max(staleAfter*blockTime, minStall)
+	age := now.Sub(src.AdvancedAt)
+	kind, layer, paused := up.unit, up.layer, ""
+	if s.Sequencer != nil {
+		paused = s.Sequencer.Paused
+	}
+	blocked := func(or string) string {
+		if len(s.Waiting) > 0 {
+			w := s.Waiting[0]
+			return fmt.Sprintf("%s (%s at %d)", w.Cause, w.Stage, w.Height)
+		}
+		return or
+	}
+	switch {
+	case src.AdvancedAt.IsZero():
+		return false, blocked(fmt.Sprintf("waiting for the first news from the %s at %s", layer, addresses(s.Source.Endpoints))), 0
+	case engineAway(s):
+		return false, blocked(""), bound - age
+	case age >= bound && src.Head.Height < src.Highest:
+		return false, blocked(fmt.Sprintf("the head of the %s has gone back from %d to %d", layer, src.Highest, src.Head.Height)), time.Second
+	case age >= bound && paused != "":
+		return false, blocked(fmt.Sprintf("no new %s block for %s, the bound is %s; and no block is made here: %s", kind, age.Round(time.Millisecond), bound, paused)), time.Second
+	case age >= bound:
+		return false, blocked(fmt.Sprintf("no new %s block for %s, the bound is %s", kind, age.Round(time.Millisecond), bound)), time.Second
+	case s.Source.Lag > staleAfter:
+		return false, blocked(fmt.Sprintf("catching up: %d %s blocks behind", s.Source.Lag, kind)), bound - age
+	case src.Waiting.Stage != 0 && now.Sub(src.Waiting.Since) >= bound:
+		return false, blocked("stalled"), bound - age
+	case paused != "":
+		return false, paused, bound - age
+	}
+	next = bound - age
+	if src.Waiting.Stage != 0 {
+		next = min(next, bound-now.Sub(src.Waiting.Since))
+	}
+	return true, "", next
+}
+
+// engineAway reports whether the engine is not there, or behind what is stored: reads of its state would be wrong.
+func engineAway(s *Status) bool {
+	return len(s.Waiting) > 0 && (s.Waiting[0].Stage == follow.StageEngine || s.Waiting[0].Stage == follow.StageReplay)
+}
+
+// addresses lists those of endpoints.
+func addresses(of []Endpoint) string {
+	names := make([]string, len(of))
+	for i := range of {
+		names[i] = of[i].Address
+	}
+	return strings.Join(names, ", ")
+}
+
+// minStall keeps a DA layer with very short block times from making readiness flicker.
+const minStall = 500 * time.Millisecond
+
+// assumed is Celestia's block time, until something is measured.
+const assumed = 6 * time.Second
+
+// blockTime returns the time between the source's blocks: fixed by the operator, or the pace of the endpoint that is furthest.
+func blockTime(fixed time.Duration, of []Endpoint) time.Duration {
+	if fixed > 0 {
+		return fixed
+	}
+	var best Endpoint
+	for _, e := range of {
+		if e.Pace > 0 && (best.Pace == 0 || e.Head > best.Head) {
+			best = e
+		}
+	}
+	if best.Pace > 0 {
+		return best.Pace
+	}
+	return assumed
+}

@@ -1,0 +1,85 @@
+package node
+
+import (
+	"context"
+	"time"
+
+	"headrace/block"
+	"headrace/follow"
+	"headrace/internal/derive"
+	"headrace/internal/sequencer"
+	"headrace/internal/syncer"
+	"headrace/watch"
+)
+
+// kind is what the node knows of one kind of canonical source. There are two: daKind and l1Kind.
+type kind struct {
+	// identity names the source in the identity of a home, and gives the first height of the source that may hold something of the chain.
+	identity func(*Options) (id string, first uint64, err error)
+	// open makes the upstream. Nothing is dialled yet.
+	open func(*Node, syncer.Config, follow.Options) (*upstream, error)
+}
+
+// kindOf returns the kind of the one source that a genesis names.
+func kindOf(g *block.Genesis) kind {
+	if g.L1 != nil {
+		return l1Kind
+	}
+	return daKind
+}
+
+// upstream is the chain's canonical source as the node uses it, whatever its kind.
+type upstream struct {
+	layer    string // what it is called in texts: "DA layer", "L1"
+	unit     string // and its blocks: "DA", "L1"
+	syncer   *syncer.Syncer
+	offers   *syncer.Offers // what comes beside the source; nil: nothing is taken
+	follower follower
+	beside   []func(context.Context) error // what runs beside the follower
+
+	status  func(*Status, *syncer.Status) // adds to the status what only this kind has
+	post    func(*sequencer.Config) error // makes a sequencer post there
+	fetches func() uint64                 // requests for content so far
+}
+
+// follower is what the node uses of a follow.Follower, whatever it follows.
+type follower interface {
+	Run(context.Context) error
+	State() *watch.Value[follow.State]
+	Wake()
+}
+
+// maxBackoff bounds the pause between retries, so that a source that is back is followed again well within three of its blocks.
+const maxBackoff = 2 * time.Second
+
+// openUpstream opens the canonical source, the syncer, and the follower between them.
+func (n *Node) openUpstream() (err error) {
+	g := n.opt.Genesis
+	cfg := syncer.Config{
+		Genesis: g, Store: n.store, Engine: n.engine, Logger: n.log, Observer: syncer.Observer{Applied: n.opt.Observer.Applied},
+		Derive: derive.Config{Authority: derive.NewAuthority(g.ChainID, g.ProposerAddress), InitialHeight: g.InitialHeight, StartTime: uint64(g.StartTime.UnixNano())},
+	}
+	n.up, err = kindOf(g).open(n, cfg, follow.Options{Backoff: follow.Backoff{Max: maxBackoff}})
+	return err
+}
+
+// gate opens the section for offered blocks while the source is live and all that it has announced is applied, and closes it at each reconnect. It stays
+// closed at a sequencer, who makes the unsafe blocks, and may have given up some that others still offer.
+func (n *Node) gate(ctx context.Context) error {
+	if n.up.offers == nil || n.seq != nil {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	for {
+		s, changed := n.up.follower.State().Get()
+		if err := n.up.follower.State().Err(); err != nil {
+			return err
+		}
+		n.up.offers.SetGate(ctx, s.Live && s.Waiting == (follow.Waiting{}))
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
