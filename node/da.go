@@ -14,6 +14,9 @@ import (
 // daKind is a DA layer as the canonical source.
 var daKind = kind{identity: daIdentity, open: openDA}
 
+// Calls count what a node has asked its DA layer for; all zero on an L1.
+type Calls = celestia.Stats
+
 func daIdentity(opt *Options) (id string, first uint64, err error) {
 	header, data, err := opt.Config.namespaces(opt.Genesis)
 	return fmt.Sprintf("da:%s:%s", header, data), opt.Genesis.DAStartHeight, err

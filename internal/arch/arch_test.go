@@ -114,6 +114,16 @@ func TestDependenciesLiveBehindOnePackage(t *testing.T) {
 	}
 }
 
+// TestKindsStayApart fails when what is of one kind of source, or of engine, comes into a file of node that serves all kinds.
+func TestKindsStayApart(t *testing.T) {
+	imports := source(t)["node"].imports
+	for path, only := range oneFile {
+		if files := imports[module+"/"+path]; len(files) != 1 || files[0] != only {
+			t.Errorf("node imports %s in [%s], but may only in %s: the rest of node serves any kind of source and engine", path, strings.Join(files, ", "), only)
+		}
+	}
+}
+
 // TestPurePackages fails when a package reaches for a part of the standard library that its promise excludes.
 func TestPurePackages(t *testing.T) {
 	found := source(t)

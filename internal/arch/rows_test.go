@@ -104,3 +104,11 @@ var pure = []purity{
 	{"da", "os net/... syscall", "a contract does nothing"},
 	{"exec", "os net/... syscall", "a contract does nothing"},
 }
+
+// oneFile says in which file of node alone a package may be known.
+var oneFile = map[string]string{
+	"da/celestia":    "da.go",
+	"l1/ethereum":    "l1.go",
+	"exec/engineapi": "engine.go",
+	"exec/grpc":      "engine.go",
+}
