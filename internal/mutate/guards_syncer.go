@@ -64,7 +64,7 @@ var syncerGuards = []guard{
 	{
 		name: "a revert keeps what the L1 has finalized",
 		file: "internal/syncer/l1.go",
-		from: ", Finalized: st.Inbox.Finalized}", to: "}",
+		from: ", Finalized: in.Finalized}", to: "}",
 		pkg: "./internal/syncer", test: "TestRecordedHomesL1",
 	},
 	{

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
-	"fmt"
 
 	"headrace/block"
 )
@@ -141,7 +140,7 @@ func encodeItem(it *Item) []byte {
 	e.hash(it.Ref.Hash)
 	e.hash(it.Parent)
 	e.number(it.Safe)
-	e.bytes(encodeInbox(&it.Inbox))
+	e.bytes(encodeInbox(it.Inbox))
 	return e
 }
 
@@ -157,19 +156,16 @@ func decodeItem(height uint64, b []byte) (it Item, err error) {
 	return it, err
 }
 
-// encodeInbox returns JSON, or nil for an inbox of which nothing is known: as it has always been on disk.
+// encodeInbox returns JSON, as it has always been on disk; nil for nil.
 func encodeInbox(in *Inbox) []byte {
-	if *in == (Inbox{}) {
+	if in == nil {
 		return nil
 	}
-	b, err := json.Marshal(in)
-	if err != nil {
-		panic(fmt.Sprintf("encode %+v: %v", in, err)) // numbers, hashes and a text only
-	}
+	b, _ := json.Marshal(in) // never fails: numbers, hashes and a text only
 	return b
 }
 
-func decodeInbox(b []byte) (in Inbox, err error) {
+func decodeInbox(b []byte) (in *Inbox, err error) {
 	if len(b) > 0 {
 		err = json.Unmarshal(b, &in)
 	}

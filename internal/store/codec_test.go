@@ -14,7 +14,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add(m.encode())
 	f.Add(encodeItem(&Item{Parent: block.Hash{1}, Safe: 7}))
 	in := Inbox{Proposal: Proposal{ID: 1, L1: block.Ref{Height: 2}, L2: block.Ref{Height: 3}, Void: "void", Reorgs: 4}, Finalized: block.Ref{Height: 5}}
-	f.Add(encodeItem(&Item{Parent: block.Hash{1}, Safe: 7, Inbox: in}))
+	f.Add(encodeItem(&Item{Parent: block.Hash{1}, Safe: 7, Inbox: &in}))
 	f.Add(encodeInbox(&in))
 	f.Add([]byte(`{"proposal":{"id":1,"void":"v"},"finalized":{"height":5}}`))
 	f.Add(encodeHalf(&block.Half{DAHeight: 1, Index: 2, Raw: []byte("raw")}))
@@ -32,7 +32,7 @@ func FuzzDecode(f *testing.F) {
 			check(t, it, again, err)
 		}
 		if in, err := decodeInbox(b); err == nil {
-			again, err := decodeInbox(encodeInbox(&in))
+			again, err := decodeInbox(encodeInbox(in))
 			check(t, in, again, err)
 		}
 		k := block.HalfKey{Kind: block.DataHalf, Height: 3}

@@ -296,7 +296,8 @@ func (c *change) rest() error {
 		c.next.EnvelopesOnly = true
 	}
 	if c.b.Inbox != nil {
-		c.next.Inbox = *c.b.Inbox
+		in := *c.b.Inbox
+		c.next.Inbox = &in
 		if err := c.batch.Set(inboxKey, encodeInbox(c.b.Inbox), nil); err != nil {
 			return err
 		}

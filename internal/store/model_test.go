@@ -76,7 +76,9 @@ func (m *model) commit(b *store.Batch) {
 		m.halves[h.Key()] = h
 	}
 	st.EnvelopesOnly = st.EnvelopesOnly || b.EnvelopesOnly
-	set(&st.Inbox, b.Inbox)
+	if b.Inbox != nil {
+		st.Inbox = b.Inbox
+	}
 	for name, v := range b.Named {
 		m.named[name] = v
 		if v == nil {
@@ -234,7 +236,7 @@ func (m *model) randomSource(rng *rand.Rand, b *store.Batch, n int) {
 		b.EnvelopesOnly = true
 	}
 	if chance(20) {
-		b.Inbox = ptr(inbox(n))
+		b.Inbox = inbox(n)
 	}
 	if chance(20) {
 		b.Named = map[string][]byte{"a": fmt.Appendf(nil, "a %d", n), "b": nil}
@@ -245,13 +247,13 @@ func (m *model) randomSource(rng *rand.Rand, b *store.Batch, n int) {
 }
 
 // inbox returns an inbox that differs from that of any other number; of every seventh nothing is known.
-func inbox(n int) (in store.Inbox) {
+func inbox(n int) *store.Inbox {
 	if n%7 == 0 {
-		return in
+		return nil
 	}
 	x := uint64(n)
 	ref := func(kind byte) block.Ref { return block.Ref{Height: x, Hash: block.Hash{kind, byte(n), byte(n >> 8)}} }
-	in = store.Inbox{Proposal: store.Proposal{ID: x, L1: ref(1), Tx: ref(2).Hash, L2: ref(3), Reorgs: x % 5}, Finalized: ref(4)}
+	in := &store.Inbox{Proposal: store.Proposal{ID: x, L1: ref(1), Tx: ref(2).Hash, L2: ref(3), Reorgs: x % 5}, Finalized: ref(4)}
 	if n%3 == 0 {
 		in.Proposal.Void = fmt.Sprint("void ", n)
 	}

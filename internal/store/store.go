@@ -57,7 +57,7 @@ type State struct {
 	Root, SafeRoot          []byte    // state roots after Unsafe and after Safe; nil before the first block
 	Oldest                  uint64    // the lowest height that is not pruned
 	EnvelopesOnly           bool
-	Inbox                   Inbox // of a source that is an L1
+	Inbox                   *Inbox // of a source that is an L1; nil: nothing is known of it
 }
 
 // Inbox is what has come of the inbox on an L1.
@@ -97,7 +97,7 @@ type Item struct {
 	Ref    block.Ref
 	Parent block.Hash
 	Safe   uint64 // safe height after it
-	Inbox  Inbox  // after it, so that a revert finds it
+	Inbox  *Inbox // after it, so that a revert finds it
 }
 
 // Promotion gives the block at Height its origin.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -195,7 +196,7 @@ func TestInboxOnDisk(t *testing.T) {
 	s := open(t, mem)
 	pos := block.Ref{Height: 4, Hash: block.Hash{4}}
 	want := inbox(6)
-	mustCommit(t, s, &store.Batch{Position: &pos, Inbox: &want, Item: &store.Item{Ref: pos, Parent: block.Hash{3}, Inbox: want}})
+	mustCommit(t, s, &store.Batch{Position: &pos, Inbox: want, Item: &store.Item{Ref: pos, Parent: block.Hash{3}, Inbox: want}})
 	mustClose(t, s)
 	hash := func(first string) string { return first + "0600" + strings.Repeat("0", 58) }
 	raw := fmt.Sprintf(`{"proposal":{"id":6,"l1":{"height":6,"hash":"%s"},"tx":"%s","l2":{"height":6,"hash":"%s"},"void":"void 6","reorgs":1},"finalized":{"height":6,"hash":"%s"}}`,
@@ -216,7 +217,7 @@ func TestInboxOnDisk(t *testing.T) {
 	}
 	s = open(t, mem)
 	defer s.Close()
-	if it, ok, err := s.Item(4); s.State().Inbox != want || !ok || err != nil || it.Inbox != want {
+	if it, ok, err := s.Item(4); !reflect.DeepEqual(s.State().Inbox, want) || !ok || err != nil || !reflect.DeepEqual(it.Inbox, want) {
 		t.Errorf("got %+v and item %+v, %v; want %+v in both", s.State().Inbox, it, err, want)
 	}
 }

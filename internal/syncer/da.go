@@ -43,11 +43,12 @@ func OpenDA(cfg Config) (*DASink, error) {
 }
 
 // tell adds to the status.
-func (d *DASink) tell(now *Status) {
+func (d *DASink) tell(now Status) Status {
 	if d.deriver != nil {
 		now.Missing = d.deriver.Waiting()
 	}
 	now.Skipped, now.Proof = d.skipped, d.proof
+	return now
 }
 
 // loadDeriver makes a deriver from what is stored: at start, and after anything went wrong half way through an item.

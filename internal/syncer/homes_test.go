@@ -49,7 +49,9 @@ func (w homeWorld) holds(m *syncertest.Machine) held {
 	for i := range halves {
 		h.Halves = append(h.Halves, halves[i].Key())
 	}
-	h.SourceFinalized = m.Store.State().Inbox.Finalized
+	if in := m.Store.State().Inbox; in != nil {
+		h.SourceFinalized = in.Finalized
+	}
 	return h
 }
 

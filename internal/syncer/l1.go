@@ -28,12 +28,24 @@ type L1Sink struct {
 func OpenL1(cfg Config) (*L1Sink, error) {
 	s := open(cfg)
 	k := &L1Sink{Syncer: s, Offers: newOffers(s)}
-	s.parts = append(s.parts, func(now *Status) { now.Earlier = k.recent[:max(len(k.recent)-1, 0)] })
+	s.parts = append(s.parts, func(now Status) Status {
+		now.Proposal, now.Earlier = k.inbox().Proposal, k.recent[:max(len(k.recent)-1, 0)]
+		return now
+	})
 	if err := k.loadProposals(); err != nil {
 		return nil, err
 	}
 	s.publish()
 	return k, nil
+}
+
+func (k *L1Sink) inbox() store.Inbox { return known(k.cfg.Store.State().Inbox) }
+
+func known(in *store.Inbox) store.Inbox {
+	if in == nil {
+		return store.Inbox{}
+	}
+	return *in
 }
 
 // Apply implements follow.Sink: judges the block's proposals, executes and stores what they make, in one commit with the position (I2), and publishes it.
@@ -102,7 +114,7 @@ type plan struct {
 func (k *L1Sink) plan(item follow.Item[l1.Block]) (*plan, error) {
 	st := k.cfg.Store.State()
 	tip, err := k.tip()
-	return &plan{k: k, at: toBlock(item.Ref()), parent: block.Hash(item.Parent), in: st.Inbox, root: st.SafeRoot, unsafe: st.Unsafe.Height, tip: tip}, err
+	return &plan{k: k, at: toBlock(item.Ref()), parent: block.Hash(item.Parent), in: k.inbox(), root: st.SafeRoot, unsafe: st.Unsafe.Height, tip: tip}, err
 }
 
 // propose judges one proposal. A void one uses up its id and does nothing else.
@@ -250,7 +262,7 @@ func (p *plan) commit() error {
 	k := p.k
 	b := &store.Batch{
 		Truncate: p.truncate, Append: p.append, Promote: p.promote, Position: &p.at, Proven: &p.at, Inbox: &p.in,
-		Item: &store.Item{Ref: p.at, Parent: p.parent, Safe: p.tip.Height, Inbox: p.in},
+		Item: &store.Item{Ref: p.at, Parent: p.parent, Safe: p.tip.Height, Inbox: &p.in},
 	}
 	if len(p.done) > 0 {
 		b.Safe = &p.done[len(p.done)-1].Ref
@@ -278,16 +290,16 @@ func (p *plan) commit() error {
 func (k *L1Sink) Revert(ctx context.Context) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	st := k.cfg.Store.State()
-	if st.Position.Height <= max(st.Inbox.Finalized.Height, k.cfg.Store.Start().Height) {
+	st, in := k.cfg.Store.State(), k.inbox()
+	if st.Position.Height <= max(in.Finalized.Height, k.cfg.Store.Start().Height) {
 		return follow.ErrFinalized
 	}
 	to, err := k.itemBefore(st.Position)
 	if err != nil {
 		return err
 	}
-	before := store.Inbox{Proposal: to.Inbox.Proposal, Finalized: st.Inbox.Finalized}
-	before.Proposal.Reorgs = st.Inbox.Proposal.Reorgs
+	before := store.Inbox{Proposal: known(to.Inbox).Proposal, Finalized: in.Finalized}
+	before.Proposal.Reorgs = in.Proposal.Reorgs
 	if !k.reverting {
 		before.Proposal.Reorgs++
 		k.reverting = true
@@ -337,7 +349,7 @@ func (k *L1Sink) loadProposals() error {
 		if err != nil {
 			return fmt.Errorf("read the stored proposals: %w", err)
 		}
-		p := item.Inbox.Proposal
+		p := known(item.Inbox).Proposal
 		if !ok || p.ID == 0 {
 			break // pruned, or before the first
 		}
@@ -354,7 +366,7 @@ func (k *L1Sink) loadProposals() error {
 func (k *L1Sink) Finalize(ctx context.Context, at l1.Ref) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	in := k.cfg.Store.State().Inbox
+	in := k.inbox()
 	if at.Number <= in.Finalized.Height {
 		return nil
 	}

@@ -43,7 +43,10 @@ type offered struct {
 
 func newOffers(s *Syncer) *Offers {
 	o := &Offers{s: s, byID: map[block.Hash]offered{}}
-	s.parts = append(s.parts, func(now *Status) { now.Gate, now.Buffered = o.open, len(o.order) })
+	s.parts = append(s.parts, func(now Status) Status {
+		now.Gate, now.Buffered = o.open, len(o.order)
+		return now
+	})
 	return o
 }
 

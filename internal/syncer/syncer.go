@@ -94,7 +94,7 @@ type Syncer struct {
 	mu          sync.Mutex // the serialised section; guards the rest, and what the sink and the Offers hold
 	engineKnown bool       // the engine has been compared with the store and found equal
 	counts      Counts
-	parts       []func(*Status) // what the sink and the Offers add to the status
+	parts       []func(Status) Status // add to the status what the sink and the Offers hold
 }
 
 // open returns a Syncer that goes on from where the store stands, for a sink that publishes when it has read what it needs. It does not touch the engine: that is compared
@@ -135,12 +135,12 @@ func (s *Syncer) publish() {
 	st := s.cfg.Store.State()
 	s.status.Update(func(now Status) Status {
 		now.Unsafe, now.Safe, now.Finalized, now.Root = st.Unsafe, st.Safe, st.Finalized, st.Root
-		now.Position, now.Proven, now.Proposal, now.Counts = st.Position, st.Proven, st.Inbox.Proposal, s.counts
+		now.Position, now.Proven, now.Counts = st.Position, st.Proven, s.counts
 		if s.engineKnown || now.Stage.Name != follow.StageEngine && now.Stage.Name != follow.StageReplay {
 			now.Stage = Stage{} // what is published is done, but for the engine: an item without blocks does not need it
 		}
 		for _, add := range s.parts {
-			add(&now)
+			now = add(now)
 		}
 		return now
 	})
