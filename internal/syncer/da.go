@@ -29,7 +29,7 @@ type DASink struct {
 // OpenDA returns the sink of a chain whose canonical source is a DA layer. It goes on from where the store stands.
 func OpenDA(cfg Config) (*DASink, error) {
 	d := &DASink{Syncer: open(cfg)}
-	d.parts = append(d.parts, d.tell)
+	d.tell = d.add
 	if st := cfg.Store.State(); st.Proven != st.Position {
 		if err := d.setBack(); err != nil { // what was left to be shown is not known any more: read it again
 			return nil, err
@@ -42,8 +42,8 @@ func OpenDA(cfg Config) (*DASink, error) {
 	return d, nil
 }
 
-// tell adds to the status.
-func (d *DASink) tell(now Status) Status {
+// add adds to the status.
+func (d *DASink) add(now Status) Status {
 	if d.deriver != nil {
 		now.Missing = d.deriver.Waiting()
 	}

@@ -41,15 +41,6 @@ type offered struct {
 	size int // bytes of memory
 }
 
-func newOffers(s *Syncer) *Offers {
-	o := &Offers{s: s, byID: map[block.Hash]offered{}}
-	s.parts = append(s.parts, func(now Status) Status {
-		now.Gate, now.Buffered = o.open, len(o.order)
-		return now
-	})
-	return o
-}
-
 // SetGate opens or closes the section for offered blocks. It is opened when the source is live and everything confirmed so far is present, and closed at each
 // reconnect. What waits is connected when it opens.
 func (o *Offers) SetGate(ctx context.Context, open bool) {

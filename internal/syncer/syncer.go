@@ -94,7 +94,7 @@ type Syncer struct {
 	mu          sync.Mutex // the serialised section; guards the rest, and what the sink and the Offers hold
 	engineKnown bool       // the engine has been compared with the store and found equal
 	counts      Counts
-	parts       []func(Status) Status // add to the status what the sink and the Offers hold
+	tell        func(Status) Status // what the sink, and its Offers, add to the status
 }
 
 // open returns a Syncer that goes on from where the store stands, for a sink that publishes when it has read what it needs. It does not touch the engine: that is compared
@@ -139,10 +139,7 @@ func (s *Syncer) publish() {
 		if s.engineKnown || now.Stage.Name != follow.StageEngine && now.Stage.Name != follow.StageReplay {
 			now.Stage = Stage{} // what is published is done, but for the engine: an item without blocks does not need it
 		}
-		for _, add := range s.parts {
-			now = add(now)
-		}
-		return now
+		return s.tell(now)
 	})
 }
 
