@@ -145,9 +145,9 @@ func (l lowNews) Subscribe(ctx context.Context, update func(follow.Update[string
 // pool is an endpoint behind which two chains take turns, one answer each: back ends on different forks.
 type pool struct {
 	a, b  *followtest.Chain
+	one   atomic.Bool // from now on a answers alone
 	n     atomic.Uint64
 	calls *atomic.Uint64
-	agree atomic.Bool // both are a by now
 }
 
 func (p *pool) Subscribe(ctx context.Context, update func(follow.Update[string])) error {
@@ -158,7 +158,7 @@ func (p *pool) Fetch(ctx context.Context, from, to uint64, deliver func(follow.I
 	if p.calls.Add(1) > 20_000 {
 		return follow.Fatal(errors.New("called without a pause"))
 	}
-	if p.n.Add(1)%2 == 0 || p.agree.Load() {
+	if p.n.Add(1)%2 == 0 || p.one.Load() {
 		return p.a.Fetch(ctx, from, to, deliver)
 	}
 	return p.b.Fetch(ctx, from, to, deliver)
@@ -193,7 +193,7 @@ func TestTurnsCostCalls(t *testing.T) {
 		if n := calls.Load() - before; n > 600 {
 			t.Fatalf("%d calls in ten minutes, want some tens each", n)
 		}
-		p.agree.Store(true)
+		p.one.Store(true)
 		time.Sleep(31 * time.Second) // two of the longest pauses, and a fetch
 		synctest.Wait()
 		wantLast(t, sink, a.Head())
@@ -496,6 +496,48 @@ func TestOneOfTwoFails(t *testing.T) {
 			})
 		}
 	}
+}
+
+// mute announces heads, without their items, and does not answer a fetch.
+type mute struct {
+	bare
+	health *follow.Health
+}
+
+func (m mute) Health() *follow.Health { return m.health }
+
+func (m mute) Subscribe(ctx context.Context, update func(follow.Update[string])) error {
+	return m.bare.Subscribe(ctx, func(u follow.Update[string]) {
+		m.health.Heard(u.Head.Height, "news")
+		update(u)
+	})
+}
+
+func (m mute) Fetch(ctx context.Context, _, _ uint64, _ func(follow.Item[string]) error) error {
+	<-ctx.Done()
+	return context.Cause(ctx)
+}
+
+// bare is a chain whose news comes without items.
+type bare struct{ *followtest.Chain }
+
+func (b bare) Subscribe(ctx context.Context, update func(follow.Update[string])) error {
+	return b.Chain.Subscribe(ctx, func(u follow.Update[string]) { u.Item = nil; update(u) })
+}
+
+// An endpoint that announces and answers no fetch is asked last after the follower has given one up: its own calls ended with it, and say nothing.
+func TestUnansweredFetch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, sink := followtest.NewChain(20), followtest.NewSink[string](1)
+		best := follow.Best(mute{bare{c}, new(follow.Health)}, follow.Source[string](bare{c.Endpoint(nil)}))
+		run(t, best, sink, follow.Options{Stall: 30 * time.Second})
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		wantLast(t, sink, c.Head())
+		if st := best.Status()[0]; st.Errors == 0 || st.LastError == "" {
+			t.Errorf("status of the one that does not answer: %+v", st)
+		}
+	})
 }
 
 // The one that failed lately is asked last, for a while.

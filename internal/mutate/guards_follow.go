@@ -14,6 +14,12 @@ var followGuards = []guard{
 		pkg: "./follow", test: "TestMoreThanAsked",
 	},
 	{
+		name: "a fetch that nobody answers speaks against its source",
+		file: "follow/best.go",
+		from: "case errors.Is(verdict, errFetchIdle):", to: "case false:",
+		pkg: "./follow", test: "TestUnansweredFetch",
+	},
+	{
 		name: "nil before all is delivered",
 		file: "follow/best.go",
 		from: "if err == nil && next < to {", to: "if false {",
