@@ -149,6 +149,26 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
+// TestNoSecretsInErrors: what an endpoint that cannot be reached fails with names it without what is secret in its address.
+func TestNoSecretsInErrors(t *testing.T) {
+	c, err := celestia.New([]string{"http://user:secret@127.0.0.1:1/?token=secret"}, celestia.Options{Namespaces: []da.Namespace{alpha}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for _, err := range []error{
+		c.Subscribe(t.Context(), func(follow.Update[da.Block]) {}),
+		c.Fetch(t.Context(), 1, 2, func(follow.Item[da.Block]) error { return nil }),
+	} {
+		if err == nil || !strings.Contains(err.Error(), "http://127.0.0.1:1/") || strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "user") {
+			t.Errorf("got %v", err)
+		}
+	}
+	if st := c.Endpoints()[0]; st.LastError == "" || strings.Contains(st.LastError, "secret") {
+		t.Errorf("last error: %q", st.LastError)
+	}
+}
+
 // TestTokens: no token, one that is not valid, expired, too weak, and in the address.
 func TestTokens(t *testing.T) {
 	chain := newChain(t, local.Options{})

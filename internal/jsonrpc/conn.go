@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -68,15 +69,24 @@ func (c *Client) dial(ctx context.Context) (*conn, error) {
 	if err != nil {
 		switch {
 		case resp != nil && resp.StatusCode != http.StatusSwitchingProtocols:
-			return nil, fmt.Errorf("dial %s: %w", c.url, statusError(resp))
+			return nil, fmt.Errorf("dial: %w", statusError(resp))
 		case ctx.Err() != nil:
-			return nil, fmt.Errorf("dial %s: %w", c.url, context.Cause(ctx))
+			return nil, fmt.Errorf("dial: %w", context.Cause(ctx))
 		}
-		return nil, fmt.Errorf("dial %s: %w", c.url, err)
+		return nil, fmt.Errorf("dial: %w", bare(err))
 	}
 	ws.SetReadLimit(c.opt.ReadLimit)
 	k.ws = ws
 	return k, nil
+}
+
+// bare returns an error without the address that was asked, which may hold secrets. The caller knows which one it is.
+func bare(err error) error {
+	var asked *url.Error
+	if errors.As(err, &asked) {
+		return asked.Err
+	}
+	return err
 }
 
 func (k *conn) alive() bool {

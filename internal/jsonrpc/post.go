@@ -37,7 +37,7 @@ func (c *Client) post(ctx context.Context, method string, params Raw, decode fun
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		return err
+		return bare(err)
 	}
 	defer resp.Body.Close()
 	if !strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") {

@@ -39,13 +39,16 @@ func newEndpoint(c *Client, url, role string) *endpoint {
 	return e
 }
 
-// redact takes user, password and query out of an address.
+// redact takes user, password, query and path out of an address: many who offer endpoints put the key into the path.
 func redact(address string) string {
 	u, err := neturl.Parse(address)
 	if err != nil {
 		return ""
 	}
 	u.User, u.RawQuery, u.Fragment = nil, "", ""
+	if u.Path != "/" {
+		u.Path, u.RawPath = "", ""
+	}
 	return u.String()
 }
 

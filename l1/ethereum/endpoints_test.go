@@ -390,7 +390,7 @@ func TestBeacons(t *testing.T) {
 // Endpoints are listed in the order of the options, and tell nobody's secrets.
 func TestEndpointNames(t *testing.T) {
 	c, err := ethereum.New(ethereum.Options{
-		WS: []string{"ws://u:p@one/", "wss://two/x?token=p"}, HTTP: []string{"http://three#p"}, Beacon: []string{"https://u:p@four?p"}, ChainID: 1, Inbox: l1.Address{1},
+		WS: []string{"ws://u:p@one/", "wss://two/v3/p?token=p"}, HTTP: []string{"http://three#p"}, Beacon: []string{"https://u:p@four?p"}, ChainID: 1, Inbox: l1.Address{1},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -403,7 +403,7 @@ func TestEndpointNames(t *testing.T) {
 			t.Errorf("before anything was asked: got %+v", s)
 		}
 	}
-	if want := "[news ws://one/ news wss://two/x read http://three beacon https://four]"; fmt.Sprint(got) != want {
+	if want := "[news ws://one/ news wss://two read http://three beacon https://four]"; fmt.Sprint(got) != want {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
