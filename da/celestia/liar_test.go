@@ -592,3 +592,23 @@ func TestHeadGoesBackInSilence(t *testing.T) {
 		}
 	}
 }
+
+// TestStuckIsToldInTheStatus: a subscription that is given up because it keeps back what the head shows to be there speaks against its endpoint.
+func TestStuckIsToldInTheStatus(t *testing.T) {
+	chain := newChain(t, local.Options{})
+	produce(t, chain, 3)
+	faults := &fault.Set{}
+	url := serve(t, chain.View(faults), celestia.HandlerOptions{Faults: faults})
+	c := newClient(t, url, celestia.Options{Namespaces: []da.Namespace{alpha, beta}, Probe: 50 * time.Millisecond, Hold: 50 * time.Millisecond})
+	first := true
+	err := c.Subscribe(deadline(t, 15*time.Second), func(follow.Update[da.Block]) {
+		if first {
+			first = false
+			addFault(t, faults, fault.Fault{Kind: fault.Stall})
+			produce(t, chain, 2)
+		}
+	})
+	if st := c.Endpoints()[0]; err == nil || !strings.Contains(err.Error(), "stuck") || st.Errors != 1 || st.LastError != err.Error() || st.Healthy {
+		t.Errorf("the subscription ends with %v, the endpoint is %+v", err, st)
+	}
+}

@@ -58,7 +58,13 @@ func (e *endpoint) subscribe(ctx context.Context, update func(follow.Update[da.B
 		work.Go(func() { listen("header.Subscribe", noParams, f.headEvent) })
 	}
 	work.Go(func() { f.announceWaiting(ctx) })
-	work.Go(func() { cancel(f.watch(ctx)) })
+	work.Go(func() {
+		err := f.watch(ctx)
+		if errors.Is(err, errStuck) { // no call has failed: nobody else notes it
+			e.health.Bad(err)
+		}
+		cancel(err)
+	})
 	for range channels {
 		select {
 		case <-opened:

@@ -156,6 +156,12 @@ var celestiaGuards = []guard{
 		pkg:  "./da/celestia", test: "TestLyingEvents",
 	},
 	{
+		name: "a stuck subscription speaks against its endpoint",
+		file: "da/celestia/subscribe.go",
+		from: "if errors.Is(err, errStuck) {", to: "if false {",
+		pkg: "./da/celestia", test: "TestStuckIsToldInTheStatus",
+	},
+	{
 		name: "endpoints that disagree at a height",
 		file: "follow/best.go",
 		from: "m.health.Bad(fmt.Errorf(\"it announces",
