@@ -196,7 +196,7 @@ func fetch[T any](ctx context.Context, source Source[T], from, to uint64, delive
 // Subscribe implements Source.
 func (s *Several[T]) Subscribe(ctx context.Context, update func(Update[T])) error {
 	ctx, cancel := context.WithCancelCause(ctx)
-	n := &news[T]{update: update, failed: map[*member[T]]error{}, up: map[*member[T]]bool{}, all: len(s.members), cancel: cancel}
+	n := &news[T]{update: update, failed: map[*member[T]]error{}, up: map[*member[T]]bool{}, all: s.members, cancel: cancel}
 	var work sync.WaitGroup
 	for _, m := range s.members {
 		work.Go(func() { n.listen(ctx, m) })
@@ -209,7 +209,7 @@ func (s *Several[T]) Subscribe(ctx context.Context, update func(Update[T])) erro
 // news makes one sequence of what several sources announce.
 type news[T any] struct {
 	update func(Update[T])
-	all    int
+	all    []*member[T]
 	cancel context.CancelCauseFunc
 
 	mu     sync.Mutex // guards the rest, and is held during update: one at a time
@@ -290,12 +290,12 @@ func (n *news[T]) lost(m *member[T], err error) {
 		n.leader = nil
 	}
 	n.failed[m] = err
-	if len(n.failed) < n.all {
+	if len(n.failed) < len(n.all) {
 		return
 	}
 	var errs []error
-	for _, err := range n.failed {
-		errs = append(errs, err)
+	for _, m := range n.all { // in their order: the same causes are the same text
+		errs = append(errs, n.failed[m])
 	}
 	n.cancel(&FailedError{0, errs})
 }

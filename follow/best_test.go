@@ -608,6 +608,11 @@ func TestBestEndsWithTheLast(t *testing.T) {
 		if !errors.Is(err, one) || !errors.Is(err, two) {
 			t.Fatalf("Subscribe: %v, want both reasons", err)
 		}
+		for range 20 {
+			if got := follow.Best(fail(one), fail(two)).Subscribe(t.Context(), func(follow.Update[string]) {}); got.Error() != "one; two" {
+				t.Fatalf("Subscribe: %v, want the reasons in the sources' order, always", got)
+			}
+		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
 		if err := follow.Best(fail(one), c).Subscribe(ctx, func(follow.Update[string]) {}); !errors.Is(err, context.DeadlineExceeded) {
