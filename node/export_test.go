@@ -3,11 +3,34 @@ package node
 import (
 	"net/http"
 
+	"headrace/await"
 	"headrace/block"
+	"headrace/follow"
+	"headrace/internal/store"
 	"headrace/watch"
 )
 
 // Events serves the events of a chain that a test makes.
 func Events(status *watch.Value[Status], oldest func() uint64, ref func(uint64) (block.Ref, error), at func(uint64) (Block, error)) http.Handler {
-	return &feed{status: status, oldest: oldest, ref: ref, block: at}
+	return BlocksOf(status, oldest, ref, at).(http.Handler)
+}
+
+// BlocksOf returns them as a source.
+func BlocksOf(status *watch.Value[Status], oldest func() uint64, ref func(uint64) (block.Ref, error), at func(uint64) (Block, error)) follow.Source[Delivered] {
+	return &blocks{await.Safe, status, oldest, ref, func(height uint64) (item follow.Item[Delivered], err error) {
+		item.Data.Block, err = at(height)
+		if err != nil {
+			return item, err
+		}
+		var hash block.Hash
+		err = hash.UnmarshalText([]byte(item.Data.Hash))
+		item.Height, item.Hash = height, follow.Hash(hash)
+		copy(item.Parent[:], item.Data.ParentHash)
+		return item, err
+	}}
+}
+
+// Stored is a node with these parts alone.
+func Stored(status *watch.Value[Status], s *store.Store) *Node {
+	return &Node{status: status, store: s}
 }

@@ -116,28 +116,12 @@ func (h *Hex) UnmarshalText(text []byte) (err error) {
 
 // Block returns the block at height, safe or not. The error matches ErrNoBlock if there is none, or none any more.
 func (n *Node) Block(height uint64) (Block, error) {
-	rec, err := n.store.Block(height)
-	if err != nil {
-		return Block{}, err
-	}
-	return blockOf(rec, n.store.State().Safe.Height), nil
+	item, err := n.stored(height)
+	return item.Data.Block, err
 }
 
 // ErrNoBlock is what asking for a block that is not there matches.
 var ErrNoBlock = store.ErrNotFound
-
-func blockOf(rec store.Record, safe uint64) Block {
-	h := &rec.Block.Header.Header
-	b := Block{
-		Height: h.Height, Hash: rec.Block.Hash().String(), ParentHash: h.LastHeaderHash, Time: h.Time, Proposer: h.ProposerAddress,
-		DataHash: h.DataHash, AppHash: h.AppHash, StateRoot: rec.Root, Txs: rec.Block.Data.Txs, Safe: h.Height <= safe,
-		HeaderDAHeight: rec.Origin.HeaderAt, DataDAHeight: rec.Origin.DataAt,
-	}
-	if b.Txs == nil {
-		b.Txs = [][]byte{}
-	}
-	return b
-}
 
 func (n *Node) getBlock(w http.ResponseWriter, r *http.Request) {
 	var height uint64

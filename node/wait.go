@@ -67,7 +67,7 @@ func (n *Node) handleLong(mux *http.ServeMux) {
 		}
 	}
 	mux.HandleFunc("GET /v1/wait", limited(n.getWait))
-	mux.HandleFunc("GET /v1/events", limited(n.events().ServeHTTP))
+	mux.HandleFunc("GET /v1/events", limited(n.blocks(await.Safe).ServeHTTP))
 }
 
 // getWait answers when something is reached (200), when the time is up (504), or when the node ends (410). What is there already is answered at once.

@@ -64,25 +64,4 @@ var nodeGuards = []guard{
 		to:   "case false:",
 		pkg:  "./node", test: "TestEngineRestarted",
 	},
-	{
-		name: "a block of another branch is not sent in the place of the child",
-		file: "node/events.go",
-		from: "case s.at.Hash != block.Hash{} && parentOf(b) != s.at.Hash:",
-		to:   "case false:",
-		pkg:  "./node", test: "TestReorgBetweenReads",
-	},
-	{
-		name: "a client that was given what is not of this chain is told",
-		file: "node/events.go",
-		from: "now.Hash != s.at.Hash && s.at.Height <= s.final",
-		to:   "false && now.Hash != s.at.Hash",
-		pkg:  "./node", test: "TestEventsRefuse",
-	},
-	{
-		name: "a node that is behind its client tells of no reorg",
-		file: "node/events.go",
-		from: "case errors.Is(err, ErrNoBlock) && !s.sure:",
-		to:   "case false:",
-		pkg:  "./node", test: "TestNodeBehindItsClient",
-	},
 }

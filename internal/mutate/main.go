@@ -41,6 +41,7 @@ var tables = slices.Concat(
 	engineapiGuards,
 	engineapiRuleGuards,
 	nodeGuards,
+	nodeBlocksGuards,
 )
 
 func main() {
