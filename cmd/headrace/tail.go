@@ -82,19 +82,20 @@ var errEnough = errors.New("enough")
 
 // run reconnects until ctx ends, enough is printed, or the node refuses.
 func (t *tail) run(ctx context.Context) error {
-	var pause backoff
+	pause, said := pauses, false
 	for {
 		before := t.id
-		err := t.stream(ctx, pause.reset)
+		err := t.stream(ctx, func() { pause.Reset(); said = false })
 		switch refused := (refusedError{}); {
 		case ctx.Err() != nil || errors.Is(err, errEnough):
 			return nil
 		case errors.As(err, &refused):
 			return err
-		case pause.next == 0 || before != t.id: // once for each time that it works, or ends
+		case !said || before != t.id: // once for each time that it works, or ends
+			said = true
 			fmt.Fprintf(os.Stderr, "headrace tail: %s: trying again\n", oneLine(err))
 		}
-		pause.sleep(ctx)
+		_ = pause.Sleep(ctx, nil)
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -18,6 +17,7 @@ import (
 
 	"headrace/await"
 	"headrace/block"
+	"headrace/follow"
 	"headrace/node"
 )
 
@@ -123,21 +123,8 @@ func nodeURL(address string) (*url.URL, error) {
 	return u, nil
 }
 
-// backoff spaces the attempts to reach a node.
-type backoff struct{ next time.Duration }
-
-// sleep waits for the next attempt's time, or for ctx to end.
-func (b *backoff) sleep(ctx context.Context) {
-	b.next = min(max(2*b.next, 50*time.Millisecond), 2*time.Second)
-	t := time.NewTimer(b.next - rand.N(b.next/4))
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
-}
-
-func (b *backoff) reset() { b.next = 0 }
+// pauses space the attempts to reach a node.
+var pauses = follow.Backoff{Min: 50 * time.Millisecond, Max: 2 * time.Second}
 
 // onePoll bounds one request of a long wait, so that a connection that has died without a word does not take all its time.
 const onePoll = 30 * time.Second
@@ -156,7 +143,7 @@ type nodeWait struct {
 func waitNode(ctx context.Context, out io.Writer, u *url.URL, query url.Values, timeout time.Duration) error {
 	w := &nodeWait{url: u.JoinPath("/v1/wait"), query: query}
 	began := time.Now()
-	var pause backoff
+	pause := pauses
 	for {
 		left := onePoll
 		if timeout > 0 {
@@ -175,7 +162,7 @@ func waitNode(ctx context.Context, out io.Writer, u *url.URL, query url.Values, 
 		case code == http.StatusOK:
 			return printLine(out, answer)
 		case code == http.StatusGatewayTimeout:
-			pause.reset()
+			pause.Reset()
 			continue
 		case code == http.StatusGone:
 			return exitError{fmt.Errorf("the node has ended: %w", w.describe()), statusEnded}
@@ -185,10 +172,10 @@ func waitNode(ctx context.Context, out io.Writer, u *url.URL, query url.Values, 
 		}
 		if timeout > 0 {
 			limited, cancel := context.WithTimeout(ctx, timeout-time.Since(began))
-			pause.sleep(limited)
+			_ = pause.Sleep(limited, nil) // the loop looks at the time
 			cancel()
 		} else {
-			pause.sleep(ctx)
+			_ = pause.Sleep(ctx, nil)
 		}
 	}
 }

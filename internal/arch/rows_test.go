@@ -61,7 +61,7 @@ var rows = map[string]row{
 	"devnet": {"devnet/... node block da da/fault da/local da/celestia l1 l1/local l1/ethereum exec exec/kv exec/engineapi follow watch await contracts internal/keyfile",
 		"a test bed stands on what users have: the node's public face, never the parts inside it"},
 	"internal/mutate": {"", "it takes guards out of any package, and needs none of them to do so"},
-	"cmd/headrace": {"node devnet/... await block da da/fault da/local da/celestia l1 l1/ethereum internal/keyfile watch",
+	"cmd/headrace": {"node devnet/... await block da da/fault da/local da/celestia follow l1 l1/ethereum internal/keyfile watch",
 		"the command line is one more user of the public packages: what it needs, a program that embeds a node needs too"},
 }
 
