@@ -47,7 +47,7 @@ func (s *Several[T]) Status() []SourceStatus {
 	out := make([]SourceStatus, len(s.members))
 	for i, m := range s.members {
 		out[i] = m.health.Status()
-		best = max(best, out[i].Head)
+		best = max(best, m.health.Standing())
 	}
 	for i, m := range s.members {
 		if out[i].Head > 0 { // it has announced something
@@ -70,7 +70,7 @@ func (s *Several[T]) orderAt(from uint64) []int {
 	}
 	var best uint64
 	for _, m := range s.members {
-		best = max(best, m.health.Status().Head)
+		best = max(best, m.health.Standing())
 	}
 	now := time.Now()
 	ranks := make([]rank, len(s.members))

@@ -596,6 +596,36 @@ func (l late) Subscribe(ctx context.Context, update func(follow.Update[string]))
 	return l.Chain.Subscribe(ctx, update)
 }
 
+// A source that announced a height that nobody else has, and died, is no measure for the others for ever.
+func TestDeadHeadIsNoMeasure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, sink := followtest.NewChain(5), followtest.NewSink[string](1)
+		best := follow.Best[string](boast{c}, c.Endpoint(nil))
+		run(t, best, sink, follow.Options{})
+		time.Sleep(2 * time.Second)
+		if lag := best.Status()[1].Lag; lag == 0 {
+			t.Fatal("an endpoint that boasts is not heard at first: this test shows nothing")
+		}
+		time.Sleep(2 * time.Minute)
+		c.Extend(1)
+		synctest.Wait()
+		wantLast(t, sink, c.Head())
+		if lag := best.Status()[1].Lag; lag != 0 {
+			t.Fatalf("the other one is %d behind an endpoint that has been dead for two minutes, want 0", lag)
+		}
+	})
+}
+
+// boast announces a height far above its chain, once, and then nothing.
+type boast struct{ *followtest.Chain }
+
+func (b boast) Subscribe(_ context.Context, update func(follow.Update[string])) error {
+	if at := time.Now(); at.Sub(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)) < time.Second { // a bubble's clock begins there
+		update(follow.Update[string]{Head: follow.Ref{Height: 1 << 40}})
+	}
+	return followtest.ErrInjected
+}
+
 // The subscription ends when all have failed, with what each said; and one that still works keeps it.
 func TestBestEndsWithTheLast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

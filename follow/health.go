@@ -77,6 +77,16 @@ func (h *Health) Seen(height, behind uint64) {
 	}
 }
 
+// Standing returns the height that others are measured by: the one it announced last, or 0 if it fails and has announced nothing for a minute.
+func (h *Health) Standing() uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.sick && time.Since(h.st.HeadAt) > time.Minute {
+		return 0
+	}
+	return h.st.Head
+}
+
 // behind returns how many heights the source is behind best, the highest that is known of any.
 func (h *Health) behind(best uint64) uint64 {
 	h.mu.Lock()

@@ -223,12 +223,10 @@ func record(t *testing.T) {
 		}
 	}
 	costs := accountTx().Cost()
-	for _, a := range []accountCase{
+	out.Accounts = append(out.Accounts, []accountCase{
 		{5, costs, false, ""}, {4, costs, false, "nonce too high"}, {6, costs, false, "nonce too low"}, {5, costs, true, "sender is a contract"},
 		{5, new(big.Int).Sub(costs, common.Big1), false, "insufficient funds for gas * price + value"},
-	} {
-		out.Accounts = append(out.Accounts, a)
-	}
+	}...)
 	good := types.AddressToDelegation(common.Address{1, 2})
 	out.Codes = []code{{pack(good), true}, {"", false}, {"00", false}, {pack(good[:22]), false}, {pack(good) + "00", false}, {"ef0101" + pack(good[3:]), false}}
 	var text bytes.Buffer

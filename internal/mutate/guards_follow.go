@@ -151,4 +151,10 @@ var followGuards = []guard{
 		from: "				stop()\n", to: "",
 		pkg: "./follow", test: "TestFallback$",
 	},
+	{
+		name: "a source that is dead is no measure for the others",
+		file: "follow/health.go",
+		from: "h.sick && time.Since(h.st.HeadAt) > time.Minute", to: "h.sick && time.Now().IsZero()",
+		pkg: "./follow", test: "TestDeadHeadIsNoMeasure",
+	},
 }

@@ -62,7 +62,7 @@ func (e *endpoint) behind(head *header) uint64 {
 	highest := head.number()
 	for _, other := range e.client.readers {
 		if other != e {
-			highest = max(highest, other.health.Status().Head)
+			highest = max(highest, other.health.Standing())
 		}
 	}
 	return highest - head.number()
