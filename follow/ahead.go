@@ -6,7 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"golang.org/x/sync/semaphore"
+	"headrace/watch"
 )
 
 // Early is an item's data with what is computed from it alone: once, before the item's turn or when it is asked for, whichever comes first.
@@ -80,15 +80,16 @@ func (a *ahead[T, U]) Fetch(ctx context.Context, from, to uint64, deliver func(I
 	defer cancel(nil)
 	// The goroutine that fetches sends on both channels, and closes them: to turns all items in order, to work as many as the workers keep up with.
 	turns, work := make(chan Item[*Early[T, U]], aheadItems), make(chan *Early[T, U], aheadItems)
-	room := semaphore.NewWeighted(aheadBytes)
+	held := watch.New(0) // bytes between the source and the sink. Only the goroutine that fetches adds to them
 	var ended error // of the source's fetch; set before turns is closed
 	goroutines.Go(func() {
 		defer close(turns)
 		defer close(work)
 		ended = a.source.Fetch(ctx, from, to, func(in Item[T]) error {
-			if room.Acquire(ctx, weight(in.Size)) != nil {
+			if _, err := held.Wait(ctx, func(n int) bool { return n == 0 || in.Size <= aheadBytes-n }); err != nil {
 				return context.Cause(ctx)
 			}
+			held.Update(func(n int) int { return n + in.Size })
 			item := a.early(&in)
 			select {
 			case turns <- item:
@@ -116,7 +117,7 @@ func (a *ahead[T, U]) Fetch(ctx context.Context, from, to uint64, deliver func(I
 			return context.Cause(ctx)
 		}
 		err := deliver(item)
-		room.Release(weight(item.Size))
+		held.Update(func(n int) int { return n - item.Size })
 		if err != nil {
 			cancel(err) // the source is told why
 			return err
@@ -124,6 +125,3 @@ func (a *ahead[T, U]) Fetch(ctx context.Context, from, to uint64, deliver func(I
 	}
 	return ended
 }
-
-// weight is what an item takes of the room: one that is too big for it takes it all.
-func weight(size int) int64 { return int64(min(max(size, 0), aheadBytes)) }

@@ -130,7 +130,7 @@ func TestAheadIsBounded(t *testing.T) {
 	for _, c := range []struct {
 		size int
 		want uint64 // delivered by the source while the sink is at the first
-	}{{0, 257}, {100, 257}, {1 << 20, 8}, {3 << 20, 2}, {9 << 20, 1}, {1 << 40, 1}, {-1, 257}} {
+	}{{0, 257}, {100, 257}, {1 << 20, 8}, {3 << 20, 2}, {4 << 20, 2}, {4<<20 + 1, 1}, {8 << 20, 1}, {9 << 20, 1}, {1 << 40, 1}, {-1, 257}} {
 		t.Run(fmt.Sprint(c.size), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				source := &sized{n: 1000, size: c.size}
