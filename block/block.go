@@ -5,47 +5,16 @@
 // of values: safe to use from many goroutines as long as nobody writes to a shared value.
 package block
 
-import (
-	"encoding/hex"
-	"fmt"
-)
+import "headrace/ref"
 
 // Hash is a SHA-256 digest. The zero Hash stands for "none".
-type Hash [32]byte
+type Hash = ref.Hash
 
-func (h Hash) String() string { return hex.EncodeToString(h[:]) }
-
-// IsZero reports whether h is the zero hash, which stands for "none".
-func (h Hash) IsZero() bool { return h == Hash{} }
-
-// Field returns h as a header or metadata holds it: absent, which is nil, for none.
-func (h Hash) Field() []byte {
-	if h.IsZero() {
-		return nil
-	}
-	return h[:]
-}
+// Ref names one block, of a rollup or of the layer it is read from, by height and hash.
+type Ref = ref.Ref
 
 // IsField reports whether b can be a hash in a header or metadata, where it may be absent.
 func IsField(b []byte) bool { return len(b) == 0 || len(b) == len(Hash{}) }
-
-// MarshalText writes h as 64 hexadecimal digits.
-func (h Hash) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
-
-// UnmarshalText reads 64 hexadecimal digits.
-func (h *Hash) UnmarshalText(text []byte) error {
-	if hex.DecodedLen(len(text)) != len(h) {
-		return fmt.Errorf("hash %q is not %d hexadecimal digits", text, 2*len(h))
-	}
-	_, err := hex.Decode(h[:], text)
-	return err
-}
-
-// Ref names one block, of a rollup or of the layer it is read from, by height and hash.
-type Ref struct {
-	Height uint64 `json:"height"`
-	Hash   Hash   `json:"hash"`
-}
 
 // Version is the version field of a header: of the block format and of the application.
 type Version struct{ Block, App uint64 }

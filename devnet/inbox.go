@@ -81,7 +81,7 @@ func (i *Inbox) deploy(ctx context.Context, opt InboxOptions) error {
 		if err != nil {
 			return fmt.Errorf("deploy the inbox: %w", err)
 		}
-		i.Client.Inbox, i.Client.StartBlock = at, block.Number
+		i.Client.Inbox, i.Client.StartBlock = at, block.Height
 		return nil
 	})
 }

@@ -11,26 +11,16 @@ package follow
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
+
+	"headrace/ref"
 )
 
 // Hash identifies an item. The zero Hash stands for "none".
-type Hash [32]byte
-
-func (h Hash) String() string { return hex.EncodeToString(h[:]) }
-
-// IsZero reports whether h is the zero hash, which stands for "none".
-func (h Hash) IsZero() bool { return h == Hash{} }
-
-// MarshalText writes h as 64 hexadecimal digits.
-func (h Hash) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
+type Hash = ref.Hash
 
 // Ref names one item of a source by height and hash.
-type Ref struct {
-	Height uint64 `json:"height"`
-	Hash   Hash   `json:"hash"`
-}
+type Ref = ref.Ref
 
 // Item is what a source holds at one height, complete.
 type Item[T any] struct {

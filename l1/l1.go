@@ -12,21 +12,27 @@ package l1
 import (
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
+
+	"headrace/ref"
 )
 
 // Hash is a 32-byte hash: of an L1 block or transaction, of content, or of a rollup block's header. The zero Hash stands for "none".
-type Hash [32]byte
+type Hash ref.Hash
 
-func (h Hash) String() string { return "0x" + hex.EncodeToString(h[:]) }
+func (h Hash) String() string { return "0x" + ref.Hash(h).String() }
 
 // IsZero reports whether h is the zero hash, which stands for "none".
 func (h Hash) IsZero() bool { return h == Hash{} }
 
 // MarshalText writes h as 0x and 64 hexadecimal digits.
 func (h Hash) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
+
+// UnmarshalText reads 64 hexadecimal digits, with or without 0x before them.
+func (h *Hash) UnmarshalText(text []byte) error { return (*ref.Hash)(h).UnmarshalText(text) }
 
 // Address is an L1 account.
 type Address [20]byte
@@ -47,10 +53,24 @@ func ParseAddress(s string) (a Address, err error) {
 // MarshalText writes a as 0x and 40 hexadecimal digits.
 func (a Address) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
 
-// Ref names an L1 block.
-type Ref struct {
+// Ref names an L1 block. Its JSON has a number, and a hash with 0x.
+type Ref ref.Ref
+
+// refJSON is a Ref as Ethereum writes it.
+type refJSON struct {
 	Number uint64 `json:"number"`
 	Hash   Hash   `json:"hash"`
+}
+
+// MarshalJSON writes number and hash.
+func (r Ref) MarshalJSON() ([]byte, error) { return json.Marshal(refJSON{r.Height, Hash(r.Hash)}) }
+
+// UnmarshalJSON reads number and hash.
+func (r *Ref) UnmarshalJSON(text []byte) error {
+	j := refJSON{r.Height, Hash(r.Hash)}
+	err := json.Unmarshal(text, &j)
+	*r = Ref{j.Number, ref.Hash(j.Hash)}
+	return err
 }
 
 // Block is everything that happened in the inbox in one L1 block, complete, in log order. No messages means that nothing did.
@@ -63,7 +83,7 @@ type Block struct {
 }
 
 // Ref returns the block's number and hash.
-func (b *Block) Ref() Ref { return Ref{b.Number, b.Hash} }
+func (b *Block) Ref() Ref { return Ref{b.Number, ref.Hash(b.Hash)} }
 
 // Message is one event of the inbox, at its place. Exactly one of the pointers is set.
 type Message struct {

@@ -3,6 +3,7 @@ package l1_test
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 
 	"headrace/l1"
@@ -34,5 +35,25 @@ func TestTextsStay(t *testing.T) {
 	}
 	if got := fmt.Sprintf("%s %v", h, h); got != text+" "+text {
 		t.Errorf("got %s", got)
+	}
+}
+
+// What is written is read again, and so is a hash without 0x.
+func TestTextsAreRead(t *testing.T) {
+	want := (&l1.Block{Number: 7, Hash: l1.Hash{0xab, 1, 31: 0xcd}}).Ref()
+	const digits = "ab010000000000000000000000000000000000000000000000000000000000cd"
+	for _, form := range []string{digits, "0x" + digits, "0x" + strings.ToUpper(digits)} {
+		var got struct {
+			At l1.Ref
+			Tx l1.Hash
+		}
+		if err := json.Unmarshal([]byte(`{"At":{"number":7,"hash":"`+form+`"},"Tx":"`+form+`"}`), &got); err != nil || got.At != want || got.Tx != l1.Hash(want.Hash) {
+			t.Errorf("%s: got %v (%v), want %v", form, got, err, want)
+		}
+	}
+	for _, bad := range []string{`{"number":7,"hash":"0xab"}`, `{"number":-1}`, `[]`} {
+		if got := new(l1.Ref); json.Unmarshal([]byte(bad), got) == nil {
+			t.Errorf("%s: got %v, want an error", bad, got)
+		}
 	}
 }

@@ -128,7 +128,7 @@ func (n *Node) publish() (next time.Duration) {
 		Heads:     Heads{Unsafe: sync.Unsafe, Safe: sync.Safe, Finalized: sync.Finalized},
 		StateRoot: hex.EncodeToString(sync.Root),
 		Source: Source{
-			Position: sync.Position, Proven: sync.Proven, Head: block.Ref{Height: src.Head.Height, Hash: block.Hash(src.Head.Hash)},
+			Position: sync.Position, Proven: sync.Proven, Head: src.Head,
 			HeadAt: src.AdvancedAt, Live: src.Live,
 		},
 		Pending: Pending{Headers: sync.Missing.Headers, Data: sync.Missing.Data, Bytes: sync.Missing.Bytes},

@@ -226,5 +226,5 @@ func deployInbox(ctx context.Context, out io.Writer, c node.L1Config, opt deploy
 		StartBlock uint64       `json:"start_block"`
 		Owner      l1.Address   `json:"owner"`
 		Proposers  []l1.Address `json:"proposers"`
-	}{at.ChainID, made, in.Number, contract.Owner, contract.Proposers})
+	}{at.ChainID, made, in.Height, contract.Owner, contract.Proposers})
 }

@@ -92,7 +92,7 @@ func force(ctx context.Context, out io.Writer, client *ethereum.Client, account 
 	}
 	index, err := client.ForcedIndex(ctx, at)
 	if err != nil {
-		return fmt.Errorf("queued by transaction %s in L1 block %d, but: %w", at.Tx, at.Block.Number, err)
+		return fmt.Errorf("queued by transaction %s in L1 block %d, but: %w", at.Tx, at.Block.Height, err)
 	}
 	return json.NewEncoder(out).Encode(struct {
 		Index   uint64  `json:"index"`

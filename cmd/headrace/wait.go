@@ -283,11 +283,11 @@ type headerWait func(context.Context) (*await.Header, error)
 
 func blockWait(eth *await.Ethereum, what string, depth uint64) (headerWait, error) {
 	if strings.HasPrefix(what, "0x") {
-		hash, err := parseHash(what)
-		if err != nil || depth > 0 {
+		var hash block.Hash
+		if err := hash.UnmarshalText([]byte(what)); err != nil || depth > 0 {
 			return nil, usagef("%q: name a block by 0x and 64 hexadecimal digits, or by its number if others must stand on it", what)
 		}
-		return func(ctx context.Context) (*await.Header, error) { return await.BlockHash(ctx, eth, hash) }, nil
+		return func(ctx context.Context) (*await.Header, error) { return await.BlockHash(ctx, eth, [32]byte(hash)) }, nil
 	}
 	n, err := strconv.ParseUint(what, 10, 64)
 	if err != nil {
@@ -309,10 +309,4 @@ func waitBlock(ctx context.Context, cmd *cobra.Command, wait headerWait, timeout
 		return exitError{fmt.Errorf("timed out after %s: %w", timeout, err), statusTimeout}
 	}
 	return err
-}
-
-func parseHash(s string) (h [32]byte, err error) {
-	var ref block.Hash
-	err = ref.UnmarshalText([]byte(strings.TrimPrefix(s, "0x")))
-	return ref, err
 }

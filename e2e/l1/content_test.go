@@ -77,7 +77,7 @@ func TestBlobs(t *testing.T) {
 		b := a.many(1)
 		in := w.proposeBlobs(id, b...)
 		asked := api.Requests()
-		s := m.until("waiting for the content", func(s node.Status) bool { return len(s.Waiting) > 0 && s.Source.Head.Height >= in.Block.Number })
+		s := m.until("waiting for the content", func(s node.Status) bool { return len(s.Waiting) > 0 && s.Source.Head.Height >= in.Block.Height })
 		if s.Proposal.ID != before.Proposal.ID || s.Counts.Void != 0 || s.Heads.Unsafe != before.Heads.Unsafe {
 			t.Fatalf("fault %d: got %+v, %+v, want all as before", i, s.Proposal, s.Counts)
 		}

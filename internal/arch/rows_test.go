@@ -7,9 +7,10 @@ type row struct{ may, why string }
 var rows = map[string]row{
 	// Leaves: types, contracts and small tools.
 	"watch": {"", "everyone waits with it, so it knows nothing of what is waited for"},
-	"block": {"", "it is a format: values and pure functions, of use without a node"},
+	"ref":   {"", "everyone names blocks with it, so it knows nothing of what they hold"},
+	"block": {"ref", "it is a format: values and pure functions, of use without a node"},
 	"da":    {"", "it is the contract that every DA client and DA server agrees on, so it must not depend on one of them"},
-	"l1":    {"", "it is the contract that every L1 client agrees on, so it must not depend on one of them"},
+	"l1":    {"ref", "it is the contract that every L1 client agrees on, so it must not depend on one of them"},
 
 	"contracts": {"", "artifacts of the inbox contract and nothing else"},
 
@@ -20,7 +21,7 @@ var rows = map[string]row{
 	"internal/square":        {"da follow", "Celestia's mathematics, without sockets, so that client and server can both trust it"},
 
 	// Following: heights and hashes only.
-	"follow":            {"watch", "sockets are below it in a source, blocks above it in a sink: it sees heights and hashes"},
+	"follow":            {"ref watch", "sockets are below it in a source, blocks above it in a sink: it sees heights and hashes"},
 	"follow/followtest": {"follow watch", "a suite for any source must not favour one"},
 
 	// Sources.
@@ -88,7 +89,6 @@ var foreign = []dependency{
 	{"github.com/spf13/cobra/... github.com/spf13/pflag/... github.com/knadh/koanf/... golang.org/x/term/...", "cmd/headrace", "flags, files and terminals are the command's; a package takes a struct"},
 	{"golang.org/x/crypto/...", "block exec/kv internal/keyfile", "hashes and ciphers belong to the formats that use them"},
 	{"golang.org/x/time/...", "da/celestia da/local node", "rates are limited where strangers are served"},
-	{"golang.org/x/sync/...", "/...", "small and without a state of its own"},
 	{"github.com/klauspost/compress/...", "internal/store internal/jsonrpc da/celestia", "compression belongs to a store's or a wire's format"},
 	{"github.com/cenkalti/backoff/v5/...", "follow", "there is one way to back off"},
 }

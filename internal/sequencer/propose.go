@@ -129,11 +129,11 @@ func (q *Sequencer) proposeOne(ctx context.Context, d draftOf) (l1.Inclusion, er
 	if err != nil {
 		return in, fmt.Errorf("propose %d, blocks up to %d: %w", d.ID, d.last, err)
 	}
-	q.cfg.Logger.Debug("proposed", "id", in.ID, "to", d.last, "source", in.Block.Number)
-	s, err := q.cfg.Syncer.Status().Wait(bounded, func(s syncer.Status) bool { return s.Position.Height >= in.Block.Number })
+	q.cfg.Logger.Debug("proposed", "id", in.ID, "to", d.last, "source", in.Block.Height)
+	s, err := q.cfg.Syncer.Status().Wait(bounded, func(s syncer.Status) bool { return s.Position.Height >= in.Block.Height })
 	switch {
 	case err != nil:
-		return in, fmt.Errorf("proposal %d is included in L1 block %d, which has not been followed: %w", d.ID, in.Block.Number, err)
+		return in, fmt.Errorf("proposal %d is included in L1 block %d, which has not been followed: %w", d.ID, in.Block.Height, err)
 	case s.Proposal.ID == d.ID && s.Proposal.Void != "":
 		return in, fmt.Errorf("proposal %d is void: %s", d.ID, s.Proposal.Void)
 	}

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -47,19 +46,10 @@ func decodeMeta(dir string, raw []byte) (meta, error) {
 		return meta{}, disk.NewerFormat(dir, j.Format, format)
 	}
 	m := meta{id: Identity{ChainID: j.ChainID, Source: j.Source}, initial: j.InitialHeight, start: block.Ref{Height: j.StartHeight}}
-	if err := errors.Join(parseHash(j.Genesis, &m.id.Genesis), parseHash(j.StartHash, &m.start.Hash)); err != nil {
+	if err := errors.Join(m.id.Genesis.UnmarshalText([]byte(j.Genesis)), m.start.Hash.UnmarshalText([]byte(j.StartHash))); err != nil {
 		return meta{}, disk.Corrupt(dir, fmt.Errorf("meta: %w", err))
 	}
 	return m, nil
-}
-
-func parseHash(s string, h *block.Hash) error {
-	b, err := hex.DecodeString(s)
-	if err != nil || len(b) != len(h) {
-		return fmt.Errorf("hash %q is not %d hexadecimal digits", s, 2*len(h))
-	}
-	copy(h[:], b)
-	return nil
 }
 
 // load reads what a store holds in memory, and makes the store first if there is none.

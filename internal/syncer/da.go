@@ -100,7 +100,7 @@ func (d *DASink) Apply(ctx context.Context, item follow.Item[*Checked]) error {
 		d.deriver = nil
 		return err
 	}
-	d.noteUnproven(toBlock(item.Ref()), item.Data.Data.Unproven)
+	d.noteUnproven(item.Ref(), item.Data.Data.Unproven)
 	if err := d.missing(item.Height, d.cfg.Store.State().Safe != before); err != nil {
 		return err
 	}
@@ -119,9 +119,9 @@ func (d *DASink) derive(ctx context.Context, item *follow.Item[*Checked]) error 
 	if err != nil {
 		return d.stuck(follow.StageDerive, item.Height, fmt.Errorf("derive: %w", err))
 	}
-	at := toBlock(item.Ref())
+	at := item.Ref()
 	last := &store.Batch{
-		Position: &at, Proven: d.provenWith(at, item.Data.Data.Unproven), Item: &store.Item{Ref: at, Parent: block.Hash(item.Parent)},
+		Position: &at, Proven: d.provenWith(at, item.Data.Data.Unproven), Item: &store.Item{Ref: at, Parent: item.Parent},
 		AddHalves: res.Added, RemoveHalves: res.Removed, EnvelopesOnly: res.EnvelopesOnly,
 	}
 	if at.Height > keepItems {

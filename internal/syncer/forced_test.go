@@ -94,7 +94,7 @@ func TestVoidAfterAnother(t *testing.T) {
 		c.push(first)
 		third := c.next()
 		in := w.propose(0, first)
-		err := w.l1.Fetch(t.Context(), in.Block.Number, in.Block.Number+1, func(it follow.Item[l1.Block]) error {
+		err := w.l1.Fetch(t.Context(), in.Block.Height, in.Block.Height+1, func(it follow.Item[l1.Block]) error {
 			parent := l1.Hash(first.Hash())
 			for id, blocks := range [][]*block.Block{2: {second, bad}, 3: {third}} {
 				if blocks != nil {

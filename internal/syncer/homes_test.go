@@ -255,7 +255,7 @@ func (w homeWorld) recordL1(home *syncertest.Home) {
 	defer m.Close()
 	final := w.l1Item(1, 3, 2, w.block(2), w.block(3))
 	w.applyL1(m, w.l1Item(1, 1, 1, w.block(1)), w.l1Item(1, 2, 0), final)
-	if err := m.L1.Finalize(ctx, l1.Ref{Number: 3, Hash: l1.Hash(final.Hash)}); err != nil {
+	if err := m.L1.Finalize(ctx, l1.Ref{Height: 3, Hash: [32]byte(final.Hash)}); err != nil {
 		w.t.Fatal(err)
 	}
 	w.applyL1(m, w.l1Item(1, 4, 3), w.l1Item(1, 5, 4, w.block(4)), w.l1Item(1, 6, 5, w.block(5), w.block(6)))
@@ -293,7 +293,7 @@ func TestRecordedHomesL1(t *testing.T) {
 		if st.Safe != w.block(7).Ref() || st.Unsafe != st.Safe || st.Finalized != want.Finalized || st.Proposal.ID != 5 || st.Proposal.Reorgs != 2 || len(st.Earlier) != 3 {
 			t.Errorf("%s: got %+v, want block 7 by proposal 5 after three others", name, st)
 		}
-		if err := m.L1.Finalize(t.Context(), l1.Ref{Number: 5, Hash: l1.Hash{5, 2}}); err != nil || m.Status().Load().Finalized != w.block(6).Ref() {
+		if err := m.L1.Finalize(t.Context(), l1.Ref{Height: 5, Hash: block.Hash{5, 2}}); err != nil || m.Status().Load().Finalized != w.block(6).Ref() {
 			t.Errorf("%s: got %v, finalized %v, want block 6", name, err, m.Status().Load().Finalized)
 		}
 		if err := m.L1.Revert(t.Context()); err != nil || m.Status().Load().Proposal.Reorgs != 3 {

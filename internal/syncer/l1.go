@@ -115,7 +115,7 @@ type plan struct {
 func (k *L1Sink) plan(item follow.Item[l1.Block]) (*plan, error) {
 	st := k.cfg.Store.State()
 	tip, err := k.tip()
-	return &plan{k: k, at: toBlock(item.Ref()), parent: block.Hash(item.Parent), in: k.inbox(), root: st.SafeRoot, unsafe: st.Unsafe.Height, tip: tip}, err
+	return &plan{k: k, at: item.Ref(), parent: item.Parent, in: k.inbox(), root: st.SafeRoot, unsafe: st.Unsafe.Height, tip: tip}, err
 }
 
 // propose judges one proposal. A void one uses up its id and does nothing else.
@@ -368,11 +368,11 @@ func (k *L1Sink) Finalize(ctx context.Context, at l1.Ref) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	in := k.inbox()
-	if at.Number <= in.Finalized.Height {
+	if at.Height <= in.Finalized.Height {
 		return nil
 	}
-	item, ok, err := k.cfg.Store.Item(at.Number)
-	if err != nil || !ok || item.Ref.Hash != block.Hash(at.Hash) {
+	item, ok, err := k.cfg.Store.Item(at.Height)
+	if err != nil || !ok || item.Ref != block.Ref(at) {
 		return err
 	}
 	in.Finalized = item.Ref

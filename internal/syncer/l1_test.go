@@ -203,7 +203,7 @@ func TestProposalsMakeBlocks(t *testing.T) {
 		w.propose(0, b.next(), b.next(), b.next())
 		in := w.propose(0, b.next())
 		st := w.want(3, 5)
-		if st.Proposal.Tx != block.Hash(in.Tx) || st.Proposal.L1.Height != in.Block.Number || st.Proposal.Void != "" || st.Proposal.Reorgs != 0 {
+		if st.Proposal.Tx != block.Hash(in.Tx) || st.Proposal.L1.Height != in.Block.Height || st.Proposal.Void != "" || st.Proposal.Reorgs != 0 {
 			t.Fatalf("got %+v, want the transaction and L1 block of %+v", st.Proposal, in)
 		}
 		if string(st.Root) != string(b.parent.Root) {
@@ -281,7 +281,7 @@ func TestL1Reorgs(t *testing.T) {
 					b := w.branch("a")
 					at := []uint64{0}
 					for range 3 {
-						at = append(at, w.propose(0, b.next(), b.next()).Block.Number)
+						at = append(at, w.propose(0, b.next(), b.next()).Block.Height)
 					}
 					old := w.want(3, 6)
 					home := w.node.Home
@@ -337,14 +337,14 @@ func TestFinalizedStays(t *testing.T) {
 		first := w.propose(0, b.next())
 		w.propose(0, b.next())
 		w.want(2, 2)
-		if err := w.l1.Finalize(first.Block.Number); err != nil {
+		if err := w.l1.Finalize(first.Block.Height); err != nil {
 			t.Fatal(err)
 		}
 		ref, err := w.l1.Finalized(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := w.node.L1.Finalize(t.Context(), l1.Ref{Number: ref.Number, Hash: l1.Hash{1}}); err != nil {
+		if err := w.node.L1.Finalize(t.Context(), l1.Ref{Height: ref.Height, Hash: block.Hash{1}}); err != nil {
 			t.Fatal(err)
 		}
 		if st := w.node.Status().Load(); st.Finalized.Height != 0 {
@@ -472,7 +472,7 @@ func TestCrashWithinAProposal(t *testing.T) {
 				}
 				w.engine.Engine = &stepped{w.engine.Engine, step}
 				in := w.propose(0, b.next(), b.next(), b.next())
-				err := w.l1.Fetch(t.Context(), in.Block.Number, in.Block.Number+1, func(it follow.Item[l1.Block]) error { return w.node.L1.Apply(t.Context(), it) })
+				err := w.l1.Fetch(t.Context(), in.Block.Height, in.Block.Height+1, func(it follow.Item[l1.Block]) error { return w.node.L1.Apply(t.Context(), it) })
 				if err != nil || home == nil {
 					t.Fatalf("crash at %d of %d steps: %v", crashAt, steps, err)
 				}
@@ -585,7 +585,7 @@ func TestExcuseBetweenProposals(t *testing.T) {
 		b := w.branch("a")
 		first, second, third := b.next(), b.next(), b.next()
 		in := w.propose(0, first)
-		err := w.l1.Fetch(t.Context(), in.Block.Number, in.Block.Number+1, func(it follow.Item[l1.Block]) error {
+		err := w.l1.Fetch(t.Context(), in.Block.Height, in.Block.Height+1, func(it follow.Item[l1.Block]) error {
 			for i, blk := range []*block.Block{second, third} {
 				p := &l1.Proposal{ID: uint64(i + 2), Sources: []l1.Source{{Forced: true, Txs: [][]byte{[]byte("forced=1")}}, {}}, Blocks: encode(t, w.World, blk)}
 				copy(p.Parent[:], blk.Header.Header.LastHeaderHash)

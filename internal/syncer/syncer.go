@@ -119,16 +119,13 @@ func (s *Syncer) Authority() *derive.Authority { return s.cfg.Derive.Authority }
 func (s *Syncer) Close(err error) { s.status.Close(err) }
 
 // Last implements follow.Sink for both sinks: the position of the last commit (I2).
-func (s *Syncer) Last() follow.Ref { return toFollow(s.cfg.Store.State().Position) }
+func (s *Syncer) Last() follow.Ref { return s.cfg.Store.State().Position }
 
 // At implements follow.Sink for both: of a DA layer the newest 256 heights are remembered, of an L1 those that are not final.
 func (s *Syncer) At(height uint64) (follow.Ref, bool) {
 	item, ok, err := s.cfg.Store.Item(height)
-	return toFollow(item.Ref), ok && err == nil
+	return item.Ref, ok && err == nil
 }
-
-func toFollow(r block.Ref) follow.Ref { return follow.Ref{Height: r.Height, Hash: follow.Hash(r.Hash)} }
-func toBlock(r follow.Ref) block.Ref  { return block.Ref{Height: r.Height, Hash: block.Hash(r.Hash)} }
 
 // publish must be called inside the section, after a commit.
 func (s *Syncer) publish() {

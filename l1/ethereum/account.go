@@ -94,7 +94,7 @@ func (a *Account) simple(ctx context.Context, data []byte) (l1.Inclusion, error)
 	}
 	at := included(r)
 	if r.Status != types.ReceiptStatusSuccessful {
-		return at, fmt.Errorf("transaction %s in L1 block %d: %w", r.TxHash, at.Block.Number, errReverted)
+		return at, fmt.Errorf("transaction %s in L1 block %d: %w", r.TxHash, at.Block.Height, errReverted)
 	}
 	return at, nil
 }
@@ -115,7 +115,7 @@ func (a *Account) send(ctx context.Context, r request) (*types.Receipt, error) {
 }
 
 func included(r *types.Receipt) l1.Inclusion {
-	return l1.Inclusion{Block: l1.Ref{Number: r.BlockNumber.Uint64(), Hash: l1.Hash(r.BlockHash)}, Tx: l1.Hash(r.TxHash)}
+	return l1.Inclusion{Block: l1.Ref{Height: r.BlockNumber.Uint64(), Hash: [32]byte(r.BlockHash)}, Tx: l1.Hash(r.TxHash)}
 }
 
 var (

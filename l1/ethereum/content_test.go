@@ -91,7 +91,7 @@ func TestBlobs(t *testing.T) {
 			r.mining(func(ctx context.Context) {
 				at, err := r.account(c, r.proposer, ethereum.Blobs).Propose(ctx, d)
 				r.check(err)
-				p := one(t, c, at.Block.Number).Proposal
+				p := one(t, c, at.Block.Height).Proposal
 				if p.Void != "" || len(p.Own().Blobs) != blobs || !reflect.DeepEqual(p.Blocks, d.Blocks) || p.Parent != d.Parent {
 					t.Errorf("got void %q, %d blobs, %d blocks", p.Void, len(p.Own().Blobs), len(p.Blocks))
 				}

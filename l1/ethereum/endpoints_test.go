@@ -346,7 +346,7 @@ func TestFinalizedNeverGoesBack(t *testing.T) {
 	r.check(r.chain.Tag(t.Context(), final.Hash(), final.Hash()))
 	liar := newLiar(t, r.node.HTTP())
 	c := r.client(func(o *ethereum.Options) { o.HTTP = []string{liar.URL} })
-	want := l1.Ref{Number: 2, Hash: l1.Hash(final.Hash())}
+	want := l1.Ref{Height: 2, Hash: [32]byte(final.Hash())}
 	for name, lie := range map[string]func(any) any{"as it is": nil, "one that is behind": func(any) any { return early }, "one that has none": func(any) any { return nil }} {
 		if lie != nil {
 			if _, err := c.Finalized(t.Context()); err != nil {
@@ -374,7 +374,7 @@ func TestBeacons(t *testing.T) {
 	r.mining(func(ctx context.Context) {
 		at, err := r.account(c, r.proposer, ethereum.Blobs).Propose(ctx, draft(1, "a"))
 		r.check(err)
-		number = at.Block.Number
+		number = at.Block.Height
 	})
 	for range 2 {
 		if p := one(t, c, number).Proposal; p.Void != "" || len(p.Blocks) != 1 {

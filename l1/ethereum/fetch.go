@@ -87,7 +87,7 @@ func (e *endpoint) trustedUpTo(ctx context.Context) (uint64, error) {
 	if errors.Is(err, l1.ErrNoFinality) {
 		return 0, nil
 	}
-	return ref.Number, err
+	return ref.Height, err
 }
 
 // deliverTrusted delivers finalized blocks with the logs that eth_getLogs returns for them. It must not contradict the headers.

@@ -125,7 +125,7 @@ func (p *proposing) verdict(err error) error {
 }
 
 func inclusionOf(id uint64, l *types.Log) l1.Inclusion {
-	return l1.Inclusion{ID: id, Block: l1.Ref{Number: l.BlockNumber, Hash: l1.Hash(l.BlockHash)}, Tx: l1.Hash(l.TxHash), LogIndex: l.Index}
+	return l1.Inclusion{ID: id, Block: l1.Ref{Height: l.BlockNumber, Hash: [32]byte(l.BlockHash)}, Tx: l1.Hash(l.TxHash), LogIndex: l.Index}
 }
 
 // find searches for the log of the proposal with the draft's id, from the block of the last proposal down: it is seldom far.

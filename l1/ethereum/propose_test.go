@@ -39,7 +39,7 @@ func TestPropose(t *testing.T) {
 			d := draft(id, fmt.Sprint(id))
 			at, err := a.Propose(ctx, d)
 			r.check(err)
-			m := one(t, c, at.Block.Number)
+			m := one(t, c, at.Block.Height)
 			p := m.Proposal
 			if p == nil || p.ID != id || at.ID != id || m.Tx != at.Tx || m.LogIndex != at.LogIndex || p.Parent != d.Parent || p.Proposer != a.Address() {
 				t.Errorf("proposal %d: got %+v at %+v", id, p, at)
@@ -50,7 +50,7 @@ func TestPropose(t *testing.T) {
 		r.check(err)
 		again, err := r.account(r.client(nil), r.proposer, ethereum.CallData).Propose(ctx, draft(1, "1"))
 		r.check(err)
-		if m := one(t, c, first.Block.Number); first != again || m.Proposal.ID != 1 {
+		if m := one(t, c, first.Block.Height); first != again || m.Proposal.ID != 1 {
 			t.Errorf("again: got %+v and %+v", first, again)
 		}
 		moved, err := r.account(c, geth.DevKey(3), ethereum.CallData).Propose(ctx, draft(1, "1"))
@@ -62,7 +62,7 @@ func TestPropose(t *testing.T) {
 		}
 		cheap, err := ethereum.NewAccount(c, r.proposer, ethereum.AccountOptions{}).Propose(ctx, draft(4, "cheapest"))
 		r.check(err)
-		if p := one(t, c, cheap.Block.Number).Proposal; p.Void != "" || p.ID != 4 {
+		if p := one(t, c, cheap.Block.Height).Proposal; p.Void != "" || p.ID != 4 {
 			t.Errorf("where it is cheaper: got %+v", p)
 		}
 	})
@@ -106,7 +106,7 @@ func TestProposeRefusals(t *testing.T) {
 		owner := r.account(c, r.owner, ethereum.CallData)
 		at, err := owner.Finalize(ctx, 1, l1.Hash{3})
 		r.check(err)
-		if m := one(t, c, at.Block.Number); m.Proved == nil || m.Proved.Hash != (l1.Hash{3}) {
+		if m := one(t, c, at.Block.Height); m.Proved == nil || m.Proved.Hash != (l1.Hash{3}) {
 			t.Errorf("finalize: got %+v", m)
 		}
 		if _, err := owner.Finalize(ctx, 1, l1.Hash{3}); err == nil {
@@ -150,7 +150,7 @@ func TestProposeUnknownOutcome(t *testing.T) {
 	}
 	at, err := a.Propose(t.Context(), draft(1, "included meanwhile"))
 	r.check(err)
-	if at.Block.Hash != l1.Hash(r.chain.Head().Hash()) || r.nonce(r.proposer) != 1 {
+	if at.Block.Hash != [32]byte(r.chain.Head().Hash()) || r.nonce(r.proposer) != 1 {
 		t.Errorf("got %+v and %d transactions, want the block mined meanwhile, and 1", at, r.nonce(r.proposer))
 	}
 
@@ -277,7 +277,7 @@ func TestProposeAfterReorg(t *testing.T) {
 		return at
 	}
 	first := propose()
-	depth := r.chain.Head().Number() - first.Block.Number + 1
+	depth := r.chain.Head().Number() - first.Block.Height + 1
 	if _, err := r.chain.Reorg(t.Context(), depth, beacon.EmptyN(int(depth)+1)...); err != nil {
 		t.Fatal(err)
 	}
@@ -285,7 +285,7 @@ func TestProposeAfterReorg(t *testing.T) {
 		t.Fatalf("next id after the reorg: got %d, want 1", got)
 	}
 	second := propose()
-	if second.Block == first.Block || one(t, c, second.Block.Number).Proposal.ID != 1 || r.state().NextID != 2 {
+	if second.Block == first.Block || one(t, c, second.Block.Height).Proposal.ID != 1 || r.state().NextID != 2 {
 		t.Errorf("got %+v after %+v, next id %d", second, first, r.state().NextID)
 	}
 }

@@ -19,7 +19,7 @@ func (c *Client) Finalized(ctx context.Context) (l1.Ref, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case err == nil && ref.Number > c.final.Number:
+	case err == nil && ref.Height > c.final.Height:
 		c.final = ref
 	case err != nil && (!errors.Is(err, l1.ErrNoFinality) || c.final == l1.Ref{}):
 		return l1.Ref{}, err
@@ -43,7 +43,7 @@ func (e *endpoint) tag(ctx context.Context, tag string) (l1.Ref, error) {
 	case err != nil:
 		return l1.Ref{}, err
 	}
-	return l1.Ref{Number: h.number(), Hash: l1.Hash(h.hash)}, nil
+	return l1.Ref(h.ref()), nil
 }
 
 // saysNoSuchBlock knows how clients say that a block, or a tag, is not there: -39001 by the specification, and geth's own words.

@@ -64,7 +64,7 @@ func newRig(t *testing.T, fork geth.Fork, settings l1.Settings) *rig {
 	r.mining(func(ctx context.Context) {
 		at, block, err := ethereum.Deploy(ctx, r.opt, ethereum.AccountOptions{}, r.owner, contract)
 		r.check(err)
-		r.opt.Inbox, r.opt.StartBlock = at, block.Number
+		r.opt.Inbox, r.opt.StartBlock = at, block.Height
 	})
 	return r
 }

@@ -221,10 +221,10 @@ func testFinality(t *testing.T, r *rig) {
 	if err := r.chain.Tag(t.Context(), safe.Hash(), final.Hash()); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := c.Finalized(t.Context()); err != nil || got != (l1.Ref{Number: 1, Hash: l1.Hash(final.Hash())}) {
+	if got, err := c.Finalized(t.Context()); err != nil || got != (l1.Ref{Height: 1, Hash: [32]byte(final.Hash())}) {
 		t.Errorf("finalized: got %v, %v", got, err)
 	}
-	if got, err := c.Safe(t.Context()); err != nil || got != (l1.Ref{Number: 2, Hash: l1.Hash(safe.Hash())}) {
+	if got, err := c.Safe(t.Context()); err != nil || got != (l1.Ref{Height: 2, Hash: [32]byte(safe.Hash())}) {
 		t.Errorf("safe: got %v, %v", got, err)
 	}
 }

@@ -240,8 +240,8 @@ func TestFinality(t *testing.T) {
 	if err := errors.Join(c.Finalize(2), c.SetSafe(4)); err != nil {
 		t.Fatal(err)
 	}
-	if got := must(c.Finalized(t.Context()))(t); got.Number != 2 {
-		t.Errorf("finalized: got %d, want 2", got.Number)
+	if got := must(c.Finalized(t.Context()))(t); got.Height != 2 {
+		t.Errorf("finalized: got %d, want 2", got.Height)
 	}
 	if err := c.Reorg(1, nil); err == nil {
 		t.Error("a finalized block was taken back")
@@ -249,8 +249,8 @@ func TestFinality(t *testing.T) {
 	if err := c.Reorg(3, nil); err != nil {
 		t.Fatal(err)
 	}
-	if got := must(c.Safe(t.Context()))(t); got.Number != 3 {
-		t.Errorf("safe after a reorg below it: got %d, want 3", got.Number)
+	if got := must(c.Safe(t.Context()))(t); got.Height != 3 {
+		t.Errorf("safe after a reorg below it: got %d, want 3", got.Height)
 	}
 	if c.Finalize(1) == nil || c.Finalize(9) == nil || c.SetSafe(9) == nil {
 		t.Error("a tag was set below the finalized block or above the head")
@@ -259,8 +259,8 @@ func TestFinality(t *testing.T) {
 	for range 10 {
 		auto.Mine()
 	}
-	if f, s := must(auto.Finalized(t.Context()))(t), must(auto.Safe(t.Context()))(t); f.Number != 6 || s.Number != 8 {
-		t.Errorf("by depth: got finalized %d, safe %d, want 6, 8", f.Number, s.Number)
+	if f, s := must(auto.Finalized(t.Context()))(t), must(auto.Safe(t.Context()))(t); f.Height != 6 || s.Height != 8 {
+		t.Errorf("by depth: got finalized %d, safe %d, want 6, 8", f.Height, s.Height)
 	}
 }
 
