@@ -1,12 +1,11 @@
-// Package await waits for events: a rollup node's height or proposal, or a block of any Ethereum node. It is for tests, scripts and tools that would otherwise sleep and
-// ask again.
+// Package await waits for events: a rollup node's height or proposal, and any other value that somebody watches; package await/ethereum waits for the blocks of any
+// Ethereum node. They are for tests, scripts and tools that would otherwise sleep and ask again.
 //
 // Every wait looks first and then waits for news, in an order that loses none; one context bounds everything it does, connecting included; and it ends (I11): with
 // the value that satisfied it, which is returned, or with an *Error that says what was waited for, what was seen last, what failed last, and why the wait ended: the
 // context's cause, or the end of a producer, which matches ErrEnded. A value that is there when the wait ends counts, whatever else has ended.
 //
-// Waits on a watch.Value see the latest value: values in between may be passed over. Waits on an Ethereum node take its announcements as a reason to look, no more.
-// Nothing outlives the call that started it, but the connection of an Ethereum node that is kept. Everything is safe for concurrent use.
+// Waits on a watch.Value see the latest value: values in between may be passed over. Nothing outlives the call that started it. Everything is safe for concurrent use.
 package await
 
 import (
@@ -14,32 +13,32 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/ethereum/go-ethereum/common"
-
+	"headrace/ref"
 	"headrace/watch"
 )
 
 // ErrEnded is what the error of a wait matches (errors.Is) whose producer has ended. The producer's own error, if any, is wrapped beside it.
 var ErrEnded = watch.ErrClosed
 
-// Ref names a block.
-type Ref struct {
-	Height uint64
-	Hash   common.Hash
-}
+// Hash is of a block or a transaction.
+type Hash = ref.Hash
 
-func (r Ref) String() string {
-	if r.Hash == (common.Hash{}) {
+// Ref names a block.
+type Ref = ref.Ref
+
+// describeRef is a Ref in messages, which have 0x before every hash.
+func describeRef(r Ref) string {
+	if r.Hash.IsZero() {
 		return fmt.Sprint(r.Height)
 	}
-	return fmt.Sprintf("%d %s", r.Height, r.Hash)
+	return fmt.Sprintf("%d 0x%s", r.Height, r.Hash)
 }
 
 // Proposed is a canonical proposal of an L1 inbox.
 type Proposed struct {
 	ID   uint64 // 0: none
 	L1   Ref    // the L1 block that holds it
-	Tx   common.Hash
+	Tx   Hash
 	L2   Ref    // the safe head after it
 	Void string // why it made no block; empty if it did
 }
@@ -54,14 +53,14 @@ type Progress struct {
 
 func (p Progress) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "safe head %s", p.Safe)
+	fmt.Fprintf(&b, "safe head %s", describeRef(p.Safe))
 	if p.Unsafe != p.Safe {
-		fmt.Fprintf(&b, ", unsafe head %s", p.Unsafe)
+		fmt.Fprintf(&b, ", unsafe head %s", describeRef(p.Unsafe))
 	}
 	if p.Proposal.ID > 0 {
-		fmt.Fprintf(&b, ", proposal %d of L1 block %s", p.Proposal.ID, p.Proposal.L1)
+		fmt.Fprintf(&b, ", proposal %d of L1 block %s", p.Proposal.ID, describeRef(p.Proposal.L1))
 	}
-	fmt.Fprintf(&b, ", source applied through %s", p.Scanned)
+	fmt.Fprintf(&b, ", source applied through %s", describeRef(p.Scanned))
 	return b.String()
 }
 
@@ -100,8 +99,7 @@ func Value[S any](ctx context.Context, v *watch.Value[S], what string, pred func
 	if s := v.Load(); pred(s) {
 		return s, nil
 	}
-	o := settingsOf(opts)
-	ctx, stop := race(ctx, o.ends)
+	ctx, stop := Race(ctx, SettingsOf(opts).Ends)
 	defer stop()
 	s, err := v.Wait(ctx, pred)
 	if err != nil {
@@ -124,7 +122,7 @@ func progress[S Progressor](ctx context.Context, status *watch.Value[S], what st
 
 // Height waits until the head, the safe one unless WithLabel names another, is at h or above.
 func Height[S Progressor](ctx context.Context, status *watch.Value[S], h uint64, opts ...Option) (S, error) {
-	label := settingsOf(opts).label
+	label := SettingsOf(opts).Label
 	return progress(ctx, status, fmt.Sprintf("%s height %d", label, h), opts, func(p Progress) bool { return p.Head(label).Height >= h })
 }
 
@@ -135,15 +133,15 @@ func Proposal[S Progressor](ctx context.Context, status *watch.Value[S], id uint
 
 // ProposalAt waits until the proposal of one L1 transaction, or of one L1 block, by hash, is canonical and applied. A proposal that the L1 took back does not count, so a
 // wait for one that never comes back ends with the context.
-func ProposalAt[S Progressor](ctx context.Context, status *watch.Value[S], txOrBlock common.Hash, opts ...Option) (S, error) {
-	return progress(ctx, status, fmt.Sprintf("the proposal of L1 transaction or block %s", txOrBlock), opts, func(p Progress) bool {
+func ProposalAt[S Progressor](ctx context.Context, status *watch.Value[S], txOrBlock [32]byte, opts ...Option) (S, error) {
+	return progress(ctx, status, fmt.Sprintf("the proposal of L1 transaction or block 0x%x", txOrBlock), opts, func(p Progress) bool {
 		_, ok := p.ProposalAt(txOrBlock)
 		return ok
 	})
 }
 
 // ProposalAt returns the proposal of an L1 transaction or block, if it is among the canonical ones that p knows.
-func (p Progress) ProposalAt(txOrBlock common.Hash) (Proposed, bool) {
+func (p Progress) ProposalAt(txOrBlock [32]byte) (Proposed, bool) {
 	for _, c := range append(p.Earlier[:len(p.Earlier):len(p.Earlier)], p.Proposal) {
 		if c.ID > 0 && (c.Tx == txOrBlock || c.L1.Hash == txOrBlock) {
 			return c, true

@@ -10,7 +10,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/ethereum/go-ethereum/common"
 	"go.uber.org/goleak"
 
 	"headrace/await"
@@ -19,12 +18,12 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func hash(n byte) common.Hash { return common.Hash{31: n} }
+func hash(n byte) await.Hash { return await.Hash{31: n} }
 
 func safe(h uint64) await.Progress { return await.Progress{Safe: await.Ref{Height: h}} }
 
 func proposal(id uint64, fork byte) await.Proposed {
-	return await.Proposed{ID: id, L1: await.Ref{Height: 10 + id, Hash: common.Hash{fork, byte(id)}}, Tx: common.Hash{fork, byte(id), 1}}
+	return await.Proposed{ID: id, L1: await.Ref{Height: 10 + id, Hash: await.Hash{fork, byte(id)}}, Tx: await.Hash{fork, byte(id), 1}}
 }
 
 // within is a context of a bubble, whose time is fake.
@@ -86,7 +85,7 @@ func TestProposalAcrossReorg(t *testing.T) {
 				t.Errorf("by id: got %v, %v, want the first fifth proposal", got, err)
 			}
 		})
-		for _, h := range []common.Hash{fork.Tx, fork.L1.Hash} {
+		for _, h := range []await.Hash{fork.Tx, fork.L1.Hash} {
 			waiters.Go(func() {
 				got, err := await.ProposalAt(within(t, time.Hour), status, h)
 				if err != nil || got.Proposal != fork {
@@ -112,7 +111,7 @@ func TestProposalThatOthersFollowed(t *testing.T) {
 	if got, ok := p.ProposalAt(proposal(6, 1).L1.Hash); !ok || got != proposal(6, 1) {
 		t.Errorf("got %v, %v, want proposal 6", got, ok)
 	}
-	if got, ok := (await.Progress{}).ProposalAt(common.Hash{}); ok {
+	if got, ok := (await.Progress{}).ProposalAt(await.Hash{}); ok {
 		t.Errorf("got %v of nothing", got)
 	}
 }

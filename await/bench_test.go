@@ -1,10 +1,7 @@
 package await_test
 
 import (
-	"net/http/httptest"
 	"slices"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -43,42 +40,4 @@ func BenchmarkValue(b *testing.B) {
 		took = append(took, (<-woke).Sub(set))
 	}
 	report(b, took)
-}
-
-// From the node's announcement to the waiter, over a real socket: a notification, a question and its answer.
-func BenchmarkBlockOverWebSocket(b *testing.B) {
-	c := newChain()
-	server := httptest.NewServer(c.server.WebsocketHandler([]string{"*"}))
-	defer server.Close()
-	defer c.server.Stop()
-	node := await.NewEthereum(strings.Replace(server.URL, "http", "ws", 1), await.EthereumOptions{})
-	defer node.Keep()()
-	if _, err := await.Block(b.Context(), node, 0); err != nil {
-		b.Fatal(err)
-	}
-	var took []time.Duration
-	for n := uint64(1); b.Loop(); n++ {
-		checks := node.Stats().Checks
-		var made, woke time.Time
-		var waiter sync.WaitGroup
-		waiter.Go(func() {
-			_, err := await.Block(b.Context(), node, n)
-			woke = time.Now()
-			if err != nil {
-				b.Error(err)
-			}
-		})
-		for node.Stats().Checks == checks { // the waiter has not looked for the first time
-			time.Sleep(100 * time.Microsecond)
-		}
-		time.Sleep(2 * time.Millisecond) // it has been answered, and waits
-		made = time.Now()
-		c.grow(1)
-		waiter.Wait()
-		took = append(took, woke.Sub(made))
-	}
-	report(b, took)
-	if s := node.Stats(); s.ProbeHits > 0 {
-		b.Errorf("got %+v, want everything found by announcements", s)
-	}
 }

@@ -33,15 +33,17 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Cause }
 
 // Option changes one wait.
-type Option func(*settings)
+type Option func(*Settings)
 
-type settings struct {
-	ends  []End
-	label Label
-	body  bool
+// Settings are what options have set. They are for waits that are made of others than these, as those of await/ethereum are.
+type Settings struct {
+	Ends  []End
+	Label Label
+	Body  bool
 }
 
-func settingsOf(opts []Option) (s settings) {
+// SettingsOf returns what opts set.
+func SettingsOf(opts []Option) (s Settings) {
 	for _, o := range opts {
 		o(&s)
 	}
@@ -49,14 +51,14 @@ func settingsOf(opts []Option) (s settings) {
 }
 
 // WithLabel makes Height wait for another head than the safe one.
-func WithLabel(l Label) Option { return func(s *settings) { s.label = l } }
+func WithLabel(l Label) Option { return func(s *Settings) { s.Label = l } }
 
-// WithBody makes Block, BlockHash and Canonical return the whole block with its transactions; else it is the header only.
-func WithBody() Option { return func(s *settings) { s.body = true } }
+// WithBody makes the waits of await/ethereum for a block return the whole block with its transactions; else it is the header only.
+func WithBody() Option { return func(s *Settings) { s.Body = true } }
 
 // WithAbort ends the wait when one of the producers ends, for whatever reason: what is waited for will not come any more.
 func WithAbort(producers ...End) Option {
-	return func(s *settings) { s.ends = append(s.ends, producers...) }
+	return func(s *Settings) { s.Ends = append(s.Ends, producers...) }
 }
 
 // End blocks until a producer has ended and returns why, which may be nil; it returns early when ctx ends.
@@ -83,8 +85,9 @@ func Exit[T any](c <-chan T) End {
 	}
 }
 
-// race returns a context that also ends, with a cause that matches ErrEnded, when one of the producers does. stop waits for all it started.
-func race(ctx context.Context, producers []End) (_ context.Context, stop func()) {
+// Race returns a context that also ends, with a cause that matches ErrEnded, when one of the producers does: for waits that are made of others than these. stop waits for
+// all it started.
+func Race(ctx context.Context, producers []End) (_ context.Context, stop func()) {
 	if len(producers) == 0 {
 		return ctx, func() {}
 	}

@@ -8,8 +8,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/ethereum/go-ethereum/common"
-
 	"headrace/await"
 	"headrace/watch"
 )
@@ -127,14 +125,6 @@ func TestEndIsNoHotLoop(t *testing.T) {
 	if _, err := await.Value(t.Context(), v, "more", func(await.Progress) bool { looks++; return false }); !errors.Is(err, await.ErrEnded) || looks > 3 {
 		t.Errorf("got %v after %d looks at a value that has ended, want its end at once", err, looks)
 	}
-	synctest.Test(t, func(t *testing.T) {
-		c := newChain()
-		node := c.node()
-		_, err := await.Block(within(t, time.Hour), node, 7, await.WithAbort(await.Closed(v)))
-		if s := node.Stats(); !errors.Is(err, await.ErrEnded) || s.Checks > 2 {
-			t.Errorf("got %v after %d looks, want the producer's end at once", err, s.Checks)
-		}
-	})
 }
 
 // P18: what happened before, or in another order than it is waited for, is not gone: a wait looks at the state, and takes no event from another.
@@ -166,17 +156,5 @@ func TestAnyOrder(t *testing.T) {
 		if err := <-late; err != nil {
 			t.Error(err)
 		}
-
-		c := newChain()
-		node := c.node()
-		defer node.Keep()()
-		five, hash := block(t, node, 5), begin(func() (*await.Header, error) { // one announcement is for both
-			return await.BlockHash(within(t, time.Hour), node, common.Hash{7: 6})
-		})
-		b := c.mine(5)
-		want(t, five, b, 0)
-		want(t, hash, b, 0)
-		want(t, block(t, node, 2), c.blocks[2], 0)
-		noHits(t, node)
 	})
 }

@@ -81,7 +81,7 @@ func (a *ahead[T, U]) Fetch(ctx context.Context, from, to uint64, deliver func(I
 	// The goroutine that fetches sends on both channels, and closes them: to turns all items in order, to work as many as the workers keep up with.
 	turns, work := make(chan Item[*Early[T, U]], aheadItems), make(chan *Early[T, U], aheadItems)
 	held := watch.New(0) // bytes between the source and the sink. Only the goroutine that fetches adds to them
-	var ended error // of the source's fetch; set before turns is closed
+	var ended error      // of the source's fetch; set before turns is closed
 	goroutines.Go(func() {
 		defer close(turns)
 		defer close(work)

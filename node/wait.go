@@ -15,10 +15,9 @@ import (
 
 // Progress makes a Status good for the waits of package await.
 func (s Status) Progress() await.Progress {
-	ref := func(r block.Ref) await.Ref { return await.Ref{Height: r.Height, Hash: [32]byte(r.Hash)} }
-	p := await.Progress{Unsafe: ref(s.Heads.Unsafe), Safe: ref(s.Heads.Safe), Finalized: ref(s.Heads.Finalized), Scanned: ref(s.Source.Position)}
+	p := await.Progress{Unsafe: s.Heads.Unsafe, Safe: s.Heads.Safe, Finalized: s.Heads.Finalized, Scanned: s.Source.Position}
 	proposed := func(c *Proposal) await.Proposed {
-		return await.Proposed{ID: c.ID, L1: ref(c.L1), Tx: [32]byte(c.Tx), L2: ref(c.L2), Void: c.Void}
+		return await.Proposed{ID: c.ID, L1: c.L1, Tx: c.Tx, L2: c.L2, Void: c.Void}
 	}
 	if s.Proposal != nil {
 		p.Proposal = proposed(s.Proposal)

@@ -15,7 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"headrace/await"
+	"headrace/await/ethereum"
 	"headrace/block"
 	"headrace/follow"
 	"headrace/node"
@@ -258,7 +258,7 @@ func newBlockWait() *cobra.Command {
 			if len(args) != 1 {
 				return usagef("it takes one argument, a block's number or hash: see %s --help", cmd.CommandPath())
 			}
-			wait, err := blockWait(await.NewEthereum(rpc, await.EthereumOptions{}), args[0], depth)
+			wait, err := blockWait(ethereum.New(rpc, ethereum.Options{}), args[0], depth)
 			if err != nil {
 				return err
 			}
@@ -279,22 +279,24 @@ func newBlockWait() *cobra.Command {
 	return cmd
 }
 
-type headerWait func(context.Context) (*await.Header, error)
+type headerWait func(context.Context) (*ethereum.Header, error)
 
-func blockWait(eth *await.Ethereum, what string, depth uint64) (headerWait, error) {
+func blockWait(eth *ethereum.Node, what string, depth uint64) (headerWait, error) {
 	if strings.HasPrefix(what, "0x") {
 		var hash block.Hash
 		if err := hash.UnmarshalText([]byte(what)); err != nil || depth > 0 {
 			return nil, usagef("%q: name a block by 0x and 64 hexadecimal digits, or by its number if others must stand on it", what)
 		}
-		return func(ctx context.Context) (*await.Header, error) { return await.BlockHash(ctx, eth, [32]byte(hash)) }, nil
+		return func(ctx context.Context) (*ethereum.Header, error) {
+			return ethereum.BlockHash(ctx, eth, [32]byte(hash))
+		}, nil
 	}
 	n, err := strconv.ParseUint(what, 10, 64)
 	if err != nil {
 		return nil, usagef("%q is neither a block's number nor its hash", what)
 	}
-	return func(ctx context.Context) (*await.Header, error) {
-		return await.Canonical(ctx, eth, n, [32]byte{}, depth)
+	return func(ctx context.Context) (*ethereum.Header, error) {
+		return ethereum.Canonical(ctx, eth, n, [32]byte{}, depth)
 	}, nil
 }
 

@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"headrace/await"
+	"headrace/await/ethereum"
 	"headrace/block"
 	"headrace/devnet/geth"
 	"headrace/l1"
@@ -224,7 +224,7 @@ func TestKilled(t *testing.T) {
 			reach()
 			w.mine() // news of an L1 block without a proposal is occasion enough to look at the client
 			ctx, cancel := context.WithTimeout(w.ctx, patience)
-			_, err := await.Canonical(ctx, await.NewEthereum(g.WS(), await.EthereumOptions{}), a.tip().Height(), execution(t, a.tip()), 0)
+			_, err := ethereum.Canonical(ctx, ethereum.New(g.WS(), ethereum.Options{}), a.tip().Height(), execution(t, a.tip()), 0)
 			cancel()
 			if err != nil {
 				t.Fatalf("%s killed after %q: the client is not brought up to block %d: %v", victim, point, a.tip().Height(), err)

@@ -85,7 +85,7 @@ func TestWaitForProposal(t *testing.T) {
 	reached("the third", <-third, 3, a.tip())
 	reached("there already", <-m.ask("proposal=2&timeout=0"), 3, a.tip())
 	for _, hash := range []common.Hash{second.Hash(), second.Txs[0].Hash()} { // another has followed it
-		if p, err := by(hash); err != nil || p.ID != 2 || p.L2 != (await.Ref{Height: 3, Hash: common.Hash(a.blocks[2].Hash())}) {
+		if p, err := by(hash); err != nil || p.ID != 2 || p.L2 != (await.Ref{Height: 3, Hash: a.blocks[2].Hash()}) {
 			t.Fatalf("proposal by %s: got %+v, %v, want the second", hash, p, err)
 		}
 	}

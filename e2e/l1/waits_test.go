@@ -8,7 +8,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
-	"headrace/await"
+	"headrace/await/ethereum"
 	"headrace/block"
 	"headrace/node"
 )
@@ -113,8 +113,8 @@ func (m *member) executed(b *block.Block) {
 			return h.Hash(), h.Hash() == want
 		})
 	} else {
-		var h *await.Header
-		if h, err = await.Canonical(ctx, await.NewEthereum(m.geth.WS(), await.EthereumOptions{}), number, want, 0); err == nil {
+		var h *ethereum.Header
+		if h, err = ethereum.Canonical(ctx, ethereum.New(m.geth.WS(), ethereum.Options{}), number, want, 0); err == nil {
 			got = h.Hash
 		}
 	}

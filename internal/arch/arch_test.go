@@ -124,6 +124,33 @@ func TestKindsStayApart(t *testing.T) {
 	}
 }
 
+// TestLightPackages fails when a package that needs no module of others comes to need one, by whatever chain of imports.
+func TestLightPackages(t *testing.T) {
+	found := source(t)
+	for _, l := range light {
+		if found[l.name] == nil {
+			t.Errorf("a row of internal/arch/rows_test.go speaks of %s, which does not exist", l.name)
+			continue
+		}
+		seen := map[string]bool{}
+		var visit func(name, by string)
+		visit = func(name, by string) {
+			if seen[name] {
+				return
+			}
+			seen[name] = true
+			for to, files := range found[name].imports {
+				if ours, ok := strings.CutPrefix(to, module+"/"); ok {
+					visit(ours, by+" -> "+ours)
+				} else if first, _, _ := strings.Cut(to, "/"); strings.Contains(first, ".") {
+					t.Errorf("%s imports %s (in %s), but %s needs no module of others: %s", by, to, strings.Join(files, ", "), l.name, l.why)
+				}
+			}
+		}
+		visit(l.name, l.name)
+	}
+}
+
 // TestPurePackages fails when a package reaches for a part of the standard library that its promise excludes.
 func TestPurePackages(t *testing.T) {
 	found := source(t)

@@ -54,7 +54,8 @@ var rows = map[string]row{
 	"internal/syncer/syncertest": {"block da da/local exec exec/kv follow watch internal/derive internal/store internal/syncer", "a syncer with everything around it, for the tests of whoever uses one"},
 
 	// Around the node.
-	"await":                {"watch", "it waits for any node and any Ethereum client, so it must not need ours"},
+	"await":                {"ref watch", "it waits for any node, so it must not need ours"},
+	"await/ethereum":       {"await watch", "it waits for any Ethereum client, so it must not need ours"},
 	"devnet/geth":          {"", "a process; what it is used for is not its business"},
 	"devnet/geth/gethtest": {"devnet/geth", "it builds geth with the tests, and nothing else"},
 	"devnet/beacon":        {"devnet/geth exec/engineapi watch", "a consensus for one L1; the rollup above it is not its business"},
@@ -62,7 +63,7 @@ var rows = map[string]row{
 	"devnet": {"devnet/... node block da da/fault da/local da/celestia l1 l1/local l1/ethereum exec exec/kv exec/engineapi follow watch await contracts internal/keyfile",
 		"a test bed stands on what users have: the node's public face, never the parts inside it"},
 	"internal/mutate": {"", "it takes guards out of any package, and needs none of them to do so"},
-	"cmd/headrace": {"node devnet/... await block da da/fault da/local da/celestia follow l1 l1/ethereum internal/keyfile watch",
+	"cmd/headrace": {"node devnet/... await/ethereum block da da/fault da/local da/celestia follow l1 l1/ethereum internal/keyfile watch",
 		"the command line is one more user of the public packages: what it needs, a program that embeds a node needs too"},
 }
 
@@ -70,12 +71,11 @@ var rows = map[string]row{
 type dependency struct{ path, only, why string }
 
 var foreign = []dependency{
-	{"github.com/coder/websocket/...", "internal/jsonrpc await node", "sockets are opened in one place per protocol"},
+	{"github.com/coder/websocket/...", "internal/jsonrpc node", "sockets are opened in one place per protocol"},
 	{"github.com/gorilla/websocket/...", "l1/ethereum", "go-ethereum's RPC client dials with it"},
 	{"github.com/cockroachdb/pebble/v2/...", "internal/store internal/disk/... internal/syncer/syncertest exec/kv exec/engineapi da/local", "whoever stores does it alone: nobody else may know the files"},
 	{"github.com/celestiaorg/go-square/... github.com/celestiaorg/nmt/... github.com/celestiaorg/rsmt2d/... github.com/klauspost/reedsolomon/...", "internal/square", "Celestia's squares have one face here"},
-	{"github.com/ethereum/go-ethereum/common/...", "l1/ethereum/... exec/engineapi devnet/... await contracts node", "the node's progress, which await waits for, names Ethereum's hashes"},
-	{"github.com/ethereum/go-ethereum/...", "l1/ethereum/... exec/engineapi devnet/... await contracts", "go-ethereum is the far end of a socket, except where its processes are run"},
+	{"github.com/ethereum/go-ethereum/...", "l1/ethereum/... exec/engineapi devnet/... await/ethereum contracts", "go-ethereum is the far end of a socket, except where its processes are run"},
 	{"github.com/holiman/uint256/...", "l1/ethereum exec/engineapi devnet/...", "numbers as go-ethereum's types have them"},
 	{"github.com/golang-jwt/jwt/v5/...", "exec/engineapi da/celestia", "only these two protocols carry such tokens"},
 	{"github.com/gofrs/flock/...", "devnet/geth", "one build of geth at a time"},
@@ -91,6 +91,14 @@ var foreign = []dependency{
 	{"golang.org/x/time/...", "da/celestia da/local node", "rates are limited where strangers are served"},
 	{"github.com/klauspost/compress/...", "internal/store internal/jsonrpc da/celestia", "compression belongs to a store's or a wire's format"},
 	{"github.com/cenkalti/backoff/v5/...", "follow", "there is one way to back off"},
+}
+
+// light are the packages that need no module of others, neither themselves nor by way of what they import: who uses one gets nothing else with it.
+var light = []struct{ name, why string }{
+	{"ref", "everyone names blocks with it"},
+	{"watch", "everyone waits with it"},
+	{"follow", "what keeps a sink in step is of use to any chain, whatever it is written with"},
+	{"await", "waiting for a height needs no Ethereum client: await/ethereum has what does"},
 }
 
 // purity says which parts of the standard library a package does without.

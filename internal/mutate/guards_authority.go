@@ -130,7 +130,7 @@ var authorityGuards = []guard{
 	},
 	{
 		name: "the absence of a hash stands for none",
-		file: "block/block.go",
+		file: "ref/ref.go",
 		from: "if h.IsZero() {\n\t\treturn nil", to: "if false {\n\t\treturn nil",
 		pkg: "./internal/derive", test: "TestFollows",
 	},

@@ -42,6 +42,7 @@ var tables = slices.Concat(
 	engineapiRuleGuards,
 	nodeGuards,
 	nodeBlocksGuards,
+	typesGuards,
 )
 
 func main() {

@@ -1,4 +1,8 @@
-package await
+// Package ethereum waits for events of any Ethereum node: a block, its place in the canonical chain, a receipt, or the answer to any question.
+//
+// The waits keep the rules of package await, and end with its *Error. An announcement is a reason to look, no more. Nothing outlives the call that started it, but the
+// connection of a Node that is kept. Everything is safe for concurrent use.
+package ethereum
 
 import (
 	"cmp"
@@ -11,11 +15,12 @@ import (
 
 	"github.com/ethereum/go-ethereum/rpc"
 
+	"headrace/await"
 	"headrace/watch"
 )
 
-// EthereumOptions configure an Ethereum. The zero value works.
-type EthereumOptions struct {
+// Options configure a Node. The zero value works.
+type Options struct {
 	CallTimeout time.Duration // of one request, connecting or subscribing; default 2 s. A socket that gives no sign of life for that long is replaced
 	Probe       time.Duration // no news for so long: look without any; default 1 s. Some changes are not announced, a node's own rewinding among them
 	MaxBackoff  time.Duration // between attempts to connect, which begin 10 ms apart; default 1 s
@@ -24,11 +29,11 @@ type EthereumOptions struct {
 	Dial func(ctx context.Context) (*rpc.Client, error)
 }
 
-// Ethereum is any Ethereum node, at its WebSocket endpoint. All waits share one connection with one subscription to new heads, which is there as long as somebody waits
+// Node is any Ethereum node, at its WebSocket endpoint. All waits share one connection with one subscription to new heads, which is there as long as somebody waits
 // or Keep is in force, and is made anew whenever it breaks. A node that is down, or not yet up, only makes the waits take longer.
-type Ethereum struct {
+type Node struct {
 	url  string
-	opt  EthereumOptions
+	opt  Options
 	news watch.Value[news]
 
 	stats struct{ sessions, heads, checks, probes, hits atomic.Uint64 }
@@ -38,18 +43,18 @@ type Ethereum struct {
 	stop func()     // ends the watcher and waits for it; nil if there is none
 }
 
-// NewEthereum returns the node at url (ws:// or wss://). It connects when somebody waits.
-func NewEthereum(url string, opt EthereumOptions) *Ethereum {
+// New returns the node at url (ws:// or wss://). It connects when somebody waits.
+func New(url string, opt Options) *Node {
 	opt.CallTimeout = cmp.Or(opt.CallTimeout, 2*time.Second)
 	opt.Probe = cmp.Or(opt.Probe, time.Second)
 	opt.MaxBackoff = cmp.Or(opt.MaxBackoff, time.Second)
 	if opt.Dial == nil {
 		opt.Dial = func(ctx context.Context) (*rpc.Client, error) { return rpc.DialOptions(ctx, url) }
 	}
-	return &Ethereum{url: url, opt: opt}
+	return &Node{url: url, opt: opt}
 }
 
-// Stats count since NewEthereum.
+// Stats count since New.
 type Stats struct {
 	Sessions  uint64 // connections with an acknowledged subscription
 	Heads     uint64 // announced
@@ -59,18 +64,18 @@ type Stats struct {
 }
 
 // Stats returns the counts so far.
-func (e *Ethereum) Stats() Stats {
+func (e *Node) Stats() Stats {
 	s := &e.stats
 	return Stats{Sessions: s.sessions.Load(), Heads: s.heads.Load(), Checks: s.checks.Load(), Probes: s.probes.Load(), ProbeHits: s.hits.Load()}
 }
 
 // Keep keeps the connection from one wait to the next, until release is called. Without it, it is closed when nobody waits.
-func (e *Ethereum) Keep() (release func()) {
+func (e *Node) Keep() (release func()) {
 	e.acquire()
 	return sync.OnceFunc(e.release)
 }
 
-func (e *Ethereum) acquire() {
+func (e *Node) acquire() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.refs++
@@ -83,7 +88,7 @@ func (e *Ethereum) acquire() {
 	e.stop = func() { cancel(); watcher.Wait() }
 }
 
-func (e *Ethereum) release() {
+func (e *Node) release() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.refs--; e.refs == 0 {
@@ -94,10 +99,10 @@ func (e *Ethereum) release() {
 
 // Ask asks the node something, and again at each new head, until the answer is yes: any condition on the state of a chain, such as a balance or a contract's value.
 // ask returns the answer, whether it is the one waited for, and an error if there was none; it must keep to its context. An error is no reason to give up; the
-// last one is part of the *Error. what says there what was waited for.
-func Ask[T any](ctx context.Context, node *Ethereum, what string, ask func(context.Context, *rpc.Client) (T, bool, error), opts ...Option) (T, error) {
+// last one is part of the *await.Error. what says there what was waited for.
+func Ask[T any](ctx context.Context, node *Node, what string, ask func(context.Context, *rpc.Client) (T, bool, error), opts ...await.Option) (T, error) {
 	outer := ctx
-	ctx, stop := race(ctx, settingsOf(opts).ends)
+	ctx, stop := await.Race(ctx, await.SettingsOf(opts).Ends)
 	defer stop()
 	node.acquire()
 	defer node.release()
@@ -131,13 +136,13 @@ func Ask[T any](ctx context.Context, node *Ethereum, what string, ask func(conte
 				}
 			}
 			var none T
-			return none, &Error{What: what, Last: n.String(), Failure: failure, Cause: context.Cause(ctx)}
+			return none, &await.Error{What: what, Last: n.String(), Failure: failure, Cause: context.Cause(ctx)}
 		}
 	}
 }
 
 // look asks once, if there is a connection. It keeps in failure what went wrong last.
-func look[T any](ctx context.Context, node *Ethereum, n news, ask func(context.Context, *rpc.Client) (T, bool, error), failure *error) (v T, ok bool) {
+func look[T any](ctx context.Context, node *Node, n news, ask func(context.Context, *rpc.Client) (T, bool, error), failure *error) (v T, ok bool) {
 	if n.session == nil {
 		if n.err != nil {
 			*failure = n.err
@@ -189,7 +194,7 @@ func (s *session) hear() { now := time.Now(); s.heard.Store(&now) }
 func (s *session) silentSince(t time.Time) bool { return !s.heard.Load().After(t) }
 
 // watch keeps a subscription until ctx ends.
-func (e *Ethereum) watch(ctx context.Context) {
+func (e *Node) watch(ctx context.Context) {
 	const first = 10 * time.Millisecond
 	for delay := first; ; {
 		sessions, began := e.stats.sessions.Load(), time.Now()
@@ -213,7 +218,7 @@ func (e *Ethereum) watch(ctx context.Context) {
 }
 
 // subscribe connects and passes on heads until the connection or ctx ends, and returns why.
-func (e *Ethereum) subscribe(ctx context.Context) error {
+func (e *Node) subscribe(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, e.opt.CallTimeout)
 	defer cancel()
 	conn, err := e.opt.Dial(limited)

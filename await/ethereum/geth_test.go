@@ -1,4 +1,4 @@
-package await_test
+package ethereum_test
 
 import (
 	"context"
@@ -16,6 +16,7 @@ import (
 	"github.com/ethereum/go-ethereum/rpc"
 
 	"headrace/await"
+	"headrace/await/ethereum"
 	"headrace/devnet/beacon"
 	"headrace/devnet/geth"
 	"headrace/devnet/geth/gethtest"
@@ -50,10 +51,10 @@ func (r *rig) check(err error) {
 }
 
 // wait begins a wait and returns once it looks for the first time: from there on it must not miss anything.
-func (r *rig) wait(node *await.Ethereum, what string, f func(context.Context) (*await.Header, error)) (end func(want common.Hash)) {
+func (r *rig) wait(node *ethereum.Node, what string, f func(context.Context) (*ethereum.Header, error)) (end func(want common.Hash)) {
 	r.t.Helper()
 	before := node.Stats().Checks
-	var h *await.Header
+	var h *ethereum.Header
 	var err error
 	var waiter sync.WaitGroup
 	waiter.Go(func() { h, err = f(r.ctx) })
@@ -69,9 +70,9 @@ func (r *rig) wait(node *await.Ethereum, what string, f func(context.Context) (*
 	}
 }
 
-func (r *rig) block(node *await.Ethereum, n uint64) func(common.Hash) {
+func (r *rig) block(node *ethereum.Node, n uint64) func(common.Hash) {
 	r.t.Helper()
-	return r.wait(node, "block", func(ctx context.Context) (*await.Header, error) { return await.Block(ctx, node, n) })
+	return r.wait(node, "block", func(ctx context.Context) (*ethereum.Header, error) { return ethereum.Block(ctx, node, n) })
 }
 
 func (r *rig) branch(depth uint64, n int) []*beacon.Block {
@@ -86,9 +87,9 @@ func TestGeth(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	// What is found by a probe would hide a fault: none comes within this test, but for the look that begins a wait.
-	node := await.NewEthereum(r.geth.WS(), await.EthereumOptions{Probe: time.Hour})
+	node := ethereum.New(r.geth.WS(), ethereum.Options{Probe: time.Hour})
 	defer node.Keep()()
-	r.check(func() error { _, err := await.Block(r.ctx, node, 0); return err }())
+	r.check(func() error { _, err := ethereum.Block(r.ctx, node, 0); return err }())
 
 	one, three := r.block(node, 1), r.block(node, 3)
 	three1 := r.branch(0, 3) // one forkchoice: geth announces the third
@@ -96,16 +97,16 @@ func TestGeth(t *testing.T) {
 	three(three1[2].Hash())
 
 	old := three1[1].Hash()
-	deep := r.wait(node, "canonical", func(ctx context.Context) (*await.Header, error) {
-		return await.Canonical(ctx, node, 2, common.Hash{}, 2)
+	deep := r.wait(node, "canonical", func(ctx context.Context) (*ethereum.Header, error) {
+		return ethereum.Canonical(ctx, node, 2, common.Hash{}, 2)
 	})
 	lower := r.branch(2, 1) // to height 2: no news is lost when the head goes down
-	again := r.wait(node, "first branch", func(ctx context.Context) (*await.Header, error) {
-		return await.Canonical(ctx, node, 2, old, 1)
+	again := r.wait(node, "first branch", func(ctx context.Context) (*ethereum.Header, error) {
+		return ethereum.Canonical(ctx, node, 2, old, 1)
 	})
 	higher := r.branch(0, 2)
 	deep(lower[0].Hash())
-	if h, err := await.BlockHash(r.ctx, node, old); err != nil || h.Hash != old || h.Number != 2 {
+	if h, err := ethereum.BlockHash(r.ctx, node, old); err != nil || h.Hash != old || h.Number != 2 {
 		t.Errorf("got %v, %v, want the orphaned block by its hash", h, err)
 	}
 	r.check(r.chain.SetHead(r.ctx, three1[2].Hash()))
@@ -118,7 +119,7 @@ func TestGeth(t *testing.T) {
 	r.check(err)
 	receipts := make(chan *types.Receipt, 1) // sent to once
 	go func() {
-		receipt, err := await.Receipt(r.ctx, node, tx.Hash())
+		receipt, err := ethereum.Receipt(r.ctx, node, tx.Hash())
 		if err != nil {
 			t.Error(err)
 		}
@@ -129,12 +130,12 @@ func TestGeth(t *testing.T) {
 	if got := <-receipts; got == nil || got.BlockHash != mined.Hash() || got.Status != types.ReceiptStatusSuccessful {
 		t.Errorf("got receipt %+v, want one of block %s", got, mined.Hash())
 	}
-	whole, err := await.Block(r.ctx, node, mined.Number(), await.WithBody())
+	whole, err := ethereum.Block(r.ctx, node, mined.Number(), await.WithBody())
 	r.check(err)
 	if whole.Block == nil || len(whole.Block.Transactions()) != 1 || whole.Block.Hash() != mined.Hash() {
 		t.Errorf("got %+v, want the block with its transaction", whole)
 	}
-	if h, err := await.Block(r.ctx, node, mined.Number()); err != nil || h.Block != nil {
+	if h, err := ethereum.Block(r.ctx, node, mined.Number()); err != nil || h.Block != nil {
 		t.Errorf("got %+v, %v, want a header alone", h, err)
 	}
 	if s := node.Stats(); s.Sessions != 1 || s.Probes != 0 {
@@ -146,14 +147,14 @@ func TestGeth(t *testing.T) {
 func TestGethRewinds(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	node := await.NewEthereum(r.geth.WS(), await.EthereumOptions{Probe: 100 * time.Millisecond})
+	node := ethereum.New(r.geth.WS(), ethereum.Options{Probe: 100 * time.Millisecond})
 	defer node.Keep()()
 	announced := func(context.Context, *rpc.Client) (struct{}, bool, error) {
 		return struct{}{}, node.Stats().Heads > 0, nil
 	}
-	r.check(func() error { _, err := await.Block(r.ctx, node, 0); return err }())
+	r.check(func() error { _, err := ethereum.Block(r.ctx, node, 0); return err }())
 	r.branch(0, 3)
-	_, err := await.Ask(r.ctx, node, "the announcement of 3", announced)
+	_, err := ethereum.Ask(r.ctx, node, "the announcement of 3", announced)
 	r.check(err)
 	before := node.Stats().ProbeHits
 	client, err := rpc.DialContext(r.ctx, r.geth.HTTP())
@@ -161,9 +162,9 @@ func TestGethRewinds(t *testing.T) {
 	defer client.Close()
 	asked := make(chan struct{})
 	var once sync.Once
-	gone := r.wait(node, "rewinding", func(ctx context.Context) (*await.Header, error) {
-		return await.Ask(ctx, node, "a head below 2", func(ctx context.Context, conn *rpc.Client) (*await.Header, bool, error) {
-			var h *await.Header
+	gone := r.wait(node, "rewinding", func(ctx context.Context) (*ethereum.Header, error) {
+		return ethereum.Ask(ctx, node, "a head below 2", func(ctx context.Context, conn *rpc.Client) (*ethereum.Header, bool, error) {
+			var h *ethereum.Header
 			err := conn.CallContext(ctx, &h, "eth_getBlockByNumber", "latest", false)
 			once.Do(func() { close(asked) })
 			return h, err == nil && h.Number < 2, err
@@ -191,7 +192,7 @@ func TestGethComesBack(t *testing.T) {
 	relay.Go(func() { _ = link.Run(ctx) })
 	defer relay.Wait()
 	defer cancel()
-	node := await.NewEthereum("ws://"+link.Address(), await.EthereumOptions{CallTimeout: 300 * time.Millisecond, Probe: 200 * time.Millisecond})
+	node := ethereum.New("ws://"+link.Address(), ethereum.Options{CallTimeout: 300 * time.Millisecond, Probe: 200 * time.Millisecond})
 	defer node.Keep()()
 	mine := func() common.Hash {
 		b, err := r.chain.Mine(r.ctx, beacon.Empty())
@@ -218,7 +219,7 @@ func TestGethComesBack(t *testing.T) {
 	link.Freeze(true)
 	hash = mine()
 	ctx3, cancel3 := context.WithTimeout(r.ctx, time.Second)
-	if _, err := await.Block(ctx3, node, 3); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := ethereum.Block(ctx3, node, 3); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v from a frozen link, want the deadline", err)
 	}
 	cancel3()
@@ -228,7 +229,7 @@ func TestGethComesBack(t *testing.T) {
 	four := r.block(node, 4)
 	r.geth.Kill()
 	died := await.Exit(r.geth.Exited())
-	if _, err := await.Block(r.ctx, node, 9, await.WithAbort(died)); !errors.Is(err, await.ErrEnded) {
+	if _, err := ethereum.Block(r.ctx, node, 9, await.WithAbort(died)); !errors.Is(err, await.ErrEnded) {
 		t.Errorf("got %v, want the end of geth", err)
 	}
 	r.check(r.geth.Restart(r.ctx))

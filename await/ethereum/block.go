@@ -1,4 +1,4 @@
-package await
+package ethereum
 
 import (
 	"context"
@@ -12,6 +12,8 @@ import (
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/ethclient"
 	"github.com/ethereum/go-ethereum/rpc"
+
+	"headrace/await"
 )
 
 // Header is what a node says of a block: the part that all Ethereum-like chains have.
@@ -20,7 +22,7 @@ type Header struct {
 	Hash       common.Hash  `json:"hash"` // as the node says: not every chain computes it alike
 	ParentHash common.Hash  `json:"parent_hash"`
 	Time       uint64       `json:"time"` // seconds since the Unix epoch
-	Block      *types.Block `json:"-"`    // with WithBody only
+	Block      *types.Block `json:"-"`    // with await.WithBody only
 }
 
 // UnmarshalJSON reads a header or block of the JSON-RPC interface.
@@ -43,21 +45,21 @@ func (h *Header) UnmarshalJSON(raw []byte) error {
 
 // Block waits for the first sight of a canonical block n, and returns it. It can be reorganised away afterwards: the returned hash tells which it was, and Canonical waits for
 // more certainty.
-func Block(ctx context.Context, node *Ethereum, n uint64, opts ...Option) (*Header, error) {
+func Block(ctx context.Context, node *Node, n uint64, opts ...await.Option) (*Header, error) {
 	return waitHeader(ctx, node, fmt.Sprintf("block %d", n), opts, func(ctx context.Context, conn *rpc.Client) (*Header, error) {
 		return byNumber(ctx, conn, n)
 	})
 }
 
 // BlockHash waits until the node has the block with this hash, on whatever branch.
-func BlockHash(ctx context.Context, node *Ethereum, hash common.Hash, opts ...Option) (*Header, error) {
+func BlockHash(ctx context.Context, node *Node, hash common.Hash, opts ...await.Option) (*Header, error) {
 	return waitHeader(ctx, node, fmt.Sprintf("block %s", hash), opts, func(ctx context.Context, conn *rpc.Client) (*Header, error) {
 		return byHash(ctx, conn, hash)
 	})
 }
 
 // Canonical waits until block n, the one with this hash unless it is the zero hash, is canonical and has depth blocks on top of it.
-func Canonical(ctx context.Context, node *Ethereum, n uint64, hash common.Hash, depth uint64, opts ...Option) (*Header, error) {
+func Canonical(ctx context.Context, node *Node, n uint64, hash common.Hash, depth uint64, opts ...await.Option) (*Header, error) {
 	what := fmt.Sprintf("canonical block %d", n)
 	if hash != (common.Hash{}) {
 		what += " " + hash.String()
@@ -71,7 +73,7 @@ func Canonical(ctx context.Context, node *Ethereum, n uint64, hash common.Hash, 
 }
 
 // Receipt waits until the transaction is in a canonical block, and returns its receipt. Whether it succeeded is for the caller to see.
-func Receipt(ctx context.Context, node *Ethereum, tx common.Hash, opts ...Option) (*types.Receipt, error) {
+func Receipt(ctx context.Context, node *Node, tx common.Hash, opts ...await.Option) (*types.Receipt, error) {
 	return Ask(ctx, node, fmt.Sprintf("the receipt of transaction %s", tx), func(ctx context.Context, conn *rpc.Client) (*types.Receipt, bool, error) {
 		var r *types.Receipt
 		err := conn.CallContext(ctx, &r, "eth_getTransactionReceipt", tx)
@@ -80,8 +82,8 @@ func Receipt(ctx context.Context, node *Ethereum, tx common.Hash, opts ...Option
 }
 
 // waitHeader waits until get returns a header.
-func waitHeader(ctx context.Context, node *Ethereum, what string, opts []Option, get func(context.Context, *rpc.Client) (*Header, error)) (*Header, error) {
-	body := settingsOf(opts).body
+func waitHeader(ctx context.Context, node *Node, what string, opts []await.Option, get func(context.Context, *rpc.Client) (*Header, error)) (*Header, error) {
+	body := await.SettingsOf(opts).Body
 	return Ask(ctx, node, what, func(ctx context.Context, conn *rpc.Client) (*Header, bool, error) {
 		h, err := get(ctx, conn)
 		if err != nil || h == nil || !body {

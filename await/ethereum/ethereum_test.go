@@ -1,4 +1,4 @@
-package await_test
+package ethereum_test
 
 import (
 	"context"
@@ -15,17 +15,18 @@ import (
 	"github.com/ethereum/go-ethereum/rpc"
 
 	"headrace/await"
+	"headrace/await/ethereum"
 )
 
 // got is how a wait on a side goroutine ended.
 type got struct {
-	header *await.Header
+	header *ethereum.Header
 	err    error
 	took   time.Duration
 }
 
 // begin starts a wait and returns once it waits, or has ended.
-func begin(wait func() (*await.Header, error)) <-chan got {
+func begin(wait func() (*ethereum.Header, error)) <-chan got {
 	c := make(chan got, 1) // sent to once
 	began := time.Now()
 	go func() {
@@ -36,12 +37,12 @@ func begin(wait func() (*await.Header, error)) <-chan got {
 	return c
 }
 
-func block(t *testing.T, node *await.Ethereum, n uint64, opts ...await.Option) <-chan got {
-	return begin(func() (*await.Header, error) { return await.Block(within(t, time.Hour), node, n, opts...) })
+func block(t *testing.T, node *ethereum.Node, n uint64, opts ...await.Option) <-chan got {
+	return begin(func() (*ethereum.Header, error) { return ethereum.Block(within(t, time.Hour), node, n, opts...) })
 }
 
 // want fails unless the wait ended with a block, at that time of the bubble's clock.
-func want(t *testing.T, c <-chan got, h await.Header, took time.Duration) {
+func want(t *testing.T, c <-chan got, h ethereum.Header, took time.Duration) {
 	t.Helper()
 	g := <-c
 	if g.err != nil || g.header.Hash != h.Hash || g.took != took {
@@ -50,7 +51,7 @@ func want(t *testing.T, c <-chan got, h await.Header, took time.Duration) {
 }
 
 // none fails if announcements were missing.
-func noHits(t *testing.T, node *await.Ethereum) {
+func noHits(t *testing.T, node *ethereum.Node) {
 	t.Helper()
 	if s := node.Stats(); s.ProbeHits != 0 {
 		t.Errorf("got %+v, want everything found by announcements", s)
@@ -126,7 +127,7 @@ func TestReorg(t *testing.T) {
 		node := c.node()
 		defer node.Keep()()
 		canonical := func(n uint64, h common.Hash, depth uint64) <-chan got {
-			return begin(func() (*await.Header, error) { return await.Canonical(within(t, time.Hour), node, n, h, depth) })
+			return begin(func() (*ethereum.Header, error) { return ethereum.Canonical(within(t, time.Hour), node, n, h, depth) })
 		}
 		c.mine(4)
 		old := c.blocks[3]
@@ -144,7 +145,7 @@ func TestReorg(t *testing.T) {
 		c.mine(1)
 		want(t, deep, fresh, 0)
 		want(t, five, c.blocks[5], 0)
-		want(t, begin(func() (*await.Header, error) { return await.BlockHash(within(t, time.Hour), node, old.Hash) }), old, 0)
+		want(t, begin(func() (*ethereum.Header, error) { return ethereum.BlockHash(within(t, time.Hour), node, old.Hash) }), old, 0)
 
 		c.set(func(c *chain) { c.blocks = append(c.blocks[:2], c.byHash[old.ParentHash], old) }) // the first branch wins
 		c.mine(2)
@@ -167,8 +168,8 @@ func TestCanonicalLinks(t *testing.T) {
 		first := c.blocks[10]
 		mended := c.blocks[100]
 		c.blocks[100].Hash = hash(1) // nobody's parent
-		deep := begin(func() (*await.Header, error) {
-			return await.Canonical(within(t, time.Hour), node, 10, first.Hash, 200)
+		deep := begin(func() (*ethereum.Header, error) {
+			return ethereum.Canonical(within(t, time.Hour), node, 10, first.Hash, 200)
 		})
 		if len(deep) > 0 {
 			t.Fatalf("got %v, want no block below a broken link", <-deep)
@@ -178,7 +179,7 @@ func TestCanonicalLinks(t *testing.T) {
 		want(t, deep, first, 0)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if h, err := await.Canonical(ctx, node, 2, common.Hash{}, ^uint64(0)); err == nil {
+		if h, err := ethereum.Canonical(ctx, node, 2, common.Hash{}, ^uint64(0)); err == nil {
 			t.Errorf("got %v below more blocks than there are numbers", h)
 		}
 	})
@@ -242,7 +243,7 @@ func TestFailures(t *testing.T) {
 	ended := func(t *testing.T, c *chain, wants ...string) error {
 		t.Helper()
 		synctest.Wait()
-		_, err := await.Block(within(t, 10*time.Second), c.node(), 7)
+		_, err := ethereum.Block(within(t, 10*time.Second), c.node(), 7)
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v, want the deadline", err)
 		}
@@ -274,11 +275,11 @@ func TestFailures(t *testing.T) {
 	})
 	t.Run("dial hangs", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			node := await.NewEthereum("fake", await.EthereumOptions{Dial: func(ctx context.Context) (*rpc.Client, error) {
+			node := ethereum.New("fake", ethereum.Options{Dial: func(ctx context.Context) (*rpc.Client, error) {
 				<-ctx.Done()
 				return nil, ctx.Err()
 			}})
-			_, err := await.Block(within(t, 5*time.Second), node, 1)
+			_, err := ethereum.Block(within(t, 5*time.Second), node, 1)
 			if err == nil || !strings.Contains(err.Error(), "connect to fake") {
 				t.Errorf("got %v, want the failed connection in it", err)
 			}
@@ -309,13 +310,13 @@ func TestFailures(t *testing.T) {
 func TestFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newChain()
-		node := await.NewEthereum("fake", await.EthereumOptions{Dial: c.dial, CallTimeout: time.Minute})
+		node := ethereum.New("fake", ethereum.Options{Dial: c.dial, CallTimeout: time.Minute})
 		const flood = 25_000 // the client ends a subscription of which 20,000 are unread
 		busy := make(chan struct{})
-		last := begin(func() (*await.Header, error) {
-			return await.Ask(within(t, time.Hour), node, "the last block", func(ctx context.Context, conn *rpc.Client) (*await.Header, bool, error) {
+		last := begin(func() (*ethereum.Header, error) {
+			return ethereum.Ask(within(t, time.Hour), node, "the last block", func(ctx context.Context, conn *rpc.Client) (*ethereum.Header, bool, error) {
 				<-busy
-				var h *await.Header
+				var h *ethereum.Header
 				err := conn.CallContext(ctx, &h, "eth_getBlockByNumber", hexutil.Uint64(flood), false)
 				return h, h != nil, err
 			})
@@ -344,7 +345,7 @@ func TestBlockAbort(t *testing.T) {
 			return await.Exit(result)
 		}
 		one := block(t, node, 1, await.WithAbort(exit(100*time.Millisecond, func() { c.reorg(1, 1, false) }))) // unannounced: only the last look sees it
-		want(t, one, await.Header{Hash: c.byNumber(t, 1)}, 100*time.Millisecond)
+		want(t, one, ethereum.Header{Hash: c.byNumber(t, 1)}, 100*time.Millisecond)
 		g := <-block(t, node, 9, await.WithAbort(exit(100*time.Millisecond, func() {})))
 		if !errors.Is(g.err, await.ErrEnded) || !errors.Is(g.err, broke) || g.took != 100*time.Millisecond {
 			t.Errorf("got %+v, want the end of the producer at once", g)
@@ -376,13 +377,13 @@ func TestNoLostWakeUp(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 1))
 			c := newChain()
-			node := await.NewEthereum("fake", await.EthereumOptions{Dial: c.dial, Probe: time.Hour})
+			node := ethereum.New("fake", ethereum.Options{Dial: c.dial, Probe: time.Hour})
 			var waiters sync.WaitGroup
 			for n := range uint64(20) {
 				late := time.Duration(random.IntN(20)) * time.Millisecond
 				waiters.Go(func() {
 					time.Sleep(late) // of the bubble
-					if h, err := await.Block(within(t, time.Minute), node, n); err != nil || h.Number != n {
+					if h, err := ethereum.Block(within(t, time.Minute), node, n); err != nil || h.Number != n {
 						t.Errorf("seed %d: got %v, %v, want block %d: %+v", seed, h, err, n, node.Stats())
 					}
 				})

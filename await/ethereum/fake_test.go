@@ -1,4 +1,4 @@
-package await_test
+package ethereum_test
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/rpc"
 
-	"headrace/await"
+	"headrace/await/ethereum"
 )
 
 // chain is an Ethereum node with go-ethereum's RPC server and blocks that the test makes.
@@ -18,8 +18,8 @@ type chain struct {
 	mu      sync.Mutex // guards the rest
 	server  *rpc.Server
 	down    bool
-	blocks  []await.Header // canonical, by number
-	byHash  map[common.Hash]await.Header
+	blocks  []ethereum.Header // canonical, by number
+	byHash  map[common.Hash]ethereum.Header
 	made    uint64
 	subs    map[*rpc.Subscription]*rpc.Notifier
 	onAck   func()          // called once, while a subscription is being made
@@ -29,7 +29,7 @@ type chain struct {
 }
 
 func newChain() *chain {
-	c := &chain{byHash: map[common.Hash]await.Header{}, subs: map[*rpc.Subscription]*rpc.Notifier{}, unready: map[uint64]int{}}
+	c := &chain{byHash: map[common.Hash]ethereum.Header{}, subs: map[*rpc.Subscription]*rpc.Notifier{}, unready: map[uint64]int{}}
 	c.serve()
 	c.mine(1)
 	return c
@@ -52,8 +52,8 @@ func (c *chain) dial(ctx context.Context) (*rpc.Client, error) {
 	return rpc.DialInProc(c.server), nil
 }
 
-func (c *chain) node() *await.Ethereum {
-	return await.NewEthereum("fake", await.EthereumOptions{Dial: c.dial})
+func (c *chain) node() *ethereum.Node {
+	return ethereum.New("fake", ethereum.Options{Dial: c.dial})
 }
 
 // cut ends all connections, and refuses new ones while down.
@@ -75,27 +75,27 @@ func (c *chain) set(f func(*chain)) {
 }
 
 // mine adds n blocks and announces the last of them.
-func (c *chain) mine(n int) await.Header { return c.reorg(uint64(len(c.blocks)), n, true) }
+func (c *chain) mine(n int) ethereum.Header { return c.reorg(uint64(len(c.blocks)), n, true) }
 
 // reorg replaces the blocks from a number on by n new ones, and announces the head, or does not.
-func (c *chain) reorg(from uint64, n int, announce bool) await.Header {
+func (c *chain) reorg(from uint64, n int, announce bool) ethereum.Header {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.extend(from, n, announce)
 }
 
 // grow is mine for several goroutines.
-func (c *chain) grow(n int) await.Header {
+func (c *chain) grow(n int) ethereum.Header {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.extend(uint64(len(c.blocks)), n, true)
 }
 
-func (c *chain) extend(from uint64, n int, announce bool) await.Header {
+func (c *chain) extend(from uint64, n int, announce bool) ethereum.Header {
 	c.blocks = c.blocks[:from]
 	for range n {
 		c.made++
-		b := await.Header{Number: uint64(len(c.blocks)), Time: c.made}
+		b := ethereum.Header{Number: uint64(len(c.blocks)), Time: c.made}
 		binary.BigEndian.PutUint64(b.Hash[:], c.made)
 		if b.Number > 0 {
 			b.ParentHash = c.blocks[b.Number-1].Hash
@@ -112,7 +112,7 @@ func (c *chain) extend(from uint64, n int, announce bool) await.Header {
 	return head
 }
 
-func wire(b await.Header) map[string]any {
+func wire(b ethereum.Header) map[string]any {
 	return map[string]any{"number": hexutil.Uint64(b.Number), "hash": b.Hash, "parentHash": b.ParentHash, "timestamp": hexutil.Uint64(b.Time)}
 }
 
@@ -136,23 +136,23 @@ func (m *methods) NewHeads(ctx context.Context) (*rpc.Subscription, error) {
 }
 
 func (m *methods) GetBlockByNumber(ctx context.Context, n hexutil.Uint64, _ bool) (map[string]any, error) {
-	return m.answer(ctx, func(c *chain) (await.Header, bool) {
+	return m.answer(ctx, func(c *chain) (ethereum.Header, bool) {
 		if uint64(n) >= uint64(len(c.blocks)) {
-			return await.Header{}, false
+			return ethereum.Header{}, false
 		}
 		if c.unready[uint64(n)] > 0 {
 			c.unready[uint64(n)]--
-			return await.Header{}, false
+			return ethereum.Header{}, false
 		}
 		return c.blocks[n], true
 	})
 }
 
 func (m *methods) GetBlockByHash(ctx context.Context, hash common.Hash, _ bool) (map[string]any, error) {
-	return m.answer(ctx, func(c *chain) (await.Header, bool) { b, ok := c.byHash[hash]; return b, ok })
+	return m.answer(ctx, func(c *chain) (ethereum.Header, bool) { b, ok := c.byHash[hash]; return b, ok })
 }
 
-func (m *methods) answer(ctx context.Context, find func(*chain) (await.Header, bool)) (map[string]any, error) {
+func (m *methods) answer(ctx context.Context, find func(*chain) (ethereum.Header, bool)) (map[string]any, error) {
 	m.c.mu.Lock()
 	hang := m.c.hang
 	m.c.mu.Unlock()
