@@ -25,7 +25,7 @@ var l1EndpointGuards = []guard{
 	{
 		name: "finalized never goes back",
 		file: "l1/ethereum/reader.go",
-		from: "case err == nil && ref.Number > c.final.Number:",
+		from: "case err == nil && ref.Height > c.final.Height:",
 		to:   "case err == nil:",
 		pkg:  "./l1/ethereum", test: "TestFinalizedNeverGoesBack",
 	},
