@@ -57,7 +57,7 @@ func (n *Node) stored(height uint64) (item follow.Item[Delivered], err error) {
 		return item, err
 	}
 	h, hash := &rec.Block.Header.Header, rec.Block.Hash()
-	item = follow.Item[Delivered]{Height: height, Hash: follow.Hash(hash), Size: 1 << 10, Data: Delivered{Signed: rec.Block, Block: Block{
+	item = follow.Item[Delivered]{Height: height, Hash: hash, Size: 1 << 10, Data: Delivered{Signed: rec.Block, Block: Block{
 		Height: h.Height, Hash: hash.String(), ParentHash: h.LastHeaderHash, Time: h.Time, Proposer: h.ProposerAddress, DataHash: h.DataHash,
 		AppHash: h.AppHash, StateRoot: rec.Root, Txs: append([][]byte{}, rec.Block.Data.Txs...), Safe: height <= n.store.State().Safe.Height,
 		HeaderDAHeight: rec.Origin.HeaderAt, DataDAHeight: rec.Origin.DataAt,
@@ -72,8 +72,7 @@ func (n *Node) stored(height uint64) (item follow.Item[Delivered], err error) {
 // Subscribe implements follow.Source.
 func (b *blocks) Subscribe(ctx context.Context, update func(follow.Update[Delivered])) error {
 	return b.each(ctx, func(st Status, _ bool) error {
-		head := st.Heads.of(b.head)
-		update(follow.Update[Delivered]{Head: follow.Ref{Height: head.Height, Hash: follow.Hash(head.Hash)}})
+		update(follow.Update[Delivered]{Head: st.Heads.of(b.head)})
 		return nil
 	})
 }
@@ -155,7 +154,7 @@ func (b *blocks) refAt(height uint64) (block.Ref, error) {
 	if errors.Is(err, ErrNoBlock) && height+1 == b.oldest() {
 		var item follow.Item[Delivered]
 		item, err = b.read(height + 1)
-		r = block.Ref{Height: height, Hash: block.Hash(item.Parent)}
+		r = block.Ref{Height: height, Hash: item.Parent}
 	}
 	return r, err
 }
@@ -257,10 +256,10 @@ func (c *cursor) next(heads Heads) (item *follow.Item[Delivered], moved bool, er
 		return nil, false, nil
 	case err != nil:
 		return nil, false, err
-	case !c.at.Hash.IsZero() && block.Hash(child.Parent) != c.at.Hash:
+	case !c.at.Hash.IsZero() && child.Parent != c.at.Hash:
 		return nil, false, nil // at has been reverted, and blocks have come in its place: there is news
 	}
-	c.know(block.Ref{Height: child.Height, Hash: block.Hash(child.Hash)})
+	c.know(child.Ref())
 	c.settle(heads)
 	return &child, true, nil
 }

@@ -100,8 +100,7 @@ func (l *ledger) fork(depth, n int) {
 }
 
 func (l *ledger) head() follow.Ref {
-	at := l.store.State().Unsafe
-	return follow.Ref{Height: at.Height, Hash: follow.Hash(at.Hash)}
+	return l.store.State().Unsafe
 }
 
 // fetch collects what a fetch delivers.
@@ -140,7 +139,7 @@ func TestBlocksDeliverAllOfABlock(t *testing.T) {
 	}
 	for i, it := range items {
 		height, d := uint64(i)+1, it.Data
-		if err := d.Signed.Header.Verify(); err != nil || d.Signed.Hash() != block.Hash(it.Hash) {
+		if err := d.Signed.Header.Verify(); err != nil || d.Signed.Hash() != it.Hash {
 			t.Errorf("block %d: got the envelope of %s and %v, want the proposer's of %s", height, d.Signed.Hash(), err, it.Hash)
 		}
 		if want := fmt.Sprintf("root %d", height); string(d.StateRoot) != want || d.HeaderDAHeight != 100+height || d.DataDAHeight != 200+height || !d.Safe {

@@ -146,7 +146,7 @@ func (s *stream) tell(ctx context.Context, st Status, changed bool) (err error) 
 		default:
 			b := &item.Data.Block
 			err = s.send("block", s.id(), BlockEvent{
-				Height: b.Height, Hash: s.at.Hash, ParentHash: block.Hash(item.Parent), Time: b.Time, Txs: len(b.Txs), StateRoot: hex.EncodeToString(b.StateRoot), Safe: b.Safe,
+				Height: b.Height, Hash: s.at.Hash, ParentHash: item.Parent, Time: b.Time, Txs: len(b.Txs), StateRoot: hex.EncodeToString(b.StateRoot), Safe: b.Safe,
 			})
 		}
 	}

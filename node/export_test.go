@@ -24,7 +24,7 @@ func BlocksOf(status *watch.Value[Status], oldest func() uint64, ref func(uint64
 		}
 		var hash block.Hash
 		err = hash.UnmarshalText([]byte(item.Data.Hash))
-		item.Height, item.Hash = height, follow.Hash(hash)
+		item.Height, item.Hash = height, hash
 		copy(item.Parent[:], item.Data.ParentHash)
 		return item, err
 	}}

@@ -53,7 +53,7 @@ var nodeBlocksGuards = []guard{
 	{
 		name: "a block of another branch is not sent in the place of the child",
 		file: "node/blocks.go",
-		from: "case !c.at.Hash.IsZero() && block.Hash(child.Parent) != c.at.Hash:",
+		from: "case !c.at.Hash.IsZero() && child.Parent != c.at.Hash:",
 		to:   "case false:",
 		pkg:  "./node", test: "TestReorgBetweenReads",
 	},
