@@ -259,7 +259,7 @@ func TestAheadTakesItsTime(t *testing.T) {
 			return 0
 		})
 		begin := time.Now()
-		f, _ := run(t, source, asking{sink}, follow.Options{Stall: 5 * time.Second, Observer: follow.Observer{Waiting: func(w follow.Waiting) {
+		f, _ := run(t, source, asking{sink}, follow.Options{Stall: 5 * time.Second, Observer: follow.Observer{Waiting: func(_, w follow.Waiting) {
 			if w.Stage == follow.StageFetch {
 				t.Errorf("waits: %+v", w)
 			}

@@ -238,7 +238,7 @@ func (n *news[T]) listen(ctx context.Context, m *member[T]) {
 			return
 		}
 		if !m.own {
-			m.health.Silent()
+			m.health.Silent(err)
 			m.health.Bad(err)
 		}
 		n.lost(m, err)

@@ -696,7 +696,7 @@ func TestLagOfTheAsked(t *testing.T) {
 		{func() { loud.health.Seen(7, 7) }, "[1 0]", "3 0"}, // its news tells more
 		{func() { quiet.health.Heard(199, "") }, "[1 0]", "1 0"},
 		{func() { quiet.health.Heard(201, "") }, "[0 1]", "0 1"},
-		{func() { quiet.health.Silent(); quiet.health.Seen(201, 0); loud.health.Heard(300, "") }, "[0 1]", "0 0"},
+		{func() { quiet.health.Silent(nil); quiet.health.Seen(201, 0); loud.health.Heard(300, "") }, "[0 1]", "0 0"},
 	} {
 		step.do()
 		s := best.Status()

@@ -20,13 +20,18 @@ type Options struct {
 	Observer   Observer
 }
 
-// Observer's functions, where not nil, are called at the point of truth, from the follower's goroutines. They must be quick.
+// Observer's functions, where not nil, are called where things happen. They must be quick, must not block and must not call back.
 type Observer struct {
-	News     func(head Ref, inline bool)
-	Applied  func(item Ref, inline bool)
-	Reverted func(item Ref)
-	Fetching func(from, to uint64)
-	Waiting  func(w Waiting)
+	// By the follower. News comes from the goroutine of the subscription, the others from that of Run, and Waiting from both.
+	News     func(head Ref, inline bool)                          // the source has announced a head, with its item or without
+	Applied  func(item Ref, inline bool)                          // the sink has taken an item, which was pushed or fetched
+	Reverted func(item Ref)                                       // the sink has taken its last item back
+	Fetched  func(from, to uint64, took time.Duration, err error) // a fetch of [from, to) has ended. took is without the sink's time
+	Waiting  func(was, is Waiting)                                // why the loop, or the subscription, does not go on; the zero Waiting: it does
+
+	// By the source's endpoints, from any goroutine.
+	Called func(method string, n int, took time.Duration, err error) // after a request, or n in a batch; "beacon" for the beacon API
+	Mode   func(address, mode string, err error)                     // how an endpoint's news comes now, see SourceStatus. "": no more, and why. With its Health locked
 }
 
 // Waiting says why a follower does not go on. The zero Waiting: it waits for news only, or is at work.
@@ -142,7 +147,7 @@ func (f *Follower[T]) listen(ctx context.Context) {
 		}
 		d := backoff.Next()
 		f.opt.Logger.Warn("subscription ended", "err", err, "retry", d)
-		f.state.Update(func(s State) State {
+		f.update(func(s State) State {
 			s.Subscribed, s.Live = false, false
 			s.News = f.waiting(s.News, StageSubscribe, s.Head.Height, err, d)
 			return s
@@ -185,7 +190,7 @@ func (f *Follower[T]) news(u Update[T], first bool) {
 	f.mu.Unlock()
 
 	now := time.Now()
-	f.state.Update(func(s State) State {
+	f.update(func(s State) State {
 		if u.Head.Height > s.Highest || s.AdvancedAt.IsZero() {
 			s.Highest, s.AdvancedAt = u.Head.Height, now
 		}
@@ -343,7 +348,7 @@ func (f *Follower[T]) apply(ctx context.Context, item Item[T], inline bool) erro
 		return &stageError{StageApply, item.Height, err}
 	}
 	f.forget(item.Height)
-	f.state.Update(func(s State) State {
+	f.update(func(s State) State {
 		if inline {
 			s.Counts.Inline++
 		} else {
@@ -402,16 +407,19 @@ func (f *Follower[T]) fetch(ctx context.Context, last Ref, to uint64) error {
 }
 
 // fetchRange fetches [from, to), insisting on what Source promises and on liveness.
-func (f *Follower[T]) fetchRange(ctx context.Context, from, to uint64, deliver func(context.Context, Item[T]) error) error {
-	if f.opt.Observer.Fetching != nil {
-		f.opt.Observer.Fetching(from, to)
+func (f *Follower[T]) fetchRange(ctx context.Context, from, to uint64, deliver func(context.Context, Item[T]) error) (err error) {
+	start := time.Now()
+	if f.opt.Observer.Fetched != nil {
+		defer func() { f.opt.Observer.Fetched(from, to, time.Since(start), err) }()
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watchdog := time.AfterFunc(f.opt.Stall, func() { cancel(errFetchIdle) })
 	defer watchdog.Stop()
-	err := fetch(ctx, f.source, from, to, func(item Item[T]) error {
+	err = fetch(ctx, f.source, from, to, func(item Item[T]) error {
 		watchdog.Stop() // the sink's time is not the source's
+		given := time.Now()
+		defer func() { start = start.Add(time.Since(given)) }()
 		if err := deliver(ctx, item); err != nil {
 			return err
 		}
@@ -480,7 +488,7 @@ func (f *Follower[T]) revert(ctx context.Context) error {
 	}
 	now := f.sink.Last()
 	f.at = now.Height
-	f.state.Update(func(s State) State {
+	f.update(func(s State) State {
 		s.Counts.Reverted++
 		s.Last, s.Waiting = now, Waiting{}
 		return s
@@ -528,19 +536,32 @@ func (f *Follower[T]) blocked(err error, retry time.Duration) {
 	stage := &stageError{StageFetch, 0, err}
 	errors.As(err, &stage)
 	first := false
-	var w Waiting
-	f.state.Update(func(s State) State {
+	f.update(func(s State) State {
 		first = s.Waiting.Stage != stage.stage || s.Waiting.Height != stage.height
 		s.Waiting = f.waiting(s.Waiting, stage.stage, stage.height, stage.err, retry)
 		s.Last = f.sink.Last()
-		w = s.Waiting
 		return s
 	})
 	if first {
 		f.opt.Logger.Warn("waiting", "stage", stage.stage, "height", stage.height, "err", stage.err)
 	}
-	if f.opt.Observer.Waiting != nil {
-		f.opt.Observer.Waiting(w)
+}
+
+// update changes the state, and tells the observer what it changes of what is waited for.
+func (f *Follower[T]) update(change func(State) State) {
+	var was, is State
+	f.state.Update(func(s State) State {
+		was, is = s, change(s)
+		return is
+	})
+	if f.opt.Observer.Waiting == nil {
+		return
+	}
+	if was.Waiting != is.Waiting {
+		f.opt.Observer.Waiting(was.Waiting, is.Waiting)
+	}
+	if was.News != is.News {
+		f.opt.Observer.Waiting(was.News, is.News)
 	}
 }
 
@@ -560,7 +581,7 @@ func (f *Follower[T]) caughtUp(idle bool) {
 		return
 	}
 	last := f.sink.Last()
-	f.state.Update(func(s State) State {
+	f.update(func(s State) State {
 		s.Waiting, s.Last = Waiting{}, last
 		if idle && s.Subscribed && last.Height >= s.Head.Height {
 			s.Live = true

@@ -206,7 +206,7 @@ func TestSinkGoesBackDuringAFetch(t *testing.T) {
 			return nil
 		}
 		waits := 0
-		f, _ := run(t, c, sink, follow.Options{Observer: follow.Observer{Waiting: func(follow.Waiting) { waits++ }}})
+		f, _ := run(t, c, sink, follow.Options{Observer: follow.Observer{Waiting: func(_, _ follow.Waiting) { waits++ }}})
 		synctest.Wait()
 		wantLast(t, sink, c.Head())
 		if got := f.State().Load().Counts; !back || got.Reverted != 0 || waits != 0 {

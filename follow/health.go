@@ -19,6 +19,8 @@ type Health struct {
 	asked bool      // its head is known by asking, and its lag is that of then
 	top   uint64    // the highest height it has announced, and when: what its pace is measured from
 	topAt time.Time
+
+	observer *Observer
 }
 
 // SourceStatus is what is known of a source.
@@ -43,9 +45,10 @@ type SourceStatus struct {
 // Monitored is a source that has a Health of its own: what is noted beside Subscribe and Fetch counts then too.
 type Monitored interface{ Health() *Health }
 
-// NewHealth returns the Health of a source with an endpoint: its address, without what is secret in it, and what it is used for.
-func NewHealth(address, role string) *Health {
-	return &Health{st: SourceStatus{Address: address, Role: role}}
+// NewHealth returns the Health of a source with an endpoint: its address, without what is secret in it, what it is used for, and who is told
+// of how its news comes and of what it is asked.
+func NewHealth(address, role string, observer *Observer) *Health {
+	return &Health{st: SourceStatus{Address: address, Role: role}, observer: observer}
 }
 
 // Status returns what is known.
@@ -63,7 +66,8 @@ func (h *Health) Heard(height uint64, mode string) {
 	defer h.mu.Unlock()
 	now := time.Now()
 	h.turn(false, now)
-	h.st.Head, h.st.HeadAt, h.st.Live, h.st.Mode = height, now, true, mode
+	h.st.Head, h.st.HeadAt, h.st.Live = height, now, true
+	h.mode(mode, nil)
 	h.asked = false
 	h.measure(height, now)
 }
@@ -112,11 +116,30 @@ func (h *Health) measure(height uint64, now time.Time) {
 	h.top, h.topAt = height, now
 }
 
-// Silent notes that no more news comes, until Heard.
-func (h *Health) Silent() {
+// Silent notes that no more news comes, until Heard, and why.
+func (h *Health) Silent(why error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.st.Live, h.st.Mode = false, ""
+	h.st.Live = false
+	h.mode("", why)
+}
+
+// mode notes how news comes. The caller holds h.mu.
+func (h *Health) mode(mode string, err error) {
+	if h.st.Mode == mode {
+		return
+	}
+	h.st.Mode = mode
+	if h.observer != nil && h.observer.Mode != nil {
+		h.observer.Mode(h.st.Address, mode, err)
+	}
+}
+
+// Called tells the observer of a request, or n in a batch, that was made at start.
+func (h *Health) Called(method string, n int, start time.Time, err error) {
+	if h.observer != nil && h.observer.Called != nil {
+		h.observer.Called(method, n, time.Since(start), err)
+	}
 }
 
 // Good notes that something was answered.

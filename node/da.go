@@ -38,7 +38,7 @@ func openDA(n *Node, cfg syncer.Config, opt follow.Options) (*upstream, error) {
 		Token: c.Token, Namespaces: []da.Namespace{header, data},
 		CallTimeout: c.CallTimeout, Level: level, Logger: log,
 		GasPrice: c.GasPrice, MaxGasPrice: c.MaxGasPrice, Priority: int(min(c.Priority, 4)), Keys: c.Keys,
-		Silence: b.Silence, Hold: b.Hold, Probe: b.Probe, Polling: b.Polling, SubmitTimeout: b.Submit,
+		Silence: b.Silence, Hold: b.Hold, Probe: b.Probe, Polling: b.Polling, SubmitTimeout: b.Submit, Observer: n.opt.Observer.Source,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("da: %w", err)

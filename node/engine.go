@@ -60,5 +60,6 @@ func (n *Node) engineAPI() (*engineapi.Engine, error) {
 	return engineapi.New(engineapi.Options{
 		URL: c.URL, JWT: secret, Genesis: genesis, ChainID: n.opt.Genesis.ChainID, InitialHeight: n.opt.Genesis.InitialHeight,
 		Dir: filepath.Join(n.opt.Home, "engine"), FeeRecipient: fees, Logger: n.log,
+		DialOptions: engineapi.DialOptions{Called: n.opt.Observer.EngineCalled},
 	})
 }

@@ -34,7 +34,7 @@ func openL1(n *Node, cfg syncer.Config, opt follow.Options) (*upstream, error) {
 	opt.Logger = n.log.With("source", "l1")
 	client, err := ethereum.New(ethereum.Options{
 		WS: c.WS, HTTP: c.HTTP, Beacon: c.Beacon, ChainID: g.ChainID, Inbox: inbox, StartBlock: g.StartBlock,
-		CallTimeout: c.CallTimeout, Logger: opt.Logger,
+		CallTimeout: c.CallTimeout, Logger: opt.Logger, Observer: n.opt.Observer.Source,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("l1: %w", err)

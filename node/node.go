@@ -38,8 +38,7 @@ type Options struct {
 	Bounds  Bounds
 
 	// Engine replaces the one that Config.Engine names. It stays the caller's.
-	Engine exec.Engine
-	// Observer is called for each change of a head, inside the node's serialised section: it must be quick and must not call the node.
+	Engine   exec.Engine
 	Observer Observer
 }
 
@@ -55,13 +54,21 @@ type Bounds struct {
 	Retry   time.Duration // the longest pause between two tries: 2 s
 }
 
-// Observer's functions are called at the point of truth, if not nil.
+// Observer's functions, where not nil, are called where things happen, some inside the node's serialised section: they must be quick, must not
+// block and must not call the node.
 type Observer struct {
-	Applied func(a Applied)
+	syncer.Observer                 // of the chain: blocks, and the steps that make them
+	Source          follow.Observer // of the canonical source, with its endpoints and who follows it
+
+	// EngineCalled is called after each request to an Ethereum execution client, with the engine locked.
+	EngineCalled func(method string, took time.Duration, err error)
 }
 
-// Applied describes one change of a head; see the fields of Status.
-type Applied = syncer.Applied
+// Applied describes one change of a head; see the fields of Status. Step is work whose end the observer is told of.
+type (
+	Applied = syncer.Applied
+	Step    = syncer.Step
+)
 
 // Node is a full node or a sequencer. Make it with New, run it once.
 type Node struct {

@@ -56,10 +56,10 @@ const maxBackoff = 2 * time.Second
 func (n *Node) openUpstream() (err error) {
 	g := n.opt.Genesis
 	cfg := syncer.Config{
-		Genesis: g, Store: n.store, Engine: n.engine, Logger: n.log, Observer: syncer.Observer{Applied: n.opt.Observer.Applied},
+		Genesis: g, Store: n.store, Engine: n.engine, Logger: n.log, Observer: n.opt.Observer.Observer,
 		Derive: derive.Config{Authority: derive.NewAuthority(g.ChainID, g.ProposerAddress), InitialHeight: g.InitialHeight, StartTime: uint64(g.StartTime.UnixNano())},
 	}
-	n.up, err = kindOf(g).open(n, cfg, follow.Options{Backoff: follow.Backoff{Max: maxBackoff}})
+	n.up, err = kindOf(g).open(n, cfg, follow.Options{Backoff: follow.Backoff{Max: maxBackoff}, Observer: n.opt.Observer.Source})
 	return err
 }
 

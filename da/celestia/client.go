@@ -26,7 +26,6 @@ type Options struct {
 	ChainID       string         // that every header must have; "": that of the first header seen
 	CallTimeout   time.Duration  // of each call but a submission: 30 s
 	SubmitTimeout time.Duration  // of a submission, which waits for its block: 2 min
-	SubmitBytes   int            // of a submission of SubmitEach: 7.5 MiB; a node takes a little less than 8 MiB
 	GasPrice      float64        // in utia per unit of gas: the node's estimate
 	MaxGasPrice   float64        // it is not raised beyond: the node's own limit
 	Priority      int            // of the estimate, 1 to 3: the node's default
@@ -39,12 +38,12 @@ type Options struct {
 	Window        int            // the most requests in flight in a fetch: 512. It starts low and finds what the endpoint bears
 	FetchBytes    int            // of blocks fetched ahead of their delivery: 32 MiB
 	Logger        *slog.Logger   // none
+	Observer      follow.Observer
 }
 
 func (o Options) withDefaults() Options {
 	set(&o.CallTimeout, 30*time.Second)
 	set(&o.SubmitTimeout, 2*time.Minute)
-	set(&o.SubmitBytes, 15<<19)
 	set(&o.DialTimeout, 10*time.Second)
 	set(&o.Silence, 20*time.Second)
 	set(&o.Hold, 2*time.Second)

@@ -60,7 +60,10 @@ func (c *Client) newEndpoint(address string) (*endpoint, error) {
 	}
 	o := jsonrpc.ClientOptions{Header: header(c.opt.Token), CallTimeout: c.opt.CallTimeout, DialTimeout: c.opt.DialTimeout, Silence: c.opt.Silence, Logger: c.opt.Logger}
 	e := &endpoint{client: c, name: redact(address)}
-	e.health = follow.NewHealth(e.name, "da")
+	e.health = follow.NewHealth(e.name, "da", &c.opt.Observer)
+	if called := c.opt.Observer.Called; called != nil {
+		o.Called = func(method string, took time.Duration, err error) { called(method, 1, took, classify(err)) }
+	}
 	e.Either = follow.Fallback[da.Block](way{e, e.subscribe}, way{e, e.poll}, follow.FallbackOptions{Retry: c.opt.Polling, Switched: e.polling.Store})
 	submit := o
 	submit.CallTimeout = -1 // has a longer one of its own

@@ -9,8 +9,8 @@ import (
 )
 
 // poll tells news over HTTP: the next height is asked for before it is there, and answered when it is.
-func (e *endpoint) poll(ctx context.Context, update func(follow.Update[da.Block])) error {
-	defer e.health.Silent()
+func (e *endpoint) poll(ctx context.Context, update func(follow.Update[da.Block])) (err error) {
+	defer func() { e.health.Silent(err) }()
 	tell := func(h head) {
 		e.health.Heard(h.Height, "polling")
 		update(follow.Update[da.Block]{Head: follow.Ref{Height: h.Height, Hash: h.hash}})

@@ -52,32 +52,6 @@ func (c *Client) Submit(ctx context.Context, blobs []da.Blob) (uint64, error) {
 // submitTries bounds the tries of one submission.
 const submitTries = 8
 
-// SubmitEach posts blobs in as few submissions as their sizes allow, in order, and returns the height of each. A submission that turns out too big
-// is halved. Blobs whose height is 0 were not posted, or, when the error matches da.ErrUnknownOutcome, are not known to be.
-func (c *Client) SubmitEach(ctx context.Context, blobs []da.Blob) ([]uint64, error) {
-	heights := make([]uint64, len(blobs))
-	limit := c.opt.SubmitBytes
-	for from := 0; from < len(blobs); {
-		to, bytes := from+1, len(blobs[from].Data)
-		for to < len(blobs) && bytes+len(blobs[to].Data) <= limit {
-			bytes += len(blobs[to].Data)
-			to++
-		}
-		height, err := c.Submit(ctx, blobs[from:to])
-		if errors.Is(err, da.ErrTooBig) && to-from > 1 {
-			limit = bytes / 2
-			continue
-		}
-		if err != nil {
-			return heights, err
-		}
-		for ; from < to; from++ {
-			heights[from] = height
-		}
-	}
-	return heights, nil
-}
-
 // config returns how the next submission is paid for, by the next account in turn.
 func (c *Client) config(price float64) txConfig {
 	t := txConfig{GasPrice: price, IsGasPriceSet: price > 0, MaxGasPrice: c.opt.MaxGasPrice, TxPriority: c.opt.Priority}

@@ -53,46 +53,6 @@ func TestSubmitKeys(t *testing.T) {
 	}
 }
 
-// TestSubmitEach: what is too big for one submission goes into several, each blob once.
-func TestSubmitEach(t *testing.T) {
-	chain := newChain(t, local.Options{Interval: 10 * time.Millisecond, MaxBlobBytes: 10_000})
-	run(t, chain)
-	c := newClient(t, serve(t, chain, celestia.HandlerOptions{}), celestia.Options{})
-	var blobs []da.Blob
-	for i := range 10 {
-		b := blob(alpha, string(make([]byte, 3000)))
-		b.Data[0] = byte(i)
-		blobs = append(blobs, b)
-	}
-	heights, err := c.SubmitEach(deadline(t, 10*time.Second), blobs)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, h := range heights {
-		n := 0
-		for at := uint64(1); at <= chain.Head().Load().Height; at++ {
-			posted, err := chain.Blobs(at, alpha)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, b := range posted {
-				if b.Data[0] == byte(i) {
-					n++
-					if at != h {
-						t.Errorf("blob %d is at %d, told was %d", i, at, h)
-					}
-				}
-			}
-		}
-		if n != 1 {
-			t.Errorf("blob %d was posted %d times", i, n)
-		}
-	}
-	if _, err := c.SubmitEach(deadline(t, 10*time.Second), []da.Blob{blob(alpha, string(make([]byte, 10_001)))}); !errors.Is(err, da.ErrTooBig) {
-		t.Errorf("one blob too big: got %v, want ErrTooBig", err)
-	}
-}
-
 // TestSubmitOutcome: what certainly was not posted is told from what may have been.
 func TestSubmitOutcome(t *testing.T) {
 	for _, test := range []struct {

@@ -40,7 +40,7 @@ func (e *endpoint) subscribe(ctx context.Context, update func(follow.Update[da.B
 	channels := max(1, len(namespaces)) // without namespaces nothing but the head is of interest
 	f := &feed{e: e, update: update, poke: make(chan struct{}, 1), queued: make(chan struct{}, 1), merger: newMerger(channels), behind: make([]time.Time, channels)}
 	var work sync.WaitGroup
-	defer e.health.Silent()
+	defer func() { e.health.Silent(context.Cause(ctx)) }()
 	defer work.Wait()
 	defer cancel(nil)
 

@@ -35,7 +35,8 @@ var errClosed = errors.New("engine is closed")
 type DialOptions struct {
 	// Timeout of one request: a watchdog for a client that is frozen. Default: 30 s.
 	Timeout time.Duration
-	// Called is told of each request after it. Default: nobody is.
+	// Called is told of each request after it, by the goroutine that made it: by an Engine with its lock held. It must be quick, and must
+	// not call back. Default: nobody is.
 	Called func(method string, took time.Duration, err error)
 }
 

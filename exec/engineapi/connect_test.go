@@ -104,7 +104,7 @@ func TestCloseWhileConnecting(t *testing.T) {
 	}))
 	defer frozen.Close()
 	e, err := engineapi.New(engineapi.Options{
-		URL: frozen.URL, Genesis: geth.DevGenesis(geth.Prague), ChainID: chainID, InitialHeight: initialHeight, Dir: t.TempDir(), Timeout: time.Hour,
+		URL: frozen.URL, Genesis: geth.DevGenesis(geth.Prague), ChainID: chainID, InitialHeight: initialHeight, Dir: t.TempDir(), DialOptions: engineapi.DialOptions{Timeout: time.Hour},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -70,27 +70,14 @@ type Options struct {
 	// BuildTime is how long Build lets the client fill a block before it fetches it. Default: 50 ms.
 	BuildTime time.Duration
 
-	// Timeout of one request to the client. Default: 30 s.
-	Timeout time.Duration
+	// DialOptions are those of the client.
+	DialOptions
 
 	// FS holds Dir. Default: the operating system's.
 	FS vfs.FS
 
-	// Hooks observe. Default: none.
-	Hooks Hooks
-
 	// Logger. Default: discard.
 	Logger *slog.Logger
-}
-
-// Hooks are called where things happen, with the engine's lock held; nil ones are not.
-type Hooks struct {
-	// Called after each request to the client.
-	Called func(method string, took time.Duration, err error)
-	// Known when Execute was given a block that the engine had executed already: nothing was asked of the client.
-	Known func(height uint64)
-	// Adopted when a block was taken over as executed from a client that had it as canonical.
-	Adopted func(height uint64)
 }
 
 // Engine is an exec.Engine, exec.Builder, exec.Forcer, exec.Labeler and exec.Excuser.
@@ -138,7 +125,7 @@ func New(opt Options) (*Engine, error) {
 	if opt.Logger == nil {
 		opt.Logger = slog.New(slog.DiscardHandler)
 	}
-	client, err := Dial(opt.URL, opt.JWT, DialOptions{Timeout: opt.Timeout, Called: opt.Hooks.Called})
+	client, err := Dial(opt.URL, opt.JWT, opt.DialOptions)
 	if err != nil {
 		return nil, err
 	}
@@ -303,9 +290,6 @@ func (e *Engine) Execute(ctx context.Context, b *block.Block) ([]byte, error) {
 			return nil, err
 		}
 		if r.hash == hash {
-			if e.opt.Hooks.Known != nil {
-				e.opt.Hooks.Known(height)
-			}
 			return r.root.Bytes(), nil
 		}
 	}

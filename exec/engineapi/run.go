@@ -131,9 +131,6 @@ func (e *Engine) promote(ctx context.Context, r record) error {
 		}
 		if at != nil && at.Reported == r.exec {
 			e.ahead = latest.Reported != r.exec
-			if e.opt.Hooks.Adopted != nil {
-				e.opt.Hooks.Adopted(r.height)
-			}
 			return nil
 		}
 	}

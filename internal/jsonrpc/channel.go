@@ -3,6 +3,7 @@ package jsonrpc
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // channel is the queue between the reader, which pushes, and the goroutine in subscribe, which pops.
@@ -106,13 +107,14 @@ func (k *conn) subscribe(ctx context.Context, method string, params Raw, opened 
 }
 
 // open sends the request of a channel and waits for its answer, at most as long as for that of a call.
-func (k *conn) open(ctx context.Context, method string, params Raw, c *call) (uint64, error) {
+func (k *conn) open(ctx context.Context, method string, params Raw, c *call) (id uint64, err error) {
+	defer k.opt.called(method, time.Now(), &err)
 	if k.opt.CallTimeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, k.opt.CallTimeout)
 		defer cancel()
 	}
-	id, err := k.send(ctx, method, params, c)
+	id, err = k.send(ctx, method, params, c)
 	if err != nil {
 		return 0, err
 	}

@@ -24,6 +24,9 @@ type ClientOptions struct {
 	MaxQueued    int           // bytes of values that wait in one channel; beyond, the oldest is forgotten: 32 MiB
 	HTTPClient   *http.Client  // for POSTs and upgrades: one of its own. Its Timeout must be zero: calls have their own
 	Logger       *slog.Logger  // none
+
+	// Called is told of each request after it, by the goroutine that made it, that of a channel included. It must be quick. Nil: nobody is.
+	Called func(method string, took time.Duration, err error)
 }
 
 func (o ClientOptions) withDefaults() ClientOptions {
@@ -38,6 +41,12 @@ func (o ClientOptions) withDefaults() ClientOptions {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	return o
+}
+
+func (o *ClientOptions) called(method string, start time.Time, err *error) {
+	if o.Called != nil {
+		o.Called(method, time.Since(start), *err)
+	}
 }
 
 func set[T comparable](v *T, def T) {
@@ -195,7 +204,8 @@ func (c *Client) Drop(reason error) {
 
 // Call calls a method and, if it succeeds, gives the result to decode, which must not keep it. decode runs in the caller's goroutine; nil
 // decodes nothing. Errors: an *Error from the server, a *StatusError, decode's own, or why there was no answer.
-func (c *Client) Call(ctx context.Context, method string, params Raw, decode func(result []byte) error) error {
+func (c *Client) Call(ctx context.Context, method string, params Raw, decode func(result []byte) error) (err error) {
+	defer c.opt.called(method, time.Now(), &err)
 	if c.opt.CallTimeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, c.opt.CallTimeout, fmt.Errorf("%s: no answer within %s: %w", method, c.opt.CallTimeout, context.DeadlineExceeded))

@@ -125,7 +125,9 @@ func (q *Sequencer) encode(b *block.Block) (l1.Encoded, error) {
 func (q *Sequencer) proposeOne(ctx context.Context, d draftOf) (l1.Inclusion, error) {
 	bounded, cancel := context.WithTimeout(ctx, q.cfg.SubmitTimeout)
 	defer cancel()
+	start := time.Now()
 	in, err := q.cfg.Proposer.Propose(bounded, d.Draft)
+	q.cfg.Syncer.Took(syncer.StepPost, d.last, start, err)
 	if err != nil {
 		return in, fmt.Errorf("propose %d, blocks up to %d: %w", d.ID, d.last, err)
 	}

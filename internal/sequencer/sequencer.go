@@ -223,8 +223,11 @@ func (q *Sequencer) build(ctx context.Context, p syncer.Parent, empty bool) (*bl
 		build = q.forced.build
 	}
 	for most := q.cfg.MaxBlockBytes; ; most /= 2 {
+		start := time.Now()
 		var err error
-		if d.Txs, err = build(ctx, height, now, most); err != nil {
+		d.Txs, err = build(ctx, height, now, most)
+		q.cfg.Syncer.Took(syncer.StepBuild, height, start, err)
+		if err != nil {
 			return nil, fmt.Errorf("build block %d: %w", height, err)
 		}
 		if q.cfg.Proposer == nil || len(d.Encode())+aroundData <= q.cfg.Proposer.Limit() || most == 0 {

@@ -95,7 +95,9 @@ func (q *Sequencer) post(ctx context.Context, from, last uint64, limit int) (to,
 	to--
 	ctx, cancel := context.WithTimeout(ctx, q.cfg.SubmitTimeout)
 	defer cancel()
+	start := time.Now()
 	height, err = q.cfg.Submitter.Submit(ctx, blobs)
+	q.cfg.Syncer.Took(syncer.StepPost, to, start, err)
 	if err != nil {
 		return to, 0, fmt.Errorf("submit blocks %d to %d: %w", from, to, err)
 	}

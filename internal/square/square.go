@@ -80,9 +80,6 @@ func Restore(dah DAH, submissions ...[]da.Blob) (*Square, error) {
 	return s, nil
 }
 
-// BuildTxs is Build with given transactions. The blobs' commitments must be set.
-func BuildTxs(txs []PayForBlobs) (*Square, error) { return build(MaxWidth, txs) }
-
 func build(width int, txs []PayForBlobs) (*Square, error) {
 	s, err := layOut(width, txs)
 	if err != nil {

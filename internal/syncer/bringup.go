@@ -18,7 +18,7 @@ func (s *Syncer) BringUp(ctx context.Context) error {
 	defer s.mu.Unlock()
 	want := s.cfg.Store.State().Unsafe
 	look, cancel := context.WithTimeout(ctx, lookTimeout)
-	head, err := s.cfg.Engine.Head(look)
+	head, err := s.head(look)
 	cancel()
 	switch {
 	case err != nil:

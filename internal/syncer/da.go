@@ -3,6 +3,7 @@ package syncer
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"headrace/block"
 	"headrace/da"
@@ -115,7 +116,9 @@ func (d *DASink) derive(ctx context.Context, item *follow.Item[*Checked]) error 
 			return err
 		}
 	}
-	res, err := d.deriver.StepVerified(item.Data.Result())
+	verified, start := item.Data.Result(), time.Now()
+	res, err := d.deriver.StepVerified(verified)
+	d.Took(StepDerive, item.Height, start, err)
 	if err != nil {
 		return d.stuck(follow.StageDerive, item.Height, fmt.Errorf("derive: %w", err))
 	}

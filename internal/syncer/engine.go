@@ -51,7 +51,7 @@ func (s *Syncer) execute(ctx context.Context, blk *block.Block, root []byte, rea
 		if err := ready(ctx); err != nil {
 			return nil, err
 		}
-		root, err := s.cfg.Engine.Execute(ctx, blk)
+		root, err := s.run(ctx, blk)
 		switch {
 		case err == nil:
 			return root, nil
@@ -65,6 +65,28 @@ func (s *Syncer) execute(ctx context.Context, blk *block.Block, root []byte, rea
 			return nil, s.stuckAt(blk, err)
 		}
 	}
+}
+
+// run, head and revertTo are the engine's methods, with an observer.
+func (s *Syncer) run(ctx context.Context, blk *block.Block) ([]byte, error) {
+	start := time.Now()
+	root, err := s.cfg.Engine.Execute(ctx, blk)
+	s.Took(StepExecute, blk.Height(), start, err)
+	return root, err
+}
+
+func (s *Syncer) head(ctx context.Context) (exec.Head, error) {
+	start := time.Now()
+	head, err := s.cfg.Engine.Head(ctx)
+	s.Took(StepHead, s.cfg.Store.State().Unsafe.Height, start, err)
+	return head, err
+}
+
+func (s *Syncer) revertTo(ctx context.Context, height uint64) error {
+	start := time.Now()
+	err := s.cfg.Engine.Revert(ctx, height)
+	s.Took(StepRevert, height, start, err)
+	return err
 }
 
 func (s *Syncer) stuckAt(blk *block.Block, err error) error {
@@ -118,7 +140,7 @@ func (s *Syncer) reconcile(ctx context.Context) error {
 // common reverts the engine until its head is a stored block at or below height, and returns that.
 func (s *Syncer) common(ctx context.Context, height uint64) (exec.Head, error) {
 	for step := uint64(1); ; step *= 2 {
-		head, err := s.cfg.Engine.Head(ctx)
+		head, err := s.head(ctx)
 		if err != nil {
 			return head, fmt.Errorf("engine head: %w", err)
 		}
@@ -134,14 +156,14 @@ func (s *Syncer) common(ctx context.Context, height uint64) (exec.Head, error) {
 			target = head.Height - step
 		}
 		s.cfg.Logger.Info("reverting the engine to what is stored", "height", head.Height, "to", target)
-		err = s.cfg.Engine.Revert(ctx, target)
+		err = s.revertTo(ctx, target)
 		if errors.Is(err, exec.ErrPruned) {
-			err = s.cfg.Engine.Revert(ctx, s.cfg.Genesis.InitialHeight-1)
+			err = s.revertTo(ctx, s.cfg.Genesis.InitialHeight-1)
 		}
 		if err != nil {
 			return head, fmt.Errorf("revert engine to %d: %w", target, err)
 		}
-		if after, err := s.cfg.Engine.Head(ctx); err != nil || after.Height >= head.Height {
+		if after, err := s.head(ctx); err != nil || after.Height >= head.Height {
 			return head, fmt.Errorf("engine is still at %d after a revert to %d (%w)", after.Height, target, errors.Join(err, errStuckEngine))
 		}
 	}
@@ -167,13 +189,13 @@ func (s *Syncer) isStored(head exec.Head, height uint64) (bool, error) {
 // replay gives the engine a block again, and insists on the same result.
 func (s *Syncer) replay(ctx context.Context, rec *store.Record) error {
 	height := rec.Block.Height()
-	root, err := s.cfg.Engine.Execute(ctx, rec.Block)
+	root, err := s.run(ctx, rec.Block)
 	if err != nil {
 		return fmt.Errorf("replay block %d: %w", height, err)
 	}
 	if !bytes.Equal(root, rec.Root) {
 		err := fmt.Errorf("replay block %d: the engine now gives state root %s, it gave %s before: it is not the same application, or not the same version", height, shortRoot(root), shortRoot(rec.Root))
-		return errors.Join(err, s.cfg.Engine.Revert(ctx, height-1)) // else the next replay would begin above it, and find nothing wrong
+		return errors.Join(err, s.revertTo(ctx, height-1)) // else the next replay would begin above it, and find nothing wrong
 	}
 	s.counts.Replayed++
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"headrace/block"
 	"headrace/exec"
@@ -71,7 +72,10 @@ func (s *Syncer) unexcused(ctx context.Context, height uint64, items []l1.Source
 	for i := range left {
 		l := &left[i]
 		if i == 0 || l.Source != left[i-1].Source {
-			if why, err = s.excuse(ctx, e, height, items[l.Source].Txs); err != nil {
+			start := time.Now()
+			why, err = s.excuse(ctx, e, height, items[l.Source].Txs)
+			s.Took(StepExcuse, height, start, err)
+			if err != nil {
 				return nil, s.stuck(follow.StageEngine, height, fmt.Errorf("see which transactions of forced item %d could be included: %w", l.Index, err))
 			}
 		}
@@ -88,7 +92,7 @@ func (s *Syncer) excuse(ctx context.Context, e exec.Excuser, height uint64, item
 	why, err := e.Excuse(ctx, height, item)
 	if errors.Is(err, exec.ErrPruned) {
 		s.engineKnown = false
-		if err := s.cfg.Engine.Revert(ctx, height); err != nil {
+		if err := s.revertTo(ctx, height); err != nil {
 			return nil, fmt.Errorf("revert to block %d, whose state is needed: %w", height, err)
 		}
 		why, err = e.Excuse(ctx, height, item)

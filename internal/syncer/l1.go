@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"headrace/block"
 	"headrace/exec"
@@ -124,7 +125,9 @@ func (p *plan) propose(ctx context.Context, m *l1.Message) error {
 	if prop.ID != p.in.Proposal.ID+1 {
 		return p.k.stuck(follow.StageDerive, p.at.Height, fmt.Errorf("proposal %d is in L1 block %d, and the one before it, %d, was not seen: start from an earlier L1 block (l1.start_block of the genesis)", prop.ID, p.at.Height, prop.ID-1))
 	}
+	start := time.Now()
 	blocks, void := derive.Proposal(&p.k.cfg.Derive, p.tip, prop)
+	p.k.Took(StepDerive, p.at.Height, start, nil)
 	if void == "" {
 		var err error
 		if void, err = p.adoptAll(ctx, blocks, m); err != nil {
@@ -150,7 +153,7 @@ func (p *plan) adoptAll(ctx context.Context, blocks []*block.Block, m *l1.Messag
 		return "", err
 	}
 	if len(p.append) > len(before.append) { // take back what this proposal executed
-		if err := p.k.cfg.Engine.Revert(ctx, before.tip.Height); err != nil {
+		if err := p.k.revertTo(ctx, before.tip.Height); err != nil {
 			return "", p.k.stuck(follow.StageEngine, before.tip.Height+1, fmt.Errorf("revert a void proposal: %w", err))
 		}
 	}
@@ -252,7 +255,7 @@ func (p *plan) ready(ctx context.Context) error {
 }
 
 func (p *plan) revert(ctx context.Context, height uint64) error {
-	if err := p.k.cfg.Engine.Revert(ctx, height); err != nil {
+	if err := p.k.revertTo(ctx, height); err != nil {
 		return p.k.stuck(follow.StageEngine, height+1, fmt.Errorf("revert unsafe blocks above %d: %w", height, err))
 	}
 	return nil
@@ -268,12 +271,8 @@ func (p *plan) commit() error {
 	if len(p.done) > 0 {
 		b.Safe = &p.done[len(p.done)-1].Ref
 	}
-	before := k.cfg.Store.State().Unsafe.Height
 	if err := k.commit(b); err != nil {
 		return err
-	}
-	if p.truncate != nil {
-		k.counts.RevertedUnsafe += before - *p.truncate
 	}
 	if len(p.made) > 0 {
 		all := slices.Concat(k.recent, p.made)
@@ -399,7 +398,10 @@ func (k *L1Sink) label(ctx context.Context) {
 		return
 	}
 	st := k.cfg.Store.State()
-	if err := e.Label(ctx, st.Safe, st.Finalized); err != nil {
+	start := time.Now()
+	err := e.Label(ctx, st.Safe, st.Finalized)
+	k.Took(StepLabel, st.Safe.Height, start, err)
+	if err != nil {
 		k.cfg.Logger.Warn("engine not told of safe and finalized", "err", err)
 	}
 }

@@ -122,7 +122,11 @@ func (d *DASink) proveAll(ctx context.Context, prove da.Prover, work []*unproven
 	errs := make([]error, len(work))
 	var wg sync.WaitGroup
 	for i, u := range work {
-		wg.Go(func() { errs[i] = prove.Prove(ctx, u.ref.Height, u.ref.Hash, u.claims) })
+		wg.Go(func() {
+			start := time.Now()
+			errs[i] = prove.Prove(ctx, u.ref.Height, u.ref.Hash, u.claims)
+			d.Took(StepProve, u.ref.Height, start, errs[i])
+		})
 	}
 	wg.Wait()
 	if err := d.proved(work, errs); err != nil {

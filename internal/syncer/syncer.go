@@ -35,10 +35,30 @@ type Config struct {
 	Observer Observer
 }
 
-// Observer's functions, where not nil, are called at the point of truth, inside the serialised section: they must be quick and must not call the Syncer.
+// Observer's functions, where not nil, are called where things happen, inside the serialised section but for the steps that say otherwise. They
+// must be quick, must not block and must not call back.
 type Observer struct {
-	Applied func(a Applied) // a block has become part of the chain, or safe, and is stored
+	Applied  func(a Applied)       // a block has become part of the chain, or safe; it is stored and published
+	Reverted func(from, to uint64) // the blocks of these heights, from the highest down to to, are not part of the chain any more; it is stored, and published next
+	Done     func(step Step, height uint64, took time.Duration, err error)
 }
+
+// Step is work whose end Observer.Done tells of.
+type Step string
+
+// The steps, and what their height is.
+const (
+	StepDerive  Step = "derive"  // blocks from an item of the source: the item's
+	StepExecute Step = "execute" // by the engine, in a replay too: the block's
+	StepHead    Step = "head"    // the engine is asked where it stands: where the store does
+	StepRevert  Step = "revert"  // the engine goes back: to where
+	StepLabel   Step = "label"   // the engine is told of safe and finalized blocks: the safe one's
+	StepExcuse  Step = "excuse"  // the engine is asked about forced transactions: the last block's before them
+	StepCommit  Step = "commit"  // to the store: the position's after it
+	StepProve   Step = "prove"   // of a height of the DA layer: that one. Outside of the section, several at a time
+	StepBuild   Step = "build"   // of a block, by the sequencer's engine: the block's
+	StepPost    Step = "post"    // of blocks, by the sequencer, until they are included: the last one's. Outside of the section
+)
 
 // Applied describes one change of a head.
 type Applied struct {
@@ -168,10 +188,29 @@ func (s *Syncer) tip() (derive.Tip, error) {
 
 // commit writes b. When the outcome of a commit is unknown only a restart can tell, so that ends the follower.
 func (s *Syncer) commit(b *store.Batch) error {
-	if err := s.cfg.Store.Commit(b); err != nil {
+	start, before := time.Now(), s.cfg.Store.State()
+	err := s.cfg.Store.Commit(b)
+	s.Took(StepCommit, s.cfg.Store.State().Position.Height, start, err)
+	if err != nil {
 		return follow.Fatal(fmt.Errorf("store commit: %w", err))
 	}
+	if b.Truncate == nil || *b.Truncate >= before.Unsafe.Height {
+		return nil
+	}
+	if *b.Truncate >= before.Safe.Height {
+		s.counts.RevertedUnsafe += before.Unsafe.Height - *b.Truncate
+	}
+	if s.cfg.Observer.Reverted != nil {
+		s.cfg.Observer.Reverted(before.Unsafe.Height, *b.Truncate+1)
+	}
 	return nil
+}
+
+// Took tells the observer of a step that began at start and has ended.
+func (s *Syncer) Took(step Step, height uint64, start time.Time, err error) {
+	if s.cfg.Observer.Done != nil {
+		s.cfg.Observer.Done(step, height, time.Since(start), err)
+	}
 }
 
 func (s *Syncer) applied(blk *block.Block, origin store.Origin, promoted bool) {
@@ -192,7 +231,6 @@ func (s *Syncer) dropUnsafe(ctx context.Context, height uint64, why string) erro
 	if err := s.commit(&store.Batch{Truncate: &height}); err != nil {
 		return err
 	}
-	s.counts.RevertedUnsafe += st.Unsafe.Height - height
 	s.engineKnown = false
 	s.publish()
 	return s.reconcile(ctx)

@@ -25,7 +25,6 @@ type beacon struct {
 	health  *follow.Health
 	http    *http.Client
 	timeout time.Duration
-	observe func(method string, n int, took time.Duration, err error)
 
 	mu          sync.Mutex // guards the rest
 	genesis     uint64     // seconds since the Unix epoch; 0: not asked yet
@@ -220,9 +219,7 @@ func (b *beacon) get(ctx context.Context, path string, data any) (err error) {
 		case parent.Err() == nil:
 			b.health.Bad(err)
 		}
-		if b.observe != nil {
-			b.observe("beacon", 1, time.Since(started), err)
-		}
+		b.health.Called("beacon", 1, started, err)
 	}()
 	ctx, cancel := context.WithTimeout(ctx, b.timeout)
 	defer cancel()

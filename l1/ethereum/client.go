@@ -51,14 +51,7 @@ type Options struct {
 	Parallel    int           // blocks with content that are read at the same time in one Fetch; default 8
 
 	Logger   *slog.Logger // default: silent
-	Observer Observer
-}
-
-// Observer's functions, where not nil, are called at the point of truth, from any goroutine. They must be quick.
-type Observer struct {
-	Call    func(method string, n int, took time.Duration, err error) // an RPC request, of n calls if it was a batch; "beacon" for the beacon API
-	Polling func(on bool)                                             // news changed between WebSockets (false) and polling (true)
-	Silent  func()                                                    // a WebSocket was given up because it kept news back
+	Observer follow.Observer
 }
 
 func (o Options) withDefaults() Options {
@@ -118,10 +111,12 @@ func New(opt Options) (*Client, error) {
 	case len(poll) == 0:
 		c.news = follow.Best(sockets...)
 	default:
-		c.news = follow.Fallback[l1.Block](follow.Best(sockets...), follow.Best(poll...), follow.FallbackOptions{Retry: opt.Redial, Switched: c.switched})
+		c.news = follow.Fallback[l1.Block](follow.Best(sockets...), follow.Best(poll...), follow.FallbackOptions{Retry: opt.Redial, Switched: func(polling bool) {
+			opt.Logger.Info("L1 news", "polling", polling)
+		}})
 	}
 	for _, url := range opt.Beacon {
-		c.beacons = append(c.beacons, &beacon{url: url, health: follow.NewHealth(redact(url), "beacon"), http: c.http, timeout: opt.CallTimeout, observe: opt.Observer.Call})
+		c.beacons = append(c.beacons, &beacon{url: url, health: follow.NewHealth(redact(url), "beacon", &c.opt.Observer), http: c.http, timeout: opt.CallTimeout})
 	}
 	return c, nil
 }
@@ -134,13 +129,6 @@ func (c *Client) open(urls []string, role string) (sources []follow.Source[l1.Bl
 		sources = append(sources, e)
 	}
 	return sources
-}
-
-func (c *Client) switched(polling bool) {
-	c.opt.Logger.Info("L1 news", "polling", polling)
-	if c.opt.Observer.Polling != nil {
-		c.opt.Observer.Polling(polling)
-	}
 }
 
 // Close closes idle connections. Calls under way fail; a closed Client cannot be used again.

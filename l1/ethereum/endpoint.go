@@ -33,7 +33,7 @@ type endpoint struct {
 
 func newEndpoint(c *Client, url, role string) *endpoint {
 	name := redact(url)
-	e := &endpoint{client: c, url: url, socket: role == "news", name: name, health: follow.NewHealth(name, role)}
+	e := &endpoint{client: c, url: url, socket: role == "news", name: name, health: follow.NewHealth(name, role, &c.opt.Observer)}
 	e.batch = adaptive{n: min(16, c.opt.Batch), max: c.opt.Batch}
 	e.logs = adaptive{n: 512, max: 8192}
 	return e
@@ -74,7 +74,10 @@ func (e *endpoint) dial(ctx context.Context) (*rpc.Client, error) {
 		return nil, fmt.Errorf("dial L1: %w", err)
 	}
 	var id hexutil.Uint64
-	if err := conn.CallContext(ctx, &id, "eth_chainId"); err != nil {
+	started := time.Now()
+	err = conn.CallContext(ctx, &id, "eth_chainId")
+	e.health.Called("eth_chainId", 1, started, bare(err))
+	if err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("ask L1 for its chain id: %w", bare(err))
 	}
@@ -160,9 +163,7 @@ func (e *endpoint) request(ctx context.Context, method string, n int, do func(co
 		limited, cancel := context.WithTimeout(ctx, e.client.opt.CallTimeout)
 		defer cancel()
 		err = do(limited, conn)
-		if observe := e.client.opt.Observer.Call; observe != nil {
-			observe(method, n, time.Since(started), err)
-		}
+		e.health.Called(method, n, started, bare(err))
 		if err != nil && ctx.Err() == nil && !answered(err) {
 			e.drop(conn)
 		}

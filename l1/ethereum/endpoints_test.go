@@ -123,7 +123,7 @@ func TestProposerSurvivesEndpoint(t *testing.T) {
 					var fault sync.Once
 					sends := watch.New(0)
 					c := p.client(func(o *ethereum.Options) {
-						o.Observer.Call = func(method string, _ int, _ time.Duration, err error) {
+						o.Observer.Called = func(method string, _ int, _ time.Duration, err error) {
 							if method == "eth_sendRawTransaction" && err == nil {
 								sends.Update(func(n int) int { return n + 1 })
 								if sends.Load() == 2 {
@@ -195,7 +195,7 @@ func TestNoVerdictFromBehind(t *testing.T) {
 	}
 	sent := func(do func()) func(*ethereum.Options) {
 		return func(o *ethereum.Options) {
-			o.Observer.Call = func(method string, _ int, _ time.Duration, err error) {
+			o.Observer.Called = func(method string, _ int, _ time.Duration, err error) {
 				if method == "eth_sendRawTransaction" && err == nil {
 					do()
 				}
@@ -224,8 +224,8 @@ func TestNoVerdictFromBehind(t *testing.T) {
 				p.behind[0].freshNonce.Store(true)
 				p.behind[0].lag.Store(3)
 			})(o)
-			observe := o.Observer.Call
-			o.Observer.Call = func(method string, n int, took time.Duration, err error) {
+			observe := o.Observer.Called
+			o.Observer.Called = func(method string, n int, took time.Duration, err error) {
 				observe(method, n, took, err)
 				if method == "eth_getTransactionReceipt" {
 					asked.Set(p.behind[0].receipts.Load())
@@ -314,7 +314,7 @@ func TestContentIsReadOnce(t *testing.T) {
 	var content atomic.Int64
 	c := r.client(func(o *ethereum.Options) {
 		o.WS = []string{r.node.WS(), r.node.WS(), r.node.WS()}
-		o.Observer.Call = func(method string, _ int, _ time.Duration, _ error) {
+		o.Observer.Called = func(method string, _ int, _ time.Duration, _ error) {
 			if method == "eth_getBlockReceipts" {
 				content.Add(1)
 			}

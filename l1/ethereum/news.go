@@ -53,7 +53,7 @@ func (e *endpoint) Subscribe(ctx context.Context, update func(follow.Update[l1.B
 			update(u) // of the same head again: the endpoint lives
 		}
 	})
-	e.health.Silent()
+	e.health.Silent(err)
 	var known *callError
 	if ctx.Err() != nil || errors.As(err, &known) {
 		return err
@@ -77,7 +77,10 @@ func (e *endpoint) dialNews(ctx context.Context) (*newsSocket, error) {
 	ctx, cancel := context.WithTimeout(ctx, e.client.opt.CallTimeout)
 	defer cancel()
 	s := &newsSocket{conn: conn, heads: make(chan *header, 16)}
-	if s.sub, err = conn.EthSubscribe(ctx, s.heads, "newHeads"); err != nil {
+	started := time.Now()
+	s.sub, err = conn.EthSubscribe(ctx, s.heads, "newHeads")
+	e.health.Called("eth_subscribe", 1, started, bare(err))
+	if err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("subscribe to L1 heads: %w", err)
 	}
@@ -122,7 +125,7 @@ func (e *endpoint) listen(ctx context.Context, news headFunc) error {
 	defer s.conn.Close() // ends the reader; unsubscribing would wait for the peer
 
 	// The subscription is acknowledged: a look at the head now leaves no gap (P38).
-	head, err := s.head(ctx, opt.CallTimeout)
+	head, err := e.headOf(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -141,14 +144,11 @@ func (e *endpoint) listen(ctx context.Context, news headFunc) error {
 		case err := <-ended:
 			return err
 		case <-silence.C:
-			now, err := s.head(ctx, opt.CallTimeout)
+			now, err := e.headOf(ctx, s)
 			if err != nil {
 				return err
 			}
 			if now.hash != head.hash && len(newest.some) == 0 {
-				if opt.Observer.Silent != nil {
-					opt.Observer.Silent()
-				}
 				return fmt.Errorf("L1 head moved from %d to %d, but the subscription did not tell", head.number(), now.number())
 			}
 			news(now, now.hash != head.hash)
@@ -175,12 +175,14 @@ func (s *newsSocket) drain(newest *latest) error {
 	}
 }
 
-// head asks the socket's own peer for its head.
-func (s *newsSocket) head(ctx context.Context, timeout time.Duration) (*header, error) {
-	limited, cancel := context.WithTimeout(ctx, timeout)
+// headOf asks the socket's own peer for its head.
+func (e *endpoint) headOf(ctx context.Context, s *newsSocket) (*header, error) {
+	limited, cancel := context.WithTimeout(ctx, e.client.opt.CallTimeout)
 	defer cancel()
 	var h *header
+	started := time.Now()
 	err := s.conn.CallContext(limited, &h, "eth_getBlockByNumber", "latest", false)
+	e.health.Called("eth_getBlockByNumber", 1, started, bare(err))
 	switch {
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)

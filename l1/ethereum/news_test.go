@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,7 +36,11 @@ func TestPollingAndBack(t *testing.T) {
 	c := r.client(func(o *ethereum.Options) {
 		o.WS = []string{relay.url()}
 		o.Silence, o.CallTimeout, o.Redial = 50*time.Millisecond, 300*time.Millisecond, 30*time.Millisecond
-		o.Observer.Polling = polling.Set
+		o.Observer.Mode = func(_, mode string, _ error) {
+			if mode != "" {
+				polling.Set(mode == "polling")
+			}
+		}
 	})
 	sink, state := follower(t, c, r.head().Height+1)
 	start := r.head().Height
@@ -123,7 +128,11 @@ func TestMutedSubscription(t *testing.T) {
 	c := r.client(func(o *ethereum.Options) {
 		o.WS = []string{"ws" + endpoint.URL[len("http"):]}
 		o.Silence = 20 * time.Millisecond
-		o.Observer.Silent = func() { silent.Update(func(n int) int { return n + 1 }) }
+		o.Observer.Mode = func(_, mode string, err error) {
+			if mode == "" && strings.Contains(err.Error(), "the subscription did not tell") {
+				silent.Update(func(n int) int { return n + 1 })
+			}
+		}
 	})
 	_, state := follower(t, c, r.head().Height+1)
 	for n := range 3 {

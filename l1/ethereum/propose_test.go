@@ -131,7 +131,7 @@ func TestProposeUnknownOutcome(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		c := r.client(func(o *ethereum.Options) {
-			o.Observer.Call = func(method string, _ int, _ time.Duration, err error) {
+			o.Observer.Called = func(method string, _ int, _ time.Duration, err error) {
 				if method == "eth_sendRawTransaction" && err == nil {
 					cancel()
 				}
@@ -173,7 +173,7 @@ func TestFeeBump(t *testing.T) {
 	r := newRig(t, geth.Prague, l1.Settings{})
 	sends := watch.New(0)
 	c := r.client(func(o *ethereum.Options) {
-		o.Observer.Call = func(method string, _ int, _ time.Duration, err error) {
+		o.Observer.Called = func(method string, _ int, _ time.Duration, err error) {
 			if method == "eth_sendRawTransaction" && err == nil {
 				sends.Update(func(n int) int { return n + 1 })
 			}
@@ -208,7 +208,7 @@ func TestNonceTaken(t *testing.T) {
 	r := newRig(t, geth.Prague, l1.Settings{})
 	sends := watch.New(0)
 	c := r.client(func(o *ethereum.Options) {
-		o.Observer.Call = func(method string, _ int, _ time.Duration, err error) {
+		o.Observer.Called = func(method string, _ int, _ time.Duration, err error) {
 			if method == "eth_sendRawTransaction" && err == nil {
 				sends.Update(func(n int) int { return n + 1 })
 			}

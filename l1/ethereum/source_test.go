@@ -138,7 +138,7 @@ func testCatchUp(t *testing.T, r *rig) {
 	}
 	var calls, content atomic.Int64
 	c := r.client(func(o *ethereum.Options) {
-		o.Observer.Call = func(method string, n int, _ time.Duration, err error) {
+		o.Observer.Called = func(method string, n int, _ time.Duration, err error) {
 			calls.Add(1)
 			if method != "eth_getBlockByNumber" {
 				content.Add(1)
@@ -176,7 +176,7 @@ func testInline(t *testing.T, r *rig) {
 	var content atomic.Int64
 	inline := make(chan bool, 100) // from the follower
 	c := r.client(func(o *ethereum.Options) {
-		o.Observer.Call = func(method string, _ int, _ time.Duration, _ error) {
+		o.Observer.Called = func(method string, _ int, _ time.Duration, _ error) {
 			if method != "eth_getCode" && method != "eth_getBlockByNumber" {
 				content.Add(1)
 			}
