@@ -191,12 +191,14 @@ func (r *observed) check(t *testing.T) {
 
 // TestObserver: each function of a node's observer is called, with each step, where the thing happens.
 func TestObserver(t *testing.T) {
-	told := map[string]int{}
-	for name, run := range map[string]func(*testing.T, *observed){"DA": observeDA, "L1": observeL1, "execution client": observeClient} {
+	told, ran := map[string]int{}, 0
+	parts := map[string]func(*testing.T, *observed){"DA": observeDA, "L1": observeL1, "execution client": observeClient}
+	for name, run := range parts {
 		t.Run(name, func(t *testing.T) {
 			r := new(observed)
 			run(t, r)
 			r.check(t)
+			ran++
 			for _, e := range r.Load() {
 				told[e.name]++
 				if e.name == "Done" {
@@ -206,7 +208,7 @@ func TestObserver(t *testing.T) {
 		})
 	}
 	for _, name := range names(t) {
-		if told[name] == 0 {
+		if told[name] == 0 && ran == len(parts) {
 			t.Errorf("nobody has called %s, of %v", name, slices.Sorted(maps.Keys(told)))
 		}
 	}

@@ -43,6 +43,7 @@ var tables = slices.Concat(
 	nodeGuards,
 	nodeBlocksGuards,
 	typesGuards,
+	observerGuards,
 )
 
 func main() {
