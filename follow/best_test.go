@@ -525,11 +525,19 @@ func (b bare) Subscribe(ctx context.Context, update func(follow.Update[string]))
 	return b.Chain.Subscribe(ctx, func(u follow.Update[string]) { u.Item = nil; update(u) })
 }
 
+// lateBare is bare, and announces a second later: the other one is asked first.
+type lateBare struct{ bare }
+
+func (l lateBare) Subscribe(ctx context.Context, update func(follow.Update[string])) error {
+	time.Sleep(time.Second)
+	return l.bare.Subscribe(ctx, update)
+}
+
 // An endpoint that announces and answers no fetch is asked last after the follower has given one up: its own calls ended with it, and say nothing.
 func TestUnansweredFetch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, sink := followtest.NewChain(20), followtest.NewSink[string](1)
-		best := follow.Best(mute{bare{c}, new(follow.Health)}, follow.Source[string](bare{c.Endpoint(nil)}))
+		best := follow.Best(mute{bare{c}, new(follow.Health)}, follow.Source[string](lateBare{bare{c.Endpoint(nil)}}))
 		run(t, best, sink, follow.Options{Stall: 30 * time.Second})
 		time.Sleep(time.Minute)
 		synctest.Wait()
