@@ -1,6 +1,6 @@
 // Package exec is the contract between Headrace and an execution engine: the state machine that a rollup's blocks drive.
 //
-// Headrace calls one engine from one goroutine at a time, with exceptions named below (Head and Excuse may be called any time; a Builder's
+// Headrace calls one engine from one goroutine at a time, with exceptions named below (Head and Exempt may be called any time; a Builder's
 // Build is called between two Executes). Every promise here is checked by exectest.
 package exec
 
@@ -64,17 +64,17 @@ type Sealer interface {
 // Forcer is implemented by Builders that can put given transactions into a block past their pool, in which anything may stand in their way.
 type Forcer interface {
 	// BuildForced is Build with transactions that must be included: as many of them as can be in this block, in their order, and nothing else, so that nobody fills the room of those
-	// to come. If none can be, it is Build. Each that an Excuser does not excuse, asked about it with the transactions of its item, is in one of the next blocks that are built with it.
+	// to come. If none can be, it is Build. Each that an Exempter does not exempt, asked about it with the transactions of its item, is in one of the next blocks that are built with it.
 	BuildForced(ctx context.Context, height uint64, time uint64, maxBytes int, forced [][]byte) (txs [][]byte, err error)
 }
 
-// Excuser is implemented by engines that know of transactions that cannot be included. Of an engine that is none, no forced transaction is excused.
-type Excuser interface {
-	// Excuse says of each transaction of an item why it could not be in the block after the executed one at height, behind those before it that could, whoever makes it; empty if it
-	// could be. All that is not excused of one item fits into one block. The answer depends on the blocks up to height and on the item alone, so that it is the same on every node: a proposal that leaves
+// Exempter is implemented by engines that know of transactions that cannot be included. Of an engine that is none, no forced transaction is exempt.
+type Exempter interface {
+	// Exempt says of each transaction of an item why it could not be in the block after the executed one at height, behind those before it that could, whoever makes it; empty if it
+	// could be. All that is not exempt of one item fits into one block. The answer depends on the blocks up to height and on the item alone, so that it is the same on every node: a proposal that leaves
 	// out a forced transaction stands or falls with it (I3). ErrParent: height is above the engine's head. ErrPruned: the state after it is dropped; it is there again
 	// after a Revert to height. May be called at any time.
-	Excuse(ctx context.Context, height uint64, item [][]byte) (why []string, err error)
+	Exempt(ctx context.Context, height uint64, item [][]byte) (why []string, err error)
 }
 
 var (

@@ -104,7 +104,7 @@ type Counts struct {
 	Produced       uint64 `json:"produced"`
 	RevertedUnsafe uint64 `json:"reverted_unsafe"`
 	Void           uint64 `json:"void"`          // proposals that made no block
-	Excused        uint64 `json:"excused"`       // forced transactions that proposals left out because they could be in no block
+	Exempt         uint64 `json:"exempt"`        // forced transactions that proposals left out because they could be in no block
 	Offered        uint64 `json:"offered"`       // unsafe blocks taken beside the canonical source
 	InlineItems    uint64 `json:"inline_items"`  // DA heights applied as they were pushed
 	FetchedItems   uint64 `json:"fetched_items"` // DA heights that were fetched
@@ -135,7 +135,7 @@ func (n *Node) publish() (next time.Duration) {
 		Skipped: sync.Skipped,
 		Counts: Counts{
 			Executed: sync.Counts.Executed, Promoted: sync.Counts.Promoted, Replayed: sync.Counts.Replayed, Produced: sync.Counts.Produced,
-			RevertedUnsafe: sync.Counts.RevertedUnsafe, Void: sync.Counts.Void, Excused: sync.Counts.Excused, Offered: sync.Counts.Offered, InlineItems: src.Counts.Inline, FetchedItems: src.Counts.Fetched, Subscriptions: src.Counts.Subscriptions,
+			RevertedUnsafe: sync.Counts.RevertedUnsafe, Void: sync.Counts.Void, Exempt: sync.Counts.Exempt, Offered: sync.Counts.Offered, InlineItems: src.Counts.Inline, FetchedItems: src.Counts.Fetched, Subscriptions: src.Counts.Subscriptions,
 		},
 	}
 	n.up.status(&s, &sync)

@@ -144,7 +144,7 @@ func TestForcedExcuses(t *testing.T) {
 	m.offer(200, without)
 	m.unsafeHead(without)
 	w.mine(w.proposal(1, without, l1.EncodeBlocks(w.encode(without))))
-	if s := m.canonical(2, a.blocks[0]); s.Proposal.Void == "" || s.Counts.Excused != 0 {
+	if s := m.canonical(2, a.blocks[0]); s.Proposal.Void == "" || s.Counts.Exempt != 0 {
 		t.Fatalf("got %+v without a transaction that could be included, want it void", s.Proposal)
 	}
 	w.force(used, w.rollupTx(2, func(tx *types.DynamicFeeTx) { tx.Nonce = 1 }), w.rollupTx(4, func(tx *types.DynamicFeeTx) { tx.Value.Lsh(tx.Value, 100) }))
@@ -152,7 +152,7 @@ func TestForcedExcuses(t *testing.T) {
 	want := []*member{m, late}
 	late.start()
 	for _, each := range want {
-		if s := each.canonical(3, without); s.Proposal.Void != "" || s.Counts.Excused != 3 || s.Counts.Void != 1 {
+		if s := each.canonical(3, without); s.Proposal.Void != "" || s.Counts.Exempt != 3 || s.Counts.Void != 1 {
 			t.Fatalf("got %+v, %+v, want one void, then the block with three excuses", s.Proposal, s.Counts)
 		}
 		each.executed(without)
@@ -195,7 +195,7 @@ func TestForcedGarbageBySequencer(t *testing.T) {
 		s = full.until("more proposals", func(now node.Status) bool { return now.Proposal.ID >= s.Proposal.ID+2 })
 		return nil
 	}))
-	if s.Counts.Void != 0 || s.Counts.Excused < 5 {
+	if s.Counts.Void != 0 || s.Counts.Exempt < 5 {
 		t.Fatalf("got %+v, want no void proposal, and five transactions excused at least", s.Counts)
 	}
 	sequencer.until("the same block", func(now node.Status) bool { return now.Heads.Safe.Height >= s.Heads.Safe.Height })
@@ -260,7 +260,7 @@ func TestForcedInTheWay(t *testing.T) {
 			found[string(tx)]++
 		}
 	}
-	if found[string(hog[0])] != 1 || found[string(rival)] != 1 || s.Counts.Void != 0 || s.Counts.Excused == 0 {
+	if found[string(hog[0])] != 1 || found[string(rival)] != 1 || s.Counts.Void != 0 || s.Counts.Exempt == 0 {
 		t.Fatalf("got the first of many %d times and the rival %d times, %+v; want each once, the rest of the many excused, and none void", found[string(hog[0])], found[string(rival)], s.Counts)
 	}
 }

@@ -26,7 +26,7 @@ func methods(ctx context.Context, e *engineapi.Engine, b *block.Block) map[strin
 	_, errs["Build"] = e.Build(ctx, b.Height(), b.Header.Header.Time, 1<<20)
 	_, errs["BuildForced"] = e.BuildForced(ctx, b.Height(), b.Header.Header.Time, 1<<20, b.Data.Txs[1:])
 	errs["Label"] = e.Label(ctx, block.Ref{}, block.Ref{})
-	_, errs["Excuse"] = e.Excuse(ctx, b.Height()-1, b.Data.Txs[1:])
+	_, errs["Exempt"] = e.Exempt(ctx, b.Height()-1, b.Data.Txs[1:])
 	return errs
 }
 

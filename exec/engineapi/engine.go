@@ -80,7 +80,7 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Engine is an exec.Engine, exec.Builder, exec.Forcer, exec.Labeler and exec.Excuser.
+// Engine is an exec.Engine, exec.Builder, exec.Forcer, exec.Labeler and exec.Exempter.
 type Engine struct {
 	opt    Options
 	client *Client
@@ -100,11 +100,11 @@ type Engine struct {
 }
 
 var (
-	_ exec.Engine  = (*Engine)(nil)
-	_ exec.Builder = (*Engine)(nil)
-	_ exec.Labeler = (*Engine)(nil)
-	_ exec.Forcer  = (*Engine)(nil)
-	_ exec.Excuser = (*Engine)(nil)
+	_ exec.Engine   = (*Engine)(nil)
+	_ exec.Builder  = (*Engine)(nil)
+	_ exec.Labeler  = (*Engine)(nil)
+	_ exec.Forcer   = (*Engine)(nil)
+	_ exec.Exempter = (*Engine)(nil)
 )
 
 // New opens the index and returns an engine that connects to the client at its first use: a client that is down shows

@@ -33,10 +33,10 @@ func Cost(tx *types.Transaction) *big.Int { return cost(tx) }
 
 func IsDelegation(code []byte) bool { return delegation(code) }
 
-// ExcuseOf says why a sender with this account could not have tx in the next block.
-func ExcuseOf(nonce uint64, balance *big.Int, contract bool, tx *types.Transaction) string {
+// ExemptOf says why a sender with this account could not have tx in the next block.
+func ExemptOf(nonce uint64, balance *big.Int, contract bool, tx *types.Transaction) string {
 	a := account{Nonce: hexutil.Uint64(nonce), Balance: (*hexutil.Big)(balance), contract: contract}
-	return a.excuse(tx)
+	return a.exempt(tx)
 }
 
 var ExplainTx = explainTx

@@ -97,7 +97,7 @@ func (e *Engine) pick(ctx context.Context, time uint64, forced [][]byte, room in
 		if err != nil {
 			return nil, err
 		}
-		if a.excuse(tx) != "" {
+		if a.exempt(tx) != "" {
 			continue
 		}
 		a.spend(tx)

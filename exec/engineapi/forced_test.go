@@ -231,7 +231,7 @@ func TestExcuseByGas(t *testing.T) {
 		"more than there is":   {[][]byte{with(0, 0, 1<<63), with(1, 0, 1<<63), with(2, 0, 21_000)}, []bool{true, true, true}},
 		"garbage asks nothing": {[][]byte{{1, 2, 3}, with(0, 0, limit)}, []bool{true, false}},
 	} {
-		why, err := e.Excuse(t.Context(), b.Height(), c.item)
+		why, err := e.Exempt(t.Context(), b.Height(), c.item)
 		if err != nil {
 			t.Fatal(err)
 		}

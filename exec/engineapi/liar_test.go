@@ -54,12 +54,12 @@ func TestExcuseFromLiar(t *testing.T) {
 		"account without a sum": {"eth_getProof", `"result":{"nonce":"0x0"}`},
 	} {
 		p.set(r.method, rule{answer: r.answer})
-		if why, err := e.Excuse(t.Context(), parent.Height(), item); err == nil || errors.Is(err, exec.ErrInvalid) {
+		if why, err := e.Exempt(t.Context(), parent.Height(), item); err == nil || errors.Is(err, exec.ErrInvalid) {
 			t.Errorf("%s: got %q, %v, want an error that is no verdict", name, why, err)
 		}
 		p.clear()
 	}
-	if why, err := e.Excuse(t.Context(), parent.Height(), item); err != nil || len(why) != 1 || why[0] != "" {
+	if why, err := e.Exempt(t.Context(), parent.Height(), item); err != nil || len(why) != 1 || why[0] != "" {
 		t.Errorf("got %q, %v, want it not excused", why, err)
 	}
 }

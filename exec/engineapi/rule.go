@@ -278,7 +278,7 @@ func cost(tx *types.Transaction) *big.Int {
 	return c.Mul(c, tx.GasFeeCap()).Add(c, tx.Value())
 }
 
-func (a *account) excuse(tx *types.Transaction) string {
+func (a *account) exempt(tx *types.Transaction) string {
 	nonce := uint64(a.Nonce)
 	switch cost := cost(tx); {
 	case tx.Nonce() < nonce:

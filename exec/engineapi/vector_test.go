@@ -161,7 +161,7 @@ func TestRuleVectors(t *testing.T) {
 		}
 	}
 	for _, a := range v.Accounts {
-		if got := engineapi.ExcuseOf(a.Nonce, a.Balance, a.Contract, accountTx()); kind(got) != a.Verdict {
+		if got := engineapi.ExemptOf(a.Nonce, a.Balance, a.Contract, accountTx()); kind(got) != a.Verdict {
 			t.Errorf("account %+v: got %q", a, got)
 		}
 	}

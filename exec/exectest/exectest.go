@@ -41,7 +41,7 @@ type Subject struct {
 
 	// Tx returns the n-th of any number of different valid transactions for SubmitTx; nil leaves out the tests of a Builder.
 	Tx        func(n int) []byte
-	InvalidTx []byte // one that SubmitTx must refuse with ErrInvalid, and that an Excuser excuses
+	InvalidTx []byte // one that SubmitTx must refuse with ErrInvalid, and that an Exempter exempts
 	PoolLimit int    // ErrFull must come after at most this many transactions; 0: not tested
 	MaxBytes  int    // that the suite asks of Build; 0: 300, so that a block does not hold all that wait
 }
@@ -67,7 +67,7 @@ func Test(t *testing.T, open func(t *testing.T) Subject) {
 		{"Reopen", reopen},
 		{"Crash", crash},
 		{"Pruned", pruned},
-		{"Excuses", excuses},
+		{"Exempt", exempts},
 		{"Builder", builder},
 		{"Labels", labels},
 	} {

@@ -410,35 +410,35 @@ func fill(t *testing.T, r *run, bld exec.Builder) {
 	t.Errorf("%d transactions fit", r.s.PoolLimit+1)
 }
 
-func excuses(t *testing.T, r *run) {
-	x, ok := r.e.(exec.Excuser)
+func exempts(t *testing.T, r *run) {
+	x, ok := r.e.(exec.Exempter)
 	if !ok || r.s.InvalidTx == nil {
-		t.Skip("this engine is no Excuser, or no transaction is known that it excuses")
+		t.Skip("this engine is no Exempter, or no transaction is known that it exempts")
 	}
-	excused := func(height uint64, tx []byte) bool {
+	exempt := func(height uint64, tx []byte) bool {
 		t.Helper()
-		why, err := x.Excuse(t.Context(), height, [][]byte{r.s.InvalidTx, tx})
+		why, err := x.Exempt(t.Context(), height, [][]byte{r.s.InvalidTx, tx})
 		if err != nil || len(why) != 2 || why[0] == "" {
-			t.Fatalf("excuse %q and %q after block %d: got %q, %v", r.s.InvalidTx, tx, height, why, err)
+			t.Fatalf("check %q and %q after block %d: got %q, %v", r.s.InvalidTx, tx, height, why, err)
 		}
 		return why[1] != ""
 	}
 	r.grow(4)
 	for height := r.height() - 1; height <= r.height(); height++ {
-		if !excused(height, r.s.InvalidTx) {
-			t.Errorf("%q is not excused after block %d", r.s.InvalidTx, height)
+		if !exempt(height, r.s.InvalidTx) {
+			t.Errorf("%q is not exempt after block %d", r.s.InvalidTx, height)
 		}
 	}
-	if r.s.Tx != nil && excused(r.height(), r.s.Tx(0)) {
-		t.Errorf("%q is excused after block %d, which a block may hold", r.s.Tx(0), r.height())
+	if r.s.Tx != nil && exempt(r.height(), r.s.Tx(0)) {
+		t.Errorf("%q is exempt after block %d, which a block may hold", r.s.Tx(0), r.height())
 	}
 	r.check()
 	r.revert(r.height() - 1)
-	if !excused(r.height(), r.s.InvalidTx) {
-		t.Errorf("%q is not excused after block %d, to which the engine was reverted", r.s.InvalidTx, r.height())
+	if !exempt(r.height(), r.s.InvalidTx) {
+		t.Errorf("%q is not exempt after block %d, to which the engine was reverted", r.s.InvalidTx, r.height())
 	}
-	if _, err := x.Excuse(t.Context(), r.height()+1, [][]byte{r.s.InvalidTx}); !errors.Is(err, exec.ErrParent) {
-		t.Errorf("excuse a transaction above the head: got %v, want %v", err, exec.ErrParent)
+	if _, err := x.Exempt(t.Context(), r.height()+1, [][]byte{r.s.InvalidTx}); !errors.Is(err, exec.ErrParent) {
+		t.Errorf("check a transaction above the head: got %v, want %v", err, exec.ErrParent)
 	}
 	r.grow(1)
 	f, ok := r.e.(exec.Forcer)

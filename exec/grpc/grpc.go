@@ -38,7 +38,7 @@ type Options struct {
 
 const defaultMessageBytes = 64 << 20
 
-// Engine is an engine in another process. It implements exec.Engine, exec.Builder, exec.Labeler and exec.Excuser; of an engine without a builder's side,
+// Engine is an engine in another process. It implements exec.Engine, exec.Builder, exec.Labeler and exec.Exempter; of an engine without a builder's side,
 // SubmitTx and Build fail with errors.ErrUnsupported.
 type Engine struct {
 	target  string
@@ -48,10 +48,10 @@ type Engine struct {
 }
 
 var (
-	_ exec.Engine  = (*Engine)(nil)
-	_ exec.Builder = (*Engine)(nil)
-	_ exec.Labeler = (*Engine)(nil)
-	_ exec.Excuser = (*Engine)(nil)
+	_ exec.Engine   = (*Engine)(nil)
+	_ exec.Builder  = (*Engine)(nil)
+	_ exec.Labeler  = (*Engine)(nil)
+	_ exec.Exempter = (*Engine)(nil)
 )
 
 // Dial returns the engine at target, "host:port" or "unix:/path". It does not wait for the engine: the first call connects, or Ready does.
@@ -190,8 +190,8 @@ func (e *Engine) Build(ctx context.Context, height, time uint64, maxBytes int) (
 	return r.Txs, nil
 }
 
-// Excuse implements exec.Excuser. What is no answer is an error, and never "no excuse": the other nodes' engines may know of one.
-func (e *Engine) Excuse(ctx context.Context, height uint64, item [][]byte) (why []string, err error) {
+// Exempt implements exec.Exempter. What is no answer is an error, and never "no exemption": the other nodes' engines may know of one.
+func (e *Engine) Exempt(ctx context.Context, height uint64, item [][]byte) (why []string, err error) {
 	ctx, cancel := e.within(ctx)
 	defer cancel()
 	r, err := e.client.Excuse(ctx, &execv1.ExcuseRequest{Height: height, Txs: item})
@@ -199,7 +199,7 @@ func (e *Engine) Excuse(ctx context.Context, height uint64, item [][]byte) (why 
 		return nil, e.fail(ctx, err)
 	}
 	if len(r.Why) != len(item) {
-		return nil, fmt.Errorf("engine %s: %d excuses for %d transactions: %w", e.target, len(r.Why), len(item), errProtocol)
+		return nil, fmt.Errorf("engine %s: %d reasons for %d transactions: %w", e.target, len(r.Why), len(item), errProtocol)
 	}
 	return r.Why, nil
 }

@@ -301,7 +301,7 @@ func TestForeignServer(t *testing.T) {
 		t.Errorf("submit to an engine that does not build: got %v", err)
 	}
 	// A server without the method, as a proxy in front of none, says nothing of whether a transaction could be included.
-	if why, err := e.Excuse(t.Context(), 1, [][]byte{{1}}); err == nil || why != nil || errors.Is(err, exec.ErrPruned) {
+	if why, err := e.Exempt(t.Context(), 1, [][]byte{{1}}); err == nil || why != nil || errors.Is(err, exec.ErrPruned) {
 		t.Errorf("excuses of an engine that answers nothing: got %q, %v, want an error", why, err)
 	}
 }
@@ -318,10 +318,10 @@ func (e *excusing) Excuse(context.Context, *execv1.ExcuseRequest) (*execv1.Excus
 
 func TestExcuseForEach(t *testing.T) {
 	e := dial(t, serveForeign(t, &excusing{new(foreign), []string{"", "used up"}}), execgrpc.Options{})
-	if why, err := e.Excuse(t.Context(), 1, [][]byte{{1}, {2}}); err != nil || len(why) != 2 || why[0] != "" || why[1] != "used up" {
+	if why, err := e.Exempt(t.Context(), 1, [][]byte{{1}, {2}}); err != nil || len(why) != 2 || why[0] != "" || why[1] != "used up" {
 		t.Errorf("got %q, %v", why, err)
 	}
-	if why, err := e.Excuse(t.Context(), 1, [][]byte{{1}}); err == nil {
+	if why, err := e.Exempt(t.Context(), 1, [][]byte{{1}}); err == nil {
 		t.Errorf("two excuses for one transaction: got %q, want an error", why)
 	}
 }
@@ -339,7 +339,7 @@ func TestOptionalSides(t *testing.T) {
 	if _, err := e.Build(t.Context(), 1, 1, 1); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("build with an engine that does not: got %v", err)
 	}
-	if why, err := e.Excuse(t.Context(), 1, [][]byte{{1}, {2}}); err != nil || len(why) != 2 || why[0] != "" || why[1] != "" {
+	if why, err := e.Exempt(t.Context(), 1, [][]byte{{1}, {2}}); err != nil || len(why) != 2 || why[0] != "" || why[1] != "" {
 		t.Errorf("excuses of an engine that has none: got %q, %v, want two empty ones", why, err)
 	}
 

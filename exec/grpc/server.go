@@ -106,7 +106,7 @@ type server struct {
 	turn   chan struct{} // holds a token while a call is with the engine
 }
 
-// alone runs do while no other call but Head, SubmitTx and Excuse is with the engine, and ends when do does: a caller who has given up and repeats the
+// alone runs do while no other call but Head, SubmitTx and Exempt is with the engine, and ends when do does: a caller who has given up and repeats the
 // call must not meet its own first one. One that gives up before its turn has had no effect.
 func (s *server) alone(ctx context.Context, do func(ctx context.Context) error) error {
 	select {
@@ -208,11 +208,11 @@ func (s *server) Build(ctx context.Context, r *execv1.BuildRequest) (*execv1.Bui
 }
 
 func (s *server) Excuse(ctx context.Context, r *execv1.ExcuseRequest) (*execv1.ExcuseResponse, error) {
-	x, ok := s.engine.(exec.Excuser)
+	x, ok := s.engine.(exec.Exempter)
 	if !ok {
 		return &execv1.ExcuseResponse{Why: make([]string, len(r.Txs))}, nil
 	}
-	why, err := x.Excuse(ctx, r.Height, r.Txs)
+	why, err := x.Exempt(ctx, r.Height, r.Txs)
 	if err != nil {
 		return nil, toStatus(ctx, err)
 	}

@@ -64,10 +64,10 @@ type Engine struct {
 }
 
 var (
-	_ exec.Engine  = (*Engine)(nil)
-	_ exec.Builder = (*Engine)(nil)
-	_ exec.Forcer  = (*Engine)(nil)
-	_ exec.Excuser = (*Engine)(nil)
+	_ exec.Engine   = (*Engine)(nil)
+	_ exec.Builder  = (*Engine)(nil)
+	_ exec.Forcer   = (*Engine)(nil)
+	_ exec.Exempter = (*Engine)(nil)
 )
 
 // head is where the engine stands.
@@ -135,7 +135,7 @@ func (e *Engine) SubmitTx(ctx context.Context, tx []byte) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if why := excuse(tx); why != "" {
+	if why := exempt(tx); why != "" {
 		return fmt.Errorf("submit transaction of %d bytes: %w: %s", len(tx), exec.ErrInvalid, why)
 	}
 	return e.pool.add(tx)
@@ -144,7 +144,7 @@ func (e *Engine) SubmitTx(ctx context.Context, tx []byte) error {
 // BuildForced implements exec.Forcer.
 func (e *Engine) BuildForced(ctx context.Context, height, time uint64, maxBytes int, forced [][]byte) (txs [][]byte, err error) {
 	for _, tx := range forced {
-		if excuse(tx) == "" && len(tx) <= maxBytes {
+		if exempt(tx) == "" && len(tx) <= maxBytes {
 			txs, maxBytes = append(txs, tx), maxBytes-len(tx)
 		}
 	}
@@ -154,18 +154,18 @@ func (e *Engine) BuildForced(ctx context.Context, height, time uint64, maxBytes 
 	return e.Build(ctx, height, time, maxBytes)
 }
 
-// Excuse implements exec.Excuser: what sets no value is skipped, after whatever block.
-func (e *Engine) Excuse(_ context.Context, height uint64, item [][]byte) (why []string, err error) {
+// Exempt implements exec.Exempter: what sets no value is skipped, after whatever block.
+func (e *Engine) Exempt(_ context.Context, height uint64, item [][]byte) (why []string, err error) {
 	if at := e.at.Load(); height > at.height {
-		return nil, fmt.Errorf("excuse transactions after block %d on %d: %w", height, at.height, exec.ErrParent)
+		return nil, fmt.Errorf("check forced transactions after block %d on %d: %w", height, at.height, exec.ErrParent)
 	}
 	for _, tx := range item {
-		why = append(why, excuse(tx))
+		why = append(why, exempt(tx))
 	}
 	return why, nil
 }
 
-func excuse(tx []byte) string {
+func exempt(tx []byte) string {
 	if _, _, ok := parse(tx); !ok {
 		return fmt.Sprintf("it is not key=value with a key of 1 to %d bytes", MaxKey)
 	}

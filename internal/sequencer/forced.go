@@ -113,7 +113,7 @@ func (f *forced) tries(left []derive.Left, some bool) {
 func (f *forced) build(ctx context.Context, height, now uint64, most int) ([][]byte, error) {
 	left, queue, err := f.left(height-1, tryAgain)
 	if err == nil {
-		left, err = f.unexcused(ctx, height-1, left, queue)
+		left, err = f.mustInclude(ctx, height-1, left, queue)
 	}
 	if err != nil {
 		return nil, err
@@ -136,9 +136,9 @@ func (f *forced) build(ctx context.Context, height, now uint64, most int) ([][]b
 	return txs, nil
 }
 
-// unexcused drops what a proposal up to height may leave out: it has no right to a block of its own.
-func (f *forced) unexcused(ctx context.Context, height uint64, left []derive.Left, queue []l1.Forced) (out []derive.Left, err error) {
-	e, ok := f.q.cfg.Builder.(exec.Excuser)
+// mustInclude drops what a proposal up to height may leave out: it has no right to a block of its own.
+func (f *forced) mustInclude(ctx context.Context, height uint64, left []derive.Left, queue []l1.Forced) (out []derive.Left, err error) {
+	e, ok := f.q.cfg.Builder.(exec.Exempter)
 	if !ok {
 		return left, nil
 	}
@@ -146,11 +146,11 @@ func (f *forced) unexcused(ctx context.Context, height uint64, left []derive.Lef
 	for i, l := range left {
 		if i == 0 || l.Source != left[i-1].Source {
 			item := queue[l.Source].Source.Txs
-			if why, err = e.Excuse(ctx, height, item); err != nil {
+			if why, err = e.Exempt(ctx, height, item); err != nil {
 				return nil, err
 			}
 			if len(why) != len(item) {
-				return nil, fmt.Errorf("the engine gives %d excuses for %d transactions", len(why), len(item))
+				return nil, fmt.Errorf("the engine gives %d reasons for %d transactions", len(why), len(item))
 			}
 		}
 		if why[l.N] == "" {

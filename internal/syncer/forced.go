@@ -15,7 +15,7 @@ import (
 )
 
 // Taken returns how many items of the inbox's forced queue, from its head, a proposal of these stored blocks can take: those whose transactions are all in them, or
-// excused by the state after the last of them. It is how every node judges the proposal then (I3).
+// exempt by the state after the last of them. It is how every node judges the proposal then (I3).
 func (s *Syncer) Taken(ctx context.Context, blocks []*block.Block, queue []l1.Forced) (int, error) {
 	items := sources(queue)
 	left := derive.LeftOut(blocks, items, s.ownTxs())
@@ -24,7 +24,7 @@ func (s *Syncer) Taken(ctx context.Context, blocks []*block.Block, queue []l1.Fo
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	without, err := s.unexcused(ctx, blocks[len(blocks)-1].Height(), items, left)
+	without, err := s.mustInclude(ctx, blocks[len(blocks)-1].Height(), items, left)
 	if err != nil {
 		return 0, err
 	}
@@ -56,9 +56,9 @@ func (s *Syncer) ownTxs() int {
 	return 0
 }
 
-// unexcused returns the first of the transactions left out of blocks that could have been in one by the state after height, or nil: then all are excused.
-func (s *Syncer) unexcused(ctx context.Context, height uint64, items []l1.Source, left []derive.Left) (without *derive.Left, err error) {
-	e, ok := s.cfg.Engine.(exec.Excuser)
+// mustInclude returns the first of the transactions left out of blocks that could have been in one by the state after height, or nil: then all are exempt.
+func (s *Syncer) mustInclude(ctx context.Context, height uint64, items []l1.Source, left []derive.Left) (without *derive.Left, err error) {
+	e, ok := s.cfg.Engine.(exec.Exempter)
 	switch {
 	case len(left) == 0:
 		return nil, nil
@@ -73,8 +73,8 @@ func (s *Syncer) unexcused(ctx context.Context, height uint64, items []l1.Source
 		l := &left[i]
 		if i == 0 || l.Source != left[i-1].Source {
 			start := time.Now()
-			why, err = s.excuse(ctx, e, height, items[l.Source].Txs)
-			s.Took(StepExcuse, height, start, err)
+			why, err = s.exempt(ctx, e, height, items[l.Source].Txs)
+			s.Took(StepExempt, height, start, err)
 			if err != nil {
 				return nil, s.stuck(follow.StageEngine, height, fmt.Errorf("see which transactions of forced item %d could be included: %w", l.Index, err))
 			}
@@ -87,18 +87,18 @@ func (s *Syncer) unexcused(ctx context.Context, height uint64, items []l1.Source
 	return nil, nil
 }
 
-// excuse asks the engine. One that no longer has the state, but can go back to it, does; the blocks above come back by replay.
-func (s *Syncer) excuse(ctx context.Context, e exec.Excuser, height uint64, item [][]byte) ([]string, error) {
-	why, err := e.Excuse(ctx, height, item)
+// exempt asks the engine. One that no longer has the state, but can go back to it, does; the blocks above come back by replay.
+func (s *Syncer) exempt(ctx context.Context, e exec.Exempter, height uint64, item [][]byte) ([]string, error) {
+	why, err := e.Exempt(ctx, height, item)
 	if errors.Is(err, exec.ErrPruned) {
 		s.engineKnown = false
 		if err := s.revertTo(ctx, height); err != nil {
 			return nil, fmt.Errorf("revert to block %d, whose state is needed: %w", height, err)
 		}
-		why, err = e.Excuse(ctx, height, item)
+		why, err = e.Exempt(ctx, height, item)
 	}
 	if err == nil && len(why) != len(item) {
-		err = fmt.Errorf("the engine gives %d excuses for %d transactions", len(why), len(item))
+		err = fmt.Errorf("the engine gives %d reasons for %d transactions", len(why), len(item))
 	}
 	return why, err
 }

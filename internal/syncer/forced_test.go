@@ -61,8 +61,8 @@ func TestForcedExcuses(t *testing.T) {
 		b := w.branch("a")
 		w.propose(2, b.next("own=1", "forced=1"), b.next("own=2"))
 		st := w.want(1, 0)
-		if !strings.Contains(st.Proposal.Void, "transaction 0 of forced item 1") || st.Counts.Excused != 0 || w.engine.reverted == 0 {
-			t.Fatalf("got void %q, %d excused, %d reverts; want it void for the second item, and its blocks taken back", st.Proposal.Void, st.Counts.Excused, w.engine.reverted)
+		if !strings.Contains(st.Proposal.Void, "transaction 0 of forced item 1") || st.Counts.Exempt != 0 || w.engine.reverted == 0 {
+			t.Fatalf("got void %q, %d excused, %d reverts; want it void for the second item, and its blocks taken back", st.Proposal.Void, st.Counts.Exempt, w.engine.reverted)
 		}
 		if h, err := w.node.KV.Head(t.Context()); err != nil || h.Height != 0 {
 			t.Fatalf("the engine is at %d, %v, after a void proposal", h.Height, err)
@@ -70,8 +70,8 @@ func TestForcedExcuses(t *testing.T) {
 		w.force("forced=3", "no pair either", "forced=3")
 		again := w.branch("b")
 		w.propose(1, again.next("own=1"), again.next("forced=3", "forced=3"))
-		if st := w.want(2, 2); st.Proposal.Void != "" || st.Counts.Excused != 1 {
-			t.Fatalf("got void %q, %d excused; want it canonical, and one excused", st.Proposal.Void, st.Counts.Excused)
+		if st := w.want(2, 2); st.Proposal.Void != "" || st.Counts.Exempt != 1 {
+			t.Fatalf("got void %q, %d excused; want it canonical, and one excused", st.Proposal.Void, st.Counts.Exempt)
 		}
 		if n := taken(t, w, 1, 2, "no pair", "forced=3", "own=1"); n != 1 {
 			t.Fatalf("blocks with all that can be asked for take %d items, want 1", n)
@@ -190,7 +190,7 @@ func TestExcuseNeedsState(t *testing.T) {
 		away.Store(false)
 		time.Sleep(time.Minute)
 		st = w.want(1, 2)
-		if st.Proposal.Void != "" || st.Counts.Excused != 2 || st.Unsafe != blocks[5].Ref() || st.Stage != (syncer.Stage{}) {
+		if st.Proposal.Void != "" || st.Counts.Exempt != 2 || st.Unsafe != blocks[5].Ref() || st.Stage != (syncer.Stage{}) {
 			t.Fatalf("got %+v, %+v, unsafe %v, stage %+v; want it canonical, and the blocks above still there", st.Proposal, st.Counts, st.Unsafe, st.Stage)
 		}
 		if h, err := w.node.KV.Head(ctx); err != nil || h.Hash != blocks[5].Hash() {

@@ -110,7 +110,7 @@ type plan struct {
 	done     []Applied
 	made     []Proposal
 	voids    uint64
-	excused  uint64
+	exempt   uint64
 }
 
 func (k *L1Sink) plan(item follow.Item[l1.Block]) (*plan, error) {
@@ -145,7 +145,7 @@ func (p *plan) propose(ctx context.Context, m *l1.Message) error {
 	return nil
 }
 
-// adoptAll adopts a proposal's blocks, all or none: a verdict of the engine on one makes the proposal void, as does a forced transaction left out without excuse.
+// adoptAll adopts a proposal's blocks, all or none: a verdict of the engine on one makes the proposal void, as does a forced transaction left out that is not exempt.
 func (p *plan) adoptAll(ctx context.Context, blocks []*block.Block, m *l1.Message) (void string, err error) {
 	before := *p
 	void, err = p.tryAll(ctx, blocks, m)
@@ -177,7 +177,7 @@ func (p *plan) tryAll(ctx context.Context, blocks []*block.Block, m *l1.Message)
 	}
 	items := m.Proposal.Sources
 	left := derive.LeftOut(blocks, items, p.k.ownTxs())
-	without, err := p.k.unexcused(ctx, p.tip.Height, items, left)
+	without, err := p.k.mustInclude(ctx, p.tip.Height, items, left)
 	switch {
 	case err != nil:
 		return "", err
@@ -185,9 +185,9 @@ func (p *plan) tryAll(ctx context.Context, blocks []*block.Block, m *l1.Message)
 		return fmt.Sprintf("transaction %d of forced item %d is in none of its blocks", without.N, without.Index), nil
 	}
 	if len(left) > 0 {
-		p.k.cfg.Logger.Info("forced transactions are excused", "proposal", m.Proposal.ID, "transactions", len(left))
+		p.k.cfg.Logger.Info("forced transactions are exempt", "proposal", m.Proposal.ID, "transactions", len(left))
 	}
-	p.excused += uint64(len(left))
+	p.exempt += uint64(len(left))
 	return "", nil
 }
 
@@ -281,7 +281,7 @@ func (p *plan) commit() error {
 	k.counts.Executed += uint64(len(p.append))
 	k.counts.Promoted += uint64(len(p.promote))
 	k.counts.Void += p.voids
-	k.counts.Excused += p.excused
+	k.counts.Exempt += p.exempt
 	return nil
 }
 

@@ -41,11 +41,11 @@ type judge struct {
 	excuse             func(height uint64, item [][]byte) ([]string, error) // nil: as Engine says
 }
 
-func (j *judge) Excuse(ctx context.Context, height uint64, item [][]byte) ([]string, error) {
+func (j *judge) Exempt(ctx context.Context, height uint64, item [][]byte) ([]string, error) {
 	if j.excuse != nil {
 		return j.excuse(height, item)
 	}
-	return j.Engine.(exec.Excuser).Excuse(ctx, height, item)
+	return j.Engine.(exec.Exempter).Exempt(ctx, height, item)
 }
 
 func (j *judge) Execute(ctx context.Context, b *block.Block) ([]byte, error) {
@@ -596,7 +596,7 @@ func TestExcuseBetweenProposals(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if st := w.node.Status().Load(); st.Safe != third.Ref() || st.Counts.Void != 0 || st.Counts.Excused != 2 || asked != 3 {
+		if st := w.node.Status().Load(); st.Safe != third.Ref() || st.Counts.Void != 0 || st.Counts.Exempt != 2 || asked != 3 {
 			t.Errorf("got %v, %+v after %d questions; want the third block", st.Safe, st.Counts, asked)
 		}
 		if h, err := w.node.KV.Head(t.Context()); err != nil || h.Hash != third.Hash() {

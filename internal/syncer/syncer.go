@@ -53,7 +53,7 @@ const (
 	StepHead    Step = "head"    // the engine is asked where it stands: where the store does
 	StepRevert  Step = "revert"  // the engine goes back: to where
 	StepLabel   Step = "label"   // the engine is told of safe and finalized blocks: the safe one's
-	StepExcuse  Step = "excuse"  // the engine is asked about forced transactions: the last block's before them
+	StepExempt  Step = "exempt"  // the engine is asked about forced transactions: the last block's before them
 	StepCommit  Step = "commit"  // to the store: the position's after it
 	StepProve   Step = "prove"   // of a height of the DA layer: that one. Outside of the section, several at a time
 	StepBuild   Step = "build"   // of a block, by the sequencer's engine: the block's
@@ -95,7 +95,7 @@ type Proposal = store.Proposal
 type Counts struct {
 	Executed, Promoted, Replayed, Produced, RevertedUnsafe uint64
 	Void, Offered                                          uint64 // void proposals; unsafe blocks taken from offers
-	Excused                                                uint64 // forced transactions that canonical proposals left out because they could not be included
+	Exempt                                                 uint64 // forced transactions that canonical proposals left out because they could not be included
 }
 
 // Stage says what keeps the section from going on. The zero Stage: nothing does.

@@ -12,17 +12,17 @@ import (
 	"github.com/ethereum/go-ethereum/rpc"
 )
 
-// Excuse is exec.Excuser's. The block that follows the one at height is thought to begin with the item's
-// transactions, one after the other. One is excused if it could not be there: because of what it is and what it
+// Exempt is exec.Exempter's. The block that follows the one at height is thought to begin with the item's
+// transactions, one after the other. One is exempt if it could not be there: because of what it is and what it
 // offers for gas at that block's base fee (see rule), or because of its sender's nonce, balance and code (see
 // account); and if the gas of the item's transactions, up to and with it, is more than a block's.
-func (e *Engine) Excuse(ctx context.Context, height uint64, item [][]byte) (why []string, err error) {
+func (e *Engine) Exempt(ctx context.Context, height uint64, item [][]byte) (why []string, err error) {
 	if err := e.begin(ctx); err != nil {
 		return nil, err
 	}
 	defer e.mu.Unlock()
 	if height < e.first.height || height > e.head.height {
-		return nil, fmt.Errorf("excuse transactions after block %d: %w: head is %d", height, exec.ErrParent, e.head.height)
+		return nil, fmt.Errorf("check forced transactions after block %d: %w: head is %d", height, exec.ErrParent, e.head.height)
 	}
 	after, err := e.at(height)
 	if err != nil {
@@ -30,7 +30,7 @@ func (e *Engine) Excuse(ctx context.Context, height uint64, item [][]byte) (why 
 	}
 	o, err := e.outlook(ctx, after, after.time+1)
 	if err != nil {
-		return nil, fmt.Errorf("excuse transactions after block %d: %w", height, err)
+		return nil, fmt.Errorf("check forced transactions after block %d: %w", height, err)
 	}
 	why = make([]string, len(item))
 	left := o.rule.gasLimit
@@ -44,9 +44,9 @@ func (e *Engine) Excuse(ctx context.Context, height uint64, item [][]byte) (why 
 		if reason == "" {
 			a, err := o.account(ctx, from)
 			if err != nil {
-				return nil, fmt.Errorf("excuse a transaction of %s after block %d: %w", from, height, err)
+				return nil, fmt.Errorf("check a forced transaction of %s after block %d: %w", from, height, err)
 			}
-			if reason = a.excuse(tx); reason == "" {
+			if reason = a.exempt(tx); reason == "" {
 				a.spend(tx)
 			}
 		}

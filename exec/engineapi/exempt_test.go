@@ -98,7 +98,7 @@ func TestExcuse(t *testing.T) {
 	}
 	ask := func(e *engineapi.Engine, height uint64, tx []byte) string {
 		t.Helper()
-		why, err := e.Excuse(t.Context(), height, [][]byte{tx})
+		why, err := e.Exempt(t.Context(), height, [][]byte{tx})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -133,7 +133,7 @@ func TestExcuse(t *testing.T) {
 			t.Errorf("%s: not excused any more after it was included", c.name)
 		}
 	}
-	if _, err := e.Excuse(t.Context(), parent.Height()+1, [][]byte{cases[0].tx}); !errors.Is(err, exec.ErrParent) {
+	if _, err := e.Exempt(t.Context(), parent.Height()+1, [][]byte{cases[0].tx}); !errors.Is(err, exec.ErrParent) {
 		t.Errorf("above the head: got %v, want ErrParent", err)
 	}
 	wantHead(t, e, n, parent)
@@ -150,13 +150,13 @@ func TestExcuseWithoutState(t *testing.T) {
 		chain = append(chain, parent)
 	}
 	tx, first := [][]byte{raw(t, transfer(0, 0))}, chain[0].Height()
-	if why, err := e.Excuse(t.Context(), first, tx); !errors.Is(err, exec.ErrPruned) || why != nil {
+	if why, err := e.Exempt(t.Context(), first, tx); !errors.Is(err, exec.ErrPruned) || why != nil {
 		t.Fatalf("after block %d of %d: got %q, %v, want ErrPruned", first, parent.Height(), why, err)
 	}
 	for _, method := range []string{"eth_getProof", "eth_getBlockByHash"} {
 		for _, r := range []rule{{drop: true}, {status: 500}, {answer: `"error":{"code":-32000,"message":"trouble"}`}, {answer: `"result":null`}} {
 			p.set(method, r)
-			if why, err := e.Excuse(t.Context(), parent.Height(), tx); err == nil || why != nil || errors.Is(err, exec.ErrPruned) || errors.Is(err, exec.ErrInvalid) {
+			if why, err := e.Exempt(t.Context(), parent.Height(), tx); err == nil || why != nil || errors.Is(err, exec.ErrPruned) || errors.Is(err, exec.ErrInvalid) {
 				t.Errorf("%s %+v: got %q, %v, want an error that is no verdict", method, r, why, err)
 			}
 		}
@@ -165,7 +165,7 @@ func TestExcuseWithoutState(t *testing.T) {
 	if err := e.Revert(t.Context(), first); err != nil {
 		t.Fatal(err)
 	}
-	if why, err := e.Excuse(t.Context(), first, tx); err != nil || why[0] != "" {
+	if why, err := e.Exempt(t.Context(), first, tx); err != nil || why[0] != "" {
 		t.Fatalf("after a revert: got %q, %v, want none", why, err)
 	}
 	for _, b := range chain[1:] {
@@ -204,7 +204,7 @@ func TestExcuseAtTheEdge(t *testing.T) {
 		"an account that delegates": {raw(t, transfer(2, 0)), false},
 		"an account like any":       {raw(t, transfer(4, 0)), false},
 	} {
-		why, err := e.Excuse(t.Context(), b.Height(), [][]byte{c.tx})
+		why, err := e.Exempt(t.Context(), b.Height(), [][]byte{c.tx})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -235,7 +235,7 @@ func TestExcuseOneAfterTheOther(t *testing.T) {
 		"more than there is":   {[][]byte{spend(0, 600_000), spend(1, 600_000)}, []bool{false, true}},
 		"nothing left to cost": {[][]byte{spend(0, 2_000_000), spend(0, 1)}, []bool{true, false}},
 	} {
-		why, err := e.Excuse(t.Context(), b.Height(), c.item)
+		why, err := e.Exempt(t.Context(), b.Height(), c.item)
 		if err != nil {
 			t.Fatal(err)
 		}
