@@ -39,7 +39,7 @@ type EndEvent struct {
 	Cause string `json:"cause"`
 }
 
-// writeTimeout: a client that takes nothing for so long is given up; it can resume.
+// writeTimeout: a client that takes nothing for so long is dropped; it can resume.
 const writeTimeout = 30 * time.Second
 
 // stream writes what a cursor comes by to one client. It is used by one goroutine, and reads block after block at the pace at which its client takes them.

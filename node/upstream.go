@@ -64,7 +64,7 @@ func (n *Node) openUpstream() (err error) {
 }
 
 // gate opens the section for offered blocks while the source is live and all that it has announced is applied, and closes it at each reconnect. It stays
-// closed at a sequencer, who makes the unsafe blocks, and may have given up some that others still offer.
+// closed at a sequencer, who makes the unsafe blocks, and may have dropped some that others still offer.
 func (n *Node) gate(ctx context.Context) error {
 	if n.up.offers == nil || n.seq != nil {
 		<-ctx.Done()

@@ -70,7 +70,7 @@ func (f *forced) look(ctx context.Context, s syncer.Status) ([]l1.Forced, error)
 	return queue, nil
 }
 
-// again forgets what was tried: the blocks that held it were given up.
+// again forgets what was tried: the blocks that held it were dropped.
 func (f *forced) again(ctx context.Context) {
 	f.mu.Lock()
 	clear(f.tried)

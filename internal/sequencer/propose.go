@@ -44,7 +44,7 @@ func (q *Sequencer) propose(ctx context.Context) error {
 		case errors.Is(err, l1.ErrForcedDue) && draft.short && (draft.last < s.Unsafe.Height || s.Unsafe.Height-s.Safe.Height >= q.cfg.MaxPending):
 			// Their transactions are in blocks that do not fit, or in none because no more are made. Fewer blocks leave room for others, which hold them.
 			keep := s.Safe.Height + (draft.last-s.Safe.Height)/2
-			if err := q.cfg.Syncer.GiveUp(ctx, keep, "forced transactions are due that did not fit into a proposal of them"); follow.IsFatal(err) {
+			if err := q.cfg.Syncer.DropAbove(ctx, keep, "forced transactions are due that did not fit into a proposal of them"); follow.IsFatal(err) {
 				return err
 			}
 			q.forced.again(ctx)

@@ -103,8 +103,8 @@ func (s *Syncer) exempt(ctx context.Context, e exec.Exempter, height uint64, ite
 	return why, err
 }
 
-// GiveUp takes back the unsafe blocks above height, so that others can be made in their place. Safe blocks stay.
-func (s *Syncer) GiveUp(ctx context.Context, height uint64, why string) error {
+// DropAbove drops the unsafe blocks above height, so that others can be made in their place. Safe blocks stay.
+func (s *Syncer) DropAbove(ctx context.Context, height uint64, why string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := s.cfg.Store.State()

@@ -220,10 +220,10 @@ func TestGiveUp(t *testing.T) {
 		}
 		second := produce("x=2")
 		produce("x=3")
-		if err := w.node.GiveUp(ctx, 0, "test"); err != nil || w.node.Status().Load().Unsafe.Height != 3 {
+		if err := w.node.DropAbove(ctx, 0, "test"); err != nil || w.node.Status().Load().Unsafe.Height != 3 {
 			t.Fatalf("below the safe head: %v, unsafe %d, want nothing done", err, w.node.Status().Load().Unsafe.Height)
 		}
-		if err := w.node.GiveUp(ctx, 2, "test"); err != nil || w.node.Status().Load().Unsafe != second.Ref() {
+		if err := w.node.DropAbove(ctx, 2, "test"); err != nil || w.node.Status().Load().Unsafe != second.Ref() {
 			t.Fatalf("%v, unsafe %v, want %v", err, w.node.Status().Load().Unsafe, second.Ref())
 		}
 		third := produce("y=3")
