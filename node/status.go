@@ -104,7 +104,7 @@ type Counts struct {
 	Produced       uint64 `json:"produced"`
 	RevertedUnsafe uint64 `json:"reverted_unsafe"`
 	Void           uint64 `json:"void"`          // proposals that made no block
-	Exempt         uint64 `json:"exempt"`        // forced transactions that proposals left out because they could be in no block
+	Exempt         uint64 `json:"exempt"`        // forced transactions missing in proposals because no block could include them
 	Offered        uint64 `json:"offered"`       // unsafe blocks taken beside the canonical source
 	InlineItems    uint64 `json:"inline_items"`  // DA heights applied as they were pushed
 	FetchedItems   uint64 `json:"fetched_items"` // DA heights that were fetched

@@ -10,8 +10,8 @@ import (
 )
 
 // Proposal returns the blocks of a proposal of an L1 inbox, built on tip, or why its content makes none: then the proposal is void, on every node
-// alike, since the answer depends on the content and on tip alone (I3). Each block must be the proposer's, whole, and continue the one before. What the proposal leaves out of
-// the forced items that it takes is not looked at here: see LeftOut.
+// alike, since the answer depends on the content and on tip alone (I3). Each block must be the proposer's, whole, and
+// continue the one before. Whether transactions of the forced items that it takes are missing is not looked at here: see MissingTxs.
 func Proposal(cfg *Config, tip Tip, p *l1.Proposal) (blocks []*block.Block, void string) {
 	if p.Void != "" {
 		return nil, p.Void
@@ -62,17 +62,17 @@ func (cfg *Config) Follows(tip Tip, b *block.Block) error {
 	return nil
 }
 
-// Left is a transaction of a forced item that a proposal takes and has in none of its blocks.
-type Left struct {
+// MissingTx is a transaction that is missing: a proposal takes its forced item, and has it in none of its blocks.
+type MissingTx struct {
 	Source int    // place of the item in the sources
 	Index  uint64 // of the item in the queue
 	N      int    // place of the transaction in the item
 	Tx     []byte
 }
 
-// LeftOut returns the transactions of forced sources that are in none of blocks, in order. One that is asked for twice must be there twice. own is how many transactions at the front
-// of each block the execution engine adds itself; they do not count.
-func LeftOut(blocks []*block.Block, sources []l1.Source, own int) (left []Left) {
+// MissingTxs returns the transactions of forced sources that are in none of blocks, in order. One that is forced twice
+// must be there twice. The first own transactions of each block are the execution engine's, and do not count.
+func MissingTxs(blocks []*block.Block, sources []l1.Source, own int) (missing []MissingTx) {
 	have := map[string]int{}
 	for _, b := range blocks {
 		for _, tx := range b.Data.Txs[min(own, len(b.Data.Txs)):] {
@@ -85,11 +85,11 @@ func LeftOut(blocks []*block.Block, sources []l1.Source, own int) (left []Left) 
 		}
 		for j, tx := range sources[i].Txs {
 			if have[string(tx)] == 0 {
-				left = append(left, Left{Source: i, Index: sources[i].Index, N: j, Tx: tx})
+				missing = append(missing, MissingTx{Source: i, Index: sources[i].Index, N: j, Tx: tx})
 				continue
 			}
 			have[string(tx)]--
 		}
 	}
-	return left
+	return missing
 }

@@ -78,8 +78,8 @@ func (f *forced) again(ctx context.Context) {
 	f.offer(ctx, f.q.cfg.Syncer.Status().Load().Unsafe.Height)
 }
 
-// left returns what is in none of the blocks up to top, and was not tried lately, and the queue that it is of.
-func (f *forced) left(top uint64, interval time.Duration) (left []derive.Left, queue []l1.Forced, err error) {
+// missing returns what is in none of the blocks up to top, and was not tried lately, and the queue that it is of.
+func (f *forced) missing(top uint64, interval time.Duration) (missing []derive.MissingTx, queue []l1.Forced, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.queue) == 0 {
@@ -89,41 +89,41 @@ func (f *forced) left(top uint64, interval time.Duration) (left []derive.Left, q
 	if err != nil {
 		return nil, nil, err
 	}
-	left = slices.DeleteFunc(f.q.cfg.Syncer.LeftOut(blocks, f.queue), func(l derive.Left) bool {
+	missing = slices.DeleteFunc(f.q.cfg.Syncer.MissingTxs(blocks, f.queue), func(l derive.MissingTx) bool {
 		at, ok := f.tried[l.Index]
 		return ok && time.Since(at) < interval
 	})
-	return left, f.queue, nil
+	return missing, f.queue, nil
 }
 
-// tries notes that what is left was tried in vain, unless something got into a block: then there may only have been no room for the rest.
-func (f *forced) tries(left []derive.Left, some bool) {
+// tries notes that what is missing was tried in vain, unless something got into a block: then there may only have been no room for the rest.
+func (f *forced) tries(missing []derive.MissingTx, some bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for i := range left {
+	for i := range missing {
 		if some {
-			delete(f.tried, left[i].Index)
+			delete(f.tried, missing[i].Index)
 		} else {
-			f.tried[left[i].Index] = time.Now()
+			f.tried[missing[i].Index] = time.Now()
 		}
 	}
 }
 
 // build builds a block of what is forced, if anything is. It is called in the syncer's section, with the engine's head below height.
 func (f *forced) build(ctx context.Context, height, now uint64, most int) ([][]byte, error) {
-	left, queue, err := f.left(height-1, tryAgain)
+	missing, queue, err := f.missing(height-1, tryAgain)
 	if err == nil {
-		left, err = f.mustInclude(ctx, height-1, left, queue)
+		missing, err = f.mustInclude(ctx, height-1, missing, queue)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if len(left) == 0 {
+	if len(missing) == 0 {
 		return f.q.cfg.Builder.Build(ctx, height, now, most)
 	}
-	wanted, have := make([][]byte, len(left)), map[string]bool{}
-	for i := range left {
-		wanted[i] = left[i].Tx
+	wanted, have := make([][]byte, len(missing)), map[string]bool{}
+	for i := range missing {
+		wanted[i] = missing[i].Tx
 	}
 	txs, err := f.into.BuildForced(ctx, height, now, most, wanted)
 	if err != nil {
@@ -132,19 +132,19 @@ func (f *forced) build(ctx context.Context, height, now uint64, most int) ([][]b
 	for _, tx := range txs {
 		have[string(tx)] = true
 	}
-	f.tries(left, slices.ContainsFunc(wanted, func(tx []byte) bool { return have[string(tx)] }))
+	f.tries(missing, slices.ContainsFunc(wanted, func(tx []byte) bool { return have[string(tx)] }))
 	return txs, nil
 }
 
-// mustInclude drops what a proposal up to height may leave out: it has no right to a block of its own.
-func (f *forced) mustInclude(ctx context.Context, height uint64, left []derive.Left, queue []l1.Forced) (out []derive.Left, err error) {
+// mustInclude returns those of the missing transactions that are not exempt after height. The others need no block.
+func (f *forced) mustInclude(ctx context.Context, height uint64, missing []derive.MissingTx, queue []l1.Forced) (out []derive.MissingTx, err error) {
 	e, ok := f.q.cfg.Builder.(exec.Exempter)
 	if !ok {
-		return left, nil
+		return missing, nil
 	}
-	var why []string // of the item that left[i] is of
-	for i, l := range left {
-		if i == 0 || l.Source != left[i-1].Source {
+	var why []string // of the item that missing[i] is of
+	for i, l := range missing {
+		if i == 0 || l.Source != missing[i-1].Source {
 			item := queue[l.Source].Source.Txs
 			if why, err = e.Exempt(ctx, height, item); err != nil {
 				return nil, err
@@ -157,8 +157,8 @@ func (f *forced) mustInclude(ctx context.Context, height uint64, left []derive.L
 			out = append(out, l)
 		}
 	}
-	if len(out) < len(left) {
-		f.tries(left, len(out) > 0)
+	if len(out) < len(missing) {
+		f.tries(missing, len(out) > 0)
 	}
 	return out, nil
 }
@@ -170,17 +170,17 @@ func (f *forced) offer(ctx context.Context, top uint64) {
 	if f.into == nil {
 		interval = offerAgain
 	}
-	left, _, err := f.left(top, interval)
-	if err != nil || len(left) == 0 {
+	missing, _, err := f.missing(top, interval)
+	if err != nil || len(missing) == 0 {
 		return // an error is the draft's or the next block's, too
 	}
 	if f.into == nil {
-		for _, l := range left {
+		for _, l := range missing {
 			if err := f.q.cfg.Builder.SubmitTx(ctx, l.Tx); err != nil {
 				f.q.cfg.Logger.Debug("forced transaction not taken by the engine", "item", l.Index, "transaction", l.N, "err", err)
 			}
 		}
-		f.tries(left, false)
+		f.tries(missing, false)
 	}
 	f.q.Notify()
 }

@@ -14,30 +14,31 @@ import (
 	"headrace/l1"
 )
 
-// Taken returns how many items of the inbox's forced queue, from its head, a proposal of these stored blocks can take: those whose transactions are all in them, or
-// exempt by the state after the last of them. It is how every node judges the proposal then (I3).
+// Taken returns how many items of the inbox's forced queue, from its head, a proposal of these stored blocks can take: none
+// of their transactions may be missing in the blocks, unless it is exempt by the state after the last of them. Every node
+// judges the proposal by the same rule (I3).
 func (s *Syncer) Taken(ctx context.Context, blocks []*block.Block, queue []l1.Forced) (int, error) {
 	items := sources(queue)
-	left := derive.LeftOut(blocks, items, s.ownTxs())
-	if len(left) == 0 {
+	missing := derive.MissingTxs(blocks, items, s.ownTxs())
+	if len(missing) == 0 {
 		return len(queue), nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	without, err := s.mustInclude(ctx, blocks[len(blocks)-1].Height(), items, left)
+	must, err := s.mustInclude(ctx, blocks[len(blocks)-1].Height(), items, missing)
 	if err != nil {
 		return 0, err
 	}
 	n := len(queue)
-	if without != nil {
-		n = without.Source
+	if must != nil {
+		n = must.Source
 	}
 	return n, s.reconcile(ctx)
 }
 
-// LeftOut returns the transactions of the forced queue that are in none of blocks, in order.
-func (s *Syncer) LeftOut(blocks []*block.Block, queue []l1.Forced) []derive.Left {
-	return derive.LeftOut(blocks, sources(queue), s.ownTxs())
+// MissingTxs returns the transactions of the forced queue that are in none of blocks, in order.
+func (s *Syncer) MissingTxs(blocks []*block.Block, queue []l1.Forced) []derive.MissingTx {
+	return derive.MissingTxs(blocks, sources(queue), s.ownTxs())
 }
 
 func sources(queue []l1.Forced) []l1.Source {
@@ -56,22 +57,23 @@ func (s *Syncer) ownTxs() int {
 	return 0
 }
 
-// mustInclude returns the first of the transactions left out of blocks that could have been in one by the state after height, or nil: then all are exempt.
-func (s *Syncer) mustInclude(ctx context.Context, height uint64, items []l1.Source, left []derive.Left) (without *derive.Left, err error) {
+// mustInclude returns the first missing transaction that is not exempt by the state after height: with it missing, a
+// proposal is void. It is nil if all are exempt.
+func (s *Syncer) mustInclude(ctx context.Context, height uint64, items []l1.Source, missing []derive.MissingTx) (must *derive.MissingTx, err error) {
 	e, ok := s.cfg.Engine.(exec.Exempter)
 	switch {
-	case len(left) == 0:
+	case len(missing) == 0:
 		return nil, nil
 	case !ok:
-		return &left[0], nil
+		return &missing[0], nil
 	}
 	if err := s.reconcile(ctx); err != nil {
 		return nil, err
 	}
 	var why []string
-	for i := range left {
-		l := &left[i]
-		if i == 0 || l.Source != left[i-1].Source {
+	for i := range missing {
+		l := &missing[i]
+		if i == 0 || l.Source != missing[i-1].Source {
 			start := time.Now()
 			why, err = s.exempt(ctx, e, height, items[l.Source].Txs)
 			s.Took(StepExempt, height, start, err)
@@ -87,7 +89,7 @@ func (s *Syncer) mustInclude(ctx context.Context, height uint64, items []l1.Sour
 	return nil, nil
 }
 
-// exempt asks the engine. One that no longer has the state, but can go back to it, does; the blocks above come back by replay.
+// exempt asks the engine. An engine that has dropped the state is reverted to it first; the blocks above come back by replay.
 func (s *Syncer) exempt(ctx context.Context, e exec.Exempter, height uint64, item [][]byte) ([]string, error) {
 	why, err := e.Exempt(ctx, height, item)
 	if errors.Is(err, exec.ErrPruned) {

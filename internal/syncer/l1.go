@@ -145,7 +145,8 @@ func (p *plan) propose(ctx context.Context, m *l1.Message) error {
 	return nil
 }
 
-// adoptAll adopts a proposal's blocks, all or none: a verdict of the engine on one makes the proposal void, as does a forced transaction left out that is not exempt.
+// adoptAll adopts a proposal's blocks, all or none. The proposal is void if the engine finds one of them invalid, or if a
+// forced transaction is missing that is not exempt.
 func (p *plan) adoptAll(ctx context.Context, blocks []*block.Block, m *l1.Message) (void string, err error) {
 	before := *p
 	void, err = p.tryAll(ctx, blocks, m)
@@ -176,18 +177,18 @@ func (p *plan) tryAll(ctx context.Context, blocks []*block.Block, m *l1.Message)
 		}
 	}
 	items := m.Proposal.Sources
-	left := derive.LeftOut(blocks, items, p.k.ownTxs())
-	without, err := p.k.mustInclude(ctx, p.tip.Height, items, left)
+	missing := derive.MissingTxs(blocks, items, p.k.ownTxs())
+	must, err := p.k.mustInclude(ctx, p.tip.Height, items, missing)
 	switch {
 	case err != nil:
 		return "", err
-	case without != nil:
-		return fmt.Sprintf("transaction %d of forced item %d is in none of its blocks", without.N, without.Index), nil
+	case must != nil:
+		return fmt.Sprintf("transaction %d of forced item %d is in none of its blocks", must.N, must.Index), nil
 	}
-	if len(left) > 0 {
-		p.k.cfg.Logger.Info("forced transactions are exempt", "proposal", m.Proposal.ID, "transactions", len(left))
+	if len(missing) > 0 {
+		p.k.cfg.Logger.Info("forced transactions are exempt", "proposal", m.Proposal.ID, "transactions", len(missing))
 	}
-	p.exempt += uint64(len(left))
+	p.exempt += uint64(len(missing))
 	return "", nil
 }
 

@@ -95,7 +95,7 @@ type Proposal = store.Proposal
 type Counts struct {
 	Executed, Promoted, Replayed, Produced, RevertedUnsafe uint64
 	Void, Offered                                          uint64 // void proposals; unsafe blocks taken from offers
-	Exempt                                                 uint64 // forced transactions that canonical proposals left out because they could not be included
+	Exempt                                                 uint64 // forced transactions missing in canonical proposals because they could not be included
 }
 
 // Stage says what keeps the section from going on. The zero Stage: nothing does.
