@@ -95,7 +95,7 @@ type Message struct {
 	Proved   *Proved
 }
 
-// Proposal is a proposal of rollup blocks. Its id is used up even if it is void.
+// Proposal is a proposal of rollup blocks. Its id is consumed even if it is void.
 type Proposal struct {
 	ID       uint64 // the first is 1
 	Proposer Address

@@ -67,7 +67,7 @@ type State struct {
 type Derived struct {
 	Block            *block.Block
 	HeaderAt, DataAt uint64 // DA heights; equal for empty blocks
-	// Removed are the halves, of those that were pending before this Step, which this block uses up or makes stale.
+	// Removed are the halves, of those that were pending before this Step, which this block consumes or makes stale.
 	Removed []block.HalfKey
 	// EnvelopesOnly is State.EnvelopesOnly with this block as the tip; it belongs in the block's commit.
 	EnvelopesOnly bool
@@ -240,7 +240,7 @@ func (d *Deriver) extend(r *Result) bool {
 	return true
 }
 
-// leaveBehind removes from the pool what the new tip has used up or made useless, and returns it in a fixed order.
+// leaveBehind removes from the pool what the new tip has consumed or made useless, and returns it in a fixed order.
 func (d *Deriver) leaveBehind() []*half {
 	gone := d.pool.removeLevel(d.tip.Height)
 	if d.envelopesOnly {

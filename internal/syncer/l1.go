@@ -119,7 +119,7 @@ func (k *L1Sink) plan(item follow.Item[l1.Block]) (*plan, error) {
 	return &plan{k: k, at: item.Ref(), parent: item.Parent, in: k.inbox(), root: st.SafeRoot, unsafe: st.Unsafe.Height, tip: tip}, err
 }
 
-// propose judges one proposal. A void one uses up its id and does nothing else.
+// propose judges one proposal. A void one consumes its id and does nothing else.
 func (p *plan) propose(ctx context.Context, m *l1.Message) error {
 	prop := m.Proposal
 	if prop.ID != p.in.Proposal.ID+1 {
