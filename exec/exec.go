@@ -61,19 +61,30 @@ type Sealer interface {
 	OwnTxs() int
 }
 
-// Forcer is implemented by Builders that can put given transactions into a block past their pool, in which anything may stand in their way.
+// Forcer is implemented by Builders that can put given transactions into a block without their transaction pool, which
+// might refuse them or never choose them.
 type Forcer interface {
-	// BuildForced is Build with transactions that must be included: as many of them as can be in this block, in their order, and nothing else, so that nobody fills the room of those
-	// to come. If none can be, it is Build. Each that an Exempter does not exempt, asked about it with the transactions of its item, is in one of the next blocks that are built with it.
+	// BuildForced builds a block of forced transactions: as many as this block can include, in the given order, and no
+	// others. (With others in it, strangers could fill the block and so keep forced transactions out.) If the block can
+	// include none of them, BuildForced does what Build does. A forced transaction that is not exempt, see Exempter, is in
+	// one of the next blocks if each of them is built with it.
 	BuildForced(ctx context.Context, height uint64, time uint64, maxBytes int, forced [][]byte) (txs [][]byte, err error)
 }
 
-// Exempter is implemented by engines that know of transactions that cannot be included. Of an engine that is none, no forced transaction is exempt.
+// Exempter is implemented by engines that can tell which forced transactions no block could include now, because of a nonce
+// or a balance, say. Those are exempt: a proposal may take their item without including them. Any other forced transaction
+// that is missing in the blocks of a proposal that takes its item makes the proposal void. With an engine that is no
+// Exempter, no transaction is exempt.
 type Exempter interface {
-	// Exempt says of each transaction of an item why it could not be in the block after the executed one at height, behind those before it that could, whoever makes it; empty if it
-	// could be. All that is not exempt of one item fits into one block. The answer depends on the blocks up to height and on the item alone, so that it is the same on every node: a proposal that leaves
-	// out a forced transaction stands or falls with it (I3). ErrParent: height is above the engine's head. ErrPruned: the state after it is dropped; it is there again
-	// after a Revert to height. May be called at any time.
+	// Exempt reports, per transaction of a forced item, why block height+1 could not include it, assuming that block starts
+	// with the item's valid transactions in order. An empty string means that it could be included, so leaving it out makes
+	// the proposal void.
+	//
+	// All of an item's transactions that are not exempt fit into one block together. The answer depends on nothing but the
+	// item and the blocks up to height, so that every node gives the proposal the same verdict (I3).
+	//
+	// ErrParent: height is above the engine's head. ErrPruned: the engine has dropped the state after block height; it has
+	// it again after a Revert to height. Exempt may be called at any time.
 	Exempt(ctx context.Context, height uint64, item [][]byte) (why []string, err error)
 }
 

@@ -42,15 +42,15 @@ type Options struct {
 	Observer Observer
 }
 
-// Bounds are how long what goes wrong at the DA layer is borne, where not zero. The defaults are made for Celestia's six seconds between blocks; a DA
-// layer that is many times faster, as in tests, wants them shorter.
+// Bounds are the timeouts of the node towards its DA layer. A zero field has the default, which is made for Celestia's six
+// seconds between blocks. A DA layer that is many times faster, as in tests, wants shorter ones.
 type Bounds struct {
-	Silence time.Duration // a connection without a byte for so long is dead: 20 s
-	Hold    time.Duration // how long one namespace's event waits for the other's, before the height is fetched: 1 s
-	Probe   time.Duration // silence for so long is looked into, if three blocks take longer: 15 s
-	Polling time.Duration // over HTTP, before a WebSocket is tried again: 10 s
-	Submit  time.Duration // a submission without an answer: 2 min
-	Stall   time.Duration // a subscription without news, or a fetch without an item, is begun anew: 30 s
+	Silence time.Duration // a connection without a byte for so long is closed: 20 s
+	Hold    time.Duration // how long a height waits for the other namespace's event. Then it is fetched: 1 s
+	Probe   time.Duration // after so long without an event the head is asked for: 15 s, or the time of three blocks if that is shorter
+	Polling time.Duration // how long to poll over HTTP before a WebSocket is tried again: 10 s
+	Submit  time.Duration // how long a submission may take: 2 min
+	Stall   time.Duration // a subscription without an update, or a fetch without an item, for so long is started again: 30 s
 	Retry   time.Duration // the longest pause between two tries: 2 s
 }
 

@@ -32,8 +32,8 @@ type Options struct {
 	Keys          []string       // names of the accounts that pay, in turn: the node's default
 	DialTimeout   time.Duration  // 10 s
 	Silence       time.Duration  // a connection without a byte for so long is dead: 20 s
-	Hold          time.Duration  // how long one namespace's event waits for the others' before the height is told without its blobs: 2 s, not counting what is just coming in
-	Probe         time.Duration  // the longest that silence is believed to be no block, before the head is asked for: 15 s. It is three blocks, once they are known
+	Hold          time.Duration  // how long a height waits for the other namespaces' events, while nothing comes in. Then it is announced without blobs: 2 s
+	Probe         time.Duration  // after so long without an event the head is asked for: 15 s, or the time of three blocks if that is shorter
 	Polling       time.Duration  // how long to poll over HTTP before a WebSocket is tried again, the first time: 10 s
 	Window        int            // the most requests in flight in a fetch: 512. It starts low and finds what the endpoint bears
 	FetchBytes    int            // of blocks fetched ahead of their delivery: 32 MiB
@@ -104,8 +104,8 @@ var (
 	_ da.Prover               = (*Client)(nil)
 )
 
-// New returns a client of the endpoints at some addresses, http://, https://, ws:// or wss:// (the path is "/" as a rule). It does not touch
-// the network: an endpoint that is down shows when it is needed. Close must be called.
+// New returns a client of the endpoints at these addresses: http://, https://, ws:// or wss://, as a rule with the path "/".
+// New makes no request, so an endpoint that is down is found out by the first call that needs it. Close must be called.
 func New(addresses []string, opt Options) (*Client, error) {
 	if len(addresses) == 0 {
 		return nil, errors.New("no address of a DA endpoint")

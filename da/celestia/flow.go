@@ -6,9 +6,14 @@ import (
 	"time"
 )
 
-// flow bounds what is in flight. Its window starts low and grows by one with each answer, until answers take several times as long as the
-// fastest did: then the other end is busy, and more would only wait there. With a limit in bytes it also bounds the answers that wait for
-// delivery: it lets no request start while they are over it, and tells which answers to forget that were under way by then.
+// flow bounds the requests in flight, and the answers that wait for delivery.
+//
+// The window is how many requests may be in flight. It starts low. Each fast answer widens it by one; each answer that took
+// several times as long as the fastest one narrows it by one, since the endpoint is busy then and more requests would only
+// queue there.
+//
+// maxBytes bounds the answers that wait for delivery. While they have as many bytes, no request starts. Requests that were in
+// flight by then still answer: if their answers would make it more than twice as many, they are dropped (see release).
 type flow struct {
 	mu       sync.Mutex
 	limit    int // of window
@@ -48,7 +53,7 @@ func (f *flow) acquire(ctx context.Context) error {
 	}
 }
 
-// release notes an answer. False: its bytes are too many, and are to be forgotten.
+// release notes an answer. False: its bytes are too many, and the caller must drop it.
 func (f *flow) release(took time.Duration, size int) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

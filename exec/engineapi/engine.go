@@ -22,10 +22,13 @@
 //
 // # Position
 //
-// Head is the highest block in the engine's own index (see index) that is canonical in the client. A killed client comes back with fewer blocks, and
-// Head says so. After Revert the client's head goes back too; only if the client refuses, because it holds those blocks to be final, do its blocks stay, and are
-// taken as executed when they come again, or replaced by others. The same goes for an index that was lost: then Head is at the beginning, and all blocks are
-// taken over from the client without execution. Upholds I2 and I4.
+// The engine keeps an index of the blocks that it has executed (see index). Head is the highest of them that is canonical in
+// the client. A client that was killed comes back with fewer blocks, and then Head is lower too.
+//
+// Revert lowers Head and sets the client's head back. A client refuses that if the block is below the one that it holds to be
+// final. Then its blocks above Head stay where they are: if the same blocks come again they count as executed, and if others
+// come they replace them. If the index is lost, Head is at the beginning, and the client's blocks are taken over in the same
+// way, without execution. Upholds I2 and I4.
 //
 // # Connecting
 //

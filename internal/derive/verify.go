@@ -13,9 +13,9 @@ import (
 // maxHeaderBytes bounds a header blob. Real ones have some hundred bytes.
 const maxHeaderBytes = 64 << 10
 
-// Known is what is known of the chain when an item is verified. It only saves work: what is stale by it is dropped before its
-// signatures are checked.
-// The zero Known is always right, and so is that of any block below the one that the item is stepped on.
+// Known is how far the chain is when an item is verified. It only saves work: Verify drops what is at or below that height
+// before it checks signatures. It may be too low, or zero: then Verify checks more than it needs to. It must not be ahead
+// of the Deriver that takes the item; StepVerified verifies again if it is, which happens after a revert.
 type Known struct {
 	Height        uint64 // of the tip
 	EnvelopesOnly bool

@@ -42,7 +42,9 @@ func (q *Sequencer) propose(ctx context.Context) error {
 			})
 			continue
 		case errors.Is(err, l1.ErrForcedDue) && draft.short && (draft.last < s.Unsafe.Height || s.Unsafe.Height-s.Safe.Height >= q.cfg.MaxPending):
-			// Their transactions are in blocks that do not fit, or in none because no more are made. Fewer blocks leave room for others, which hold them.
+			// The inbox requires forced items whose transactions are not in the blocks of this draft. Either they are in later
+			// blocks, which do not fit into it, or in no block, because as many are pending as may be. So drop the later half of
+			// the draft's blocks and all that follow. The next block includes the forced transactions, and the draft has room for it.
 			keep := s.Safe.Height + (draft.last-s.Safe.Height)/2
 			if err := q.cfg.Syncer.DropAbove(ctx, keep, "forced transactions are due that did not fit into a proposal of them"); follow.IsFatal(err) {
 				return err

@@ -110,7 +110,7 @@ func (l *latest) get() *header {
 	return l.head
 }
 
-// listen subscribes over a WebSocket and passes on its heads until it or ctx ends.
+// listen subscribes to new heads over a WebSocket and passes them to news, until the connection or ctx ends.
 func (e *endpoint) listen(ctx context.Context, news headFunc) error {
 	opt := &e.client.opt
 	s, err := e.dialNews(ctx)
