@@ -39,7 +39,7 @@ type Block struct {
 	Unproven []Claim
 }
 
-// Claim is what an endpoint told of one namespace at one height: so many blobs with this content; none if it told of none.
+// Claim is what an endpoint announced of one namespace at one height: so many blobs with this content, or none.
 type Claim struct {
 	Namespace Namespace
 	Blobs     int

@@ -5,16 +5,16 @@ import (
 	"fmt"
 )
 
-// Level says how much of what a DA endpoint tells is proven against the headers of its chain, before a height counts as complete. An
-// endpoint that has lost a block's data can honestly report "no blobs", so what is told is not always what is there.
+// Level says how much of what a DA endpoint reports is proven against the headers of its chain, before a height counts as complete. An
+// endpoint that has lost a block's data can honestly report "no blobs", so what is reported is not always what is there.
 //
 // At every level headers are hashed and linked, each to its parent: an endpoint cannot change its mind about a height unnoticed. At none are the
 // signatures of the chain's validators checked: a header is as good as the endpoint that gave the first one. Two endpoints of
 // different operators cover that; and so does a rollup's proposer, whose signature is on each block and cannot be made up.
 //
 //	level         an empty height                     a height with blobs                   costs
-//	Trust         as told                             as told                               nothing
-//	ProveEmpty    proven, by the header alone if      as told: blobs are authenticated by   for an empty height of a square that is not empty:
+//	Trust         as reported                         as reported                           nothing
+//	ProveEmpty    proven, by the header alone if      as reported: blobs are shown by       for an empty height of a square that is not empty:
 //	              the square is empty, else by        the proposer's signature and by the   a header, and mostly the data of each namespace;
 //	              row roots or a proof of absence     links of the rollup's own blocks      off the path of the blobs
 //	Prove         proven                              proven: every blob is in the square,  a header and the data of each namespace, for every

@@ -41,7 +41,7 @@ func newLatency(nodes int, onBlock func(Line)) *latency {
 	return &latency{onBlock: onBlock, announces: map[uint64]time.Time{}, lines: map[uint64]*line{}, nodes: nodes}
 }
 
-// announced is called by the DA chain just before it tells a new head.
+// announced is called by the DA chain just before it announces a new head.
 func (l *latency) announced(h local.Head) { l.begun(h.Height) }
 
 // begun notes that from now on a node may have the source's block at height.

@@ -1,6 +1,6 @@
 // Package follow keeps a Sink in step with a Source: every item from the start to the head, in order, once.
 //
-// A Source tells news of its head and fetches items by range. A Sink knows where it stands. The Follower in between holds no position
+// A Source announces its head and fetches items by range. A Sink knows where it stands. The Follower in between holds no position
 // of its own: it asks the sink, gets the successor from what was pushed or by a fetch, and applies it. Start-up, pauses, crashes,
 // silent sockets and reorgs of any depth are this one loop.
 //

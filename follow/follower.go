@@ -64,12 +64,12 @@ type Counts struct {
 
 // Follower keeps sink in step with source. Make it with New, run it once.
 type Follower[T any] struct {
-	source Source[T]
-	sink   Sink[T]
-	opt    Options
-	state  *watch.Value[State]
-	wake   chan struct{} // holds one token when somebody wants us to look again
-	told   chan struct{} // holds one token when there is news
+	source    Source[T]
+	sink      Sink[T]
+	opt       Options
+	state     *watch.Value[State]
+	wake      chan struct{} // holds one token when somebody wants us to look again
+	announced chan struct{} // holds one token when there is news
 
 	mu      sync.Mutex // guards the rest: written by the subscription's callback, read by drive
 	queue   queue[T]
@@ -97,11 +97,11 @@ func New[T any](source Source[T], sink Sink[T], opt Options) *Follower[T] {
 	}
 	return &Follower[T]{
 		source: source, sink: sink, opt: opt,
-		state: watch.New(State{Last: sink.Last()}),
-		wake:  make(chan struct{}, 1),
-		told:  make(chan struct{}, 1),
-		queue: queue[T]{limit: opt.QueueBytes},
-		doubt: Backoff{Min: opt.Backoff.Min, Max: maxDoubt},
+		state:     watch.New(State{Last: sink.Last()}),
+		wake:      make(chan struct{}, 1),
+		announced: make(chan struct{}, 1),
+		queue:     queue[T]{limit: opt.QueueBytes},
+		doubt:     Backoff{Min: opt.Backoff.Min, Max: maxDoubt},
 	}
 }
 
@@ -201,7 +201,7 @@ func (f *Follower[T]) news(u Update[T], first bool) {
 	if f.opt.Observer.News != nil {
 		f.opt.Observer.News(u.Head, u.Item != nil)
 	}
-	put(f.told)
+	put(f.announced)
 }
 
 // drive is the loop: one step after the other, a pause after an error, and sleep when there is nothing to do.
@@ -230,7 +230,7 @@ func (f *Follower[T]) drive(ctx context.Context) error {
 		case !more:
 			select {
 			case <-f.wake:
-			case <-f.told:
+			case <-f.announced:
 			case <-ctx.Done():
 			}
 		}
@@ -265,7 +265,7 @@ func (f *Follower[T]) pause(ctx context.Context, err error, d time.Duration) {
 	defer timer.Stop()
 	for {
 		select {
-		case <-f.told:
+		case <-f.announced:
 			if f.helps(err, head, session) {
 				timer.Reset(min(d, max(0, time.Until(floor)))) // at the source's rate, but no faster than the shortest pause
 			}

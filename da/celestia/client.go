@@ -74,8 +74,8 @@ type Stats struct {
 	Connections    uint64 `json:"connections"`     // WebSockets made
 	Reconnects     uint64 `json:"reconnects"`      // of them, how many to replace one
 	Events         uint64 `json:"events"`          // pushed, one per namespace and height
-	Inline         uint64 `json:"inline"`          // heights told with their complete block
-	Incomplete     uint64 `json:"incomplete"`      // heights told without, because a namespace's event was missing
+	Inline         uint64 `json:"inline"`          // heights announced with their complete block
+	Incomplete     uint64 `json:"incomplete"`      // heights announced without, because a namespace's event was missing
 	Dropped        uint64 `json:"dropped"`         // events forgotten because we were slow
 	Bytes          uint64 `json:"bytes"`           // of messages received
 }

@@ -19,20 +19,20 @@ type merger struct {
 
 // partial is a height that some namespaces have reported.
 type partial struct {
-	event // of the first to report, for height and header
-	parts [][]da.Blob
-	here  []bool
-	since time.Time
-	told  bool // as a head without blobs
+	event     // of the first to report, for height and header
+	parts     [][]da.Blob
+	here      []bool
+	since     time.Time
+	announced bool // as a head without blobs
 }
 
-// A merger holds this much at most; beyond, the lowest height is told without its blobs (I6).
+// A merger holds this much at most; beyond, the lowest height is announced without its blobs (I6).
 const (
 	mergeHeights = 256
 	mergeBytes   = 64 << 20
 )
 
-// merged is what a merger tells: a height, with its complete block or without.
+// merged is what a merger announces: a height, with its complete block or without.
 type merged struct {
 	height   uint64
 	event    event
@@ -77,7 +77,7 @@ func (m *merger) take(i int, e event, now time.Time) []merged {
 	if p.header == nil {
 		p.header = e.header
 	} else if e.header != nil && e.header.Hash() != p.header.Hash() {
-		p.told, p.here[i] = false, false // two headers at one height: whoever fetches it will see
+		p.announced, p.here[i] = false, false // two headers at one height: whoever fetches it will see
 	}
 	return m.settle()
 }
@@ -107,7 +107,7 @@ func (m *merger) settle() []merged {
 		case complete:
 			out = append(out, merged{p.height, p.event, true, slices.Concat(p.parts...)})
 		case hopeless, tooMuch:
-			if !p.told {
+			if !p.announced {
 				out = append(out, merged{height: p.height, event: p.event})
 			}
 		default:
@@ -127,18 +127,18 @@ func (m *merger) settle() []merged {
 func (m *merger) overdue(now time.Time, hold time.Duration) []merged {
 	var out []merged
 	for _, p := range m.heights {
-		if !p.told && now.Sub(p.since) >= hold {
-			p.told = true
+		if !p.announced && now.Sub(p.since) >= hold {
+			p.announced = true
 			out = append(out, merged{height: p.height, event: p.event})
 		}
 	}
 	return out
 }
 
-// waiting returns since when the oldest height waits that has not been told.
+// waiting returns since when the oldest height waits that has not been announced.
 func (m *merger) waiting() (time.Time, bool) {
 	for _, p := range m.heights {
-		if !p.told {
+		if !p.announced {
 			return p.since, true
 		}
 	}

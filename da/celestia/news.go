@@ -11,7 +11,7 @@ import (
 // poll tells news over HTTP: the next height is asked for before it is there, and answered when it is.
 func (e *endpoint) poll(ctx context.Context, update func(follow.Update[da.Block])) (err error) {
 	defer func() { e.health.Silent(err) }()
-	tell := func(h head) {
+	announce := func(h head) {
 		e.health.Heard(h.Height, "polling")
 		update(follow.Update[da.Block]{Head: follow.Ref{Height: h.Height, Hash: h.hash}})
 	}
@@ -19,7 +19,7 @@ func (e *endpoint) poll(ctx context.Context, update func(follow.Update[da.Block]
 	if err != nil {
 		return err
 	}
-	tell(last)
+	announce(last)
 	backoff := follow.Backoff{}
 	for {
 		h, err := e.header(ctx, e.http, "header.GetByHeight", params(last.Height+1), false)
@@ -29,7 +29,7 @@ func (e *endpoint) poll(ctx context.Context, update func(follow.Update[da.Block]
 		case err == nil && h.Height == last.Height+1:
 			backoff.Reset()
 			last = h
-			tell(h)
+			announce(h)
 			continue
 		case err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, da.ErrFuture) && !errors.Is(err, da.ErrSyncing):
 			return err
@@ -42,6 +42,6 @@ func (e *endpoint) poll(ctx context.Context, update func(follow.Update[da.Block]
 			return err
 		}
 		last = h
-		tell(h)
+		announce(h)
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"headrace/internal/square"
 )
 
-// What an endpoint tells of a height is verified at the level of Options.Level, see da.Level. What is pushed is told at once, with claims about what
+// What an endpoint reports of a height is verified at the level of Options.Level, see da.Level. What is pushed is announced at once, with claims about what
 // its header alone does not settle, for Prove to show later. What is fetched is verified before it is delivered, many heights side by side,
 // and makes no claims; so a height that is read again because a claim was false comes right (I7).
 
@@ -63,7 +63,7 @@ func (e *endpoint) proveClaims(ctx context.Context, height uint64, hash follow.H
 			}
 		}
 		if len(blobs) != claim.Blobs || da.Digest(blobs) != claim.Digest {
-			return e.notProven(&h, fmt.Errorf("namespace %s has %d blobs, %d were told, or others", claim.Namespace, len(blobs), claim.Blobs))
+			return e.notProven(&h, fmt.Errorf("namespace %s has %d blobs, %d were announced, or others", claim.Namespace, len(blobs), claim.Blobs))
 		}
 	}
 	return nil
@@ -111,7 +111,7 @@ func (e *endpoint) proofHeader(ctx context.Context, height uint64, hash follow.H
 	return h, dah, err
 }
 
-// prove verifies what was told of a height. The header is trusted; roots, if there are any, are not.
+// prove verifies what was announced of a height. The header is trusted; roots, if there are any, are not.
 func (e *endpoint) prove(ctx context.Context, h *square.Header, dah *square.DAH, blobs []da.Blob) error {
 	c := e.client
 	if c.opt.Level == da.Trust {
@@ -142,7 +142,7 @@ func (e *endpoint) prove(ctx context.Context, h *square.Header, dah *square.DAH,
 	return fmt.Errorf("height %d: verification asks for more and more", h.Height)
 }
 
-// notProven returns the error of something told that is not so, and notes it: it is no small matter.
+// notProven returns the error of something announced that is not so, and notes it: it is no small matter.
 func (e *endpoint) notProven(h *square.Header, err error) error {
 	err = fmt.Errorf("%s: height %d: %w: %w", e.name, h.Height, da.ErrNotProven, err)
 	e.note(context.Background(), err)

@@ -2,8 +2,8 @@
 //
 // A Set holds the faults in force at one endpoint. They are added and taken away while it serves, from Go, by HTTP or by flags, and each
 // can be limited to a namespace, a connection, a range of heights, a number of times, a probability or a duration. What a fault does is up to
-// whoever serves: a chain that is told wrongly by local.View, the wire by celestia's handler; both ask the same Set. Heights that nobody lies
-// about are told truly, and a fault ends at once when it is taken away.
+// whoever serves: a chain that is reported wrongly by local.View, the wire by celestia's handler; both ask the same Set. Heights that nobody lies
+// about are reported truly, and a fault ends at once when it is taken away.
 //
 // A Set's methods may be called at any time from any goroutine. Chance comes from a seed, so that one sequence of questions has one sequence of
 // answers.
@@ -20,16 +20,16 @@ import (
 // Kind names what goes wrong.
 type Kind string
 
-// What an endpoint tells of its chain.
+// What an endpoint reports of its chain.
 const (
 	HeadBehind    Kind = "head-behind"    // the head is Depth heights lower than it is: it goes back when the fault begins
 	Pause         Kind = "pause"          // nothing new: the head stays; when the fault ends, all heights since come in a burst
 	Syncing       Kind = "syncing"        // heights from From on, or from now on, are "syncing in progress"; the head stays below
 	BelowTail     Kind = "below-tail"     // heights below To are pruned
 	OtherChain    Kind = "other-chain"    // from height From on, blocks are those of another chain: other hashes, no blobs; Text is its id if that differs too
-	FalseEmpty    Kind = "false-empty"    // blobs that are there are not told; proofs fail with "data not available"
+	FalseEmpty    Kind = "false-empty"    // blobs that are there are not reported; proofs fail with "data not available"
 	MissingBlob   Kind = "missing-blob"   // the last blob of a namespace at a height is left out
-	CorruptBlob   Kind = "corrupt-blob"   // a bit of each blob is wrong; its commitment is told unchanged
+	CorruptBlob   Kind = "corrupt-blob"   // a bit of each blob is wrong; its commitment is reported unchanged
 	HugeBlob      Kind = "huge-blob"      // a made-up blob of Size bytes (1 MiB) comes before the others
 	SubmitReject  Kind = "submit-reject"  // a submission is refused, and not included
 	SubmitLost    Kind = "submit-lost"    // a submission is included, and reported as failed

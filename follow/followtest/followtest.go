@@ -44,7 +44,7 @@ type Op struct {
 // Fault is what goes wrong. The zero Fault: nothing.
 type Fault struct {
 	Err      error // the operation fails with it
-	Drop     bool  // news is not told
+	Drop     bool  // news is not announced
 	NoItem   bool  // news without its item
 	FalseRef bool  // news names a hash that does not exist
 	OldHead  bool  // news names an earlier height of the same chain
@@ -137,7 +137,7 @@ func (c *Chain) Subscribe(ctx context.Context, update func(follow.Update[string]
 	}
 	for {
 		head, changed := c.head.Get()
-		if err := c.tell(head, update); err != nil {
+		if err := c.announce(head, update); err != nil {
 			return err
 		}
 		select {
@@ -148,7 +148,7 @@ func (c *Chain) Subscribe(ctx context.Context, update func(follow.Update[string]
 	}
 }
 
-func (c *Chain) tell(head follow.Ref, update func(follow.Update[string])) error {
+func (c *Chain) announce(head follow.Ref, update func(follow.Update[string])) error {
 	f := c.fault("news", head.Height)
 	if f.Err != nil || f.Drop {
 		return f.Err

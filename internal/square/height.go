@@ -80,7 +80,7 @@ func VerifyBlobs(level da.Level, ev *Evidence, followed []da.Namespace, told []d
 // same checks that told are the proven blobs, in order.
 func same(told, proven []da.Blob) error {
 	if len(told) != len(proven) {
-		return unproven("%d blobs were told, but there are %d", len(told), len(proven))
+		return unproven("%d blobs were announced, but there are %d", len(told), len(proven))
 	}
 	for i := range told {
 		t, p := &told[i], &proven[i]

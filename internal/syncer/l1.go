@@ -392,7 +392,8 @@ func (k *L1Sink) Finalize(ctx context.Context, at l1.Ref) error {
 	return nil
 }
 
-// label tells an engine that wants to know which blocks are safe and finalized. It is told again at the next change, so a failure is only noted.
+// label informs an engine that wants to know which blocks are safe and finalized. It does so again at the next change, so a
+// failure is only noted.
 func (k *L1Sink) label(ctx context.Context) {
 	e, ok := k.cfg.Engine.(exec.Labeler)
 	if !ok || !k.engineKnown {
@@ -403,7 +404,7 @@ func (k *L1Sink) label(ctx context.Context) {
 	err := e.Label(ctx, st.Safe, st.Finalized)
 	k.Took(StepLabel, st.Safe.Height, start, err)
 	if err != nil {
-		k.cfg.Logger.Warn("engine not told of safe and finalized", "err", err)
+		k.cfg.Logger.Warn("engine not informed of safe and finalized", "err", err)
 	}
 }
 

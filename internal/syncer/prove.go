@@ -49,8 +49,9 @@ func (d *DASink) noteUnproven(at block.Ref, claims []da.Claim) {
 	d.unproven = append(d.unproven, &unproven{ref: at, claims: claims, proven: len(claims) == 0})
 }
 
-// Prover shows, in the background, that what was applied is complete: it asks prove for each height whose content is not, several at a time, in any order, and moves the
-// proven height on in order. A height that is not what was told sets the position back to the proven height, where the follower reads again;
+// Prover proves, in the background, that what was applied is complete. It asks prove for each height that is not proven yet,
+// several at a time and in any order, and moves the proven height on in order. A height that is not what was announced sets
+// the position back to the proven height, where the follower reads again;
 // what was applied already is repeated harmlessly. Run it beside the follower; wake is called when the position has been set back.
 func (d *DASink) Prover(prove da.Prover, wake func()) func(context.Context) error {
 	return func(ctx context.Context) error {
@@ -70,7 +71,7 @@ func (d *DASink) Prover(prove da.Prover, wake func()) func(context.Context) erro
 			case follow.IsFatal(err):
 				return err
 			case errors.Is(err, da.ErrNotProven):
-				d.cfg.Logger.Warn("position set back: a height is not what the endpoint told", "err", err)
+				d.cfg.Logger.Warn("position set back: a height is not what the endpoint announced", "err", err)
 				if err := d.setBack(); err != nil {
 					return err
 				}

@@ -57,7 +57,7 @@ func (e *endpoint) head(ctx context.Context) (*header, error) {
 	return h, nil
 }
 
-// behind returns how many blocks a head of the endpoint is below the highest that another one has told last.
+// behind returns how many blocks a head of the endpoint is below the highest that another one has announced last.
 func (e *endpoint) behind(head *header) uint64 {
 	highest := head.number()
 	for _, other := range e.client.readers {

@@ -149,7 +149,7 @@ func (e *endpoint) listen(ctx context.Context, news headFunc) error {
 				return err
 			}
 			if now.hash != head.hash && len(newest.some) == 0 {
-				return fmt.Errorf("L1 head moved from %d to %d, but the subscription did not tell", head.number(), now.number())
+				return fmt.Errorf("L1 head moved from %d to %d, but the subscription did not announce it", head.number(), now.number())
 			}
 			news(now, now.hash != head.hash)
 			head = now

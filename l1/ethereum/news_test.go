@@ -129,7 +129,7 @@ func TestMutedSubscription(t *testing.T) {
 		o.WS = []string{"ws" + endpoint.URL[len("http"):]}
 		o.Silence = 20 * time.Millisecond
 		o.Observer.Mode = func(_, mode string, err error) {
-			if mode == "" && strings.Contains(err.Error(), "the subscription did not tell") {
+			if mode == "" && strings.Contains(err.Error(), "the subscription did not announce it") {
 				silent.Update(func(n int) int { return n + 1 })
 			}
 		}
