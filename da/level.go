@@ -14,7 +14,7 @@ import (
 //
 //	level         an empty height                     a height with blobs                   costs
 //	Trust         as reported                         as reported                           nothing
-//	ProveEmpty    proven, by the header alone if      as reported: blobs are shown by       for an empty height of a square that is not empty:
+//	ProveEmpty    proven, by the header alone if      as reported: authenticated by         for an empty height of a square that is not empty:
 //	              the square is empty, else by        the proposer's signature and by the   a header, and mostly the data of each namespace;
 //	              row roots or a proof of absence     links of the rollup's own blocks      off the path of the blobs
 //	Prove         proven                              proven: every blob is in the square,  a header and the data of each namespace, for every
