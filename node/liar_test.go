@@ -116,8 +116,8 @@ func TestNewRefusesOnAnL1(t *testing.T) {
 func TestNoBlockBeforeTheSource(t *testing.T) {
 	t.Parallel()
 	n := start(t, newChain(t, "before").sequencer(t, "http://"+freeAddress(t), 50*time.Millisecond))
-	s := n.until(t, "waiting, or making blocks", func(s node.Status) bool {
-		return s.Heads.Unsafe.Height > 0 || strings.Contains(s.Sequencer.Paused, "waiting for the DA layer")
+	s := n.until(t, "trying again and again, or making blocks", func(s node.Status) bool { // many block times, by the pauses between the tries
+		return s.Heads.Unsafe.Height > 0 || s.Counts.Subscriptions >= 5 && strings.Contains(s.Sequencer.Paused, "waiting for the DA layer")
 	})
 	if s.Heads.Unsafe.Height > 0 {
 		t.Errorf("got block %d, want none before the DA layer has shown whether the chain has some", s.Heads.Unsafe.Height)
