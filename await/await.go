@@ -1,11 +1,15 @@
-// Package await waits for events: a rollup node's height or proposal, and any other value that somebody watches; package await/ethereum waits for the blocks of any
-// Ethereum node. They are for tests, scripts and tools that would otherwise sleep and ask again.
+// Package await waits for events: a rollup node's height or proposal, and any other value that somebody watches;
+// package await/ethereum waits for the blocks of any Ethereum node. They are for tests, scripts and tools that would
+// otherwise sleep and ask again.
 //
-// Every wait looks first and then waits for news, in an order that loses none; one context bounds everything it does, connecting included; and it ends (I11): with
-// the value that satisfied it, which is returned, or with an *Error that says what was waited for, what was seen last, what failed last, and why the wait ended: the
-// context's cause, or the end of a producer, which matches ErrEnded. A value that is there when the wait ends counts, whatever else has ended.
+// Every wait looks first and then waits for news, in an order that loses none; one context bounds everything it does,
+// connecting included; and it ends (I11): with the value that satisfied it, which is returned, or with an *Error that
+// says what was waited for, what was seen last, what failed last, and why the wait ended: the context's cause, or the
+// end of a producer, which matches ErrEnded. A value that is there when the wait ends counts, whatever else has
+// ended.
 //
-// Waits on a watch.Value see the latest value: values in between may be passed over. Nothing outlives the call that started it. Everything is safe for concurrent use.
+// Waits on a watch.Value see the latest value: values in between may be passed over. Nothing outlives the call that
+// started it. Everything is safe for concurrent use.
 package await
 
 import (
@@ -17,7 +21,8 @@ import (
 	"headrace/watch"
 )
 
-// ErrEnded is what the error of a wait matches (errors.Is) whose producer has ended. The producer's own error, if any, is wrapped beside it.
+// ErrEnded is what the error of a wait matches (errors.Is) whose producer has ended. The producer's own error, if
+// any, is wrapped beside it.
 var ErrEnded = watch.ErrClosed
 
 // Hash is of a block or a transaction.
@@ -43,7 +48,8 @@ type Proposed struct {
 	Void string // why it made no block; empty if it did
 }
 
-// Progress is what a rollup node has reached, as one consistent snapshot. Any of it can go down again when the source reorganises.
+// Progress is what a rollup node has reached, as one consistent snapshot. Any of it can go down again when the source
+// reorganises.
 type Progress struct {
 	Unsafe, Safe, Finalized Ref
 	Scanned                 Ref        // the source, a DA layer or an L1, has been applied completely through this block of it
@@ -93,8 +99,8 @@ func (p Progress) Head(l Label) Ref {
 	return p.Safe
 }
 
-// Value waits for a value that satisfies pred, and returns the first such value seen, or else the last value seen and an *Error. What says in the error what was
-// waited for.
+// Value waits for a value that satisfies pred, and returns the first such value seen, or else the last value seen and
+// an *Error. What says in the error what was waited for.
 func Value[S any](ctx context.Context, v *watch.Value[S], what string, pred func(S) bool, opts ...Option) (S, error) {
 	if s := v.Load(); pred(s) {
 		return s, nil
@@ -126,13 +132,14 @@ func Height[S Progressor](ctx context.Context, status *watch.Value[S], h uint64,
 	return progress(ctx, status, fmt.Sprintf("%s height %d", label, h), opts, func(p Progress) bool { return p.Head(label).Height >= h })
 }
 
-// Proposal waits until the last canonical proposal is id or a later one. It does not say which of several proposals id that is, if the L1 reorganises: see ProposalAt.
+// Proposal waits until the last canonical proposal is id or a later one. It does not say which of several proposals
+// id that is, if the L1 reorganises: see ProposalAt.
 func Proposal[S Progressor](ctx context.Context, status *watch.Value[S], id uint64, opts ...Option) (S, error) {
 	return progress(ctx, status, fmt.Sprintf("proposal %d", id), opts, func(p Progress) bool { return p.Proposal.ID >= id })
 }
 
-// ProposalAt waits until the proposal of one L1 transaction, or of one L1 block, by hash, is canonical and applied. A proposal that the L1 took back does not count, so a
-// wait for one that never comes back ends with the context.
+// ProposalAt waits until the proposal of one L1 transaction, or of one L1 block, by hash, is canonical and applied. A
+// proposal that the L1 took back does not count, so a wait for one that never comes back ends with the context.
 func ProposalAt[S Progressor](ctx context.Context, status *watch.Value[S], txOrBlock [32]byte, opts ...Option) (S, error) {
 	return progress(ctx, status, fmt.Sprintf("the proposal of L1 transaction or block 0x%x", txOrBlock), opts, func(p Progress) bool {
 		_, ok := p.ProposalAt(txOrBlock)
@@ -150,7 +157,8 @@ func (p Progress) ProposalAt(txOrBlock [32]byte) (Proposed, bool) {
 	return Proposed{}, false
 }
 
-// L1Scanned waits until everything of the source, an L1 or a DA layer, through block n has been applied, whether there was something in it or not.
+// L1Scanned waits until everything of the source, an L1 or a DA layer, through block n has been applied, whether
+// there was something in it or not.
 func L1Scanned[S Progressor](ctx context.Context, status *watch.Value[S], n uint64, opts ...Option) (S, error) {
 	return progress(ctx, status, fmt.Sprintf("source block %d", n), opts, func(p Progress) bool { return p.Scanned.Height >= n })
 }

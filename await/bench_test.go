@@ -9,7 +9,8 @@ import (
 	"headrace/watch"
 )
 
-// report gives the figures to hold (P37): the times from an event to the waiter running again, at most 0.1 ms in the process and 2 ms over WebSocket in the median.
+// report gives the figures to hold (P37): the times from an event to the waiter running again, at most 0.1 ms in the
+// process and 2 ms over WebSocket in the median.
 func report(b *testing.B, took []time.Duration) {
 	slices.Sort(took)
 	b.ReportMetric(took[len(took)/2].Seconds()*1e3, "p50-ms")

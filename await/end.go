@@ -35,7 +35,8 @@ func (e *Error) Unwrap() error { return e.Cause }
 // Option changes one wait.
 type Option func(*Settings)
 
-// Settings are what options have set. They are for waits that are made of others than these, as those of await/ethereum are.
+// Settings are what options have set. They are for waits that are made of others than these, as those of
+// await/ethereum are.
 type Settings struct {
 	Ends  []End
 	Label Label
@@ -53,10 +54,12 @@ func SettingsOf(opts []Option) (s Settings) {
 // WithLabel makes Height wait for another head than the safe one.
 func WithLabel(l Label) Option { return func(s *Settings) { s.Label = l } }
 
-// WithBody makes the waits of await/ethereum for a block return the whole block with its transactions; else it is the header only.
+// WithBody makes the waits of await/ethereum for a block return the whole block with its transactions; else it is the
+// header only.
 func WithBody() Option { return func(s *Settings) { s.Body = true } }
 
-// WithAbort ends the wait when one of the producers ends, for whatever reason: what is waited for will not come any more.
+// WithAbort ends the wait when one of the producers ends, for whatever reason: what is waited for will not come any
+// more.
 func WithAbort(producers ...End) Option {
 	return func(s *Settings) { s.Ends = append(s.Ends, producers...) }
 }
@@ -72,7 +75,8 @@ func Closed[T any](v *watch.Value[T]) End {
 	}
 }
 
-// Exit is the end that c tells of, by a value or by being closed: the result of a Run, a process that exited. A value is taken from c; if it is an error, that is why.
+// Exit is the end that c tells of, by a value or by being closed: the result of a Run, a process that exited. A value
+// is taken from c; if it is an error, that is why.
 func Exit[T any](c <-chan T) End {
 	return func(ctx context.Context) error {
 		select {
@@ -85,8 +89,8 @@ func Exit[T any](c <-chan T) End {
 	}
 }
 
-// Race returns a context that also ends, with a cause that matches ErrEnded, when one of the producers does: for waits that are made of others than these. stop waits for
-// all it started.
+// Race returns a context that also ends, with a cause that matches ErrEnded, when one of the producers does: for
+// waits that are made of others than these. stop waits for all it started.
 func Race(ctx context.Context, producers []End) (_ context.Context, stop func()) {
 	if len(producers) == 0 {
 		return ctx, func() {}
@@ -112,7 +116,8 @@ func Race(ctx context.Context, producers []End) (_ context.Context, stop func())
 
 var errOther = errors.New("another wait failed")
 
-// All runs the waits side by side under one context and returns their results in order. When one fails the others are called off, and what failed is returned.
+// All runs the waits side by side under one context and returns their results in order. When one fails the others are
+// called off, and what failed is returned.
 func All[T any](ctx context.Context, waits ...func(context.Context) (T, error)) ([]T, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -133,8 +138,8 @@ func All[T any](ctx context.Context, waits ...func(context.Context) (T, error)) 
 
 var errWon = errors.New("another wait succeeded")
 
-// Any runs the waits side by side under one context and returns the number and the result of the first that succeeds; the others are called off. When all fail, the
-// number is -1 and the error says why each did.
+// Any runs the waits side by side under one context and returns the number and the result of the first that succeeds;
+// the others are called off. When all fail, the number is -1 and the error says why each did.
 func Any[T any](ctx context.Context, waits ...func(context.Context) (T, error)) (int, T, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -127,7 +127,8 @@ func TestEndIsNoHotLoop(t *testing.T) {
 	}
 }
 
-// P18: what happened before, or in another order than it is waited for, is not gone: a wait looks at the state, and takes no event from another.
+// P18: what happened before, or in another order than it is waited for, is not gone: a wait looks at the state, and
+// takes no event from another.
 func TestAnyOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := watch.New(await.Progress{})

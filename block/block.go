@@ -1,8 +1,10 @@
-// Package block holds a rollup's blocks as Evolve (ev-node v1) writes them: header, data, signatures, hashes, keys and the chain's genesis.
+// Package block holds a rollup's blocks as Evolve (ev-node v1) writes them: header, data, signatures, hashes, keys
+// and the chain's genesis.
 //
-// Encoding is deterministic protobuf, so a decoded value encodes to the bytes it came from, and every hash and signature is taken over
-// that encoding. Decoders never panic and never allocate more than their input justifies. Everything here is a value or a pure function
-// of values: safe to use from many goroutines as long as nobody writes to a shared value.
+// Encoding is deterministic protobuf, so a decoded value encodes to the bytes it came from, and every hash and
+// signature is taken over that encoding. Decoders never panic and never allocate more than their input justifies.
+// Everything here is a value or a pure function of values: safe to use from many goroutines as long as nobody writes
+// to a shared value.
 package block
 
 import "headrace/ref"
@@ -35,8 +37,8 @@ type Header struct {
 // Signer names who signed: the address, and the public key as a libp2p public-key protobuf.
 type Signer struct{ Address, PubKey []byte }
 
-// SignedHeader is a header with its signature over the header's encoding. With an EnvelopeSignature (over the encoding of the other
-// three fields) it is what Evolve calls a DAHeaderEnvelope; without one, the older plain form.
+// SignedHeader is a header with its signature over the header's encoding. With an EnvelopeSignature (over the
+// encoding of the other three fields) it is what Evolve calls a DAHeaderEnvelope; without one, the older plain form.
 type SignedHeader struct {
 	Header            Header
 	Signature         []byte

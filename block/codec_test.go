@@ -116,7 +116,8 @@ func TestEmptyCommitment(t *testing.T) {
 	}
 }
 
-// TestUnknownFields: fields of a newer or an older format are passed over at every level, and do not come back when encoding.
+// TestUnknownFields: fields of a newer or an older format are passed over at every level, and do not come back when
+// encoding.
 func TestUnknownFields(t *testing.T) {
 	extra := join(varint(15, 7), tagged(99, []byte("new")),
 		protowire.AppendFixed32(protowire.AppendTag(nil, 20, protowire.Fixed32Type), 1),
@@ -242,8 +243,9 @@ func allocated(f func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-// TestMemoryFollowsInput: what is decoded takes memory in proportion to the input, garbage included, whatever lengths it claims and however
-// it is cut up. A transaction of two bytes on the wire takes 24 in the list; a message of four, a little more.
+// TestMemoryFollowsInput: what is decoded takes memory in proportion to the input, garbage included, whatever lengths
+// it claims and however it is cut up. A transaction of two bytes on the wire takes 24 in the list; a message of four,
+// a little more.
 func TestMemoryFollowsInput(t *testing.T) {
 	claim := protowire.AppendVarint(protowire.AppendTag(nil, 2, protowire.BytesType), 1<<40)
 	for name, b := range map[string][]byte{

@@ -23,8 +23,8 @@ const (
 // EmptyCommitment is the Data.Commitment of a block without transactions. No data blob is posted for such a block.
 var EmptyCommitment = Hash(sha256.Sum256([]byte{0}))
 
-// EmptyData returns the data of the block without transactions that h is the header of; lastDataHash is the parent's Data.Hash, nil at
-// the first height.
+// EmptyData returns the data of the block without transactions that h is the header of; lastDataHash is the parent's
+// Data.Hash, nil at the first height.
 func EmptyData(h *Header, lastDataHash []byte) Data {
 	return Data{Metadata: Metadata{ChainID: h.ChainID, Height: h.Height, Time: h.Time, LastDataHash: lastDataHash}}
 }
@@ -130,7 +130,8 @@ func (d *Data) decode(b []byte) error {
 	return eachField(b, d.set)
 }
 
-// countTxs returns how many transactions are in the encoding b of Data, as far as it can be read: the list is then allocated once.
+// countTxs returns how many transactions are in the encoding b of Data, as far as it can be read: the list is then
+// allocated once.
 func countTxs(b []byte) (n int) {
 	_ = eachField(b, func(f *field) error { // an error is found again, and returned, when b is decoded
 		if f.num == dataTxs {
@@ -149,7 +150,8 @@ func (s *SignedData) Encode() []byte {
 	return appendSignature(b, s.Signature, &s.Signer)
 }
 
-// DecodeSignedData decodes a data blob. Nothing is verified. The result keeps parts of b, which must not be written to afterwards.
+// DecodeSignedData decodes a data blob. Nothing is verified. The result keeps parts of b, which must not be written
+// to afterwards.
 func DecodeSignedData(b []byte) (*SignedData, error) {
 	s, found := new(SignedData), false
 	err := eachField(b, func(f *field) error {
@@ -176,8 +178,9 @@ func DecodeSignedData(b []byte) (*SignedData, error) {
 	return s, nil
 }
 
-// DecodeSigned decodes the two halves of a block as its proposer sends them: no data, which is nil then, for a block without transactions. Nothing is verified.
-// The results keep parts of the bytes, which must not be written to afterwards.
+// DecodeSigned decodes the two halves of a block as its proposer sends them: no data, which is nil then, for a block
+// without transactions. Nothing is verified. The results keep parts of the bytes, which must not be written to
+// afterwards.
 func DecodeSigned(header, data []byte) (h *SignedHeader, d *SignedData, err error) {
 	if h, err = DecodeSignedHeader(header); err == nil && len(data) > 0 {
 		d, err = DecodeSignedData(data)

@@ -24,13 +24,14 @@ func (s *Signer) Key() (PublicKey, error) {
 	return k, nil
 }
 
-// Verify checks the header's signature, and that the signer's address derives from its public key and is the header's proposer.
-// Whether that proposer is the chain's is for the caller to check. The envelope signature is not looked at.
+// Verify checks the header's signature, and that the signer's address derives from its public key and is the header's
+// proposer. Whether that proposer is the chain's is for the caller to check. The envelope signature is not looked at.
 func (s *SignedHeader) Verify() error {
 	return s.verify("header", s.Header.Encode(), s.Signature)
 }
 
-// VerifyEnvelope checks the envelope signature, which covers the header, its signature and the signer, and the signer as Verify does.
+// VerifyEnvelope checks the envelope signature, which covers the header, its signature and the signer, and the signer
+// as Verify does.
 func (s *SignedHeader) VerifyEnvelope() error {
 	return s.verify("envelope of header", s.plain(), s.EnvelopeSignature)
 }
@@ -50,8 +51,8 @@ func (s *SignedHeader) verify(what string, msg, sig []byte) error {
 	return nil
 }
 
-// Verify checks the signature over the data, and that the signer's address derives from its public key. Whether that signer is the
-// chain's proposer is for the caller to check.
+// Verify checks the signature over the data, and that the signer's address derives from its public key. Whether that
+// signer is the chain's proposer is for the caller to check.
 func (s *SignedData) Verify() error {
 	k, err := s.Signer.Key()
 	if err == nil && !k.Verify(s.Data.Encode(), s.Signature) {

@@ -8,7 +8,8 @@ import (
 	"headrace/block"
 )
 
-// TestHashTextsStay: these texts leave the process, in JSON, logs, messages and on disk. Others read them, so they stay.
+// TestHashTextsStay: these texts leave the process, in JSON, logs, messages and on disk. Others read them, so they
+// stay.
 func TestHashTextsStay(t *testing.T) {
 	h := block.Hash{0xab, 1, 31: 0xcd}
 	const text = "ab010000000000000000000000000000000000000000000000000000000000cd"

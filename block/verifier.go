@@ -9,10 +9,10 @@ import (
 	"filippo.io/edwards25519"
 )
 
-// Verifier verifies the signatures of one key, and gives the same verdicts as the key itself. It is for a key that signs a whole chain: with
-// Ed25519 it is about three times as fast, since it looks up what the key alone determines. The price is 640 KiB of memory and about a
-// millisecond, at the first signature, and once in a process another 640 KiB. Signatures are public, so its time depends on them.
-// It is safe for concurrent use. Make it with NewVerifier.
+// Verifier verifies the signatures of one key, and gives the same verdicts as the key itself. It is for a key that
+// signs a whole chain: with Ed25519 it is about three times as fast, since it looks up what the key alone determines.
+// The price is 640 KiB of memory and about a millisecond, at the first signature, and once in a process another 640
+// KiB. Signatures are public, so its time depends on them. It is safe for concurrent use. Make it with NewVerifier.
 type Verifier struct {
 	key     PublicKey
 	encoded []byte // the key's usual encoding
@@ -42,8 +42,9 @@ func (v *Verifier) Verify(msg, sig []byte) bool {
 	if v.minusA == nil || len(sig) != 64 {
 		return v.key.Verify(msg, sig)
 	}
-	// RFC 8032, section 5.1.7, without the cofactor: R = [S]B + [k](-A), where R is compared as it is encoded, so that only the usual
-	// encoding of a point will do, and k is hashed from R and A as they were given. S must be below the order of B.
+	// RFC 8032, section 5.1.7, without the cofactor: R = [S]B + [k](-A), where R is compared as it is encoded, so
+	// that only the usual encoding of a point will do, and k is hashed from R and A as they were given. S must be
+	// below the order of B.
 	var s, k edwards25519.Scalar
 	if _, err := s.SetCanonicalBytes(sig[32:]); err != nil {
 		return false
@@ -62,7 +63,8 @@ func (v *Verifier) Verify(msg, sig []byte) bool {
 	return bytes.Equal(r.Bytes(), sig[:32])
 }
 
-// multiples are the multiples of a point P that make up any of its multiples: [i][j] is (j+1)·256^i·P. They take 640 KiB.
+// multiples are the multiples of a point P that make up any of its multiples: [i][j] is (j+1)·256^i·P. They take 640
+// KiB.
 type multiples [32][128]edwards25519.Point
 
 var basepoint = sync.OnceValue(func() *multiples { return multiplesOf(edwards25519.NewGeneratorPoint()) })
@@ -80,8 +82,8 @@ func multiplesOf(p *edwards25519.Point) *multiples {
 	return m
 }
 
-// addTo adds x·P to sum: one addition for each byte of x. A byte above 128 is taken as what is missing to 256, which is carried into the
-// next one; the last byte of a scalar is at most 16.
+// addTo adds x·P to sum: one addition for each byte of x. A byte above 128 is taken as what is missing to 256, which
+// is carried into the next one; the last byte of a scalar is at most 16.
 func (m *multiples) addTo(sum *edwards25519.Point, x *edwards25519.Scalar) {
 	carry := 0
 	for i, b := range x.Bytes() {
@@ -111,8 +113,8 @@ func (v *Verifier) IsKeyOf(s *Signer) bool {
 	return err == nil && k == v.key
 }
 
-// VerifyHeader checks that s is signed with the verifier's key and names its address as the proposer: the header's signature and, if there is
-// one, the envelope's.
+// VerifyHeader checks that s is signed with the verifier's key and names its address as the proposer: the header's
+// signature and, if there is one, the envelope's.
 func (v *Verifier) VerifyHeader(s *SignedHeader) error {
 	switch {
 	case !v.IsKeyOf(&s.Signer) || !bytes.Equal(s.Header.ProposerAddress, v.address):

@@ -1,5 +1,6 @@
-// Package da names what a data-availability layer gives and takes: namespaces, blobs, one height's blobs as a Block, a Submitter, and
-// the errors every layer's client translates its own into. Types and contracts only; the clients are in the folders below.
+// Package da names what a data-availability layer gives and takes: namespaces, blobs, one height's blobs as a Block,
+// a Submitter, and the errors every layer's client translates its own into. Types and contracts only; the clients are
+// in the folders below.
 package da
 
 import (
@@ -12,7 +13,8 @@ import (
 	"time"
 )
 
-// Namespace is a 29-byte Celestia namespace: a version byte and a 28-byte id. Version 0 needs 18 leading zero bytes in the id.
+// Namespace is a 29-byte Celestia namespace: a version byte and a 28-byte id. Version 0 needs 18 leading zero bytes
+// in the id.
 type Namespace [29]byte
 
 func (n Namespace) String() string { return hex.EncodeToString(n[:]) }
@@ -27,15 +29,16 @@ type Blob struct {
 	Index        int    // place in the extended square; -1 in a blob to be submitted. (height, namespace, index) identifies a blob, its commitment does not
 }
 
-// Block is everything posted to the followed namespaces at one height, complete: the blobs of the first namespace followed in index
-// order, then those of the second, and so on. No blobs means that all followed namespaces are empty at this height.
+// Block is everything posted to the followed namespaces at one height, complete: the blobs of the first namespace
+// followed in index order, then those of the second, and so on. No blobs means that all followed namespaces are empty
+// at this height.
 type Block struct {
 	Height uint64
 	Time   time.Time // of the DA block
 	Blobs  []Blob
 
-	// Unproven is what the source's level of verification wants shown yet, by a Prover, before the height counts as complete; none if nothing. The blobs
-	// can be used meanwhile.
+	// Unproven is what the source's level of verification wants shown yet, by a Prover, before the height counts as
+	// complete; none if nothing. The blobs can be used meanwhile.
 	Unproven []Claim
 }
 
@@ -46,7 +49,8 @@ type Claim struct {
 	Digest    [32]byte // Digest of them; zero without blobs
 }
 
-// Digest identifies the content of blobs in their order: SHA-256 over each one's length, as 8 big-endian bytes, and its data. It is zero without blobs.
+// Digest identifies the content of blobs in their order: SHA-256 over each one's length, as 8 big-endian bytes, and
+// its data. It is zero without blobs.
 func Digest(blobs []Blob) (d [32]byte) {
 	if len(blobs) == 0 {
 		return d
@@ -62,8 +66,9 @@ func Digest(blobs []Blob) (d [32]byte) {
 
 // Prover shows that claims about a height are true.
 type Prover interface {
-	// Prove returns nil when the header with this hash commits to exactly what claims say, and an error that matches ErrNotProven when it commits to something else: then
-	// the height must be read again. Any other error: not known yet; a retry may help. Calls may overlap.
+	// Prove returns nil when the header with this hash commits to exactly what claims say, and an error that matches
+	// ErrNotProven when it commits to something else: then the height must be read again. Any other error: not known
+	// yet; a retry may help. Calls may overlap.
 	Prove(ctx context.Context, height uint64, hash [32]byte, claims []Claim) error
 }
 
@@ -76,14 +81,15 @@ func (b *Block) Size() int {
 	return n
 }
 
-// Submitter posts blobs. Submit returns once the blobs are included, together and at one height. After an error the outcome can be
-// unknown (ErrUnknownOutcome, or a deadline): the blobs may be included yet, so whoever retries must look first or tolerate a repeat.
-// Calls may overlap.
+// Submitter posts blobs. Submit returns once the blobs are included, together and at one height. After an error the
+// outcome can be unknown (ErrUnknownOutcome, or a deadline): the blobs may be included yet, so whoever retries must
+// look first or tolerate a repeat. Calls may overlap.
 type Submitter interface {
 	Submit(ctx context.Context, blobs []Blob) (height uint64, err error)
 }
 
-// The kinds of errors a client of a DA layer returns; test with errors.Is. Anything else is transient: a retry may help.
+// The kinds of errors a client of a DA layer returns; test with errors.Is. Anything else is transient: a retry may
+// help.
 var (
 	ErrFuture         = errors.New("height is not there yet")                       // the endpoint has not reached it; retry at the head
 	ErrSyncing        = errors.New("endpoint is syncing")                           // the endpoint is behind; wait, or use another one
@@ -110,7 +116,8 @@ func ParseNamespace(s string) (Namespace, error) {
 	return n, nil
 }
 
-// NamespaceFromName returns the version-0 namespace that Evolve chains use for a name: its id ends in the first 10 bytes of the name's SHA-256.
+// NamespaceFromName returns the version-0 namespace that Evolve chains use for a name: its id ends in the first 10
+// bytes of the name's SHA-256.
 func NamespaceFromName(name string) Namespace {
 	var n Namespace
 	sum := sha256.Sum256([]byte(name))

@@ -5,12 +5,14 @@ import (
 	"fmt"
 )
 
-// Level says how much of what a DA endpoint reports is proven against the headers of its chain, before a height counts as complete. An
-// endpoint that has lost a block's data can honestly report "no blobs", so what is reported is not always what is there.
+// Level says how much of what a DA endpoint reports is proven against the headers of its chain, before a height
+// counts as complete. An endpoint that has lost a block's data can honestly report "no blobs", so what is reported is
+// not always what is there.
 //
-// At every level headers are hashed and linked, each to its parent: an endpoint cannot change its mind about a height unnoticed. At none are the
-// signatures of the chain's validators checked: a header is as good as the endpoint that gave the first one. Two endpoints of
-// different operators cover that; and so does a rollup's proposer, whose signature is on each block and cannot be made up.
+// At every level headers are hashed and linked, each to its parent: an endpoint cannot change its mind about a height
+// unnoticed. At none are the signatures of the chain's validators checked: a header is as good as the endpoint that
+// gave the first one. Two endpoints of different operators cover that; and so does a rollup's proposer, whose
+// signature is on each block and cannot be made up.
 //
 //	level         an empty height                     a height with blobs                   costs
 //	Trust         as reported                         as reported                           nothing
@@ -21,11 +23,11 @@ import (
 //	                                                  and nothing of the namespace is not   height whose square is not empty
 //	                                                  in the blobs
 //
-// Of one core that is, beside fetching: 8 µs to read and hash a header; 25 µs for an empty height in a square of 32 KiB, 0.2 ms in one of 4 MiB,
-// nothing in an empty one; 40 µs to prove a namespace of 3 kB, and 4 ms for each MiB.
+// Of one core that is, beside fetching: 8 µs to read and hash a header; 25 µs for an empty height in a square of 32
+// KiB, 0.2 ms in one of 4 MiB, nothing in an empty one; 40 µs to prove a namespace of 3 kB, and 4 ms for each MiB.
 //
-// With ProveEmpty an endpoint can still hold back some of a height's blobs while it gives others; the rollup's blocks then lack one, and the
-// height is read again.
+// With ProveEmpty an endpoint can still hold back some of a height's blobs while it gives others; the rollup's blocks
+// then lack one, and the height is read again.
 type Level int
 
 const (
@@ -62,5 +64,6 @@ func (l *Level) UnmarshalText(text []byte) error {
 	return fmt.Errorf("level of verification %q is none of trust, prove-empty, prove", text)
 }
 
-// ErrNotProven: what the endpoint gave is not what its header commits to. The endpoint is broken or lies; another one may help.
+// ErrNotProven: what the endpoint gave is not what its header commits to. The endpoint is broken or lies; another one
+// may help.
 var ErrNotProven = errors.New("not proven by the header")

@@ -111,8 +111,9 @@ func (r *row) sign(mode string, level da.Level) sign {
 	return r.socket
 }
 
-// TestFaults: a full node under load meets each fault at its endpoint, with a WebSocket and without, at each level of verification. Its status tells while the
-// fault lasts; when it ends, the node is at the head within three DA block times of being connected again, and has every block once (I1, I5, I7, I12).
+// TestFaults: a full node under load meets each fault at its endpoint, with a WebSocket and without, at each level of
+// verification. Its status tells while the fault lasts; when it ends, the node is at the head within three DA block
+// times of being connected again, and has every block once (I1, I5, I7, I12).
 func TestFaults(t *testing.T) {
 	late := measureLateness(t)
 	room := make(chan struct{}, 3) // worlds at a time: what two cores can bear
@@ -188,7 +189,8 @@ func (w *world) meet(t *testing.T, late *lateness, r *row, mode string, level da
 	took := time.Since(end)
 	s := until(t, n, fmt.Sprintf("proven at %d and safe at %d", head, safe), func(s node.Status) bool { return s.Source.Proven.Height >= head && s.Heads.Safe.Height >= safe })
 	all := time.Since(end)
-	// Pauses between tries double: the next one comes at most about as long after the end as the fault lasted. A dead connection or call is found out first.
+	// Pauses between tries double: the next one comes at most about as long after the end as the fault lasted. A dead
+	// connection or call is found out first.
 	pause := min(lasted, 5*time.Second)
 	bound := 3*beat + bounds.Silence + callTimeout + pause + 50*late.load()
 	if took > bound {
@@ -258,7 +260,8 @@ func until(t *testing.T, n *node.Node, what string, pred func(node.Status) bool)
 
 var submitKinds = []fault.Kind{fault.SubmitReject, fault.SubmitLost, fault.SubmitTimeout}
 
-// TestSubmitFaults: a sequencer whose submissions are refused, lost or not answered says so, and posts everything in the end; a full node has every block once.
+// TestSubmitFaults: a sequencer whose submissions are refused, lost or not answered says so, and posts everything in
+// the end; a full node has every block once.
 func TestSubmitFaults(t *testing.T) {
 	for _, kind := range submitKinds {
 		for _, mode := range []string{"websocket", "polling"} {

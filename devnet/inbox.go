@@ -28,8 +28,9 @@ type InboxOptions struct {
 	Logger   *slog.Logger // default: silent
 }
 
-// Inbox is an L1 of one real geth, with a consensus of ours that makes its blocks, a beacon API for their blobs, and an inbox contract. It makes
-// blocks when Chain is told to. The contract's owner is geth.DevKey(0), and its one proposer geth.DevKey(1). Safe for concurrent use.
+// Inbox is an L1 of one real geth, with a consensus of ours that makes its blocks, a beacon API for their blobs, and
+// an inbox contract. It makes blocks when Chain is told to. The contract's owner is geth.DevKey(0), and its one
+// proposer geth.DevKey(1). Safe for concurrent use.
 type Inbox struct {
 	Geth    *geth.Node
 	Chain   *beacon.Chain
@@ -86,7 +87,8 @@ func (i *Inbox) deploy(ctx context.Context, opt InboxOptions) error {
 	})
 }
 
-// WhileMining calls f while the L1 makes a block each period, from its pool of transactions. When it returns, no block is being made any more.
+// WhileMining calls f while the L1 makes a block each period, from its pool of transactions. When it returns, no
+// block is being made any more.
 func (i *Inbox) WhileMining(ctx context.Context, period time.Duration, f func(ctx context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -41,12 +41,13 @@ type L1Options struct {
 	Logger      *slog.Logger  // default: silent
 	OnBlock     func(Line)    // called for each block once every driven node has applied it; must be quick
 
-	// Through, if not nil, gives the host:port at which a node (0 is the sequencer) reaches the L1's host:port, for a proxy in between. It is called for the WebSocket and for HTTP.
+	// Through, if not nil, gives the host:port at which a node (0 is the sequencer) reaches the L1's host:port, for a
+	// proxy in between. It is called for the WebSocket and for HTTP.
 	Through func(index int, address string) (string, error)
 }
 
-// L1 is a whole rollup whose canonical source is an inbox contract on an L1: a geth as the L1, a sequencer that proposes, and driven nodes, each with a geth of its own
-// as execution client. Make it with NewL1, run it once.
+// L1 is a whole rollup whose canonical source is an inbox contract on an L1: a geth as the L1, a sequencer that
+// proposes, and driven nodes, each with a geth of its own as execution client. Make it with NewL1, run it once.
 type L1 struct {
 	members
 	opt       L1Options
@@ -55,7 +56,8 @@ type L1 struct {
 	clients   []*geth.Node // the nodes' execution clients; none with the key-value engine
 }
 
-// NewL1 makes a devnet on an L1: it starts all execution clients and deploys the inbox. The error says so when there is no geth and none can be built.
+// NewL1 makes a devnet on an L1: it starts all execution clients and deploys the inbox. The error says so when there
+// is no geth and none can be built.
 func NewL1(ctx context.Context, opt L1Options) (_ *L1, err error) {
 	setDefaults(&opt.Nodes, &opt.Logger, &opt.BlockTime, &opt.L1BlockTime)
 	n := &L1{opt: opt, members: members{latency: newLatency(opt.Nodes, opt.OnBlock), pace: opt.L1BlockTime}}
@@ -246,7 +248,8 @@ func (n *L1) Close() error {
 	return errors.Join(errs...)
 }
 
-// load sends the sequencer TxRate transactions per second: transfers or, with the key-value engine, writes to a hundred keys in turn.
+// load sends the sequencer TxRate transactions per second: transfers or, with the key-value engine, writes to a
+// hundred keys in turn.
 func (n *L1) load(ctx context.Context) error {
 	make := func(i uint64) ([]byte, error) { return fmt.Appendf(nil, "key-%d=%d", i%100, i), nil }
 	if !n.opt.KV {

@@ -10,8 +10,8 @@ import (
 	"headrace/node"
 )
 
-// latency measures, for each block and full node, the time from the announcement of the DA height that completed the block to the block being stored and
-// visible in the node's status. It is safe for concurrent use.
+// latency measures, for each block and full node, the time from the announcement of the DA height that completed the
+// block to the block being stored and visible in the node's status. It is safe for concurrent use.
 type latency struct {
 	onBlock func(Line)
 

@@ -1,7 +1,8 @@
-// Package exec is the contract between Headrace and an execution engine: the state machine that a rollup's blocks drive.
+// Package exec is the contract between Headrace and an execution engine: the state machine that a rollup's blocks
+// drive.
 //
-// Headrace calls one engine from one goroutine at a time, with exceptions named below (Head and Exempt may be called any time; a Builder's
-// Build is called between two Executes). Every promise here is checked by exectest.
+// Headrace calls one engine from one goroutine at a time, with exceptions named below (Head and Exempt may be called
+// any time; a Builder's Build is called between two Executes). Every promise here is checked by exectest.
 package exec
 
 import (
@@ -11,7 +12,8 @@ import (
 	"headrace/block"
 )
 
-// Head is the last block an engine has executed. Height is the genesis' InitialHeight-1 and Hash zero when it has executed none.
+// Head is the last block an engine has executed. Height is the genesis' InitialHeight-1 and Hash zero when it has
+// executed none.
 type Head struct {
 	Height uint64
 	Hash   block.Hash // header hash of the block
@@ -20,38 +22,42 @@ type Head struct {
 
 // Engine executes blocks.
 type Engine interface {
-	// Execute runs b on top of its parent and returns the state root after it. It is idempotent by (height, hash): executing the current
-	// head, or any block below it that the engine still knows, again changes nothing and returns the same root. A block whose parent is not the
-	// current head (and that is not such a repeat) fails with ErrParent. What Execute did need not be durable on return, but what is durable must be a
-	// prefix: after a crash the engine stands at some block it has executed, with exactly that block's state, and says so in Head.
-	// The root depends only on the sequence of blocks. Transactions that fail are skipped in the same way everywhere; they are
-	// not an error. ErrInvalid is a verdict on the block's content, the same on every node; any other error is transient or the engine's own
-	// trouble. The engine must not keep or change b.
+	// Execute runs b on top of its parent and returns the state root after it. It is idempotent by (height, hash):
+	// executing the current head, or any block below it that the engine still knows, again changes nothing and
+	// returns the same root. A block whose parent is not the current head (and that is not such a repeat) fails with
+	// ErrParent. What Execute did need not be durable on return, but what is durable must be a prefix: after a crash
+	// the engine stands at some block it has executed, with exactly that block's state, and says so in Head. The root
+	// depends only on the sequence of blocks. Transactions that fail are skipped in the same way everywhere; they are
+	// not an error. ErrInvalid is a verdict on the block's content, the same on every node; any other error is
+	// transient or the engine's own trouble. The engine must not keep or change b.
 	Execute(ctx context.Context, b *block.Block) (root []byte, err error)
 
 	// Head returns where the engine stands.
 	Head(ctx context.Context) (Head, error)
 
-	// Revert takes back the blocks above height, so that Head().Height == height. Reverting to the present head or above it does nothing.
-	// Reverting to InitialHeight-1 (everything) always works; else ErrPruned says that the engine no longer can go back that far. Durable on
-	// return at least in this sense: after a crash the engine stands at or below height, or at a block above it that is executed again
-	// or reverted again with the same result.
+	// Revert takes back the blocks above height, so that Head().Height == height. Reverting to the present head or
+	// above it does nothing. Reverting to InitialHeight-1 (everything) always works; else ErrPruned says that the
+	// engine no longer can go back that far. Durable on return at least in this sense: after a crash the engine
+	// stands at or below height, or at a block above it that is executed again or reverted again with the same
+	// result.
 	Revert(ctx context.Context, height uint64) error
 }
 
 // Builder is the producer's side of an engine.
 type Builder interface {
-	// SubmitTx offers one transaction for inclusion. ErrInvalid: it can never be included. ErrFull: try again later. The slice is the engine's from then on.
+	// SubmitTx offers one transaction for inclusion. ErrInvalid: it can never be included. ErrFull: try again later.
+	// The slice is the engine's from then on.
 	SubmitTx(ctx context.Context, tx []byte) error
 
-	// Build returns the transactions for a block at height on top of the engine's head, at most maxBytes in all, without executing it. Until a
-	// block with them is executed they may be returned again.
+	// Build returns the transactions for a block at height on top of the engine's head, at most maxBytes in all,
+	// without executing it. Until a block with them is executed they may be returned again.
 	Build(ctx context.Context, height uint64, time uint64, maxBytes int) (txs [][]byte, err error)
 }
 
 // Labeler is implemented by engines that want to know which of their blocks are safe and finalized.
 type Labeler interface {
-	// Label tells the engine the safe and the finalized heights, each at most Head's. Called after the change is stored.
+	// Label tells the engine the safe and the finalized heights, each at most Head's. Called after the change is
+	// stored.
 	Label(ctx context.Context, safe, finalized block.Ref) error
 }
 
@@ -64,32 +70,33 @@ type Sealer interface {
 // Forcer is implemented by Builders that can put given transactions into a block without their transaction pool, which
 // might refuse them or never choose them.
 type Forcer interface {
-	// BuildForced builds a block of forced transactions: as many as this block can include, in the given order, and no
-	// others. (With others in it, strangers could fill the block and so keep forced transactions out.) If the block can
-	// include none of them, BuildForced does what Build does. A forced transaction that is not exempt, see Exempter, is in
-	// one of the next blocks if each of them is built with it.
+	// BuildForced builds a block of forced transactions: as many as this block can include, in the given order, and
+	// no others. (With others in it, strangers could fill the block and so keep forced transactions out.) If the
+	// block can include none of them, BuildForced does what Build does. A forced transaction that is not exempt, see
+	// Exempter, is in one of the next blocks if each of them is built with it.
 	BuildForced(ctx context.Context, height uint64, time uint64, maxBytes int, forced [][]byte) (txs [][]byte, err error)
 }
 
-// Exempter is implemented by engines that can tell which forced transactions no block could include now, because of a nonce
-// or a balance, say. Those are exempt: a proposal may take their item without including them. Any other forced transaction
-// that is missing in the blocks of a proposal that takes its item makes the proposal void. With an engine that is no
-// Exempter, no transaction is exempt.
+// Exempter is implemented by engines that can tell which forced transactions no block could include now, because of a
+// nonce or a balance, say. Those are exempt: a proposal may take their item without including them. Any other forced
+// transaction that is missing in the blocks of a proposal that takes its item makes the proposal void. With an engine
+// that is no Exempter, no transaction is exempt.
 type Exempter interface {
-	// Exempt reports, per transaction of a forced item, why block height+1 could not include it, assuming that block starts
-	// with the item's valid transactions in order. An empty string means that it could be included, so leaving it out makes
-	// the proposal void.
+	// Exempt reports, per transaction of a forced item, why block height+1 could not include it, assuming that block
+	// starts with the item's valid transactions in order. An empty string means that it could be included, so leaving
+	// it out makes the proposal void.
 	//
-	// All of an item's transactions that are not exempt fit into one block together. The answer depends on nothing but the
-	// item and the blocks up to height, so that every node gives the proposal the same verdict (I3).
+	// All of an item's transactions that are not exempt fit into one block together. The answer depends on nothing
+	// but the item and the blocks up to height, so that every node gives the proposal the same verdict (I3).
 	//
-	// ErrParent: height is above the engine's head. ErrPruned: the engine has dropped the state after block height; it has
-	// it again after a Revert to height. Exempt may be called at any time.
+	// ErrParent: height is above the engine's head. ErrPruned: the engine has dropped the state after block height;
+	// it has it again after a Revert to height. Exempt may be called at any time.
 	Exempt(ctx context.Context, height uint64, item [][]byte) (why []string, err error)
 }
 
 var (
-	// ErrParent: the block's parent is not the engine's head. Headrace compares Head with its store and replays or reverts.
+	// ErrParent: the block's parent is not the engine's head. Headrace compares Head with its store and replays or
+	// reverts.
 	ErrParent = errors.New("parent is not the engine's head")
 	// ErrInvalid: the content is invalid, by a rule that gives the same verdict on every node.
 	ErrInvalid = errors.New("invalid content")

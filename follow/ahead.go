@@ -9,7 +9,8 @@ import (
 	"headrace/watch"
 )
 
-// Early is an item's data with what is computed from it alone: once, before the item's turn or when it is asked for, whichever comes first.
+// Early is an item's data with what is computed from it alone: once, before the item's turn or when it is asked for,
+// whichever comes first.
 type Early[T, U any] struct {
 	Data T
 
@@ -34,13 +35,14 @@ func (e *Early[T, U]) begin() {
 	}
 }
 
-// Ahead returns a source of the items of source, with the results of work on them. It is for a sink that does the same costly thing with each
-// item: for a range that is fetched, most of that is done ahead, on all cores.
+// Ahead returns a source of the items of source, with the results of work on them. It is for a sink that does the
+// same costly thing with each item: for a range that is fetched, most of that is done ahead, on all cores.
 //
-// What is pushed, and what is fetched alone, goes straight through, and the sink, asking for the result, computes it. Of a longer range, items
-// that wait for their turn are worked on, side by side; their order stays. Work may be called from several goroutines at a time, and its
-// result must depend on its argument alone, since when it is called depends on timing (I3). About 256 items at most, and 8 MiB by Item.Size
-// or a single item, are between the source and the sink (I6).
+// What is pushed, and what is fetched alone, goes straight through, and the sink, asking for the result, computes it.
+// Of a longer range, items that wait for their turn are worked on, side by side; their order stays. Work may be
+// called from several goroutines at a time, and its result must depend on its argument alone, since when it is called
+// depends on timing (I3). About 256 items at most, and 8 MiB by Item.Size or a single item, are between the source
+// and the sink (I6).
 func Ahead[T, U any](source Source[T], work func(T) U) Source[*Early[T, U]] {
 	return &ahead[T, U]{source: source, work: work}
 }
@@ -78,7 +80,8 @@ func (a *ahead[T, U]) Fetch(ctx context.Context, from, to uint64, deliver func(I
 	var goroutines sync.WaitGroup
 	defer goroutines.Wait()
 	defer cancel(nil)
-	// The goroutine that fetches sends on both channels, and closes them: to turns all items in order, to work as many as the workers keep up with.
+	// The goroutine that fetches sends on both channels, and closes them: to turns all items in order, to work as
+	// many as the workers keep up with.
 	turns, work := make(chan Item[*Early[T, U]], aheadItems), make(chan *Early[T, U], aheadItems)
 	held := watch.New(0) // bytes between the source and the sink. Only the goroutine that fetches adds to them
 	var ended error      // of the source's fetch; set before turns is closed

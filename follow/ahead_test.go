@@ -28,7 +28,8 @@ func TestAheadIsASource(t *testing.T) {
 	})
 }
 
-// What is pushed, and what is fetched alone, goes straight through: there is no work on it until its result is asked for, and then once.
+// What is pushed, and what is fetched alone, goes straight through: there is no work on it until its result is asked
+// for, and then once.
 func TestAheadLeavesTheHeadAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := followtest.NewChain(1)
@@ -125,7 +126,8 @@ func TestAheadWorksOnEachOnce(t *testing.T) {
 	}
 }
 
-// While the sink is busy with one item, those behind it are worked on: as many as fit in the bounds (I6), and one at least.
+// While the sink is busy with one item, those behind it are worked on: as many as fit in the bounds (I6), and one at
+// least.
 func TestAheadIsBounded(t *testing.T) {
 	for _, c := range []struct {
 		size int
@@ -248,7 +250,8 @@ func (a asking) Apply(ctx context.Context, item follow.Item[*follow.Early[string
 	return a.Sink.Apply(ctx, item)
 }
 
-// Work that takes longer than a source may be silent, as on an item that is stuffed by strangers, is not taken for the source's silence (I9).
+// Work that takes longer than a source may be silent, as on an item that is stuffed by strangers, is not taken for
+// the source's silence (I9).
 func TestAheadTakesItsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, sink := followtest.NewChain(400), followtest.NewSink[*follow.Early[string, int]](1)

@@ -26,9 +26,10 @@ type member[T any] struct {
 
 // Best returns sources of one chain as one source.
 //
-// All are subscribed to at once: the first to announce a height wins, and one that is behind the others is not heard (I10). One that fails is
-// tried again; the subscription ends when all of them have failed since they last announced something. A fetch asks the source that is
-// best by its Health; when that fails, breaks the contract of Fetch, or contradicts itself, the next one goes on where it stopped.
+// All are subscribed to at once: the first to announce a height wins, and one that is behind the others is not heard
+// (I10). One that fails is tried again; the subscription ends when all of them have failed since they last announced
+// something. A fetch asks the source that is best by its Health; when that fails, breaks the contract of Fetch, or
+// contradicts itself, the next one goes on where it stopped.
 func Best[T any](sources ...Source[T]) *Several[T] {
 	s := new(Several[T])
 	for _, source := range sources {
@@ -57,8 +58,8 @@ func (s *Several[T]) Status() []SourceStatus {
 	return out
 }
 
-// Order returns in which order the sources, by their place, are best asked for something: first those that have not failed lately and do not
-// want to be left alone, of these the one that is least behind.
+// Order returns in which order the sources, by their place, are best asked for something: first those that have not
+// failed lately and do not want to be left alone, of these the one that is least behind.
 func (s *Several[T]) Order() []int { return s.orderAt(0) }
 
 // orderAt is Order for a fetch that begins at a height: the sources whose item there did not follow are asked last.
@@ -104,7 +105,8 @@ func (m *member[T]) refusedAt(height uint64) bool {
 	return m.refused == height
 }
 
-// fetched notes how a fetch went that was to go on at next: with the error of the source, and what the one who fetches said of its items.
+// fetched notes how a fetch went that was to go on at next: with the error of the source, and what the one who
+// fetches said of its items.
 func (m *member[T]) fetched(next uint64, err, verdict error) {
 	m.mu.Lock()
 	fork := new(forkError)
@@ -246,7 +248,8 @@ func (n *news[T]) listen(ctx context.Context, m *member[T]) {
 	}
 }
 
-// announce passes an update on, if it says more than what was announced before. The leader may go back, the others may not: they are behind.
+// announce passes an update on, if it says more than what was announced before. The leader may go back, the others
+// may not: they are behind.
 func (n *news[T]) announce(m *member[T], u Update[T]) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

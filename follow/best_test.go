@@ -46,7 +46,8 @@ func TestWrappersAreSources(t *testing.T) {
 	}
 }
 
-// A source that breaks the contract of Fetch, in any way, is found out by the follower, and costs time only. With a second source it costs none.
+// A source that breaks the contract of Fetch, in any way, is found out by the follower, and costs time only. With a
+// second source it costs none.
 func TestFetchContractIsInsistedOn(t *testing.T) {
 	for name, fault := range map[string]followtest.Fault{
 		"delivers another height":  {Other: true},
@@ -173,8 +174,9 @@ func forked(shared, each int) (a, b *followtest.Chain) {
 	return a, b
 }
 
-// A source that gives now one fork and now the other is not followed at its own rate: the calls of a minute grow with the logarithm of the reverts that
-// it asks for. When it is of one mind again, the follower is at the head within the bound.
+// A source that gives now one fork and now the other is not followed at its own rate: the calls of a minute grow with
+// the logarithm of the reverts that it asks for. When it is of one mind again, the follower is at the head within the
+// bound.
 func TestTurnsCostCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := forked(10, 5)
@@ -226,8 +228,8 @@ func (b bulk) Fetch(ctx context.Context, from, to uint64, deliver func(follow.It
 	})
 }
 
-// An item that does not follow is no reorg while the source holds the same one at our height: nothing is reverted, the status says what is wrong,
-// and few calls are made. A second source is asked.
+// An item that does not follow is no reorg while the source holds the same one at our height: nothing is reverted,
+// the status says what is wrong, and few calls are made. A second source is asked.
 func TestChildAloneIsNoFork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var calls atomic.Uint64
@@ -337,7 +339,8 @@ func TestNewsDoesNotSetTheRate(t *testing.T) {
 	}
 }
 
-// What cures a failure does end its pause, however long that has become: a subscription that is made again, and a pushed item.
+// What cures a failure does end its pause, however long that has become: a subscription that is made again, and a
+// pushed item.
 func TestNewsThatHelps(t *testing.T) {
 	for _, cure := range []string{"subscription", "item"} {
 		t.Run(cure, func(t *testing.T) {
@@ -444,7 +447,8 @@ func (m *moody) Fetch(ctx context.Context, from, to uint64, deliver func(follow.
 	return m.Chain.Fetch(ctx, from, to, deliver)
 }
 
-// One of two endpoints may be lost, fall behind or fall silent: every block comes with its announcement, nothing is reverted, and the state of each says so.
+// One of two endpoints may be lost, fall behind or fall silent: every block comes with its announcement, nothing is
+// reverted, and the state of each says so.
 func TestOneOfTwoFails(t *testing.T) {
 	for _, mood := range []string{"lost", "silent", "behind"} {
 		for _, bad := range []int{0, 1} {
@@ -533,7 +537,8 @@ func (l lateBare) Subscribe(ctx context.Context, update func(follow.Update[strin
 	return l.bare.Subscribe(ctx, update)
 }
 
-// An endpoint that announces and answers no fetch is asked last after the follower has given one up: its own calls ended with it, and say nothing.
+// An endpoint that announces and answers no fetch is asked last after the follower has given one up: its own calls
+// ended with it, and say nothing.
 func TestUnansweredFetch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, sink := followtest.NewChain(20), followtest.NewSink[string](1)
@@ -688,7 +693,8 @@ type asked struct {
 
 func (a *asked) Health() *follow.Health { return &a.health }
 
-// A source of which no news comes counts as far behind as it was when it was asked last, and not as far as the news of others has come since.
+// A source of which no news comes counts as far behind as it was when it was asked last, and not as far as the news
+// of others has come since.
 func TestLagOfTheAsked(t *testing.T) {
 	var quiet, loud asked
 	best := follow.Best[string](&quiet, &loud)

@@ -13,16 +13,17 @@ type FallbackOptions struct {
 	Switched func(toSecond bool) // called when news changes from one to the other
 }
 
-// A first source is tried again after a while, longer each time, until it has lasted; and when several subscriptions in a row have not, the
-// next is not tried at once. So a first source that comes and goes does not make the news come and go.
+// A first source is tried again after a while, longer each time, until it has lasted; and when several subscriptions
+// in a row have not, the next is not tried at once. So a first source that comes and goes does not make the news come
+// and go.
 const (
 	maxRetry   = 2 * time.Minute
 	lasting    = 30 * time.Second
 	shortLives = 3
 )
 
-// Either is a source with another in its place while it does not work. Make it with Fallback. It is safe for concurrent use, but for Subscribe,
-// of which one call may be under way at a time.
+// Either is a source with another in its place while it does not work. Make it with Fallback. It is safe for
+// concurrent use, but for Subscribe, of which one call may be under way at a time.
 type Either[T any] struct {
 	first, second Source[T]
 	opt           FallbackOptions
@@ -32,8 +33,9 @@ type Either[T any] struct {
 	wait  time.Duration // how long the second was listened to before the last try of the first
 }
 
-// Fallback returns first with second in its place while first announces nothing: a subscription with polling in its place, as a rule. What second
-// announces is passed on until first announces something again, and no longer. A fetch asks first, and goes on with second where that fails.
+// Fallback returns first with second in its place while first announces nothing: a subscription with polling in its
+// place, as a rule. What second announces is passed on until first announces something again, and no longer. A fetch
+// asks first, and goes on with second where that fails.
 func Fallback[T any](first, second Source[T], opt FallbackOptions) *Either[T] {
 	opt.Retry = cmp.Or(opt.Retry, 10*time.Second)
 	if opt.Switched == nil {
@@ -47,7 +49,8 @@ func (e *Either[T]) Fetch(ctx context.Context, from, to uint64, deliver func(Ite
 	return Best(e.first, e.second).Fetch(ctx, from, to, deliver)
 }
 
-// Subscribe implements Source. It ends when the source that announces ends, and with both errors when neither announces anything.
+// Subscribe implements Source. It ends when the source that announces ends, and with both errors when neither
+// announces anything.
 func (e *Either[T]) Subscribe(ctx context.Context, update func(Update[T])) error {
 	if e.restless() {
 		return e.fall(ctx, update)

@@ -88,7 +88,8 @@ func TestFallback(t *testing.T) {
 	})
 }
 
-// Hysteresis: a first source that comes and goes is tried less and less often, and the news comes from the second meanwhile.
+// Hysteresis: a first source that comes and goes is tried less and less often, and the news comes from the second
+// meanwhile.
 func TestFallbackHysteresis(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, sink := followtest.NewChain(5), followtest.NewSink[string](1)

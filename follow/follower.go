@@ -20,9 +20,11 @@ type Options struct {
 	Observer   Observer
 }
 
-// Observer's functions, where not nil, are called where things happen. They must be quick, must not block and must not call back.
+// Observer's functions, where not nil, are called where things happen. They must be quick, must not block and must
+// not call back.
 type Observer struct {
-	// By the follower. News comes from the goroutine of the subscription, the others from that of Run, and Waiting from both.
+	// By the follower. News comes from the goroutine of the subscription, the others from that of Run, and Waiting
+	// from both.
 	News     func(head Ref, inline bool)                          // the source has announced a head, with its item or without
 	Applied  func(item Ref, inline bool)                          // the sink has taken an item, which was pushed or fetched
 	Reverted func(item Ref)                                       // the sink has taken its last item back
@@ -105,14 +107,15 @@ func New[T any](source Source[T], sink Sink[T], opt Options) *Follower[T] {
 	}
 }
 
-// maxDoubt bounds the pause before a source that contradicts itself is asked again: two of them after it has come to one mind, the follower is at the
-// head (I12).
+// maxDoubt bounds the pause before a source that contradicts itself is asked again: two of them after it has come to
+// one mind, the follower is at the head (I12).
 const maxDoubt = 15 * time.Second
 
 // State returns what the follower publishes. It is closed with Run's error when Run returns.
 func (f *Follower[T]) State() *watch.Value[State] { return f.state }
 
-// Wake makes the follower ask the sink again where it stands. For sinks whose Last went back by itself, and for faults outside that have ended.
+// Wake makes the follower ask the sink again where it stands. For sinks whose Last went back by itself, and for
+// faults outside that have ended.
 func (f *Follower[T]) Wake() { put(f.wake) }
 
 // put puts a token into c unless there is one.
@@ -237,8 +240,8 @@ func (f *Follower[T]) drive(ctx context.Context) error {
 	}
 }
 
-// progress reports whether the sink is further than it ever was. Only that ends doubt: a source that gives the same heights again and again, each time
-// another way, is asked less and less often.
+// progress reports whether the sink is further than it ever was. Only that ends doubt: a source that gives the same
+// heights again and again, each time another way, is asked less and less often.
 func (f *Follower[T]) progress() bool {
 	was, at := f.at, f.sink.Last().Height
 	f.at = at
@@ -253,7 +256,8 @@ func (f *Follower[T]) progress() bool {
 	return true
 }
 
-// pause publishes why the loop pauses, and waits for d before what failed is tried again. Wake ends that, and so does news that may help.
+// pause publishes why the loop pauses, and waits for d before what failed is tried again. Wake ends that, and so does
+// news that may help.
 func (f *Follower[T]) pause(ctx context.Context, err error, d time.Duration) {
 	f.blocked(err, d)
 	f.mu.Lock()
@@ -278,8 +282,9 @@ func (f *Follower[T]) pause(ctx context.Context, err error, d time.Duration) {
 	}
 }
 
-// helps reports whether the news since head and session may cure what failed with err: what was asked for has been pushed, the source has reached
-// what it had not, or it is back. News is no reason to try again what failed for another reason, or the source would choose our rate.
+// helps reports whether the news since head and session may cure what failed with err: what was asked for has been
+// pushed, the source has reached what it had not, or it is back. News is no reason to try again what failed for
+// another reason, or the source would choose our rate.
 func (f *Follower[T]) helps(err error, head Ref, session int) bool {
 	stage := &stageError{}
 	if !errors.As(err, &stage) || stage.stage != StageFetch && stage.stage != StageCheck || errors.Is(err, errDoubt) {
@@ -432,8 +437,9 @@ func (f *Follower[T]) fetchRange(ctx context.Context, from, to uint64, deliver f
 	return err
 }
 
-// fork is called when the item after the sink's last one does not follow it. That alone proves nothing, so the source is asked for what it holds at the
-// sink's own height (I10): another item there competes, and the sink goes back until the two agree. The same one, or none, is no fork.
+// fork is called when the item after the sink's last one does not follow it. That alone proves nothing, so the source
+// is asked for what it holds at the sink's own height (I10): another item there competes, and the sink goes back
+// until the two agree. The same one, or none, is no fork.
 func (f *Follower[T]) fork(ctx context.Context) error {
 	for first := true; ; first = false {
 		last := f.sink.Last()
@@ -456,8 +462,9 @@ func (f *Follower[T]) fork(ctx context.Context) error {
 	}
 }
 
-// turned notes that the sink went back to a fork from height on. The first time since it was further than ever, that is a reorg. If the next one
-// comes before that, at the same heights, it may be a source that changes its mind, and costs a pause.
+// turned notes that the sink went back to a fork from height on. The first time since it was further than ever, that
+// is a reorg. If the next one comes before that, at the same heights, it may be a source that changes its mind, and
+// costs a pause.
 func (f *Follower[T]) turned(height uint64) error {
 	if f.turns++; f.turns == 1 {
 		return nil
@@ -500,8 +507,8 @@ func (f *Follower[T]) revert(ctx context.Context) error {
 	return nil
 }
 
-// competes reports whether head, at or below last, names another item than the sink holds there. An endpoint that is merely behind names one that
-// the sink knows, or one so old that the sink has forgotten it.
+// competes reports whether head, at or below last, names another item than the sink holds there. An endpoint that is
+// merely behind names one that the sink knows, or one so old that the sink has forgotten it.
 func (f *Follower[T]) competes(head, last Ref) bool {
 	if head.Height > last.Height || head.Hash.IsZero() || last.Hash.IsZero() || head == f.checked {
 		return false

@@ -120,7 +120,8 @@ func TestForgedNews(t *testing.T) {
 	}
 }
 
-// I10: at or below finality nothing is reverted; the follower says that the endpoint serves another chain, and goes on when ours is back.
+// I10: at or below finality nothing is reverted; the follower says that the endpoint serves another chain, and goes
+// on when ours is back.
 func TestAnotherChainStalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ours, other, sink := followtest.NewChain(10), followtest.NewChain(4), followtest.NewSink[string](1)
@@ -162,7 +163,8 @@ func (s *switched) Fetch(ctx context.Context, from, to uint64, deliver func(foll
 	return s.get().Fetch(ctx, from, to, deliver)
 }
 
-// P35, P39: a silent subscription and a fetch that never answers are ended by the watchdog and made again (I5, I12); being subscribed is not being caught up.
+// P35, P39: a silent subscription and a fetch that never answers are ended by the watchdog and made again (I5, I12);
+// being subscribed is not being caught up.
 func TestSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, sink := followtest.NewChain(3), followtest.NewSink[string](1)

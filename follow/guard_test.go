@@ -13,8 +13,8 @@ import (
 	"headrace/watch"
 )
 
-// liar is a chain whose Fetch is another one than the contract of follow.Source says, as long as fetch is not nil. It ends the test's patience with a
-// follower that asks without a pause: after a thousand calls it answers no more.
+// liar is a chain whose Fetch is another one than the contract of follow.Source says, as long as fetch is not nil. It
+// ends the test's patience with a follower that asks without a pause: after a thousand calls it answers no more.
 type liar struct {
 	*followtest.Chain
 	fetch func(ctx context.Context, from, to uint64, deliver func(follow.Item[string]) error) error
@@ -35,7 +35,8 @@ func (l *liar) Fetch(ctx context.Context, from, to uint64, deliver func(follow.I
 // headsOnly makes news carry no items, so that all of them must be fetched.
 func headsOnly(op followtest.Op) followtest.Fault { return followtest.Fault{NoItem: op.Name == "news"} }
 
-// I1: what the source delivers beyond the range that it was asked for is not applied: nobody has announced it, or it waits in the queue.
+// I1: what the source delivers beyond the range that it was asked for is not applied: nobody has announced it, or it
+// waits in the queue.
 func TestMoreThanAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, sink := followtest.NewChain(10), followtest.NewSink[string](1)
@@ -75,7 +76,8 @@ func (a *announcer) Subscribe(ctx context.Context, update func(follow.Update[str
 	}
 }
 
-// A source that says that all is delivered when it is not has not reached the rest: the follower waits and says so, and does not ask in a circle.
+// A source that says that all is delivered when it is not has not reached the rest: the follower waits and says so,
+// and does not ask in a circle.
 func TestNilTooEarly(t *testing.T) {
 	for _, given := range []uint64{0, 2} {
 		synctest.Test(t, func(t *testing.T) {
@@ -106,7 +108,8 @@ func TestNilTooEarly(t *testing.T) {
 	}
 }
 
-// I6: an item that could not be applied is put back only if there is room for it. Else it is forgotten, like any that the queue cannot hold, and fetched again.
+// I6: an item that could not be applied is put back only if there is room for it. Else it is forgotten, like any that
+// the queue cannot hold, and fetched again.
 func TestPutBackWithinTheBound(t *testing.T) {
 	for _, c := range []struct{ waiting, fetches int }{{9, 0}, {10, 1}} { // of ten items that the queue can hold
 		synctest.Test(t, func(t *testing.T) {
@@ -142,7 +145,8 @@ func TestPutBackWithinTheBound(t *testing.T) {
 	}
 }
 
-// I6: an item that is larger than the whole queue is still held when it is the newest, so that it is applied without a fetch.
+// I6: an item that is larger than the whole queue is still held when it is the newest, so that it is applied without
+// a fetch.
 func TestNewestAlwaysStays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, sink := followtest.NewChain(1), followtest.NewSink[string](1)
@@ -192,7 +196,8 @@ func TestPushedForkTakesTheOthersPlace(t *testing.T) {
 	})
 }
 
-// A sink that goes back by itself while a fetch is under way is not given the next item of that fetch (I1), and that is no fault of the source: no pause.
+// A sink that goes back by itself while a fetch is under way is not given the next item of that fetch (I1), and that
+// is no fault of the source: no pause.
 func TestSinkGoesBackDuringAFetch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, sink := followtest.NewChain(10), followtest.NewSink[string](1)
@@ -215,7 +220,8 @@ func TestSinkGoesBackDuringAFetch(t *testing.T) {
 	})
 }
 
-// Apart from the watchdog there is no bound to what a source may take, and apart from its own time none to what the sink may: it is not the source's.
+// Apart from the watchdog there is no bound to what a source may take, and apart from its own time none to what the
+// sink may: it is not the source's.
 func TestSlowSinkIsNoIdleFetch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, sink := followtest.NewChain(3), followtest.NewSink[string](1)

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Health is how one source has done lately. The source, and whoever else asks it for something, note what happens; Best goes by it. The zero
-// Health has nothing against the source. It is safe for concurrent use.
+// Health is how one source has done lately. The source, and whoever else asks it for something, note what happens;
+// Best goes by it. The zero Health has nothing against the source. It is safe for concurrent use.
 type Health struct {
 	mu    sync.Mutex   // guards the rest
 	st    SourceStatus // but for Healthy; Lag is what Seen said
@@ -45,8 +45,8 @@ type SourceStatus struct {
 // Monitored is a source that has a Health of its own: what is noted beside Subscribe and Fetch counts then too.
 type Monitored interface{ Health() *Health }
 
-// NewHealth returns the Health of a source with an endpoint: its address, without what is secret in it, what it is used for, and who is told
-// of how its news comes and of what it is asked.
+// NewHealth returns the Health of a source with an endpoint: its address, without what is secret in it, what it is
+// used for, and who is told of how its news comes and of what it is asked.
 func NewHealth(address, role string, observer *Observer) *Health {
 	return &Health{st: SourceStatus{Address: address, Role: role}, observer: observer}
 }
@@ -72,7 +72,8 @@ func (h *Health) Heard(height uint64, mode string) {
 	h.measure(height, now)
 }
 
-// Seen notes the head that the source has given when it was asked, while no news of it comes, and how far that was behind others then.
+// Seen notes the head that the source has given when it was asked, while no news of it comes, and how far that was
+// behind others then.
 func (h *Health) Seen(height, behind uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -81,7 +82,8 @@ func (h *Health) Seen(height, behind uint64) {
 	}
 }
 
-// Standing returns the height that others are measured by: the one it announced last, or 0 if it fails and has announced nothing for a minute.
+// Standing returns the height that others are measured by: the one it announced last, or 0 if it fails and has
+// announced nothing for a minute.
 func (h *Health) Standing() uint64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -153,7 +155,8 @@ func (h *Health) Good() {
 	h.after = time.Time{}
 }
 
-// Bad notes that something failed which speaks against the source. For a while, longer with each failure in a row, others are asked first.
+// Bad notes that something failed which speaks against the source. For a while, longer with each failure in a row,
+// others are asked first.
 func (h *Health) Bad(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -2,7 +2,8 @@ package follow
 
 import "fmt"
 
-// Stage is what a node is at, or stuck at, of the way from the source to the blocks and back: every kind of waiting that it reports. The zero Stage: none.
+// Stage is what a node is at, or stuck at, of the way from the source to the blocks and back: every kind of waiting
+// that it reports. The zero Stage: none.
 type Stage uint8
 
 // The stages. The follower's own come first; the others are its sink's, and of those who make blocks.

@@ -9,7 +9,8 @@ import (
 	"headrace/follow"
 )
 
-// The words of /v1/status and of the logs, in the order of the stages: every stage has one of its own, and there is no other.
+// The words of /v1/status and of the logs, in the order of the stages: every stage has one of its own, and there is
+// no other.
 func TestStages(t *testing.T) {
 	words := strings.Fields("subscribe fetch apply revert check engine replay derive clock root execute prove produce submit")
 	if last := follow.Stage(len(words)); last != follow.StageSubmit {

@@ -1,12 +1,14 @@
-// Package l1 names what a rollup reads from, and writes to, an inbox contract on an Ethereum L1: the inbox's messages, one L1 block's
-// messages as a Block, the payload format of proposals, the packing of payloads into blobs, what may be asked of an L1, and the errors that its clients translate
-// their own into. Types, pure functions and contracts only; the clients are in the folders below.
+// Package l1 names what a rollup reads from, and writes to, an inbox contract on an Ethereum L1: the inbox's
+// messages, one L1 block's messages as a Block, the payload format of proposals, the packing of payloads into blobs,
+// what may be asked of an L1, and the errors that its clients translate their own into. Types, pure functions and
+// contracts only; the clients are in the folders below.
 //
-// A Block is a function of the L1 block alone (I3): every client gives the same Block for the same L1 block hash, whatever its endpoint, transport or
-// moment. That includes verdicts: content that is no good is marked void, with the reason, and is never an error (I9); what a client could not get is
-// always an error, and never void.
+// A Block is a function of the L1 block alone (I3): every client gives the same Block for the same L1 block hash,
+// whatever its endpoint, transport or moment. That includes verdicts: content that is no good is marked void, with
+// the reason, and is never an error (I9); what a client could not get is always an error, and never void.
 //
-// Everything here is a value or a pure function of values: safe for concurrent use as long as nobody writes to a shared value.
+// Everything here is a value or a pure function of values: safe for concurrent use as long as nobody writes to a
+// shared value.
 package l1
 
 import (
@@ -20,7 +22,8 @@ import (
 	"headrace/ref"
 )
 
-// Hash is a 32-byte hash: of an L1 block or transaction, of content, or of a rollup block's header. The zero Hash stands for "none".
+// Hash is a 32-byte hash: of an L1 block or transaction, of content, or of a rollup block's header. The zero Hash
+// stands for "none".
 type Hash ref.Hash
 
 func (h Hash) String() string { return "0x" + ref.Hash(h).String() }
@@ -73,7 +76,8 @@ func (r *Ref) UnmarshalJSON(text []byte) error {
 	return err
 }
 
-// Block is everything that happened in the inbox in one L1 block, complete, in log order. No messages means that nothing did.
+// Block is everything that happened in the inbox in one L1 block, complete, in log order. No messages means that
+// nothing did.
 type Block struct {
 	Number   uint64
 	Hash     Hash
@@ -163,8 +167,8 @@ func (s *Source) Size() int { return 192 + 32*len(s.Blobs) + 24*len(s.Txs) + s.s
 // Own returns the proposer's own source.
 func (p *Proposal) Own() *Source { return &p.Sources[len(p.Sources)-1] }
 
-// Resolve decodes the proposer's content, which is payload as it was read from where Own says, or err, which must be a verdict (ErrContent).
-// It sets Blocks, or Void.
+// Resolve decodes the proposer's content, which is payload as it was read from where Own says, or err, which must be
+// a verdict (ErrContent). It sets Blocks, or Void.
 func (p *Proposal) Resolve(payload []byte, err error) {
 	own := p.Own()
 	own.size = len(payload)
@@ -177,7 +181,8 @@ func (p *Proposal) Resolve(payload []byte, err error) {
 	}
 }
 
-// Resolve decodes forced content, which is payload as it was read from where s says, or err, which must be a verdict (ErrContent). It sets Txs, or Void.
+// Resolve decodes forced content, which is payload as it was read from where s says, or err, which must be a verdict
+// (ErrContent). It sets Txs, or Void.
 func (s *Source) Resolve(payload []byte, err error) {
 	s.size = len(payload)
 	if err == nil {
@@ -205,7 +210,8 @@ type Settings struct {
 	ForcedMax   int    // items of the queue that a proposal takes at most
 }
 
-// Due returns how many of the queue's items a proposal must take at least if its L1 block has this time (in seconds since the Unix epoch).
+// Due returns how many of the queue's items a proposal must take at least if its L1 block has this time (in seconds
+// since the Unix epoch).
 func (s Settings) Due(queue []Forced, time uint64) int {
 	n := 0
 	for n < len(queue) && n < s.ForcedMax && queue[n].Source.Time+s.ForcedDelay <= time {
@@ -220,11 +226,12 @@ type Reader interface {
 	Finalized(ctx context.Context) (Ref, error)
 	Safe(ctx context.Context) (Ref, error)
 
-	// State returns the inbox's state after the block with this hash, canonical or not; the zero hash stands for the head. ErrNotFound: the endpoint
-	// does not know that block, or no longer its state.
+	// State returns the inbox's state after the block with this hash, canonical or not; the zero hash stands for the
+	// head. ErrNotFound: the endpoint does not know that block, or no longer its state.
 	State(ctx context.Context, at Hash) (CoreState, error)
 
-	// Queue returns the items of the forced queue after the block with this hash, their content included, at most limit of them.
+	// Queue returns the items of the forced queue after the block with this hash, their content included, at most
+	// limit of them.
 	Queue(ctx context.Context, at Hash, limit int) ([]Forced, error)
 
 	// Settings returns the inbox's constants.
@@ -249,10 +256,11 @@ type Inclusion struct {
 
 // Proposer makes proposals. One account makes one proposal at a time: calls wait for each other.
 type Proposer interface {
-	// Propose returns once the draft is included in a block of the L1 (which a reorg may yet take back: whoever follows the L1 will see).
-	// Proposing what is already included is found out and returns that inclusion, so a draft may be tried again after any error, also in another process and by another account.
-	// ErrStale: another proposal has this id, or the ones before it are missing; derive first. ErrForcedDue: Forced is too low. ErrUnknownOutcome or
-	// a deadline: it may be included yet.
+	// Propose returns once the draft is included in a block of the L1 (which a reorg may yet take back: whoever
+	// follows the L1 will see). Proposing what is already included is found out and returns that inclusion, so a
+	// draft may be tried again after any error, also in another process and by another account. ErrStale: another
+	// proposal has this id, or the ones before it are missing; derive first. ErrForcedDue: Forced is too low.
+	// ErrUnknownOutcome or a deadline: it may be included yet.
 	Propose(ctx context.Context, d Draft) (Inclusion, error)
 
 	// Limit is the size in bytes that the payload of a proposal may have: see Fit.

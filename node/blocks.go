@@ -26,15 +26,17 @@ var ErrPruned = errors.New("pruned")
 
 // Blocks returns the node's blocks up to one of its heads as a source that any follow.Follower can read.
 //
-// Subscribe announces the present head, and again whenever the status changes or nothing has changed for 15 s. It is the latest value: heads in
-// between may be missing, the last one never is. When the node ends, Subscribe returns an error that matches watch.ErrClosed and the node's own.
+// Subscribe announces the present head, and again whenever the status changes or nothing has changed for 15 s. It is
+// the latest value: heads in between may be missing, the last one never is. When the node ends, Subscribe returns an
+// error that matches watch.ErrClosed and the node's own.
 //
-// Fetch delivers blocks in order, at the pace of deliver: there is no queue, so a slow reader holds one block and slows nobody (I6). Above the head it
-// returns follow.ErrNotYet, below the oldest block kept ErrPruned, and when the node has
-// ended the same as Subscribe. A follower goes on trying then: let its context end with the node.
+// Fetch delivers blocks in order, at the pace of deliver: there is no queue, so a slow reader holds one block and
+// slows nobody (I6). Above the head it returns follow.ErrNotYet, below the oldest block kept ErrPruned, and when the
+// node has ended the same as Subscribe. A follower goes on trying then: let its context end with the node.
 //
-// A reorg is seen as a block whose parent is not the one before, here or in the next fetch: the follower then looks for where the branch left. A head
-// that only goes back announces no such block, and a follower waits for what comes in its place (I10). Blocks up to Finalized never change.
+// A reorg is seen as a block whose parent is not the one before, here or in the next fetch: the follower then looks
+// for where the branch left. A head that only goes back announces no such block, and a follower waits for what comes
+// in its place (I10). Blocks up to Finalized never change.
 func (n *Node) Blocks(head await.Label) follow.Source[Delivered] { return n.blocks(head) }
 
 func (n *Node) blocks(head await.Label) *blocks {
@@ -94,8 +96,9 @@ func (b *blocks) Fetch(ctx context.Context, from, to uint64, deliver func(follow
 // aliveEvery is how often those who listen are shown that the node is there.
 const aliveEvery = 15 * time.Second
 
-// each calls f with the present status and those that come later, of which some may be left out, but never the last; and again, with changed false, when
-// nothing has come for a while. It returns f's error, or why there is nothing more to come.
+// each calls f with the present status and those that come later, of which some may be left out, but never the last;
+// and again, with changed false, when nothing has come for a while. It returns f's error, or why there is nothing
+// more to come.
 func (b *blocks) each(ctx context.Context, f func(st Status, changed bool) error) error {
 	tick := time.NewTicker(aliveEvery) // a sign of life, which also shows a reader that has gone without a word
 	defer tick.Stop()
@@ -159,14 +162,16 @@ func (b *blocks) refAt(height uint64) (block.Ref, error) {
 	return r, err
 }
 
-// remembered is how many of the blocks that it passed a cursor knows at least, to find where a branch left. If that is further down, or the reader came
-// with an id alone, the cursor goes back to what was final when the id was made, which cannot have been reverted since (I10).
+// remembered is how many of the blocks that it passed a cursor knows at least, to find where a branch left. If that
+// is further down, or the reader came with an id alone, the cursor goes back to what was final when the id was made,
+// which cannot have been reverted since (I10).
 const remembered = 256
 
-// cursor walks the chain for a reader that knows a part of it, from block to block, and back to where a branch left. It is used by one goroutine.
+// cursor walks the chain for a reader that knows a part of it, from block to block, and back to where a branch left.
+// It is used by one goroutine.
 //
-// A follow.Follower has to suspect its source, and a missing block may only be late (I10). A cursor looks into the store itself: a block that was there
-// and is missing has been reverted.
+// A follow.Follower has to suspect its source, and a missing block may only be late (I10). A cursor looks into the
+// store itself: a block that was there and is missing has been reverted.
 type cursor struct {
 	blocks
 	at      block.Ref   // the last block the reader knows
@@ -232,8 +237,9 @@ func (c *cursor) settle(heads Heads) {
 	c.final = max(c.final, min(heads.Finalized.Height, c.at.Height))
 }
 
-// next moves on to the child of at, which it returns, or, if at is no longer part of the chain, back to the last block known to the reader that is, and
-// returns nil. It does not move if there is nothing new under these heads. What is reverted meanwhile shows by the parent of the block that is read.
+// next moves on to the child of at, which it returns, or, if at is no longer part of the chain, back to the last
+// block known to the reader that is, and returns nil. It does not move if there is nothing new under these heads.
+// What is reverted meanwhile shows by the parent of the block that is read.
 func (c *cursor) next(heads Heads) (item *follow.Item[Delivered], moved bool, err error) {
 	now, err := c.refAt(c.at.Height)
 	gone := errors.Is(err, ErrNoBlock)

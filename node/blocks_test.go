@@ -21,7 +21,8 @@ import (
 	"headrace/watch"
 )
 
-// ledger is a node's store and status, whose blocks, reorgs and pruning the test makes as the node's own parts do: first the store changes, then the status.
+// ledger is a node's store and status, whose blocks, reorgs and pruning the test makes as the node's own parts do:
+// first the store changes, then the status.
 type ledger struct {
 	*node.Node
 	t      *testing.T
@@ -267,7 +268,8 @@ func TestBlocksEnd(t *testing.T) {
 	}
 }
 
-// A node on which nothing happens is not taken for a dead one: it shows that it lives, to a follower and to a client, and no more than that.
+// A node on which nothing happens is not taken for a dead one: it shows that it lives, to a follower and to a client,
+// and no more than that.
 func TestSignOfLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &scripted{status: watch.New(node.Status{}), oldest: 1}

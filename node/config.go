@@ -11,8 +11,8 @@ import (
 	"headrace/da"
 )
 
-// Config is everything an operator can set. The same names serve in the YAML file, in the environment (HEADRACE_DA_ADDRESS) and as flags (--da.address).
-// The zero value of a field means its default.
+// Config is everything an operator can set. The same names serve in the YAML file, in the environment
+// (HEADRACE_DA_ADDRESS) and as flags (--da.address). The zero value of a field means its default.
 type Config struct {
 	Sequencer SequencerConfig `koanf:"sequencer"`
 	DA        DAConfig        `koanf:"da"`
@@ -48,7 +48,8 @@ type DAConfig struct {
 	Keys            []string      `koanf:"keys" help:"names of the celestia-node's keys that pay, used in turn; none: its default key"`
 }
 
-// Addresses are those of endpoints that can stand in for each other, the preferred one first. One alone may be written without a list.
+// Addresses are those of endpoints that can stand in for each other, the preferred one first. One alone may be
+// written without a list.
 type Addresses []string
 
 // L1Config is about the L1 of a chain whose genesis names an inbox.
@@ -154,7 +155,8 @@ func (c *DAConfig) level() (l da.Level, err error) {
 	return l, err
 }
 
-// namespaces returns the header and data namespaces: the genesis' own, which every node of the chain shares, or the configuration's for a genesis without.
+// namespaces returns the header and data namespaces: the genesis' own, which every node of the chain shares, or the
+// configuration's for a genesis without.
 func (c *Config) namespaces(g *block.Genesis) (header, data da.Namespace, err error) {
 	h, d := c.DA.HeaderNamespace, c.DA.DataNamespace
 	if g.DA != nil {

@@ -28,13 +28,15 @@ type BlockEvent struct {
 	Safe       bool       `json:"safe"`
 }
 
-// ReorgEvent is the data of a reorg event: the blocks above To are void. What follows replaces them, and may repeat some.
+// ReorgEvent is the data of a reorg event: the blocks above To are void. What follows replaces them, and may repeat
+// some.
 type ReorgEvent struct {
 	From block.Ref `json:"from"` // the last one that the client knows
 	To   block.Ref `json:"to"`   // the last one that still holds
 }
 
-// EndEvent is the data of an end event, after which the stream is closed: the node has ended, or cannot go on with this stream.
+// EndEvent is the data of an end event, after which the stream is closed: the node has ended, or cannot go on with
+// this stream.
 type EndEvent struct {
 	Cause string `json:"cause"`
 }
@@ -42,7 +44,8 @@ type EndEvent struct {
 // writeTimeout: a client that takes nothing for so long is dropped; it can resume.
 const writeTimeout = 30 * time.Second
 
-// stream writes what a cursor comes by to one client. It is used by one goroutine, and reads block after block at the pace at which its client takes them.
+// stream writes what a cursor comes by to one client. It is used by one goroutine, and reads block after block at the
+// pace at which its client takes them.
 type stream struct {
 	cursor
 	w                              http.ResponseWriter
@@ -57,7 +60,9 @@ type stream struct {
 //	status   the latest Status, after the blocks it speaks of; some in between may be left out; without an id
 //	end      why the stream ends; without an id
 //
-// An id is HEIGHT-HASH-FINAL: a block, and the height that was final when it was sent; the last part may be left out. Last-Event-ID, or the parameter after, is the id to go on from. Other parameters: from=HEIGHT, events=block,status, head=safe|unsafe|finalized, body=true.
+// An id is HEIGHT-HASH-FINAL: a block, and the height that was final when it was sent; the last part may be left out.
+// Last-Event-ID, or the parameter after, is the id to go on from. Other parameters: from=HEIGHT, events=block,status,
+// head=safe|unsafe|finalized, body=true.
 func (b *blocks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s := &stream{cursor: cursor{blocks: *b}, w: w, flush: http.NewResponseController(w)}
 	switch err := s.open(r); {
@@ -131,7 +136,8 @@ func (s *stream) open(r *http.Request) (err error) {
 	return nil
 }
 
-// tell sends what is new up to the status' head and then the status, or, if nothing has changed, a comment that shows both sides that the other is there.
+// tell sends what is new up to the status' head and then the status, or, if nothing has changed, a comment that shows
+// both sides that the other is there.
 func (s *stream) tell(ctx context.Context, st Status, changed bool) (err error) {
 	for more := changed && s.withBlocks; more && err == nil && ctx.Err() == nil; {
 		from := s.at

@@ -35,7 +35,8 @@ func (c chain) signed(t *testing.T, txs ...[]byte) (*block.SignedHeader, *block.
 	return &h, &s, string(body)
 }
 
-// TestNoOffersBesideADALayer: on a chain whose canonical source is a DA layer no block is taken beside it, not even the proposer's, however long the node has been at the head.
+// TestNoOffersBesideADALayer: on a chain whose canonical source is a DA layer no block is taken beside it, not even
+// the proposer's, however long the node has been at the head.
 func TestNoOffersBesideADALayer(t *testing.T) {
 	t.Parallel()
 	d, _ := daLayer(t, "127.0.0.1:0", "", 50*time.Millisecond)
@@ -70,7 +71,8 @@ func TestUnsafeBodyIsBounded(t *testing.T) {
 	}
 }
 
-// TestNewRefusesOnAnL1: a node that could not follow, or not read what it proposes, is not made; and its address of an L1 is one.
+// TestNewRefusesOnAnL1: a node that could not follow, or not read what it proposes, is not made; and its address of
+// an L1 is one.
 func TestNewRefusesOnAnL1(t *testing.T) {
 	t.Parallel()
 	c := newChain(t, "inbox")
@@ -112,7 +114,8 @@ func TestNewRefusesOnAnL1(t *testing.T) {
 	}
 }
 
-// TestNoBlockBeforeTheSource: a sequencer that has not heard of its source makes no block: the chain may have some that its home does not.
+// TestNoBlockBeforeTheSource: a sequencer that has not heard of its source makes no block: the chain may have some
+// that its home does not.
 func TestNoBlockBeforeTheSource(t *testing.T) {
 	t.Parallel()
 	n := start(t, newChain(t, "before").sequencer(t, "http://"+freeAddress(t), 50*time.Millisecond))
@@ -124,7 +127,8 @@ func TestNoBlockBeforeTheSource(t *testing.T) {
 	}
 }
 
-// TestEndpointsOfAnL1: the status of a node on an L1 tells of each endpoint who it is, what it is used for and how it does.
+// TestEndpointsOfAnL1: the status of a node on an L1 tells of each endpoint who it is, what it is used for and how it
+// does.
 func TestEndpointsOfAnL1(t *testing.T) {
 	t.Parallel()
 	c := newChain(t, "inbox")

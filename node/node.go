@@ -1,8 +1,9 @@
 // Package node is Headrace's public face: a full node, or a sequencer, as one value that runs.
 //
-// New opens what is on disk and touches no network; Run follows the DA layer, makes blocks if it is the sequencer, serves HTTP, and when it returns everything
-// has stopped and is closed. A DA layer that is away, at start or later, is not an error: the node says what it waits for and goes on when it
-// comes. Status is a latest value that anyone can wait on; it is never ahead of what is stored.
+// New opens what is on disk and touches no network; Run follows the DA layer, makes blocks if it is the sequencer,
+// serves HTTP, and when it returns everything has stopped and is closed. A DA layer that is away, at start or later,
+// is not an error: the node says what it waits for and goes on when it comes. Status is a latest value that anyone
+// can wait on; it is never ahead of what is stored.
 package node
 
 import (
@@ -42,8 +43,8 @@ type Options struct {
 	Observer Observer
 }
 
-// Bounds are the timeouts of the node towards its DA layer. A zero field has the default, which is made for Celestia's six
-// seconds between blocks. A DA layer that is many times faster, as in tests, wants shorter ones.
+// Bounds are the timeouts of the node towards its DA layer. A zero field has the default, which is made for
+// Celestia's six seconds between blocks. A DA layer that is many times faster, as in tests, wants shorter ones.
 type Bounds struct {
 	Silence time.Duration // a connection without a byte for so long is closed: 20 s
 	Hold    time.Duration // how long a height waits for the other namespace's event. Then it is fetched: 1 s
@@ -54,8 +55,8 @@ type Bounds struct {
 	Retry   time.Duration // the longest pause between two tries: 2 s
 }
 
-// Observer's functions, where not nil, are called where things happen, some inside the node's serialised section: they must be quick, must not
-// block and must not call the node.
+// Observer's functions, where not nil, are called where things happen, some inside the node's serialised section:
+// they must be quick, must not block and must not call the node.
 type Observer struct {
 	syncer.Observer                 // of the chain: blocks, and the steps that make them
 	Source          follow.Observer // of the canonical source, with its endpoints and who follows it
@@ -86,7 +87,8 @@ type Node struct {
 	headSince atomic.Pointer[uint64] // content fetches before the source's head was reached; nil before
 }
 
-// New opens the node's home and its HTTP port. Whatever it fails with says what to do. A node that was made must be run, or closed.
+// New opens the node's home and its HTTP port. Whatever it fails with says what to do. A node that was made must be
+// run, or closed.
 func New(opt Options) (_ *Node, err error) {
 	if opt.Logger == nil {
 		opt.Logger = slog.New(slog.DiscardHandler)
@@ -112,7 +114,8 @@ func New(opt Options) (_ *Node, err error) {
 	return n, nil
 }
 
-// listen takes the HTTP port first: a second node on the same home fails here or at the store, before it changes anything.
+// listen takes the HTTP port first: a second node on the same home fails here or at the store, before it changes
+// anything.
 func (n *Node) listen() (err error) {
 	address := n.opt.Config.HTTP.Address
 	if n.listener, err = net.Listen("tcp", address); err != nil {
@@ -188,7 +191,8 @@ func (n *Node) Close() error {
 	return errors.Join(errs...)
 }
 
-// Run follows, makes blocks and serves until ctx ends, which is no error, or something fails that only a restart or the operator can cure.
+// Run follows, makes blocks and serves until ctx ends, which is no error, or something fails that only a restart or
+// the operator can cure.
 func (n *Node) Run(parent context.Context) (err error) {
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
@@ -213,7 +217,8 @@ func (n *Node) Run(parent context.Context) (err error) {
 // lookAgain is how long the engine is left alone between two looks at it.
 const lookAgain = time.Second
 
-// bringUp brings the engine up to the store, however late it comes. Each item of the source is an occasion to look at it again: one that was restarted may have lost blocks.
+// bringUp brings the engine up to the store, however late it comes. Each item of the source is an occasion to look at
+// it again: one that was restarted may have lost blocks.
 func (n *Node) bringUp(ctx context.Context) error {
 	var backoff follow.Backoff
 	for {

@@ -18,7 +18,8 @@ import (
 	"headrace/node"
 )
 
-// TestNewRefuses: whatever New fails with says what to do, in one line, and nothing is lost or left open: afterwards the node starts where it was.
+// TestNewRefuses: whatever New fails with says what to do, in one line, and nothing is lost or left open: afterwards
+// the node starts where it was.
 func TestNewRefuses(t *testing.T) {
 	t.Parallel()
 	d, _ := daLayer(t, "127.0.0.1:0", "", 50*time.Millisecond)
@@ -86,7 +87,8 @@ func TestNewRefuses(t *testing.T) {
 	again.until(t, "going on", func(s node.Status) bool { return s.Heads.Safe.Height > before.Heads.Safe.Height+5 })
 }
 
-// TestNamespacesFromTheConfiguration: a genesis that names no namespaces leaves them to the configuration; one namespace alone serves for both.
+// TestNamespacesFromTheConfiguration: a genesis that names no namespaces leaves them to the configuration; one
+// namespace alone serves for both.
 func TestNamespacesFromTheConfiguration(t *testing.T) {
 	t.Parallel()
 	d, _ := daLayer(t, "127.0.0.1:0", "", 50*time.Millisecond)
@@ -107,7 +109,8 @@ func TestNamespacesFromTheConfiguration(t *testing.T) {
 	}
 }
 
-// TestEndOfContext is P16: however Run's context ends, that is no error; its status ends, and so does every wait for it (I11).
+// TestEndOfContext is P16: however Run's context ends, that is no error; its status ends, and so does every wait for
+// it (I11).
 func TestEndOfContext(t *testing.T) {
 	t.Parallel()
 	mine := errors.New("enough")
@@ -159,7 +162,8 @@ func TestCloseWithoutRun(t *testing.T) {
 	}
 }
 
-// TestEngineLosesItsState: an engine that is behind the store is brought up by replay at the start, without the DA layer and without a new block.
+// TestEngineLosesItsState: an engine that is behind the store is brought up by replay at the start, without the DA
+// layer and without a new block.
 func TestEngineLosesItsState(t *testing.T) {
 	t.Parallel()
 	address := freeAddress(t)
@@ -199,7 +203,8 @@ func (e *lateEngine) Head(ctx context.Context) (exec.Head, error) {
 	return e.Engine.Head(ctx)
 }
 
-// TestEngineComesLater: an engine that is away at the start is not fatal. The node follows, is unready because of it, and ready once it comes.
+// TestEngineComesLater: an engine that is away at the start is not fatal. The node follows, is unready because of it,
+// and ready once it comes.
 func TestEngineComesLater(t *testing.T) {
 	t.Parallel()
 	d, _ := daLayer(t, "127.0.0.1:0", "", 50*time.Millisecond)
@@ -223,7 +228,8 @@ func TestEngineComesLater(t *testing.T) {
 	n.stopped(t)
 }
 
-// TestEngineRestarted: an engine that goes away while no blocks come makes the node unready, and one that comes back without its last blocks is given them again, though none follows.
+// TestEngineRestarted: an engine that goes away while no blocks come makes the node unready, and one that comes back
+// without its last blocks is given them again, though none follows.
 func TestEngineRestarted(t *testing.T) {
 	t.Parallel()
 	d, _ := daLayer(t, "127.0.0.1:0", "", 50*time.Millisecond)

@@ -11,7 +11,8 @@ import (
 // staleAfter is how many DA block times may pass without news, or with a lag, before the node is not ready (I5).
 const staleAfter = 3
 
-// readiness computes from lag and age whether the node is ready, why not, and when the answer may change by the clock alone (I5).
+// readiness computes from lag and age whether the node is ready, why not, and when the answer may change by the clock
+// alone (I5).
 func readiness(s *Status, src follow.State, up *upstream, blockTime time.Duration, now time.Time) (ready bool, reason string, next time.Duration) {
 	bound := max(staleAfter*blockTime, minStall)
 	age := now.Sub(src.AdvancedAt)
@@ -71,7 +72,8 @@ const minStall = 500 * time.Millisecond
 // assumed is Celestia's block time, until something is measured.
 const assumed = 6 * time.Second
 
-// blockTime returns the time between the source's blocks: fixed by the operator, or the pace of the endpoint that is furthest.
+// blockTime returns the time between the source's blocks: fixed by the operator, or the pace of the endpoint that is
+// furthest.
 func blockTime(fixed time.Duration, of []Endpoint) time.Duration {
 	if fixed > 0 {
 		return fixed

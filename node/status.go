@@ -165,7 +165,8 @@ func (n *Node) publish() (next time.Duration) {
 	return next
 }
 
-// FetchesAtHead returns how many requests for content the node has made since it first reached the DA layer's head: 0 as long as every block comes with its news.
+// FetchesAtHead returns how many requests for content the node has made since it first reached the DA layer's head: 0
+// as long as every block comes with its news.
 func (n *Node) FetchesAtHead() uint64 {
 	before := n.headSince.Load()
 	if before == nil {

@@ -11,7 +11,8 @@ import (
 	"headrace/node"
 )
 
-// TestHashTextsStay: what the endpoints say of hashes is read by others, so it stays: 64 digits in lower case and no 0x, whatever the hash is of.
+// TestHashTextsStay: what the endpoints say of hashes is read by others, so it stays: 64 digits in lower case and no
+// 0x, whatever the hash is of.
 func TestHashTextsStay(t *testing.T) {
 	const zeros = "00000000000000000000000000000000000000000000000000000000000000"
 	ref := func(height uint64, n byte) block.Ref { return block.Ref{Height: height, Hash: block.Hash{31: n}} }

@@ -14,7 +14,8 @@ import (
 
 // kind is what the node knows of one kind of canonical source. There are two: daKind and l1Kind.
 type kind struct {
-	// identity names the source in the identity of a home, and gives the first height of the source that may hold something of the chain.
+	// identity names the source in the identity of a home, and gives the first height of the source that may hold
+	// something of the chain.
 	identity func(*Options) (id string, first uint64, err error)
 	// open makes the upstream. Nothing is dialled yet.
 	open func(*Node, syncer.Config, follow.Options) (*upstream, error)
@@ -49,7 +50,8 @@ type follower interface {
 	Wake()
 }
 
-// maxBackoff bounds the pause between retries, so that a source that is back is followed again well within three of its blocks.
+// maxBackoff bounds the pause between retries, so that a source that is back is followed again well within three of
+// its blocks.
 const maxBackoff = 2 * time.Second
 
 // openUpstream opens the canonical source, the syncer, and the follower between them.
@@ -63,8 +65,9 @@ func (n *Node) openUpstream() (err error) {
 	return err
 }
 
-// gate opens the section for offered blocks while the source is live and all that it has announced is applied, and closes it at each reconnect. It stays
-// closed at a sequencer, who makes the unsafe blocks, and may have dropped some that others still offer.
+// gate opens the section for offered blocks while the source is live and all that it has announced is applied, and
+// closes it at each reconnect. It stays closed at a sequencer, who makes the unsafe blocks, and may have dropped some
+// that others still offer.
 func (n *Node) gate(ctx context.Context) error {
 	if n.up.offers == nil || n.seq != nil {
 		<-ctx.Done()

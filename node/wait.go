@@ -69,7 +69,8 @@ func (n *Node) handleLong(mux *http.ServeMux) {
 	mux.HandleFunc("GET /v1/events", limited(n.blocks(await.Safe).ServeHTTP))
 }
 
-// getWait answers when something is reached (200), when the time is up (504), or when the node ends (410). What is there already is answered at once.
+// getWait answers when something is reached (200), when the time is up (504), or when the node ends (410). What is
+// there already is answered at once.
 func (n *Node) getWait(w http.ResponseWriter, r *http.Request) {
 	g, err := n.parseWait(r.URL.Query())
 	if err != nil {
@@ -165,7 +166,8 @@ func (n *Node) setGoal(g *goal, wanted, value string, label await.Label) error {
 	return nil
 }
 
-// refer sets the block that the answer names. It reports false if the block has been reverted since the status was published: then news is on the way.
+// refer sets the block that the answer names. It reports false if the block has been reverted since the status was
+// published: then news is on the way.
 func (n *Node) refer(g *goal, height uint64) bool {
 	ref, err := n.store.Ref(height)
 	if err == nil {

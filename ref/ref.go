@@ -1,7 +1,9 @@
-// Package ref names blocks, of a rollup and of the layers below it: by hash, or by height and hash. Packages block, follow and await have these types under their own
-// names, and package l1 has its own over them, whose text begins with 0x.
+// Package ref names blocks, of a rollup and of the layers below it: by hash, or by height and hash. Packages block,
+// follow and await have these types under their own names, and package l1 has its own over them, whose text begins
+// with 0x.
 //
-// It promises that a text is always the same for the same hash, and that what was written with or without 0x can be read. Everything here is a value.
+// It promises that a text is always the same for the same hash, and that what was written with or without 0x can be
+// read. Everything here is a value.
 package ref
 
 import (
@@ -29,7 +31,8 @@ func (h Hash) Field() []byte {
 // MarshalText writes h as 64 hexadecimal digits.
 func (h Hash) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
 
-// UnmarshalText reads 64 hexadecimal digits, in lower or upper case, with or without 0x before them. After an error h is as it was.
+// UnmarshalText reads 64 hexadecimal digits, in lower or upper case, with or without 0x before them. After an error h
+// is as it was.
 func (h *Hash) UnmarshalText(text []byte) error {
 	b, err := hex.DecodeString(strings.TrimPrefix(strings.ToLower(string(text)), "0x"))
 	if err != nil || len(b) != len(h) {

@@ -43,8 +43,8 @@ func (h *Header) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// Block waits for the first sight of a canonical block n, and returns it. It can be reorganised away afterwards: the returned hash tells which it was, and Canonical waits for
-// more certainty.
+// Block waits for the first sight of a canonical block n, and returns it. It can be reorganised away afterwards: the
+// returned hash tells which it was, and Canonical waits for more certainty.
 func Block(ctx context.Context, node *Node, n uint64, opts ...await.Option) (*Header, error) {
 	return waitHeader(ctx, node, fmt.Sprintf("block %d", n), opts, func(ctx context.Context, conn *rpc.Client) (*Header, error) {
 		return byNumber(ctx, conn, n)
@@ -58,7 +58,8 @@ func BlockHash(ctx context.Context, node *Node, hash common.Hash, opts ...await.
 	})
 }
 
-// Canonical waits until block n, the one with this hash unless it is the zero hash, is canonical and has depth blocks on top of it.
+// Canonical waits until block n, the one with this hash unless it is the zero hash, is canonical and has depth blocks
+// on top of it.
 func Canonical(ctx context.Context, node *Node, n uint64, hash common.Hash, depth uint64, opts ...await.Option) (*Header, error) {
 	what := fmt.Sprintf("canonical block %d", n)
 	if hash != (common.Hash{}) {
@@ -72,7 +73,8 @@ func Canonical(ctx context.Context, node *Node, n uint64, hash common.Hash, dept
 	})
 }
 
-// Receipt waits until the transaction is in a canonical block, and returns its receipt. Whether it succeeded is for the caller to see.
+// Receipt waits until the transaction is in a canonical block, and returns its receipt. Whether it succeeded is for
+// the caller to see.
 func Receipt(ctx context.Context, node *Node, tx common.Hash, opts ...await.Option) (*types.Receipt, error) {
 	return Ask(ctx, node, fmt.Sprintf("the receipt of transaction %s", tx), func(ctx context.Context, conn *rpc.Client) (*types.Receipt, bool, error) {
 		var r *types.Receipt
@@ -125,7 +127,8 @@ func byHash(ctx context.Context, conn *rpc.Client, hash common.Hash) (*Header, e
 // step bounds the headers in one request.
 const step = 64
 
-// buried returns block n if it is canonical, has the hash, and depth others stand on it: they are read together and must link, so what a reorg mixes does not count.
+// buried returns block n if it is canonical, has the hash, and depth others stand on it: they are read together and
+// must link, so what a reorg mixes does not count.
 func buried(ctx context.Context, conn *rpc.Client, n uint64, hash common.Hash, depth uint64) (*Header, error) {
 	if n+depth < n {
 		return nil, fmt.Errorf("there is no block number %d + %d", n, depth)

@@ -1,7 +1,9 @@
-// Package ethereum waits for events of any Ethereum node: a block, its place in the canonical chain, a receipt, or the answer to any question.
+// Package ethereum waits for events of any Ethereum node: a block, its place in the canonical chain, a receipt, or
+// the answer to any question.
 //
-// The waits keep the rules of package await, and end with its *Error. An announcement is a reason to look, no more. Nothing outlives the call that started it, but the
-// connection of a Node that is kept. Everything is safe for concurrent use.
+// The waits keep the rules of package await, and end with its *Error. An announcement is a reason to look, no more.
+// Nothing outlives the call that started it, but the connection of a Node that is kept. Everything is safe for
+// concurrent use.
 package ethereum
 
 import (
@@ -29,8 +31,9 @@ type Options struct {
 	Dial func(ctx context.Context) (*rpc.Client, error)
 }
 
-// Node is any Ethereum node, at its WebSocket endpoint. All waits share one connection with one subscription to new heads, which is there as long as somebody waits
-// or Keep is in force, and is made anew whenever it breaks. A node that is down, or not yet up, only makes the waits take longer.
+// Node is any Ethereum node, at its WebSocket endpoint. All waits share one connection with one subscription to new
+// heads, which is there as long as somebody waits or Keep is in force, and is made anew whenever it breaks. A node
+// that is down, or not yet up, only makes the waits take longer.
 type Node struct {
 	url  string
 	opt  Options
@@ -69,7 +72,8 @@ func (e *Node) Stats() Stats {
 	return Stats{Sessions: s.sessions.Load(), Heads: s.heads.Load(), Checks: s.checks.Load(), Probes: s.probes.Load(), ProbeHits: s.hits.Load()}
 }
 
-// Keep keeps the connection from one wait to the next, until release is called. Without it, it is closed when nobody waits.
+// Keep keeps the connection from one wait to the next, until release is called. Without it, it is closed when nobody
+// waits.
 func (e *Node) Keep() (release func()) {
 	e.acquire()
 	return sync.OnceFunc(e.release)

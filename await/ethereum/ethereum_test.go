@@ -367,7 +367,8 @@ func (c *chain) byNumber(t *testing.T, n uint64) common.Hash {
 	}
 }
 
-// P10, P19, P25: random schedules of blocks, reorgs and cuts: no wake-up is lost, so the probe is never what finds a block.
+// P10, P19, P25: random schedules of blocks, reorgs and cuts: no wake-up is lost, so the probe is never what finds a
+// block.
 func TestNoLostWakeUp(t *testing.T) {
 	schedules := uint64(300)
 	if testing.Short() {

@@ -82,7 +82,8 @@ func (r *rig) branch(depth uint64, n int) []*beacon.Block {
 	return blocks
 }
 
-// E6, P22, P23 and P28 on a real node: two blocks in one forkchoice, reorgs to lower and equal heights, bodies (only when asked for) and receipts.
+// E6, P22, P23 and P28 on a real node: two blocks in one forkchoice, reorgs to lower and equal heights, bodies (only
+// when asked for) and receipts.
 func TestGeth(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

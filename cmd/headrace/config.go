@@ -23,7 +23,8 @@ import (
 	"headrace/node"
 )
 
-// The names of a setting: "da.address" in the file (as da: and address: below it) and as the flag --da.address, HEADRACE_DA_ADDRESS in the environment.
+// The names of a setting: "da.address" in the file (as da: and address: below it) and as the flag --da.address,
+// HEADRACE_DA_ADDRESS in the environment.
 const (
 	delimiter = "."
 	envPrefix = "HEADRACE_"
@@ -43,7 +44,8 @@ func (s setting) env() string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(s.key, delimiter, "_"))
 }
 
-// settings lists what node.Config holds, in its order. Everything that an operator sees of the configuration is made from this list.
+// settings lists what node.Config holds, in its order. Everything that an operator sees of the configuration is made
+// from this list.
 func settings() []setting { return leaves("", reflect.ValueOf(node.Default())) }
 
 func leaves(prefix string, v reflect.Value) (out []setting) {
@@ -106,8 +108,8 @@ func configFlags() *pflag.FlagSet {
 	return flags
 }
 
-// loadConfig reads the configuration of home: the defaults, below its config.yaml, below the environment, below the flags that were given. A name that is
-// not known, in any of them, is an error.
+// loadConfig reads the configuration of home: the defaults, below its config.yaml, below the environment, below the
+// flags that were given. A name that is not known, in any of them, is an error.
 func loadConfig(home string, flags *pflag.FlagSet) (node.Config, error) {
 	path := filepath.Join(home, configName)
 	var layers []map[string]any
@@ -258,8 +260,8 @@ func (s setting) parse(text string) (v any, err error) {
 	return v, nil
 }
 
-// fromYAML reads one value as a YAML parser has understood it. A text must have been one in YAML too: 58 decimal digits of a namespace without quotes, or a
-// token that looks like a number, would come back changed.
+// fromYAML reads one value as a YAML parser has understood it. A text must have been one in YAML too: 58 decimal
+// digits of a namespace without quotes, or a token that looks like a number, would come back changed.
 func (s setting) fromYAML(v any) (any, error) {
 	switch s.def.(type) {
 	case string:

@@ -126,7 +126,8 @@ func nodeURL(address string) (*url.URL, error) {
 // pauses space the attempts to reach a node.
 var pauses = follow.Backoff{Min: 50 * time.Millisecond, Max: 2 * time.Second}
 
-// onePoll bounds one request of a long wait, so that a connection that has died without a word does not take all its time.
+// onePoll bounds one request of a long wait, so that a connection that has died without a word does not take all its
+// time.
 const onePoll = 30 * time.Second
 
 // lateAnswer is how long after its time the node's answer to a wait that timed out may come.

@@ -69,8 +69,8 @@ func TestBigBlobs(t *testing.T) {
 	}
 }
 
-// TestSlowLink: an event that takes long to come in, of a namespace that has been silent for longer than patience lasts, is waited for: nothing is thrown
-// away and nothing is fetched.
+// TestSlowLink: an event that takes long to come in, of a namespace that has been silent for longer than patience
+// lasts, is waited for: nothing is thrown away and nothing is fetched.
 func TestSlowLink(t *testing.T) {
 	chain := newChain(t, local.Options{})
 	link, err := proxy.New(strings.TrimPrefix(serve(t, chain, celestia.HandlerOptions{}), "http://"), 0)

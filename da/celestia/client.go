@@ -84,8 +84,8 @@ type counters struct {
 	contents, headers, proofs, submissions, subscriptions, events, inline, incomplete atomic.Uint64
 }
 
-// Client is a source of the blobs in some namespaces, and posts blobs, by way of one or more endpoints of one chain. All methods are safe
-// for concurrent use.
+// Client is a source of the blobs in some namespaces, and posts blobs, by way of one or more endpoints of one chain.
+// All methods are safe for concurrent use.
 type Client struct {
 	opt       Options
 	endpoints []*endpoint
@@ -104,8 +104,9 @@ var (
 	_ da.Prover               = (*Client)(nil)
 )
 
-// New returns a client of the endpoints at these addresses: http://, https://, ws:// or wss://, as a rule with the path "/".
-// New makes no request, so an endpoint that is down is found out by the first call that needs it. Close must be called.
+// New returns a client of the endpoints at these addresses: http://, https://, ws:// or wss://, as a rule with the
+// path "/". New makes no request, so an endpoint that is down is found out by the first call that needs it. Close
+// must be called.
 func New(addresses []string, opt Options) (*Client, error) {
 	if len(addresses) == 0 {
 		return nil, errors.New("no address of a DA endpoint")
@@ -134,14 +135,14 @@ func New(addresses []string, opt Options) (*Client, error) {
 	return c, nil
 }
 
-// Subscribe announces the present head first and then every height that an endpoint reports, with its complete block if each followed namespace
-// has reported it; see follow.Source and follow.Best.
+// Subscribe announces the present head first and then every height that an endpoint reports, with its complete block
+// if each followed namespace has reported it; see follow.Source and follow.Best.
 func (c *Client) Subscribe(ctx context.Context, update func(follow.Update[da.Block])) error {
 	return c.best.Subscribe(ctx, update)
 }
 
-// Fetch delivers the items of [from, to) in order, many requests in flight; see follow.Source. The best endpoint is asked; when it fails, the
-// next one goes on where it stopped.
+// Fetch delivers the items of [from, to) in order, many requests in flight; see follow.Source. The best endpoint is
+// asked; when it fails, the next one goes on where it stopped.
 func (c *Client) Fetch(ctx context.Context, from, to uint64, deliver func(follow.Item[da.Block]) error) error {
 	err := c.best.Fetch(ctx, from, to, deliver)
 	var failed *follow.FailedError

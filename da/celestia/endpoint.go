@@ -14,8 +14,8 @@ import (
 	"headrace/internal/square"
 )
 
-// endpoint is one node. News, bulk and submissions have a connection each, made when it is needed; http is for when there can be none. It is a
-// follow.Source whose news comes by a WebSocket or, while there is none, by polling.
+// endpoint is one node. News, bulk and submissions have a connection each, made when it is needed; http is for when
+// there can be none. It is a follow.Source whose news comes by a WebSocket or, while there is none, by polling.
 type endpoint struct {
 	*follow.Either[da.Block]
 

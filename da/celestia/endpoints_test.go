@@ -18,7 +18,8 @@ import (
 	"headrace/follow"
 )
 
-// TestFirstToAnnounceWins: of two endpoints the one ahead is heard; when it goes, the other one is, and what is behind is never told (I10).
+// TestFirstToAnnounceWins: of two endpoints the one ahead is heard; when it goes, the other one is, and what is
+// behind is never told (I10).
 func TestFirstToAnnounceWins(t *testing.T) {
 	chain := newChain(t, local.Options{})
 	produce(t, chain, 20)
@@ -149,7 +150,8 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
-// TestNoSecretsInErrors: what an endpoint that cannot be reached fails with names it without what is secret in its address.
+// TestNoSecretsInErrors: what an endpoint that cannot be reached fails with names it without what is secret in its
+// address.
 func TestNoSecretsInErrors(t *testing.T) {
 	c, err := celestia.New([]string{"http://user:secret@127.0.0.1:1/?token=secret"}, celestia.Options{Namespaces: []da.Namespace{alpha}})
 	if err != nil {

@@ -13,17 +13,18 @@ import (
 	"headrace/internal/square"
 )
 
-// A fetch goes through a range in chunks: the first header of a chunk by its height, the 64 after it in one request, and then the content
-// of each height whose square is not empty; a square that is empty has a data hash that says so, and costs no request (I7). Chunks and
-// contents are asked for ahead of their delivery, which is in order. Three things bound that: how many chunks, how many requests, and
-// the bytes of blocks that wait (I6). A block that comes when no bytes are left for it is dropped, and asked for again when it is its turn.
+// A fetch goes through a range in chunks: the first header of a chunk by its height, the 64 after it in one request,
+// and then the content of each height whose square is not empty; a square that is empty has a data hash that says so,
+// and costs no request (I7). Chunks and contents are asked for ahead of their delivery, which is in order. Three
+// things bound that: how many chunks, how many requests, and the bytes of blocks that wait (I6). A block that comes
+// when no bytes are left for it is dropped, and asked for again when it is its turn.
 const (
 	chunkLen  = maxRange + 1
 	maxChunks = 64
 )
 
-// fetching is one range being fetched from one endpoint. Fetch's own goroutine delivers, one asks for chunks and contents in order of
-// height, and one per request waits for its answer; run waits for all of them.
+// fetching is one range being fetched from one endpoint. Fetch's own goroutine delivers, one asks for chunks and
+// contents in order of height, and one per request waits for its answer; run waits for all of them.
 type fetching struct {
 	e      *endpoint
 	cancel context.CancelCauseFunc

@@ -8,12 +8,13 @@ import (
 
 // flow bounds the requests in flight, and the answers that wait for delivery.
 //
-// The window is how many requests may be in flight. It starts low. Each fast answer widens it by one; each answer that took
-// several times as long as the fastest one narrows it by one, since the endpoint is busy then and more requests would only
-// queue there.
+// The window is how many requests may be in flight. It starts low. Each fast answer widens it by one; each answer
+// that took several times as long as the fastest one narrows it by one, since the endpoint is busy then and more
+// requests would only queue there.
 //
-// maxBytes bounds the answers that wait for delivery. While they have as many bytes, no request starts. Requests that were in
-// flight by then still answer: if their answers would make it more than twice as many, they are dropped (see release).
+// maxBytes bounds the answers that wait for delivery. While they have as many bytes, no request starts. Requests that
+// were in flight by then still answer: if their answers would make it more than twice as many, they are dropped (see
+// release).
 type flow struct {
 	mu       sync.Mutex
 	limit    int // of window

@@ -25,8 +25,8 @@ import (
 	"headrace/internal/square"
 )
 
-// The tests of this file are about an endpoint that speaks well and lies: what it tells first may be true, and what it tells where one looks twice,
-// as in a range of headers, in a proof, in a pushed event, is not.
+// The tests of this file are about an endpoint that speaks well and lies: what it tells first may be true, and what
+// it tells where one looks twice, as in a range of headers, in a proof, in a pushed event, is not.
 
 // liar is a chain that tells the truth where a function is nil.
 type liar struct {
@@ -121,7 +121,8 @@ func tryFetch(t *testing.T, c *celestia.Client, from, to uint64) (items []follow
 	return items, err
 }
 
-// TestLyingHeaders: of a range with a false header nothing is delivered from that height on, and Fetch fails. Items are the heights asked for, linked, of one chain (I1).
+// TestLyingHeaders: of a range with a false header nothing is delivered from that height on, and Fetch fails. Items
+// are the heights asked for, linked, of one chain (I1).
 func TestLyingHeaders(t *testing.T) {
 	const from, bad, to = 2, 6, 90 // the first chunk ends at 67
 	other := newChain(t, local.Options{ChainID: "other"})
@@ -169,7 +170,8 @@ func TestLyingHeaders(t *testing.T) {
 	}
 }
 
-// TestLyingRanges: a range is all the headers asked for, and no more; by one that is not, nothing is asked for beyond it. What is told of it truly is taken.
+// TestLyingRanges: a range is all the headers asked for, and no more; by one that is not, nothing is asked for beyond
+// it. What is told of it truly is taken.
 func TestLyingRanges(t *testing.T) {
 	const from, second, to = 2, 67, 80 // second is where the second chunk begins
 	chain := newChain(t, local.Options{})
@@ -223,7 +225,8 @@ func TestLyingRanges(t *testing.T) {
 	}
 }
 
-// TestHeaderAskedFor: an endpoint that answers for one height with the true header of another has answered nothing, and is not asked for contents by it.
+// TestHeaderAskedFor: an endpoint that answers for one height with the true header of another has answered nothing,
+// and is not asked for contents by it.
 func TestHeaderAskedFor(t *testing.T) {
 	chain := newChain(t, local.Options{})
 	produce(t, chain, 4)
@@ -250,7 +253,8 @@ func TestHeaderAskedFor(t *testing.T) {
 	}
 }
 
-// TestLyingContents: what is told of namespaces is of those asked for, in their order, at a level that proves nothing too.
+// TestLyingContents: what is told of namespaces is of those asked for, in their order, at a level that proves nothing
+// too.
 func TestLyingContents(t *testing.T) {
 	gamma := da.NamespaceFromName("gamma")
 	a, b, g := blob(alpha, "a"), blob(beta, "b"), blob(gamma, "g")
@@ -272,8 +276,9 @@ func TestLyingContents(t *testing.T) {
 	}
 }
 
-// TestRootsOfItsOwn: a proof counts against the roots that the header commits to. An endpoint with a true header, and roots and shares of a square of its own, shows nothing:
-// neither that a namespace is empty, nor blobs, and it does not show a true claim to be false either (I7).
+// TestRootsOfItsOwn: a proof counts against the roots that the header commits to. An endpoint with a true header, and
+// roots and shares of a square of its own, shows nothing: neither that a namespace is empty, nor blobs, and it does
+// not show a true claim to be false either (I7).
 func TestRootsOfItsOwn(t *testing.T) {
 	truth, forged := blob(alpha, "the truth"), blob(alpha, "forged")
 	before, after := alpha, alpha
@@ -321,7 +326,8 @@ func TestRootsOfItsOwn(t *testing.T) {
 	}
 }
 
-// TestProofOfAnotherHeader: roots that belong to a header count for that header, and not for the one that a claim was made with.
+// TestProofOfAnotherHeader: roots that belong to a header count for that header, and not for the one that a claim was
+// made with.
 func TestProofOfAnotherHeader(t *testing.T) {
 	chain := newChain(t, local.Options{})
 	height := submit(t, chain, blob(alpha, "the truth"))
@@ -339,7 +345,8 @@ func TestProofOfAnotherHeader(t *testing.T) {
 	}
 }
 
-// listen subscribes, goes on once the present head is told, and returns the updates up to the one of a height, or up to the end of the subscription, and then why it ended.
+// listen subscribes, goes on once the present head is told, and returns the updates up to the one of a height, or up
+// to the end of the subscription, and then why it ended.
 func listen(t *testing.T, c *celestia.Client, goOn func(), height uint64) (got []follow.Update[da.Block], err error) {
 	t.Helper()
 	heard := errors.New("heard enough")
@@ -370,7 +377,8 @@ func listen(t *testing.T, c *celestia.Client, goOn func(), height uint64) (got [
 	return got, err
 }
 
-// TestLyingEvents: what is pushed is of the chain and the namespace that are followed, or the subscription ends; and it never comes as a block if it contradicts itself.
+// TestLyingEvents: what is pushed is of the chain and the namespace that are followed, or the subscription ends; and
+// it never comes as a block if it contradicts itself.
 func TestLyingEvents(t *testing.T) {
 	const bad = 2
 	var turn atomic.Uint64
@@ -427,8 +435,8 @@ func TestLyingEvents(t *testing.T) {
 	}
 }
 
-// TestForgedEvents: a pushed blob that is garbled does not come as a block where its commitment is all that is looked at; a blob that was never posted comes, where everything is proven, with a claim
-// that Prove finds false (I7).
+// TestForgedEvents: a pushed blob that is garbled does not come as a block where its commitment is all that is looked
+// at; a blob that was never posted comes, where everything is proven, with a claim that Prove finds false (I7).
 func TestForgedEvents(t *testing.T) {
 	forged := madeOf(t, blob(alpha, "forged")).Blobs()[0].Blob
 	for name, lie := range map[string]func([]da.Blob) []da.Blob{
@@ -469,7 +477,8 @@ func TestForgedEvents(t *testing.T) {
 	}
 }
 
-// oldBlobs is a node whose events have no header, as before celestia-node v0.29, and lyingHeaders one that gives one height's true header for another.
+// oldBlobs is a node whose events have no header, as before celestia-node v0.29, and lyingHeaders one that gives one
+// height's true header for another.
 type oldBlobs struct{ referenceBlobs }
 
 func (o *oldBlobs) Subscribe(ctx context.Context, ns []byte) (<-chan *wireEventOut, error) {
@@ -497,7 +506,8 @@ func (l *lyingHeaders) GetByHeight(ctx context.Context, height uint64) (*square.
 	return l.referenceHeaders.GetByHeight(ctx, height)
 }
 
-// TestEventsWithoutHeaders: a pushed height whose event has no header is told with the header asked for, and not with one of another height.
+// TestEventsWithoutHeaders: a pushed height whose event has no header is told with the header asked for, and not with
+// one of another height.
 func TestEventsWithoutHeaders(t *testing.T) {
 	chain := newChain(t, local.Options{})
 	rpc := reference.NewServer()
@@ -520,7 +530,8 @@ func TestEventsWithoutHeaders(t *testing.T) {
 
 var errAny = errors.New("any error")
 
-// TestForkedEndpoint: of two endpoints that have different blocks at one height the first to announce is believed, and of the other one the status says why it is not.
+// TestForkedEndpoint: of two endpoints that have different blocks at one height the first to announce is believed,
+// and of the other one the status says why it is not.
 func TestForkedEndpoint(t *testing.T) {
 	ours, fork := newChain(t, local.Options{}), newChain(t, local.Options{})
 	produce(t, ours, 3)
@@ -562,7 +573,8 @@ func TestForkedEndpoint(t *testing.T) {
 	}
 }
 
-// TestHeadGoesBackInSilence: an endpoint whose head has gone back and which tells nothing of it is asked after a while; the lower head is told, and what follows it comes as blocks (I12).
+// TestHeadGoesBackInSilence: an endpoint whose head has gone back and which tells nothing of it is asked after a
+// while; the lower head is told, and what follows it comes as blocks (I12).
 func TestHeadGoesBackInSilence(t *testing.T) {
 	chain := newChain(t, local.Options{})
 	produce(t, chain, 9)
@@ -593,7 +605,8 @@ func TestHeadGoesBackInSilence(t *testing.T) {
 	}
 }
 
-// TestStuckIsToldInTheStatus: a subscription that is given up because it keeps back what the head shows to be there speaks against its endpoint.
+// TestStuckIsToldInTheStatus: a subscription that is given up because it keeps back what the head shows to be there
+// speaks against its endpoint.
 func TestStuckIsToldInTheStatus(t *testing.T) {
 	chain := newChain(t, local.Options{})
 	produce(t, chain, 3)

@@ -8,8 +8,9 @@ import (
 	"headrace/follow"
 )
 
-// merger makes one sequence of heights out of one channel of events per namespace. A height is complete when every namespace has reported
-// it; once a namespace has reported a later one, it never will report it (I7). The merger is pure: no clock, no goroutine, no lock.
+// merger makes one sequence of heights out of one channel of events per namespace. A height is complete when every
+// namespace has reported it; once a namespace has reported a later one, it never will report it (I7). The merger is
+// pure: no clock, no goroutine, no lock.
 type merger struct {
 	last    []uint64   // per namespace, the height of its last event; 0 before the first
 	late    []int      // per namespace, how many events in a row were not later than that
@@ -56,8 +57,8 @@ func (m *merger) add(i int, e event, now time.Time) []merged {
 	return m.take(i, e, now)
 }
 
-// again handles an event that is not later than its channel's last: one that came twice or late, which says nothing, or the third in a
-// row: then the node's head has gone back, and we with it.
+// again handles an event that is not later than its channel's last: one that came twice or late, which says nothing,
+// or the third in a row: then the node's head has gone back, and we with it.
 func (m *merger) again(i int, e event, now time.Time) []merged {
 	if e.height == m.last[i] {
 		return nil

@@ -14,9 +14,10 @@ import (
 	"headrace/internal/jsonrpc"
 )
 
-// Submit posts blobs, together, and returns their height once they are included; see da.Submitter. A fee that is too low is raised up to
-// Options.MaxGasPrice; a sequence mismatch and a full mempool are tried again, with the next account; an endpoint that cannot be reached is passed
-// over for the next one. All these are certain not to have posted anything. Whatever leaves that open ends Submit with da.ErrUnknownOutcome.
+// Submit posts blobs, together, and returns their height once they are included; see da.Submitter. A fee that is too
+// low is raised up to Options.MaxGasPrice; a sequence mismatch and a full mempool are tried again, with the next
+// account; an endpoint that cannot be reached is passed over for the next one. All these are certain not to have
+// posted anything. Whatever leaves that open ends Submit with da.ErrUnknownOutcome.
 func (c *Client) Submit(ctx context.Context, blobs []da.Blob) (uint64, error) {
 	if len(blobs) == 0 {
 		return 0, fmt.Errorf("%w: no blobs", da.ErrRejected)
@@ -69,7 +70,8 @@ func (c *Client) price() float64 {
 
 var minGasPrice = regexp.MustCompile(`min gas price: ([0-9.]+) ?utia`)
 
-// raise raises the gas price after one that was too low, at least to the minimum that the error names. False: it must not be higher.
+// raise raises the gas price after one that was too low, at least to the minimum that the error names. False: it must
+// not be higher.
 func (c *Client) raise(was float64, err error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -165,8 +167,8 @@ func (t txConfig) encode() []byte {
 	return b
 }
 
-// submitError tells a submission that certainly failed from one whose outcome nobody knows: once the request was sent, only an answer that
-// says so can rule out that it will be included.
+// submitError tells a submission that certainly failed from one whose outcome nobody knows: once the request was
+// sent, only an answer that says so can rule out that it will be included.
 func submitError(err error) error {
 	var answer *jsonrpc.Error
 	var status *jsonrpc.StatusError

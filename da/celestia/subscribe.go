@@ -171,8 +171,8 @@ func put(c chan struct{}) {
 	}
 }
 
-// settledLocked announces heights, in order. One without its header, from a node that does not send headers, waits for announceWaiting to ask for it,
-// and so do those behind it.
+// settledLocked announces heights, in order. One without its header, from a node that does not send headers, waits
+// for announceWaiting to ask for it, and so do those behind it.
 func (f *feed) settledLocked(ctx context.Context, settled []merged) {
 	for i := range settled {
 		m := &settled[i]
@@ -266,9 +266,10 @@ func params(values ...any) jsonrpc.Raw { return jsonrpc.Array(values...) }
 // grace is how long a message may take from the socket to its channel's goroutine.
 const grace = 100 * time.Millisecond
 
-// watch is the watchdog of the subscription, with one clock for its two kinds of silence, and returns why the subscription is of no use. A height that
-// one namespace does not report is announced without its blobs, to be fetched. A namespace that falls silent while others go on is stuck, and
-// so is a node whose head goes on without a word, or that does not answer. What is just coming in may be what is missing: it is waited for.
+// watch is the watchdog of the subscription, with one clock for its two kinds of silence, and returns why the
+// subscription is of no use. A height that one namespace does not report is announced without its blobs, to be
+// fetched. A namespace that falls silent while others go on is stuck, and so is a node whose head goes on without a
+// word, or that does not answer. What is just coming in may be what is missing: it is waited for.
 func (f *feed) watch(ctx context.Context) error {
 	hold := f.e.client.opt.Hold
 	timer := time.NewTimer(hold)
@@ -336,8 +337,8 @@ func (f *feed) look(ctx context.Context, hold, patience time.Duration) (next, qu
 	return max(next, time.Millisecond), quiet, nil
 }
 
-// probe asks a silent endpoint for its head, and returns an error if that shows the subscription to be of no use: the head is further, and what is there
-// has not begun to come in for as long as a late event is waited for.
+// probe asks a silent endpoint for its head, and returns an error if that shows the subscription to be of no use: the
+// head is further, and what is there has not begun to come in for as long as a late event is waited for.
 func (f *feed) probe(ctx context.Context, quiet time.Duration) error {
 	before := f.top()
 	h, err := f.e.header(ctx, f.e.news, "header.NetworkHead", noParams, false)

@@ -13,9 +13,10 @@ import (
 	"headrace/internal/square"
 )
 
-// What an endpoint reports of a height is verified at the level of Options.Level, see da.Level. What is pushed is announced at once, with claims about what
-// its header alone does not settle, for Prove to show later. What is fetched is verified before it is delivered, many heights side by side,
-// and makes no claims; so a height that is read again because a claim was false comes right (I7).
+// What an endpoint reports of a height is verified at the level of Options.Level, see da.Level. What is pushed is
+// announced at once, with claims about what its header alone does not settle, for Prove to show later. What is
+// fetched is verified before it is delivered, many heights side by side, and makes no claims; so a height that is
+// read again because a claim was false comes right (I7).
 
 // Prove shows that claims about a height are true; see da.Prover.
 func (c *Client) Prove(ctx context.Context, height uint64, hash [32]byte, claims []da.Claim) error {
@@ -33,8 +34,8 @@ func (c *Client) Prove(ctx context.Context, height uint64, hash [32]byte, claims
 	return errors.Join(errs...)
 }
 
-// proveClaims compares claims with what the header commits to. Only a proof that holds makes them false: an endpoint whose proofs are bad has
-// shown nothing.
+// proveClaims compares claims with what the header commits to. Only a proof that holds makes them false: an endpoint
+// whose proofs are bad has shown nothing.
 func (e *endpoint) proveClaims(ctx context.Context, height uint64, hash follow.Hash, claims []da.Claim) error {
 	h, dah, err := e.proofHeader(ctx, height, hash)
 	if err != nil {
@@ -184,7 +185,8 @@ func (c *Client) check(e *event) error {
 	return nil
 }
 
-// provenBlobs returns all blobs of the followed namespaces at a height from their shares, each proven: for an endpoint that tells blobs wrongly.
+// provenBlobs returns all blobs of the followed namespaces at a height from their shares, each proven: for an
+// endpoint that tells blobs wrongly.
 func (e *endpoint) provenBlobs(ctx context.Context, h *square.Header) ([]da.Blob, error) {
 	_, dah, err := e.proofHeader(ctx, h.Height, h.Hash())
 	if err != nil {

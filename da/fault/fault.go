@@ -1,12 +1,14 @@
-// Package fault describes how an endpoint of a data-availability layer misbehaves, so that developers meet on their desk what real nodes do.
+// Package fault describes how an endpoint of a data-availability layer misbehaves, so that developers meet on their
+// desk what real nodes do.
 //
-// A Set holds the faults in force at one endpoint. They are added and taken away while it serves, from Go, by HTTP or by flags, and each
-// can be limited to a namespace, a connection, a range of heights, a number of times, a probability or a duration. What a fault does is up to
-// whoever serves: a chain that is reported wrongly by local.View, the wire by celestia's handler; both ask the same Set. Heights that nobody lies
-// about are reported truly, and a fault ends at once when it is taken away.
+// A Set holds the faults in force at one endpoint. They are added and taken away while it serves, from Go, by HTTP or
+// by flags, and each can be limited to a namespace, a connection, a range of heights, a number of times, a
+// probability or a duration. What a fault does is up to whoever serves: a chain that is reported wrongly by
+// local.View, the wire by celestia's handler; both ask the same Set. Heights that nobody lies about are reported
+// truly, and a fault ends at once when it is taken away.
 //
-// A Set's methods may be called at any time from any goroutine. Chance comes from a seed, so that one sequence of questions has one sequence of
-// answers.
+// A Set's methods may be called at any time from any goroutine. Chance comes from a seed, so that one sequence of
+// questions has one sequence of answers.
 package fault
 
 import (
@@ -136,7 +138,8 @@ type Fault struct {
 	Text      string   `json:"text,omitempty"`       // of an error, or the other chain's id
 }
 
-// Target is what a question to a Set is about. What does not apply is zero, and a fault limited to something of it does not hit then.
+// Target is what a question to a Set is about. What does not apply is zero, and a fault limited to something of it
+// does not hit then.
 type Target struct {
 	Height    uint64
 	Namespace da.Namespace

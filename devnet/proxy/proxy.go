@@ -1,5 +1,5 @@
-// Package proxy is a TCP proxy on the loopback that adds latency to what clients send, lets only so many bytes a second through to them, and can cut or
-// freeze its connections: a slow or broken link for tests.
+// Package proxy is a TCP proxy on the loopback that adds latency to what clients send, lets only so many bytes a
+// second through to them, and can cut or freeze its connections: a slow or broken link for tests.
 //
 // Bytes keep their order. A Proxy owns its goroutines; Run waits for all of them.
 package proxy
@@ -26,7 +26,8 @@ type Proxy struct {
 	refuse bool
 }
 
-// New opens a port of the loopback that forwards to target (host:port), delaying each byte on its way to the target by delay.
+// New opens a port of the loopback that forwards to target (host:port), delaying each byte on its way to the target
+// by delay.
 func New(target string, delay time.Duration) (*Proxy, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -154,7 +155,8 @@ type chunk struct {
 	due   time.Time
 }
 
-// pipe copies src to dst, each chunk at its due time. Reading goes on meanwhile, so the delay is latency and costs no bandwidth.
+// pipe copies src to dst, each chunk at its due time. Reading goes on meanwhile, so the delay is latency and costs no
+// bandwidth.
 func (p *Proxy) pipe(ctx context.Context, dst, src net.Conn, delayed bool) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -59,8 +59,9 @@ func (p *misplaced) others(slot uint64, own []beacon.Sidecar) (out []beacon.Side
 	return out
 }
 
-// TestBlobs are S5, E7 and E8: content in blobs, which the beacon API serves for their slot alone. While it is down or fails, does not have them, has other
-// content, none, or has them under another slot only, the node waits: no proposal is void for it.
+// TestBlobs are S5, E7 and E8: content in blobs, which the beacon API serves for their slot alone. While it is down
+// or fails, does not have them, has other content, none, or has them under another slot only, the node waits: no
+// proposal is void for it.
 func TestBlobs(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, chosen(t), l1.Settings{}, 0)

@@ -22,7 +22,8 @@ import (
 	"headrace/node"
 )
 
-// TestForced is S31: a proposal that takes a forced item has its transactions; one that leaves them out is void; the next takes none.
+// TestForced is S31: a proposal that takes a forced item has its transactions; one that leaves them out is void; the
+// next takes none.
 func TestForced(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, chosen(t), l1.Settings{ForcedDelay: 3600, ForcedMax: 2}, 0)
@@ -64,7 +65,8 @@ func (w *world) sequencing(blockTime time.Duration) func(*node.Options) {
 	}
 }
 
-// TestForcedBySequencer is S31 with the node's own sequencer: a forced item gets into a block, once, on every node, and the inbox's queue is empty then.
+// TestForcedBySequencer is S31 with the node's own sequencer: a forced item gets into a block, once, on every node,
+// and the inbox's queue is empty then.
 func TestForcedBySequencer(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, chosen(t), l1.Settings{ForcedDelay: 3, ForcedMax: 2}, 0)
@@ -127,8 +129,9 @@ func (w *world) rollupTx(i int, change func(*types.DynamicFeeTx)) []byte {
 	return raw
 }
 
-// TestForcedExcuses is S31 on real execution clients: a proposal may leave out a forced transaction whose sender's state after its last block shows that it could not be
-// included, and no other; all nodes judge alike, those that executed the blocks before and those that did not.
+// TestForcedExcuses is S31 on real execution clients: a proposal may leave out a forced transaction whose sender's
+// state after its last block shows that it could not be included, and no other; all nodes judge alike, those that
+// executed the blocks before and those that did not.
 func TestForcedExcuses(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, chosen(t), l1.Settings{ForcedDelay: 3600, ForcedMax: 4}, 3)
@@ -164,7 +167,8 @@ func TestForcedExcuses(t *testing.T) {
 	}
 }
 
-// TestForcedGarbageBySequencer: whatever is forced that its geth does not include, a sequencer goes on, when the items are due and long after; and what can be included is.
+// TestForcedGarbageBySequencer: whatever is forced that its geth does not include, a sequencer goes on, when the
+// items are due and long after; and what can be included is.
 func TestForcedGarbageBySequencer(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, chosen(t), l1.Settings{ForcedDelay: 1, ForcedMax: 2}, 2)
@@ -222,7 +226,8 @@ func TestForcedGarbageBySequencer(t *testing.T) {
 	}
 }
 
-// TestForcedInTheWay: what is forced is included though the execution client's pool would not have it, and though it asks for whole blocks the chain goes on.
+// TestForcedInTheWay: what is forced is included though the execution client's pool would not have it, and though it
+// asks for whole blocks the chain goes on.
 func TestForcedInTheWay(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, chosen(t), l1.Settings{ForcedDelay: 1, ForcedMax: 3}, 2)

@@ -19,7 +19,8 @@ import (
 	"headrace/watch"
 )
 
-// invalid are blocks like good, which follows parent: well formed and signed by the proposer, and no good when they are executed.
+// invalid are blocks like good, which follows parent: well formed and signed by the proposer, and no good when they
+// are executed.
 func (w *world) invalid(parent, good *block.Block) map[string]*block.Block {
 	w.t.Helper()
 	made := func(txs [][]byte, change func(*types.Header)) *block.Block {
@@ -44,8 +45,9 @@ func (w *world) invalid(parent, good *block.Block) map[string]*block.Block {
 	}
 }
 
-// TestInvalid is S33, S38 and S15 with real execution clients: what they find invalid is no unsafe block, moves no head, and does not stand in the way of
-// the good one; in a proposal it is void, on every node. All the good ones are the same on both.
+// TestInvalid is S33, S38 and S15 with real execution clients: what they find invalid is no unsafe block, moves no
+// head, and does not stand in the way of the good one; in a proposal it is void, on every node. All the good ones are
+// the same on both.
 func TestInvalid(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, chosen(t), l1.Settings{}, 3)
@@ -85,7 +87,8 @@ func TestInvalid(t *testing.T) {
 		m.executed(good)
 	})
 
-	// The same in proposals, one alone and one behind a good block. The unsafe block is still there afterwards, and is promoted.
+	// The same in proposals, one alone and one behind a good block. The unsafe block is still there afterwards, and
+	// is promoted.
 	for _, b := range bad {
 		w.propose(b)
 	}
@@ -124,9 +127,10 @@ func (w *world) body(header, data []byte) []byte {
 	return raw
 }
 
-// TestVerdicts is S21 with a real execution client: of proposals that are read together one that is proven invalid is void, after a question or two, and
-// the rest goes on; an INVALID without proof is asked again and again, with the cause in the status, and never makes a proposal void. If the L1 drops the
-// proposal meanwhile, so does the node (S20).
+// TestVerdicts is S21 with a real execution client: of proposals that are read together one that is proven invalid is
+// void, after a question or two, and the rest goes on; an INVALID without proof is asked again and again, with the
+// cause in the status, and never makes a proposal void. If the L1 drops the proposal meanwhile, so does the node
+// (S20).
 func TestVerdicts(t *testing.T) {
 	t.Parallel()
 	w, a, m := setup(t, chosen(t))

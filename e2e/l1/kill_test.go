@@ -170,8 +170,9 @@ func (p *process) holds(url string, want []*block.Block) {
 	}
 }
 
-// TestKilled is E5: the node is killed, alone, with its execution client, or the client alone, when a block has been handed over, when it has been made
-// the head, and when it has been stored. Each time it comes back with the same chain: no block is lost, none twice, and no proposal is void.
+// TestKilled is E5: the node is killed, alone, with its execution client, or the client alone, when a block has been
+// handed over, when it has been made the head, and when it has been stored. Each time it comes back with the same
+// chain: no block is lost, none twice, and no proposal is void.
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, events, l1.Settings{}, 2)

@@ -41,8 +41,8 @@ func (l *link) cut(away bool) { l.Cut(away) }
 // l1BlockTime is that of the L1 once a fault has ended; L1s that are in use take longer.
 const l1BlockTime = 4 * time.Second
 
-// TestLinks is E3, P25 and P35: the L1 is cut off, frozen and far away for a while, with proposals in between. Then the node catches up, with each block once, before
-// the L1 has made its second block.
+// TestLinks is E3, P25 and P35: the L1 is cut off, frozen and far away for a while, with proposals in between. Then
+// the node catches up, with each block once, before the L1 has made its second block.
 func TestLinks(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]struct{ begin, end func(l *link) }{

@@ -53,9 +53,9 @@ func (m *member) ask(query string) <-chan answered {
 	return out
 }
 
-// TestWaitForProposal is E1, E2, E4, P4, P5 and P40 at a node that follows an L1, from outside: a proposal that is there already, or comes later, or comes again
-// after a reorg took it back; one named by its L1 transaction or block; an L1 block with nothing in it; a node that was started anew, and one that ends. The same by
-// the command line.
+// TestWaitForProposal is E1, E2, E4, P4, P5 and P40 at a node that follows an L1, from outside: a proposal that is
+// there already, or comes later, or comes again after a reorg took it back; one named by its L1 transaction or block;
+// an L1 block with nothing in it; a node that was started anew, and one that ends. The same by the command line.
 func TestWaitForProposal(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, chosen(t), l1.Settings{}, 0)

@@ -81,8 +81,9 @@ func (m *telling) NewHeads(ctx context.Context) (*rpc.Subscription, error) {
 // prompt is far below the time after which a client looks into the silence of its L1, and long for a busy machine.
 const prompt = 10 * time.Second
 
-// TestNews is P35, P38 and S23: a proposal that is made while the node subscribes is announced by nobody, and no other L1 block may ever come: the node
-// has it all the same. What is announced twice, late, or leaving some out, makes each block once.
+// TestNews is P35, P38 and S23: a proposal that is made while the node subscribes is announced by nobody, and no
+// other L1 block may ever come: the node has it all the same. What is announced twice, late, or leaving some out,
+// makes each block once.
 func TestNews(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, chosen(t), l1.Settings{}, 0)

@@ -32,7 +32,8 @@ type event struct {
 // observed is all that a node's observer was told, in order.
 type observed struct{ watch.Value[[]event] }
 
-// observer returns one whose every function writes down its call, whatever it is: so it has those that nobody knows of here.
+// observer returns one whose every function writes down its call, whatever it is: so it has those that nobody knows
+// of here.
 func (r *observed) observer() (o node.Observer) {
 	r.fill("", reflect.ValueOf(&o).Elem())
 	return o

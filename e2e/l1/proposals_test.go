@@ -7,8 +7,8 @@ import (
 	"headrace/node"
 )
 
-// TestKnownCanonical is S1 and P34: a canonical block that is there already costs nothing. Of all that the execution client could be asked only the labels of its
-// blocks change.
+// TestKnownCanonical is S1 and P34: a canonical block that is there already costs nothing. Of all that the execution
+// client could be asked only the labels of its blocks change.
 func TestKnownCanonical(t *testing.T) { t.Parallel(); knownCanonical(t, chosen(t)) }
 
 func knownCanonical(t testing.TB, mode waits) *world {
@@ -62,7 +62,8 @@ func knownCanonical(t testing.TB, mode waits) *world {
 	return w
 }
 
-// TestProposals is S2, S4, P9 and P32: one proposal after the other, then several before the first wait; a slow onlooker sees ids that only go up, and the last.
+// TestProposals is S2, S4, P9 and P32: one proposal after the other, then several before the first wait; a slow
+// onlooker sees ids that only go up, and the last.
 func TestProposals(t *testing.T) { t.Parallel(); proposals(t, chosen(t)) }
 
 func proposals(t testing.TB, mode waits) *world {

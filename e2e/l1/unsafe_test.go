@@ -48,8 +48,8 @@ func (m *member) unsafeHead(b *block.Block) node.Status {
 	return m.until("the unsafe head", func(s node.Status) bool { return s.Heads.Unsafe == b.Ref() })
 }
 
-// TestOutOfOrder is S3 and P31: a block whose parent is not there is held, and nothing of it reaches the execution client; when the parent comes both
-// become the head, in order.
+// TestOutOfOrder is S3 and P31: a block whose parent is not there is held, and nothing of it reaches the execution
+// client; when the parent comes both become the head, in order.
 func TestOutOfOrder(t *testing.T) { t.Parallel(); outOfOrder(t, chosen(t)) }
 
 func outOfOrder(t testing.TB, mode waits) *world {
@@ -84,7 +84,8 @@ func outOfOrder(t testing.TB, mode waits) *world {
 	return w
 }
 
-// TestGapFilled is S9, S10 and P31: of four blocks the last comes first, and is not the head before the third; blocks in order are heads at once.
+// TestGapFilled is S9, S10 and P31: of four blocks the last comes first, and is not the head before the third; blocks
+// in order are heads at once.
 func TestGapFilled(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, chosen(t), l1.Settings{}, 0)
@@ -105,7 +106,8 @@ func TestGapFilled(t *testing.T) {
 	m.chain(b)
 }
 
-// TestGate is S22, S33, S36 and P36: what is refused and why, over HTTP; blocks come when the gate is closed, open, and after what is canonical has passed them.
+// TestGate is S22, S33, S36 and P36: what is refused and why, over HTTP; blocks come when the gate is closed, open,
+// and after what is canonical has passed them.
 func TestGate(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, chosen(t), l1.Settings{}, 0)
@@ -177,8 +179,9 @@ func TestGate(t *testing.T) {
 	m.unsafeHead(b[3])
 }
 
-// TestShuffled is S34 and S35: blocks of two branches in random order, with fakes among them and the two lowest missing: the head does not move before the
-// missing ones are there; then it is the tip of the branch whose block connected last, and the canonical block decides.
+// TestShuffled is S34 and S35: blocks of two branches in random order, with fakes among them and the two lowest
+// missing: the head does not move before the missing ones are there; then it is the tip of the branch whose block
+// connected last, and the canonical block decides.
 func TestShuffled(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, chosen(t), l1.Settings{}, 0)
@@ -224,8 +227,8 @@ func TestShuffled(t *testing.T) {
 	}
 }
 
-// TestForks is S35: two branches, shuffled together. Each block that connects takes the head to its branch; once the branch whose block came last is whole, its
-// tip is the head. The safe head stays where it is.
+// TestForks is S35: two branches, shuffled together. Each block that connects takes the head to its branch; once the
+// branch whose block came last is whole, its tip is the head. The safe head stays where it is.
 func TestForks(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, chosen(t), l1.Settings{}, 0)

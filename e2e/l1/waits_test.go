@@ -73,7 +73,8 @@ func (m *member) until(what string, pred func(node.Status) bool) node.Status {
 	return s
 }
 
-// canonical waits until the node has followed the L1 to its head and says what the L1 says: the last proposal's id and its last block.
+// canonical waits until the node has followed the L1 to its head and says what the L1 says: the last proposal's id
+// and its last block.
 func (m *member) canonical(id uint64, safe *block.Block) node.Status {
 	m.w.t.Helper()
 	head, want := m.w.inbox.Chain.Head(), block.Ref{}

@@ -68,10 +68,12 @@ func (e *Engine) included(p *Payload) {
 // buildAttempts bounds how often Build asks again when what came back will not do.
 const buildAttempts = 4
 
-// Build is exec.Builder's. The client fills the block from its pool, up to its gas limit. Of a block with more than maxBytes as many of the first
-// transactions are taken as fit; a client that cannot simulate them is asked again, with less time to fill the block, and then it is an error: a gas limit such that a
-// full block fits avoids that (a byte costs at least 4 gas, and 10 from Prague on). time is the rollup block's, in nanoseconds; the execution block's is in whole
-// seconds, and always after the last one's, so it runs ahead when there is more than one block per second.
+// Build is exec.Builder's. The client fills the block from its pool, up to its gas limit. Of a block with more than
+// maxBytes as many of the first transactions are taken as fit; a client that cannot simulate them is asked again,
+// with less time to fill the block, and then it is an error: a gas limit such that a full block fits avoids that (a
+// byte costs at least 4 gas, and 10 from Prague on). time is the rollup block's, in nanoseconds; the execution
+// block's is in whole seconds, and always after the last one's, so it runs ahead when there is more than one block
+// per second.
 func (e *Engine) Build(ctx context.Context, height uint64, time uint64, maxBytes int) ([][]byte, error) {
 	if err := e.begin(ctx); err != nil {
 		return nil, err
@@ -120,8 +122,8 @@ func (e *Engine) build(ctx context.Context, height uint64, time uint64, maxBytes
 	}
 }
 
-// produce has the client make a block on our head, and gives it so long to fill it. The client is asked for a block unlike any other, because it
-// would not go on with one that it had handed out. mu is held.
+// produce has the client make a block on our head, and gives it so long to fill it. The client is asked for a block
+// unlike any other, because it would not go on with one that it had handed out. mu is held.
 func (e *Engine) produce(ctx context.Context, seconds uint64, fill time.Duration) (*engine.ExecutionPayloadEnvelope, common.Hash, error) {
 	a := e.attributes(seconds)
 	beaconRoot := *a.BeaconRoot

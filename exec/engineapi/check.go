@@ -64,7 +64,8 @@ func checkSchedule(config []byte) error {
 	return nil
 }
 
-// checkClient compares the client with the genesis given to us: its first block, its chain id, and its fork schedule as far as it tells.
+// checkClient compares the client with the genesis given to us: its first block, its chain id, and its fork schedule
+// as far as it tells.
 func checkClient(ctx context.Context, c *Client, g *core.Genesis, genesis common.Hash) error {
 	if err := checkMethods(ctx, c, g); err != nil {
 		return err
@@ -120,7 +121,8 @@ type rules struct {
 	BlobSchedule    *params.BlobConfig        `json:"blobSchedule"`
 }
 
-// checkForks compares the fork schedules: a genesis block's hash does not cover them. A client that does not know eth_config is believed.
+// checkForks compares the fork schedules: a genesis block's hash does not cover them. A client that does not know
+// eth_config is believed.
 func checkForks(ctx context.Context, c *Client, g *core.Genesis) error {
 	head, err := c.Latest(ctx)
 	if err != nil {

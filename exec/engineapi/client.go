@@ -19,8 +19,9 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// A Client speaks the Engine API to one execution client: it knows the requests and their versions, and judges nothing. It keeps no
-// state but its connections, so it goes on working when the execution client restarts. Safe for concurrent use.
+// A Client speaks the Engine API to one execution client: it knows the requests and their versions, and judges
+// nothing. It keeps no state but its connections, so it goes on working when the execution client restarts. Safe for
+// concurrent use.
 type Client struct {
 	rpc       *rpc.Client
 	transport *http.Transport
@@ -35,8 +36,8 @@ var errClosed = errors.New("engine is closed")
 type DialOptions struct {
 	// Timeout of one request: a watchdog for a client that is frozen. Default: 30 s.
 	Timeout time.Duration
-	// Called is told of each request after it, by the goroutine that made it: by an Engine with its lock held. It must be quick, and must
-	// not call back. Default: nobody is.
+	// Called is told of each request after it, by the goroutine that made it: by an Engine with its lock held. It
+	// must be quick, and must not call back. Default: nobody is.
 	Called func(method string, took time.Duration, err error)
 }
 
@@ -91,7 +92,8 @@ func (c *Client) call(ctx context.Context, result any, method string, args ...an
 	return err
 }
 
-// A Payload is an execution block as the Engine API carries it: the block's fields, and what its hash covers beside them.
+// A Payload is an execution block as the Engine API carries it: the block's fields, and what its hash covers beside
+// them.
 type Payload struct {
 	Data       engine.ExecutableData
 	BlobHashes []common.Hash // versioned hashes of all blob transactions, in order
@@ -122,12 +124,14 @@ func newPayloadMethod(withRequests bool) string {
 	return "engine_newPayloadV3"
 }
 
-// ForkchoiceUpdated makes state.HeadBlockHash and its ancestors canonical and, if attributes are given, starts to build a block on top.
+// ForkchoiceUpdated makes state.HeadBlockHash and its ancestors canonical and, if attributes are given, starts to
+// build a block on top.
 func (c *Client) ForkchoiceUpdated(ctx context.Context, state engine.ForkchoiceStateV1, attributes *engine.PayloadAttributes) (r engine.ForkChoiceResponse, err error) {
 	return r, c.call(ctx, &r, "engine_forkchoiceUpdatedV3", state, attributes)
 }
 
-// GetPayload fetches the block whose building ForkchoiceUpdated began; fork is the one in force at its time. The client stops improving it.
+// GetPayload fetches the block whose building ForkchoiceUpdated began; fork is the one in force at its time. The
+// client stops improving it.
 func (c *Client) GetPayload(ctx context.Context, id engine.PayloadID, fork forks.Fork) (*engine.ExecutionPayloadEnvelope, error) {
 	version, err := getPayloadVersion(fork)
 	if err != nil {
@@ -140,7 +144,8 @@ func (c *Client) GetPayload(ctx context.Context, id engine.PayloadID, fork forks
 	return &r, nil
 }
 
-// getPayloadVersion: from Osaka on the bundle holds cell proofs, and so the request has another version; newPayload has not.
+// getPayloadVersion: from Osaka on the bundle holds cell proofs, and so the request has another version; newPayload
+// has not.
 func getPayloadVersion(fork forks.Fork) (string, error) {
 	switch {
 	case fork == forks.Cancun:

@@ -168,7 +168,8 @@ func TestEarlyForks(t *testing.T) {
 	}
 }
 
-// A chain sealed on another execution genesis, or by another fork's rules than this node knows, is no verdict on its blocks.
+// A chain sealed on another execution genesis, or by another fork's rules than this node knows, is no verdict on its
+// blocks.
 func TestOtherRulesAreNoVerdict(t *testing.T) {
 	t.Parallel()
 	foreign := history(t, geth.Cancun)

@@ -68,7 +68,8 @@ func TestStepsRepeat(t *testing.T) {
 	}
 }
 
-// The client is killed at random points, before and after it did what it was asked. By Head and replays alone the chain comes out the same.
+// The client is killed at random points, before and after it did what it was asked. By Head and replays alone the
+// chain comes out the same.
 func TestClientKilled(t *testing.T) {
 	t.Parallel()
 	seed := uint64(time.Now().UnixNano())
@@ -124,7 +125,8 @@ func (p *tap) kill(method string, after bool, n *geth.Node) {
 	p.set(method, rule{drop: true, forward: after, once: true, then: n.Kill})
 }
 
-// The engine's own disk loses what was not synced, and the client does not; and the other way round. Either way all goes on from what both have.
+// The engine's own disk loses what was not synced, and the client does not; and the other way round. Either way all
+// goes on from what both have.
 func TestIndexLost(t *testing.T) {
 	t.Parallel()
 	blocks := history(t, geth.Prague)
@@ -176,7 +178,8 @@ func TestClientFrozen(t *testing.T) {
 	wantHead(t, e, n, blocks[len(blocks)-1])
 }
 
-// Another client is put in place of the first, empty, and gets another branch; then the first is back. The index holds one chain at a time.
+// Another client is put in place of the first, empty, and gets another branch; then the first is back. The index
+// holds one chain at a time.
 func TestClientReplaced(t *testing.T) {
 	t.Parallel()
 	blocks := history(t, geth.Prague)

@@ -1,11 +1,13 @@
-// Package engineapi makes an engine of any Ethereum execution client, through the Engine API that consensus clients use.
+// Package engineapi makes an engine of any Ethereum execution client, through the Engine API that consensus clients
+// use.
 //
 // # Blocks
 //
-// A rollup block holds one execution block, ready made: its first transaction is the sealed header (see Seal), the others are the
-// execution block's. A follower never builds. It hands the block to the client (engine_newPayload), makes it the head
-// (engine_forkchoiceUpdated), and reads the head back. Execution block n is that of rollup height InitialHeight-1+n; block 0 is the
-// execution genesis. The state root that Execute returns is the execution block's, 32 bytes; before the first block it is the genesis'.
+// A rollup block holds one execution block, ready made: its first transaction is the sealed header (see Seal), the
+// others are the execution block's. A follower never builds. It hands the block to the client (engine_newPayload),
+// makes it the head (engine_forkchoiceUpdated), and reads the head back. Execution block n is that of rollup height
+// InitialHeight-1+n; block 0 is the execution genesis. The state root that Execute returns is the execution block's,
+// 32 bytes; before the first block it is the genesis'.
 //
 // # Verdicts
 //
@@ -16,19 +18,20 @@
 //   - The client answers INVALID and names the parent as the latest valid block, and the same client, asked at once, makes and executes a
 //     block of its own on the same parent. So a client that can execute nothing there, as with a full disk, gives no verdict.
 //
-// Whatever else happens is ErrUnavailable (trying again helps), ErrConfig (someone must change something), or an error with the values
-// that should not be. INVALID in answer to a fork choice is not a verdict; nor is a block hash of the client's that differs from ours; nor a
-// header with another fork's fields, since that schedule is configuration.
+// Whatever else happens is ErrUnavailable (trying again helps), ErrConfig (someone must change something), or an
+// error with the values that should not be. INVALID in answer to a fork choice is not a verdict; nor is a block hash
+// of the client's that differs from ours; nor a header with another fork's fields, since that schedule is
+// configuration.
 //
 // # Position
 //
-// The engine keeps an index of the blocks that it has executed (see index). Head is the highest of them that is canonical in
-// the client. A client that was killed comes back with fewer blocks, and then Head is lower too.
+// The engine keeps an index of the blocks that it has executed (see index). Head is the highest of them that is
+// canonical in the client. A client that was killed comes back with fewer blocks, and then Head is lower too.
 //
-// Revert lowers Head and sets the client's head back. A client refuses that if the block is below the one that it holds to be
-// final. Then its blocks above Head stay where they are: if the same blocks come again they count as executed, and if others
-// come they replace them. If the index is lost, Head is at the beginning, and the client's blocks are taken over in the same
-// way, without execution. Upholds I2 and I4.
+// Revert lowers Head and sets the client's head back. A client refuses that if the block is below the one that it
+// holds to be final. Then its blocks above Head stay where they are: if the same blocks come again they count as
+// executed, and if others come they replace them. If the index is lost, Head is at the beginning, and the client's
+// blocks are taken over in the same way, without execution. Upholds I2 and I4.
 //
 // # Connecting
 //
@@ -36,7 +39,8 @@
 // the right rules, and finds where index and client stand. A failure is that call's error, and the next call tries
 // again.
 //
-// An Engine's methods are serialised. It starts no goroutines but those of its index and its connections, which Close ends.
+// An Engine's methods are serialised. It starts no goroutines but those of its index and its connections, which Close
+// ends.
 package engineapi
 
 import (
@@ -221,8 +225,8 @@ func (e *Engine) Head(ctx context.Context) (exec.Head, error) {
 	return exec.Head{Height: e.head.height, Hash: e.head.hash, Root: e.head.root.Bytes()}, nil
 }
 
-// settle brings head in agreement with the client: it goes down to the highest block of the index that is canonical there. Records above are dropped;
-// their blocks will be executed again. mu is held.
+// settle brings head in agreement with the client: it goes down to the highest block of the index that is canonical
+// there. Records above are dropped; their blocks will be executed again. mu is held.
 func (e *Engine) settle(ctx context.Context) error {
 	latest, err := e.client.Latest(ctx)
 	if err != nil {
@@ -250,8 +254,8 @@ func (e *Engine) settle(ctx context.Context) error {
 	return nil
 }
 
-// common finds the highest record at or below height whose block is canonical in the client. Blocks name their parents, and records are of
-// one chain, so if one matches all below it do: a binary search.
+// common finds the highest record at or below height whose block is canonical in the client. Blocks name their
+// parents, and records are of one chain, so if one matches all below it do: a binary search.
 func (e *Engine) common(ctx context.Context, height uint64) (record, error) {
 	var failed error
 	above := sort.Search(int(e.number(height)), func(i int) bool {

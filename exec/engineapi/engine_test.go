@@ -128,8 +128,8 @@ func TestRevert(t *testing.T) {
 	wantHead(t, e, n, other)
 }
 
-// adoptions counts the blocks that an engine takes over from a client that has them as canonical: those that it gives to the client without a
-// fork choice after it.
+// adoptions counts the blocks that an engine takes over from a client that has them as canonical: those that it gives
+// to the client without a fork choice after it.
 func adoptions() (count func() int, observe func(method string, took time.Duration, err error)) {
 	var n atomic.Int64
 	return func() int { return int(n.Load()) }, func(method string, _ time.Duration, _ error) {
@@ -188,7 +188,8 @@ func TestLabel(t *testing.T) {
 	}
 	wantTags(blocks[7], blocks[7])
 
-	// Below the finalized block the client stays where it is. Ours is the position that counts, and what comes again is taken over.
+	// Below the finalized block the client stays where it is. Ours is the position that counts, and what comes again
+	// is taken over.
 	if err := e.Revert(t.Context(), initialHeight-1); err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,8 @@ import (
 )
 
 var (
-	// ErrConfig: this node or its execution client is set up wrongly. Trying again helps only after someone has changed that.
+	// ErrConfig: this node or its execution client is set up wrongly. Trying again helps only after someone has
+	// changed that.
 	ErrConfig = errors.New("engine is misconfigured")
 	// ErrUnavailable: the execution client did not answer, or is not ready. Trying again helps.
 	ErrUnavailable = errors.New("execution client is unavailable")
@@ -60,7 +61,8 @@ func explain(method string, err error) error {
 	return fmt.Errorf("%s: client answers %d: %w%s", method, answer.ErrorCode(), err, detail)
 }
 
-// Execution clients tell why they refuse a transaction in words only; these are go-ethereum's, which others have taken over in part.
+// Execution clients tell why they refuse a transaction in words only; these are go-ethereum's, which others have
+// taken over in part.
 var (
 	txKnown   = []string{"already known"}
 	txInvalid = []string{

@@ -33,8 +33,9 @@ func by(key *ecdsa.PrivateKey, change func(*types.DynamicFeeTx)) *types.Transact
 	return types.MustSignNewTx(key, types.LatestSignerForChainID(tx.ChainID), tx)
 }
 
-// A transaction is excused exactly if a builder never includes it: each is asked about, then offered to a real client with ordinary settings, and looked for in
-// the blocks that it builds. Excuses are the same on another node, and at the same block later.
+// A transaction is excused exactly if a builder never includes it: each is asked about, then offered to a real client
+// with ordinary settings, and looked for in the blocks that it builds. Excuses are the same on another node, and at
+// the same block later.
 func TestExcuse(t *testing.T) {
 	t.Parallel()
 	n := gethtest.Open(t, geth.Options{Genesis: geth.DevGenesis(geth.Osaka), Args: []string{"--miner.gasprice", strconv.Itoa(params.GWei / 1000)}}) // the default
@@ -139,7 +140,8 @@ func TestExcuse(t *testing.T) {
 	wantHead(t, e, n, parent)
 }
 
-// What stands between the engine and its client is never an excuse, and a state that the client has dropped is there again after a revert.
+// What stands between the engine and its client is never an excuse, and a state that the client has dropped is there
+// again after a revert.
 func TestExcuseWithoutState(t *testing.T) {
 	t.Parallel()
 	n, p, e := tapped(t, geth.Options{Args: []string{"--state.scheme", "path", "--gcmode", "full"}}) // as most are run
@@ -174,7 +176,8 @@ func TestExcuseWithoutState(t *testing.T) {
 	wantHead(t, e, n, parent)
 }
 
-// What a sender offers counts above the base fee of the next block, to the wei; and an account with code sends nothing, unless it has only delegated.
+// What a sender offers counts above the base fee of the next block, to the wei; and an account with code sends
+// nothing, unless it has only delegated.
 func TestExcuseAtTheEdge(t *testing.T) {
 	t.Parallel()
 	genesis := geth.DevGenesis(geth.Prague)
@@ -214,7 +217,8 @@ func TestExcuseAtTheEdge(t *testing.T) {
 	}
 }
 
-// The transactions of an item are thought of one after the other: what those before it spend, of nonces and money, counts.
+// The transactions of an item are thought of one after the other: what those before it spend, of nonces and money,
+// counts.
 func TestExcuseOneAfterTheOther(t *testing.T) {
 	t.Parallel()
 	_, e := fresh(t, geth.Prague, nil)

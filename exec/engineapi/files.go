@@ -15,7 +15,8 @@ import (
 // OwnTxs implements exec.Sealer: each block begins with its seal.
 func (e *Engine) OwnTxs() int { return 1 }
 
-// ReadSecret reads the file that holds an execution client's Engine API secret: 64 hexadecimal digits, with or without 0x.
+// ReadSecret reads the file that holds an execution client's Engine API secret: 64 hexadecimal digits, with or
+// without 0x.
 func ReadSecret(path string) (secret [32]byte, err error) {
 	raw, err := os.ReadFile(path)
 	if err != nil {

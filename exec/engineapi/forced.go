@@ -18,7 +18,8 @@ import (
 	"github.com/ethereum/go-ethereum/trie"
 )
 
-// sealRoom is what the sealed header takes of a block's bytes, at most: some 650, and 16 withdrawal and 2 consolidation requests.
+// sealRoom is what the sealed header takes of a block's bytes, at most: some 650, and 16 withdrawal and 2
+// consolidation requests.
 const sealRoom = 3 << 10
 
 // signed is a transaction and its sender.
@@ -28,9 +29,9 @@ type signed struct {
 	from common.Address
 }
 
-// BuildForced is exec.Forcer's. If any of forced can be included, the block holds those and nothing else, and is put together without the client's pool: by
-// eth_simulateV1, whose result the client then executes as a block. Where the client cannot do that, its pool is all there is: forced transactions
-// are given to that too.
+// BuildForced is exec.Forcer's. If any of forced can be included, the block holds those and nothing else, and is put
+// together without the client's pool: by eth_simulateV1, whose result the client then executes as a block. Where the
+// client cannot do that, its pool is all there is: forced transactions are given to that too.
 func (e *Engine) BuildForced(ctx context.Context, height, time uint64, maxBytes int, forced [][]byte) ([][]byte, error) {
 	if err := e.begin(ctx); err != nil {
 		return nil, err
@@ -61,7 +62,8 @@ func (e *Engine) BuildForced(ctx context.Context, height, time uint64, maxBytes 
 	return e.build(ctx, height, time, maxBytes)
 }
 
-// assembleSome makes a block of as many of these transactions as it finds to go together in a few tries: one that the client trips over is not to keep the others out.
+// assembleSome makes a block of as many of these transactions as it finds to go together in a few tries: one that the
+// client trips over is not to keep the others out.
 func (e *Engine) assembleSome(ctx context.Context, a *engine.PayloadAttributes, txs []signed) (out [][]byte, err error) {
 	most := len(txs)
 	for range 16 {
@@ -107,8 +109,8 @@ func (e *Engine) pick(ctx context.Context, time uint64, forced [][]byte, room in
 	return txs, nil
 }
 
-// cut makes a block of as many of a built block's first transactions as fit. Those of types that cannot be simulated are left out, with what their
-// senders send after them. mu is held.
+// cut makes a block of as many of a built block's first transactions as fit. Those of types that cannot be simulated
+// are left out, with what their senders send after them. mu is held.
 func (e *Engine) cut(ctx context.Context, seconds uint64, built [][]byte, maxBytes int) ([][]byte, error) {
 	room, signer := maxBytes-sealRoom, types.LatestSignerForChainID(e.opt.Genesis.Config.ChainID)
 	if room < 0 {
@@ -134,8 +136,8 @@ func (e *Engine) cut(ctx context.Context, seconds uint64, built [][]byte, maxByt
 	return e.assemble(ctx, e.attributes(seconds), txs)
 }
 
-// assemble makes a block of exactly these transactions on our head: the client simulates them, what differs because they are not signed there is put right, and
-// the client says whether the block is valid. mu is held.
+// assemble makes a block of exactly these transactions on our head: the client simulates them, what differs because
+// they are not signed there is put right, and the client says whether the block is valid. mu is held.
 func (e *Engine) assemble(ctx context.Context, a *engine.PayloadAttributes, txs []signed) ([][]byte, error) {
 	h, calls, err := e.simulate(ctx, a, txs, nil)
 	if err != nil {
@@ -175,8 +177,9 @@ func (e *Engine) assemble(ctx context.Context, a *engine.PayloadAttributes, txs 
 	return out, nil
 }
 
-// requests returns the execution requests (EIP-7685) of a simulated block, of which its header has the hash alone. What the system contracts give at a block's end they give to the same
-// calls behind its transactions (EIP-7002, EIP-7251); deposits are in the logs (EIP-6110).
+// requests returns the execution requests (EIP-7685) of a simulated block, of which its header has the hash alone.
+// What the system contracts give at a block's end they give to the same calls behind its transactions (EIP-7002,
+// EIP-7251); deposits are in the logs (EIP-6110).
 func (e *Engine) requests(ctx context.Context, a *engine.PayloadAttributes, txs []signed, h *types.Header, ran []simulated) (requests [][]byte, err error) {
 	if h.RequestsHash == nil || *h.RequestsHash == types.EmptyRequestsHash {
 		return nil, nil
@@ -217,8 +220,8 @@ type simulated struct {
 	Logs            []*types.Log
 }
 
-// simulate runs transactions as the next block. Its header is right but for what covers transactions and receipts. With a base fee it runs the calls
-// to the system contracts behind them, and the header means nothing.
+// simulate runs transactions as the next block. Its header is right but for what covers transactions and receipts.
+// With a base fee it runs the calls to the system contracts behind them, and the header means nothing.
 func (e *Engine) simulate(ctx context.Context, a *engine.PayloadAttributes, txs []signed, baseFee *big.Int) (*types.Header, []simulated, error) {
 	calls := make([]map[string]any, len(txs))
 	for i, tx := range txs {

@@ -25,7 +25,8 @@ func data(code ...byte) func(*types.DynamicFeeTx) {
 	return func(tx *types.DynamicFeeTx) { tx.To, tx.Data, tx.Gas = nil, code, 200_000 }
 }
 
-// Forced transactions get into the next block whatever the pool thinks of them, in their order and alone; what cannot be included is left out. Others execute that block like any.
+// Forced transactions get into the next block whatever the pool thinks of them, in their order and alone; what cannot
+// be included is left out. Others execute that block like any.
 func TestBuildForced(t *testing.T) {
 	t.Parallel()
 	for _, fork := range []geth.Fork{geth.Cancun, geth.Prague, geth.Osaka} {
@@ -243,7 +244,8 @@ func TestExcuseByGas(t *testing.T) {
 	}
 }
 
-// Execution requests are no obstacle: neither those of a forced transaction, nor those that wait from before, 16 of which are in each block.
+// Execution requests are no obstacle: neither those of a forced transaction, nor those that wait from before, 16 of
+// which are in each block.
 func TestBuildForcedWithRequests(t *testing.T) {
 	t.Parallel()
 	for _, fork := range []geth.Fork{geth.Prague, geth.Osaka} {
@@ -292,7 +294,8 @@ func TestBuildForcedWithRequests(t *testing.T) {
 	}
 }
 
-// What the client simulates is believed only when it has executed it as a block: with another root, or fewer results, the pool is what is left.
+// What the client simulates is believed only when it has executed it as a block: with another root, or fewer results,
+// the pool is what is left.
 func TestBuildForcedIsExecuted(t *testing.T) {
 	t.Parallel()
 	_, p, e := tapped(t, geth.Options{})

@@ -9,7 +9,8 @@ import (
 	"headrace/exec"
 )
 
-// A block that the client made on another parent than our head is not built, however whole it is: nobody could execute it. Nor is one that is not what its hash says.
+// A block that the client made on another parent than our head is not built, however whole it is: nobody could
+// execute it. Nor is one that is not what its hash says.
 func TestBuildFromLiar(t *testing.T) {
 	t.Parallel()
 	_, p, e := tapped(t, geth.Options{Genesis: geth.DevGenesis(geth.Prague)})
@@ -42,7 +43,8 @@ func TestBuildFromLiar(t *testing.T) {
 	produce(t, e, parent)
 }
 
-// What a client leaves out of its answers makes no verdict about a forced transaction, neither that it is excused nor that it is not.
+// What a client leaves out of its answers makes no verdict about a forced transaction, neither that it is excused nor
+// that it is not.
 func TestExcuseFromLiar(t *testing.T) {
 	t.Parallel()
 	_, p, e := tapped(t, geth.Options{Genesis: geth.DevGenesis(geth.Prague)})

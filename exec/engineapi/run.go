@@ -117,8 +117,9 @@ func (e *Engine) canExecute(ctx context.Context) error {
 	return err
 }
 
-// promote makes an executed block the client's head and reads the head back. When the client is ahead with this very block, it is left
-// there: a fork choice would take it back below what it holds to be final, which it refuses, or just cost time.
+// promote makes an executed block the client's head and reads the head back. When the client is ahead with this very
+// block, it is left there: a fork choice would take it back below what it holds to be final, which it refuses, or
+// just cost time.
 func (e *Engine) promote(ctx context.Context, r record) error {
 	if e.ahead {
 		latest, err := e.client.Latest(ctx)
@@ -173,7 +174,8 @@ func (e *Engine) choose(ctx context.Context, head common.Hash, labels bool) erro
 // rewindStep is how far below its head a client goes in one fork choice: go-ethereum refuses 32 and more.
 const rewindStep = 31
 
-// Revert is exec.Engine's. Our head is at height when it returns nil. The client's is too, unless the client holds what is above to be final.
+// Revert is exec.Engine's. Our head is at height when it returns nil. The client's is too, unless the client holds
+// what is above to be final.
 func (e *Engine) Revert(ctx context.Context, height uint64) error {
 	if err := e.begin(ctx); err != nil {
 		return err
@@ -235,7 +237,8 @@ func (e *Engine) rewind(ctx context.Context) error {
 	return nil
 }
 
-// Label is exec.Labeler's. A label at the beginning is none: a client told that its genesis is final could not be taken back to it.
+// Label is exec.Labeler's. A label at the beginning is none: a client told that its genesis is final could not be
+// taken back to it.
 func (e *Engine) Label(ctx context.Context, safe, finalized block.Ref) error {
 	if err := e.begin(ctx); err != nil {
 		return err

@@ -1,8 +1,9 @@
-// Package exectest checks that an execution engine keeps the contract of package exec. An engine's own tests call Test with a function that
-// opens it.
+// Package exectest checks that an execution engine keeps the contract of package exec. An engine's own tests call
+// Test with a function that opens it.
 //
-// The suite drives the engine as Headrace does: blocks on top of each other, repeats, reverts of any depth, other branches, restarts, crashes.
-// Whatever it does, the engine must stand at a block that was executed, and the root after a block must depend on the blocks up to it alone.
+// The suite drives the engine as Headrace does: blocks on top of each other, repeats, reverts of any depth, other
+// branches, restarts, crashes. Whatever it does, the engine must stand at a block that was executed, and the root
+// after a block must depend on the blocks up to it alone.
 package exectest
 
 import (
@@ -15,15 +16,17 @@ import (
 	"headrace/exec"
 )
 
-// Subject is one fresh engine under test, and what it can do. Only Engine is needed; a field that is nil or zero leaves out what needs it.
+// Subject is one fresh engine under test, and what it can do. Only Engine is needed; a field that is nil or zero
+// leaves out what needs it.
 type Subject struct {
 	Engine        exec.Engine
 	ChainID       string    // of the blocks; "": "exectest"
 	InitialHeight uint64    // of the blocks; 0: 1
 	StartTime     time.Time // before the first block; zero: 14 November 2023
 
-	// Txs returns the transactions of a block that is executed next, on the engine's head. salt makes blocks of one height differ. nil: "key=value"
-	// transactions. An engine whose blocks carry what it has built itself builds here.
+	// Txs returns the transactions of a block that is executed next, on the engine's head. salt makes blocks of one
+	// height differ. nil: "key=value" transactions. An engine whose blocks carry what it has built itself builds
+	// here.
 	Txs func(t *testing.T, e exec.Engine, height uint64, at time.Time, salt int) [][]byte
 
 	// Block may change a block before it is executed: sign it, or set fields that the engine looks at.
@@ -39,14 +42,16 @@ type Subject struct {
 	History uint64 // how many blocks the engine can take back; 0: all of them
 	Forgets bool   // repeats of blocks below the head may be answered with ErrParent
 
-	// Tx returns the n-th of any number of different valid transactions for SubmitTx; nil leaves out the tests of a Builder.
+	// Tx returns the n-th of any number of different valid transactions for SubmitTx; nil leaves out the tests of a
+	// Builder.
 	Tx        func(n int) []byte
 	InvalidTx []byte // one that SubmitTx must refuse with ErrInvalid, and that an Exempter exempts
 	PoolLimit int    // ErrFull must come after at most this many transactions; 0: not tested
 	MaxBytes  int    // that the suite asks of Build; 0: 300, so that a block does not hold all that wait
 }
 
-// Test runs the suite. open is called once for each test, and once more where two engines are compared; it registers its own clean-up.
+// Test runs the suite. open is called once for each test, and once more where two engines are compared; it registers
+// its own clean-up.
 func Test(t *testing.T, open func(t *testing.T) Subject) {
 	for _, tt := range []struct {
 		name string
@@ -239,7 +244,8 @@ func (r *run) head() exec.Head {
 	return h
 }
 
-// depth returns how far the engine can be reverted from where it is, at most n. The history counts from the highest block there was.
+// depth returns how far the engine can be reverted from where it is, at most n. The history counts from the highest
+// block there was.
 func (r *run) depth(n int) int {
 	n = min(n, len(r.chain))
 	if r.s.History > 0 {
@@ -248,8 +254,8 @@ func (r *run) depth(n int) int {
 	return n
 }
 
-// recovered takes over an engine that was opened again: it must stand at a block of the chain, with that block's root. The chain is cut there,
-// and what was cut off is returned.
+// recovered takes over an engine that was opened again: it must stand at a block of the chain, with that block's
+// root. The chain is cut there, and what was cut off is returned.
 func (r *run) recovered(e exec.Engine) (lost []*block.Block) {
 	r.t.Helper()
 	r.e = e

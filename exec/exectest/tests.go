@@ -266,7 +266,8 @@ func reopen(t *testing.T, r *run) {
 	r.replay(all[len(r.chain):])
 }
 
-// crash kills the engine after blocks, repeats and reverts. It may have lost some, then it gets them again, and all roots stay the same.
+// crash kills the engine after blocks, repeats and reverts. It may have lost some, then it gets them again, and all
+// roots stay the same.
 func crash(t *testing.T, r *run) {
 	if r.s.Crash == nil {
 		t.Skip("this engine cannot be crashed here")
@@ -282,7 +283,8 @@ func crash(t *testing.T, r *run) {
 	}
 }
 
-// crashInRevert crashes after a revert: the engine stands where it was reverted to, or below, or at a block that was taken back.
+// crashInRevert crashes after a revert: the engine stands where it was reverted to, or below, or at a block that was
+// taken back.
 func (r *run) crashInRevert(t *testing.T, n uint64) {
 	t.Helper()
 	all, to := r.chain, r.height()-n

@@ -15,8 +15,8 @@ func encodeBlock(b *block.Block) *execv1.Block {
 	}
 }
 
-// decodeBlock puts a block together again. Its hash must be the one that the message names: a block that lost something on the way would be
-// another block.
+// decodeBlock puts a block together again. Its hash must be the one that the message names: a block that lost
+// something on the way would be another block.
 func decodeBlock(m *execv1.Block) (*block.Block, error) {
 	header, err := block.DecodeSignedHeader(m.GetSignedHeader())
 	if err != nil {

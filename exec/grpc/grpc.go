@@ -1,11 +1,14 @@
-// Package execgrpc drives an execution engine in another process, written in any language, over gRPC on TCP or a Unix socket; and serves an engine
-// written in Go. The protocol is execv1/exec.proto, with the engine's contract in its comments.
+// Package execgrpc drives an execution engine in another process, written in any language, over gRPC on TCP or a Unix
+// socket; and serves an engine written in Go. The protocol is execv1/exec.proto, with the engine's contract in its
+// comments.
 //
-// Order: the server gives the engine one Execute, Revert, Build or Label at a time, and the next only when the engine has returned from the one
-// before, also when its caller has given up waiting; so a call that is repeated after its answer was lost never overlaps the first one.
-// Durability and idempotence are the engine's own. Concurrency: everything may overlap.
+// Order: the server gives the engine one Execute, Revert, Build or Label at a time, and the next only when the engine
+// has returned from the one before, also when its caller has given up waiting; so a call that is repeated after its
+// answer was lost never overlaps the first one. Durability and idempotence are the engine's own. Concurrency:
+// everything may overlap.
 //
-// Each call ends within Options.Timeout. A lost connection is made again by itself; calls meanwhile fail at once, and the caller repeats.
+// Each call ends within Options.Timeout. A lost connection is made again by itself; calls meanwhile fail at once, and
+// the caller repeats.
 package execgrpc
 
 import (
@@ -38,8 +41,8 @@ type Options struct {
 
 const defaultMessageBytes = 64 << 20
 
-// Engine is an engine in another process. It implements exec.Engine, exec.Builder, exec.Labeler and exec.Exempter; of an engine without a builder's side,
-// SubmitTx and Build fail with errors.ErrUnsupported.
+// Engine is an engine in another process. It implements exec.Engine, exec.Builder, exec.Labeler and exec.Exempter; of
+// an engine without a builder's side, SubmitTx and Build fail with errors.ErrUnsupported.
 type Engine struct {
 	target  string
 	conn    *grpc.ClientConn
@@ -54,7 +57,8 @@ var (
 	_ exec.Exempter = (*Engine)(nil)
 )
 
-// Dial returns the engine at target, "host:port" or "unix:/path". It does not wait for the engine: the first call connects, or Ready does.
+// Dial returns the engine at target, "host:port" or "unix:/path". It does not wait for the engine: the first call
+// connects, or Ready does.
 func Dial(target string, opt Options) (*Engine, error) {
 	if opt.Timeout == 0 {
 		opt.Timeout = 30 * time.Second
@@ -190,7 +194,8 @@ func (e *Engine) Build(ctx context.Context, height, time uint64, maxBytes int) (
 	return r.Txs, nil
 }
 
-// Exempt implements exec.Exempter. What is no answer is an error, and never "no exemption": the other nodes' engines may know of one.
+// Exempt implements exec.Exempter. What is no answer is an error, and never "no exemption": the other nodes' engines
+// may know of one.
 func (e *Engine) Exempt(ctx context.Context, height uint64, item [][]byte) (why []string, err error) {
 	ctx, cancel := e.within(ctx)
 	defer cancel()

@@ -74,7 +74,8 @@ func dial(t *testing.T, target string, opt execgrpc.Options) *execgrpc.Engine {
 
 const loopback = "127.0.0.1:0"
 
-// subject is a kv engine behind gRPC. Reopening it means a new engine, a new server and a new connection; a crash is one of the disk.
+// subject is a kv engine behind gRPC. Reopening it means a new engine, a new server and a new connection; a crash is
+// one of the disk.
 func subject(listen func(t *testing.T) string) func(t *testing.T) exectest.Subject {
 	return func(t *testing.T) exectest.Subject {
 		mem := vfs.NewCrashableMem()
@@ -300,7 +301,8 @@ func TestForeignServer(t *testing.T) {
 	if err := e.SubmitTx(t.Context(), []byte("x")); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("submit to an engine that does not build: got %v", err)
 	}
-	// A server without the method, as a proxy in front of none, says nothing of whether a transaction could be included.
+	// A server without the method, as a proxy in front of none, says nothing of whether a transaction could be
+	// included.
 	if why, err := e.Exempt(t.Context(), 1, [][]byte{{1}}); err == nil || why != nil || errors.Is(err, exec.ErrPruned) {
 		t.Errorf("excuses of an engine that answers nothing: got %q, %v, want an error", why, err)
 	}
@@ -397,7 +399,8 @@ func TestRequestsAreChecked(t *testing.T) {
 	}
 }
 
-// TestDeadline calls an engine that does not answer, and an endpoint that only accepts: both end within the timeout, and it is our own.
+// TestDeadline calls an engine that does not answer, and an endpoint that only accepts: both end within the timeout,
+// and it is our own.
 func TestDeadline(t *testing.T) {
 	f := &fake{execute: func(ctx context.Context, _ *block.Block) ([]byte, error) {
 		<-ctx.Done()

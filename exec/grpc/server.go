@@ -28,8 +28,8 @@ type ServerOptions struct {
 	Grace           time.Duration // for calls under way when ctx ends; 0: 5 s
 }
 
-// Serve answers calls on lis from the engine e, until ctx ends or lis fails. It closes lis. Calls under way when ctx ends may finish within
-// opt.Grace; when Serve returns, none is left.
+// Serve answers calls on lis from the engine e, until ctx ends or lis fails. It closes lis. Calls under way when ctx
+// ends may finish within opt.Grace; when Serve returns, none is left.
 func Serve(ctx context.Context, lis net.Listener, e exec.Engine, opt ServerOptions) error {
 	if opt.MaxMessageBytes == 0 {
 		opt.MaxMessageBytes = defaultMessageBytes
@@ -78,7 +78,8 @@ func Register(srv grpc.ServiceRegistrar, e exec.Engine) {
 	execv1.RegisterEngineServer(srv, &server{engine: e, turn: make(chan struct{}, 1)})
 }
 
-// Listen listens on target, "host:port" or "unix:/path", as Dial takes it. The file of a Unix socket that nobody listens on any more is replaced.
+// Listen listens on target, "host:port" or "unix:/path", as Dial takes it. The file of a Unix socket that nobody
+// listens on any more is replaced.
 func Listen(target string) (net.Listener, error) {
 	path, ok := strings.CutPrefix(target, "unix:")
 	if !ok {
@@ -106,8 +107,9 @@ type server struct {
 	turn   chan struct{} // holds a token while a call is with the engine
 }
 
-// alone runs do while no other call but Head, SubmitTx and Exempt is with the engine, and ends when do does: a caller who has given up and repeats the
-// call must not meet its own first one. One that gives up before its turn has had no effect.
+// alone runs do while no other call but Head, SubmitTx and Exempt is with the engine, and ends when do does: a caller
+// who has given up and repeats the call must not meet its own first one. One that gives up before its turn has had no
+// effect.
 func (s *server) alone(ctx context.Context, do func(ctx context.Context) error) error {
 	select {
 	case s.turn <- struct{}{}:
@@ -134,8 +136,8 @@ func (s *server) Execute(ctx context.Context, r *execv1.ExecuteRequest) (*execv1
 	return &execv1.ExecuteResponse{StateRoot: root}, nil
 }
 
-// malformed is the status of a request that is not what the protocol says. It has no reason in its details, so nobody takes it for a verdict on
-// a block's content.
+// malformed is the status of a request that is not what the protocol says. It has no reason in its details, so nobody
+// takes it for a verdict on a block's content.
 func malformed(err error) error {
 	return status.Errorf(codes.InvalidArgument, "malformed request: %v", err)
 }

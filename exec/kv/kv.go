@@ -1,17 +1,19 @@
-// Package kv is an execution engine whose state is a set of keys with values, for tests, demos and as an example of an engine.
+// Package kv is an execution engine whose state is a set of keys with values, for tests, demos and as an example of
+// an engine.
 //
-// A transaction is "key=value": all before the first "=" is the key, which is not empty and at most MaxKey bytes, all after it is the value. It
-// sets the key. Any other transaction is skipped and counted, on every node alike. There is no other rule: the root depends only on the blocks'
-// transactions in their order.
+// A transaction is "key=value": all before the first "=" is the key, which is not empty and at most MaxKey bytes, all
+// after it is the value. It sets the key. Any other transaction is skipped and counted, on every node alike. There is
+// no other rule: the root depends only on the blocks' transactions in their order.
 //
-// The state root is SHA-256 over an LtHash16 (a sum of hashes, one per pair) of all keys with their values, and nil while there are none. A
-// block costs what its own transactions cost, however large the state.
+// The state root is SHA-256 over an LtHash16 (a sum of hashes, one per pair) of all keys with their values, and nil
+// while there are none. A block costs what its own transactions cost, however large the state.
 //
-// Durability: the effect of a block is one atomic commit, which is not waited for; after a crash the engine stands at some block it has
-// executed, with exactly that block's state. Reverts go back block by block, each one commit, as far as the history that is kept.
+// Durability: the effect of a block is one atomic commit, which is not waited for; after a crash the engine stands at
+// some block it has executed, with exactly that block's state. Reverts go back block by block, each one commit, as
+// far as the history that is kept.
 //
-// Concurrency: everything may overlap. Execute and Revert exclude each other; Get and Head do not wait for them. The pool of transactions is in memory
-// only, first in, first out.
+// Concurrency: everything may overlap. Execute and Revert exclude each other; Get and Head do not wait for them. The
+// pool of transactions is in memory only, first in, first out.
 package kv
 
 import (

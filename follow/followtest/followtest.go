@@ -1,5 +1,5 @@
-// Package followtest checks followers, sources and sinks: an in-memory chain with faults on demand, a sink that insists on the contract,
-// and TestSource, the conformance suite that every follow.Source passes.
+// Package followtest checks followers, sources and sinks: an in-memory chain with faults on demand, a sink that
+// insists on the contract, and TestSource, the conformance suite that every follow.Source passes.
 //
 // Chain and Sink are small real implementations, safe for concurrent use, and work inside testing/synctest bubbles.
 package followtest
@@ -227,8 +227,8 @@ type Sink[T any] struct {
 	violation error
 	busy      bool
 
-	// Fault, if not nil, is asked before each "apply" and "revert"; an error makes it fail and not be done. After is asked when it is done: an error makes it
-	// fail although it is done.
+	// Fault, if not nil, is asked before each "apply" and "revert"; an error makes it fail and not be done. After is
+	// asked when it is done: an error makes it fail although it is done.
 	Fault, After func(op string, height uint64) error
 }
 

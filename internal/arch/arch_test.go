@@ -1,6 +1,6 @@
-// Package arch_test keeps the shape of the project: arrows between packages point down, each dependency lives behind one package, every
-// package says what it promises, and ARCHITECTURE.md names the folders that exist. It promises to look at every file of the module,
-// whatever system the file is for.
+// Package arch_test keeps the shape of the project: arrows between packages point down, each dependency lives behind
+// one package, every package says what it promises, and ARCHITECTURE.md names the folders that exist. It promises to
+// look at every file of the module, whatever system the file is for.
 package arch_test
 
 import (
@@ -94,7 +94,8 @@ func TestImportsPointDown(t *testing.T) {
 	}
 }
 
-// TestDependenciesLiveBehindOnePackage fails when a package imports somebody else's code that belongs behind another package, or that no row names.
+// TestDependenciesLiveBehindOnePackage fails when a package imports somebody else's code that belongs behind another
+// package, or that no row names.
 func TestDependenciesLiveBehindOnePackage(t *testing.T) {
 	found := source(t)
 	for _, name := range slices.Sorted(maps.Keys(found)) {
@@ -114,7 +115,8 @@ func TestDependenciesLiveBehindOnePackage(t *testing.T) {
 	}
 }
 
-// TestKindsStayApart fails when what is of one kind of source, or of engine, comes into a file of node that serves all kinds.
+// TestKindsStayApart fails when what is of one kind of source, or of engine, comes into a file of node that serves
+// all kinds.
 func TestKindsStayApart(t *testing.T) {
 	imports := source(t)["node"].imports
 	for path, only := range oneFile {
@@ -124,7 +126,8 @@ func TestKindsStayApart(t *testing.T) {
 	}
 }
 
-// TestLightPackages fails when a package that needs no module of others comes to need one, by whatever chain of imports.
+// TestLightPackages fails when a package that needs no module of others comes to need one, by whatever chain of
+// imports.
 func TestLightPackages(t *testing.T) {
 	found := source(t)
 	for _, l := range light {
@@ -167,7 +170,8 @@ func TestPurePackages(t *testing.T) {
 	}
 }
 
-// TestSuitesServeTestsAlone fails when a package that is not for tests imports one that is, which is one that imports testing.
+// TestSuitesServeTestsAlone fails when a package that is not for tests imports one that is, which is one that imports
+// testing.
 func TestSuitesServeTestsAlone(t *testing.T) {
 	found := source(t)
 	isSuite := func(name string) bool { return found[name] != nil && found[name].imports["testing"] != nil }
@@ -190,7 +194,8 @@ func covers(folders, path string) bool {
 	return false
 }
 
-// TestEveryPackageSaysWhatItPromises fails when a package has no package comment, or one that does not begin as Go's tools expect.
+// TestEveryPackageSaysWhatItPromises fails when a package has no package comment, or one that does not begin as Go's
+// tools expect.
 func TestEveryPackageSaysWhatItPromises(t *testing.T) {
 	for name, f := range source(t) {
 		want := "Package " + f.name + " "
@@ -206,7 +211,8 @@ func TestEveryPackageSaysWhatItPromises(t *testing.T) {
 // inBackquotes finds `folder/` and `folder/file.go` in a page.
 var inBackquotes = regexp.MustCompile("`([a-z0-9_.-]+(?:/[a-z0-9_.-]+)*)/?`")
 
-// TestArchitectureNamesWhatExists fails when ARCHITECTURE.md names a folder that does not exist, or a package is neither named there nor below one that is.
+// TestArchitectureNamesWhatExists fails when ARCHITECTURE.md names a folder that does not exist, or a package is
+// neither named there nor below one that is.
 func TestArchitectureNamesWhatExists(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join(root, "ARCHITECTURE.md"))
 	if err != nil {

@@ -93,7 +93,8 @@ var foreign = []dependency{
 	{"github.com/cenkalti/backoff/v5/...", "follow", "there is one way to back off"},
 }
 
-// light are the packages that need no module of others, neither themselves nor by way of what they import: who uses one gets nothing else with it.
+// light are the packages that need no module of others, neither themselves nor by way of what they import: who uses
+// one gets nothing else with it.
 var light = []struct{ name, why string }{
 	{"ref", "everyone names blocks with it"},
 	{"watch", "everyone waits with it"},

@@ -9,9 +9,10 @@ import (
 	"headrace/block"
 )
 
-// Authority says of a header, of data and of a block whether it is the proposer's, and whole. The answer depends on that alone (I3), wherever it came from: a DA
-// layer, a proposal on an L1, or somebody who offers it. It is safe for concurrent use. Make one for a chain, with NewAuthority, and share it: it keeps what makes
-// the proposer's signatures cheap to check.
+// Authority says of a header, of data and of a block whether it is the proposer's, and whole. The answer depends on
+// that alone (I3), wherever it came from: a DA layer, a proposal on an L1, or somebody who offers it. It is safe for
+// concurrent use. Make one for a chain, with NewAuthority, and share it: it keeps what makes the proposer's
+// signatures cheap to check.
 type Authority struct {
 	chainID  string
 	proposer []byte                         // address: SHA-256 of the raw public key
@@ -29,7 +30,8 @@ func (a *Authority) ChainID() string { return a.chainID }
 // ProposerAt returns the address of the key that signs the block at height.
 func (a *Authority) ProposerAt(height uint64) []byte { return a.proposer }
 
-// Header checks that s is of this chain and signed by its proposer. Both signatures of an envelope count: anyone can add a bad one to a plain header.
+// Header checks that s is of this chain and signed by its proposer. Both signatures of an envelope count: anyone can
+// add a bad one to a plain header.
 func (a *Authority) Header(s *block.SignedHeader) error {
 	key, r := a.claimsHeader(s)
 	if r != none {
@@ -57,8 +59,9 @@ func refusal(what string, r Reason, chainID string) error {
 
 var errOtherData = errors.New("its data is of another block")
 
-// Block returns the block that a header and its data make, if both are the proposer's and belong together. Data is nil if it was not sent, which is right for a
-// block without transactions: then it follows from the header and parent, the hash of the data before.
+// Block returns the block that a header and its data make, if both are the proposer's and belong together. Data is
+// nil if it was not sent, which is right for a block without transactions: then it follows from the header and
+// parent, the hash of the data before.
 func (a *Authority) Block(header *block.SignedHeader, data *block.SignedData, parent block.Hash) (*block.Block, error) {
 	h := &header.Header
 	b := &block.Block{Header: *header, Data: block.EmptyData(h, parent.Field())}
@@ -78,7 +81,8 @@ func (a *Authority) Block(header *block.SignedHeader, data *block.SignedData, pa
 	return b, a.Header(header)
 }
 
-// claimsHeader does what costs little of Header: it returns the key that has to have signed s, or why s is not the proposer's.
+// claimsHeader does what costs little of Header: it returns the key that has to have signed s, or why s is not the
+// proposer's.
 func (a *Authority) claimsHeader(s *block.SignedHeader) (*block.Verifier, Reason) {
 	key, r := a.claims(s.Header.ChainID, s.Header.Height, &s.Signer)
 	if r == none && !bytes.Equal(s.Header.ProposerAddress, s.Signer.Address) {

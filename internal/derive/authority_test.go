@@ -44,8 +44,8 @@ func (s *signedBlock) signData(t *testing.T, k *block.PrivateKey) {
 	s.data = &d
 }
 
-// TestAuthority spoils one thing of a block per row, everything else signed as it has to be: the part that it is in is refused, and the block with it; what is refused
-// for the block's sake alone has good parts.
+// TestAuthority spoils one thing of a block per row, everything else signed as it has to be: the part that it is in
+// is refused, and the block with it; what is refused for the block's sake alone has good parts.
 func TestAuthority(t *testing.T) {
 	proposersName := func(s *block.Signer) { s.Address = proposer.Public().Address() }
 	spoil := func(b *[]byte) { *b = bytes.Clone(*b); (*b)[5] ^= 1 }
@@ -148,7 +148,8 @@ func TestEmptyBlock(t *testing.T) {
 	}
 }
 
-// TestOneSetOfTables: the tables for the proposer's key are made once for a chain, whichever way its blocks come, and each way uses them.
+// TestOneSetOfTables: the tables for the proposer's key are made once for a chain, whichever way its blocks come, and
+// each way uses them.
 func TestOneSetOfTables(t *testing.T) {
 	const table = 640 << 10
 	c := chain(t, 1)

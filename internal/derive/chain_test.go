@@ -109,7 +109,8 @@ type blob struct {
 func hdr(b []byte) blob { return blob{headerNS, b} }
 func dat(b []byte) blob { return blob{dataNS, b} }
 
-// item makes the item of one DA height from blobs in square order, listed as a source does: one namespace after the other.
+// item makes the item of one DA height from blobs in square order, listed as a source does: one namespace after the
+// other.
 func item(height uint64, blobs ...blob) *da.Block {
 	out := &da.Block{Height: height}
 	for _, ns := range []da.Namespace{headerNS, dataNS} {

@@ -1,7 +1,9 @@
-// Package derive turns what was posted to a DA layer into a rollup's verified blocks, in order. It is pure: no I/O, no clock, no goroutine.
+// Package derive turns what was posted to a DA layer into a rollup's verified blocks, in order. It is pure: no I/O,
+// no clock, no goroutine.
 //
-// The blocks are a function of the posted blobs, their order by (DA height, index), and nothing else (I3): not of how the items were
-// batched in time, where the process was restarted, or how far ahead signatures were checked. These rules make it so:
+// The blocks are a function of the posted blobs, their order by (DA height, index), and nothing else (I3): not of how
+// the items were batched in time, where the process was restarted, or how far ahead signatures were checked. These
+// rules make it so:
 //
 //   - Whether a half of a block (a header, or data) is authentic depends on its bytes alone: the chain id, the proposer and the
 //     signatures. The Authority says so, before it is stored or paired (I9).
@@ -13,8 +15,8 @@
 //   - Once a block was derived from a header in an envelope, the blocks above it need envelopes. That is a property of the block
 //     below, not of the moment when an envelope was seen.
 //
-// Memory is bounded (I6): only the proposer can make halves that wait, strangers' blobs are counted and dropped, and what waits is
-// bounded in bytes: beyond the bound Step fails with ErrFull, and nothing is ever evicted.
+// Memory is bounded (I6): only the proposer can make halves that wait, strangers' blobs are counted and dropped, and
+// what waits is bounded in bytes: beyond the bound Step fails with ErrFull, and nothing is ever evicted.
 //
 // A Deriver is not safe for concurrent use. Verify and an Authority are, and Verify may run ahead on other cores.
 package derive
@@ -73,8 +75,9 @@ type Derived struct {
 	EnvelopesOnly bool
 }
 
-// Result is what one item gives. To store it: each block with its Removed and EnvelopesOnly, in order, and with or after the last one
-// everything else. After a crash between two blocks the same item is stepped again, from what was stored, and gives the rest.
+// Result is what one item gives. To store it: each block with its Removed and EnvelopesOnly, in order, and with or
+// after the last one everything else. After a crash between two blocks the same item is stepped again, from what was
+// stored, and gives the rest.
 type Result struct {
 	Blocks        []Derived
 	Added         []block.Half    // that wait now; one with the key of a pending one replaces it
@@ -96,7 +99,8 @@ type Deriver struct {
 	failed        error           // of a Step: the Deriver is half way through an item
 }
 
-// New returns a Deriver that goes on from s. It refuses a state that does not belong to cfg, or whose halves do not decode.
+// New returns a Deriver that goes on from s. It refuses a state that does not belong to cfg, or whose halves do not
+// decode.
 func New(cfg Config, s State) (*Deriver, error) {
 	switch {
 	case cfg.Authority.chainID == "":
@@ -150,8 +154,9 @@ func (d *Deriver) Step(b *da.Block) (Result, error) {
 	return d.StepVerified(Verify(&d.cfg, d.Known(), b))
 }
 
-// StepVerified takes one item whose signatures have been checked. After an error the Deriver is of no more use: make a new one from what
-// is stored. Items may repeat, from any height on: what is at or below the tip is dropped as stale.
+// StepVerified takes one item whose signatures have been checked. After an error the Deriver is of no more use: make
+// a new one from what is stored. Items may repeat, from any height on: what is at or below the tip is dropped as
+// stale.
 func (d *Deriver) StepVerified(v *Verified) (Result, error) {
 	if d.failed != nil {
 		return Result{}, d.failed
@@ -190,8 +195,8 @@ func (d *Deriver) StepVerified(v *Verified) (Result, error) {
 	return r, nil
 }
 
-// take puts a copy of a half into the pool and returns it, or says why not. Of one that waits already only the first place counts: it is
-// replaced only when a source is read again from further back.
+// take puts a copy of a half into the pool and returns it, or says why not. Of one that waits already only the first
+// place counts: it is replaced only when a source is read again from further back.
 func (d *Deriver) take(h *half) (*half, Reason) {
 	switch {
 	case d.isStale(h):
@@ -250,8 +255,8 @@ func (d *Deriver) leaveBehind() []*half {
 	return gone
 }
 
-// next returns the halves of the candidate for the next height whose place is the first, data nil for an empty block; or nil while none
-// is complete.
+// next returns the halves of the candidate for the next height whose place is the first, data nil for an empty block;
+// or nil while none is complete.
 func (d *Deriver) next() (header, data *half) {
 	at := d.pool.at(d.tip.Height + 1)
 	content := d.linkedData(at)
@@ -279,7 +284,8 @@ func (d *Deriver) continues(h *block.Header) bool {
 	return h.Time >= d.tip.Time && bytes.Equal(h.LastHeaderHash, d.tip.HeaderHash.Field())
 }
 
-// content is how a header names its data: the transactions by their commitment, and the metadata that header and data share.
+// content is how a header names its data: the transactions by their commitment, and the metadata that header and data
+// share.
 type content struct {
 	commitment block.Hash
 	time       uint64
@@ -290,8 +296,8 @@ func contentOf(h *block.Header) content { return content{block.Hash(h.DataHash),
 
 func isEmpty(h *block.Header) bool { return block.Hash(h.DataHash) == block.EmptyCommitment }
 
-// linkedData returns the data at one height that links to the tip's data. Given its content, such data is all determined: there is
-// at most one.
+// linkedData returns the data at one height that links to the tip's data. Given its content, such data is all
+// determined: there is at most one.
 func (d *Deriver) linkedData(at *level) map[content]*half {
 	last := d.tip.DataHash.Field()
 	m := make(map[content]*half, len(at.data))

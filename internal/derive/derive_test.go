@@ -16,8 +16,8 @@ import (
 	"headrace/internal/derive"
 )
 
-// TestEmptyBlockBesideData: a header that completes an empty block shares a DA height with data of another block, which comes before
-// its header, after it, or much later.
+// TestEmptyBlockBesideData: a header that completes an empty block shares a DA height with data of another block,
+// which comes before its header, after it, or much later.
 func TestEmptyBlockBesideData(t *testing.T) {
 	c := chain(t, 2, 1)
 	for name, items := range map[string][]*da.Block{
@@ -42,8 +42,8 @@ func TestEmptyBlockBesideData(t *testing.T) {
 	}
 }
 
-// TestManyHeadersThenData: ten headers at DA height 2, their data at 3 to 12, and the other way round; the process is killed after every
-// block and started again from what is stored.
+// TestManyHeadersThenData: ten headers at DA height 2, their data at 3 to 12, and the other way round; the process is
+// killed after every block and started again from what is stored.
 func TestManyHeadersThenData(t *testing.T) {
 	c := chain(t, 10)
 	var headers, data []blob
@@ -84,8 +84,8 @@ func TestManyHeadersThenData(t *testing.T) {
 	})
 }
 
-// TestStrangersData: data that a stranger signs for a coming height, earlier or sorted first, with the right transactions or others, makes
-// no difference.
+// TestStrangersData: data that a stranger signs for a coming height, earlier or sorted first, with the right
+// transactions or others, makes no difference.
 func TestStrangersData(t *testing.T) {
 	c := chain(t, 2)
 	theirs := []blob{
@@ -157,7 +157,8 @@ func TestNothingCountsButWhatIsNamed(t *testing.T) {
 	wantCounts(t, r.Skipped, map[derive.Reason]uint64{derive.Superseded: 3})
 }
 
-// TestHalfProcessedItem: an item gives three blocks, the process fails after the first, the second or none, and the item is stepped again.
+// TestHalfProcessedItem: an item gives three blocks, the process fails after the first, the second or none, and the
+// item is stepped again.
 func TestHalfProcessedItem(t *testing.T) {
 	c := chain(t, 5, 2)
 	early := item(1, hdr(c[2].header), dat(c[3].data))
@@ -311,8 +312,8 @@ func TestEnvelopesOnly(t *testing.T) {
 	wantBlocks(t, step(t, d, item(5, hdr(c[2].header))).Blocks, c[2], c[3])
 }
 
-// TestFirstCompleteWins: of several authentic candidates the one that is complete first is taken, not the one whose header is first, and
-// what an unlinked one says does not matter.
+// TestFirstCompleteWins: of several authentic candidates the one that is complete first is taken, not the one whose
+// header is first, and what an unlinked one says does not matter.
 func TestFirstCompleteWins(t *testing.T) {
 	root := func(h *block.Header, _ *block.Metadata) { h.AppHash = []byte("another") }
 	parent := build(t, proposer, nil, nil)
@@ -380,8 +381,8 @@ func TestFirstBlock(t *testing.T) {
 	}
 }
 
-// TestReadAgain: the source is read again from an earlier height, after a part of it had been left out at first. What is there already
-// is dropped, the place of a half is the first one, and the blocks are those of an honest read.
+// TestReadAgain: the source is read again from an earlier height, after a part of it had been left out at first. What
+// is there already is dropped, the place of a half is the first one, and the blocks are those of an honest read.
 func TestReadAgain(t *testing.T) {
 	c := chain(t, 3, 1)
 	alt := build(t, proposer, c[0], func(h *block.Header, _ *block.Metadata) { h.AppHash = []byte("x") }, "alt")

@@ -13,8 +13,8 @@ import (
 	"headrace/internal/derive"
 )
 
-// A capture of a chain that a real ev-node sequencer posted (da.json), and its blocks as its own API returned them (blocks.json). Blocks
-// 1 to 33 had been posted, 34 had not.
+// A capture of a chain that a real ev-node sequencer posted (da.json), and its blocks as its own API returned them
+// (blocks.json). Blocks 1 to 33 had been posted, 34 had not.
 
 func readJSON(t testing.TB, name string, v any) {
 	t.Helper()
@@ -148,7 +148,8 @@ func TestFixtures(t *testing.T) {
 	}
 }
 
-// TestFixturesAnyHow derives the same blocks with one namespace for all, with all blobs at one DA height, and with all of them backwards.
+// TestFixturesAnyHow derives the same blocks with one namespace for all, with all blobs at one DA height, and with
+// all of them backwards.
 func TestFixturesAnyHow(t *testing.T) {
 	items := fixtureItems(t)
 	all := &da.Block{Height: 100}

@@ -39,8 +39,8 @@ func use(f func()) (allocated, kept int64, took time.Duration) {
 	return int64(after.TotalAlloc - before.TotalAlloc), int64(after.HeapAlloc) - int64(before.HeapAlloc), took
 }
 
-// TestFlood: 20,000 headers of strangers at each of many heights leave nothing behind, take as much at the last height as at the first, and
-// do not keep an honest block from being derived (I6, I9).
+// TestFlood: 20,000 headers of strangers at each of many heights leave nothing behind, take as much at the last
+// height as at the first, and do not keep an honest block from being derived (I6, I9).
 func TestFlood(t *testing.T) {
 	const n, heights = 20_000, 8
 	it := flood(t, n)
@@ -71,8 +71,8 @@ func TestFlood(t *testing.T) {
 	}
 }
 
-// TestForgeries: what says that it is the proposer's costs a signature check each, once per item however often it is repeated, and
-// leaves nothing behind either.
+// TestForgeries: what says that it is the proposer's costs a signature check each, once per item however often it is
+// repeated, and leaves nothing behind either.
 func TestForgeries(t *testing.T) {
 	s := build(t, proposer, nil, nil, "real").Header
 	var blobs []blob

@@ -9,9 +9,10 @@ import (
 	"headrace/l1"
 )
 
-// Proposal returns the blocks of a proposal of an L1 inbox, built on tip, or why its content makes none: then the proposal is void, on every node
-// alike, since the answer depends on the content and on tip alone (I3). Each block must be the proposer's, whole, and
-// continue the one before. Whether transactions of the forced items that it takes are missing is not looked at here: see MissingTxs.
+// Proposal returns the blocks of a proposal of an L1 inbox, built on tip, or why its content makes none: then the
+// proposal is void, on every node alike, since the answer depends on the content and on tip alone (I3). Each block
+// must be the proposer's, whole, and continue the one before. Whether transactions of the forced items that it takes
+// are missing is not looked at here: see MissingTxs.
 func Proposal(cfg *Config, tip Tip, p *l1.Proposal) (blocks []*block.Block, void string) {
 	if p.Void != "" {
 		return nil, p.Void
@@ -46,7 +47,8 @@ func sealed(cfg *Config, tip Tip, e *l1.Encoded) (*block.Block, error) {
 	return b, cfg.Follows(tip, b)
 }
 
-// Follows returns why b, which is the proposer's and whole, is not the next block on tip; nil if it is. Time may stand still but never goes backwards.
+// Follows returns why b, which is the proposer's and whole, is not the next block on tip; nil if it is. Time may
+// stand still but never goes backwards.
 func (cfg *Config) Follows(tip Tip, b *block.Block) error {
 	h := &b.Header.Header
 	switch {

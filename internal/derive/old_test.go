@@ -12,8 +12,9 @@ import (
 	"headrace/l1"
 )
 
-// What follows is Verify and Proposal as they were before there was an Authority, word for word but for the names: TestOldAndNew compares what they come to. A home
-// that was written then must go on with the same blocks and the same skip reasons (I3).
+// What follows is Verify and Proposal as they were before there was an Authority, word for word but for the names:
+// TestOldAndNew compares what they come to. A home that was written then must go on with the same blocks and the same
+// skip reasons (I3).
 
 type oldConfig struct {
 	ChainID         string
@@ -33,9 +34,9 @@ type oldVerifier struct {
 // oldNewVerifier returns a verifier for the chain that cfg describes.
 func oldNewVerifier(cfg oldConfig) *oldVerifier { return &oldVerifier{cfg: cfg} }
 
-// Verify finds the authentic halves in an item: decoding, hashing and signatures, nearly all of the work of a Step. Its result does not
-// depend on what came before (I3), so calls may overlap and run ahead in any order; StepVerified then takes the items in their order. The
-// item's blobs must not be written to afterwards.
+// Verify finds the authentic halves in an item: decoding, hashing and signatures, nearly all of the work of a Step.
+// Its result does not depend on what came before (I3), so calls may overlap and run ahead in any order; StepVerified
+// then takes the items in their order. The item's blobs must not be written to afterwards.
 func (vr *oldVerifier) Verify(known Known, b *da.Block) *Verified {
 	v := &Verified{block: b, known: known}
 	seen := make(map[block.Hash]Reason) // by hash of the canonical encoding: the same thing is verified once
@@ -68,8 +69,8 @@ type oldClaim struct {
 	authentic func() bool
 }
 
-// examine decodes a blob and does all the checks that cost little. A namespace says what its blobs are; if it is the same one for both,
-// their encoding does, since no message can be read as the other.
+// examine decodes a blob and does all the checks that cost little. A namespace says what its blobs are; if it is the
+// same one for both, their encoding does, since no message can be read as the other.
 func (vr *oldVerifier) examine(known Known, blob *da.Blob) (c oldClaim, reason Reason) {
 	reason = Garbage
 	if blob.Namespace == vr.cfg.HeaderNamespace {
@@ -110,8 +111,8 @@ func (vr *oldVerifier) examineHeader(known Known, raw []byte) (oldClaim, Reason)
 	}
 	out := &half{header: s}
 	out.Kind, out.Hash, out.Height, out.Raw = kindOf(s), s.Header.Hash(), s.Header.Height, raw
-	// Both signatures of an envelope count. A plain header with a bad envelope signature added is no header: a stranger can add one to
-	// anything.
+	// Both signatures of an envelope count. A plain header with a bad envelope signature added is no header: a
+	// stranger can add one to anything.
 	return oldClaim{out, func() bool { return key.VerifyHeader(s) == nil }}, none
 }
 
@@ -170,9 +171,10 @@ func (vr *oldVerifier) screen(known Known, chainID string, height uint64, signer
 	return key, none
 }
 
-// oldProposal returns the blocks of a proposal of an L1 inbox, built on tip, or why its content makes none: then the proposal is void, on every node
-// alike, since the answer depends on the content and on tip alone (I3). Each block must be the proposer's, whole, and continue the one before. What the proposal leaves out of
-// the forced items that it takes is not looked at here: see LeftOut.
+// oldProposal returns the blocks of a proposal of an L1 inbox, built on tip, or why its content makes none: then the
+// proposal is void, on every node alike, since the answer depends on the content and on tip alone (I3). Each block
+// must be the proposer's, whole, and continue the one before. What the proposal leaves out of the forced items that
+// it takes is not looked at here: see LeftOut.
 func oldProposal(cfg *oldConfig, tip Tip, p *l1.Proposal) (blocks []*block.Block, void string) {
 	if p.Void != "" {
 		return nil, p.Void

@@ -23,8 +23,9 @@ import (
 	"headrace/l1"
 )
 
-// TestOldAndNew spoils blocks of a proposer in every way that a proposer, a stranger, or a bad wire could, and compares what Verify and Proposal make of them with
-// what they made of them before (old_test.go). HEADRACE_TRIALS is how many trials to do, HEADRACE_SEED where to begin: a trial is its seed.
+// TestOldAndNew spoils blocks of a proposer in every way that a proposer, a stranger, or a bad wire could, and
+// compares what Verify and Proposal make of them with what they made of them before (old_test.go). HEADRACE_TRIALS is
+// how many trials to do, HEADRACE_SEED where to begin: a trial is its seed.
 func TestOldAndNew(t *testing.T) {
 	trials := uint64(20_000)
 	if testing.Short() {
@@ -125,8 +126,8 @@ func keyed(t *testing.T, kind block.KeyType, n byte) *signer {
 	return &signer{k.Public(), k.Sign}
 }
 
-// crooked returns an Ed25519 signer whose key is not as usual: a multiple of the base point, which may be none of it, and a point of small order. Whether its signatures
-// hold depends on the message.
+// crooked returns an Ed25519 signer whose key is not as usual: a multiple of the base point, which may be none of it,
+// and a point of small order. Whether its signatures hold depends on the message.
 func crooked(t *testing.T, multiple byte, small []byte) *signer {
 	t.Helper()
 	wide := make([]byte, 64)
@@ -174,7 +175,8 @@ type house struct {
 
 var headerSpace, dataSpace = da.NamespaceFromName("hdr"), da.NamespaceFromName("dat")
 
-// houses makes chains of every kind of key: both types twice, one after a later first height, and keys of small and mixed order.
+// houses makes chains of every kind of key: both types twice, one after a later first height, and keys of small and
+// mixed order.
 func houses(t *testing.T) (out []*house) {
 	ed, other, secp, third := keyed(t, block.Ed25519, 1), keyed(t, block.Ed25519, 2), keyed(t, block.Secp256k1, 3), keyed(t, block.Secp256k1, 4)
 	order8 := []byte{0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05}
@@ -484,7 +486,8 @@ func (r *random) wire(b []byte) []byte {
 	return r.otherwise(b)
 }
 
-// otherwise writes a message otherwise: fields doubled, moved, left out, in two parts, unknown ones added, or numbers longer than need be.
+// otherwise writes a message otherwise: fields doubled, moved, left out, in two parts, unknown ones added, or numbers
+// longer than need be.
 func (r *random) otherwise(b []byte) []byte {
 	var fields [][]byte
 	for rest := b; len(rest) > 0; {

@@ -14,8 +14,9 @@ import (
 	"headrace/internal/derive"
 )
 
-// The blocks are a function of the posted blobs and their order (I3). Random chains with an equivocating proposer and busy strangers are
-// posted in random order; then the same sequence is derived in different ways, all of which must give what a naive oracle says.
+// The blocks are a function of the posted blobs and their order (I3). Random chains with an equivocating proposer and
+// busy strangers are posted in random order; then the same sequence is derived in different ways, all of which must
+// give what a naive oracle says.
 
 // drawPosts draws a chain with candidates that compete, and everything that is posted, in order.
 func drawPosts(t *rapid.T) []blob {
@@ -89,8 +90,8 @@ func drawHostile(t *rapid.T, made []*built, posts []blob) blob {
 	}
 }
 
-// oracle says what the sequence of posts derives to, from the definition: at each height, of all candidates in the whole sequence that
-// continue the chain, the one that was complete first, then whose header was first.
+// oracle says what the sequence of posts derives to, from the definition: at each height, of all candidates in the
+// whole sequence that continue the chain, the one that was complete first, then whose header was first.
 func oracle(posts []blob) (want []*block.Block) {
 	type candidate struct {
 		blk              block.Block
@@ -169,8 +170,8 @@ func plainRun(t *rapid.T, items []*da.Block) *disk {
 	return s
 }
 
-// faultyRun derives items with crashes before, between and after the commits of an item, restarts, reading again from an earlier item,
-// and signatures checked ahead, knowing as much as was known at some moment before.
+// faultyRun derives items with crashes before, between and after the commits of an item, restarts, reading again from
+// an earlier item, and signatures checked ahead, knowing as much as was known at some moment before.
 func faultyRun(t *rapid.T, items []*da.Block) *disk {
 	s := newDisk()
 	cfg := config()

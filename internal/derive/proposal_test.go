@@ -75,8 +75,9 @@ func flip(b []byte) []byte {
 	return b
 }
 
-// TestSpoiledProposals spoils one thing of a good proposal per row and leaves the rest as it should be, signed anew where its proposer could: it makes no block,
-// whichever of its blocks is the spoiled one. A row that changes nothing makes all of them.
+// TestSpoiledProposals spoils one thing of a good proposal per row and leaves the rest as it should be, signed anew
+// where its proposer could: it makes no block, whichever of its blocks is the spoiled one. A row that changes nothing
+// makes all of them.
 func TestSpoiledProposals(t *testing.T) {
 	other := flip(bytes.Repeat([]byte{7}, 32))
 	for _, c := range []struct {
@@ -159,7 +160,8 @@ func TestSpoiledProposals(t *testing.T) {
 	}
 }
 
-// The same for a block without transactions, whose data are not posted, and for what a proposal says outside of its blocks.
+// The same for a block without transactions, whose data are not posted, and for what a proposal says outside of its
+// blocks.
 func TestSpoiledEmptyProposals(t *testing.T) {
 	parent := decoded(t, first(t))
 	tip := derive.TipOf(parent)

@@ -13,9 +13,10 @@ import (
 // maxHeaderBytes bounds a header blob. Real ones have some hundred bytes.
 const maxHeaderBytes = 64 << 10
 
-// Known is how far the chain is when an item is verified. It only saves work: Verify drops what is at or below that height
-// before it checks signatures. It may be too low, or zero: then Verify checks more than it needs to. It must not be ahead
-// of the Deriver that takes the item; StepVerified verifies again if it is, which happens after a revert.
+// Known is how far the chain is when an item is verified. It only saves work: Verify drops what is at or below that
+// height before it checks signatures. It may be too low, or zero: then Verify checks more than it needs to. It must
+// not be ahead of the Deriver that takes the item; StepVerified verifies again if it is, which happens after a
+// revert.
 type Known struct {
 	Height        uint64 // of the tip
 	EnvelopesOnly bool
@@ -41,9 +42,9 @@ type Verified struct {
 // Block returns the item.
 func (v *Verified) Block() *da.Block { return v.block }
 
-// Verify finds the authentic halves in an item: decoding, hashing and signatures, nearly all of the work of a Step. Its result does not
-// depend on what came before (I3), so calls may overlap and run ahead in any order; StepVerified then takes the items in their order. The
-// item's blobs must not be written to afterwards.
+// Verify finds the authentic halves in an item: decoding, hashing and signatures, nearly all of the work of a Step.
+// Its result does not depend on what came before (I3), so calls may overlap and run ahead in any order; StepVerified
+// then takes the items in their order. The item's blobs must not be written to afterwards.
 func Verify(cfg *Config, known Known, b *da.Block) *Verified {
 	v := &Verified{block: b, known: known}
 	seen := make(map[block.Hash]Reason) // by hash of the canonical encoding: the same thing is verified once
@@ -82,8 +83,9 @@ func inOrder(blobs []da.Blob) []*da.Blob {
 	return out
 }
 
-// examine decodes a blob and does all the checks that cost little: it returns a half that says it is ours, and what shows whether it is. A
-// namespace says what its blobs are; if it is the same one for both, their encoding does, since no message can be read as the other.
+// examine decodes a blob and does all the checks that cost little: it returns a half that says it is ours, and what
+// shows whether it is. A namespace says what its blobs are; if it is the same one for both, their encoding does,
+// since no message can be read as the other.
 func (cfg *Config) examine(known Known, blob *da.Blob) (h *half, verify func() error, reason Reason) {
 	reason = Garbage
 	if blob.Namespace == cfg.HeaderNamespace {

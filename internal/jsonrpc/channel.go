@@ -19,7 +19,8 @@ type channel struct {
 
 func newChannel() *channel { return &channel{news: make(chan struct{}, 1)} }
 
-// push adds a value, and forgets the oldest ones while there are more than limit bytes, but never the newest. It returns how many.
+// push adds a value, and forgets the oldest ones while there are more than limit bytes, but never the newest. It
+// returns how many.
 func (c *channel) push(value []byte, limit int) (dropped uint64) {
 	c.mu.Lock()
 	c.values = append(c.values, value)

@@ -25,7 +25,8 @@ type ClientOptions struct {
 	HTTPClient   *http.Client  // for POSTs and upgrades: one of its own. Its Timeout must be zero: calls have their own
 	Logger       *slog.Logger  // none
 
-	// Called is told of each request after it, by the goroutine that made it, that of a channel included. It must be quick. Nil: nobody is.
+	// Called is told of each request after it, by the goroutine that made it, that of a channel included. It must be
+	// quick. Nil: nobody is.
 	Called func(method string, took time.Duration, err error)
 }
 
@@ -93,8 +94,8 @@ type ClientStats struct {
 	Strays   uint64 // messages that belong to nothing, or cannot be read
 }
 
-// Client calls one server: over one WebSocket, made when it is needed, for ws:// and wss:// addresses; by POSTs for http:// and https://.
-// All methods are safe for concurrent use.
+// Client calls one server: over one WebSocket, made when it is needed, for ws:// and wss:// addresses; by POSTs for
+// http:// and https://. All methods are safe for concurrent use.
 type Client struct {
 	url  string
 	ws   bool
@@ -175,7 +176,8 @@ func (c *Client) Receiving() bool {
 	return conn != nil && conn.alive() && conn.started.Load() != 0
 }
 
-// untilClosed returns a context that Close ends too. stop must be called; it ends the goroutine that this takes, and waits for it.
+// untilClosed returns a context that Close ends too. stop must be called; it ends the goroutine that this takes, and
+// waits for it.
 func (c *Client) untilClosed(ctx context.Context) (_ context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var watch sync.WaitGroup
@@ -192,7 +194,8 @@ func (c *Client) untilClosed(ctx context.Context) (_ context.Context, stop func(
 	}
 }
 
-// Drop ends the present connection, if there is one, as if it had broken: for whoever knows better than the connection that it is of no use.
+// Drop ends the present connection, if there is one, as if it had broken: for whoever knows better than the
+// connection that it is of no use.
 func (c *Client) Drop(reason error) {
 	c.mu.Lock()
 	conn := c.conn
@@ -202,8 +205,9 @@ func (c *Client) Drop(reason error) {
 	}
 }
 
-// Call calls a method and, if it succeeds, gives the result to decode, which must not keep it. decode runs in the caller's goroutine; nil
-// decodes nothing. Errors: an *Error from the server, a *StatusError, decode's own, or why there was no answer.
+// Call calls a method and, if it succeeds, gives the result to decode, which must not keep it. decode runs in the
+// caller's goroutine; nil decodes nothing. Errors: an *Error from the server, a *StatusError, decode's own, or why
+// there was no answer.
 func (c *Client) Call(ctx context.Context, method string, params Raw, decode func(result []byte) error) (err error) {
 	defer c.opt.called(method, time.Now(), &err)
 	if c.opt.CallTimeout > 0 {
@@ -221,9 +225,10 @@ func (c *Client) Call(ctx context.Context, method string, params Raw, decode fun
 	return conn.call(ctx, method, params, decode)
 }
 
-// Subscribe calls a method that opens a channel, and gives each value to handle, in the caller's goroutine, until handle returns an error, ctx
-// or the channel ends, or the connection breaks; it returns which of these, never nil. Values that arrived before the end are handled
-// first. handle must not keep the value. opened, if not nil, is called once the channel is open, before any value.
+// Subscribe calls a method that opens a channel, and gives each value to handle, in the caller's goroutine, until
+// handle returns an error, ctx or the channel ends, or the connection breaks; it returns which of these, never nil.
+// Values that arrived before the end are handled first. handle must not keep the value. opened, if not nil, is called
+// once the channel is open, before any value.
 func (c *Client) Subscribe(ctx context.Context, method string, params Raw, opened func(), handle func(value []byte) error) error {
 	if !c.ws {
 		return fmt.Errorf("%w: %w", ErrUnsent, &Error{Code: CodeNoMethod, Message: "channels need a WebSocket"})

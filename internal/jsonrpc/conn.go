@@ -15,7 +15,8 @@ import (
 	"github.com/coder/websocket"
 )
 
-// conn is one WebSocket of a client. Three goroutines, all the client's: read, write, and watch, which ends a connection gone silent.
+// conn is one WebSocket of a client. Three goroutines, all the client's: read, write, and watch, which ends a
+// connection gone silent.
 type conn struct {
 	client *Client
 	opt    *ClientOptions
@@ -172,8 +173,8 @@ func (k *conn) watch() {
 	}
 }
 
-// small is the size up to which a message is copied out of the buffer that the reader keeps: a copy costs less than a buffer that grows
-// with a message until it holds it. Celestia's headers, 64 at a time, take some 200 KiB.
+// small is the size up to which a message is copied out of the buffer that the reader keeps: a copy costs less than a
+// buffer that grows with a message until it holds it. Celestia's headers, 64 at a time, take some 200 KiB.
 const small = 512 << 10
 
 // read takes messages off the socket until it ends. It runs no code of any caller.
@@ -311,7 +312,8 @@ func (k *conn) release(size int) {
 	}
 }
 
-// waitRoom waits until decoders have caught up (I6). They do not wait for this connection, so it does not last. False: the connection has ended.
+// waitRoom waits until decoders have caught up (I6). They do not wait for this connection, so it does not last.
+// False: the connection has ended.
 func (k *conn) waitRoom() bool {
 	k.mu.Lock()
 	if k.held <= k.opt.MaxPending {
@@ -343,7 +345,8 @@ func (k *conn) ended() {
 	}
 }
 
-// send registers a request and gives it to write. On error the request is not registered, and ErrUnsent says that it never will be sent.
+// send registers a request and gives it to write. On error the request is not registered, and ErrUnsent says that it
+// never will be sent.
 func (k *conn) send(ctx context.Context, method string, params Raw, c *call) (uint64, error) {
 	id := k.client.ids.Add(1)
 	k.mu.Lock()

@@ -66,7 +66,8 @@ func (c *Client) post(ctx context.Context, method string, params Raw, decode fun
 	return decodeAnswer(f.result, f.err, decode)
 }
 
-// bigAnswer is how far an answer may grow without the token that one call at a time can have: N calls hold N times this and one full answer.
+// bigAnswer is how far an answer may grow without the token that one call at a time can have: N calls hold N times
+// this and one full answer.
 const bigAnswer = 4 << 20
 
 var errTooLong = errors.New("answer is longer than the limit")

@@ -64,8 +64,8 @@ func (b *bench) unchanged(ctx context.Context, g guard) (*result, error) {
 	return r, nil
 }
 
-// changed runs g's test with source in the place of the file at path. The overlay is a flag of every go command, so that a program that the test builds
-// has it too.
+// changed runs g's test with source in the place of the file at path. The overlay is a flag of every go command, so
+// that a program that the test builds has it too.
 func (b *bench) changed(ctx context.Context, g guard, path, source string) (*result, error) {
 	dir, err := os.MkdirTemp("", "mutate")
 	if err != nil {

@@ -1,6 +1,7 @@
 package main
 
-// The rule of forced transactions, and what an engine does when it connects and when it is closed. The rule's tests need no execution client.
+// The rule of forced transactions, and what an engine does when it connects and when it is closed. The rule's tests
+// need no execution client.
 var engineapiRuleGuards = []guard{
 	{
 		name: "a transaction of a type that depends on others is not taken",

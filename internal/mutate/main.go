@@ -2,11 +2,12 @@
 //
 //	go run ./internal/mutate [-list] [-run REGEXP] [-sample N [-day YYYY-MM-DD]]
 //
-// A guard is a check on which correctness or memory hangs. The tables, one file for each package, say what each guard reads in the source, what is
-// left when it is taken out, and which test must fail then. That test alone is run: first with the guard, where it must pass, then without it.
-// It promises to leave the tree as it is: a guard is taken out in a copy of its file, which the go command reads in its place (-overlay). Nothing runs
-// side by side. The exit status is 1 when a guard is not missed and when a row of a table is not true any more: its text is not in the
-// file exactly once, what is left does not compile, or the test does not pass, is skipped or does not exist.
+// A guard is a check on which correctness or memory hangs. The tables, one file for each package, say what each guard
+// reads in the source, what is left when it is taken out, and which test must fail then. That test alone is run:
+// first with the guard, where it must pass, then without it. It promises to leave the tree as it is: a guard is taken
+// out in a copy of its file, which the go command reads in its place (-overlay). Nothing runs side by side. The exit
+// status is 1 when a guard is not missed and when a row of a table is not true any more: its text is not in the file
+// exactly once, what is left does not compile, or the test does not pass, is skipped or does not exist.
 package main
 
 import (
@@ -25,7 +26,8 @@ import (
 	"time"
 )
 
-// bound is how long one run of a test may last. A guard is not missed by a test that hangs without it: who waits for that learns nothing.
+// bound is how long one run of a test may last. A guard is not missed by a test that hangs without it: who waits for
+// that learns nothing.
 const bound = 2 * time.Minute
 
 // tables hold the guards, one for each package.

@@ -18,7 +18,8 @@ const (
 	offerAgain = 30 * time.Second // after which one is offered again to a builder's pool, which may have lost it
 )
 
-// forced is the head of the inbox's forced queue: the proposer reads it, and the producer puts what is in it into blocks. A nil one is empty.
+// forced is the head of the inbox's forced queue: the proposer reads it, and the producer puts what is in it into
+// blocks. A nil one is empty.
 type forced struct {
 	q    *Sequencer
 	into exec.Forcer // nil: the builder has nothing but its pool
@@ -96,7 +97,8 @@ func (f *forced) missing(top uint64, interval time.Duration) (missing []derive.M
 	return missing, f.queue, nil
 }
 
-// tries notes that what is missing was tried in vain, unless something got into a block: then there may only have been no room for the rest.
+// tries notes that what is missing was tried in vain, unless something got into a block: then there may only have
+// been no room for the rest.
 func (f *forced) tries(missing []derive.MissingTx, some bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -109,7 +111,8 @@ func (f *forced) tries(missing []derive.MissingTx, some bool) {
 	}
 }
 
-// build builds a block of what is forced, if anything is. It is called in the syncer's section, with the engine's head below height.
+// build builds a block of what is forced, if anything is. It is called in the syncer's section, with the engine's
+// head below height.
 func (f *forced) build(ctx context.Context, height, now uint64, most int) ([][]byte, error) {
 	missing, queue, err := f.missing(height-1, tryAgain)
 	if err == nil {
@@ -163,8 +166,8 @@ func (f *forced) mustInclude(ctx context.Context, height uint64, missing []deriv
 	return out, nil
 }
 
-// offer tells the producer that there is something to include; or the builder's pool, if there is no other way. Its refusal is no failure: what cannot be
-// included needs not be.
+// offer tells the producer that there is something to include; or the builder's pool, if there is no other way. Its
+// refusal is no failure: what cannot be included needs not be.
 func (f *forced) offer(ctx context.Context, top uint64) {
 	interval := tryAgain
 	if f.into == nil {

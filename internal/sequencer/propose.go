@@ -42,9 +42,10 @@ func (q *Sequencer) propose(ctx context.Context) error {
 			})
 			continue
 		case errors.Is(err, l1.ErrForcedDue) && draft.short && (draft.last < s.Unsafe.Height || s.Unsafe.Height-s.Safe.Height >= q.cfg.MaxPending):
-			// The inbox requires forced items whose transactions are not in the blocks of this draft. Either they are in later
-			// blocks, which do not fit into it, or in no block, because as many are pending as may be. So drop the later half of
-			// the draft's blocks and all that follow. The next block includes the forced transactions, and the draft has room for it.
+			// The inbox requires forced items whose transactions are not in the blocks of this draft. Either they are
+			// in later blocks, which do not fit into it, or in no block, because as many are pending as may be. So
+			// drop the later half of the draft's blocks and all that follow. The next block includes the forced
+			// transactions, and the draft has room for it.
 			keep := s.Safe.Height + (draft.last-s.Safe.Height)/2
 			if err := q.cfg.Syncer.DropAbove(ctx, keep, "forced transactions are due that did not fit into a proposal of them"); follow.IsFatal(err) {
 				return err
@@ -70,7 +71,8 @@ type draftOf struct {
 	short bool
 }
 
-// draft makes a proposal of as many unsafe blocks as fit, and of the forced items whose transactions are in them, or could be in no block.
+// draft makes a proposal of as many unsafe blocks as fit, and of the forced items whose transactions are in them, or
+// could be in no block.
 func (q *Sequencer) draft(ctx context.Context, s syncer.Status) (draftOf, error) {
 	d := draftOf{Draft: l1.Draft{ID: s.Proposal.ID + 1, Parent: l1.Hash(s.Safe.Hash)}, last: s.Safe.Height}
 	queue, err := q.forced.look(ctx, s)
@@ -123,7 +125,8 @@ func (q *Sequencer) encode(b *block.Block) (l1.Encoded, error) {
 	return e, nil
 }
 
-// proposeOne returns once the proposal is included and this node has followed the L1 past it, or it is clear that it will not.
+// proposeOne returns once the proposal is included and this node has followed the L1 past it, or it is clear that it
+// will not.
 func (q *Sequencer) proposeOne(ctx context.Context, d draftOf) (l1.Inclusion, error) {
 	bounded, cancel := context.WithTimeout(ctx, q.cfg.SubmitTimeout)
 	defer cancel()

@@ -99,8 +99,8 @@ func (b *inboxBench) force(txs ...string) {
 	b.chain.Send(local.Tx{From: l1.Address{9}, Force: l1.EncodeTxs(raw)})
 }
 
-// A sequencer proposes to an inbox; a full node follows it. Failures before and after inclusion, and a reorg that drops proposals, leave one chain without a doubled
-// or lost proposal; forced items are taken.
+// A sequencer proposes to an inbox; a full node follows it. Failures before and after inclusion, and a reorg that
+// drops proposals, leave one chain without a doubled or lost proposal; forced items are taken.
 func TestProposing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newInboxBench(t, local.Options{ForcedDelay: 5}, nil)
@@ -145,8 +145,8 @@ func TestProposing(t *testing.T) {
 	})
 }
 
-// Forced items come due while many more blocks wait than a proposal holds, or than may wait: the sequencer gives blocks up until what must be taken fits, and goes on. However
-// many items wait, it takes no more than it may.
+// Forced items come due while many more blocks wait than a proposal holds, or than may wait: the sequencer gives
+// blocks up until what must be taken fits, and goes on. However many items wait, it takes no more than it may.
 func TestForcedBehindABacklog(t *testing.T) {
 	for name, change := range map[string]func(*sequencer.Config, *local.Options){
 		"more than fits":     func(_ *sequencer.Config, o *local.Options) { o.Limit = 10_000 },
@@ -198,7 +198,8 @@ func TestForcedBehindABacklog(t *testing.T) {
 	}
 }
 
-// What is forced gets into a block though nothing else comes, as often as it is asked for, past a builder's pool or, if the builder has no other way, through it.
+// What is forced gets into a block though nothing else comes, as often as it is asked for, past a builder's pool or,
+// if the builder has no other way, through it.
 func TestForcedAlone(t *testing.T) {
 	for name, builder := range map[string]func(*kv.Engine) exec.Builder{
 		"past the pool":    func(e *kv.Engine) exec.Builder { return e },
@@ -253,8 +254,8 @@ func (r *reluctant) BuildForced(ctx context.Context, height, at uint64, most int
 	return r.Build(ctx, height, at, most)
 }
 
-// An item that no block could hold is tried again, but not with each block. Blocks are given up for what this node knows of alone: not when the inbox says that something
-// is due of which it has not heard.
+// An item that no block could hold is tried again, but not with each block. Blocks are given up for what this node
+// knows of alone: not when the inbox says that something is due of which it has not heard.
 func TestForcedInVain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var builder *reluctant
@@ -289,7 +290,8 @@ func (o onePer) BuildForced(_ context.Context, _, _ uint64, _ int, txs [][]byte)
 	return txs[:1], nil
 }
 
-// Large items come due while users fill all blocks: what is forced has blocks of its own, one behind the other, which fit into one proposal.
+// Large items come due while users fill all blocks: what is forced has blocks of its own, one behind the other, which
+// fit into one proposal.
 func TestForcedUnderLoad(t *testing.T) {
 	for name, c := range map[string]struct {
 		builder func(*kv.Engine) exec.Builder

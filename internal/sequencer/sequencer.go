@@ -1,9 +1,11 @@
-// Package sequencer makes a rollup's blocks on a clock and posts them to the DA layer, or as proposals to an inbox on an L1.
+// Package sequencer makes a rollup's blocks on a clock and posts them to the DA layer, or as proposals to an inbox on
+// an L1.
 //
-// Blocks are made through the syncer's serialised section, which keeps each signed block on disk before anyone sees it. What is posted is
-// known from following it: the syncer's safe head is the durable record, and what was submitted beyond it is remembered on top. So a
-// submission whose outcome is unknown is looked for before it is repeated, and a repeat is harmless. When the DA layer is away the
-// sequencer goes on until MaxPending blocks wait for it, then pauses and says so, and resumes when they are included.
+// Blocks are made through the syncer's serialised section, which keeps each signed block on disk before anyone sees
+// it. What is posted is known from following it: the syncer's safe head is the durable record, and what was submitted
+// beyond it is remembered on top. So a submission whose outcome is unknown is looked for before it is repeated, and a
+// repeat is harmless. When the DA layer is away the sequencer goes on until MaxPending blocks wait for it, then
+// pauses and says so, and resumes when they are included.
 //
 // Run owns two goroutines, the producer and the submitter, and waits for both.
 package sequencer
@@ -40,8 +42,8 @@ type Config struct {
 	HeaderNamespace da.Namespace
 	DataNamespace   da.Namespace
 
-	// CaughtUp returns once the node has followed the DA layer up to its head. A sequencer with an empty store makes no block before: it may have signed
-	// some that only the DA layer remembers. Nothing is submitted before either.
+	// CaughtUp returns once the node has followed the DA layer up to its head. A sequencer with an empty store makes
+	// no block before: it may have signed some that only the DA layer remembers. Nothing is submitted before either.
 	CaughtUp func(context.Context) error
 
 	BlockTime      time.Duration // default 1 s
@@ -206,10 +208,12 @@ func (q *Sequencer) pause(why string) {
 	}
 }
 
-// aroundData bounds what a proposal holds of a block beside its data: a header of some hundred bytes, two signatures and their key.
+// aroundData bounds what a proposal holds of a block beside its data: a header of some hundred bytes, two signatures
+// and their key.
 const aroundData = 2048
 
-// build makes and signs the block after p, which must fit into a proposal where there are proposals, or none when there is nothing to put in and empty blocks are not wanted.
+// build makes and signs the block after p, which must fit into a proposal where there are proposals, or none when
+// there is nothing to put in and empty blocks are not wanted.
 func (q *Sequencer) build(ctx context.Context, p syncer.Parent, empty bool) (*block.Block, error) {
 	now := max(uint64(time.Now().UnixNano()), p.Time+1) // time never goes backwards, even if the clock does
 	height, authority := p.Ref.Height+1, q.cfg.Syncer.Authority()

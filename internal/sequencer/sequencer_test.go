@@ -43,7 +43,8 @@ func newSequencer(w *syncertest.World, m *syncertest.Machine, f *follow.Follower
 	return q
 }
 
-// A sequencer and two full nodes, one of them late, end with the same blocks; the sequencer promotes its own without executing them again; nothing is fetched at the head.
+// A sequencer and two full nodes, one of them late, end with the same blocks; the sequencer promotes its own without
+// executing them again; nothing is fetched at the head.
 func TestSequencerAndFullNodes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := syncertest.NewWorld(t, 200*time.Millisecond)
@@ -76,8 +77,9 @@ func TestSequencerAndFullNodes(t *testing.T) {
 	})
 }
 
-// TestCrashes kills the disks of a sequencer and of a full node at random moments, losing a random part of what was not synced, engine and store each for itself. At the end
-// all agree: nothing is applied twice, missed, or signed twice (I2, I4).
+// TestCrashes kills the disks of a sequencer and of a full node at random moments, losing a random part of what was
+// not synced, engine and store each for itself. At the end all agree: nothing is applied twice, missed, or signed
+// twice (I2, I4).
 func TestCrashes(t *testing.T) {
 	seeds := 12
 	if testing.Short() {
@@ -178,7 +180,8 @@ func (s *witnessed) Submit(ctx context.Context, blobs []da.Blob) (uint64, error)
 	return s.Submitter.Submit(ctx, blobs)
 }
 
-// An engine that lost everything, or that is ahead of the store, or on another branch, is brought to where the store is.
+// An engine that lost everything, or that is ahead of the store, or on another branch, is brought to where the store
+// is.
 func TestEngineIsBroughtUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := syncertest.NewWorld(t, 100*time.Millisecond)
@@ -217,7 +220,8 @@ func TestEngineIsBroughtUp(t *testing.T) {
 			}
 			return &block.Block{Header: s, Data: d}
 		}
-		// Two blocks ahead, then another branch below: what a crash between execution and commit, and a restored backup, leave behind.
+		// Two blocks ahead, then another branch below: what a crash between execution and commit, and a restored
+		// backup, leave behind.
 		for _, back := range []uint64{0, 3} {
 			if err := ahead.KV.Revert(t.Context(), top.Height-back); err != nil {
 				t.Fatal(err)
@@ -251,7 +255,8 @@ func TestEngineIsBroughtUp(t *testing.T) {
 
 func nothing(context.Context, syncer.Parent) (*block.Block, error) { return nil, nil }
 
-// An engine that fails, once or for a while, stalls the chain with the cause and loses nothing; failing after it has executed is no different (I4).
+// An engine that fails, once or for a while, stalls the chain with the cause and loses nothing; failing after it has
+// executed is no different (I4).
 func TestEngineFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := syncertest.NewWorld(t, 100*time.Millisecond)

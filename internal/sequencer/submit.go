@@ -63,15 +63,16 @@ func (q *Sequencer) submit(ctx context.Context) error {
 	}
 }
 
-// due waits until there is something to post: a block beyond what was submitted, or the DA layer having passed the height where it said that blocks are while they
-// are not.
+// due waits until there is something to post: a block beyond what was submitted, or the DA layer having passed the
+// height where it said that blocks are while they are not.
 func (q *Sequencer) due(ctx context.Context, through, at uint64) (syncer.Status, error) {
 	return q.cfg.Syncer.Status().Wait(ctx, func(s syncer.Status) bool {
 		return s.Unsafe.Height > max(through, s.Safe.Height) || s.Safe.Height < through && s.Position.Height > at
 	})
 }
 
-// post submits the blocks from..last, or as many of them as fit in limit bytes, and returns the last one it tried and the DA height that has them.
+// post submits the blocks from..last, or as many of them as fit in limit bytes, and returns the last one it tried and
+// the DA height that has them.
 func (q *Sequencer) post(ctx context.Context, from, last uint64, limit int) (to, height uint64, err error) {
 	var blobs []da.Blob
 	size := 0
@@ -126,7 +127,8 @@ func (q *Sequencer) failed(err error) {
 	})
 }
 
-// afterFailure backs off. When the blobs may be included all the same it also gives the DA layer two heights, and at most lookFor, to show them.
+// afterFailure backs off. When the blobs may be included all the same it also gives the DA layer two heights, and at
+// most lookFor, to show them.
 func (q *Sequencer) afterFailure(ctx context.Context, err error, before syncer.Status, backoff *follow.Backoff) error {
 	const lookFor = 15 * time.Second
 	if errors.Is(err, da.ErrUnknownOutcome) || errors.Is(err, context.DeadlineExceeded) {

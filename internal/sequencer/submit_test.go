@@ -84,7 +84,8 @@ func (b *bench) close() {
 	b.full.Close()
 }
 
-// The DA layer is away: blocks are made up to the bound, then production pauses and says so; when it is back it resumes and everything is posted once.
+// The DA layer is away: blocks are made up to the bound, then production pauses and says so; when it is back it
+// resumes and everything is posted once.
 func TestOutagePausesAndResumes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, func(c *sequencer.Config) { c.MaxPending = 40 })
@@ -115,7 +116,8 @@ func TestOutagePausesAndResumes(t *testing.T) {
 	})
 }
 
-// A submission that failed but was done is looked for before it is repeated; one that was reported and not done is found missing and repeated.
+// A submission that failed but was done is looked for before it is repeated; one that was reported and not done is
+// found missing and repeated.
 func TestUnknownOutcomes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, nil)

@@ -7,8 +7,8 @@ import (
 	"headrace/da"
 )
 
-// Evidence is what is at hand to verify what an endpoint told about a height. The header is the one that links to the height before; the
-// rest was given by the endpoint and is not trusted.
+// Evidence is what is at hand to verify what an endpoint told about a height. The header is the one that links to the
+// height before; the rest was given by the endpoint and is not trusted.
 type Evidence struct {
 	DataHash []byte                          // of the header
 	DAH      *DAH                            // nil if not at hand
@@ -24,10 +24,12 @@ type Need struct {
 // Nothing reports whether nothing is missing.
 func (n Need) Nothing() bool { return !n.DAH && len(n.Namespaces) == 0 }
 
-// VerifyBlobs checks at a level that told is all that the followed namespaces have at a height, as far as the evidence goes. It returns
-// what is missing to decide, nothing if told is verified; or an error that matches da.ErrNotProven if told is wrong (I7).
+// VerifyBlobs checks at a level that told is all that the followed namespaces have at a height, as far as the
+// evidence goes. It returns what is missing to decide, nothing if told is verified; or an error that matches
+// da.ErrNotProven if told is wrong (I7).
 //
-// Blobs that are verified as shares keep their commitments as told only if those are right too; others are not looked at (see CheckCommitments).
+// Blobs that are verified as shares keep their commitments as told only if those are right too; others are not looked
+// at (see CheckCommitments).
 func VerifyBlobs(level da.Level, ev *Evidence, followed []da.Namespace, told []da.Blob) (Need, error) {
 	by := map[da.Namespace][]da.Blob{}
 	for _, b := range told {
@@ -91,7 +93,8 @@ func same(told, proven []da.Blob) error {
 	return nil
 }
 
-// CheckCommitments checks that each blob's commitment is that of its data: a decoder takes it as told. It costs 1.5 ms per MiB.
+// CheckCommitments checks that each blob's commitment is that of its data: a decoder takes it as told. It costs 1.5
+// ms per MiB.
 func CheckCommitments(blobs []da.Blob) error {
 	for i := range blobs {
 		c, err := Commitment(&blobs[i])

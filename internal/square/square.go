@@ -21,7 +21,8 @@ type Square struct {
 	dah   DAH
 }
 
-// Placed is a blob with its place in the square. Its Index is in coordinates of the extended square, as Celestia's blob methods give it.
+// Placed is a blob with its place in the square. Its Index is in coordinates of the extended square, as Celestia's
+// blob methods give it.
 type Placed struct {
 	da.Blob
 	Start  int // first share in the original square: row*k + column
@@ -40,9 +41,10 @@ var ErrFull = errors.New("blobs exceed the largest square")
 // ErrUnavailable is the error of an endpoint that has a height's header but has lost its data.
 var ErrUnavailable = errors.New("data not available")
 
-// Build lays out a block in which each submission is paid for by one transaction, and extends it. The transactions look like those of a
-// Celestia block and are as long, but their signatures are made up: nobody but a consensus node can check them. Blobs keep the order of
-// submissions within a namespace. Build keeps the blobs' data and does not copy it. No submissions make the empty square.
+// Build lays out a block in which each submission is paid for by one transaction, and extends it. The transactions
+// look like those of a Celestia block and are as long, but their signatures are made up: nobody but a consensus node
+// can check them. Blobs keep the order of submissions within a namespace. Build keeps the blobs' data and does not
+// copy it. No submissions make the empty square.
 func Build(submissions ...[]da.Blob) (*Square, error) { return BuildIn(MaxWidth, submissions...) }
 
 // BuildIn is Build in a square of at most width*width, a power of two.
@@ -62,8 +64,8 @@ func BuildIn(width int, submissions ...[]da.Blob) (*Square, error) {
 	return build(width, txs)
 }
 
-// Restore is Build for submissions that were built before: their blobs have the commitments that Build gave them, and dah is what came of it.
-// It believes both, and so costs a small part of Build.
+// Restore is Build for submissions that were built before: their blobs have the commitments that Build gave them, and
+// dah is what came of it. It believes both, and so costs a small part of Build.
 func Restore(dah DAH, submissions ...[]da.Blob) (*Square, error) {
 	txs := make([]PayForBlobs, len(submissions))
 	for i, blobs := range submissions {
@@ -152,7 +154,8 @@ func libBlob(b *da.Blob) (*share.Blob, error) {
 	return share.NewBlob(ns, b.Data, b.ShareVersion, b.Signer)
 }
 
-// CheckBlob tells whether a blob may be in a block: data in it, a namespace for users, and a share version that goes with its signer.
+// CheckBlob tells whether a blob may be in a block: data in it, a namespace for users, and a share version that goes
+// with its signer.
 func CheckBlob(b *da.Blob) error {
 	switch {
 	case len(b.Data) == 0:
@@ -169,7 +172,8 @@ func CheckBlob(b *da.Blob) error {
 	return CheckNamespace(b.Namespace)
 }
 
-// CheckNamespace tells whether users may post blobs to a namespace: version 0, 18 leading zeros, and not one of the reserved ones.
+// CheckNamespace tells whether users may post blobs to a namespace: version 0, 18 leading zeros, and not one of the
+// reserved ones.
 func CheckNamespace(ns da.Namespace) error {
 	n, err := share.NewNamespaceFromBytes(ns[:])
 	if err != nil {

@@ -8,8 +8,9 @@ import (
 	"headrace/block"
 )
 
-// Values are fields in a fixed order: numbers as uvarints, hashes as 32 bytes, byte strings behind their length plus one (0 is nil). A
-// later format may add fields at the end only together with a new format number, so leftover bytes are damage.
+// Values are fields in a fixed order: numbers as uvarints, hashes as 32 bytes, byte strings behind their length plus
+// one (0 is nil). A later format may add fields at the end only together with a new format number, so leftover bytes
+// are damage.
 
 var errShort = errors.New("value is cut short")
 var errLong = errors.New("value has bytes left over")

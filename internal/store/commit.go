@@ -12,8 +12,8 @@ import (
 	"headrace/internal/disk"
 )
 
-// Commit applies b as a whole (I2). ErrRefused: b contradicts itself or the store, and nothing has changed. Any other error: what became of b is
-// unknown, and the store takes no further commit; restart.
+// Commit applies b as a whole (I2). ErrRefused: b contradicts itself or the store, and nothing has changed. Any other
+// error: what became of b is unknown, and the store takes no further commit; restart.
 func (s *Store) Commit(b *Batch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -88,7 +88,8 @@ func (s *Store) dropBlocks(batch *pebble.Batch, from, to uint64) error {
 	return errors.Join(err, deleteHeights(batch, 'o', from, to), deleteHeights(batch, 'b', from, to))
 }
 
-// deleteHeights deletes a table's keys with heights in [from, to). Few are deleted one by one: a range deletion costs every later read a little.
+// deleteHeights deletes a table's keys with heights in [from, to). Few are deleted one by one: a range deletion costs
+// every later read a little.
 func deleteHeights(batch *pebble.Batch, table byte, from, to uint64) error {
 	const few = 64
 	if to-from > few {

@@ -37,7 +37,8 @@ func (h *history) commit(s *store.Store, rng *rand.Rand) error {
 	return err
 }
 
-// check says which of the models s is; an error if none, or one before the last sync (I2: what is there is a prefix of the commits).
+// check says which of the models s is; an error if none, or one before the last sync (I2: what is there is a prefix
+// of the commits).
 func (h *history) check(s *store.Store) (int, error) {
 	var closest error
 	for i := len(h.models) - 1; i >= h.synced; i-- {
@@ -159,8 +160,9 @@ func lastLog(t *testing.T, fs vfs.FS) (name string, size int) {
 	return name, len(disktest.Read(t, fs, fs.PathJoin(modelDir, name)))
 }
 
-// TestDiskFaults fails each operation of the disk in turn, once not done and once done, while a store is made and while an old one is opened. Whatever the
-// store said of its commits must then be found by whoever opens it again: after the process' end, and after the machine's.
+// TestDiskFaults fails each operation of the disk in turn, once not done and once done, while a store is made and
+// while an old one is opened. Whatever the store said of its commits must then be found by whoever opens it again:
+// after the process' end, and after the machine's.
 func TestDiskFaults(t *testing.T) {
 	for _, old := range []int{0, 12} {
 		for _, done := range []bool{false, true} {
@@ -175,7 +177,8 @@ func TestDiskFaults(t *testing.T) {
 	}
 }
 
-// diskFault runs commits on a disk whose operation number at fails, after old ones on a good disk, and reports whether there was such an operation.
+// diskFault runs commits on a disk whose operation number at fails, after old ones on a good disk, and reports
+// whether there was such an operation.
 func diskFault(t *testing.T, old, at int, done bool) bool {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(uint64(at), 4))

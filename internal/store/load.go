@@ -78,7 +78,8 @@ func (s *Store) load(id Identity, opt Options) error {
 	return nil
 }
 
-// create writes the first state. A crash before it is on disk leaves an empty database, which is made a store the next time.
+// create writes the first state. A crash before it is on disk leaves an empty database, which is made a store the
+// next time.
 func (s *Store) create(id Identity, opt Options) error {
 	err := s.db.Each([]byte{0}, []byte{0xff}, func(key, _ []byte) error {
 		return disk.Corrupt(s.db.Dir(), fmt.Errorf("meta is missing, yet there is a key %q", key[:1]))

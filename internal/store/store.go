@@ -1,12 +1,16 @@
-// Package store keeps a rollup's blocks, where its source has been read to, and what waits in between, durably and in step.
+// Package store keeps a rollup's blocks, where its source has been read to, and what waits in between, durably and in
+// step.
 //
-// One Commit is one atomic change: blocks, state roots, position and pending halves of one step are all there after a crash, or none is, so a
-// stored position never leads its effect (I2). Commits without Sync cost microseconds and a crash loses at most a suffix of them, never one
-// from the middle; a commit with Sync, and all before it, is on disk when Commit returns. What finality has passed never changes (I10).
+// One Commit is one atomic change: blocks, state roots, position and pending halves of one step are all there after a
+// crash, or none is, so a stored position never leads its effect (I2). Commits without Sync cost microseconds and a
+// crash loses at most a suffix of them, never one from the middle; a commit with Sync, and all before it, is on disk
+// when Commit returns. What finality has passed never changes (I10).
 //
-// After an error of the disk the outcome of the last commit is unknown: the store then refuses every further commit, and its owner restarts.
+// After an error of the disk the outcome of the last commit is unknown: the store then refuses every further commit,
+// and its owner restarts.
 //
-// Concurrency: everything may overlap. Commits are made one at a time; State is the last committed one and costs a pointer read.
+// Concurrency: everything may overlap. Commits are made one at a time; State is the last committed one and costs a
+// pointer read.
 package store
 
 import (
@@ -66,7 +70,8 @@ type Inbox struct {
 	Finalized block.Ref `json:"finalized"` // the highest L1 block that is known to be final
 }
 
-// Proposal is a canonical proposal of the inbox. The id of the last one can go down: a reorg of the L1 takes proposals back, and Reorgs counts those.
+// Proposal is a canonical proposal of the inbox. The id of the last one can go down: a reorg of the L1 takes
+// proposals back, and Reorgs counts those.
 type Proposal struct {
 	ID     uint64     `json:"id"`   // 0: none yet
 	L1     block.Ref  `json:"l1"`   // the L1 block that holds it
@@ -106,8 +111,8 @@ type Promotion struct {
 	Origin Origin
 }
 
-// Batch is one commit. Its parts take effect in the order of the fields; nil and empty parts change nothing. Commit keeps nothing of it but
-// the roots.
+// Batch is one commit. Its parts take effect in the order of the fields; nil and empty parts change nothing. Commit
+// keeps nothing of it but the roots.
 type Batch struct {
 	Truncate *uint64  // drop the blocks above this height
 	Append   []Record // on top of what is left, contiguous
@@ -144,8 +149,8 @@ type Store struct {
 // span is a range of heights [low, high), empty when they are equal.
 type span struct{ low, high uint64 }
 
-// Open opens the store in dir, or makes a new one that stands at opt.InitialHeight-1 and opt.Start. Errors: ErrOtherChain, ErrNewerFormat, ErrCorrupt,
-// ErrLocked, or the file system's own.
+// Open opens the store in dir, or makes a new one that stands at opt.InitialHeight-1 and opt.Start. Errors:
+// ErrOtherChain, ErrNewerFormat, ErrCorrupt, ErrLocked, or the file system's own.
 func Open(dir string, id Identity, opt Options) (*Store, error) {
 	log := opt.Logger
 	if log == nil {

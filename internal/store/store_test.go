@@ -67,7 +67,8 @@ func TestNewStore(t *testing.T) {
 	}
 }
 
-// TestRefusals commits batches that make no sense. Each must be refused with the reason and its values, and change nothing.
+// TestRefusals commits batches that make no sense. Each must be refused with the reason and its values, and change
+// nothing.
 func TestRefusals(t *testing.T) {
 	s := open(t, vfs.NewMem())
 	defer s.Close()
@@ -190,7 +191,8 @@ func TestOpenRefuses(t *testing.T) {
 	wantLine(t, "format", err, store.ErrNewerFormat, "run the version that wrote it")
 }
 
-// The inbox is on disk as the versions wrote it that knew it as bytes of the syncer's own, in the state and with each item.
+// The inbox is on disk as the versions wrote it that knew it as bytes of the syncer's own, in the state and with each
+// item.
 func TestInboxOnDisk(t *testing.T) {
 	mem := vfs.NewMem()
 	s := open(t, mem)
@@ -281,7 +283,8 @@ func TestContradictionsAreCorruption(t *testing.T) {
 	}
 }
 
-// TestReadsOverlapCommits reads blocks while two branches replace each other: each read gives a block whole, with its own root.
+// TestReadsOverlapCommits reads blocks while two branches replace each other: each read gives a block whole, with its
+// own root.
 func TestReadsOverlapCommits(t *testing.T) {
 	s := open(t, vfs.NewMem())
 	grow(t, s, 1)
@@ -364,7 +367,8 @@ func BenchmarkBlock(b *testing.B) {
 	}
 }
 
-// A block is not taken for another one, whatever the tables that point at it say: where they do not belong together the files are damaged.
+// A block is not taken for another one, whatever the tables that point at it say: where they do not belong together
+// the files are damaged.
 func TestMixedUpBlocks(t *testing.T) {
 	mem := vfs.NewMem()
 	s := open(t, mem)

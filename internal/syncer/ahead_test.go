@@ -36,7 +36,8 @@ func (l listed) Fetch(_ context.Context, from, to uint64, deliver func(follow.It
 	return nil
 }
 
-// littered returns DA heights that hold m's blocks: the halves of each somewhere near each other, many of them twice, among forgeries and garbage.
+// littered returns DA heights that hold m's blocks: the halves of each somewhere near each other, many of them twice,
+// among forgeries and garbage.
 func littered(t *testing.T, w *syncertest.World, m *syncertest.Machine, blocks, heights uint64) listed {
 	t.Helper()
 	r := rand.New(rand.NewPCG(blocks, heights))
@@ -67,7 +68,8 @@ func littered(t *testing.T, w *syncertest.World, m *syncertest.Machine, blocks, 
 	return out
 }
 
-// I3: the same blocks from the same places, and the same halves waiting, whether signatures are checked in the section or ahead, and with crashes in between.
+// I3: the same blocks from the same places, and the same halves waiting, whether signatures are checked in the
+// section or ahead, and with crashes in between.
 func TestCheckedAheadIsTheSame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const blocks = 60

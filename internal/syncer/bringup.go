@@ -11,8 +11,9 @@ import (
 // lookTimeout bounds how long a look at where the engine stands may hold the section up.
 const lookTimeout = 5 * time.Second
 
-// BringUp looks where the engine stands and brings it up to the store by replay (I4). What executes a block does so too; this is for the time before, and for an
-// engine that was restarted since: reads of its state are right again without waiting for a block. An error can be retried, and is in the status.
+// BringUp looks where the engine stands and brings it up to the store by replay (I4). What executes a block does so
+// too; this is for the time before, and for an engine that was restarted since: reads of its state are right again
+// without waiting for a block. An error can be retried, and is in the status.
 func (s *Syncer) BringUp(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -75,21 +75,23 @@ func (d *DASink) Revert(context.Context) error { return follow.ErrFinalized }
 // Checked is a DA block with its authentic halves, which are found in it on the way to the sink, or there.
 type Checked = follow.Early[da.Block, *derive.Verified]
 
-// Checked returns a source of the sink's items from one of DA blocks. In a catch-up the signatures of the items to come are checked on all cores while the
-// one before is applied; what they are found to be does not depend on that (I3).
+// Checked returns a source of the sink's items from one of DA blocks. In a catch-up the signatures of the items to
+// come are checked on all cores while the one before is applied; what they are found to be does not depend on that
+// (I3).
 func (d *DASink) Checked(source follow.Source[da.Block]) follow.Source[*Checked] {
 	return follow.Ahead(source, d.verify)
 }
 
-// verify checks the signatures in a block. It works outside of the section: what is stored of the chain is all it takes into account, so that what is
-// stale, replayed by a stranger or read again, costs nothing.
+// verify checks the signatures in a block. It works outside of the section: what is stored of the chain is all it
+// takes into account, so that what is stale, replayed by a stranger or read again, costs nothing.
 func (d *DASink) verify(b da.Block) *derive.Verified {
 	st := d.cfg.Store.State()
 	return derive.Verify(&d.cfg.Derive, derive.Known{Height: st.Safe.Height, EnvelopesOnly: st.EnvelopesOnly}, &b)
 }
 
-// Apply implements follow.Sink: derives what the item completes, executes, stores and publishes it. Blocks of one item are committed one by one, the
-// position with the last (I2): after a crash half way the item is asked for again, and what it gave already is dropped as stale.
+// Apply implements follow.Sink: derives what the item completes, executes, stores and publishes it. Blocks of one
+// item are committed one by one, the position with the last (I2): after a crash half way the item is asked for again,
+// and what it gave already is dropped as stale.
 func (d *DASink) Apply(ctx context.Context, item follow.Item[*Checked]) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()

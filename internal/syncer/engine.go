@@ -13,8 +13,9 @@ import (
 	"headrace/internal/store"
 )
 
-// RootMismatchError: a block says that the state before it has another root than the engine gives. Either the engine runs another application than the
-// proposer's, or one of the two is wrong; no retry cures it, but neither is anything lost.
+// RootMismatchError: a block says that the state before it has another root than the engine gives. Either the engine
+// runs another application than the proposer's, or one of the two is wrong; no retry cures it, but neither is
+// anything lost.
 type RootMismatchError struct {
 	Height    uint64
 	Ours      []byte // after the block before
@@ -37,8 +38,9 @@ func shortRoot(root []byte) string {
 	}
 }
 
-// execute runs blk, after checking what it says of the state before it, whose root is root. ready brings the engine to the block before; it is asked again when the engine has lost
-// that. The engine's verdict on blk (exec.ErrInvalid) is returned as it is; what to make of it is the caller's. Any other error is in the status.
+// execute runs blk, after checking what it says of the state before it, whose root is root. ready brings the engine
+// to the block before; it is asked again when the engine has lost that. The engine's verdict on blk (exec.ErrInvalid)
+// is returned as it is; what to make of it is the caller's. Any other error is in the status.
 func (s *Syncer) execute(ctx context.Context, blk *block.Block, root []byte, ready func(context.Context) error) ([]byte, error) {
 	h := &blk.Header.Header
 	if err := s.inTime(blk); err != nil {
@@ -111,8 +113,9 @@ func (s *Syncer) inTime(blk *block.Block) error {
 	return nil
 }
 
-// reconcile brings the engine to the store's unsafe head: an engine that is ahead, or on another branch, is reverted to the last block they share; one that
-// is behind is given the stored blocks again (I4). It is the start-up, and the repair, and costs nothing once they agree.
+// reconcile brings the engine to the store's unsafe head: an engine that is ahead, or on another branch, is reverted
+// to the last block they share; one that is behind is given the stored blocks again (I4). It is the start-up, and the
+// repair, and costs nothing once they agree.
 func (s *Syncer) reconcile(ctx context.Context) error {
 	if s.engineKnown {
 		return nil

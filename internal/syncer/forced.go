@@ -14,9 +14,9 @@ import (
 	"headrace/l1"
 )
 
-// Taken returns how many items of the inbox's forced queue, from its head, a proposal of these stored blocks can take: none
-// of their transactions may be missing in the blocks, unless it is exempt by the state after the last of them. Every node
-// judges the proposal by the same rule (I3).
+// Taken returns how many items of the inbox's forced queue, from its head, a proposal of these stored blocks can
+// take: none of their transactions may be missing in the blocks, unless it is exempt by the state after the last of
+// them. Every node judges the proposal by the same rule (I3).
 func (s *Syncer) Taken(ctx context.Context, blocks []*block.Block, queue []l1.Forced) (int, error) {
 	items := sources(queue)
 	missing := derive.MissingTxs(blocks, items, s.ownTxs())
@@ -89,7 +89,8 @@ func (s *Syncer) mustInclude(ctx context.Context, height uint64, items []l1.Sour
 	return nil, nil
 }
 
-// exempt asks the engine. An engine that has dropped the state is reverted to it first; the blocks above come back by replay.
+// exempt asks the engine. An engine that has dropped the state is reverted to it first; the blocks above come back by
+// replay.
 func (s *Syncer) exempt(ctx context.Context, e exec.Exempter, height uint64, item [][]byte) ([]string, error) {
 	why, err := e.Exempt(ctx, height, item)
 	if errors.Is(err, exec.ErrPruned) {

@@ -51,8 +51,8 @@ func TestForcedInclusion(t *testing.T) {
 	})
 }
 
-// S31: a forced transaction that could be in no block keeps no proposal from being canonical; one that could be is missed all the same, and what was executed before
-// that showed is taken back.
+// S31: a forced transaction that could be in no block keeps no proposal from being canonical; one that could be is
+// missed all the same, and what was executed before that showed is taken back.
 func TestForcedExcuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newInboxWorld(t, local.Options{})
@@ -138,8 +138,8 @@ func taken(t *testing.T, w *inboxWorld, from, to uint64, txs ...string) int {
 	return n
 }
 
-// The engine may have dropped the state that shows the excuse: it goes back to it, is asked, and gets what was above again. While it does not answer
-// nothing is void, and the node says why it does not go on.
+// The engine may have dropped the state that shows the excuse: it goes back to it, is asked, and gets what was above
+// again. While it does not answer nothing is void, and the node says why it does not go on.
 func TestExcuseNeedsState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newInboxWorld(t, local.Options{})
@@ -199,7 +199,8 @@ func TestExcuseNeedsState(t *testing.T) {
 	})
 }
 
-// What is given up is made anew: blocks above a height are taken back, and the block that was signed last is not used again.
+// What is given up is made anew: blocks above a height are taken back, and the block that was signed last is not used
+// again.
 func TestGiveUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newInboxWorld(t, local.Options{})
@@ -239,7 +240,8 @@ func TestGiveUp(t *testing.T) {
 	})
 }
 
-// A sequencer whose engine has lost blocks, as a client that was killed, gives it those again before it builds, without any news.
+// A sequencer whose engine has lost blocks, as a client that was killed, gives it those again before it builds,
+// without any news.
 func TestProduceAfterLoss(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newInboxWorld(t, local.Options{})

@@ -33,7 +33,8 @@ func (m *moody) Execute(ctx context.Context, b *block.Block) ([]byte, error) {
 	return m.Engine.Execute(ctx, b)
 }
 
-// I3: a verdict that the engine does not repeat is none: the proposal that it was on is canonical, as it is for the nodes whose engine never gave it.
+// I3: a verdict that the engine does not repeat is none: the proposal that it was on is canonical, as it is for the
+// nodes whose engine never gave it.
 func TestVerdictGivenOnceIsNone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newInboxWorld(t, local.Options{})
@@ -73,7 +74,8 @@ func (p *turns) Prove(ctx context.Context, _ uint64, _ [32]byte, _ []da.Claim) e
 	}
 }
 
-// I7: a proof of heights that were set back while it was made says nothing of what was read there since: those wait for their own.
+// I7: a proof of heights that were set back while it was made says nothing of what was read there since: those wait
+// for their own.
 func TestProofOfHeightsSetBackMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := syncertest.NewWorld(t, -1)
@@ -89,7 +91,8 @@ func TestProofOfHeightsSetBackMeanwhile(t *testing.T) {
 			}
 			synctest.Wait()
 		}
-		// A header whose data do not come has the heights read again after a while. The proof of height 2 is on its way all that time.
+		// A header whose data do not come has the heights read again after a while. The proof of height 2 is on its
+		// way all that time.
 		lone := sign(t, w, syncer.Parent{}, "a=1")
 		apply(da.Block{Height: 1, Blobs: []da.Blob{{Namespace: syncertest.HeaderNS, Data: lone.Header.Encode()}}})
 		for h := uint64(2); m.Last().Height == h-1; h++ {
@@ -126,7 +129,8 @@ func (o otherVersion) Execute(ctx context.Context, b *block.Block) ([]byte, erro
 	return root, err
 }
 
-// I4: an engine that starts anew is brought up by replay, and one that comes to another state is not believed, however often it is asked.
+// I4: an engine that starts anew is brought up by replay, and one that comes to another state is not believed,
+// however often it is asked.
 func TestReplayGivesTheStoredRoot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := syncertest.NewWorld(t, -1)
@@ -160,7 +164,8 @@ func TestReplayGivesTheStoredRoot(t *testing.T) {
 	})
 }
 
-// I6: offered blocks that wait for their parent do so within 32 MiB. The oldest go first: the newest connects when its parent comes.
+// I6: offered blocks that wait for their parent do so within 32 MiB. The oldest go first: the newest connects when
+// its parent comes.
 func TestOffersAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const size, bound, offers = 1 << 20, 32 << 20, 36
@@ -192,8 +197,8 @@ func TestOffersAreBounded(t *testing.T) {
 	})
 }
 
-// An offered block shows by itself whether it is the proposer's and whole, and against its parent whether it can be one here. One thing is spoiled per row, and the
-// rest signed anew where its proposer could: nothing changes.
+// An offered block shows by itself whether it is the proposer's and whole, and against its parent whether it can be
+// one here. One thing is spoiled per row, and the rest signed anew where its proposer could: nothing changes.
 func TestSpoiledOffers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newInboxWorld(t, local.Options{})

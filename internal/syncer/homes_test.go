@@ -22,9 +22,10 @@ import (
 	"headrace/l1"
 )
 
-// The homes in testdata were written by the commit that added them, with "go test ./internal/syncer -run TestRecordedHomes -record". They are never
-// written again: they stand for the nodes out there that a later version must open. Each has the directories of the store and of the key-value
-// engine, and want.json, which is what that commit said of the home when it opened it. The functions record… are the steps that led there; the tests take them
+// The homes in testdata were written by the commit that added them, with "go test ./internal/syncer -run
+// TestRecordedHomes -record". They are never written again: they stand for the nodes out there that a later version
+// must open. Each has the directories of the store and of the key-value engine, and want.json, which is what that
+// commit said of the home when it opened it. The functions record… are the steps that led there; the tests take them
 // with the present code too, and expect the same.
 var record = flag.Bool("record", false, "write the homes in testdata, instead of opening copies of them")
 
@@ -99,7 +100,8 @@ func (w homeWorld) check(what string, m *syncertest.Machine, want held) {
 	}
 }
 
-// recorded returns copies of the recorded home and of one made now by steps, and what both must hold. With -record it writes the home first.
+// recorded returns copies of the recorded home and of one made now by steps, and what both must hold. With -record it
+// writes the home first.
 func (w homeWorld) recorded(name string, open func(*syncertest.Home, func(exec.Engine) exec.Engine) *syncertest.Machine, steps func(home *syncertest.Home)) (homes map[string]*syncertest.Home, want held) {
 	w.t.Helper()
 	kept := filepath.Join("testdata", name)
@@ -169,7 +171,8 @@ func (w homeWorld) copied(dir string) *syncertest.Home {
 	return syncertest.DiskHome(scratch)
 }
 
-// daItem is a DA height with some halves of blocks: 'h' is the header and 'd' the data of the block at the height that follows it.
+// daItem is a DA height with some halves of blocks: 'h' is the header and 'd' the data of the block at the height
+// that follows it.
 func (w homeWorld) daItem(height uint64, claims []da.Claim, halves string) follow.Item[da.Block] {
 	w.t.Helper()
 	b := da.Block{Height: height, Unproven: claims}
@@ -185,7 +188,8 @@ func (w homeWorld) daItem(height uint64, claims []da.Claim, halves string) follo
 	return item(b)
 }
 
-// recordDA leaves a home of a DA chain with blocks 1 to 3 safe and 4 unsafe, halves of 4, 5 and 6 that wait, and two heights whose content is not shown to be all.
+// recordDA leaves a home of a DA chain with blocks 1 to 3 safe and 4 unsafe, halves of 4, 5 and 6 that wait, and two
+// heights whose content is not shown to be all.
 func (w homeWorld) recordDA(home *syncertest.Home) {
 	w.t.Helper()
 	m := w.Open(home, nil)
@@ -202,7 +206,8 @@ func (w homeWorld) applyDA(m *syncertest.Machine, items ...follow.Item[da.Block]
 	}
 }
 
-// A home of a DA chain of before opens: what was not proven is read again, halves that wait meet the others, and an unsafe block is promoted.
+// A home of a DA chain of before opens: what was not proven is read again, halves that wait meet the others, and an
+// unsafe block is promoted.
 func TestRecordedHomesDA(t *testing.T) {
 	w := newHomeWorld(t)
 	homes, want := w.recorded("da", w.Open, w.recordDA)
@@ -248,7 +253,8 @@ func (w homeWorld) applyL1(m *syncertest.Machine, items ...follow.Item[l1.Block]
 	}
 }
 
-// recordL1 leaves a home in the middle of a reorg: of six L1 blocks two are reverted, the third is final, and proposal 3 in the fourth is void.
+// recordL1 leaves a home in the middle of a reorg: of six L1 blocks two are reverted, the third is final, and
+// proposal 3 in the fourth is void.
 func (w homeWorld) recordL1(home *syncertest.Home) {
 	w.t.Helper()
 	m, ctx := w.OpenL1(home, nil), w.t.Context()
@@ -267,7 +273,8 @@ func (w homeWorld) recordL1(home *syncertest.Home) {
 	produce(w.t, w.World, m, 1)
 }
 
-// A home of an L1 chain of before, left in the middle of a reorg, opens with all that it knows of the inbox, and the reorg goes on.
+// A home of an L1 chain of before, left in the middle of a reorg, opens with all that it knows of the inbox, and the
+// reorg goes on.
 func TestRecordedHomesL1(t *testing.T) {
 	w := newHomeWorld(t)
 	homes, want := w.recorded("l1", w.OpenL1, w.recordL1)

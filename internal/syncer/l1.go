@@ -15,7 +15,8 @@ import (
 	"headrace/l1"
 )
 
-// L1Sink is the sink of an L1's blocks, whose inbox, the chain's canonical source, holds the rollup's proposals; with its Syncer.
+// L1Sink is the sink of an L1's blocks, whose inbox, the chain's canonical source, holds the rollup's proposals; with
+// its Syncer.
 type L1Sink struct {
 	*Syncer
 	Offers *Offers // what comes beside the L1
@@ -25,7 +26,8 @@ type L1Sink struct {
 	reverting bool       // the last thing done to the source's items was a revert: of one reorg only the first counts
 }
 
-// OpenL1 returns the sink of a chain whose canonical source is an inbox on an L1. It goes on from where the store stands.
+// OpenL1 returns the sink of a chain whose canonical source is an inbox on an L1. It goes on from where the store
+// stands.
 func OpenL1(cfg Config) (*L1Sink, error) {
 	s := open(cfg)
 	k := &L1Sink{Syncer: s, Offers: &Offers{s: s, byID: map[block.Hash]offered{}}}
@@ -50,7 +52,8 @@ func known(in *store.Inbox) store.Inbox {
 	return *in
 }
 
-// Apply implements follow.Sink: judges the block's proposals, executes and stores what they make, in one commit with the position (I2), and publishes it.
+// Apply implements follow.Sink: judges the block's proposals, executes and stores what they make, in one commit with
+// the position (I2), and publishes it.
 func (k *L1Sink) Apply(ctx context.Context, item follow.Item[l1.Block]) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -145,8 +148,8 @@ func (p *plan) propose(ctx context.Context, m *l1.Message) error {
 	return nil
 }
 
-// adoptAll adopts a proposal's blocks, all or none. The proposal is void if the engine finds one of them invalid, or if a
-// forced transaction is missing that is not exempt.
+// adoptAll adopts a proposal's blocks, all or none. The proposal is void if the engine finds one of them invalid, or
+// if a forced transaction is missing that is not exempt.
 func (p *plan) adoptAll(ctx context.Context, blocks []*block.Block, m *l1.Message) (void string, err error) {
 	before := *p
 	void, err = p.tryAll(ctx, blocks, m)
@@ -233,7 +236,8 @@ func (p *plan) execute(ctx context.Context, b *block.Block) ([]byte, error) {
 	})
 }
 
-// ready brings an engine that has lost blocks to where the plan has had it: the stored blocks, without those that gave way, and those executed on top of them, which no store has yet.
+// ready brings an engine that has lost blocks to where the plan has had it: the stored blocks, without those that
+// gave way, and those executed on top of them, which no store has yet.
 func (p *plan) ready(ctx context.Context) error {
 	k := p.k
 	if k.engineKnown {
@@ -286,8 +290,8 @@ func (p *plan) commit() error {
 	return nil
 }
 
-// Revert implements follow.Sink: takes back the last L1 block with the rollup blocks that it made, and the unsafe ones on top of them. What the L1
-// has finalized stays (I10).
+// Revert implements follow.Sink: takes back the last L1 block with the rollup blocks that it made, and the unsafe
+// ones on top of them. What the L1 has finalized stays (I10).
 func (k *L1Sink) Revert(ctx context.Context) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -339,7 +343,8 @@ func (k *L1Sink) itemBefore(position block.Ref) (store.Item, error) {
 	return item, err
 }
 
-// keepProposals is how many canonical proposals the status names, for those who wait for one that others have followed already.
+// keepProposals is how many canonical proposals the status names, for those who wait for one that others have
+// followed already.
 const keepProposals = 128
 
 // loadProposals reads the recent proposals from the items that are remembered.
@@ -362,8 +367,8 @@ func (k *L1Sink) loadProposals() error {
 	return nil
 }
 
-// Finalize notes that the L1 has finalized a block: rollup blocks made by it and below are final, and its predecessors are forgotten. A block that is
-// not ours (another fork, or not reached yet) changes nothing.
+// Finalize notes that the L1 has finalized a block: rollup blocks made by it and below are final, and its
+// predecessors are forgotten. A block that is not ours (another fork, or not reached yet) changes nothing.
 func (k *L1Sink) Finalize(ctx context.Context, at l1.Ref) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -392,8 +397,8 @@ func (k *L1Sink) Finalize(ctx context.Context, at l1.Ref) error {
 	return nil
 }
 
-// label informs an engine that wants to know which blocks are safe and finalized. It does so again at the next change, so a
-// failure is only noted.
+// label informs an engine that wants to know which blocks are safe and finalized. It does so again at the next
+// change, so a failure is only noted.
 func (k *L1Sink) label(ctx context.Context) {
 	e, ok := k.cfg.Engine.(exec.Labeler)
 	if !ok || !k.engineKnown {

@@ -212,7 +212,8 @@ func TestProposalsMakeBlocks(t *testing.T) {
 	})
 }
 
-// S38: what does not decode, link, or execute is void on every node: its id is used up, nothing else happens, and the chain goes on.
+// S38: what does not decode, link, or execute is void on every node: its id is used up, nothing else happens, and the
+// chain goes on.
 func TestVoidProposals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newInboxWorld(t, local.Options{})
@@ -268,7 +269,8 @@ func rootAfter(t *testing.T, b *branch, blk *block.Block) []byte {
 	return root
 }
 
-// S27 to S30, E4: reorgs of the L1 to a higher, an equal and a lower fork, and below everything, live and while the node was down.
+// S27 to S30, E4: reorgs of the L1 to a higher, an equal and a lower fork, and below everything, live and while the
+// node was down.
 func TestL1Reorgs(t *testing.T) {
 	for _, down := range []bool{false, true} {
 		for _, c := range []struct {
@@ -367,8 +369,8 @@ func TestFinalizedStays(t *testing.T) {
 	})
 }
 
-// S1, S22, S32 to S36: unsafe blocks in any order are connected when their parent is there, stale and forged ones are refused, the canonical source promotes or
-// reverts them, and a promoted block costs no execution.
+// S1, S22, S32 to S36: unsafe blocks in any order are connected when their parent is there, stale and forged ones are
+// refused, the canonical source promotes or reverts them, and a promoted block costs no execution.
 func TestOffers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newInboxWorld(t, local.Options{})
@@ -527,8 +529,9 @@ func (m *meddled) Execute(ctx context.Context, b *block.Block) ([]byte, error) {
 	return m.Engine.Execute(ctx, b)
 }
 
-// An engine that loses its blocks, or gives a verdict once only, in the middle of a proposal, wherever that is: the proposal is executed all the same, after what the
-// engine has lost, with the blocks of the proposal that no store has yet.
+// An engine that loses its blocks, or gives a verdict once only, in the middle of a proposal, wherever that is: the
+// proposal is executed all the same, after what the engine has lost, with the blocks of the proposal that no store
+// has yet.
 func TestEngineFailsWithinAProposal(t *testing.T) {
 	for name, fail := range map[string]func(*kv.Engine) error{
 		"loses its blocks": func(e *kv.Engine) error { return e.Revert(context.Background(), 0) },
@@ -570,7 +573,8 @@ func TestEngineFailsWithinAProposal(t *testing.T) {
 	}
 }
 
-// An engine that goes back to a state to be asked about it, between two proposals of one L1 block, gets the blocks of the first again.
+// An engine that goes back to a state to be asked about it, between two proposals of one L1 block, gets the blocks of
+// the first again.
 func TestExcuseBetweenProposals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newInboxWorld(t, local.Options{})

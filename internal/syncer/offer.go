@@ -21,11 +21,12 @@ var (
 	ErrUnfit  = errors.New("the proposer has signed it, but it can be no block here")
 )
 
-// maxOffered bounds the offered blocks that wait for their parent, in bytes. Beyond it the oldest are forgotten: whoever offers may offer again.
+// maxOffered bounds the offered blocks that wait for their parent, in bytes. Beyond it the oldest are forgotten:
+// whoever offers may offer again.
 const maxOffered = 32 << 20
 
-// Offers makes unsafe blocks of those that come beside the canonical source, and holds those that wait for their parent, by hash. It is for any sink. All methods
-// are safe for concurrent use.
+// Offers makes unsafe blocks of those that come beside the canonical source, and holds those that wait for their
+// parent, by hash. It is for any sink. All methods are safe for concurrent use.
 type Offers struct {
 	s *Syncer
 
@@ -41,8 +42,8 @@ type offered struct {
 	size int // bytes of memory
 }
 
-// SetGate opens or closes the section for offered blocks. It is opened when the source is live and everything confirmed so far is present, and closed at each
-// reconnect. What waits is connected when it opens.
+// SetGate opens or closes the section for offered blocks. It is opened when the source is live and everything
+// confirmed so far is present, and closed at each reconnect. What waits is connected when it opens.
 func (o *Offers) SetGate(ctx context.Context, open bool) {
 	o.s.mu.Lock()
 	defer o.s.mu.Unlock()
@@ -56,9 +57,10 @@ func (o *Offers) SetGate(ctx context.Context, open bool) {
 	o.s.publish()
 }
 
-// Offer takes a block that came beside the canonical source, as the proposer has signed it, in any order: it becomes an unsafe block when its parent is there, at once
-// or later (then buffered is true). Data is nil for a block without transactions. Of two branches the one whose block connects last is the unsafe head. ErrGate, ErrStale, ErrForged and ErrUnfit say why it is
-// refused; another error that it is kept and will be tried again.
+// Offer takes a block that came beside the canonical source, as the proposer has signed it, in any order: it becomes
+// an unsafe block when its parent is there, at once or later (then buffered is true). Data is nil for a block without
+// transactions. Of two branches the one whose block connects last is the unsafe head. ErrGate, ErrStale, ErrForged
+// and ErrUnfit say why it is refused; another error that it is kept and will be tried again.
 func (o *Offers) Offer(ctx context.Context, header *block.SignedHeader, data *block.SignedData) (buffered bool, err error) {
 	b, err := o.s.cfg.Derive.Authority.Block(header, data, block.Hash{}) // which parent it has shows when it connects
 	if err == nil {
@@ -101,8 +103,9 @@ func (o *Offers) drop(hash block.Hash) {
 	o.order = slices.DeleteFunc(o.order, func(h block.Hash) bool { return h == hash })
 }
 
-// connect makes unsafe blocks of the offered ones whose parent is there, the oldest offer first, until none is left that could be. It returns why some have
-// failed: those that are unfit are dropped, the others are kept, and none keeps the rest. The caller publishes.
+// connect makes unsafe blocks of the offered ones whose parent is there, the oldest offer first, until none is left
+// that could be. It returns why some have failed: those that are unfit are dropped, the others are kept, and none
+// keeps the rest. The caller publishes.
 func (o *Offers) connect(ctx context.Context) (failed map[block.Hash]error) {
 	failed = map[block.Hash]error{}
 	for o.open {
@@ -122,7 +125,8 @@ func (o *Offers) connect(ctx context.Context) (failed map[block.Hash]error) {
 	return failed
 }
 
-// connectable returns an offered block that has not failed and whose parent is stored, at or above the safe head. Stale ones are dropped on the way.
+// connectable returns an offered block that has not failed and whose parent is stored, at or above the safe head.
+// Stale ones are dropped on the way.
 func (o *Offers) connectable(failed map[block.Hash]error) (hash block.Hash, parent block.Ref) {
 	st := o.s.cfg.Store.State()
 	for _, hash := range slices.Clone(o.order) {
@@ -147,7 +151,8 @@ func (o *Offers) connectable(failed map[block.Hash]error) (hash block.Hash, pare
 	return block.Hash{}, block.Ref{}
 }
 
-// extend makes b the unsafe head, on parent. Unsafe blocks above parent give way, but not to one that is unfit (ErrUnfit) or cannot be executed now.
+// extend makes b the unsafe head, on parent. Unsafe blocks above parent give way, but not to one that is unfit
+// (ErrUnfit) or cannot be executed now.
 func (o *Offers) extend(ctx context.Context, b *block.Block, parent block.Ref) error {
 	tip := derive.Tip{Height: parent.Height}
 	if parent.Height >= o.s.cfg.Genesis.InitialHeight {
@@ -183,7 +188,8 @@ func (o *Offers) extend(ctx context.Context, b *block.Block, parent block.Ref) e
 	return nil
 }
 
-// replace executes b in the place of the unsafe blocks above height. If that fails those are offered again, and connect again in order.
+// replace executes b in the place of the unsafe blocks above height. If that fails those are offered again, and
+// connect again in order.
 func (o *Offers) replace(ctx context.Context, b *block.Block, height uint64) (root []byte, err error) {
 	var replaced []*block.Block
 	for h := height + 1; h <= o.s.cfg.Store.State().Unsafe.Height; h++ {

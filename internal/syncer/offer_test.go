@@ -16,8 +16,8 @@ import (
 	"headrace/l1/local"
 )
 
-// S33: a block that the engine finds invalid is no unsafe block, and the offer says why. It takes the place of none, and keeps none back; nor does one that is
-// too far ahead of the clock.
+// S33: a block that the engine finds invalid is no unsafe block, and the offer says why. It takes the place of none,
+// and keeps none back; nor does one that is too far ahead of the clock.
 func TestUnfitOffers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newInboxWorld(t, local.Options{})
@@ -64,8 +64,8 @@ func TestUnfitOffers(t *testing.T) {
 	})
 }
 
-// S33: an offered block that is not all the proposer's is refused, whether its parent is there or not: it is not held, not stored, and not what others are given.
-// The good one then takes its place.
+// S33: an offered block that is not all the proposer's is refused, whether its parent is there or not: it is not
+// held, not stored, and not what others are given. The good one then takes its place.
 func TestForgedOffers(t *testing.T) {
 	stranger, err := block.GenerateKey(block.Ed25519)
 	if err != nil {
@@ -161,7 +161,8 @@ func TestForgedOffers(t *testing.T) {
 	}
 }
 
-// What waits is the block alone: whatever else was in the bytes that it came in, which anyone may add, does not take room that is not counted (I6).
+// What waits is the block alone: whatever else was in the bytes that it came in, which anyone may add, does not take
+// room that is not counted (I6).
 func TestOfferIsNotKeptAsItCame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newInboxWorld(t, local.Options{})

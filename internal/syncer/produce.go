@@ -22,9 +22,11 @@ type Parent struct {
 // proposedKey names the block that was signed last, before anything else is done with it.
 const proposedKey = "proposed"
 
-// Produce makes the next block: build gets the unsafe head and returns a signed block on top of it, or nil for none this time. The signed block is synced to
-// disk before it is executed, stored as unsafe and published, so that a crash at any moment leaves either no signature or this one: at the next call
-// it is used again, and build is not asked (the sequencer signs no second block for a parent unless it has dropped the first, see DropAbove). It returns the new head.
+// Produce makes the next block: build gets the unsafe head and returns a signed block on top of it, or nil for none
+// this time. The signed block is synced to disk before it is executed, stored as unsafe and published, so that a
+// crash at any moment leaves either no signature or this one: at the next call it is used again, and build is not
+// asked (the sequencer signs no second block for a parent unless it has dropped the first, see DropAbove). It returns
+// the new head.
 func (s *Syncer) Produce(ctx context.Context, build func(context.Context, Parent) (*block.Block, error)) (block.Ref, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -16,8 +16,9 @@ import (
 // maxUnproven is how far the position may run ahead of what is proven, in DA heights (I6). Beyond it items wait.
 const maxUnproven = 4096
 
-// unproven is one applied height whose content, or that of a height below, is not shown complete yet. When the position is set back it is forgotten: what is
-// read again gets an unproven of its own, which a proof of the first reading does not touch.
+// unproven is one applied height whose content, or that of a height below, is not shown complete yet. When the
+// position is set back it is forgotten: what is read again gets an unproven of its own, which a proof of the first
+// reading does not touch.
 type unproven struct {
 	ref    block.Ref
 	claims []da.Claim
@@ -32,7 +33,8 @@ func (d *DASink) admit(height uint64) error {
 	return nil
 }
 
-// provenWith returns the proven height that belongs in the commit of an item: its own when there is nothing to show, at it or below it (I7).
+// provenWith returns the proven height that belongs in the commit of an item: its own when there is nothing to show,
+// at it or below it (I7).
 func (d *DASink) provenWith(at block.Ref, claims []da.Claim) *block.Ref {
 	if len(claims) == 0 && len(d.unproven) == 0 {
 		return &at
@@ -49,10 +51,10 @@ func (d *DASink) noteUnproven(at block.Ref, claims []da.Claim) {
 	d.unproven = append(d.unproven, &unproven{ref: at, claims: claims, proven: len(claims) == 0})
 }
 
-// Prover proves, in the background, that what was applied is complete. It asks prove for each height that is not proven yet,
-// several at a time and in any order, and moves the proven height on in order. A height that is not what was announced sets
-// the position back to the proven height, where the follower reads again;
-// what was applied already is repeated harmlessly. Run it beside the follower; wake is called when the position has been set back.
+// Prover proves, in the background, that what was applied is complete. It asks prove for each height that is not
+// proven yet, several at a time and in any order, and moves the proven height on in order. A height that is not what
+// was announced sets the position back to the proven height, where the follower reads again; what was applied already
+// is repeated harmlessly. Run it beside the follower; wake is called when the position has been set back.
 func (d *DASink) Prover(prove da.Prover, wake func()) func(context.Context) error {
 	return func(ctx context.Context) error {
 		backoff := follow.Backoff{Min: 200 * time.Millisecond, Max: 2 * time.Second}
@@ -141,7 +143,8 @@ func (d *DASink) proveAll(ctx context.Context, prove da.Prover, work []*unproven
 	return nil
 }
 
-// proved notes which of work is proven, so that it is not asked for again, and moves the proven height on to below the first that is not.
+// proved notes which of work is proven, so that it is not asked for again, and moves the proven height on to below
+// the first that is not.
 func (d *DASink) proved(work []*unproven, errs []error) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -170,8 +173,8 @@ func (d *DASink) setBack() error {
 	return d.setBackTo(d.cfg.Store.State().Proven)
 }
 
-// setBackTo makes ref, at or below the position, the position. The blocks derived above it stay, and so do the halves that wait; what is read again is
-// found stale or known.
+// setBackTo makes ref, at or below the position, the position. The blocks derived above it stay, and so do the halves
+// that wait; what is read again is found stale or known.
 func (d *DASink) setBackTo(ref block.Ref) error {
 	d.unproven = nil
 	b := &store.Batch{Position: &ref, DropItemsAbove: &ref.Height}
@@ -186,8 +189,8 @@ func (d *DASink) setBackTo(ref block.Ref) error {
 	return nil
 }
 
-// reread is patience with halves that do not come. Proofs cover what an endpoint says of a whole namespace; one that gives some of a height's
-// blobs and holds back others is found out by the block that stays incomplete.
+// reread is patience with halves that do not come. Proofs cover what an endpoint says of a whole namespace; one that
+// gives some of a height's blobs and holds back others is found out by the block that stays incomplete.
 type reread struct {
 	since uint64 // DA height since which the next block has been incomplete; 0: it is not
 	after uint64 // how many DA heights that may last; doubled by each reread, so that a proposer that is slow costs little
@@ -198,7 +201,8 @@ const (
 	rereadMax = 4096
 )
 
-// missing is called with each applied item: when the next block has been incomplete for too long, the position goes back to where the last block was complete.
+// missing is called with each applied item: when the next block has been incomplete for too long, the position goes
+// back to where the last block was complete.
 func (d *DASink) missing(at uint64, derived bool) error {
 	w := d.deriver.Waiting()
 	switch r := &d.reread; {
@@ -218,7 +222,8 @@ func (d *DASink) missing(at uint64, derived bool) error {
 	return nil
 }
 
-// lastComplete returns the DA height before the one that completed the last safe block, if it is remembered, else where the store began.
+// lastComplete returns the DA height before the one that completed the last safe block, if it is remembered, else
+// where the store began.
 func (d *DASink) lastComplete() block.Ref {
 	rec, err := d.cfg.Store.Block(d.cfg.Store.State().Safe.Height)
 	if err != nil || rec.Origin.Source.Height == 0 {

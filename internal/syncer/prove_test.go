@@ -15,7 +15,8 @@ import (
 	"headrace/internal/syncer/syncertest"
 )
 
-// liar is a DA endpoint that hides blobs, and claims to be proven about what it tells. It is the source, and the prover that finds it out.
+// liar is a DA endpoint that hides blobs, and claims to be proven about what it tells. It is the source, and the
+// prover that finds it out.
 type liar struct {
 	follow.Source[da.Block]
 	mu      sync.Mutex
@@ -107,7 +108,8 @@ func wantSafe(t *testing.T, full, seq *syncertest.Machine) {
 	}
 }
 
-// I7: a height told empty that is not: the position runs ahead, the proof fails, the height is read again, and the blocks are there.
+// I7: a height told empty that is not: the position runs ahead, the proof fails, the height is read again, and the
+// blocks are there.
 func TestFalseEmptyIsFoundOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, seq, full, l, post := liarBench(t)
@@ -273,7 +275,8 @@ func (s *slow) Prove(_ context.Context, _ uint64, _ [32]byte, claims []da.Claim)
 	return err
 }
 
-// A proof that comes after its height was set back shows nothing of what is there since, not even if that is the same block: other claims may have been made of it.
+// A proof that comes after its height was set back shows nothing of what is there since, not even if that is the same
+// block: other claims may have been made of it.
 func TestProofOfAnEarlierReading(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := syncertest.NewWorld(t, -1)

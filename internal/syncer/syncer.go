@@ -1,12 +1,15 @@
-// Package syncer turns items of the canonical source, and blocks made by this node, into executed, stored and published blocks.
+// Package syncer turns items of the canonical source, and blocks made by this node, into executed, stored and
+// published blocks.
 //
-// Everything happens in one serialised section under one mutex, in one order: derive (pure), execute, one atomic store commit, publish.
-// A crash between any two of these repeats work harmlessly: the engine is idempotent by (height, hash), and the position is in the
-// commit of its effect (I2, I4). There is no goroutine here: the follower, the sequencer and whoever offers blocks bring their own.
+// Everything happens in one serialised section under one mutex, in one order: derive (pure), execute, one atomic
+// store commit, publish. A crash between any two of these repeats work harmlessly: the engine is idempotent by
+// (height, hash), and the position is in the commit of its effect (I2, I4). There is no goroutine here: the follower,
+// the sequencer and whoever offers blocks bring their own.
 //
-// Heads: unsafe (made here or offered), safe (derived from the canonical source), finalized (with a DA layer the same as safe). A derived block that equals the
-// unsafe one at its height is promoted without execution; a different one reverts the unsafe branch. Status is published inside the section, after
-// the commit, so it never runs ahead of what is stored.
+// Heads: unsafe (made here or offered), safe (derived from the canonical source), finalized (with a DA layer the same
+// as safe). A derived block that equals the unsafe one at its height is promoted without execution; a different one
+// reverts the unsafe branch. Status is published inside the section, after the commit, so it never runs ahead of what
+// is stored.
 package syncer
 
 import (
@@ -35,8 +38,8 @@ type Config struct {
 	Observer Observer
 }
 
-// Observer's functions, where not nil, are called where things happen, inside the serialised section but for the steps that say otherwise. They
-// must be quick, must not block and must not call back.
+// Observer's functions, where not nil, are called where things happen, inside the serialised section but for the
+// steps that say otherwise. They must be quick, must not block and must not call back.
 type Observer struct {
 	Applied  func(a Applied)       // a block has become part of the chain, or safe; it is stored and published
 	Reverted func(from, to uint64) // the blocks of these heights, from the highest down to to, are not part of the chain any more; it is stored, and published next
@@ -88,7 +91,8 @@ type Status struct {
 	Stage     Stage         // what the section is busy with, if it takes long, or stuck at
 }
 
-// Proposal is the last canonical proposal of the inbox. It is published after the commit that holds it, so a late subscriber, and one after a restart, finds it.
+// Proposal is the last canonical proposal of the inbox. It is published after the commit that holds it, so a late
+// subscriber, and one after a restart, finds it.
 type Proposal = store.Proposal
 
 // Counts count since the Syncer was opened.
@@ -105,8 +109,8 @@ type Stage struct {
 	Cause  string       `json:"cause"`
 }
 
-// Syncer is the serialised section, whatever the chain's canonical source is: the sink of that, which OpenDA and OpenL1 return, has the rest. All methods
-// are safe for concurrent use.
+// Syncer is the serialised section, whatever the chain's canonical source is: the sink of that, which OpenDA and
+// OpenL1 return, has the rest. All methods are safe for concurrent use.
 type Syncer struct {
 	cfg    Config
 	status *watch.Value[Status]
@@ -117,8 +121,9 @@ type Syncer struct {
 	tell        func(Status) Status // what the sink, and its Offers, add to the status
 }
 
-// open returns a Syncer that goes on from where the store stands, for a sink that publishes when it has read what it needs. It does not touch the engine: that is compared
-// with the store by the first call that needs it, and brought up by replay.
+// open returns a Syncer that goes on from where the store stands, for a sink that publishes when it has read what it
+// needs. It does not touch the engine: that is compared with the store by the first call that needs it, and brought
+// up by replay.
 func open(cfg Config) *Syncer {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -141,7 +146,8 @@ func (s *Syncer) Close(err error) { s.status.Close(err) }
 // Last implements follow.Sink for both sinks: the position of the last commit (I2).
 func (s *Syncer) Last() follow.Ref { return s.cfg.Store.State().Position }
 
-// At implements follow.Sink for both: of a DA layer the newest 256 heights are remembered, of an L1 those that are not final.
+// At implements follow.Sink for both: of a DA layer the newest 256 heights are remembered, of an L1 those that are
+// not final.
 func (s *Syncer) At(height uint64) (follow.Ref, bool) {
 	item, ok, err := s.cfg.Store.Item(height)
 	return item.Ref, ok && err == nil
@@ -224,7 +230,8 @@ func (s *Syncer) applied(blk *block.Block, origin store.Origin, promoted bool) {
 	}
 }
 
-// dropUnsafe takes back the blocks above height: first in the store, so that a crash leaves the engine ahead, which the next start repairs.
+// dropUnsafe takes back the blocks above height: first in the store, so that a crash leaves the engine ahead, which
+// the next start repairs.
 func (s *Syncer) dropUnsafe(ctx context.Context, height uint64, why string) error {
 	st := s.cfg.Store.State()
 	s.cfg.Logger.Warn("reverting unsafe blocks: "+why, "from", st.Unsafe.Height, "to", height)

@@ -24,7 +24,8 @@ import (
 	"headrace/internal/syncer/syncertest"
 )
 
-// The signed block is on disk before it is executed: after a crash in between it is used again, and no second one is signed for its height.
+// The signed block is on disk before it is executed: after a crash in between it is used again, and no second one is
+// signed for its height.
 func TestSignedBlockSurvives(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := syncertest.NewWorld(t, -1)
@@ -121,8 +122,8 @@ func posted(t *testing.T, w *syncertest.World, m *syncertest.Machine, at, from, 
 	return item(b)
 }
 
-// A crash after any block of an item, and at any point between execution, commit and publication, loses nothing: the item is given again, and ends in the same
-// state (I2, I4).
+// A crash after any block of an item, and at any point between execution, commit and publication, loses nothing: the
+// item is given again, and ends in the same state (I2, I4).
 func TestCrashWithinAnItem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := syncertest.NewWorld(t, -1)
@@ -187,7 +188,8 @@ func (s *stepped) Execute(ctx context.Context, b *block.Block) ([]byte, error) {
 	return root, err
 }
 
-// An unsafe block that the DA layer contradicts is taken back with all above it; one that it confirms is promoted and not executed again.
+// An unsafe block that the DA layer contradicts is taken back with all above it; one that it confirms is promoted and
+// not executed again.
 func TestUnsafeBranchGivesWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := syncertest.NewWorld(t, -1)
@@ -271,7 +273,8 @@ func TestEngineAwayIsTold(t *testing.T) {
 	})
 }
 
-// A node with the key-value engine follows a real Evolve chain up to its first foreign state root, and stops there saying so.
+// A node with the key-value engine follows a real Evolve chain up to its first foreign state root, and stops there
+// saying so.
 func TestForeignStateRoot(t *testing.T) {
 	genesis, err := block.LoadGenesis("../../block/testdata/genesis.json")
 	if err != nil {

@@ -48,8 +48,9 @@ func (o AccountOptions) withDefaults() AccountOptions {
 
 func gwei(n int64) *big.Int { return new(big.Int).Mul(big.NewInt(n), big.NewInt(1e9)) }
 
-// Account sends transactions to the inbox: an l1.Proposer, and whatever else an account may do there. It has one transaction under way at a time, always
-// at the account's next nonce: what an earlier process left in the pool is replaced and never doubled. No other program may use the account.
+// Account sends transactions to the inbox: an l1.Proposer, and whatever else an account may do there. It has one
+// transaction under way at a time, always at the account's next nonce: what an earlier process left in the pool is
+// replaced and never doubled. No other program may use the account.
 type Account struct {
 	client *Client
 	key    *ecdsa.PrivateKey
@@ -131,7 +132,8 @@ type request struct {
 	extraGas uint64               // beyond what any transaction with this data needs
 }
 
-// gas is what the transaction may use: estimating would run it in the wrong block, which the inbox's rules may refuse. What is not used costs nothing.
+// gas is what the transaction may use: estimating would run it in the wrong block, which the inbox's rules may
+// refuse. What is not used costs nothing.
 func (r *request) gas() uint64 {
 	tokens := uint64(0)
 	for _, b := range r.data {
@@ -146,7 +148,8 @@ func (r *request) gas() uint64 {
 	return 21_000 + max(run, 10*tokens)
 }
 
-// attempt is what the transaction under way was sent as, and to whom. All attempts have one nonce, so one of them at most is ever included.
+// attempt is what the transaction under way was sent as, and to whom. All attempts have one nonce, so one of them at
+// most is ever included.
 type attempt struct {
 	at          *endpoint // which took the last one: what becomes of it is asked there
 	nonce       uint64
@@ -197,10 +200,12 @@ func (a *Account) transact(ctx context.Context, at *endpoint, nonce uint64, r re
 	}
 }
 
-// patience is how many looks in a row may find that the endpoint which took a transaction is behind others, before another one is given it too.
+// patience is how many looks in a row may find that the endpoint which took a transaction is behind others, before
+// another one is given it too.
 const patience = 3
 
-// again sends the transaction again when it is time: with higher fees or, if the endpoint that took it fails or stays behind, soon, and as it is, to another.
+// again sends the transaction again when it is time: with higher fees or, if the endpoint that took it fails or stays
+// behind, soon, and as it is, to another.
 func (a *Account) again(ctx context.Context, r request, try *attempt) {
 	elsewhere, wait := try.failed || try.late >= patience, a.opt.Resend
 	if elsewhere {
@@ -280,7 +285,8 @@ func (a *Account) receiptElsewhere(ctx context.Context, try *attempt) *types.Rec
 	return nil
 }
 
-// receipt returns the receipt of the one of some transactions that was included, nil if none was yet. errIndexing: that cannot be told yet.
+// receipt returns the receipt of the one of some transactions that was included, nil if none was yet. errIndexing:
+// that cannot be told yet.
 func (e *endpoint) receipt(ctx context.Context, hashes []common.Hash) (*types.Receipt, error) {
 	receipts := make([]*types.Receipt, len(hashes))
 	elems := make([]rpc.BatchElem, len(hashes))
@@ -306,8 +312,8 @@ func (e *endpoint) receipt(ctx context.Context, hashes []common.Hash) (*types.Re
 
 var errIndexing = errors.New("endpoint cannot find receipts yet")
 
-// submit signs and sends one more attempt, with fees of the day if price is set. It returns an error only if the attempt is not on its way: the endpoint has
-// refused it, or could not be asked.
+// submit signs and sends one more attempt, with fees of the day if price is set. It returns an error only if the
+// attempt is not on its way: the endpoint has refused it, or could not be asked.
 func (a *Account) submit(ctx context.Context, r request, try *attempt, price bool) error {
 	for {
 		if price {
@@ -428,8 +434,8 @@ func (a *Account) limit(f *fees) {
 	}
 }
 
-// bump raises the fees by as much as nodes want for replacing a transaction: by a quarter (they want a tenth), and with blobs to the double. It reports
-// whether that changed anything: there is a limit.
+// bump raises the fees by as much as nodes want for replacing a transaction: by a quarter (they want a tenth), and
+// with blobs to the double. It reports whether that changed anything: there is a limit.
 func (a *Account) bump(try *attempt, blobs bool) bool {
 	more := func(n *big.Int) *big.Int {
 		raise := new(big.Int).Rsh(n, 2)

@@ -18,8 +18,8 @@ import (
 	"headrace/l1"
 )
 
-// beacon reads blobs from a beacon API. Whatever it returns is what a versioned hash names, by KZG; whatever goes wrong is a lack of content and never a
-// verdict on it: the L1 has shown that the blobs exist.
+// beacon reads blobs from a beacon API. Whatever it returns is what a versioned hash names, by KZG; whatever goes
+// wrong is a lack of content and never a verdict on it: the L1 has shown that the blobs exist.
 type beacon struct {
 	url     string
 	health  *follow.Health
@@ -32,7 +32,8 @@ type beacon struct {
 	sidecars    bool // the endpoint has blob_sidecars and not blobs
 }
 
-// blobs returns the blobs with these versioned hashes of the L1 block with this time. The beacon API that answered last is asked first.
+// blobs returns the blobs with these versioned hashes of the L1 block with this time. The beacon API that answered
+// last is asked first.
 func (c *Client) blobs(ctx context.Context, blockTime uint64, hashes []l1.Hash) ([]*l1.Blob, error) {
 	if len(c.beacons) == 0 {
 		return nil, errors.New("content is in blobs, and no beacon API is configured")
@@ -109,7 +110,8 @@ func (b *beacon) slot(ctx context.Context, blockTime uint64) (uint64, error) {
 	return (blockTime - genesis) / seconds, nil
 }
 
-// atSlot returns the blobs of a slot that have one of hashes. There are two calls for this: the older one is gone from newer clients, and the other way round.
+// atSlot returns the blobs of a slot that have one of hashes. There are two calls for this: the older one is gone
+// from newer clients, and the other way round.
 func (b *beacon) atSlot(ctx context.Context, slot uint64, hashes []l1.Hash) (map[l1.Hash]*l1.Blob, error) {
 	b.mu.Lock()
 	sidecars := b.sidecars

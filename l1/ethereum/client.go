@@ -1,14 +1,17 @@
 // Package ethereum follows an inbox contract on an Ethereum L1, and proposes to it.
 //
-// A Client is a follow.Source of l1.Blocks, by way of one or more endpoints. News comes from newHeads subscriptions over WebSocket, or by polling over HTTP
-// while there is none; what one endpoint does not answer, or does not have, the next one is asked for. Content is read by block hash, and nothing is taken on trust that decides about content: headers are hashed, a block without logs of the inbox is shown to be so by its
-// header's bloom filter or, where that cannot decide, by its receipts, checked against the receipts root; transactions are checked against the
-// transactions root, and blobs by KZG against their versioned hashes (I7). So every Client gives the same l1.Block for the same block hash (I3), and what an
-// endpoint keeps back, garbles or does not have yet is an error that is tried again, never "nothing there" and never a void proposal. What is
-// not checked is that the chain of headers is the canonical one of the L1: for that the endpoints are trusted, like a wallet trusts its own.
+// A Client is a follow.Source of l1.Blocks, by way of one or more endpoints. News comes from newHeads subscriptions
+// over WebSocket, or by polling over HTTP while there is none; what one endpoint does not answer, or does not have,
+// the next one is asked for. Content is read by block hash, and nothing is taken on trust that decides about content:
+// headers are hashed, a block without logs of the inbox is shown to be so by its header's bloom filter or, where that
+// cannot decide, by its receipts, checked against the receipts root; transactions are checked against the
+// transactions root, and blobs by KZG against their versioned hashes (I7). So every Client gives the same l1.Block
+// for the same block hash (I3), and what an endpoint keeps back, garbles or does not have yet is an error that is
+// tried again, never "nothing there" and never a void proposal. What is not checked is that the chain of headers is
+// the canonical one of the L1: for that the endpoints are trusted, like a wallet trusts its own.
 //
-// A Proposer makes proposals from one account. Clients and Proposers are safe for concurrent use; no goroutine outlives the call that started it, except
-// those of idle connections, which Close ends.
+// A Proposer makes proposals from one account. Clients and Proposers are safe for concurrent use; no goroutine
+// outlives the call that started it, except those of idle connections, which Close ends.
 package ethereum
 
 import (
@@ -39,8 +42,9 @@ type Options struct {
 	Inbox      l1.Address
 	StartBlock uint64 // L1 block of the inbox's deployment, or below: blocks before it are not looked into
 
-	// TrustLogs lets finalized blocks be read from eth_getLogs alone: what it does not return is believed not to be there. For catching up on a big public L1,
-	// where the bloom filters are so full that every other block's receipts would have to be read.
+	// TrustLogs lets finalized blocks be read from eth_getLogs alone: what it does not return is believed not to be
+	// there. For catching up on a big public L1, where the bloom filters are so full that every other block's
+	// receipts would have to be read.
 	TrustLogs bool
 
 	CallTimeout time.Duration // of one request; default 10 s
@@ -162,7 +166,8 @@ func (c *Client) ranked() (out []*endpoint) {
 	return out
 }
 
-// front returns the endpoint to send through: the best that is not behind any other or, if all that answer are, the one that is least.
+// front returns the endpoint to send through: the best that is not behind any other or, if all that answer are, the
+// one that is least.
 func (c *Client) front(ctx context.Context) (*endpoint, error) {
 	var least *endpoint
 	var height uint64

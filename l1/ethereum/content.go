@@ -199,8 +199,9 @@ func source(s inbox.InboxSource) l1.Source {
 	return out
 }
 
-// payload gets the content of a source that tx brought by calling method, or one with blobs. An error is a verdict on the content (ErrContent), the same
-// for everybody, or says why the content could not be had; the two are never confused.
+// payload gets the content of a source that tx brought by calling method, or one with blobs. An error is a verdict on
+// the content (ErrContent), the same for everybody, or says why the content could not be had; the two are never
+// confused.
 func (e *endpoint) payload(ctx context.Context, s *l1.Source, tx *types.Transaction, method string) ([]byte, error) {
 	if len(s.Blobs) > 0 {
 		blobs, err := e.client.blobs(ctx, s.Time, s.Blobs)
@@ -212,8 +213,8 @@ func (e *endpoint) payload(ctx context.Context, s *l1.Source, tx *types.Transact
 	return callData(tx, e.client.inbox, method, s.DataHash)
 }
 
-// callData returns the last argument, data, of a direct call of the inbox's method. tx is proven to be the transaction that made the log, so whatever is
-// wrong here is wrong for everybody: each error is a verdict.
+// callData returns the last argument, data, of a direct call of the inbox's method. tx is proven to be the
+// transaction that made the log, so whatever is wrong here is wrong for everybody: each error is a verdict.
 func callData(tx *types.Transaction, to common.Address, method string, want l1.Hash) ([]byte, error) {
 	m := inboxABI.Methods[method]
 	if tx.To() == nil || *tx.To() != to || !bytes.HasPrefix(tx.Data(), m.ID) {

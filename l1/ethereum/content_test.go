@@ -164,7 +164,8 @@ func testBeaconFaults(t *testing.T, r *rig) {
 	}
 }
 
-// S38: content that is no good makes a void proposal, for every client alike; its id is used up, and the next proposal is good again.
+// S38: content that is no good makes a void proposal, for every client alike; its id is used up, and the next
+// proposal is good again.
 func TestVoid(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, geth.Prague, l1.Settings{ForcedDelay: 1000})
@@ -214,7 +215,8 @@ func TestVoid(t *testing.T) {
 	}
 }
 
-// forwarder deploys a contract that passes each call on to the inbox, so that the content is not in the transaction's input.
+// forwarder deploys a contract that passes each call on to the inbox, so that the content is not in the transaction's
+// input.
 func (r *rig) forwarder() common.Address {
 	r.t.Helper()
 	run := common.FromHex(fmt.Sprintf("365f5f37"+"5f5f365f5f73%x5af1"+"00", r.inbox()))

@@ -28,7 +28,8 @@ func AddressOf(key *ecdsa.PrivateKey) l1.Address {
 	return l1.Address(crypto.PubkeyToAddress(key.PublicKey))
 }
 
-// AskChainID returns the id of the chain that an endpoint serves, over HTTP or WebSocket. A timeout of 0 is the default of Options.CallTimeout.
+// AskChainID returns the id of the chain that an endpoint serves, over HTTP or WebSocket. A timeout of 0 is the
+// default of Options.CallTimeout.
 func AskChainID(ctx context.Context, url string, timeout time.Duration) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, Options{CallTimeout: timeout}.withDefaults().CallTimeout)
 	defer cancel()
@@ -76,8 +77,8 @@ func (c *Client) IsProposer(ctx context.Context, account l1.Address) (bool, erro
 	return allowed, nil
 }
 
-// Proposers returns who may propose, in the order of addresses, from the inbox's events since Options.StartBlock. ErrNotKnown: the endpoint refuses to
-// search so many blocks.
+// Proposers returns who may propose, in the order of addresses, from the inbox's events since Options.StartBlock.
+// ErrNotKnown: the endpoint refuses to search so many blocks.
 func (c *Client) Proposers(ctx context.Context) ([]l1.Address, error) {
 	logs, err := c.events(ctx, inbox.InboxProposerSet{}.ContractEventName())
 	if err != nil {
@@ -101,8 +102,9 @@ func (c *Client) Proposers(ctx context.Context) ([]l1.Address, error) {
 	return out, nil
 }
 
-// DeployedAt returns the number of the L1 block that the inbox was deployed in: that of its first event or, where the endpoint does not search so far, the
-// first block with its code. ErrNoInbox: there is no contract. ErrNotKnown: the endpoint has neither old events nor old states.
+// DeployedAt returns the number of the L1 block that the inbox was deployed in: that of its first event or, where the
+// endpoint does not search so far, the first block with its code. ErrNoInbox: there is no contract. ErrNotKnown: the
+// endpoint has neither old events nor old states.
 func (c *Client) DeployedAt(ctx context.Context) (uint64, error) {
 	head, err := ask(ctx, c, func(e *endpoint) (*header, error) { return e.head(ctx) })
 	if err != nil {

@@ -166,7 +166,8 @@ func TestForcedIndex(t *testing.T) {
 	})
 }
 
-// An endpoint that takes a connection and says nothing holds nobody up: neither beyond the bound of a request, nor when the caller ends earlier.
+// An endpoint that takes a connection and says nothing holds nobody up: neither beyond the bound of a request, nor
+// when the caller ends earlier.
 func TestDialEnds(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0") // the system completes connections that nobody accepts

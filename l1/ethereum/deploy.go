@@ -19,7 +19,8 @@ type Contract struct {
 	Proposers []l1.Address
 }
 
-// Deploy makes an inbox contract, and returns its address and the block that it is in. opt.Inbox and opt.StartBlock are not used.
+// Deploy makes an inbox contract, and returns its address and the block that it is in. opt.Inbox and opt.StartBlock
+// are not used.
 func Deploy(ctx context.Context, opt Options, account AccountOptions, key *ecdsa.PrivateKey, contract Contract) (l1.Address, l1.Ref, error) {
 	opt.Inbox = l1.Address{1} // any: the client is only used to send
 	c, err := New(opt)

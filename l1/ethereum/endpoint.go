@@ -16,7 +16,8 @@ import (
 	"headrace/l1"
 )
 
-// endpoint is one address of an Ethereum node. It is a follow.Source whose news comes by a WebSocket or by polling, as its address says.
+// endpoint is one address of an Ethereum node. It is a follow.Source whose news comes by a WebSocket or by polling,
+// as its address says.
 type endpoint struct {
 	client *Client
 	url    string
@@ -97,7 +98,8 @@ func bare(err error) error {
 	return err
 }
 
-// conn returns the connection for reading, which a WebSocket has beside the one for news, so that bulk never delays news.
+// conn returns the connection for reading, which a WebSocket has beside the one for news, so that bulk never delays
+// news.
 func (e *endpoint) conn(ctx context.Context) (*rpc.Client, error) {
 	e.mu.Lock()
 	conn, closed := e.bulk, e.closed
@@ -126,7 +128,8 @@ func (e *endpoint) conn(ctx context.Context) (*rpc.Client, error) {
 	return conn, nil
 }
 
-// drop forgets a connection for reading that has failed, so that the next call makes a new one and checks the chain id again.
+// drop forgets a connection for reading that has failed, so that the next call makes a new one and checks the chain
+// id again.
 func (e *endpoint) drop(conn *rpc.Client) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -200,7 +203,8 @@ func answered(err error) bool {
 	return errors.As(err, &rpcErr) || errors.As(err, &httpErr)
 }
 
-// adaptive is how much to ask for at once: it is halved when that was too much, and grows again slowly. Its zero value is of no use.
+// adaptive is how much to ask for at once: it is halved when that was too much, and grows again slowly. Its zero
+// value is of no use.
 type adaptive struct {
 	mu   sync.Mutex
 	n    int

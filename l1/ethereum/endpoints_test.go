@@ -78,7 +78,8 @@ func becomes(t *testing.T, c *ethereum.Client, what string, is func([]follow.Sou
 	}
 }
 
-// A follower goes on whatever becomes of one of two endpoints, with each block once, and its status names the broken one.
+// A follower goes on whatever becomes of one of two endpoints, with each block once, and its status names the broken
+// one.
 func TestFollowerSurvivesEndpoint(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, geth.Prague, l1.Settings{})
@@ -109,7 +110,8 @@ func TestFollowerSurvivesEndpoint(t *testing.T) {
 	}
 }
 
-// A proposer goes on whatever becomes of one of two endpoints just when that has taken a transaction: each draft is included once, at the cost of one transaction.
+// A proposer goes on whatever becomes of one of two endpoints just when that has taken a transaction: each draft is
+// included once, at the cost of one transaction.
 func TestProposerSurvivesEndpoint(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, geth.Prague, l1.Settings{})
@@ -175,7 +177,8 @@ func TestProposerSurvivesEndpoint(t *testing.T) {
 	}
 }
 
-// What an endpoint that is behind says of the account or the inbox is no verdict, and a receipt that one keeps back another may have.
+// What an endpoint that is behind says of the account or the inbox is no verdict, and a receipt that one keeps back
+// another may have.
 func TestNoVerdictFromBehind(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, geth.Prague, l1.Settings{})

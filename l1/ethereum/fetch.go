@@ -14,7 +14,8 @@ import (
 	"headrace/l1"
 )
 
-// Fetch implements follow.Source. Headers come in batches; the blocks whose headers do not exclude messages are read by hash, several at a time.
+// Fetch implements follow.Source. Headers come in batches; the blocks whose headers do not exclude messages are read
+// by hash, several at a time.
 func (e *endpoint) Fetch(ctx context.Context, from, to uint64, deliver func(follow.Item[l1.Block]) error) error {
 	trusted, err := e.trustedUpTo(ctx)
 	if err != nil {
@@ -38,7 +39,8 @@ func (e *endpoint) Fetch(ctx context.Context, from, to uint64, deliver func(foll
 	return nil
 }
 
-// deliverProven reads the blocks of headers in groups, so that only a few blocks' content is held at a time, and delivers them in order.
+// deliverProven reads the blocks of headers in groups, so that only a few blocks' content is held at a time, and
+// delivers them in order.
 func (e *endpoint) deliverProven(ctx context.Context, headers []*header, deliver func(follow.Item[l1.Block]) error) error {
 	for len(headers) > 0 {
 		n, open := 0, 0
@@ -58,7 +60,8 @@ func (e *endpoint) deliverProven(ctx context.Context, headers []*header, deliver
 
 type itemFunc func(context.Context, *header) (follow.Item[l1.Block], error)
 
-// deliverAll makes the items of headers at the same time and delivers them in order. When one fails, those before it are delivered all the same.
+// deliverAll makes the items of headers at the same time and delivers them in order. When one fails, those before it
+// are delivered all the same.
 func deliverAll(ctx context.Context, headers []*header, item itemFunc, deliver func(follow.Item[l1.Block]) error) error {
 	items := make([]follow.Item[l1.Block], len(headers))
 	errs := make([]error, len(headers))
@@ -90,7 +93,8 @@ func (e *endpoint) trustedUpTo(ctx context.Context) (uint64, error) {
 	return ref.Height, err
 }
 
-// deliverTrusted delivers finalized blocks with the logs that eth_getLogs returns for them. It must not contradict the headers.
+// deliverTrusted delivers finalized blocks with the logs that eth_getLogs returns for them. It must not contradict
+// the headers.
 func (e *endpoint) deliverTrusted(ctx context.Context, headers []*header, deliver func(follow.Item[l1.Block]) error) error {
 	for len(headers) > 0 {
 		n := min(len(headers), e.logs.size())

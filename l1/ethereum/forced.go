@@ -16,7 +16,8 @@ import (
 // isVerdict reports whether err is about content, for good: nothing that a retry could change.
 func isVerdict(err error) bool { return errors.Is(err, l1.ErrContent) }
 
-// forcedCache keeps the newest forced items that were read, since each is asked for at least twice: when it is queued and when it is taken.
+// forcedCache keeps the newest forced items that were read, since each is asked for at least twice: when it is queued
+// and when it is taken.
 type forcedCache struct {
 	mu    sync.Mutex
 	keys  []forcedKey // oldest first
@@ -53,7 +54,8 @@ func (f *forcedCache) put(k forcedKey, item l1.Forced) {
 	}
 }
 
-// queued reads the forced item that a source taken from the queue came from, in the canonical block that the source names.
+// queued reads the forced item that a source taken from the queue came from, in the canonical block that the source
+// names.
 func (e *endpoint) queued(ctx context.Context, s l1.Source) (l1.Forced, error) {
 	h, err := e.header(ctx, hexutil.EncodeUint64(s.Number))
 	if err != nil {
@@ -98,7 +100,8 @@ func indexTopic(n uint64) (t common.Hash) {
 	return t
 }
 
-// stillCanonical fails if a header is not, or no longer, of the canonical chain: what was read by number meanwhile may be of another fork than it.
+// stillCanonical fails if a header is not, or no longer, of the canonical chain: what was read by number meanwhile
+// may be of another fork than it.
 func (e *endpoint) stillCanonical(ctx context.Context, h *header) error {
 	now, err := e.header(ctx, hexutil.EncodeUint64(h.number()))
 	if err != nil {

@@ -20,7 +20,8 @@ type header struct {
 	hash common.Hash
 }
 
-// UnmarshalJSON reads a header, or a block's header part, and checks its hash: what it says about logs and transactions is then as good as the hash.
+// UnmarshalJSON reads a header, or a block's header part, and checks its hash: what it says about logs and
+// transactions is then as good as the hash.
 func (h *header) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &h.Header); err != nil {
 		return err
@@ -75,7 +76,8 @@ func (e *endpoint) header(ctx context.Context, number string) (*header, error) {
 	return h, err
 }
 
-// headers returns the canonical headers from number on: as many as one request brings, at most n and, unless err says why, at least one. They are linked.
+// headers returns the canonical headers from number on: as many as one request brings, at most n and, unless err says
+// why, at least one. They are linked.
 func (e *endpoint) headers(ctx context.Context, from uint64, n int) ([]*header, error) {
 	for {
 		n = min(n, e.batch.size())

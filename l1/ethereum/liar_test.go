@@ -16,7 +16,8 @@ import (
 	"headrace/l1/ethereum"
 )
 
-// Logs that are trusted are trusted to be all there are. What one of them says of its place, its contract and its transaction must be possible, or nothing is delivered.
+// Logs that are trusted are trusted to be all there are. What one of them says of its place, its contract and its
+// transaction must be possible, or nothing is delivered.
 func TestLyingLogs(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, geth.Prague, l1.Settings{})
@@ -44,7 +45,8 @@ func TestLyingLogs(t *testing.T) {
 	}
 }
 
-// Logs are trusted for blocks that are final. Of a block that is not, an endpoint may not have them yet: it is read by its receipts, in the same range too.
+// Logs are trusted for blocks that are final. Of a block that is not, an endpoint may not have them yet: it is read
+// by its receipts, in the same range too.
 func TestLogsOfBlocksNotFinal(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, geth.Prague, l1.Settings{})
@@ -60,7 +62,8 @@ func TestLogsOfBlocksNotFinal(t *testing.T) {
 	}
 }
 
-// A proposal is the draft only if it names the same parent and takes as many forced items: one with the same blocks is another one all the same.
+// A proposal is the draft only if it names the same parent and takes as many forced items: one with the same blocks
+// is another one all the same.
 func TestSameBlocksAnotherProposal(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, geth.Prague, l1.Settings{ForcedDelay: 1000})

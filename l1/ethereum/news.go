@@ -13,8 +13,9 @@ import (
 	"headrace/l1"
 )
 
-// Subscribe is follow.Source's. Updates carry the whole block whenever it can be had: most often the header alone shows that there is nothing in it. News comes
-// over the WebSockets or, while none of them works, by polling over HTTP. It ends when all that bring news have failed.
+// Subscribe is follow.Source's. Updates carry the whole block whenever it can be had: most often the header alone
+// shows that there is nothing in it. News comes over the WebSockets or, while none of them works, by polling over
+// HTTP. It ends when all that bring news have failed.
 func (c *Client) Subscribe(ctx context.Context, update func(follow.Update[l1.Block])) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var work sync.WaitGroup
@@ -87,7 +88,8 @@ func (e *endpoint) dialNews(ctx context.Context) (*newsSocket, error) {
 	return s, nil
 }
 
-// latest is the newest head that a socket brought. The reader goroutine always drains into it, so a slow onlooker never fills the client's queue.
+// latest is the newest head that a socket brought. The reader goroutine always drains into it, so a slow onlooker
+// never fills the client's queue.
 type latest struct {
 	mu   sync.Mutex
 	head *header
@@ -219,7 +221,8 @@ func (e *endpoint) poll(ctx context.Context, news headFunc) error {
 	}
 }
 
-// look asks now and then for the head of an endpoint that brings no news, so that it is known how it does before it is needed.
+// look asks now and then for the head of an endpoint that brings no news, so that it is known how it does before it
+// is needed.
 func (e *endpoint) look(ctx context.Context) {
 	tick := time.NewTicker(e.client.opt.Redial) // a probe of something outside
 	defer tick.Stop()

@@ -27,7 +27,8 @@ func waitFor[T comparable](t *testing.T, v *watch.Value[T], want T) {
 	}
 }
 
-// E3: the WebSocket is cut, refused and frozen for a while, with proposals in between. News comes by polling meanwhile, and over the socket afterwards.
+// E3: the WebSocket is cut, refused and frozen for a while, with proposals in between. News comes by polling
+// meanwhile, and over the socket afterwards.
 func TestPollingAndBack(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, geth.Prague, l1.Settings{})
@@ -114,7 +115,8 @@ func (m *muted) NewHeads(ctx context.Context) (*rpc.Subscription, error) {
 	return notifier.CreateSubscription(), nil
 }
 
-// A subscription that says nothing, on a socket that lives, is found out by the watchdog and made again: blocks come late, but they come.
+// A subscription that says nothing, on a socket that lives, is found out by the watchdog and made again: blocks come
+// late, but they come.
 func TestMutedSubscription(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, geth.Prague, l1.Settings{})

@@ -27,7 +27,8 @@ func (a *Account) Limit() int {
 	return min(a.opt.MaxBlobs*l1.BlobCapacity, l1.MaxPayload)
 }
 
-// Propose is l1.Proposer's. It looks before it sends: a draft that an earlier call, or an earlier process, got included is found by its id.
+// Propose is l1.Proposer's. It looks before it sends: a draft that an earlier call, or an earlier process, got
+// included is found by its id.
 func (a *Account) Propose(ctx context.Context, d l1.Draft) (l1.Inclusion, error) {
 	payload := l1.EncodeBlocks(d.Blocks)
 	switch {
@@ -44,8 +45,9 @@ func (a *Account) Propose(ctx context.Context, d l1.Draft) (l1.Inclusion, error)
 		if p.at, err = a.client.front(ctx); err != nil {
 			return l1.Inclusion{}, err
 		}
-		// The nonce is read before the state. If a proposal comes in between, it is seen in the state; if it comes later and is ours, from an earlier call, it
-		// has taken the nonce. The other way round this one would follow it, only to be reverted.
+		// The nonce is read before the state. If a proposal comes in between, it is seen in the state; if it comes
+		// later and is ours, from an earlier call, it has taken the nonce. The other way round this one would follow
+		// it, only to be reverted.
 		nonce, err := p.at.nonce(ctx, a.from)
 		if err != nil {
 			return l1.Inclusion{}, err
@@ -89,7 +91,8 @@ type proposing struct {
 	sidecar *types.BlobTxSidecar // of payload, once it is needed
 }
 
-// lookUp returns the inbox's state, and the draft's inclusion if that is there already. ErrStale: another proposal has its id, or earlier ones are missing.
+// lookUp returns the inbox's state, and the draft's inclusion if that is there already. ErrStale: another proposal
+// has its id, or earlier ones are missing.
 func (p *proposing) lookUp(ctx context.Context) (state l1.CoreState, found bool, at l1.Inclusion, err error) {
 	head, err := p.at.head(ctx)
 	if err != nil {
@@ -116,7 +119,8 @@ func (p *proposing) lookUp(ctx context.Context) (state l1.CoreState, found bool,
 	return state, err == nil, inclusionOf(p.draft.ID, l), err
 }
 
-// verdict makes of what speaks against the draft at an endpoint that is behind others an error that is none: the others may say something else.
+// verdict makes of what speaks against the draft at an endpoint that is behind others an error that is none: the
+// others may say something else.
 func (p *proposing) verdict(err error) error {
 	if err != nil && p.late {
 		return fmt.Errorf("%s is behind other L1 endpoints, and says: %v", p.at.name, err)
@@ -128,7 +132,8 @@ func inclusionOf(id uint64, l *types.Log) l1.Inclusion {
 	return l1.Inclusion{ID: id, Block: l1.Ref{Height: l.BlockNumber, Hash: [32]byte(l.BlockHash)}, Tx: l1.Hash(l.TxHash), LogIndex: l.Index}
 }
 
-// find searches for the log of the proposal with the draft's id, from the block of the last proposal down: it is seldom far.
+// find searches for the log of the proposal with the draft's id, from the block of the last proposal down: it is
+// seldom far.
 func (p *proposing) find(ctx context.Context, last uint64) (*types.Log, error) {
 	e, opt := p.at, &p.client.opt
 	for to := last; ; {
@@ -154,7 +159,8 @@ func (p *proposing) find(ctx context.Context, last uint64) (*types.Log, error) {
 	}
 }
 
-// isDraft reports whether a log is of the very draft, in call data or in blobs, by whichever account: operators change keys.
+// isDraft reports whether a log is of the very draft, in call data or in blobs, by whichever account: operators
+// change keys.
 func (p *proposing) isDraft(l *types.Log) (bool, error) {
 	e, err := bindings.UnpackProposedEvent(l)
 	if err != nil || len(e.Sources) == 0 {
@@ -277,7 +283,8 @@ func (p *proposing) inclusion(r *types.Receipt) (l1.Inclusion, error) {
 	return l1.Inclusion{}, fmt.Errorf("transaction %s succeeded without a proposal: no inbox contract at %s?", r.TxHash, p.client.inbox)
 }
 
-// refused finds out why the inbox refused the draft in the block of a receipt. nil: for a reason that may be gone, or that looking up tells.
+// refused finds out why the inbox refused the draft in the block of a receipt. nil: for a reason that may be gone, or
+// that looking up tells.
 func (p *proposing) refused(ctx context.Context, sent l1.CoreState, r *types.Receipt) error {
 	if err := p.checkDue(ctx, l1.Hash(r.BlockHash)); err != nil {
 		return err

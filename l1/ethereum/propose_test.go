@@ -28,7 +28,8 @@ func (r *rig) nonce(key *ecdsa.PrivateKey) uint64 {
 	return n
 }
 
-// What is proposed is found by the source, where the proposer says; and proposing it again, also by another process, finds it and sends nothing.
+// What is proposed is found by the source, where the proposer says; and proposing it again, also by another process,
+// finds it and sends nothing.
 func TestPropose(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, geth.Prague, l1.Settings{})

@@ -46,7 +46,8 @@ func (e *endpoint) tag(ctx context.Context, tag string) (l1.Ref, error) {
 	return l1.Ref(h.ref()), nil
 }
 
-// saysNoSuchBlock knows how clients say that a block, or a tag, is not there: -39001 by the specification, and geth's own words.
+// saysNoSuchBlock knows how clients say that a block, or a tag, is not there: -39001 by the specification, and geth's
+// own words.
 func saysNoSuchBlock(err rpc.Error) bool {
 	text := err.Error()
 	return err.ErrorCode() == -39001 || strings.Contains(text, "block not found") || strings.Contains(text, "header not found") || strings.Contains(text, "nknown block")

@@ -129,7 +129,8 @@ func TestReading(t *testing.T) {
 	}
 }
 
-// Catch-up over many blocks gives what following gives, in few requests; and blocks without messages cost none of their own.
+// Catch-up over many blocks gives what following gives, in few requests; and blocks without messages cost none of
+// their own.
 func testCatchUp(t *testing.T, r *rig) {
 	for i := range 5 {
 		r.propose(payload(fmt.Sprint(i)))

@@ -133,7 +133,8 @@ func (l *liar) told() int {
 func list(v any) []any            { return v.([]any) }
 func object(v any) map[string]any { return v.(map[string]any) }
 
-// An endpoint that keeps something back, or garbles it, makes an error: never a block without its messages, and never a void proposal (I7, E8).
+// An endpoint that keeps something back, or garbles it, makes an error: never a block without its messages, and never
+// a void proposal (I7, E8).
 func TestLies(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, geth.Prague, l1.Settings{ForcedDelay: 1000})
@@ -218,7 +219,8 @@ func TestLies(t *testing.T) {
 	})
 }
 
-// A forced item is read by number, on the canonical chain: when that changes before the proposal is complete, the item may be another fork's.
+// A forced item is read by number, on the canonical chain: when that changes before the proposal is complete, the
+// item may be another fork's.
 func TestForkWhileReading(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, geth.Prague, l1.Settings{ForcedDelay: 1000})
@@ -268,7 +270,8 @@ func TestEndlessAnswer(t *testing.T) {
 	}
 }
 
-// "No logs" right after a new head is often a lie: a follower that hears it goes on asking, and passes the height with its messages.
+// "No logs" right after a new head is often a lie: a follower that hears it goes on asking, and passes the height
+// with its messages.
 func testLateReceipts(t *testing.T, r *rig) {
 	liar := newLiar(t, r.node.HTTP())
 	c := r.client(func(o *ethereum.Options) { o.HTTP, o.WS = []string{liar.URL}, nil }) // nobody else to ask
@@ -287,7 +290,8 @@ func testLateReceipts(t *testing.T, r *rig) {
 	}
 }
 
-// Requests get smaller when the endpoint does not bear them, and larger again; a refusal that has nothing to do with size ends the fetch at once.
+// Requests get smaller when the endpoint does not bear them, and larger again; a refusal that has nothing to do with
+// size ends the fetch at once.
 func testAdaptive(t *testing.T, r *rig) {
 	if _, err := r.chain.MineN(t.Context(), 60, beacon.Empty()); err != nil {
 		t.Fatal(err)

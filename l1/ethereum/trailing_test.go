@@ -19,7 +19,8 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// trailing is an endpoint in front of a real one, over HTTP and WebSocket alike, that answers as one which is some blocks behind it.
+// trailing is an endpoint in front of a real one, over HTTP and WebSocket alike, that answers as one which is some
+// blocks behind it.
 type trailing struct {
 	*httptest.Server
 	real       *rpc.Client

@@ -1,4 +1,5 @@
-// Package syncertest is a rollup without sockets, for tests inside testing/synctest: a DA chain in memory, and machines whose disks survive, or do not survive, a crash.
+// Package syncertest is a rollup without sockets, for tests inside testing/synctest: a DA chain in memory, and
+// machines whose disks survive, or do not survive, a crash.
 package syncertest
 
 import (
@@ -37,7 +38,8 @@ type World struct {
 	Genesis *block.Genesis
 }
 
-// NewWorld makes a world whose DA chain has a block each interval, once its Run is run; without a clock if interval is below zero.
+// NewWorld makes a world whose DA chain has a block each interval, once its Run is run; without a clock if interval
+// is below zero.
 func NewWorld(t testing.TB, interval time.Duration) *World {
 	t.Helper()
 	key, err := block.GenerateKey(block.Ed25519)
@@ -85,7 +87,8 @@ type Machine struct {
 	Home  *Home
 }
 
-// Open starts a machine on a home, which follows a DA layer. wrap, if not nil, stands between the syncer and its engine.
+// Open starts a machine on a home, which follows a DA layer. wrap, if not nil, stands between the syncer and its
+// engine.
 func (w *World) Open(h *Home, wrap func(exec.Engine) exec.Engine) *Machine {
 	w.T.Helper()
 	m, cfg := w.open(h, wrap)
@@ -205,7 +208,8 @@ func Run(t testing.TB, parts ...func(context.Context) error) (stop func()) {
 	return stop
 }
 
-// Agree fails the test unless all machines have the same blocks and roots up to the lowest safe head, which must be at least height.
+// Agree fails the test unless all machines have the same blocks and roots up to the lowest safe head, which must be
+// at least height.
 func Agree(t testing.TB, height uint64, machines ...*Machine) {
 	t.Helper()
 	top := machines[0].Status().Load().Safe.Height
