@@ -72,25 +72,27 @@ type Sealer interface {
 type Forcer interface {
 	// BuildForced builds a block of forced transactions: as many as this block can include, in the given order, and
 	// no others. (With others in it, strangers could fill the block and so keep forced transactions out.) If the
-	// block can include none of them, BuildForced does what Build does. A forced transaction that is not exempt, see
-	// Exempter, is in one of the next blocks if each of them is built with it.
+	// block can include none of them, BuildForced does what Build does. A forced transaction that is given to every
+	// build, and stays not exempt (see Exempter), is included after finitely many blocks.
 	BuildForced(ctx context.Context, height uint64, time uint64, maxBytes int, forced [][]byte) (txs [][]byte, err error)
 }
 
-// Exempter is implemented by engines that can tell which forced transactions no block could include now, because of a
-// nonce or a balance, say. Those are exempt: a proposal may take their item without including them. Any other forced
-// transaction that is missing in the blocks of a proposal that takes its item makes the proposal void. With an engine
-// that is no Exempter, no transaction is exempt.
+// Exempter is implemented by engines that can tell which forced transactions the next block could not include, because
+// of a nonce or a balance, say. Those are exempt: a proposal may take their item without including them. Any other
+// forced transaction that is missing in the blocks of a proposal that takes its item makes the proposal void. With an
+// engine that is no Exempter, no transaction is exempt.
 type Exempter interface {
-	// Exempt reports, per transaction of a forced item, why block height+1 could not include it, assuming that block
-	// starts with the item's valid transactions in order. An empty string means that it could be included, so leaving
-	// it out makes the proposal void.
+	// Exempt reports, per transaction of a forced item, why block height+1 could not include it after the item's
+	// earlier transactions that are not exempt. An empty string means that it could: a proposal that ends with block
+	// height and leaves it out is void. The item is given whole. What it says of a transaction that is in one of the
+	// proposal's blocks (its nonce is used, say) is not looked at. Each item is judged alone.
 	//
-	// All of an item's transactions that are not exempt fit into one block together. The answer depends on nothing
-	// but the item and the blocks up to height, so that every node gives the proposal the same verdict (I3).
+	// The transactions of an item that are not exempt fit into one block together: one that does not fit behind the
+	// others is exempt. The answer depends on nothing but the item and the blocks up to height, so that every node
+	// gives the proposal the same verdict (I3).
 	//
 	// ErrParent: height is above the engine's head. ErrPruned: the engine has dropped the state after block height;
-	// it has it again after a Revert to height. Exempt may be called at any time.
+	// Headrace reverts it to height then, and asks again. Exempt may be called at any time, during an Execute too.
 	Exempt(ctx context.Context, height uint64, item [][]byte) (why []string, err error)
 }
 

@@ -65,7 +65,7 @@ var kinds = []struct {
 	{Syncing, "heights from `from` on are still being synced"},
 	{BelowTail, "heights below `to` are pruned"},
 	{OtherChain, "another chain from height `from` on"},
-	{FalseEmpty, "blobs are told as absent, proofs as not available"},
+	{FalseEmpty, "blobs are reported absent, proofs as not available"},
 	{MissingBlob, "the last blob of a namespace is left out"},
 	{CorruptBlob, "a bit of each blob is wrong"},
 	{HugeBlob, "a made-up blob of `size` bytes"},

@@ -85,7 +85,7 @@ func TestForcedBySequencer(t *testing.T) {
 	if s.Counts.Void != 0 || s.Proposal.Void != "" {
 		t.Fatalf("got %+v, %+v, want no void proposal", s.Counts, s.Proposal)
 	}
-	old := w.lightAuthor().next() // one that the sequencer may have given up
+	old := w.lightAuthor().next() // one that the sequencer may have dropped
 	if _, err := sequencer.give(old); !errors.Is(err, node.ErrGate) {
 		t.Errorf("offer to the sequencer: got %v, want ErrGate", err)
 	}
@@ -129,10 +129,10 @@ func (w *world) rollupTx(i int, change func(*types.DynamicFeeTx)) []byte {
 	return raw
 }
 
-// TestForcedExcuses is S31 on real execution clients: a proposal may leave out a forced transaction whose sender's
+// TestForcedExempt is S31 on real execution clients: a proposal may leave out a forced transaction whose sender's
 // state after its last block shows that it could not be included, and no other; all nodes judge alike, those that
 // executed the blocks before and those that did not.
-func TestForcedExcuses(t *testing.T) {
+func TestForcedExempt(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, chosen(t), l1.Settings{ForcedDelay: 3600, ForcedMax: 4}, 3)
 	a, m, late := w.author(), w.drive(), w.drive()
@@ -156,7 +156,7 @@ func TestForcedExcuses(t *testing.T) {
 	late.start()
 	for _, each := range want {
 		if s := each.canonical(3, without); s.Proposal.Void != "" || s.Counts.Exempt != 3 || s.Counts.Void != 1 {
-			t.Fatalf("got %+v, %+v, want one void, then the block with three excuses", s.Proposal, s.Counts)
+			t.Fatalf("got %+v, %+v, want one void, then the block with three reasons", s.Proposal, s.Counts)
 		}
 		each.executed(without)
 	}
@@ -182,7 +182,7 @@ func TestForcedGarbageBySequencer(t *testing.T) {
 	w.check(err)
 	good := [][]byte{w.rollupTx(0, nil), w.rollupTx(1, nil), w.rollupTx(0, func(tx *types.DynamicFeeTx) { tx.Nonce = 1 })}
 	items := [][][]byte{
-		{good[0]}, {good[0], []byte("garbage")}, {noFunds, good[1]}, // the second is the first again: used up by then
+		{good[0]}, {good[0], []byte("garbage")}, {noFunds, good[1]}, // the second is the first again: consumed by then
 		{w.rollupTx(2, func(tx *types.DynamicFeeTx) { tx.Nonce = 7 })}, {w.rollupTx(3, func(tx *types.DynamicFeeTx) { tx.GasTipCap = new(big.Int) })},
 		{w.rollupTx(4, func(tx *types.DynamicFeeTx) { tx.GasFeeCap, tx.GasTipCap = big.NewInt(3), big.NewInt(1) })}, {good[2]},
 	}
@@ -200,7 +200,7 @@ func TestForcedGarbageBySequencer(t *testing.T) {
 		return nil
 	}))
 	if s.Counts.Void != 0 || s.Counts.Exempt < 5 {
-		t.Fatalf("got %+v, want no void proposal, and five transactions excused at least", s.Counts)
+		t.Fatalf("got %+v, want no void proposal, and five transactions exempt at least", s.Counts)
 	}
 	sequencer.until("the same block", func(now node.Status) bool { return now.Heads.Safe.Height >= s.Heads.Safe.Height })
 	found := map[string]int{}
@@ -266,6 +266,6 @@ func TestForcedInTheWay(t *testing.T) {
 		}
 	}
 	if found[string(hog[0])] != 1 || found[string(rival)] != 1 || s.Counts.Void != 0 || s.Counts.Exempt == 0 {
-		t.Fatalf("got the first of many %d times and the rival %d times, %+v; want each once, the rest of the many excused, and none void", found[string(hog[0])], found[string(rival)], s.Counts)
+		t.Fatalf("got the first of many %d times and the rival %d times, %+v; want each once, the rest of the many exempt, and none void", found[string(hog[0])], found[string(rival)], s.Counts)
 	}
 }

@@ -303,7 +303,7 @@ func observeL1(t *testing.T, r *observed) {
 	b := a.next(a.tx())
 	w.mine(w.proposal(1, b, l1.EncodeBlocks(w.encode(b))))
 	if s := m.canonical(2, a.tip()); s.Proposal.Void != "" {
-		t.Fatalf("got %+v, want the forced transaction excused", s.Proposal)
+		t.Fatalf("got %+v, want the forced transaction exempt", s.Proposal)
 	}
 	m.stop()
 }

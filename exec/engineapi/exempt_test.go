@@ -33,10 +33,10 @@ func by(key *ecdsa.PrivateKey, change func(*types.DynamicFeeTx)) *types.Transact
 	return types.MustSignNewTx(key, types.LatestSignerForChainID(tx.ChainID), tx)
 }
 
-// A transaction is excused exactly if a builder never includes it: each is asked about, then offered to a real client
-// with ordinary settings, and looked for in the blocks that it builds. Excuses are the same on another node, and at
+// A transaction is exempt exactly if a builder never includes it: each is asked about, then offered to a real client
+// with ordinary settings, and looked for in the blocks that it builds. Reasons are the same on another node, and at
 // the same block later.
-func TestExcuse(t *testing.T) {
+func TestExempt(t *testing.T) {
 	t.Parallel()
 	n := gethtest.Open(t, geth.Options{Genesis: geth.DevGenesis(geth.Osaka), Args: []string{"--miner.gasprice", strconv.Itoa(params.GWei / 1000)}}) // the default
 	e := open(t, options(t, n))
@@ -54,9 +54,9 @@ func TestExcuse(t *testing.T) {
 	legacy := &types.LegacyTx{Nonce: 0, To: &common.Address{0xaa}, Gas: 21_000, GasPrice: big.NewInt(100 * params.GWei)}
 	gwei := func(n int64) *big.Int { return big.NewInt(n * params.GWei) }
 	cases := []struct {
-		name    string
-		tx      []byte
-		excused bool
+		name   string
+		tx     []byte
+		exempt bool
 	}{
 		{"plain", raw(t, by(geth.DevKey(1), nil)), false},
 		{"legacy", raw(t, types.MustSignNewTx(geth.DevKey(2), signer, legacy)), false},
@@ -108,11 +108,11 @@ func TestExcuse(t *testing.T) {
 	before := make([]string, len(cases))
 	for i, c := range cases {
 		before[i] = ask(e, start.Height(), c.tx)
-		if got := before[i] != ""; got != c.excused {
-			t.Errorf("%s: got excuse %q, want one: %t", c.name, before[i], c.excused)
+		if got := before[i] != ""; got != c.exempt {
+			t.Errorf("%s: got reason %q, want one: %t", c.name, before[i], c.exempt)
 		}
-		if err := e.SubmitTx(t.Context(), c.tx); err != nil && !c.excused {
-			t.Errorf("%s is not excused, but refused: %v", c.name, err)
+		if err := e.SubmitTx(t.Context(), c.tx); err != nil && !c.exempt {
+			t.Errorf("%s is not exempt, but refused: %v", c.name, err)
 		}
 	}
 	built, parent := map[string]bool{}, start
@@ -124,14 +124,14 @@ func TestExcuse(t *testing.T) {
 		}
 	}
 	for i, c := range cases {
-		if built[string(c.tx)] == c.excused {
-			t.Errorf("%s: excused %t, in a block %t", c.name, c.excused, built[string(c.tx)])
+		if built[string(c.tx)] == c.exempt {
+			t.Errorf("%s: exempt %t, in a block %t", c.name, c.exempt, built[string(c.tx)])
 		}
 		if now, there := ask(e, start.Height(), c.tx), ask(other, start.Height(), c.tx); now != before[i] || there != before[i] {
-			t.Errorf("%s: got excuse %q later and %q elsewhere, want %q", c.name, now, there, before[i])
+			t.Errorf("%s: got reason %q later and %q elsewhere, want %q", c.name, now, there, before[i])
 		}
 		if ask(e, parent.Height(), c.tx) == "" {
-			t.Errorf("%s: not excused any more after it was included", c.name)
+			t.Errorf("%s: not exempt any more after it was included", c.name)
 		}
 	}
 	if _, err := e.Exempt(t.Context(), parent.Height()+1, [][]byte{cases[0].tx}); !errors.Is(err, exec.ErrParent) {
@@ -140,9 +140,9 @@ func TestExcuse(t *testing.T) {
 	wantHead(t, e, n, parent)
 }
 
-// What stands between the engine and its client is never an excuse, and a state that the client has dropped is there
+// What stands between the engine and its client exempts nothing, and a state that the client has dropped is there
 // again after a revert.
-func TestExcuseWithoutState(t *testing.T) {
+func TestExemptWithoutState(t *testing.T) {
 	t.Parallel()
 	n, p, e := tapped(t, geth.Options{Args: []string{"--state.scheme", "path", "--gcmode", "full"}}) // as most are run
 	var chain []*block.Block
@@ -178,7 +178,7 @@ func TestExcuseWithoutState(t *testing.T) {
 
 // What a sender offers counts above the base fee of the next block, to the wei; and an account with code sends
 // nothing, unless it has only delegated.
-func TestExcuseAtTheEdge(t *testing.T) {
+func TestExemptAtTheEdge(t *testing.T) {
 	t.Parallel()
 	genesis := geth.DevGenesis(geth.Prague)
 	code := func(i int, code []byte) {
@@ -198,8 +198,8 @@ func TestExcuseAtTheEdge(t *testing.T) {
 		}))
 	}
 	for name, c := range map[string]struct {
-		tx      []byte
-		excused bool
+		tx     []byte
+		exempt bool
 	}{
 		"a wei too little":          {offer(params.GWei/1000 - 1), true},
 		"just enough":               {offer(params.GWei / 1000), false},
@@ -211,15 +211,15 @@ func TestExcuseAtTheEdge(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := why[0] != ""; got != c.excused {
-			t.Errorf("%s: got %q, want an excuse: %t", name, why[0], c.excused)
+		if got := why[0] != ""; got != c.exempt {
+			t.Errorf("%s: got %q, want a reason: %t", name, why[0], c.exempt)
 		}
 	}
 }
 
 // The transactions of an item are thought of one after the other: what those before it spend, of nonces and money,
 // counts.
-func TestExcuseOneAfterTheOther(t *testing.T) {
+func TestExemptOneAfterTheOther(t *testing.T) {
 	t.Parallel()
 	_, e := fresh(t, geth.Prague, nil)
 	b := produce(t, e, nil)
@@ -229,8 +229,8 @@ func TestExcuseOneAfterTheOther(t *testing.T) {
 		}))
 	}
 	for name, c := range map[string]struct {
-		item    [][]byte
-		excused []bool
+		item   [][]byte
+		exempt []bool
 	}{
 		"a chain":              {[][]byte{spend(0, 1), spend(1, 1), spend(2, 1)}, []bool{false, false, false}},
 		"a gap":                {[][]byte{spend(0, 1), spend(2, 1)}, []bool{false, true}},
@@ -243,9 +243,9 @@ func TestExcuseOneAfterTheOther(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i, want := range c.excused {
+		for i, want := range c.exempt {
 			if got := why[i] != ""; got != want {
-				t.Errorf("%s: transaction %d: got %q, want an excuse: %t", name, i, why[i], want)
+				t.Errorf("%s: transaction %d: got %q, want a reason: %t", name, i, why[i], want)
 			}
 		}
 	}

@@ -213,8 +213,8 @@ func TestBuildCut(t *testing.T) {
 	}
 }
 
-// All that is not excused of one item has room in one block.
-func TestExcuseByGas(t *testing.T) {
+// All that is not exempt of one item has room in one block.
+func TestExemptByGas(t *testing.T) {
 	t.Parallel()
 	_, e := fresh(t, geth.Cancun, nil)
 	b := produce(t, e, nil)
@@ -223,8 +223,8 @@ func TestExcuseByGas(t *testing.T) {
 		return raw(t, by(geth.DevKey(i), func(tx *types.DynamicFeeTx) { tx.Nonce, tx.Gas = nonce, gas }))
 	}
 	for name, c := range map[string]struct {
-		item    [][]byte
-		excused []bool
+		item   [][]byte
+		exempt []bool
 	}{
 		"all of a block":       {[][]byte{with(0, 0, limit)}, []bool{false}},
 		"two halves":           {[][]byte{with(0, 0, limit/2), with(1, 0, limit/2), with(2, 0, 21_000)}, []bool{false, false, true}},
@@ -236,9 +236,9 @@ func TestExcuseByGas(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i, want := range c.excused {
+		for i, want := range c.exempt {
 			if got := why[i] != ""; got != want {
-				t.Errorf("%s: transaction %d: got %q, want an excuse: %t", name, i, why[i], want)
+				t.Errorf("%s: transaction %d: got %q, want a reason: %t", name, i, why[i], want)
 			}
 		}
 	}

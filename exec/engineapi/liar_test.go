@@ -43,9 +43,9 @@ func TestBuildFromLiar(t *testing.T) {
 	produce(t, e, parent)
 }
 
-// What a client leaves out of its answers makes no verdict about a forced transaction, neither that it is excused nor
+// What a client leaves out of its answers makes no verdict about a forced transaction, neither that it is exempt nor
 // that it is not.
-func TestExcuseFromLiar(t *testing.T) {
+func TestExemptFromLiar(t *testing.T) {
 	t.Parallel()
 	_, p, e := tapped(t, geth.Options{Genesis: geth.DevGenesis(geth.Prague)})
 	parent := produce(t, e, nil)
@@ -62,6 +62,6 @@ func TestExcuseFromLiar(t *testing.T) {
 		p.clear()
 	}
 	if why, err := e.Exempt(t.Context(), parent.Height(), item); err != nil || len(why) != 1 || why[0] != "" {
-		t.Errorf("got %q, %v, want it not excused", why, err)
+		t.Errorf("got %q, %v, want it not exempt", why, err)
 	}
 }

@@ -304,11 +304,11 @@ func TestForeignServer(t *testing.T) {
 	// A server without the method, as a proxy in front of none, says nothing of whether a transaction could be
 	// included.
 	if why, err := e.Exempt(t.Context(), 1, [][]byte{{1}}); err == nil || why != nil || errors.Is(err, exec.ErrPruned) {
-		t.Errorf("excuses of an engine that answers nothing: got %q, %v, want an error", why, err)
+		t.Errorf("reasons of an engine that answers nothing: got %q, %v, want an error", why, err)
 	}
 }
 
-// excusing gives the same excuses whatever it is asked about.
+// excusing gives the same reasons whatever it is asked about.
 type excusing struct {
 	*foreign
 	why []string
@@ -318,13 +318,13 @@ func (e *excusing) Excuse(context.Context, *execv1.ExcuseRequest) (*execv1.Excus
 	return &execv1.ExcuseResponse{Why: e.why}, nil
 }
 
-func TestExcuseForEach(t *testing.T) {
+func TestExemptForEach(t *testing.T) {
 	e := dial(t, serveForeign(t, &excusing{new(foreign), []string{"", "used up"}}), execgrpc.Options{})
 	if why, err := e.Exempt(t.Context(), 1, [][]byte{{1}, {2}}); err != nil || len(why) != 2 || why[0] != "" || why[1] != "used up" {
 		t.Errorf("got %q, %v", why, err)
 	}
 	if why, err := e.Exempt(t.Context(), 1, [][]byte{{1}}); err == nil {
-		t.Errorf("two excuses for one transaction: got %q, want an error", why)
+		t.Errorf("two reasons for one transaction: got %q, want an error", why)
 	}
 }
 
@@ -342,7 +342,7 @@ func TestOptionalSides(t *testing.T) {
 		t.Errorf("build with an engine that does not: got %v", err)
 	}
 	if why, err := e.Exempt(t.Context(), 1, [][]byte{{1}, {2}}); err != nil || len(why) != 2 || why[0] != "" || why[1] != "" {
-		t.Errorf("excuses of an engine that has none: got %q, %v, want two empty ones", why, err)
+		t.Errorf("reasons of an engine that has none: got %q, %v, want two empty ones", why, err)
 	}
 
 	f := &full{txs: [][]byte{[]byte("a"), {}}}

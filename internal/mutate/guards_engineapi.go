@@ -13,14 +13,14 @@ var engineapiGuards = []guard{
 		file: "exec/engineapi/exempt.go",
 		from: "if parent == nil {",
 		to:   "if false {",
-		pkg:  "./exec/engineapi", test: "TestExcuseFromLiar",
+		pkg:  "./exec/engineapi", test: "TestExemptFromLiar",
 	},
 	{
 		name: "an account without a balance exempts nothing",
 		file: "exec/engineapi/exempt.go",
 		from: "err == nil && a.Balance == nil",
 		to:   "false",
-		pkg:  "./exec/engineapi", test: "TestExcuseFromLiar",
+		pkg:  "./exec/engineapi", test: "TestExemptFromLiar",
 	},
 	{
 		name: "INVALID is a verdict on top of the parent only",

@@ -234,7 +234,7 @@ func TestForcedAlone(t *testing.T) {
 					t.Errorf("got %v in %d safe blocks, want what was forced as often as that, and what was there before", found, st.Safe.Height)
 				}
 				if at, err := chain.State(t.Context(), l1.Hash{}); err != nil || at.ForcedHead != 2 || at.ForcedTail != 2 || st.Counts.Void != 0 || st.Counts.Exempt != 1 {
-					t.Errorf("the queue is %+v (%v), %+v; want it taken, and one excuse", at, err, st.Counts)
+					t.Errorf("the queue is %+v (%v), %+v; want it taken, and one exempt", at, err, st.Counts)
 				}
 				stop()
 				seq.Close()

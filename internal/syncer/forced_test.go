@@ -53,7 +53,7 @@ func TestForcedInclusion(t *testing.T) {
 
 // S31: a forced transaction that could be in no block keeps no proposal from being canonical; one that could be is
 // missed all the same, and what was executed before that showed is taken back.
-func TestForcedExcuses(t *testing.T) {
+func TestForcedExempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newInboxWorld(t, local.Options{})
 		w.force("no pair", "forced=1", "=no key")
@@ -62,7 +62,7 @@ func TestForcedExcuses(t *testing.T) {
 		w.propose(2, b.next("own=1", "forced=1"), b.next("own=2"))
 		st := w.want(1, 0)
 		if !strings.Contains(st.Proposal.Void, "transaction 0 of forced item 1") || st.Counts.Exempt != 0 || w.engine.reverted == 0 {
-			t.Fatalf("got void %q, %d excused, %d reverts; want it void for the second item, and its blocks taken back", st.Proposal.Void, st.Counts.Exempt, w.engine.reverted)
+			t.Fatalf("got void %q, %d exempt, %d reverts; want it void for the second item, and its blocks taken back", st.Proposal.Void, st.Counts.Exempt, w.engine.reverted)
 		}
 		if h, err := w.node.KV.Head(t.Context()); err != nil || h.Height != 0 {
 			t.Fatalf("the engine is at %d, %v, after a void proposal", h.Height, err)
@@ -71,7 +71,7 @@ func TestForcedExcuses(t *testing.T) {
 		again := w.branch("b")
 		w.propose(1, again.next("own=1"), again.next("forced=3", "forced=3"))
 		if st := w.want(2, 2); st.Proposal.Void != "" || st.Counts.Exempt != 1 {
-			t.Fatalf("got void %q, %d excused; want it canonical, and one excused", st.Proposal.Void, st.Counts.Exempt)
+			t.Fatalf("got void %q, %d exempt; want it canonical, and one exempt", st.Proposal.Void, st.Counts.Exempt)
 		}
 		if n := taken(t, w, 1, 2, "no pair", "forced=3", "own=1"); n != 1 {
 			t.Fatalf("blocks with all that can be asked for take %d items, want 1", n)
@@ -138,9 +138,9 @@ func taken(t *testing.T, w *inboxWorld, from, to uint64, txs ...string) int {
 	return n
 }
 
-// The engine may have dropped the state that shows the excuse: it goes back to it, is asked, and gets what was above
+// The engine may have dropped the state that shows the reason: it goes back to it, is asked, and gets what was above
 // again. While it does not answer nothing is void, and the node says why it does not go on.
-func TestExcuseNeedsState(t *testing.T) {
+func TestExemptNeedsState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newInboxWorld(t, local.Options{})
 		ctx := t.Context()
@@ -155,7 +155,7 @@ func TestExcuseNeedsState(t *testing.T) {
 		}
 		var away atomic.Bool
 		away.Store(true)
-		w.engine.excuse = func(height uint64, item [][]byte) ([]string, error) {
+		w.engine.exempt = func(height uint64, item [][]byte) ([]string, error) {
 			if h, err := w.node.KV.Head(ctx); err != nil || height != 2 || len(item) != 2 || string(item[1]) != "forced=1" {
 				t.Errorf("asked about %q after block %d (%v)", item, height, err)
 			} else if h.Height > 3 {
@@ -172,7 +172,7 @@ func TestExcuseNeedsState(t *testing.T) {
 		}
 		away.Store(false)
 		if n, err := w.node.Taken(ctx, blocks[:2], []l1.Forced{{Source: l1.Source{Forced: true, Txs: [][]byte{[]byte("forced=1"), []byte("forced=1")}}}}); n != 1 || err != nil {
-			t.Fatalf("got %d items taken, %v, want the one that is excused", n, err)
+			t.Fatalf("got %d items taken, %v, want the one that is exempt", n, err)
 		}
 		if h, err := w.node.KV.Head(ctx); err != nil || h.Hash != blocks[5].Hash() {
 			t.Fatalf("the engine is at %d, %v, want it back at 6", h.Height, err)

@@ -38,12 +38,12 @@ type inboxWorld struct {
 type judge struct {
 	exec.Engine
 	executed, reverted int
-	excuse             func(height uint64, item [][]byte) ([]string, error) // nil: as Engine says
+	exempt             func(height uint64, item [][]byte) ([]string, error) // nil: as Engine says
 }
 
 func (j *judge) Exempt(ctx context.Context, height uint64, item [][]byte) ([]string, error) {
-	if j.excuse != nil {
-		return j.excuse(height, item)
+	if j.exempt != nil {
+		return j.exempt(height, item)
 	}
 	return j.Engine.(exec.Exempter).Exempt(ctx, height, item)
 }
@@ -575,12 +575,12 @@ func TestEngineFailsWithinAProposal(t *testing.T) {
 
 // An engine that goes back to a state to be asked about it, between two proposals of one L1 block, gets the blocks of
 // the first again.
-func TestExcuseBetweenProposals(t *testing.T) {
+func TestExemptBetweenProposals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newInboxWorld(t, local.Options{})
 		w.stop()
 		asked := 0
-		w.engine.excuse = func(uint64, [][]byte) ([]string, error) {
+		w.engine.exempt = func(uint64, [][]byte) ([]string, error) {
 			if asked++; asked == 1 {
 				return nil, exec.ErrPruned
 			}

@@ -164,7 +164,7 @@ func testBeaconFaults(t *testing.T, r *rig) {
 	}
 }
 
-// S38: content that is no good makes a void proposal, for every client alike; its id is used up, and the next
+// S38: content that is no good makes a void proposal, for every client alike; its id is consumed, and the next
 // proposal is good again.
 func TestVoid(t *testing.T) {
 	t.Parallel()
