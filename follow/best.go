@@ -105,15 +105,18 @@ func (m *member[T]) refusedAt(height uint64) bool {
 	return m.refused == height
 }
 
+// refuse notes the height at which the one who fetches refused the source's item.
+func (m *member[T]) refuse(height uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.refused = height
+}
+
 // fetched notes how a fetch went that was to go on at next: with the error of the source, and what the one who
 // fetches said of its items.
 func (m *member[T]) fetched(next uint64, err, verdict error) {
 	m.mu.Lock()
-	fork := new(forkError)
-	switch {
-	case errors.As(verdict, &fork):
-		m.refused = fork.height
-	case next > m.refused:
+	if next > m.refused {
 		m.refused = 0
 	}
 	m.mu.Unlock()
@@ -135,7 +138,10 @@ func (s *Several[T]) Fetch(ctx context.Context, from, to uint64, deliver func(It
 	next := from
 	var verdict error
 	var errs []error
-	for _, i := range s.orderAt(from) {
+	var starts []uint64 // where each source asked so far began
+	order := s.orderAt(from)
+	for n, i := range order {
+		starts = append(starts, next)
 		err := fetch(ctx, s.members[i].Source, next, to, func(item Item[T]) error {
 			if verdict = deliver(item); verdict == nil {
 				next++
@@ -146,6 +152,12 @@ func (s *Several[T]) Fetch(ctx context.Context, from, to uint64, deliver func(It
 			verdict = context.Cause(ctx)
 		}
 		s.members[i].fetched(next, err, verdict)
+		if fork := new(forkError); errors.As(verdict, &fork) {
+			for n > 0 && fork.height < starts[n] { // the item has waited (see Ahead), and this source went on behind it
+				n--
+			}
+			s.members[order[n]].refuse(fork.height)
+		}
 		if verdict != nil || err == nil {
 			return verdict
 		}
@@ -198,7 +210,7 @@ func fetch[T any](ctx context.Context, source Source[T], from, to uint64, delive
 // Subscribe implements Source.
 func (s *Several[T]) Subscribe(ctx context.Context, update func(Update[T])) error {
 	ctx, cancel := context.WithCancelCause(ctx)
-	n := &news[T]{update: update, failed: map[*member[T]]error{}, up: map[*member[T]]bool{}, all: s.members, cancel: cancel}
+	n := &news[T]{update: update, failed: map[*member[T]]error{}, up: map[*member[T]]Ref{}, all: s.members, cancel: cancel}
 	var work sync.WaitGroup
 	for _, m := range s.members {
 		work.Go(func() { n.listen(ctx, m) })
@@ -214,11 +226,11 @@ type news[T any] struct {
 	all    []*member[T]
 	cancel context.CancelCauseFunc
 
-	mu     sync.Mutex // guards the rest, and is held during update: one at a time
-	best   Ref        // announced last
-	inline bool       // with its item
-	leader *member[T] // who announced it
-	up     map[*member[T]]bool
+	mu     sync.Mutex           // guards the rest, and is held during update: one at a time
+	best   Ref                  // announced last
+	inline bool                 // with its item
+	leader *member[T]           // who announced it
+	up     map[*member[T]]Ref   // what those announced last that are subscribed to
 	failed map[*member[T]]error // those that have failed since they last announced something
 }
 
@@ -254,14 +266,16 @@ func (n *news[T]) announce(m *member[T], u Update[T]) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	delete(n.failed, m)
-	n.up[m] = true
+	n.up[m] = u.Head
 	switch {
 	case n.leader == nil, u.Head.Height > n.best.Height:
 		n.leader = m
 	case m == n.leader:
 		if better := n.ahead(u.Head.Height); u.Head.Height < n.best.Height && better != nil {
-			n.leader = better // which has announced nothing lower
-			return
+			n.leader = better // which has announced nothing lower, and perhaps something that nobody listened to
+			if u = (Update[T]{Head: n.up[better]}); u.Head.Height < n.best.Height || u.Head == n.best {
+				return
+			}
 		}
 	case u.Head == n.best && u.Item != nil && !n.inline:
 	case u.Head.Height == n.best.Height && u.Head.Hash != n.best.Hash:
@@ -276,8 +290,8 @@ func (n *news[T]) announce(m *member[T], u Update[T]) {
 
 // ahead returns a source that is up and is ahead of a height, if there is one beside the leader.
 func (n *news[T]) ahead(height uint64) *member[T] {
-	for m := range n.up {
-		if m != n.leader && m.health.Status().Head > height {
+	for m, head := range n.up {
+		if m != n.leader && head.Height > height {
 			return m
 		}
 	}

@@ -129,21 +129,25 @@ func put(c chan struct{}) {
 // Run follows until ctx ends or an error is Fatal, and returns that. All it started has stopped by then.
 func (f *Follower[T]) Run(ctx context.Context) (err error) {
 	defer func() { f.state.Close(err) }()
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancelCause(ctx)
 	var listener sync.WaitGroup
-	listener.Go(func() { f.listen(ctx) })
+	listener.Go(func() { cancel(f.listen(ctx)) })
 	defer listener.Wait()
-	defer cancel()
-	return f.drive(ctx)
+	defer cancel(nil)
+	err = f.drive(ctx)
+	if cause := context.Cause(ctx); IsFatal(cause) { // of the subscription
+		return cause
+	}
+	return err
 }
 
-// listen keeps a subscription alive until ctx ends.
-func (f *Follower[T]) listen(ctx context.Context) {
+// listen keeps a subscription alive until ctx ends or an error is Fatal, and returns that.
+func (f *Follower[T]) listen(ctx context.Context) error {
 	backoff := f.opt.Backoff
 	for ctx.Err() == nil {
 		heard, err := f.subscribe(ctx)
-		if ctx.Err() != nil {
-			return
+		if ctx.Err() != nil || IsFatal(err) {
+			return err
 		}
 		if heard {
 			backoff.Reset()
@@ -157,6 +161,7 @@ func (f *Follower[T]) listen(ctx context.Context) {
 		})
 		_ = sleep(ctx, d, nil)
 	}
+	return ctx.Err()
 }
 
 var errSilent = errors.New("no news for too long")

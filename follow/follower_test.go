@@ -411,3 +411,30 @@ func TestFailedApplyOfAFetchedItem(t *testing.T) {
 		}
 	})
 }
+
+// barred is a chain whose subscription ends with an error, after it has announced the head.
+type barred struct {
+	*followtest.Chain
+	err error
+}
+
+func (b barred) Subscribe(_ context.Context, update func(follow.Update[string])) error {
+	update(follow.Update[string]{Head: b.Head()})
+	return b.err
+}
+
+// A subscription that no retry can cure ends Run too, even while the loop waits for its next try of something else.
+func TestFatalSubscriptionEndsRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broken := errors.New("broken")
+		sink := followtest.NewSink[string](1)
+		sink.Fault = func(string, uint64) error { return errors.New("engine is away") }
+		f, stop := run(t, barred{followtest.NewChain(3), fmt.Errorf("subscribe: %w", follow.Fatal(broken))}, sink, follow.Options{})
+		if _, err := f.State().Wait(t.Context(), func(s follow.State) bool { return s.Counts.Subscriptions > 1 }); !errors.Is(err, broken) {
+			t.Fatalf("got %v, want the fatal error before a second subscription", err)
+		}
+		if err := stop(); !errors.Is(err, broken) {
+			t.Fatalf("Run: %v, want the fatal error", err)
+		}
+	})
+}

@@ -76,7 +76,7 @@ var followGuards = []guard{
 	{
 		name: "another source is asked for what did not follow",
 		file: "follow/best.go",
-		from: "m.refused = fork.height", to: "m.refused = 0",
+		from: "m.refused = height", to: "m.refused = 0",
 		pkg: "./follow", test: "TestChildAloneIsNoFork",
 	},
 	{

@@ -46,6 +46,7 @@ var tables = slices.Concat(
 	nodeBlocksGuards,
 	typesGuards,
 	observerGuards,
+	close8Guards,
 )
 
 func main() {

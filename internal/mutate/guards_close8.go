@@ -1,0 +1,28 @@
+package main
+
+var close8Guards = []guard{
+	{
+		name: "a subscription that no retry can cure ends the follower",
+		file: "follow/follower.go",
+		from: "if ctx.Err() != nil || IsFatal(err) {", to: "if ctx.Err() != nil {",
+		pkg: "./follow", test: "TestFatalSubscriptionEndsRun",
+	},
+	{
+		name: "the follower ends with the subscription's error",
+		file: "follow/follower.go",
+		from: "if cause := context.Cause(ctx); IsFatal(cause) {", to: "if cause := context.Cause(ctx); false {",
+		pkg: "./follow", test: "TestFatalSubscriptionEndsRun",
+	},
+	{
+		name: "a refused item is held against the source that gave it",
+		file: "follow/best.go",
+		from: "for n > 0 && fork.height < starts[n] {", to: "for false {",
+		pkg: "./follow", test: "TestRefusedAfterItsTurn",
+	},
+	{
+		name: "the lead is handed over with its head",
+		file: "follow/best.go",
+		from: "u.Head.Height < n.best.Height || u.Head == n.best {", to: "true {",
+		pkg: "./follow", test: "TestLeadIsHandedOver",
+	},
+}
