@@ -25,4 +25,22 @@ var close8Guards = []guard{
 		from: "u.Head.Height < n.best.Height || u.Head == n.best {", to: "true {",
 		pkg: "./follow", test: "TestLeadIsHandedOver",
 	},
+	{
+		name: "receipts that do not fit the header speak against the endpoint",
+		file: "l1/ethereum/endpoint.go",
+		from: "\te.health.Bad(err)\n\treturn err\n", to: "\treturn err\n",
+		pkg: "./l1/ethereum", test: "TestLies",
+	},
+	{
+		name: "receipts that are not there yet do not speak against the endpoint",
+		file: "l1/ethereum/content.go",
+		from: "if receipts == nil {", to: "if false {",
+		pkg: "./l1/ethereum", test: "TestLies/no_receipts",
+	},
+	{
+		name: "a head's content is asked for where it was announced",
+		file: "l1/ethereum/news.go",
+		from: "item, err := e.item(ctx, head)\n\tif err != nil {", to: "var item follow.Item[l1.Block]\n\tvar err error\n\t{",
+		pkg: "./l1/ethereum", test: "TestContentFromWhoAnnounces",
+	},
 }

@@ -158,7 +158,7 @@ type attempt struct {
 	sentAt      time.Time
 	quiet       common.Hash // head of at, as of which nothing had become of it
 	late        int         // times in a row that at was behind other endpoints
-	failed      bool        // the last thing asked of at was not answered: it may not have the last one
+	failed      bool        // since the last one was sent, at has failed once, or did not answer that: it may not have it
 	underpriced int         // times in a row that the endpoint wanted more
 }
 

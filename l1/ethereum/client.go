@@ -34,7 +34,7 @@ import (
 
 // Options of a Client. WS or HTTP is needed, and ChainID and Inbox; the rest may be zero.
 type Options struct {
-	WS     []string // endpoints for news, and for everything while no HTTP one works
+	WS     []string // endpoints for news with its content, and for everything while no HTTP one works
 	HTTP   []string // endpoints for reading, and for news while no WS one works
 	Beacon []string // beacon APIs, for content in blobs
 

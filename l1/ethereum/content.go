@@ -60,8 +60,11 @@ func (e *endpoint) provenLogs(ctx context.Context, h *header) ([]*types.Log, err
 	if err := e.call(ctx, &receipts, "eth_getBlockReceipts", h.hash); err != nil {
 		return nil, err
 	}
+	if receipts == nil { // it has not indexed them yet, as a rule
+		return nil, fmt.Errorf("receipts of block %s: %w", h.hash, l1.ErrNotFound)
+	}
 	if got := types.DeriveSha(receipts, trie.NewListHasher()); got != h.ReceiptHash {
-		return nil, fmt.Errorf("%d receipts of block %s have root %s, want %s: %w", len(receipts), h.hash, got, h.ReceiptHash, l1.ErrNotFound)
+		return nil, e.lies("%d receipts of block %s have root %s, want %s", len(receipts), h.hash, got, h.ReceiptHash)
 	}
 	var logs []*types.Log
 	index := uint(0)
@@ -108,7 +111,7 @@ func (e *endpoint) transactions(ctx context.Context, h *header) (types.Transacti
 		return nil, fmt.Errorf("block %s: %w", h.hash, l1.ErrNotFound)
 	}
 	if got := types.DeriveSha(body.Transactions, trie.NewListHasher()); got != h.TxHash {
-		return nil, fmt.Errorf("%d transactions of block %s have root %s, want %s: %w", len(body.Transactions), h.hash, got, h.TxHash, l1.ErrNotFound)
+		return nil, e.lies("%d transactions of block %s have root %s, want %s", len(body.Transactions), h.hash, got, h.TxHash)
 	}
 	return body.Transactions, nil
 }
@@ -116,7 +119,7 @@ func (e *endpoint) transactions(ctx context.Context, h *header) (types.Transacti
 // message decodes one log and gets the content it names.
 func (e *endpoint) message(ctx context.Context, h *header, l *types.Log, txs types.Transactions) (l1.Message, error) {
 	if int(l.TxIndex) >= len(txs) {
-		return l1.Message{}, fmt.Errorf("log %d of transaction %d, block %s has %d", l.Index, l.TxIndex, h.hash, len(txs))
+		return l1.Message{}, e.lies("log %d of transaction %d, block %s has %d", l.Index, l.TxIndex, h.hash, len(txs))
 	}
 	tx := txs[l.TxIndex]
 	m := l1.Message{Tx: l1.Hash(tx.Hash()), LogIndex: l.Index}

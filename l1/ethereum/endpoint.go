@@ -196,6 +196,13 @@ type callError struct {
 func (e *callError) Error() string { return e.endpoint + ": " + e.method + ": " + e.err.Error() }
 func (e *callError) Unwrap() error { return e.err }
 
+// lies notes an answer that cannot be true, which is more than the lack of one, and returns what is wrong with it.
+func (e *endpoint) lies(format string, args ...any) error {
+	err := fmt.Errorf(e.name+": "+format, args...)
+	e.health.Bad(err)
+	return err
+}
+
 // answered reports whether err is the endpoint's answer, and not the lack of one.
 func answered(err error) bool {
 	var rpcErr rpc.Error

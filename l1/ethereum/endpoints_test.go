@@ -338,6 +338,28 @@ func TestContentIsReadOnce(t *testing.T) {
 	}
 }
 
+// The content of a head is asked for where that was announced, and not where reading is best otherwise: an endpoint
+// that has fallen silent since it was asked last does not hold news up.
+func TestContentFromWhoAnnounces(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, geth.Prague, l1.Settings{})
+	var content atomic.Int64
+	reading := refusing(t, r.node.HTTP(), func(method string) string {
+		if method == "eth_getBlockReceipts" {
+			content.Add(1)
+		}
+		return ""
+	})
+	c := r.client(func(o *ethereum.Options) { o.HTTP = []string{reading} })
+	_, state := follower(t, c, r.head().Height+1)
+	becomes(t, c, "endpoints", func(s []follow.SourceStatus) bool { return s[0].Live && s[1].Head > 0 })
+	r.propose(payload("a"))
+	reach(t, state, r.head())
+	if st := state.Load(); content.Load() != 0 || st.Counts.Inline == 0 {
+		t.Errorf("got receipts read %d times at the endpoint for reading, %d blocks with their news; want none, and one", content.Load(), st.Counts.Inline)
+	}
+}
+
 // What is called finalized never goes back, whatever an endpoint that is behind calls so.
 func TestFinalizedNeverGoesBack(t *testing.T) {
 	t.Parallel()

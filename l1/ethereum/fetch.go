@@ -137,11 +137,11 @@ func (e *endpoint) logRange(ctx context.Context, headers []*header) (map[common.
 	logs := map[common.Hash][]*types.Log{}
 	for _, l := range got {
 		if l.Removed || l.BlockNumber < first.number() || l.BlockNumber > last.number() {
-			return nil, fmt.Errorf("log of block %d, removed %v, in answer to [%d, %d]", l.BlockNumber, l.Removed, first.number(), last.number())
+			return nil, e.lies("log of block %d, removed %v, in answer to [%d, %d]", l.BlockNumber, l.Removed, first.number(), last.number())
 		}
 		h := headers[l.BlockNumber-first.number()]
 		if l.BlockHash != h.hash || !e.client.mayHold(h) || !e.client.isMessage(l) {
-			return nil, fmt.Errorf("log %d of block %s contradicts header %d, %s", l.Index, l.BlockHash, h.number(), h.hash)
+			return nil, e.lies("log %d of block %s contradicts header %d, %s", l.Index, l.BlockHash, h.number(), h.hash)
 		}
 		logs[h.hash] = append(logs[h.hash], l)
 	}

@@ -111,7 +111,7 @@ func (e *endpoint) headerBatch(ctx context.Context, from uint64, n int) ([]*head
 		case h == nil:
 			return got[:i], nil
 		case h.number() != from+uint64(i):
-			return nil, fmt.Errorf("asked for L1 block %d, got %d", from+uint64(i), h.number())
+			return nil, e.lies("asked for L1 block %d, got %d", from+uint64(i), h.number())
 		case i > 0 && h.ParentHash != got[i-1].hash:
 			return got[:i], nil // a reorg during the request: what is linked is good, the rest is asked for again
 		}

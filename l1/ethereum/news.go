@@ -43,7 +43,7 @@ func (e *endpoint) Subscribe(ctx context.Context, update func(follow.Update[l1.B
 		e.client.heads.Set(head.number())
 		u := follow.Update[l1.Block]{Head: head.ref()}
 		if fresh {
-			item, err := e.client.content(ctx, head)
+			item, err := e.announced(ctx, head)
 			if err == nil {
 				u.Item = &item
 			} else {
@@ -243,10 +243,12 @@ type inlineCache struct {
 	item follow.Item[l1.Block]
 }
 
-// content reads the block of a head that is announced.
-func (c *Client) content(ctx context.Context, head *header) (follow.Item[l1.Block], error) {
+// announced reads the block of a head that the endpoint has announced: there, where it is, and from the others only
+// if that fails. One that is best for reading may have fallen silent since, which is no reason for news to wait.
+func (e *endpoint) announced(ctx context.Context, head *header) (follow.Item[l1.Block], error) {
+	c := e.client
 	if !c.mayHold(head) {
-		return c.readers[0].item(ctx, head) // which has to ask nobody
+		return e.item(ctx, head) // which has to ask nobody
 	}
 	c.inline.mu.Lock()
 	defer c.inline.mu.Unlock()
@@ -255,7 +257,10 @@ func (c *Client) content(ctx context.Context, head *header) (follow.Item[l1.Bloc
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*c.opt.CallTimeout) // one endpoint may be silent
 	defer cancel()
-	item, err := ask(ctx, c, func(e *endpoint) (follow.Item[l1.Block], error) { return e.item(ctx, head) })
+	item, err := e.item(ctx, head)
+	if err != nil {
+		item, err = ask(ctx, c, func(e *endpoint) (follow.Item[l1.Block], error) { return e.item(ctx, head) })
+	}
 	if err == nil {
 		c.inline.item = item
 	}

@@ -153,6 +153,7 @@ func TestLies(t *testing.T) {
 		t.Fatal(err)
 	}
 	liar := newLiar(t, r.node.HTTP())
+	lacks := map[string]bool{"no receipts": true, "no block": true, "no header": true}
 	for _, c := range []struct {
 		name, method string
 		lie          func(any) any
@@ -194,6 +195,9 @@ func TestLies(t *testing.T) {
 			if liar.told() == 0 {
 				t.Error("the lie was not told")
 			}
+			if st := client.Endpoints()[0]; (st.Errors > 0) == lacks[c.name] || (st.LastError != "") == lacks[c.name] {
+				t.Errorf("status: got %+v; a lie speaks against the endpoint, that it does not have something does not", st)
+			}
 			liar.set("", nil)
 			if got, err := tryFetch(t.Context(), client, height, height+1); err != nil || !reflect.DeepEqual(got, truth) {
 				t.Errorf("after the lie: got %+v, %v", got, err)
@@ -208,6 +212,9 @@ func TestLies(t *testing.T) {
 		client := r.client(func(o *ethereum.Options) { o.HTTP, o.WS, o.TrustLogs = []string{liar.URL}, nil, true })
 		if got, err := tryFetch(t.Context(), client, height, height+1); err == nil || len(got) != 0 || liar.told() == 0 {
 			t.Errorf("got %d blocks, %v, want an error", len(got), err)
+		}
+		if st := client.Endpoints()[0]; st.Errors == 0 {
+			t.Errorf("status: got %+v, want that it speaks against the endpoint", st)
 		}
 	})
 	t.Run("another chain", func(t *testing.T) {
