@@ -43,4 +43,28 @@ var close8Guards = []guard{
 		from: "item, err := e.item(ctx, head)\n\tif err != nil {", to: "var item follow.Item[l1.Block]\n\tvar err error\n\t{",
 		pkg: "./l1/ethereum", test: "TestContentFromWhoAnnounces",
 	},
+	{
+		name: "heights are read again after twice as many heights each time",
+		file: "internal/syncer/prove.go",
+		from: "min(2*r.after, rereadMax)", to: "r.after",
+		pkg: "./internal/syncer", test: "TestRereadsGetRarer",
+	},
+	{
+		name: "a complete block ends the patience with the one before",
+		file: "internal/syncer/prove.go",
+		from: "case w.Headers+w.Data == 0:\n\t\t*r = reread{}", to: "case w.Headers+w.Data == 0:",
+		pkg: "./internal/syncer", test: "TestRereadsGetRarer",
+	},
+	{
+		name: "an engine that has no state to go back to begins anew",
+		file: "internal/syncer/engine.go",
+		from: "if errors.Is(err, exec.ErrPruned) {", to: "if false {",
+		pkg: "./internal/syncer", test: "TestEngineAheadWithoutStates",
+	},
+	{
+		name: "a proposal whose predecessor was not seen is not judged",
+		file: "internal/syncer/l1.go",
+		from: "if prop.ID != p.in.Proposal.ID+1 {", to: "if false {",
+		pkg: "./internal/syncer", test: "TestProposalWithoutPredecessor",
+	},
 }
