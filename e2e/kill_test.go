@@ -91,7 +91,15 @@ func pickPort(t *testing.T, rng *rand.Rand) string {
 	return ""
 }
 
+// pace is how often a rollup makes blocks, and its DA layer.
+type pace struct{ block, da time.Duration }
+
 func newRollup(t *testing.T, rng *rand.Rand) *rollup {
+	t.Helper()
+	return newRollupAt(t, rng, pace{block: 20 * time.Millisecond, da: 40 * time.Millisecond})
+}
+
+func newRollupAt(t *testing.T, rng *rand.Rand, at pace) *rollup {
 	t.Helper()
 	home := t.TempDir()
 	in := func(names ...string) string { return filepath.Join(append([]string{home}, names...)...) }
@@ -100,7 +108,7 @@ func newRollup(t *testing.T, rng *rand.Rand) *rollup {
 		t.Fatal(err)
 	}
 	headrace(t, "init", "--home", in("seq"), "--sequencer", "--passphrase-file", in("pass"), "--chain-id", "e2e",
-		"--da.address", "http://"+listen, "--http.address", "127.0.0.1:0", "--sequencer.block_time", "20ms", "--log.format", "json")
+		"--da.address", "http://"+listen, "--http.address", "127.0.0.1:0", "--sequencer.block_time", at.block.String(), "--log.format", "json")
 	headrace(t, "init", "--home", in("full"), "--genesis", in("seq", "genesis.json"),
 		"--da.address", "http://"+listen, "--http.address", "127.0.0.1:0", "--log.format", "json")
 	cheapen(t, in("seq", "sequencer.key"))
@@ -109,7 +117,7 @@ func newRollup(t *testing.T, rng *rand.Rand) *rollup {
 	}
 	r := &rollup{
 		home: home,
-		da:   program("da", "da", "--home", in("da"), "--listen", listen, "--block-time", "40ms", "--chain-id", "e2e-da", "--log.format", "json"),
+		da:   program("da", "da", "--home", in("da"), "--listen", listen, "--block-time", at.da.String(), "--chain-id", "e2e-da", "--log.format", "json"),
 		seq:  program("sequencer", "start", "--home", in("seq")),
 		all:  program("full node", "start", "--home", in("full")),
 	}
