@@ -198,7 +198,7 @@ func (e *callError) Unwrap() error { return e.err }
 
 // lies notes an answer that cannot be true, which is more than the lack of one, and returns what is wrong with it.
 func (e *endpoint) lies(format string, args ...any) error {
-	err := fmt.Errorf(e.name+": "+format, args...)
+	err := fmt.Errorf("%s: "+format, append([]any{e.name}, args...)...)
 	e.health.Bad(err)
 	return err
 }
