@@ -158,18 +158,6 @@ func (r *ShareRange) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// ScanNamespaceRows reads an answer of share.GetNamespaceData. It is several times as fast as encoding/json, which counts for large ones.
-func ScanNamespaceRows(data []byte) ([]NamespaceRow, error) {
-	s := scanner{b: data}
-	var rows []NamespaceRow
-	s.array(MaxWidth, func() {
-		var r NamespaceRow
-		s.namespaceRow(&r)
-		rows = append(rows, r)
-	})
-	return rows, s.end("namespace data")
-}
-
 // UnmarshalJSON reads one row.
 func (r *NamespaceRow) UnmarshalJSON(data []byte) error {
 	s := scanner{b: data}
