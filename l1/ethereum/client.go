@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/lru"
 
 	"headrace/follow"
 	"headrace/l1"
@@ -85,7 +86,7 @@ type Client struct {
 	beacons []*beacon
 	beacon  atomic.Int32 // the one that answered last
 	heads   watch.Value[uint64]
-	forced  forcedCache
+	forced  *lru.Cache[forcedKey, l1.Forced]
 	inline  inlineCache
 
 	mu       sync.Mutex // guards the rest
@@ -106,7 +107,10 @@ func New(opt Options) (*Client, error) {
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = 2 * opt.Parallel
-	c := &Client{opt: opt, inbox: common.Address(opt.Inbox), http: &http.Client{Transport: limited{transport, maxResponse}}}
+	c := &Client{
+		opt: opt, inbox: common.Address(opt.Inbox), http: &http.Client{Transport: limited{transport, maxResponse}},
+		forced: lru.NewCache[forcedKey, l1.Forced](forcedCacheSize),
+	}
 	poll, sockets := c.open(opt.HTTP, "read"), c.open(opt.WS, "news")
 	c.read = follow.Best(slices.Concat(poll, sockets)...)
 	switch {

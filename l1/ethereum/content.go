@@ -130,7 +130,7 @@ func (e *endpoint) message(ctx context.Context, h *header, l *types.Log, txs typ
 	case topicForced:
 		m.Forced, err = e.forcedItem(ctx, l, tx)
 		if err == nil {
-			e.client.forced.put(forcedKey{h.hash, m.Forced.Source.Index}, *m.Forced)
+			e.client.forced.Add(forcedKey{h.hash, m.Forced.Source.Index}, *m.Forced)
 		}
 	default:
 		m.Proved, err = proved(l)

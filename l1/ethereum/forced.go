@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
@@ -16,43 +15,14 @@ import (
 // isVerdict reports whether err is about content, for good: nothing that a retry could change.
 func isVerdict(err error) bool { return errors.Is(err, l1.ErrContent) }
 
-// forcedCache keeps the newest forced items that were read, since each is asked for at least twice: when it is queued
-// and when it is taken.
-type forcedCache struct {
-	mu    sync.Mutex
-	keys  []forcedKey // oldest first
-	items map[forcedKey]l1.Forced
-}
-
+// forcedKey names a forced item in the cache of those that were read, since each is asked for at least twice: when it
+// is queued and when it is taken.
 type forcedKey struct {
 	block common.Hash
 	index uint64
 }
 
 const forcedCacheSize = 64 // items of at most l1.MaxForced each: 2 MiB
-
-func (f *forcedCache) get(k forcedKey) (l1.Forced, bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	item, ok := f.items[k]
-	return item, ok
-}
-
-func (f *forcedCache) put(k forcedKey, item l1.Forced) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.items == nil {
-		f.items = map[forcedKey]l1.Forced{}
-	}
-	if _, ok := f.items[k]; !ok {
-		f.keys = append(f.keys, k)
-	}
-	f.items[k] = item
-	if len(f.keys) > forcedCacheSize {
-		delete(f.items, f.keys[0])
-		f.keys = slices.Delete(f.keys, 0, 1)
-	}
-}
 
 // queued reads the forced item that a source taken from the queue came from, in the canonical block that the source
 // names.
@@ -65,7 +35,7 @@ func (e *endpoint) queued(ctx context.Context, s l1.Source) (l1.Forced, error) {
 		return l1.Forced{}, fmt.Errorf("block %d of forced item %d: %w", s.Number, s.Index, l1.ErrNotFound)
 	}
 	key := forcedKey{h.hash, s.Index}
-	if f, ok := e.client.forced.get(key); ok {
+	if f, ok := e.client.forced.Get(key); ok {
 		return f, nil
 	}
 	logs, err := e.provenLogs(ctx, h)

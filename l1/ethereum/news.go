@@ -11,6 +11,7 @@ import (
 
 	"headrace/follow"
 	"headrace/l1"
+	"headrace/watch"
 )
 
 // Subscribe is follow.Source's. Updates carry the whole block whenever it can be had: most often the header alone
@@ -88,30 +89,6 @@ func (e *endpoint) dialNews(ctx context.Context) (*newsSocket, error) {
 	return s, nil
 }
 
-// latest is the newest head that a socket brought. The reader goroutine always drains into it, so a slow onlooker
-// never fills the client's queue.
-type latest struct {
-	mu   sync.Mutex
-	head *header
-	some chan struct{} // holds one token while head is news
-}
-
-func (l *latest) set(h *header) {
-	l.mu.Lock()
-	l.head = h
-	l.mu.Unlock()
-	select {
-	case l.some <- struct{}{}:
-	default:
-	}
-}
-
-func (l *latest) get() *header {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.head
-}
-
 // listen subscribes to new heads over a WebSocket and passes them to news, until the connection or ctx ends.
 func (e *endpoint) listen(ctx context.Context, news headFunc) error {
 	opt := &e.client.opt
@@ -119,8 +96,8 @@ func (e *endpoint) listen(ctx context.Context, news headFunc) error {
 	if err != nil {
 		return err
 	}
-	newest := latest{some: make(chan struct{}, 1)}
-	ended := make(chan error, 1) // sent to once, by the reader below
+	var newest watch.Value[*header] // set by the reader, which always reads: a slow onlooker never fills the client's queue
+	ended := make(chan error, 1)    // sent to once, by the reader
 	var reader sync.WaitGroup
 	reader.Go(func() { ended <- s.drain(&newest) })
 	defer reader.Wait()
@@ -137,37 +114,40 @@ func (e *endpoint) listen(ctx context.Context, news headFunc) error {
 	news(head, true)
 	silence := time.NewTimer(opt.Silence) // a watchdog: a socket may be dead, or its subscription, and not say so
 	defer silence.Stop()
+	var heard *header // of the subscription, last
 	for {
-		select {
-		case <-newest.some:
-			before := head.hash
-			head = newest.get()
-			news(head, head.hash != before)
-		case err := <-ended:
-			return err
-		case <-silence.C:
-			now, err := e.headOf(ctx, s)
-			if err != nil {
+		now, changed := newest.Get()
+		if now == heard {
+			select {
+			case <-changed:
+				continue
+			case err := <-ended:
 				return err
+			case <-silence.C:
+				if now, err = e.headOf(ctx, s); err != nil {
+					return err
+				}
+				if now.hash != head.hash && newest.Load() == heard {
+					return fmt.Errorf("L1 head moved from %d to %d, but the subscription did not announce it", head.number(), now.number())
+				}
+			case <-ctx.Done():
+				return context.Cause(ctx)
 			}
-			if now.hash != head.hash && len(newest.some) == 0 {
-				return fmt.Errorf("L1 head moved from %d to %d, but the subscription did not announce it", head.number(), now.number())
-			}
-			news(now, now.hash != head.hash)
-			head = now
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		} else {
+			heard = now
 		}
+		news(now, now.hash != head.hash)
+		head = now
 		silence.Reset(opt.Silence)
 	}
 }
 
 // drain keeps the newest head until the subscription ends, and returns why it did.
-func (s *newsSocket) drain(newest *latest) error {
+func (s *newsSocket) drain(newest *watch.Value[*header]) error {
 	for {
 		select {
 		case h := <-s.heads:
-			newest.set(h)
+			newest.Set(h)
 		case err := <-s.sub.Err():
 			if err == nil {
 				err = errors.New("closed")
