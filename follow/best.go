@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,6 +23,7 @@ type member[T any] struct {
 
 	mu      sync.Mutex // guards the rest
 	refused uint64     // the height at which the one who fetches found that its item does not follow; 0: none
+	slow    time.Time  // until then, others that could serve are not left for it: it was too slow
 }
 
 // Best returns sources of one chain as one source.
@@ -29,7 +31,8 @@ type member[T any] struct {
 // All are subscribed to at once: the first to announce a height wins, and one that is behind the others is not heard
 // (I10). One that fails is tried again; the subscription ends when all of them have failed since they last announced
 // something. A fetch asks the source that is best by its Health; when that fails, breaks the contract of Fetch, or
-// contradicts itself, the next one goes on where it stopped.
+// contradicts itself, or its bytes (see Received) come so slowly that another one that could serve is worth a try, the
+// next one goes on where it stopped.
 func Best[T any](sources ...Source[T]) *Several[T] {
 	s := new(Several[T])
 	for _, source := range sources {
@@ -59,15 +62,16 @@ func (s *Several[T]) Status() []SourceStatus {
 }
 
 // Order returns in which order the sources, by their place, are best asked for something: first those that have not
-// failed lately and do not want to be left alone, of these the one that is least behind.
+// failed lately and do not want to be left alone, of these those that were not too slow, of these the one that is
+// least behind.
 func (s *Several[T]) Order() []int { return s.orderAt(0) }
 
 // orderAt is Order for a fetch that begins at a height: the sources whose item there did not follow are asked last.
 func (s *Several[T]) orderAt(from uint64) []int {
 	type rank struct {
-		i              int
-		refused, doubt bool
-		behind         uint64
+		i                    int
+		refused, doubt, slow bool
+		behind               uint64
 	}
 	var best uint64
 	for _, m := range s.members {
@@ -76,10 +80,10 @@ func (s *Several[T]) orderAt(from uint64) []int {
 	now := time.Now()
 	ranks := make([]rank, len(s.members))
 	for i, m := range s.members {
-		ranks[i] = rank{i, from > 0 && m.refusedAt(from), m.health.doubtful(now), m.health.behind(best)}
+		ranks[i] = rank{i, from > 0 && m.refusedAt(from), m.health.doubtful(now), m.slowAt(now), m.health.behind(best)}
 	}
 	slices.SortStableFunc(ranks, func(a, b rank) int {
-		return cmp.Or(compareBool(a.refused, b.refused), compareBool(a.doubt, b.doubt), cmp.Compare(a.behind, b.behind))
+		return cmp.Or(compareBool(a.refused, b.refused), compareBool(a.doubt, b.doubt), compareBool(a.slow, b.slow), cmp.Compare(a.behind, b.behind))
 	})
 	out := make([]int, len(ranks))
 	for i := range ranks {
@@ -112,6 +116,19 @@ func (m *member[T]) refuse(height uint64) {
 	m.refused = height
 }
 
+func (m *member[T]) slowAt(now time.Time) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.slow.After(now)
+}
+
+// couldServe reports whether nothing speaks against a source for the item at a height.
+func (m *member[T]) couldServe(height uint64) bool {
+	now := time.Now()
+	head := m.health.Status().Head
+	return !m.refusedAt(height) && !m.health.doubtful(now) && !m.slowAt(now) && (head == 0 || head >= height)
+}
+
 // fetched notes how a fetch went that was to go on at next: with the error of the source, and what the one who
 // fetches said of its items.
 func (m *member[T]) fetched(next uint64, err, verdict error) {
@@ -119,9 +136,12 @@ func (m *member[T]) fetched(next uint64, err, verdict error) {
 	if next > m.refused {
 		m.refused = 0
 	}
+	if errors.Is(err, errSlow) {
+		m.slow = time.Now().Add(slowFor)
+	}
 	m.mu.Unlock()
 	switch {
-	case errors.Is(err, errContract): // what it says itself does not show this
+	case errors.Is(err, errContract), errors.Is(err, errSlow): // what it says itself does not show this
 		m.health.Bad(err)
 	case errors.Is(verdict, errFetchIdle): // nor this: its calls ended with the fetch
 		m.health.Bad(verdict)
@@ -142,7 +162,7 @@ func (s *Several[T]) Fetch(ctx context.Context, from, to uint64, deliver func(It
 	order := s.orderAt(from)
 	for n, i := range order {
 		starts = append(starts, next)
-		err := fetch(ctx, s.members[i].Source, next, to, func(item Item[T]) error {
+		err := s.fetchFrom(ctx, order[n:], next, to, func(item Item[T]) error {
 			if verdict = deliver(item); verdict == nil {
 				next++
 			}
@@ -164,6 +184,37 @@ func (s *Several[T]) Fetch(ctx context.Context, from, to uint64, deliver func(It
 		errs = append(errs, err)
 	}
 	return &FailedError{next, errs}
+}
+
+// errSlow: a source was left, for another one that could serve.
+var errSlow = errors.New("source is too slow")
+
+// fetchFrom fetches from the first source of an order, as long as that is not too slow for there being others.
+func (s *Several[T]) fetchFrom(ctx context.Context, order []int, from, to uint64, deliver func(Item[T]) error) error {
+	source, others := s.members[order[0]].Source, order[1:]
+	if len(others) == 0 {
+		return fetch(ctx, source, from, to, deliver)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var next atomic.Uint64
+	next.Store(from)
+	enough := func(bytes int) bool { // none at all is a matter of the time-outs
+		return bytes == 0 || bytes >= int(slowAfter.Seconds()*fairRate) ||
+			!slices.ContainsFunc(others, func(i int) bool { return s.members[i].couldServe(next.Load()) })
+	}
+	watchdog := newMeter(slowAfter, enough, func() { cancel(errSlow) })
+	defer watchdog.pause()
+	err := fetch(onReceived(ctx, watchdog.received), source, from, to, func(item Item[T]) error {
+		watchdog.pause() // the sink's time is not the source's
+		defer watchdog.resume(false)
+		next.Store(item.Height + 1)
+		return deliver(item)
+	})
+	if errors.Is(context.Cause(ctx), errSlow) {
+		return fmt.Errorf("%w: less than %d KiB/s, while another one could serve", errSlow, fairRate>>10)
+	}
+	return err
 }
 
 // FailedError says that none of several sources could do it, and why each could not.

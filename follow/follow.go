@@ -50,7 +50,8 @@ type Source[T any] interface {
 
 	// Fetch calls deliver with the items of [from, to) in order, from one goroutine at a time, and returns nil once
 	// all are delivered. It stops at deliver's first error and returns that. An error of its own can come after some
-	// items were delivered. ErrNotYet: the source has not reached the next item.
+	// items were delivered. ErrNotYet: the source has not reached the next item. One that delivers nothing for long
+	// is ended, unless it tells of bytes that come meanwhile: see Received.
 	Fetch(ctx context.Context, from, to uint64, deliver func(Item[T]) error) error
 }
 

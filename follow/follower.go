@@ -15,7 +15,7 @@ import (
 type Options struct {
 	Logger     *slog.Logger  // default: silent
 	QueueBytes int           // bound of the pushed items that wait; default 64 MiB
-	Stall      time.Duration // no news, or no item of a running fetch, for so long: start that again; default 30 s
+	Stall      time.Duration // no news, or neither an item nor enough bytes of a running fetch, for so long: start that again; default 30 s
 	Backoff    Backoff       // between retries; default 100 ms to 5 s
 	Observer   Observer
 }
@@ -375,7 +375,7 @@ func (f *Follower[T]) apply(ctx context.Context, item Item[T], inline bool) erro
 
 var (
 	errMoved     = errors.New("sink has moved") // not an error to anyone: the step is over
-	errFetchIdle = errors.New("fetch delivered nothing for too long")
+	errFetchIdle = errors.New("fetch delivered nothing, and hardly a byte came, for too long")
 	errDoubt     = errors.New("the source contradicts itself")
 )
 
@@ -424,16 +424,17 @@ func (f *Follower[T]) fetchRange(ctx context.Context, from, to uint64, deliver f
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	watchdog := time.AfterFunc(f.opt.Stall, func() { cancel(errFetchIdle) })
-	defer watchdog.Stop()
-	err = fetch(ctx, f.source, from, to, func(item Item[T]) error {
-		watchdog.Stop() // the sink's time is not the source's
+	least := int(f.opt.Stall.Seconds() * lowestRate)
+	watchdog := newMeter(f.opt.Stall, func(bytes int) bool { return bytes >= least }, func() { cancel(errFetchIdle) })
+	defer watchdog.pause()
+	err = fetch(onReceived(ctx, watchdog.received), f.source, from, to, func(item Item[T]) error {
+		watchdog.pause() // the sink's time is not the source's
 		given := time.Now()
 		defer func() { start = start.Add(time.Since(given)) }()
 		if err := deliver(ctx, item); err != nil {
 			return err
 		}
-		watchdog.Reset(f.opt.Stall)
+		watchdog.resume(true)
 		return nil
 	})
 	if errors.Is(context.Cause(ctx), errFetchIdle) {

@@ -40,7 +40,7 @@ type DAConfig struct {
 	HeaderNamespace string        `koanf:"header_namespace" help:"namespace of the headers, a name or 58 hexadecimal digits; only for a genesis that names none"`
 	DataNamespace   string        `koanf:"data_namespace" help:"namespace of the data, likewise"`
 	BlockTime       time.Duration `koanf:"block_time" help:"time between the DA layer's blocks, for the stall bound; 0: measured"`
-	CallTimeout     time.Duration `koanf:"call_timeout" help:"bound of one request" default:"30s"`
+	CallTimeout     time.Duration `koanf:"call_timeout" help:"how long a request may go without a byte; a whole answer only has to come at 16 KiB/s" default:"30s"`
 	Level           string        `koanf:"level" help:"how much of what it tells is proven: trust, prove-empty or prove" default:"prove-empty"`
 	GasPrice        float64       `koanf:"gas_price" help:"first gas price of a submission, in utia per unit of gas; 0: the celestia-node's estimate"`
 	MaxGasPrice     float64       `koanf:"max_gas_price" help:"what it is raised to at most when it is too low; 0: the celestia-node's own limit"`

@@ -24,7 +24,7 @@ type Options struct {
 	Namespaces    []da.Namespace // to follow; a namespace given twice counts once
 	Level         da.Level       // how much is verified: ProveEmpty
 	ChainID       string         // that every header must have; "": that of the first header seen
-	CallTimeout   time.Duration  // of each call but a submission: 30 s
+	CallTimeout   time.Duration  // how long a call but a submission may go without a byte of answers: 30 s
 	SubmitTimeout time.Duration  // of a submission, which waits for its block: 2 min
 	GasPrice      float64        // in utia per unit of gas: the node's estimate
 	MaxGasPrice   float64        // it is not raised beyond: the node's own limit

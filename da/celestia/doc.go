@@ -12,7 +12,8 @@
 // followed namespace has reported it, and when not, it is fetched (I7). Heights carry the hash of their header, and their parent's.
 //
 // News and bulk use connections of their own. What waits is bounded in bytes (I6): values of a channel, answers to be decoded, and blocks
-// fetched ahead. Every call has a deadline, and every wait ends with the caller's context or with Close (I11).
+// fetched ahead. How big a height is, strangers decide, so a call is bounded by how long it goes without a byte, and by a lowest rate; every
+// wait ends with the caller's context or with Close (I11).
 //
 // # Handler
 //

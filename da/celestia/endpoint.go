@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,6 +29,31 @@ type endpoint struct {
 	health *follow.Health
 
 	polling atomic.Bool // there is no WebSocket: calls go over HTTP
+
+	mu      sync.Mutex // guards the rest
+	fetches map[*fetching]context.Context
+}
+
+// heard notes that bytes came in on a connection that is not for news: progress of each fetch, since one call's
+// answer may be behind another's.
+func (e *endpoint) heard(n int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, ctx := range e.fetches {
+		follow.Received(ctx, n)
+	}
+}
+
+// begun notes a fetch, until ended is called.
+func (e *endpoint) begun(ctx context.Context, f *fetching) (ended func()) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.fetches[f] = ctx
+	return func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		delete(e.fetches, f)
+	}
 }
 
 // Health implements follow.Monitored.
@@ -59,7 +85,7 @@ func (c *Client) newEndpoint(address string) (*endpoint, error) {
 		return nil, err
 	}
 	o := jsonrpc.ClientOptions{Header: header(c.opt.Token), CallTimeout: c.opt.CallTimeout, DialTimeout: c.opt.DialTimeout, Silence: c.opt.Silence, Logger: c.opt.Logger}
-	e := &endpoint{client: c, name: redact(address)}
+	e := &endpoint{client: c, name: redact(address), fetches: map[*fetching]context.Context{}}
 	e.health = follow.NewHealth(e.name, "da", &c.opt.Observer)
 	if called := c.opt.Observer.Called; called != nil {
 		o.Called = func(method string, took time.Duration, err error) { called(method, 1, took, classify(err)) }
@@ -67,11 +93,13 @@ func (c *Client) newEndpoint(address string) (*endpoint, error) {
 	e.Either = follow.Fallback[da.Block](way{e, e.subscribe}, way{e, e.poll}, follow.FallbackOptions{Retry: c.opt.Polling, Switched: e.polling.Store})
 	submit := o
 	submit.CallTimeout = -1 // has a longer one of its own
+	content := o
+	content.Heard = e.heard
 	for _, k := range []struct {
 		to  **jsonrpc.Client
 		url string
 		opt jsonrpc.ClientOptions
-	}{{&e.news, ws, o}, {&e.bulk, ws, o}, {&e.post, ws, submit}, {&e.http, post, o}} {
+	}{{&e.news, ws, o}, {&e.bulk, ws, content}, {&e.post, ws, submit}, {&e.http, post, content}} {
 		if *k.to, err = jsonrpc.NewClient(k.url, k.opt); err != nil {
 			return nil, err
 		}

@@ -57,6 +57,7 @@ func (e *endpoint) fetch(ctx context.Context, from, to uint64, deliver func(foll
 	f := &fetching{e: e, cancel: cancel, chunks: make(chan *chunk, maxChunks), flow: newFlow(e.client.opt.Window, e.client.opt.FetchBytes)}
 	defer f.work.Wait()
 	defer cancel(context.Canceled)
+	defer e.begun(ctx, f)()
 	f.work.Go(func() { f.plan(ctx, from, to) })
 	for c := range f.chunks {
 		if err := wait(ctx, c.ready); err != nil {

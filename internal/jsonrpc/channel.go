@@ -110,11 +110,9 @@ func (k *conn) subscribe(ctx context.Context, method string, params Raw, opened 
 // open sends the request of a channel and waits for its answer, at most as long as for that of a call.
 func (k *conn) open(ctx context.Context, method string, params Raw, c *call) (id uint64, err error) {
 	defer k.opt.called(method, time.Now(), &err)
-	if k.opt.CallTimeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, k.opt.CallTimeout)
-		defer cancel()
-	}
+	ctx, clock := k.client.clock(ctx, method)
+	defer clock.stop()
+	clock.sent(&k.in)
 	id, err = k.send(ctx, method, params, c)
 	if err != nil {
 		return 0, err

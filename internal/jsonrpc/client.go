@@ -15,7 +15,7 @@ import (
 // ClientOptions are the limits of a Client. The zero value is good.
 type ClientOptions struct {
 	Header       http.Header   // sent with each upgrade and each POST
-	CallTimeout  time.Duration // of a call, if its context ends no earlier: 30 s; below zero, only the context counts
+	CallTimeout  time.Duration // how long a call may go without a byte of answers, see clock: 30 s; below zero, only its context counts
 	DialTimeout  time.Duration // 10 s
 	WriteTimeout time.Duration // of one message: 30 s; a socket that takes no more is dead
 	Silence      time.Duration // without a byte from the other end, be it the answer to a ping, a connection is dead: 20 s
@@ -28,6 +28,10 @@ type ClientOptions struct {
 	// Called is told of each request after it, by the goroutine that made it, that of a channel included. It must be
 	// quick. Nil: nobody is.
 	Called func(method string, took time.Duration, err error)
+
+	// Heard is told of bytes of messages as they come in, by the goroutine that reads them. It must be quick. Nil:
+	// nobody is.
+	Heard func(n int)
 }
 
 func (o ClientOptions) withDefaults() ClientOptions {
@@ -38,6 +42,9 @@ func (o ClientOptions) withDefaults() ClientOptions {
 	set(&o.ReadLimit, 64<<20)
 	set(&o.MaxPending, 64<<20)
 	set(&o.MaxQueued, 32<<20)
+	if o.Heard == nil {
+		o.Heard = func(int) {}
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -69,6 +76,10 @@ var (
 
 	// ErrSilent: nothing came from the server for too long, or too slowly.
 	ErrSilent = errors.New("connection is silent")
+
+	// ErrTooBig: a message is longer than ReadLimit. On a WebSocket that has ended the connection, with all that was
+	// under way on it.
+	ErrTooBig = errors.New("message is too big")
 )
 
 // StatusError is an HTTP status that is no JSON-RPC answer: of a POST or of a refused upgrade.
@@ -210,19 +221,16 @@ func (c *Client) Drop(reason error) {
 // there was no answer.
 func (c *Client) Call(ctx context.Context, method string, params Raw, decode func(result []byte) error) (err error) {
 	defer c.opt.called(method, time.Now(), &err)
-	if c.opt.CallTimeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, c.opt.CallTimeout, fmt.Errorf("%s: no answer within %s: %w", method, c.opt.CallTimeout, context.DeadlineExceeded))
-		defer cancel()
-	}
+	ctx, clock := c.clock(ctx, method)
+	defer clock.stop()
 	if !c.ws {
-		return c.post(ctx, method, params, decode)
+		return c.post(ctx, clock, method, params, decode)
 	}
 	conn, err := c.connect(ctx)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnsent, err)
 	}
-	return conn.call(ctx, method, params, decode)
+	return conn.call(ctx, clock, method, params, decode)
 }
 
 // Subscribe calls a method that opens a channel, and gives each value to handle, in the caller's goroutine, until

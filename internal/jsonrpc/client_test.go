@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -13,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -358,5 +360,59 @@ func TestReconnect(t *testing.T) {
 	}
 	if got := c.Stats().Dials; got != 3 {
 		t.Errorf("dials: got %d, want 3", got)
+	}
+}
+
+// TestSlowAnswer: an answer that takes several times as long as a call may go without a byte comes through, by either
+// way, and so does a call behind it on the socket.
+func TestSlowAnswer(t *testing.T) {
+	const limit = 500 * time.Millisecond
+	piece := strings.Repeat("x", 32<<10)
+	drip := func(id string, write func(string)) { // 1.6 MB/s: far above the lowest rate
+		write(`{"id":` + id + `,"jsonrpc":"2.0","result":"`)
+		for start := time.Now(); time.Since(start) < 3*limit; {
+			time.Sleep(20 * time.Millisecond) // the slow link
+			write(piece)
+		}
+		write(`"}`)
+	}
+	socket := peer(t, func(ctx context.Context, ws *websocket.Conn) {
+		first, second := hear(ctx, ws), hear(ctx, ws)
+		w, err := ws.Writer(ctx, websocket.MessageText)
+		if err != nil {
+			return
+		}
+		drip(idOf(first), func(s string) { _, _ = w.Write([]byte(s)) })
+		_ = w.Close()
+		say(ctx, ws, `{"id":%s,"jsonrpc":"2.0","result":"ok"}`, idOf(second))
+		hear(ctx, ws)
+	})
+	posts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		w.Header().Set("Content-Type", "application/json")
+		drip(idOf(string(body)), func(s string) {
+			_, _ = w.Write([]byte(s))
+			w.(http.Flusher).Flush()
+		})
+	}))
+	t.Cleanup(posts.Close)
+	for name, url := range map[string]string{"WebSocket": socket, "HTTP": posts.URL} {
+		t.Run(name, func(t *testing.T) {
+			var heard atomic.Int64
+			c := newClient(t, url, jsonrpc.ClientOptions{CallTimeout: limit, Heard: func(n int) { heard.Add(int64(n)) }})
+			var work sync.WaitGroup
+			for range 2 {
+				work.Go(func() {
+					var got string
+					if err := c.Call(within(t, 20*time.Second), "m", jsonrpc.Array(), keep(&got)); err != nil || got == "" {
+						t.Errorf("slow answer: got %d bytes, %v", len(got), err)
+					}
+				})
+			}
+			work.Wait()
+			if got := c.Stats().Received; uint64(heard.Load()) != got {
+				t.Errorf("heard of %d bytes of %d", heard.Load(), got)
+			}
+		})
 	}
 }

@@ -28,6 +28,7 @@ type conn struct {
 	started atomic.Int64 // when the message now being read began to come; 0 between messages
 	size    atomic.Int64 // bytes of it so far
 	paused  atomic.Bool  // read waits for decoders
+	in      traffic
 
 	mu       sync.Mutex // guards the rest
 	err      error      // why it ended; set before done is closed
@@ -39,6 +40,7 @@ type conn struct {
 
 // call is a request without an answer.
 type call struct {
+	sent    int64       // when
 	ready   chan answer // buffered: one answer
 	channel *channel    // what the answer opens, or nil
 }
@@ -135,9 +137,6 @@ func (k *conn) write() {
 	}
 }
 
-// smallest rate at which a message must come: what drips more slowly counts as silence. bytes per second.
-const minRate = 16 << 10
-
 // watch is the watchdog of the connection: it pings one that is silent, and ends one that stays so.
 func (k *conn) watch() {
 	half := k.opt.Silence / 2
@@ -184,13 +183,14 @@ func (k *conn) read() {
 	for {
 		_, r, err := k.ws.Reader(context.Background())
 		if err != nil {
-			k.fail(fmt.Errorf("connection lost: %w", err))
+			k.lost(err)
 			return
 		}
+		begun := time.Now().UnixNano()
 		k.size.Store(0)
-		k.started.Store(time.Now().UnixNano())
+		k.started.Store(begun)
 		if buf, err = k.message(r, buf[:0]); err != nil {
-			k.fail(fmt.Errorf("connection lost: %w", err))
+			k.lost(err)
 			return
 		}
 		k.started.Store(0)
@@ -201,11 +201,19 @@ func (k *conn) read() {
 		} else {
 			buf = nil
 		}
-		k.dispatch(msg)
+		k.dispatch(msg, begun)
 		if !k.waitRoom() {
 			return
 		}
 	}
+}
+
+// lost ends the connection with an error of reading.
+func (k *conn) lost(err error) {
+	if errors.Is(err, websocket.ErrMessageTooBig) {
+		err = fmt.Errorf("%w: %w", ErrTooBig, err)
+	}
+	k.fail(fmt.Errorf("connection lost: %w", err))
 }
 
 // message reads one message. What it holds grows with what has come, not with what was announced.
@@ -222,6 +230,8 @@ func (k *conn) message(r io.Reader, buf []byte) ([]byte, error) {
 		if n > 0 {
 			k.heard.Store(time.Now().UnixNano())
 			k.size.Add(int64(n))
+			k.in.add(n)
+			k.opt.Heard(n)
 		}
 		if errors.Is(err, io.EOF) {
 			return buf, nil
@@ -232,8 +242,8 @@ func (k *conn) message(r io.Reader, buf []byte) ([]byte, error) {
 	}
 }
 
-// dispatch hands a message to whom it belongs to. It never blocks.
-func (k *conn) dispatch(msg []byte) {
+// dispatch hands a message, which began to come in at a time, to whom it belongs to. It never blocks.
+func (k *conn) dispatch(msg []byte, begun int64) {
 	f, err := scanFrame(msg)
 	if err != nil {
 		k.client.stats.strays.Add(1)
@@ -243,6 +253,7 @@ func (k *conn) dispatch(msg []byte) {
 	case "":
 		k.answered(&f, len(msg))
 	case methodValue:
+		k.in.answered(begun) // nobody has asked for it: it was sent then at the latest
 		if _, ch, value := k.channelOf(f.params); ch != nil && value != nil {
 			k.client.stats.dropped.Add(ch.push(value, k.opt.MaxQueued))
 			return
@@ -288,6 +299,7 @@ func (k *conn) answered(f *frame, size int) {
 		return
 	}
 	delete(k.pending, id)
+	k.in.answered(c.sent)
 	a := answer{result: f.result, err: f.err, size: size}
 	if c.channel != nil && f.err == nil {
 		if ch, ok := uintOf(f.result); ok && k.channels[ch] == nil {
@@ -325,7 +337,11 @@ func (k *conn) waitRoom() bool {
 	k.mu.Unlock()
 	k.paused.Store(true)
 	defer k.paused.Store(false)
-	defer func() { k.heard.Store(time.Now().UnixNano()) }()
+	defer func() {
+		now := time.Now().UnixNano()
+		k.heard.Store(now)
+		k.in.at.Store(now)
+	}()
 	select {
 	case <-room:
 		return true
@@ -349,6 +365,7 @@ func (k *conn) ended() {
 // never will be sent.
 func (k *conn) send(ctx context.Context, method string, params Raw, c *call) (uint64, error) {
 	id := k.client.ids.Add(1)
+	c.sent = time.Now().UnixNano()
 	k.mu.Lock()
 	k.pending[id] = c
 	k.mu.Unlock()
@@ -397,8 +414,9 @@ func (k *conn) cancel(id uint64) {
 	}
 }
 
-func (k *conn) call(ctx context.Context, method string, params Raw, decode func([]byte) error) error {
+func (k *conn) call(ctx context.Context, clock *clock, method string, params Raw, decode func([]byte) error) error {
 	c := &call{ready: make(chan answer, 1)}
+	clock.sent(&k.in)
 	id, err := k.send(ctx, method, params, c)
 	if err != nil {
 		return err

@@ -9,7 +9,7 @@
 //
 // Concurrency. A Client always reads its socket: no handler and no decoder runs in the loop that reads. Values of a channel wait in a queue
 // bounded in bytes that forgets the oldest; the bytes of answers that wait to be decoded are bounded too, and there the loop waits for the
-// decoders, which wait for nobody (I6). Ids are never used twice. A call's deadline ends the call and not the connection; silence ends the
+// decoders, which wait for nobody (I6). Ids are never used twice. A call ends when no byte comes for too long, or answers come too slowly, and the connection goes on; silence ends the
 // connection, and the next call dials anew. Channels are not opened again by themselves: Subscribe returns, and says why (I11).
 //
 // A Server answers in any order, as soon as a method returns. The values of one channel keep their order; between channels there is none. A

@@ -3,7 +3,6 @@ package jsonrpc
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,7 +12,7 @@ import (
 )
 
 // post calls a method over HTTP.
-func (c *Client) post(ctx context.Context, method string, params Raw, decode func([]byte) error) error {
+func (c *Client) post(ctx context.Context, clock *clock, method string, params Raw, decode func([]byte) error) error {
 	select {
 	case <-c.closing:
 		return fmt.Errorf("%w: %w", ErrUnsent, ErrClosed)
@@ -32,6 +31,8 @@ func (c *Client) post(ctx context.Context, method string, params Raw, decode fun
 	}
 	req.Header.Set("Content-Type", "application/json")
 	c.stats.calls.Add(1)
+	var in traffic
+	clock.sent(&in)
 	resp, err := c.http.Do(req)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -43,7 +44,7 @@ func (c *Client) post(ctx context.Context, method string, params Raw, decode fun
 	if !strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") {
 		return statusError(resp)
 	}
-	msg, done, err := c.readBody(ctx, resp.Body)
+	msg, done, err := c.readBody(ctx, clock, counted{resp.Body, &in, c.opt.Heard})
 	defer done()
 	if err != nil {
 		if ctx.Err() != nil {
@@ -70,10 +71,8 @@ func (c *Client) post(ctx context.Context, method string, params Raw, decode fun
 // this and one full answer.
 const bigAnswer = 4 << 20
 
-var errTooLong = errors.New("answer is longer than the limit")
-
 // readBody reads an answer. done must be called once it is of no more use.
-func (c *Client) readBody(ctx context.Context, r io.Reader) (msg []byte, done func(), err error) {
+func (c *Client) readBody(ctx context.Context, clock *clock, r io.Reader) (msg []byte, done func(), err error) {
 	done = func() {}
 	buf := bytes.NewBuffer(make([]byte, 0, 4<<10))
 	if _, err := io.Copy(buf, io.LimitReader(r, bigAnswer)); err != nil {
@@ -82,17 +81,19 @@ func (c *Client) readBody(ctx context.Context, r io.Reader) (msg []byte, done fu
 	if buf.Len() < bigAnswer {
 		return buf.Bytes(), done, nil
 	}
+	clock.hold() // it waits for another answer of ours
 	select {
 	case c.big <- struct{}{}:
 		done = func() { <-c.big }
 	case <-ctx.Done():
 		return nil, done, context.Cause(ctx)
 	}
+	clock.release()
 	if _, err := io.Copy(buf, io.LimitReader(r, c.opt.ReadLimit-bigAnswer+1)); err != nil {
 		return nil, done, err
 	}
 	if int64(buf.Len()) > c.opt.ReadLimit {
-		return nil, done, errTooLong
+		return nil, done, fmt.Errorf("%w: more than %d bytes", ErrTooBig, c.opt.ReadLimit)
 	}
 	return buf.Bytes(), done, nil
 }

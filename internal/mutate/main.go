@@ -47,6 +47,7 @@ var tables = slices.Concat(
 	typesGuards,
 	observerGuards,
 	close8Guards,
+	slowGuards,
 )
 
 func main() {
