@@ -34,7 +34,7 @@ var followGuards = []guard{
 	{
 		name: "the sink's time is not the source's",
 		file: "follow/follower.go",
-		from: "watchdog.Stop() // the sink's", to: "// the sink's",
+		from: "watchdog.pause() // the sink's", to: "// the sink's",
 		pkg: "./follow", test: "TestSlowSinkIsNoIdleFetch",
 	},
 	{
