@@ -1,6 +1,8 @@
 // Package keyfile keeps a signing key in a file that a passphrase encrypts: an age file with a scrypt recipient, so that the age tool reads
 // it too. What is encrypted is the key's libp2p private-key protobuf.
 //
+// Memory: scrypt works in 256 MiB. They are given back to the operating system before Save and Load return.
+//
 // Durability: when Save returns nil the file is on disk, whole and with mode 0600; a crash before leaves the old file or none.
 // Concurrency: calls may overlap; of two Saves without Replace for one path one fails with ErrExists.
 package keyfile
@@ -14,6 +16,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 
 	"filippo.io/age"
 	"filippo.io/age/armor"
@@ -59,6 +62,7 @@ func Save(path string, key *block.PrivateKey, passphrase string, opt Options) er
 }
 
 func seal(key *block.PrivateKey, passphrase string, workFactor int) ([]byte, error) {
+	defer giveBack()
 	recipient, err := age.NewScryptRecipient(passphrase)
 	if err != nil {
 		return nil, err
@@ -152,8 +156,13 @@ func read(path string, log *slog.Logger) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxBytes))
 }
 
+// giveBack frees what scrypt has worked in. Left to itself, the collector would let as much again be allocated first,
+// and the process keep all of it for minutes.
+func giveBack() { debug.FreeOSMemory() }
+
 // open decrypts an age file, with or without armor.
 func open(sealed []byte, passphrase string) ([]byte, error) {
+	defer giveBack()
 	identity, err := age.NewScryptIdentity(passphrase)
 	if err != nil { // it is empty, which no file's passphrase is
 		return nil, age.ErrIncorrectIdentity
