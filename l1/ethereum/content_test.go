@@ -16,7 +16,6 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
-	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/crypto/kzg4844"
 	"github.com/holiman/uint256"
 
@@ -35,8 +34,7 @@ func (r *rig) blobTx(key *ecdsa.PrivateKey, data []byte, blobs ...*l1.Blob) *typ
 		commitment, proof := r.commit(&blob)
 		sidecar.Blobs, sidecar.Commitments, sidecar.Proofs = append(sidecar.Blobs, blob), append(sidecar.Commitments, commitment), append(sidecar.Proofs, proof)
 	}
-	nonce, err := r.eth.NonceAt(r.t.Context(), crypto.PubkeyToAddress(key.PublicKey), nil)
-	r.check(err)
+	nonce := r.nonce(key)
 	tx, err := types.SignNewTx(key, types.LatestSignerForChainID(big.NewInt(geth.DevChainID)), &types.BlobTx{
 		ChainID: uint256.NewInt(geth.DevChainID), Nonce: nonce, GasTipCap: uint256.NewInt(1e9), GasFeeCap: uint256.NewInt(1e11), Gas: 1_000_000, To: r.inbox(),
 		Data: data, BlobFeeCap: uint256.NewInt(1e9), BlobHashes: sidecar.BlobHashes(), Sidecar: sidecar,
@@ -221,8 +219,7 @@ func (r *rig) forwarder() common.Address {
 	r.t.Helper()
 	run := common.FromHex(fmt.Sprintf("365f5f37"+"5f5f365f5f73%x5af1"+"00", r.inbox()))
 	code := append([]byte{0x60, byte(len(run)), 0x80, 0x60, 9, 0x5f, 0x39, 0x5f, 0xf3}, run...)
-	nonce, err := r.eth.NonceAt(r.t.Context(), crypto.PubkeyToAddress(r.owner.PublicKey), nil)
-	r.check(err)
+	nonce := r.nonce(r.owner)
 	tx, err := types.SignNewTx(r.owner, types.LatestSignerForChainID(big.NewInt(geth.DevChainID)), &types.DynamicFeeTx{
 		ChainID: big.NewInt(geth.DevChainID), Nonce: nonce, GasTipCap: big.NewInt(1e9), GasFeeCap: big.NewInt(1e11), Gas: 1_000_000, Data: code,
 	})

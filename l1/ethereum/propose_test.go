@@ -21,8 +21,11 @@ import (
 	"headrace/watch"
 )
 
+// nonce is that of the account in the last block that is whole.
 func (r *rig) nonce(key *ecdsa.PrivateKey) uint64 {
 	r.t.Helper()
+	r.turn.RLock()
+	defer r.turn.RUnlock()
 	n, err := r.eth.NonceAt(r.t.Context(), crypto.PubkeyToAddress(key.PublicKey), nil)
 	r.check(err)
 	return n

@@ -41,11 +41,15 @@ type rig struct {
 	opt      ethereum.Options // of a client of this L1
 	owner    *ecdsa.PrivateKey
 	proposer *ecdsa.PrivateKey
+
+	// turn is held while mining makes a block. In the middle of that a receipt may be there and "latest" still be the
+	// block before: who reads "latest" after an answer waits until the block is whole.
+	turn *sync.RWMutex
 }
 
 func newRig(t *testing.T, fork geth.Fork, settings l1.Settings) *rig {
 	t.Helper()
-	r := &rig{t: t, node: gethtest.Open(t, geth.Options{Genesis: geth.DevGenesis(fork)}), owner: geth.DevKey(0), proposer: geth.DevKey(1)}
+	r := &rig{t: t, turn: new(sync.RWMutex), node: gethtest.Open(t, geth.Options{Genesis: geth.DevGenesis(fork)}), owner: geth.DevKey(0), proposer: geth.DevKey(1)}
 	var err error
 	r.chain, err = beacon.New(t.Context(), r.node, beacon.Options{})
 	r.check(err)
@@ -109,7 +113,10 @@ func (r *rig) mining(f func(ctx context.Context)) {
 		for {
 			select {
 			case <-tick.C:
-				if _, err := r.chain.Mine(r.t.Context(), beacon.Spec{}); err != nil {
+				r.turn.Lock()
+				_, err := r.chain.Mine(r.t.Context(), beacon.Spec{})
+				r.turn.Unlock()
+				if err != nil {
 					r.t.Errorf("mine: %v", err)
 					return
 				}
@@ -127,8 +134,7 @@ func (r *rig) mining(f func(ctx context.Context)) {
 // tx signs a transaction to the inbox.
 func (r *rig) tx(key *ecdsa.PrivateKey, to common.Address, data []byte) *types.Transaction {
 	r.t.Helper()
-	nonce, err := r.eth.NonceAt(r.t.Context(), crypto.PubkeyToAddress(key.PublicKey), nil)
-	r.check(err)
+	nonce := r.nonce(key)
 	tx, err := types.SignNewTx(key, types.LatestSignerForChainID(big.NewInt(geth.DevChainID)), &types.DynamicFeeTx{
 		ChainID: big.NewInt(geth.DevChainID), Nonce: nonce, GasTipCap: big.NewInt(1e9), GasFeeCap: big.NewInt(1e11), Gas: 5_000_000, To: &to, Data: data,
 	})
@@ -159,6 +165,8 @@ func (r *rig) proposeTx(payload []byte, forced uint16) *types.Transaction {
 
 func (r *rig) state() l1.CoreState {
 	r.t.Helper()
+	r.turn.RLock()
+	defer r.turn.RUnlock()
 	s, err := r.client(nil).State(r.t.Context(), l1.Hash(r.chain.Head().Hash()))
 	r.check(err)
 	return s
