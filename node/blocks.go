@@ -177,6 +177,7 @@ type cursor struct {
 	at      block.Ref   // the last block the reader knows
 	final   uint64      // height at or below at that was final when at was passed
 	anyHash bool        // the reader knows the height alone, whatever block is there
+	passed  bool        // at was at or below the head when it was passed
 	known   []block.Ref // blocks before and including at, ascending, without gaps; none before at has been seen here
 }
 
@@ -251,10 +252,13 @@ func (c *cursor) next(heads Heads) (item *follow.Item[Delivered], moved bool, er
 	case err != nil && !gone:
 		return nil, false, err
 	case gone, now.Hash != c.at.Hash && !c.anyHash:
-		return nil, true, c.goBack()
+		return nil, true, c.goBack(c.at.Height)
+	case c.passed && c.at.Height > heads.of(c.head).Height: // it is still here, above the head that the reader asked for
+		return nil, true, c.goBack(heads.of(c.head).Height)
 	case len(c.known) == 0:
 		c.know(now)
 	}
+	c.passed = c.at.Height <= heads.of(c.head).Height
 	c.settle(heads)
 	child, err := c.item(heads, c.at.Height+1)
 	switch {
@@ -265,16 +269,19 @@ func (c *cursor) next(heads Heads) (item *follow.Item[Delivered], moved bool, er
 	case !c.at.Hash.IsZero() && child.Parent != c.at.Hash:
 		return nil, false, nil // at has been reverted, and blocks have come in its place: there is news
 	}
-	c.know(child.Ref())
+	c.know(child.Ref()) // no higher than the head
 	c.settle(heads)
 	return &child, true, nil
 }
 
-// goBack moves to the last block known to the reader that is still part of the chain.
-func (c *cursor) goBack() error {
+// goBack moves to the last block known to the reader that is still part of the chain, and no higher than height.
+func (c *cursor) goBack(height uint64) error {
 	for len(c.known) > 0 {
 		last := c.known[len(c.known)-1]
 		c.known = c.known[:len(c.known)-1]
+		if last.Height > height {
+			continue
+		}
 		if now, err := c.refAt(last.Height); err == nil && now == last {
 			c.know(last)
 			return nil

@@ -28,8 +28,8 @@ type BlockEvent struct {
 	Safe       bool       `json:"safe"`
 }
 
-// ReorgEvent is the data of a reorg event: the blocks above To are void. What follows replaces them, and may repeat
-// some.
+// ReorgEvent is the data of a reorg event: the blocks above To are void, or, to a reader of safe blocks, not safe any
+// more. What follows replaces them, and may repeat some.
 type ReorgEvent struct {
 	From block.Ref `json:"from"` // the last one that the client knows
 	To   block.Ref `json:"to"`   // the last one that still holds
@@ -131,6 +131,7 @@ func (s *stream) open(r *http.Request) (err error) {
 	default:
 		heads := s.status.Load().Heads
 		s.know(heads.of(s.head))
+		s.passed = true
 		s.settle(heads)
 	}
 	return nil

@@ -276,6 +276,57 @@ func TestReorgEvent(t *testing.T) {
 	have.follow(t, l, c.head())
 }
 
+// Safe blocks that an L1 reorg makes unsafe ones stay where they are: a reader of safe blocks hears of a reorg all the
+// same, and gets them again when they are safe again; a reader of unsafe ones has nothing to hear.
+func TestSafeHeadGoesBack(t *testing.T) {
+	c := newScripted(t)
+	c.mine(6)
+	safe := func(height uint64) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		head, _ := c.refLocked(uint64(len(c.chain)))
+		ref, _ := c.refLocked(height)
+		c.status.Set(node.Status{Heads: node.Heads{Unsafe: head, Safe: ref}})
+	}
+	var have copied
+	id := fmt.Sprintf("6-%s-0", c.head().Hash)
+	l, unsafe, fresh := listen(t, c.URL, "from=1", ""), listen(t, c.URL, "events=block,status&head=unsafe", ""), listen(t, c.URL, "", "")
+	have.follow(t, l, c.head())
+	if e := unsafe.next(); e.kind != "status" {
+		t.Fatalf("got %+v, want the present status", e)
+	}
+	safe(3)
+	for _, l := range []*listener{l, fresh} {
+		var r node.ReorgEvent
+		e := l.next()
+		if decode(t, e.data, &r); e.kind != "reorg" || r.To.Height > 3 {
+			t.Fatalf("got %+v, want a reorg to block 3 or below", e)
+		}
+		if l != fresh {
+			have.take(t, e)
+		}
+	}
+	if len(have.blocks) != 3 {
+		t.Fatalf("the reader is left with %d blocks, want the three safe ones", len(have.blocks))
+	}
+	resumed := listen(t, c.URL, "events=block,status", id)
+	if e := resumed.next(); e.kind != "status" {
+		t.Fatalf("got %+v from a node that is behind what its client knows, want its status alone", e)
+	}
+	if e := unsafe.next(); e.kind != "status" {
+		t.Fatalf("got %+v, want nothing but the status of a reader of unsafe blocks", e)
+	}
+	safe(6)
+	have.follow(t, l, c.head())
+	if len(have.blocks) != 6 {
+		t.Errorf("the reader has %d blocks, want all six", len(have.blocks))
+	}
+	c.mine(1)
+	if b := resumed.next(); b.kind != "status" && b.block(t).Height != 7 {
+		t.Errorf("got %+v, want block 7", b)
+	}
+}
+
 // P9, P25: any client that resumes by the last id has exactly the chain, whatever is cut and reorganised when.
 func TestEventsResumeExactly(t *testing.T) {
 	for seed := range uint64(30) {

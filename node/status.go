@@ -103,6 +103,8 @@ type Counts struct {
 	Replayed       uint64 `json:"replayed"` // stored blocks given again to an engine that had lost them
 	Produced       uint64 `json:"produced"`
 	RevertedUnsafe uint64 `json:"reverted_unsafe"`
+	Demoted        uint64 `json:"demoted"`       // safe blocks that an L1 reorg has made unsafe ones again
+	Dropped        uint64 `json:"dropped"`       // signed blocks that the sequencer dropped for forced transactions, to sign others at their heights
 	Void           uint64 `json:"void"`          // proposals that made no block
 	Exempt         uint64 `json:"exempt"`        // forced transactions missing in proposals because no block could include them
 	Offered        uint64 `json:"offered"`       // unsafe blocks taken beside the canonical source
@@ -135,7 +137,7 @@ func (n *Node) publish() (next time.Duration) {
 		Skipped: sync.Skipped,
 		Counts: Counts{
 			Executed: sync.Counts.Executed, Promoted: sync.Counts.Promoted, Replayed: sync.Counts.Replayed, Produced: sync.Counts.Produced,
-			RevertedUnsafe: sync.Counts.RevertedUnsafe, Void: sync.Counts.Void, Exempt: sync.Counts.Exempt, Offered: sync.Counts.Offered, InlineItems: src.Counts.Inline, FetchedItems: src.Counts.Fetched, Subscriptions: src.Counts.Subscriptions,
+			RevertedUnsafe: sync.Counts.RevertedUnsafe, Demoted: sync.Counts.Demoted, Dropped: sync.Counts.Dropped, Void: sync.Counts.Void, Exempt: sync.Counts.Exempt, Offered: sync.Counts.Offered, InlineItems: src.Counts.Inline, FetchedItems: src.Counts.Fetched, Subscriptions: src.Counts.Subscriptions,
 		},
 	}
 	n.up.status(&s, &sync)

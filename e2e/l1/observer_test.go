@@ -296,15 +296,15 @@ func observeL1(t *testing.T, r *observed) {
 	w.reorg(root, 1)
 	m.canonical(1, a.tip())
 	r.until(t, "an item that is reverted", func(e event) bool { return e.name == "Source.Reverted" })
-	r.until(t, "blocks that are reverted", func(e event) bool {
-		return e.name == "Reverted" && e.args[0] == uint64(3) && e.args[1] == uint64(2)
-	})
 	w.mine(w.tx(3, 0, bindings.PackForce(l1.EncodeTxs([][]byte{[]byte("no pair")}))))
 	b := a.next(a.tx())
 	w.mine(w.proposal(1, b, l1.EncodeBlocks(w.encode(b))))
 	if s := m.canonical(2, a.tip()); s.Proposal.Void != "" {
 		t.Fatalf("got %+v, want the forced transaction exempt", s.Proposal)
 	}
+	r.until(t, "blocks that another one replaces", func(e event) bool {
+		return e.name == "Reverted" && e.args[0] == uint64(3) && e.args[1] == uint64(2)
+	})
 	m.stop()
 }
 

@@ -25,13 +25,13 @@ func reorgs(t testing.TB, mode waits) *world {
 
 	fork := func(id uint64, n int) { // n proposals instead of those above the first
 		t.Helper()
-		before := *m.canonical(id, a.tip()).Proposal
+		tip := a.tip()
+		before := *m.canonical(id, tip).Proposal
 		a.back(1)
 		w.reorg(root, 1)
-		if s := m.canonical(1, base); s.Proposal.Reorgs != before.Reorgs+1 || s.Heads.Unsafe != base.Ref() {
-			t.Fatalf("got %+v, %+v; want one reorg more than %d, and block 1 as head", s.Proposal, s.Heads, before.Reorgs)
+		if s := m.canonical(1, base); s.Proposal.Reorgs != before.Reorgs+1 || s.Heads.Unsafe != tip.Ref() || m.latest() != execution(t, tip) {
+			t.Fatalf("got %+v, %+v, execution head %s; want one reorg more than %d, block 1 as safe head, and the others kept", s.Proposal, s.Heads, m.latest(), before.Reorgs)
 		}
-		m.executed(base)
 		for range n {
 			w.propose(a.many(1)...)
 		}
@@ -49,10 +49,11 @@ func reorgs(t testing.TB, mode waits) *world {
 	w.propose(a.many(1)...)
 	fork(3, 2) // as high
 
+	tip := a.tip()
 	a.back(0)
 	w.reorg(empty, 1)
-	if s := m.canonical(0, nil); s.Heads.Unsafe.Height != 0 || m.latest() != m.geth.GenesisBlock().Hash() {
-		t.Fatalf("got %+v, execution head %s; want the beginning", s.Heads, m.latest())
+	if s := m.canonical(0, nil); s.Heads.Unsafe != tip.Ref() || m.latest() != execution(t, tip) {
+		t.Fatalf("got %+v, execution head %s; want no block safe, and all kept", s.Heads, m.latest())
 	}
 	w.propose(a.many(1)...)
 	w.propose(a.many(2)...)

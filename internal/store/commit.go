@@ -192,6 +192,9 @@ func (c *change) heads() error {
 		if err != nil {
 			return err
 		}
+		if err := c.demote(c.b.Safe.Height, n.Safe.Height); err != nil {
+			return err
+		}
 		n.Safe, n.SafeRoot = *c.b.Safe, m.root
 	}
 	if c.b.Finalized != nil {
@@ -205,6 +208,21 @@ func (c *change) heads() error {
 	}
 	if n.Finalized.Height > n.Safe.Height || n.Safe.Height > n.Unsafe.Height {
 		return refuse("heads out of order: finalized %d, safe %d, unsafe %d", n.Finalized.Height, n.Safe.Height, n.Unsafe.Height)
+	}
+	return nil
+}
+
+// demote takes the origin of the blocks in (safe, before] that stay: they are in the source no more.
+func (c *change) demote(safe, before uint64) error {
+	for h := safe + 1; h <= min(before, c.base); h++ {
+		m, err := c.mark(h)
+		if err != nil {
+			return err
+		}
+		m.origin = Origin{}
+		if err := c.batch.Set(originKey(h), m.encode(), nil); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -43,8 +43,10 @@ func (m *model) at(height uint64) *store.Record { return &m.blocks[height-m.stat
 // commit does what Store.Commit does to a good batch.
 func (m *model) commit(b *store.Batch) {
 	st := &m.state
-	if b.Truncate != nil && *b.Truncate < st.Unsafe.Height {
-		m.blocks = slices.Clone(m.blocks[:*b.Truncate+1-st.Oldest])
+	kept := st.Unsafe.Height
+	if b.Truncate != nil && *b.Truncate < kept {
+		kept = *b.Truncate
+		m.blocks = slices.Clone(m.blocks[:kept+1-st.Oldest])
 	}
 	m.blocks = append(m.blocks, b.Append...)
 	if n := len(m.blocks); n > 0 {
@@ -54,6 +56,11 @@ func (m *model) commit(b *store.Batch) {
 	}
 	for _, p := range b.Promote {
 		m.at(p.Height).Origin = p.Origin
+	}
+	if b.Safe != nil {
+		for h := b.Safe.Height + 1; h <= min(st.Safe.Height, kept); h++ {
+			m.at(h).Origin = store.Origin{}
+		}
 	}
 	set(&st.Safe, b.Safe)
 	set(&st.Finalized, b.Finalized)

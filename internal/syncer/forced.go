@@ -117,5 +117,6 @@ func (s *Syncer) DropAbove(ctx context.Context, height uint64, why string) error
 	if err := s.commit(&store.Batch{Named: map[string][]byte{proposedKey: nil}}); err != nil { // what was signed last is not to be used again
 		return err
 	}
+	s.counts.Dropped += st.Unsafe.Height - height
 	return s.dropUnsafe(ctx, height, why)
 }

@@ -290,8 +290,11 @@ func (p *plan) commit() error {
 	return nil
 }
 
-// Revert implements follow.Sink: takes back the last L1 block with the rollup blocks that it made, and the unsafe
-// ones on top of them. What the L1 has finalized stays (I10).
+// Revert implements follow.Sink: takes back the last L1 block. The rollup blocks that were safe by it stay as unsafe
+// ones, with those on top of them: the proposer has signed them, and nothing in them depends on the L1. So a sequencer
+// proposes them again and signs no others at their heights, and no transaction is lost. They give way to a proposal of
+// the new branch that has others, as any unsafe block does. What the L1 has finalized stays (I10). It is one commit,
+// and the engine has nothing to do.
 func (k *L1Sink) Revert(ctx context.Context) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -315,17 +318,14 @@ func (k *L1Sink) Revert(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("read block %d: %w", to.Safe, err)
 		}
-		b.Truncate, b.Safe = &to.Safe, &safe
-		k.engineKnown = false
+		b.Safe = &safe
 	}
 	if err := k.commit(b); err != nil {
 		return err
 	}
+	k.counts.Demoted += st.Safe.Height - to.Safe
 	k.recent = slices.DeleteFunc(slices.Clone(k.recent), func(p Proposal) bool { return p.L1.Height > to.Ref.Height })
 	k.publish()
-	if err := k.reconcile(ctx); err != nil { // the next block that needs the engine tries again
-		k.cfg.Logger.Warn("engine not reverted yet", "err", err)
-	}
 	k.label(ctx)
 	return nil
 }

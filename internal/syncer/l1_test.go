@@ -285,7 +285,7 @@ func TestL1Reorgs(t *testing.T) {
 					for range 3 {
 						at = append(at, w.propose(0, b.next(), b.next()).Block.Height)
 					}
-					old := w.want(3, 6)
+					w.want(3, 6)
 					home := w.node.Home
 					if down {
 						w.stop()
@@ -313,18 +313,25 @@ func TestL1Reorgs(t *testing.T) {
 					}
 					time.Sleep(time.Minute)
 					st := w.want(uint64(c.keep+c.new), uint64(2*c.keep+c.new))
-					if st.Unsafe != st.Safe || st.Proposal.Reorgs != 1 || c.new > 0 && st.Safe == old.Safe {
-						t.Fatalf("got %+v, want the unsafe head gone and one reorg", st)
+					if st.Proposal.Reorgs != 1 || st.Counts.Demoted != uint64(6-2*c.keep) {
+						t.Fatalf("got %+v, want one reorg, and the safe blocks above %d made unsafe ones", st, 2*c.keep)
 					}
-					if string(st.Root) != string(fork.parent.Root) {
-						t.Fatalf("root %x, want %x", st.Root, fork.parent.Root)
+					unsafe := fork.parent
+					if c.new == 0 { // nothing takes the place of the blocks, which stay as unsafe ones
+						unsafe = b.parent
 					}
-					if _, ok, _ := w.node.KV.Get([]byte("a6")); ok {
-						t.Fatal("a reverted block's effect is still there")
+					if st.Unsafe != unsafe.Ref || string(st.Root) != string(unsafe.Root) {
+						t.Fatalf("unsafe head %v with root %x, want %v with %x", st.Unsafe, st.Root, unsafe.Ref, unsafe.Root)
 					}
 					more := fork.next()
 					w.propose(0, more)
-					w.want(uint64(c.keep+c.new+1), uint64(2*c.keep+c.new+1))
+					st = w.want(uint64(c.keep+c.new+1), uint64(2*c.keep+c.new+1))
+					if st.Unsafe != st.Safe || st.Safe != more.Ref() || string(st.Root) != string(fork.parent.Root) {
+						t.Fatalf("got %+v, want the blocks of the old fork replaced by the proposed one", st)
+					}
+					if _, ok, _ := w.node.KV.Get([]byte("a6")); ok {
+						t.Fatal("a replaced block's effect is still there")
+					}
 				})
 			})
 		}
@@ -605,6 +612,63 @@ func TestExemptBetweenProposals(t *testing.T) {
 		}
 		if h, err := w.node.KV.Head(t.Context()); err != nil || h.Hash != third.Hash() {
 			t.Errorf("the engine is at %d, %v, want the third block", h.Height, err)
+		}
+	})
+}
+
+// What the L1 takes back it takes back from the safe head alone. The blocks stay, without their origin, for a sequencer
+// to propose again and for a full node that has them by a proposal alone, across a restart; offers of them and of their
+// children are taken as of any unsafe block; and when they are proposed again they are not executed.
+func TestReorgKeepsSignedBlocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newInboxWorld(t, local.Options{})
+		b := w.branch("a")
+		blocks := []*block.Block{b.next(), b.next(), b.next(), b.next()}
+		first := w.propose(0, blocks[0])
+		w.propose(0, blocks[1], blocks[2])
+		w.want(2, 3)
+		w.node.L1.Offers.SetGate(t.Context(), true)
+		if _, err := w.offer(blocks[1]); !errors.Is(err, syncer.ErrStale) {
+			t.Fatalf("an offer of a safe block: got %v, want ErrStale", err)
+		}
+		if err := w.l1.Reorg(first.Block.Height, func() { w.l1.Mine(); w.l1.Mine() }); err != nil {
+			t.Fatal(err)
+		}
+		kept := func() {
+			t.Helper()
+			st := w.want(1, 1)
+			if st.Unsafe != blocks[2].Ref() || st.Counts.RevertedUnsafe != 0 || w.engine.reverted != 0 {
+				t.Fatalf("got unsafe head %v, %+v, %d reverts; want block 3 as it was, and the engine left alone", st.Unsafe, st.Counts, w.engine.reverted)
+			}
+			for h := uint64(2); h <= 3; h++ {
+				if rec, err := w.node.Block(h); err != nil || rec.Origin != (store.Origin{}) {
+					t.Fatalf("block %d: got origin %+v, %v; want none", h, rec.Origin, err)
+				}
+			}
+			if rec, err := w.node.Block(1); err != nil || rec.Origin.Proposal != 1 {
+				t.Fatalf("block 1: got origin %+v, %v; want its proposal's", rec.Origin, err)
+			}
+		}
+		kept()
+		w.stop()
+		w.node.Close()
+		w.open(w.node.Home)
+		kept()
+
+		w.node.L1.Offers.SetGate(t.Context(), true)
+		if buffered, err := w.offer(blocks[1]); buffered || err != nil {
+			t.Fatalf("an offer of what is there: got %v, %v", buffered, err)
+		}
+		if buffered, err := w.offer(blocks[3]); buffered || err != nil || w.node.Status().Load().Unsafe != blocks[3].Ref() {
+			t.Fatalf("an offer of the next one: got %v, %v, head %v; want it on top", buffered, err, w.node.Status().Load().Unsafe)
+		}
+		executed := w.engine.executed
+		in := w.propose(0, blocks[1], blocks[2], blocks[3])
+		if st := w.want(2, 4); w.engine.executed != executed || st.Counts.Promoted != 3 {
+			t.Fatalf("%d executed, %+v; want the three blocks promoted", w.engine.executed-executed, st.Counts)
+		}
+		if rec, err := w.node.Block(3); err != nil || rec.Origin.Source.Hash != block.Hash(in.Block.Hash) {
+			t.Fatalf("block 3: got origin %+v, %v; want the new one", rec.Origin, err)
 		}
 	})
 }

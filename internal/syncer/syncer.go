@@ -98,6 +98,8 @@ type Proposal = store.Proposal
 // Counts count since the Syncer was opened.
 type Counts struct {
 	Executed, Promoted, Replayed, Produced, RevertedUnsafe uint64
+	Demoted                                                uint64 // safe blocks that an L1 reorg has made unsafe ones again
+	Dropped                                                uint64 // signed blocks that the sequencer has dropped, to sign others at their heights
 	Void, Offered                                          uint64 // void proposals; unsafe blocks taken from offers
 	Exempt                                                 uint64 // forced transactions missing in canonical proposals because they could not be included
 }
