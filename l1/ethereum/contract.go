@@ -53,26 +53,18 @@ func (c *Client) Inbox() l1.Address { return c.opt.Inbox }
 
 // Owner returns who may name proposers.
 func (c *Client) Owner(ctx context.Context) (l1.Address, error) {
-	out, err := c.view(ctx, l1.Hash{}, bindings.PackOwner())
+	owner, err := viewed(ctx, c.view, l1.Hash{}, bindings.PackOwner(), bindings.UnpackOwner)
 	if err != nil {
 		return l1.Address{}, fmt.Errorf("inbox owner: %w", err)
-	}
-	owner, err := bindings.UnpackOwner(out)
-	if err != nil {
-		return l1.Address{}, fmt.Errorf("unpack inbox owner: %w", err)
 	}
 	return l1.Address(owner), nil
 }
 
 // IsProposer reports whether an account may propose.
 func (c *Client) IsProposer(ctx context.Context, account l1.Address) (bool, error) {
-	out, err := c.view(ctx, l1.Hash{}, bindings.PackIsProposer(common.Address(account)))
+	allowed, err := viewed(ctx, c.view, l1.Hash{}, bindings.PackIsProposer(common.Address(account)), bindings.UnpackIsProposer)
 	if err != nil {
 		return false, fmt.Errorf("inbox proposer: %w", err)
-	}
-	allowed, err := bindings.UnpackIsProposer(out)
-	if err != nil {
-		return false, fmt.Errorf("unpack inbox proposer: %w", err)
 	}
 	return allowed, nil
 }

@@ -72,15 +72,13 @@ func (e *endpoint) dial(ctx context.Context) (*rpc.Client, error) {
 	defer cancel()
 	conn, err := dialRPC(ctx, e.url, rpc.WithHTTPClient(e.client.http), rpc.WithWebsocketMessageSizeLimit(maxResponse))
 	if err != nil {
-		return nil, fmt.Errorf("dial L1: %w", err)
+		return nil, fmt.Errorf("dial L1: %w", bare(err))
 	}
 	var id hexutil.Uint64
-	started := time.Now()
-	err = conn.CallContext(ctx, &id, "eth_chainId")
-	e.health.Called("eth_chainId", 1, started, bare(err))
+	err = e.timed(ctx, "eth_chainId", 1, func(ctx context.Context) error { return conn.CallContext(ctx, &id, "eth_chainId") })
 	if err != nil {
 		conn.Close()
-		return nil, fmt.Errorf("ask L1 for its chain id: %w", bare(err))
+		return nil, fmt.Errorf("ask L1 for its chain id: %w", err)
 	}
 	if want := e.client.opt.ChainID; uint64(id) != want {
 		conn.Close()
@@ -162,11 +160,7 @@ func (e *endpoint) callBatch(ctx context.Context, elems []rpc.BatchElem) error {
 func (e *endpoint) request(ctx context.Context, method string, n int, do func(context.Context, *rpc.Client) error) error {
 	conn, err := e.conn(ctx)
 	if err == nil {
-		started := time.Now()
-		limited, cancel := context.WithTimeout(ctx, e.client.opt.CallTimeout)
-		defer cancel()
-		err = do(limited, conn)
-		e.health.Called(method, n, started, bare(err))
+		err = e.timed(ctx, method, n, func(ctx context.Context) error { return do(ctx, conn) })
 		if err != nil && ctx.Err() == nil && !answered(err) {
 			e.drop(conn)
 		}
@@ -178,12 +172,21 @@ func (e *endpoint) request(ctx context.Context, method string, n int, do func(co
 	if err == nil || errors.As(err, &rpcErr) { // what it says of a block or a transaction does not speak against it
 		e.health.Good()
 	} else {
-		err = bare(err)
 		e.health.Bad(err)
 	}
 	if err != nil {
 		err = &callError{e.name, method, err}
 	}
+	return err
+}
+
+// timed makes a request within the call timeout, and tells the observer of it.
+func (e *endpoint) timed(ctx context.Context, method string, n int, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, e.client.opt.CallTimeout)
+	defer cancel()
+	started := time.Now()
+	err := bare(do(ctx))
+	e.health.Called(method, n, started, err)
 	return err
 }
 

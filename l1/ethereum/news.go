@@ -76,12 +76,11 @@ func (e *endpoint) dialNews(ctx context.Context) (*newsSocket, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, e.client.opt.CallTimeout)
-	defer cancel()
 	s := &newsSocket{conn: conn, heads: make(chan *header, 16)}
-	started := time.Now()
-	s.sub, err = conn.EthSubscribe(ctx, s.heads, "newHeads")
-	e.health.Called("eth_subscribe", 1, started, bare(err))
+	err = e.timed(ctx, "eth_subscribe", 1, func(ctx context.Context) (err error) {
+		s.sub, err = conn.EthSubscribe(ctx, s.heads, "newHeads")
+		return err
+	})
 	if err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("subscribe to L1 heads: %w", err)
@@ -159,12 +158,10 @@ func (s *newsSocket) drain(newest *watch.Value[*header]) error {
 
 // headOf asks the socket's own peer for its head.
 func (e *endpoint) headOf(ctx context.Context, s *newsSocket) (*header, error) {
-	limited, cancel := context.WithTimeout(ctx, e.client.opt.CallTimeout)
-	defer cancel()
 	var h *header
-	started := time.Now()
-	err := s.conn.CallContext(limited, &h, "eth_getBlockByNumber", "latest", false)
-	e.health.Called("eth_getBlockByNumber", 1, started, bare(err))
+	err := e.timed(ctx, "eth_getBlockByNumber", 1, func(ctx context.Context) error {
+		return s.conn.CallContext(ctx, &h, "eth_getBlockByNumber", "latest", false)
+	})
 	switch {
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)

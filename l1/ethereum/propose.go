@@ -190,12 +190,12 @@ func (p *proposing) blobs() (*types.BlobTxSidecar, error) {
 
 // check finds out what the inbox would refuse, before it costs anything.
 func (p *proposing) check(ctx context.Context, state l1.CoreState) error {
-	out, err := p.at.view(ctx, l1.Hash{}, bindings.PackIsProposer(p.from))
+	ok, err := viewed(ctx, p.at.view, l1.Hash{}, bindings.PackIsProposer(p.from), bindings.UnpackIsProposer)
 	if err != nil {
 		return err
 	}
-	if ok, err := bindings.UnpackIsProposer(out); err != nil || !ok {
-		return errors.Join(err, fmt.Errorf("account %s: %w", p.from, l1.ErrNotProposer))
+	if !ok {
+		return fmt.Errorf("account %s: %w", p.from, l1.ErrNotProposer)
 	}
 	if waiting := state.ForcedTail - state.ForcedHead; uint64(p.draft.Forced) > waiting {
 		return fmt.Errorf("draft takes %d forced items, %d wait: %w", p.draft.Forced, waiting, l1.ErrStale)
@@ -209,11 +209,7 @@ func (p *proposing) checkDue(ctx context.Context, at l1.Hash) error {
 	if !at.IsZero() {
 		view = p.client.view // by hash, any endpoint may serve it
 	}
-	out, err := view(ctx, at, bindings.PackForcedDue())
-	if err != nil {
-		return err
-	}
-	due, err := bindings.UnpackForcedDue(out)
+	due, err := viewed(ctx, view, at, bindings.PackForcedDue(), bindings.UnpackForcedDue)
 	if err == nil && due.Cmp(big.NewInt(int64(p.draft.Forced))) > 0 {
 		err = fmt.Errorf("draft takes %d forced items, %s are due: %w", p.draft.Forced, due, l1.ErrForcedDue)
 	}

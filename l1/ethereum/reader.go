@@ -65,13 +65,9 @@ func (c *Client) State(ctx context.Context, at l1.Hash) (l1.CoreState, error) {
 }
 
 func (e *endpoint) state(ctx context.Context, at l1.Hash) (l1.CoreState, error) {
-	out, err := e.view(ctx, at, bindings.PackGetCoreState())
+	s, err := viewed(ctx, e.view, at, bindings.PackGetCoreState(), bindings.UnpackGetCoreState)
 	if err != nil {
 		return l1.CoreState{}, fmt.Errorf("inbox state: %w", err)
-	}
-	s, err := bindings.UnpackGetCoreState(out)
-	if err != nil {
-		return l1.CoreState{}, fmt.Errorf("unpack inbox state: %w", err)
 	}
 	return l1.CoreState{
 		NextID: s.NextId, LastBlock: s.LastBlock, LastProposal: s.LastProposal, FinalizedID: s.FinalizedId, FinalizedHash: s.FinalizedHash,
@@ -98,13 +94,9 @@ func (e *endpoint) queue(ctx context.Context, at l1.Hash, limit int) ([]l1.Force
 	}
 	var queue []l1.Forced
 	for i := state.ForcedHead; i < state.ForcedTail && len(queue) < limit; i++ {
-		out, err := e.view(ctx, at, bindings.PackGetForced(i))
+		s, err := viewed(ctx, e.view, at, bindings.PackGetForced(i), bindings.UnpackGetForced)
 		if err != nil {
 			return nil, fmt.Errorf("forced item %d: %w", i, err)
-		}
-		s, err := bindings.UnpackGetForced(out)
-		if err != nil {
-			return nil, fmt.Errorf("unpack forced item %d: %w", i, err)
 		}
 		f, err := e.queued(ctx, source(s))
 		if err != nil {
@@ -123,20 +115,13 @@ func (c *Client) Settings(ctx context.Context) (l1.Settings, error) {
 	if known != nil {
 		return *known, nil
 	}
-	out, err := c.view(ctx, l1.Hash{}, bindings.PackForcedDelay())
+	delay, err := viewed(ctx, c.view, l1.Hash{}, bindings.PackForcedDelay(), bindings.UnpackForcedDelay)
 	if err != nil {
 		return l1.Settings{}, fmt.Errorf("inbox settings: %w", err)
 	}
-	delay, err := bindings.UnpackForcedDelay(out)
+	most, err := viewed(ctx, c.view, l1.Hash{}, bindings.PackForcedMax(), bindings.UnpackForcedMax)
 	if err != nil {
-		return l1.Settings{}, fmt.Errorf("unpack inbox settings: %w", err)
-	}
-	if out, err = c.view(ctx, l1.Hash{}, bindings.PackForcedMax()); err != nil {
 		return l1.Settings{}, fmt.Errorf("inbox settings: %w", err)
-	}
-	most, err := bindings.UnpackForcedMax(out)
-	if err != nil {
-		return l1.Settings{}, fmt.Errorf("unpack inbox settings: %w", err)
 	}
 	s := l1.Settings{ForcedDelay: delay, ForcedMax: int(most)}
 	c.mu.Lock()
@@ -145,7 +130,19 @@ func (c *Client) Settings(ctx context.Context) (l1.Settings, error) {
 	return s, nil
 }
 
-// view calls a method of the inbox at a block hash; the zero hash is the head.
+// viewed calls a method of the inbox by view, and unpacks what that returns.
+func viewed[T any](ctx context.Context, view viewFunc, at l1.Hash, input []byte, unpack func([]byte) (T, error)) (v T, err error) {
+	out, err := view(ctx, at, input)
+	if err == nil {
+		v, err = unpack(out)
+	}
+	return v, err
+}
+
+// viewFunc calls a method of the inbox at a block hash; the zero hash is the head.
+type viewFunc func(ctx context.Context, at l1.Hash, input []byte) ([]byte, error)
+
+// view is a viewFunc.
 func (c *Client) view(ctx context.Context, at l1.Hash, input []byte) ([]byte, error) {
 	return ask(ctx, c, func(e *endpoint) ([]byte, error) { return e.view(ctx, at, input) })
 }
