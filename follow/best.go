@@ -69,9 +69,8 @@ func (s *Several[T]) Order() []int { return s.orderAt(0) }
 // orderAt is Order for a fetch that begins at a height: the sources whose item there did not follow are asked last.
 func (s *Several[T]) orderAt(from uint64) []int {
 	type rank struct {
-		i                    int
-		refused, doubt, slow bool
-		behind               uint64
+		i, last int // its place, and in how far it is asked after others however far it is
+		behind  uint64
 	}
 	var best uint64
 	for _, m := range s.members {
@@ -80,27 +79,21 @@ func (s *Several[T]) orderAt(from uint64) []int {
 	now := time.Now()
 	ranks := make([]rank, len(s.members))
 	for i, m := range s.members {
-		ranks[i] = rank{i, from > 0 && m.refusedAt(from), m.health.doubtful(now), m.slowAt(now), m.health.behind(best)}
+		ranks[i] = rank{i: i, behind: m.health.behind(best)}
+		for weight, after := range []bool{m.slowAt(now), m.health.doubtful(now), from > 0 && m.refusedAt(from)} {
+			if after {
+				ranks[i].last += 1 << weight
+			}
+		}
 	}
 	slices.SortStableFunc(ranks, func(a, b rank) int {
-		return cmp.Or(compareBool(a.refused, b.refused), compareBool(a.doubt, b.doubt), compareBool(a.slow, b.slow), cmp.Compare(a.behind, b.behind))
+		return cmp.Or(cmp.Compare(a.last, b.last), cmp.Compare(a.behind, b.behind))
 	})
 	out := make([]int, len(ranks))
 	for i := range ranks {
 		out[i] = ranks[i].i
 	}
 	return out
-}
-
-// compareBool orders false before true.
-func compareBool(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case b:
-		return -1
-	}
-	return 1
 }
 
 func (m *member[T]) refusedAt(height uint64) bool {

@@ -212,14 +212,14 @@ func (h *Handler) stream(ctx context.Context, ns da.Namespace, queue int, value 
 
 // txConfig is how a submission is to be paid for.
 type txConfig struct {
-	GasPrice      float64 `json:"gas_price"`
-	IsGasPriceSet bool    `json:"is_gas_price_set"`
-	MaxGasPrice   float64 `json:"max_gas_price"`
-	Gas           uint64  `json:"gas"`
-	TxPriority    int     `json:"tx_priority"`
-	KeyName       string  `json:"key_name"`
-	Signer        string  `json:"signer_address"`
-	FeeGranter    string  `json:"fee_granter_address"`
+	GasPrice      float64 `json:"gas_price,omitempty"`
+	IsGasPriceSet bool    `json:"is_gas_price_set,omitempty"`
+	MaxGasPrice   float64 `json:"max_gas_price,omitempty"`
+	Gas           uint64  `json:"gas,omitempty"`
+	TxPriority    int     `json:"tx_priority,omitempty"`
+	KeyName       string  `json:"key_name,omitempty"`
+	Signer        string  `json:"signer_address,omitempty"`
+	FeeGranter    string  `json:"fee_granter_address,omitempty"`
 }
 
 func (h *Handler) blobSubmit(a *jsonrpc.Args) jsonrpc.Run {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"time"
 
@@ -120,12 +121,7 @@ func (e *endpoint) submit(ctx context.Context, blobs []da.Blob, config txConfig)
 
 // about reports whether an error is about what was submitted, and not about the endpoint.
 func about(err error) bool {
-	for _, kind := range []error{da.ErrRejected, da.ErrTooBig, da.ErrFee, da.ErrSequence} {
-		if errors.Is(err, kind) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc([]error{da.ErrRejected, da.ErrTooBig, da.ErrFee, da.ErrSequence}, func(kind error) bool { return errors.Is(err, kind) })
 }
 
 // appendToSubmit appends blobs as a request carries them: commitment and index are the node's to find.
@@ -144,23 +140,7 @@ func appendToSubmit(b []byte, blobs []da.Blob) []byte {
 
 // encode writes the options that are set. Never null: that is a fatal error to a node.
 func (t txConfig) encode() []byte {
-	m := map[string]any{}
-	if t.IsGasPriceSet {
-		m["gas_price"], m["is_gas_price_set"] = t.GasPrice, true
-	}
-	if t.MaxGasPrice > 0 {
-		m["max_gas_price"] = t.MaxGasPrice
-	}
-	if t.TxPriority > 0 {
-		m["tx_priority"] = t.TxPriority
-	}
-	if t.KeyName != "" {
-		m["key_name"] = t.KeyName
-	}
-	if t.Signer != "" {
-		m["signer_address"] = t.Signer
-	}
-	b, err := json.Marshal(m)
+	b, err := json.Marshal(t)
 	if err != nil {
 		panic("encode " + err.Error()) // not a finite number: options are checked in New
 	}
