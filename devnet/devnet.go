@@ -114,18 +114,27 @@ func (n *Net) makeNodes() error {
 		c.HTTP.Address = "127.0.0.1:0"
 		c.DA.Address = []string{address}
 		c.DA.BlockTime = n.opt.DABlockTime
-		opt := node.Options{Home: filepath.Join(n.opt.Home, n.Name(i)), Genesis: genesis, Config: c, Logger: n.opt.Logger.With("node", n.Name(i))}
-		if i == 0 {
-			opt.Key, opt.Config.Sequencer.Enabled, opt.Config.Sequencer.BlockTime = key, true, n.opt.BlockTime
-		} else {
-			opt.Observer.Applied = func(a node.Applied) { n.latency.applied(i-1, a, time.Now()) }
+		if err := n.add(key, n.opt.BlockTime, node.Options{Home: n.opt.Home, Genesis: genesis, Config: c, Logger: n.opt.Logger}); err != nil {
+			return err
 		}
-		made, err := node.New(opt)
-		if err != nil {
-			return fmt.Errorf("%s: %w", n.Name(i), err)
-		}
-		n.nodes = append(n.nodes, made)
 	}
+	return nil
+}
+
+// add makes the next node, with a home of its own below opt.Home. The first one is the sequencer, which has the key.
+func (n *members) add(key *block.PrivateKey, blockTime time.Duration, opt node.Options) error {
+	i := len(n.nodes)
+	opt.Home, opt.Logger = filepath.Join(opt.Home, n.Name(i)), opt.Logger.With("node", n.Name(i))
+	if i == 0 {
+		opt.Key, opt.Config.Sequencer.Enabled, opt.Config.Sequencer.BlockTime = key, true, blockTime
+	} else {
+		opt.Observer.Applied = func(a node.Applied) { n.latency.applied(i-1, a, time.Now()) }
+	}
+	made, err := node.New(opt)
+	if err != nil {
+		return fmt.Errorf("%s: %w", n.Name(i), err)
+	}
+	n.nodes = append(n.nodes, made)
 	return nil
 }
 

@@ -157,17 +157,9 @@ func (n *L1) makeNodes() error {
 		if err != nil {
 			return err
 		}
-		opt := node.Options{Home: n.path(n.Name(i)), Genesis: genesis, Config: c, Logger: n.opt.Logger.With("node", n.Name(i))}
-		if i == 0 {
-			opt.Key, opt.Config.Sequencer.Enabled, opt.Config.Sequencer.BlockTime = key, true, n.opt.BlockTime
-		} else {
-			opt.Observer.Applied = func(a node.Applied) { n.latency.applied(i-1, a, time.Now()) }
+		if err := n.add(key, n.opt.BlockTime, node.Options{Home: n.opt.Home, Genesis: genesis, Config: c, Logger: n.opt.Logger}); err != nil {
+			return err
 		}
-		made, err := node.New(opt)
-		if err != nil {
-			return fmt.Errorf("%s: %w", n.Name(i), err)
-		}
-		n.nodes = append(n.nodes, made)
 	}
 	return nil
 }
