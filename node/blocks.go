@@ -11,6 +11,7 @@ import (
 	"headrace/await"
 	"headrace/block"
 	"headrace/follow"
+	"headrace/internal/httpd"
 	"headrace/watch"
 )
 
@@ -40,7 +41,10 @@ var ErrPruned = errors.New("pruned")
 func (n *Node) Blocks(head await.Label) follow.Source[Delivered] { return n.blocks(head) }
 
 func (n *Node) blocks(head await.Label) *blocks {
-	return &blocks{head, n.status, func() uint64 { return n.store.State().Oldest }, n.store.Ref, n.stored}
+	return &blocks{
+		head: head, status: n.status, oldest: func() uint64 { return n.store.State().Oldest }, ref: n.store.Ref, read: n.stored,
+		text: &n.text, answers: n.answers(),
+	}
 }
 
 // blocks is the latest status, as the reason to look, and the stored chain, as the truth.
@@ -50,6 +54,9 @@ type blocks struct {
 	oldest func() uint64                                       // height of the lowest block that is not pruned
 	ref    func(height uint64) (block.Ref, error)              // the error matches ErrNoBlock if there is no block
 	read   func(height uint64) (follow.Item[Delivered], error) // likewise
+
+	text    *statusText   // of status
+	answers *httpd.Budget // that events count in; nil: none
 }
 
 // stored reads a block, safe or not.
@@ -73,7 +80,7 @@ func (n *Node) stored(height uint64) (item follow.Item[Delivered], err error) {
 
 // Subscribe implements follow.Source.
 func (b *blocks) Subscribe(ctx context.Context, update func(follow.Update[Delivered])) error {
-	return b.each(ctx, func(st Status, _ bool) error {
+	return b.each(ctx, func(st Status, _ <-chan struct{}) error {
 		update(follow.Update[Delivered]{Head: st.Heads.of(b.head)})
 		return nil
 	})
@@ -96,16 +103,16 @@ func (b *blocks) Fetch(ctx context.Context, from, to uint64, deliver func(follow
 // aliveEvery is how often those who listen are shown that the node is there.
 const aliveEvery = 15 * time.Second
 
-// each calls f with the present status and those that come later, of which some may be left out, but never the last;
-// and again, with changed false, when nothing has come for a while. It returns f's error, or why there is nothing
-// more to come.
-func (b *blocks) each(ctx context.Context, f func(st Status, changed bool) error) error {
+// each calls f with the present status and those that come later, of which some may be left out, but never the last,
+// each with its version; and again, without one, when nothing has come for a while. It returns f's error, or why there
+// is nothing more to come.
+func (b *blocks) each(ctx context.Context, f func(st Status, version <-chan struct{}) error) error {
 	tick := time.NewTicker(aliveEvery) // a sign of life, which also shows a reader that has gone without a word
 	defer tick.Stop()
 	for {
 		ended := b.status.Err()       // first: then the status is the last one
 		st, changed := b.status.Get() // before the look: what comes after it wakes us
-		err := f(st, true)
+		err := f(st, changed)
 		if err == nil {
 			err = ended
 		}
@@ -114,7 +121,7 @@ func (b *blocks) each(ctx context.Context, f func(st Status, changed bool) error
 			case <-changed:
 				waits = false
 			case <-tick.C:
-				err = f(st, false)
+				err = f(st, nil)
 			case <-ctx.Done():
 				err = context.Cause(ctx)
 			}

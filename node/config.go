@@ -9,6 +9,7 @@ import (
 
 	"headrace/block"
 	"headrace/da"
+	"headrace/internal/httpd"
 )
 
 // Config is everything an operator can set. The same names serve in the YAML file, in the environment
@@ -74,7 +75,19 @@ type EngineConfig struct {
 
 // HTTPConfig is about the node's own endpoints.
 type HTTPConfig struct {
-	Address string `koanf:"address" help:"listen address of the node's HTTP endpoints; port 0 picks a free one" default:"127.0.0.1:7331"`
+	Address       string   `koanf:"address" help:"listen address of the node's HTTP endpoints; port 0 picks a free one" default:"127.0.0.1:7331"`
+	Hosts         []string `koanf:"hosts" help:"names, beside localhost, by which requests may call the node, such as a reverse proxy's; on the loopback no other is answered, elsewhere any is if none is given"`
+	Origins       []string `koanf:"origins" help:"origins, such as https://app.example, whose pages may send requests from a browser; none: no page may"`
+	Proxies       []string `koanf:"proxies" help:"addresses or networks of reverse proxies, to which max_per_address does not apply"`
+	Token         string   `koanf:"token" help:"what POST requests must carry as a bearer token; needed by a node that takes any and listens beyond the loopback"`
+	TokenFile     string   `koanf:"token_file" help:"a file that holds the token, relative to the home"`
+	TLSCert       string   `koanf:"tls_cert" help:"a file with the certificate chain in PEM, relative to the home: the endpoints are https then"`
+	TLSKey        string   `koanf:"tls_key" help:"a file with the certificate's private key in PEM, relative to the home"`
+	MaxConns      uint64   `koanf:"max_connections" help:"connections at a time; fewer if the process has not as many descriptors and 128 to spare" default:"2048"`
+	MaxPerAddress uint64   `koanf:"max_per_address" help:"connections at a time of one address that is not the loopback's" default:"256"`
+	MaxWaiting    uint64   `koanf:"max_waiting" help:"requests of /v1/wait and /v1/events at a time" default:"1024"`
+	AnswerBytes   uint64   `koanf:"answer_bytes" help:"bytes of answers that are kept in memory until they are read" default:"33554432"`
+	BodyBytes     uint64   `koanf:"body_bytes" help:"bytes of requests that are kept in memory" default:"16777216"`
 }
 
 // LogConfig is about logging.
@@ -90,8 +103,10 @@ func Default() Config {
 		DA:        DAConfig{Address: []string{"http://127.0.0.1:26658"}, CallTimeout: 30 * time.Second, Level: da.ProveEmpty.String()},
 		L1:        L1Config{CallTimeout: 10 * time.Second},
 		Engine:    EngineConfig{Kind: "kv"},
-		HTTP:      HTTPConfig{Address: "127.0.0.1:7331"},
-		Log:       LogConfig{Level: "info", Format: "text"},
+		HTTP: HTTPConfig{
+			Address: "127.0.0.1:7331", MaxConns: 2048, MaxPerAddress: 256, MaxWaiting: maxWaiting, AnswerBytes: 32 << 20, BodyBytes: 16 << 20,
+		},
+		Log: LogConfig{Level: "info", Format: "text"},
 	}
 }
 
@@ -124,6 +139,11 @@ func (c *Config) Validate() error {
 	}
 	if _, _, err := net.SplitHostPort(c.HTTP.Address); err != nil {
 		return fmt.Errorf("http.address %q is not host:port: %w", c.HTTP.Address, err)
+	}
+	for _, o := range c.HTTP.Origins {
+		if err := httpd.CheckOrigin(o); err != nil {
+			return fmt.Errorf("http.origins: %w", err)
+		}
 	}
 	if _, err := c.DA.level(); err != nil {
 		return fmt.Errorf("da.level: %w", err)

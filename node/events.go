@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -41,8 +42,12 @@ type EndEvent struct {
 	Cause string `json:"cause"`
 }
 
-// writeTimeout: a client that takes nothing for so long is dropped; it can resume.
-const writeTimeout = 30 * time.Second
+// A client that takes nothing of an event for writeTimeout is dropped, and after that one that takes less than minRate
+// bytes per second; it can resume.
+const (
+	writeTimeout = 30 * time.Second
+	minRate      = 16 << 10
+)
 
 // stream writes what a cursor comes by to one client. It is used by one goroutine, and reads block after block at the
 // pace at which its client takes them.
@@ -80,16 +85,18 @@ func (b *blocks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no") // a proxy must pass events on as they come
-	if s.write("retry: 1000\n\n") != nil || s.flush.Flush() != nil {
+	if s.write([]byte("retry: 1000\n\n")) != nil || s.flush.Flush() != nil {
 		return
 	}
 	ctx := r.Context()
-	err := s.each(ctx, func(st Status, changed bool) error { return s.tell(ctx, st, changed) })
+	err := s.each(ctx, func(st Status, version <-chan struct{}) error { return s.tell(ctx, st, version) })
 	if err == context.Cause(ctx) { // the request's context is the node's
 		err = fmt.Errorf("%w: %w", watch.ErrClosed, err)
 	}
-	_ = s.send("end", "", EndEvent{Cause: err.Error()}) // the client may have gone
-	_ = s.flush.Flush()
+	if end, err := appendEvent(nil, "end", "", EndEvent{Cause: err.Error()}); err == nil {
+		_ = s.write(end) // the client may have gone
+		_ = s.flush.Flush()
+	}
 }
 
 // open reads the request, and says what is wrong with it.
@@ -137,33 +144,22 @@ func (s *stream) open(r *http.Request) (err error) {
 	return nil
 }
 
-// tell sends what is new up to the status' head and then the status, or, if nothing has changed, a comment that shows
-// both sides that the other is there.
-func (s *stream) tell(ctx context.Context, st Status, changed bool) (err error) {
-	for more := changed && s.withBlocks; more && err == nil && ctx.Err() == nil; {
-		from := s.at
-		var item *follow.Item[Delivered]
-		item, more, err = s.next(st.Heads)
-		switch {
-		case err != nil || !more:
-		case item == nil:
-			err = s.send("reorg", s.id(), ReorgEvent{From: from, To: s.at})
-		case s.bodies:
-			err = s.send("block", s.id(), item.Data.Block)
-		default:
-			b := &item.Data.Block
-			err = s.send("block", s.id(), BlockEvent{
-				Height: b.Height, Hash: s.at.Hash, ParentHash: item.Parent, Time: b.Time, Txs: len(b.Txs), StateRoot: hex.EncodeToString(b.StateRoot), Safe: b.Safe,
-			})
-		}
+// tell sends what is new up to the status' head and then the status, or, without a version, a comment that shows both
+// sides that the other is there.
+func (s *stream) tell(ctx context.Context, st Status, version <-chan struct{}) (err error) {
+	for more := version != nil && s.withBlocks; more && err == nil && ctx.Err() == nil; {
+		more, err = s.step(ctx, st.Heads)
 	}
 	switch {
 	case err != nil:
 		return err
-	case !changed:
-		err = s.write(": alive\n\n")
+	case version == nil:
+		err = s.write([]byte(": alive\n\n"))
 	case s.withStates:
-		err = s.send("status", "", st)
+		var event []byte
+		if _, event, err = s.text.of(st, version); err == nil {
+			err = s.write(event)
+		}
 	}
 	if err != nil {
 		return err
@@ -171,22 +167,52 @@ func (s *stream) tell(ctx context.Context, st Status, changed bool) (err error) 
 	return s.flush.Flush()
 }
 
-// send writes one event. Without an id, the client keeps the one before.
-func (s *stream) send(kind, id string, data any) error {
-	body, err := json.Marshal(data) // has no line breaks
-	if err != nil {
-		return err
+// step sends the next event of a block, and reports whether there was one. A block is read and written down when there
+// is room for it, and is in memory for as long as the client takes to read it.
+func (s *stream) step(ctx context.Context, heads Heads) (more bool, err error) {
+	event, hold, err := s.answers.Build(ctx, 0, func() ([]byte, error) {
+		from := s.at
+		var item *follow.Item[Delivered]
+		item, more, err = s.next(heads)
+		switch {
+		case err != nil || !more:
+			return nil, err
+		case item == nil:
+			return appendEvent(nil, "reorg", s.id(), ReorgEvent{From: from, To: s.at})
+		case s.bodies:
+			return appendEvent(nil, "block", s.id(), item.Data.Block)
+		}
+		b := &item.Data.Block
+		return appendEvent(nil, "block", s.id(), BlockEvent{
+			Height: b.Height, Hash: s.at.Hash, ParentHash: item.Parent, Time: b.Time, Txs: len(b.Txs), StateRoot: hex.EncodeToString(b.StateRoot), Safe: b.Safe,
+		})
+	})
+	defer hold.Give()
+	if err != nil || !more {
+		return false, err
 	}
-	if id != "" {
-		id = "id: " + id + "\n"
-	}
-	return s.write("%sevent: %s\ndata: %s\n\n", id, kind, body)
+	return true, s.write(event)
 }
 
-func (s *stream) write(format string, a ...any) error {
-	if err := s.flush.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+// appendEvent writes one event down. Without an id, the client keeps the one before.
+func appendEvent(b []byte, kind, id string, data any) ([]byte, error) {
+	body, err := json.Marshal(data) // has no line breaks
+	if err != nil {
+		return nil, err
+	}
+	b = slices.Grow(b, len(body)+len(kind)+len(id)+32)
+	if id != "" {
+		b = fmt.Appendf(b, "id: %s\n", id)
+	}
+	b = fmt.Appendf(b, "event: %s\ndata: ", kind)
+	return append(append(b, body...), "\n\n"...), nil
+}
+
+func (s *stream) write(event []byte) error {
+	slow := time.Duration(len(event)/minRate) * time.Second
+	if err := s.flush.SetWriteDeadline(time.Now().Add(writeTimeout + slow)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
 	}
-	_, err := fmt.Fprintf(s.w, format, a...)
+	_, err := s.w.Write(event)
 	return err
 }

@@ -17,7 +17,7 @@ func Events(status *watch.Value[Status], oldest func() uint64, ref func(uint64) 
 
 // BlocksOf returns them as a source.
 func BlocksOf(status *watch.Value[Status], oldest func() uint64, ref func(uint64) (block.Ref, error), at func(uint64) (Block, error)) follow.Source[Delivered] {
-	return &blocks{await.Safe, status, oldest, ref, func(height uint64) (item follow.Item[Delivered], err error) {
+	return &blocks{head: await.Safe, status: status, oldest: oldest, ref: ref, text: new(statusText), read: func(height uint64) (item follow.Item[Delivered], err error) {
 		item.Data.Block, err = at(height)
 		if err != nil {
 			return item, err

@@ -1,47 +1,25 @@
 package node
 
 import (
-	"context"
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"strconv"
 	"sync"
-	"time"
 
 	"headrace/exec"
+	"headrace/internal/httpd"
 	"headrace/internal/store"
 )
 
 // maxTx bounds the body of POST /v1/txs, in bytes.
 const maxTx = 1 << 20
 
-// serve answers HTTP until ctx ends.
-func (n *Node) serve(ctx context.Context) error {
-	server := &http.Server{Handler: n.Handler(), ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
-	ctx, cancel := context.WithCancel(ctx)
-	var closer sync.WaitGroup
-	closer.Go(func() {
-		<-ctx.Done()
-		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 300*time.Millisecond)
-		defer cancel()
-		if server.Shutdown(grace) != nil {
-			_ = server.Close()
-		}
-	})
-	err := server.Serve(n.listener)
-	cancel()
-	closer.Wait()
-	if errors.Is(err, http.ErrServerClosed) {
-		err = ctx.Err()
-	}
-	return err
-}
-
-// Handler returns the node's HTTP endpoints:
+// Handler returns the node's HTTP endpoints. The node serves them within the limits of Config.HTTP; whoever serves them
+// elsewhere must have limits of his own.
 //
 //	GET  /livez               200 while the process runs
 //	GET  /readyz              200 when ready, else 503 and the reason
@@ -56,7 +34,7 @@ func (n *Node) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
 	mux.HandleFunc("GET /readyz", n.getReady)
-	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, n.status.Load()) })
+	mux.HandleFunc("GET /v1/status", n.getStatus)
 	mux.HandleFunc("GET /v1/blocks/{height}", n.getBlock)
 	mux.HandleFunc("POST /v1/txs", n.postTx)
 	mux.HandleFunc("POST /v1/unsafe", n.postUnsafe)
@@ -66,15 +44,90 @@ func (n *Node) Handler() http.Handler {
 }
 
 func reply(w http.ResponseWriter, code int, v any) {
+	body, err := encode(v)
+	if err != nil { // of our own values there is none that JSON cannot hold
+		code, body = http.StatusInternalServerError, []byte("{}\n")
+	}
+	send(w, code, body)
+}
+
+// send writes an answer. If the client has gone, nobody is left to tell.
+func send(w http.ResponseWriter, code int, body []byte) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	enc := json.NewEncoder(w)
+	_, _ = w.Write(body)
+}
+
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
 	enc.SetIndent("", "  ")
-	_ = enc.Encode(v) // the client has gone; nobody is left to tell
+	err := enc.Encode(v)
+	return b.Bytes(), err
+}
+
+// replyLarge answers with what load returns, which may be large: it is in memory once, and counted until it is read.
+func (n *Node) replyLarge(w http.ResponseWriter, r *http.Request, load func() (any, error)) error {
+	body, hold, err := n.answers().Build(r.Context(), httpd.Patience, func() ([]byte, error) {
+		v, err := load()
+		if err != nil {
+			return nil, err
+		}
+		return encode(v)
+	})
+	defer hold.Give()
+	if err == nil {
+		send(w, http.StatusOK, body)
+	}
+	return err
+}
+
+// failLarge answers what kept replyLarge from answering.
+func failLarge(w http.ResponseWriter, err error) {
+	if errors.Is(err, httpd.ErrFull) {
+		w.Header().Set("Retry-After", "1")
+		fail(w, http.StatusServiceUnavailable, err)
+		return
+	}
+	fail(w, http.StatusInternalServerError, err)
 }
 
 func fail(w http.ResponseWriter, code int, err error) {
 	reply(w, code, map[string]string{"error": err.Error()})
+}
+
+// statusText is the latest status as JSON, encoded once for all who ask for it.
+type statusText struct {
+	mu      sync.Mutex
+	version <-chan struct{} // of the status, as watch.Value.Get returned it
+	answer  []byte          // of /v1/status
+	event   []byte          // of /v1/events
+}
+
+// of returns the texts of a status; version is what came with it.
+func (t *statusText) of(s Status, version <-chan struct{}) (answer, event []byte, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if version != t.version {
+		answer, err = encode(s)
+		if err == nil {
+			event, err = appendEvent(nil, "status", "", s)
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		t.version, t.answer, t.event = version, answer, event
+	}
+	return t.answer, t.event, nil
+}
+
+func (n *Node) getStatus(w http.ResponseWriter, _ *http.Request) {
+	answer, _, err := n.text.of(n.status.Get())
+	if err != nil {
+		fail(w, http.StatusInternalServerError, err)
+		return
+	}
+	send(w, http.StatusOK, answer)
 }
 
 func (n *Node) getReady(w http.ResponseWriter, _ *http.Request) {
@@ -137,21 +190,18 @@ func (n *Node) getBlock(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	b, err := n.Block(height)
-	switch {
+	switch err := n.replyLarge(w, r, func() (any, error) { return n.Block(height) }); {
 	case errors.Is(err, ErrNoBlock):
 		fail(w, http.StatusNotFound, errors.New("no such block here, yet or any more"))
 	case err != nil:
-		fail(w, http.StatusInternalServerError, err)
-	default:
-		reply(w, http.StatusOK, b)
+		failLarge(w, err)
 	}
 }
 
 func (n *Node) postTx(w http.ResponseWriter, r *http.Request) {
 	tx, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxTx))
 	if err != nil {
-		fail(w, http.StatusRequestEntityTooLarge, err)
+		fail(w, httpd.BodyStatus(err), err)
 		return
 	}
 	switch err := n.SubmitTx(r.Context(), tx); {
@@ -173,13 +223,19 @@ func (n *Node) getKey(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusNotFound, errors.New("this node's engine is not the key-value one"))
 		return
 	}
-	value, ok, err := n.kv.Get([]byte(r.PathValue("key")))
-	switch {
+	key := r.PathValue("key")
+	switch err := n.replyLarge(w, r, func() (any, error) {
+		value, ok, err := n.kv.Get([]byte(key))
+		if err == nil && !ok {
+			err = errNoKey
+		}
+		return map[string]string{"key": key, "value": string(value)}, err
+	}); {
+	case errors.Is(err, errNoKey):
+		fail(w, http.StatusNotFound, err)
 	case err != nil:
-		fail(w, http.StatusInternalServerError, err)
-	case !ok:
-		fail(w, http.StatusNotFound, errors.New("no such key"))
-	default:
-		reply(w, http.StatusOK, map[string]string{"key": r.PathValue("key"), "value": string(value)})
+		failLarge(w, err)
 	}
 }
+
+var errNoKey = errors.New("no such key")

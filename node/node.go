@@ -23,6 +23,7 @@ import (
 	"headrace/exec"
 	"headrace/exec/kv"
 	"headrace/follow"
+	"headrace/internal/httpd"
 	"headrace/internal/sequencer"
 	"headrace/internal/store"
 	"headrace/internal/syncer"
@@ -73,16 +74,17 @@ type (
 
 // Node is a full node or a sequencer. Make it with New, run it once.
 type Node struct {
-	opt      Options
-	log      *slog.Logger
-	store    *store.Store
-	engine   exec.Engine
-	kv       *kv.Engine  // nil with another engine
-	owned    []io.Closer // what New opened, last first
-	up       *upstream
-	seq      *sequencer.Sequencer // nil in a full node
-	listener net.Listener
-	status   *watch.Value[Status]
+	opt    Options
+	log    *slog.Logger
+	store  *store.Store
+	engine exec.Engine
+	kv     *kv.Engine  // nil with another engine
+	owned  []io.Closer // what New opened, last first
+	up     *upstream
+	seq    *sequencer.Sequencer // nil in a full node
+	http   *httpd.Server
+	status *watch.Value[Status]
+	text   statusText
 
 	headSince atomic.Pointer[uint64] // content fetches before the source's head was reached; nil before
 }
@@ -112,16 +114,6 @@ func New(opt Options) (_ *Node, err error) {
 	}
 	n.publish()
 	return n, nil
-}
-
-// listen takes the HTTP port first: a second node on the same home fails here or at the store, before it changes
-// anything.
-func (n *Node) listen() (err error) {
-	address := n.opt.Config.HTTP.Address
-	if n.listener, err = net.Listen("tcp", address); err != nil {
-		return fmt.Errorf("listen on %s: %w: stop what uses the port, or set http.address to another one", address, err)
-	}
-	return nil
 }
 
 func (n *Node) openStore() error {
@@ -180,8 +172,8 @@ func (n *Node) caughtUp(ctx context.Context) error {
 // Close releases what New opened. Run does it by itself; Close is for a node that is never run.
 func (n *Node) Close() error {
 	var errs []error
-	if n.listener != nil {
-		if err := n.listener.Close(); !errors.Is(err, net.ErrClosed) {
+	if n.http != nil {
+		if err := n.http.Close(); !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
 	}
@@ -246,7 +238,15 @@ func (n *Node) bringUp(ctx context.Context) error {
 }
 
 // Address returns where the node serves HTTP.
-func (n *Node) Address() string { return n.listener.Addr().String() }
+func (n *Node) Address() string { return n.http.Addr().String() }
+
+// URL returns the address with its scheme.
+func (n *Node) URL() string {
+	if n.opt.Config.HTTP.TLSCert != "" {
+		return "https://" + n.Address()
+	}
+	return "http://" + n.Address()
+}
 
 // Status returns the latest status. It ends with Run.
 func (n *Node) Status() *watch.Value[Status] { return n.status }

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,12 +48,14 @@ const (
 	defaultWait = 30 * time.Second
 )
 
-// maxLong bounds the requests that wait or stream at the same time: each costs a goroutine and a socket (I6).
-const maxLong = 1024
+// maxWaiting is the default of Config.HTTP.MaxWaiting, which bounds the requests that wait or stream at the same time:
+// each costs a goroutine and a socket (I6).
+const maxWaiting = 1024
 
 // handleLong adds the endpoints whose requests last.
 func (n *Node) handleLong(mux *http.ServeMux) {
-	slots := make(chan struct{}, maxLong)
+	most := cmp.Or(n.opt.Config.HTTP.MaxWaiting, maxWaiting)
+	slots := make(chan struct{}, most)
 	limited := func(serve http.HandlerFunc) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
 			select {
@@ -61,7 +64,7 @@ func (n *Node) handleLong(mux *http.ServeMux) {
 				serve(w, r)
 			default:
 				w.Header().Set("Retry-After", "1")
-				fail(w, http.StatusServiceUnavailable, fmt.Errorf("%d requests wait already", maxLong))
+				fail(w, http.StatusServiceUnavailable, fmt.Errorf("%d requests wait already", most))
 			}
 		}
 	}

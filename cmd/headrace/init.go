@@ -114,7 +114,7 @@ func initHome(ctx context.Context, out io.Writer, opt initOptions, given map[str
 
 // absolute makes settings that name files mean the same wherever the node is started from.
 func absolute(given map[string]any) error {
-	for _, key := range []string{"sequencer.passphrase_file", "l1.key_file", "engine.jwt_file", "engine.genesis_file"} {
+	for _, key := range []string{"sequencer.passphrase_file", "l1.key_file", "engine.jwt_file", "engine.genesis_file", "http.token_file", "http.tls_cert", "http.tls_key"} {
 		file, _ := given[key].(string)
 		if file == "" {
 			continue

@@ -64,7 +64,7 @@ func start(ctx context.Context, out io.Writer, home string, config node.Config) 
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "http://%s\n", n.Address())
+	fmt.Fprintln(out, n.URL())
 	log.Info("started", "chain", genesis.ChainID, "mode", n.Status().Load().Mode, "home", home, "http", n.Address())
 	context.AfterFunc(ctx, func() { log.Info("stopping") })
 	if err := n.Run(ctx); err != nil {

@@ -15,6 +15,7 @@ var rows = map[string]row{
 	"contracts": {"", "artifacts of the inbox contract and nothing else"},
 
 	"internal/jsonrpc":       {"", "a protocol: it must not know whose methods it carries"},
+	"internal/httpd":         {"", "it bounds what strangers cost, whatever they ask for"},
 	"internal/disk":          {"", "it makes a file system fail once and for good; what is stored on it is not its business"},
 	"internal/disk/disktest": {"internal/disk", "a disk that fails on demand, for the tests of whoever stores"},
 	"internal/keyfile":       {"block", "it encrypts keys; who signs with them is not its business"},
@@ -48,7 +49,7 @@ var rows = map[string]row{
 	// The node.
 	"internal/syncer":    {"block da l1 exec follow watch internal/derive internal/store", "one mutex and no goroutine: whoever brings items or blocks comes from above"},
 	"internal/sequencer": {"block da l1 exec follow watch internal/derive internal/syncer", "it makes and posts blocks through the syncer's section; it must not reach around it to the store"},
-	"node": {"block da da/celestia l1 l1/ethereum exec exec/kv exec/grpc exec/engineapi follow watch await internal/derive internal/store internal/syncer internal/sequencer",
+	"node": {"block da da/celestia l1 l1/ethereum exec exec/kv exec/grpc exec/engineapi follow watch await internal/derive internal/httpd internal/store internal/syncer internal/sequencer",
 		"it puts the parts together; dev chains and the command line are for those who run it"},
 
 	"internal/syncer/syncertest": {"block da da/local exec exec/kv follow watch internal/derive internal/store internal/syncer", "a syncer with everything around it, for the tests of whoever uses one"},

@@ -1,0 +1,110 @@
+package httpd_test
+
+import (
+	"net"
+	"net/http"
+	"testing"
+
+	"headrace/internal/httpd"
+)
+
+const token = "0123456789abcdef"
+
+// Who is answered on the loopback: programs, and pages of named origins, that call this server by a name of its own.
+func TestAccess(t *testing.T) {
+	t.Parallel()
+	writes := func(r *http.Request) bool { return r.Method == http.MethodPost }
+	open := run(t, httpd.Options{}, nil)
+	named := run(t, httpd.Options{Access: httpd.Access{
+		Hosts: []string{"node.example"}, Origins: []string{"https://app.example"}, Token: token, Writes: writes,
+	}}, nil)
+	any := run(t, httpd.Options{Access: httpd.Access{Origins: []string{"*"}}}, nil)
+	for _, test := range []struct {
+		to     *server
+		method string
+		header []string
+		want   int
+	}{
+		{open, "GET", nil, 200},
+		{open, "POST", nil, 200},
+		{open, "GET", []string{"Host: 127.0.0.1:7331"}, 200},
+		{open, "GET", []string{"Host: 127.8.9.1"}, 200},
+		{open, "GET", []string{"Host: [::1]:7331"}, 200},
+		{open, "GET", []string{"Host: LOCALHOST.:1"}, 200},
+		{open, "GET", []string{"Host: evil.example:7331"}, 403},
+		{open, "GET", []string{"Host: localhost.evil.example"}, 403},
+		{open, "GET", []string{"Host: 192.0.2.1"}, 403},
+		{open, "GET", []string{"Host: 127.0.0.1.evil.example"}, 403},
+		{open, "GET", []string{"Origin: https://evil.example"}, 403},
+		{open, "GET", []string{"Origin: http://127.0.0.1:3000"}, 403},
+		{open, "GET", []string{"Origin: null"}, 403},
+		{open, "GET", []string{"Origin:"}, 403},
+		{open, "POST", []string{"Origin: https://evil.example", "Content-Type: text/plain"}, 403},
+		{open, "GET", []string{"Origin: https://evil.example", "Upgrade: websocket", "Connection: Upgrade"}, 403},
+		{open, "GET", []string{"Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: no-cors"}, 403},
+		{open, "GET", []string{"Sec-Fetch-Site: same-site", "Sec-Fetch-Mode: no-cors"}, 403},
+		{open, "GET", []string{"Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate"}, 200},
+		{open, "GET", []string{"Sec-Fetch-Site: none", "Sec-Fetch-Mode: navigate"}, 200},
+		{named, "GET", []string{"Host: node.example"}, 200},
+		{named, "GET", []string{"Host: Node.Example:443"}, 200},
+		{named, "GET", []string{"Host: other.example"}, 403},
+		{named, "GET", []string{"Origin: https://app.example"}, 200},
+		{named, "GET", []string{"Origin: http://app.example"}, 403},
+		{named, "GET", []string{"Origin: https://app.example:444"}, 403},
+		{named, "GET", []string{"Origin: https://app.example", "Origin: https://evil.example"}, 403},
+		{named, "POST", nil, 401},
+		{named, "POST", []string{"Authorization: Bearer " + token}, 200},
+		{named, "POST", []string{"Authorization: bearer " + token}, 200},
+		{named, "POST", []string{"Authorization: Bearer " + token + "0"}, 401},
+		{named, "POST", []string{"Authorization: Basic " + token}, 401},
+		{named, "POST", []string{"Authorization: " + token}, 401},
+		{named, "POST", []string{"Origin: https://evil.example", "Authorization: Bearer " + token}, 403},
+		{any, "GET", []string{"Origin: https://evil.example"}, 200},
+		{any, "GET", []string{"Origin: null"}, 200},
+		{any, "GET", []string{"Host: evil.example", "Origin: https://evil.example"}, 403},
+	} {
+		if got, text := test.to.ask(test.method, "/", test.header...); got != test.want {
+			t.Errorf("%s with %q: got %d %s, want %d", test.method, test.header, got, text, test.want)
+		}
+	}
+}
+
+// Beyond the loopback any name is taken, unless names are given: then addresses and these.
+func TestHostsBeyondLoopback(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		hosts []string
+		host  string
+		want  bool
+	}{
+		{nil, "anything.example", true},
+		{[]string{"node.example"}, "anything.example", false},
+		{[]string{"node.example"}, "node.example:7331", true},
+		{[]string{"node.example:7331"}, "node.example:7331", true},
+		{[]string{"node.example"}, "192.0.2.1:7331", true},
+		{[]string{"node.example"}, "localhost", true},
+	} {
+		if got := httpd.IsOurs(test.hosts, test.host, false); got != test.want {
+			t.Errorf("host %s with %q: got %v, want %v", test.host, test.hosts, got, test.want)
+		}
+	}
+	for address, want := range map[string]bool{"127.0.0.1": true, "127.3.2.1": true, "::1": true, "::": false, "0.0.0.0": false, "192.0.2.1": false} {
+		if got := httpd.Loopback(&net.TCPAddr{IP: net.ParseIP(address)}); got != want {
+			t.Errorf("%s: got loopback %v, want %v", address, got, want)
+		}
+	}
+}
+
+func TestNames(t *testing.T) {
+	t.Parallel()
+	for origin, ok := range map[string]bool{"https://app.example": true, "http://localhost:3000": true, "*": true, "app.example": false, "https://app.example/": false, "": false, "null": false} {
+		if err := httpd.CheckOrigin(origin); (err == nil) != ok {
+			t.Errorf("origin %q: got %v", origin, err)
+		}
+	}
+	for _, text := range []string{"10.0.0.0/33", "proxy.example", ""} {
+		if _, err := httpd.ParsePrefixes([]string{text}); err == nil {
+			t.Errorf("%q is taken for a network", text)
+		}
+	}
+}

@@ -1,0 +1,107 @@
+package node
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"headrace/internal/httpd"
+)
+
+// listen takes the HTTP port first: a second node on the same home fails here or at the store, before it changes
+// anything.
+func (n *Node) listen() error {
+	c := &n.opt.Config.HTTP
+	opt, err := n.serving(c)
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", c.Address)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w: stop what uses the port, or set http.address to another one", c.Address, err)
+	}
+	n.http = httpd.New(l, opt)
+	if n.takesWrites() && opt.Token == "" && !httpd.Loopback(l.Addr()) {
+		return fmt.Errorf("http.address %s can be reached from other hosts, and this node takes writes: set http.token or http.token_file, or listen on 127.0.0.1", c.Address)
+	}
+	return nil
+}
+
+// takesWrites reports whether what is posted may be taken: a sequencer takes transactions, and a full node of a chain
+// on an L1 blocks.
+func (n *Node) takesWrites() bool {
+	return n.opt.Config.Sequencer.Enabled || n.opt.Genesis.L1 != nil
+}
+
+func (n *Node) serving(c *HTTPConfig) (opt httpd.Options, err error) {
+	opt = httpd.Options{
+		Limits: httpd.Limits{Connections: int(c.MaxConns), PerAddress: int(c.MaxPerAddress), Answers: int64(c.AnswerBytes), Bodies: int64(c.BodyBytes)},
+		Access: httpd.Access{Hosts: c.Hosts, Origins: c.Origins, Writes: func(r *http.Request) bool { return r.Method == http.MethodPost }},
+		Probes: []string{"/livez", "/readyz"},
+		Logger: n.log,
+	}
+	if opt.Proxies, err = httpd.ParsePrefixes(c.Proxies); err != nil {
+		return opt, fmt.Errorf("http.proxies: %w", err)
+	}
+	if opt.Token, err = n.token(c); err != nil {
+		return opt, err
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		return opt, fmt.Errorf("http.tls_cert and http.tls_key go together: set both, or neither")
+	}
+	if c.TLSCert != "" {
+		cert, err := tls.LoadX509KeyPair(n.inHome(c.TLSCert), n.inHome(c.TLSKey))
+		if err != nil {
+			return opt, fmt.Errorf("read http.tls_cert and http.tls_key: %w", err)
+		}
+		opt.Cert = &cert
+	}
+	return opt, nil
+}
+
+// minToken is the fewest characters of a token: a shorter one can be guessed.
+const minToken = 16
+
+func (n *Node) token(c *HTTPConfig) (string, error) {
+	if c.Token != "" && c.TokenFile != "" {
+		return "", fmt.Errorf("http.token and http.token_file are both set: keep one")
+	}
+	token, from := c.Token, "http.token"
+	if c.TokenFile != "" {
+		text, err := os.ReadFile(n.inHome(c.TokenFile))
+		if err != nil {
+			return "", fmt.Errorf("read http.token_file: %w", err)
+		}
+		token, from = strings.TrimSpace(string(text)), "http.token_file"
+	}
+	if len(token) < minToken && (token != "" || c.TokenFile != "") {
+		return "", fmt.Errorf("%s holds fewer than %d characters: make one with openssl rand -hex 32", from, minToken)
+	}
+	return token, nil
+}
+
+// inHome makes a path that may be relative to the home one that can be opened.
+func (n *Node) inHome(path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(n.opt.Home, path)
+}
+
+// serve answers HTTP until ctx ends.
+func (n *Node) serve(ctx context.Context) error {
+	return n.http.Serve(ctx, n.Handler())
+}
+
+// answers is what large answers are counted in; nil, which counts nothing, without a server.
+func (n *Node) answers() *httpd.Budget {
+	if n.http == nil {
+		return nil
+	}
+	return n.http.Answers()
+}
