@@ -38,7 +38,7 @@ func prepare(dir string, base vfs.FS) (fresh bool, err error) {
 	}
 	desc, err := pebble.Peek(dir, base)
 	if err != nil {
-		return false, Corrupt(dir, err)
+		return false, openError(dir, err)
 	}
 	if !desc.Exists {
 		return false, Corrupt(dir, fmt.Errorf("%d files, and no manifest among them", len(left)))

@@ -4,8 +4,11 @@
 // commits, never one from the middle (I2). A commit with sync, and everything committed before it, is on disk when Commit returns.
 //
 // After the first error of a write, a sync or a background job, nothing more is written: the files stay as a crash at that moment would
-// leave them, every later commit returns the error, and the owner restarts to learn what became of the last commit. (A retry after a
-// failed sync would report success for data that the operating system has already dropped.)
+// leave them, every later commit returns the error, and the owner, whom Failed tells, closes the database and opens it anew to learn what
+// became of the last commit. (A retry after a failed sync would report success for data that the operating system has already dropped.)
+//
+// Damage that a read or a background job finds is another thing, and stops nothing: what is whole can be read, and commits go on. It is
+// noted in the directory, so that Damage knows of it whenever the database is opened, until it has been rebuilt.
 //
 // Concurrency: everything may overlap; commits are made one after another in the order of their calls.
 package disk
@@ -46,6 +49,8 @@ type Options struct {
 type DB struct {
 	dir  string
 	fuse *fuse
+	rot  *rot
+	work *compactions
 	lock *pebble.Lock
 
 	mu     sync.RWMutex // held for reading by every use of db, for writing by Close
@@ -71,7 +76,8 @@ func Open(dir string, opt Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &DB{dir: dir, fuse: &fuse{FS: base, log: log.With("dir", dir)}, lock: lock}
+	log = log.With("dir", dir)
+	d := &DB{dir: dir, fuse: &fuse{FS: base, log: log, failed: make(chan struct{})}, rot: newRot(dir, base, log), work: newCompactions(), lock: lock}
 	if err := d.openLocked(base, opt); err != nil {
 		lock.Close()
 		return nil, err
@@ -84,6 +90,9 @@ func (d *DB) openLocked(base vfs.FS, opt Options) error {
 		return err
 	}
 	fresh, err := prepare(d.dir, base)
+	if err == nil {
+		err = d.rot.recall()
+	}
 	if err != nil {
 		return err
 	}
@@ -120,7 +129,7 @@ func lockDirectory(dir string, base vfs.FS) (*pebble.Lock, error) {
 func checkFormat(dir string, base vfs.FS) error {
 	value, err := atomicfs.ReadMarker(base, dir, "format-version")
 	if err != nil {
-		return Corrupt(dir, err)
+		return openError(dir, err)
 	}
 	if value == "" {
 		return nil
@@ -142,7 +151,17 @@ func NewerFormat(dir string, version, known uint64) error {
 
 // Corrupt is the ErrCorrupt of the database in dir for the reason cause.
 func Corrupt(dir string, cause error) error {
-	return fmt.Errorf("open %s: %w: %w: restore a copy, or move it away and sync again", dir, ErrCorrupt, oneLine{cause})
+	return fmt.Errorf("open %s: %w: %w: run headrace repair on its home, restore a copy, or move it away and sync again", dir, ErrCorrupt, oneLine{cause})
+}
+
+// openError tells a file system that refuses, with a path in its error, from files that contradict themselves, each other (one names
+// another that is gone), or what we always write.
+func openError(dir string, err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("open %s: %w", dir, err)
+	}
+	return Corrupt(dir, err)
 }
 
 // oneLine cuts an error's message at its first line: Pebble's can have more.
@@ -179,26 +198,33 @@ func (d *DB) open(opt Options) (err error) {
 		WALBytesPerSync:             1 << 20, // spreads the writing of unsynced commits
 		Logger:                      d.fuse,
 		EventListener: &pebble.EventListener{
-			BackgroundError: func(err error) { d.fuse.trip(err) },
-			DataCorruption:  func(info pebble.DataCorruptionInfo) { d.fuse.trip(Corrupt(d.dir, errors.New(info.String()))) },
+			BackgroundError: d.backgroundError,
+			DataCorruption:  func(info pebble.DataCorruptionInfo) { d.rot.note(info.Details) },
 		},
 		CompactionConcurrencyRange: func() (lower, upper int) { return 1, 1 },
+		// Without compactions (see compactions) commits go on for some gigabytes.
+		L0StopWritesThreshold: 1000,
 	}
-	// The usual scheduler looks ten times a second whether more compactions are allowed now; with a limit of always one there is nothing to see,
-	// and an idle database sleeps.
-	options.Experimental.CompactionScheduler = pebble.NewConcurrencyLimitSchedulerWithNoPeriodicGrantingForTest()
+	options.Experimental.CompactionScheduler = d.work
 	d.db, err = pebble.Open(d.dir, options)
 	if err == nil {
+		d.work.begin()
 		return nil
 	}
 	if failed := d.Err(); failed != nil {
 		return failed
 	}
-	var path *fs.PathError
-	if errors.As(err, &path) && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("open %s: %w", d.dir, err)
+	return openError(d.dir, err)
+}
+
+// backgroundError hears of a job that failed. One that could not read damaged data has written nothing.
+func (d *DB) backgroundError(err error) {
+	if pebble.IsCorruptionError(err) {
+		d.work.hold()
+		d.rot.note(err)
+		return
 	}
-	return Corrupt(d.dir, err) // the files contradict themselves, each other (one names another that is gone), or what we always write
+	d.fuse.trip(err)
 }
 
 // Dir returns the directory that Open was given.
@@ -207,13 +233,25 @@ func (d *DB) Dir() string { return d.dir }
 // Err returns nil, or the ErrFailed after which nothing is written any more.
 func (d *DB) Err() error {
 	err := d.fuse.cause()
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case errors.Is(err, ErrCorrupt):
-		return fmt.Errorf("%w: %w", ErrFailed, err)
 	}
-	return fmt.Errorf("write %s: %w, and what it did last is not known: restart: %w", d.dir, ErrFailed, oneLine{err})
+	return fmt.Errorf("write %s: %w, and what it did last is not known until it is opened anew: %w", d.dir, ErrFailed, oneLine{err})
+}
+
+// Failed is closed when Err is no longer nil.
+func (d *DB) Failed() <-chan struct{} { return d.fuse.failed }
+
+// Damage returns nil, or an ErrCorrupt that says what was first found to be damaged, now or before the database was opened.
+func (d *DB) Damage() error { return d.rot.cause() }
+
+// Damaged is closed when Damage is no longer nil.
+func (d *DB) Damaged() <-chan struct{} { return d.rot.found }
+
+// Corrupt notes that what was read is damaged, and returns the ErrCorrupt that says so.
+func (d *DB) Corrupt(cause error) error {
+	d.rot.note(cause)
+	return d.rot.error(cause)
 }
 
 // NewBatch returns an empty batch; the caller closes it.
@@ -301,7 +339,7 @@ func (d *DB) Each(from, to []byte, fn func(key, value []byte) error) error {
 
 func (d *DB) readError(err error) error {
 	if pebble.IsCorruptionError(err) {
-		return Corrupt(d.dir, err)
+		return d.Corrupt(err)
 	}
 	return fmt.Errorf("read %s: %w", d.dir, err)
 }

@@ -142,8 +142,8 @@ func fault(t *testing.T, at int, done bool) bool {
 
 func checkFailed(t *testing.T, db *disk.DB, err error, at int) {
 	t.Helper()
-	if !errors.Is(err, disk.ErrFailed) || !strings.Contains(err.Error(), "restart") {
-		t.Fatalf("operation %d: got %v, want the disk failed, and the advice to restart", at, err)
+	if !errors.Is(err, disk.ErrFailed) || !strings.Contains(err.Error(), "opened anew") {
+		t.Fatalf("operation %d: got %v, want the disk failed, and what to do", at, err)
 	}
 	if err := put(db, 1<<40, true); !errors.Is(err, disk.ErrFailed) {
 		t.Fatalf("operation %d: a commit after the failure: got %v", at, err)

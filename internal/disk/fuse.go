@@ -21,6 +21,7 @@ type fuse struct {
 	vfs.FS // the disk
 	log    *slog.Logger
 	blown  atomic.Pointer[error]
+	failed chan struct{} // closed once blown is set
 
 	shadowOnce sync.Once
 	shadow     *vfs.MemFS // use memory()
@@ -29,6 +30,7 @@ type fuse struct {
 // trip keeps the first error and stops all writing.
 func (f *fuse) trip(err error) {
 	if f.blown.CompareAndSwap(nil, &err) {
+		close(f.failed)
 		f.log.Error("stop writing", "err", err)
 	}
 }

@@ -3,6 +3,7 @@
 package disktest
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"os"
@@ -31,10 +32,15 @@ type FaultFS struct {
 	At   int
 	Done bool
 
+	Lasts bool  // all operations from At on fail, until Mend
+	Opens bool  // what opens a file, for reading too, is counted instead of what changes one
+	Err   error // what they fail with; nil: ErrInjected
+
 	Before func(n int) // called before operation n; nil for nothing
 
-	mu sync.Mutex
-	n  int
+	mu     sync.Mutex
+	n      int
+	mended bool
 }
 
 // Count returns how many operations there have been.
@@ -45,21 +51,48 @@ func (f *FaultFS) Count() int {
 }
 
 // FailNext fails the next operation.
-func (f *FaultFS) FailNext() {
+func (f *FaultFS) FailNext() { f.FailIn(0) }
+
+// FailIn fails the operation after the next n.
+func (f *FaultFS) FailIn(n int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.At = f.n
+	f.At, f.mended = f.n+n, false
+}
+
+// Mend ends what Lasts.
+func (f *FaultFS) Mend() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.mended = true
 }
 
 // Failed reports whether the fault has happened.
-func (f *FaultFS) Failed() bool { return f.At >= 0 && f.Count() > f.At }
-
-func (f *FaultFS) op(do func() error) error {
+func (f *FaultFS) Failed() bool {
 	f.mu.Lock()
-	n := f.n
-	fail := n == f.At
+	defer f.mu.Unlock()
+	return f.At >= 0 && f.n > f.At
+}
+
+// fails counts an operation, and reports whether it fails.
+func (f *FaultFS) fails() (n int, fails bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n = f.n
 	f.n++
-	f.mu.Unlock()
+	return n, !f.mended && (n == f.At || f.Lasts && f.At >= 0 && n > f.At)
+}
+
+// op does what changes a file.
+func (f *FaultFS) op(do func() error) error {
+	if f.Opens {
+		return do()
+	}
+	return f.count(do)
+}
+
+func (f *FaultFS) count(do func() error) error {
+	n, fail := f.fails()
 	if f.Before != nil {
 		f.Before(n)
 	}
@@ -71,11 +104,11 @@ func (f *FaultFS) op(do func() error) error {
 			return err
 		}
 	}
-	return ErrInjected
+	return cmp.Or(f.Err, ErrInjected)
 }
 
 func (f *FaultFS) open(do func() (vfs.File, error)) (file vfs.File, err error) {
-	err = f.op(func() (err error) { file, err = do(); return err })
+	err = f.count(func() (err error) { file, err = do(); return err })
 	if err != nil {
 		if file != nil {
 			file.Close()
@@ -98,11 +131,39 @@ func (f *FaultFS) ReuseForWrite(oldname, newname string, c vfs.DiskWriteCategory
 }
 
 func (f *FaultFS) OpenDir(name string) (vfs.File, error) {
-	file, err := f.FS.OpenDir(name)
+	return f.look(func() (vfs.File, error) { return f.FS.OpenDir(name) })
+}
+
+func (f *FaultFS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
+	return f.look(func() (vfs.File, error) { return f.FS.Open(name, opts...) })
+}
+
+// look opens what is there.
+func (f *FaultFS) look(do func() (vfs.File, error)) (vfs.File, error) {
+	if f.Opens {
+		return f.open(do)
+	}
+	file, err := do()
 	if err != nil {
 		return nil, err
 	}
 	return &faultFile{file, f}, nil
+}
+
+func (f *FaultFS) List(name string) (names []string, err error) {
+	if !f.Opens {
+		return f.FS.List(name)
+	}
+	err = f.count(func() (err error) { names, err = f.FS.List(name); return err })
+	return names, err
+}
+
+func (f *FaultFS) Lock(name string) (lock io.Closer, err error) {
+	if !f.Opens {
+		return f.FS.Lock(name)
+	}
+	err = f.count(func() (err error) { lock, err = f.FS.Lock(name); return err })
+	return lock, err
 }
 
 func (f *FaultFS) Link(oldname, newname string) error {
