@@ -45,13 +45,38 @@ type Engine interface {
 
 // Builder is the producer's side of an engine.
 type Builder interface {
-	// SubmitTx offers one transaction for inclusion. ErrInvalid: it can never be included. ErrFull: try again later.
-	// The slice is the engine's from then on.
+	// SubmitTx offers one transaction for inclusion. ErrInvalid: it can never be included. ErrTooBig: it is larger than
+	// the last Build's maxBytes. ErrFull: try again later. The slice is the engine's from then on.
 	SubmitTx(ctx context.Context, tx []byte) error
 
-	// Build returns the transactions for a block at height on top of the engine's head, at most maxBytes in all,
-	// without executing it. Until a block with them is executed they may be returned again.
+	// Build returns the transactions for a block at height on top of the engine's head, without executing it. Their
+	// Size is at most maxBytes. Until a block with them is executed they may be returned again.
+	//
+	// maxBytes is what a block can hold, and the same for every block while Headrace runs. So a transaction that waits
+	// and is larger (it was accepted when blocks could hold more) is dropped and counted (see Pool). Any other is in
+	// one of the next ten blocks that Build makes, whatever waits before it, unless the engine has its own reason, such
+	// as a fee: an engine that takes transactions in their order says ErrFull in time.
 	Build(ctx context.Context, height uint64, time uint64, maxBytes int) (txs [][]byte, err error)
+}
+
+// TxOverhead is what a transaction takes of a block beside its own bytes: how it is written there, for any that is
+// shorter than 256 MiB.
+const TxOverhead = 5
+
+// Size returns what transactions take of a block, in bytes.
+func Size(txs [][]byte) (bytes int) {
+	for _, tx := range txs {
+		bytes += len(tx) + TxOverhead
+	}
+	return bytes
+}
+
+// Pool is implemented by Builders that keep what waits in a pool of their own.
+type Pool interface {
+	// Limit names the maxBytes of the Builds to come, before the first one.
+	Limit(maxBytes int)
+	// Dropped returns how many waiting transactions were dropped because they were larger than maxBytes.
+	Dropped() uint64
 }
 
 // Labeler is implemented by engines that want to know which of their blocks are safe and finalized.
@@ -65,6 +90,8 @@ type Labeler interface {
 type Sealer interface {
 	// OwnTxs returns how many, the same for every block.
 	OwnTxs() int
+	// OwnBytes returns what they take of a block's maxBytes at most: a transaction can be that much smaller than it.
+	OwnBytes() int
 }
 
 // Forcer is implemented by Builders that can put given transactions into a block without their transaction pool, which
@@ -104,6 +131,8 @@ var (
 	ErrInvalid = errors.New("invalid content")
 	// ErrPruned: the engine has dropped what it would need to go back that far.
 	ErrPruned = errors.New("history is pruned")
+	// ErrTooBig: the transaction is larger than what a block can hold.
+	ErrTooBig = errors.New("transaction is too large")
 	// ErrFull: no room for more transactions.
 	ErrFull = errors.New("transaction pool is full")
 )

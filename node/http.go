@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -14,9 +15,6 @@ import (
 	"headrace/internal/httpd"
 	"headrace/internal/store"
 )
-
-// maxTx bounds the body of POST /v1/txs, in bytes.
-const maxTx = 1 << 20
 
 // Handler returns the node's HTTP endpoints. The node serves them within the limits of Config.HTTP; whoever serves them
 // elsewhere must have limits of his own.
@@ -199,14 +197,21 @@ func (n *Node) getBlock(w http.ResponseWriter, r *http.Request) {
 }
 
 func (n *Node) postTx(w http.ResponseWriter, r *http.Request) {
-	tx, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxTx))
+	most := n.maxTx()
+	tx, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(most)))
 	if err != nil {
-		fail(w, httpd.BodyStatus(err), err)
+		if status := httpd.BodyStatus(err); status != http.StatusRequestEntityTooLarge {
+			fail(w, status, err)
+		} else {
+			fail(w, status, fmt.Errorf("%w: a block holds one of at most %d bytes (%w)", ErrTooBig, most, err))
+		}
 		return
 	}
 	switch err := n.SubmitTx(r.Context(), tx); {
 	case errors.Is(err, errNotSequencer):
 		fail(w, http.StatusConflict, err)
+	case errors.Is(err, ErrTooBig):
+		fail(w, http.StatusRequestEntityTooLarge, err)
 	case errors.Is(err, exec.ErrInvalid):
 		fail(w, http.StatusBadRequest, err)
 	case errors.Is(err, exec.ErrFull):

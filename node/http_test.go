@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -168,6 +169,16 @@ func TestOtherEngines(t *testing.T) {
 		if got, body := ask(t, seq, http.MethodPost, "/v1/txs", fmt.Sprintf("k%d=v", i)); got != want {
 			t.Errorf("transaction %d: got %d %s, want %d", i, got, body, want)
 		}
+	}
+	seq.until(t, "saying that the pool is full", func(s node.Status) bool {
+		return !s.Sequencer.Pool.FullSince.IsZero() && s.Sequencer.Pool.Refused == 1 && s.Sequencer.MaxTx == 1<<20-exec.TxOverhead
+	})
+	if got, body := ask(t, seq, http.MethodPost, "/v1/txs", "k="+strings.Repeat("x", 1<<20-exec.TxOverhead)); got != 413 || !strings.Contains(body, fmt.Sprint(1<<20-exec.TxOverhead)) {
+		t.Errorf("a transaction larger than a block: got %d %s, want 413 and what a block holds", got, body)
+	}
+	err = seq.SubmitTx(t.Context(), make([]byte, 1<<20))
+	if !errors.Is(err, node.ErrTooBig) || !strings.Contains(err.Error(), fmt.Sprint(1<<20-exec.TxOverhead)) {
+		t.Errorf("in process: got %v, want %v and what a block holds", err, node.ErrTooBig)
 	}
 	wantStatus(t, seq, "/v1/kv/k0", 404)
 	seq.stopped(t)

@@ -261,11 +261,18 @@ func (n *Node) SubmitTx(ctx context.Context, tx []byte) error {
 	if n.seq == nil {
 		return errNotSequencer
 	}
-	if err := n.engine.(exec.Builder).SubmitTx(ctx, tx); err != nil {
-		return err
+	return n.seq.SubmitTx(ctx, tx)
+}
+
+// ErrTooBig is what SubmitTx's error matches if no block can hold the transaction; the error says what one can hold.
+var ErrTooBig = exec.ErrTooBig
+
+// maxTx returns the size of the largest transaction that is taken, in bytes.
+func (n *Node) maxTx() int {
+	if n.seq == nil {
+		return 1 << 20 // to be told where to send it
 	}
-	n.seq.Notify()
-	return nil
+	return n.seq.MaxTx()
 }
 
 var errNotSequencer = errors.New("this node is not the sequencer: send transactions to the one that is")

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"headrace/block"
+	"headrace/exec"
 	"headrace/follow"
 	"headrace/internal/derive"
 	"headrace/internal/sequencer"
@@ -120,6 +121,15 @@ type Sequence struct {
 	Submitted uint64 `json:"submitted"`
 	Failure   string `json:"failure,omitempty"` // of the last submission
 	Failures  uint64 `json:"failures"`
+	MaxTx     int    `json:"max_tx_bytes"` // the largest transaction that is taken: a block holds no larger one
+	Pool      Pool   `json:"pool"`
+}
+
+// Pool says what became of transactions that were offered and are in no block yet.
+type Pool struct {
+	FullSince time.Time `json:"full_since,omitzero"` // it has had no room since then
+	Refused   uint64    `json:"refused"`             // transactions for which there was no room
+	Dropped   uint64    `json:"dropped"`             // that waited, and were larger than a block holds now
 }
 
 // publish computes the status from its parts. It is called by New, and then by watchStatus only.
@@ -154,7 +164,13 @@ func (n *Node) publish() (next time.Duration) {
 	if n.seq != nil {
 		s.Mode = "sequencer"
 		q := n.seq.Status().Load()
-		s.Sequencer = &Sequence{Paused: q.Paused, Pending: sync.Unsafe.Height - sync.Safe.Height, Submitted: q.Submitted, Failure: q.Failure, Failures: q.Failures}
+		s.Sequencer = &Sequence{
+			Paused: q.Paused, Pending: sync.Unsafe.Height - sync.Safe.Height, Submitted: q.Submitted, Failure: q.Failure, Failures: q.Failures,
+			MaxTx: n.seq.MaxTx(), Pool: Pool{FullSince: q.Full.Since, Refused: q.Full.Refused},
+		}
+		if p, ok := n.engine.(exec.Pool); ok {
+			s.Sequencer.Pool.Dropped = p.Dropped()
+		}
 		own = seqWaits(q, sync)
 	}
 	s.Ready, s.Reason, next = readiness(&s, src, n.up, blockTime, time.Now())

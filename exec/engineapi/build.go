@@ -69,7 +69,8 @@ func (e *Engine) included(p *Payload) {
 const buildAttempts = 4
 
 // Build is exec.Builder's. The client fills the block from its pool, up to its gas limit. Of a block with more than
-// maxBytes as many of the first transactions are taken as fit; a client that cannot simulate them is asked again,
+// maxBytes as many transactions are taken as fit: first those that were left out before, longest first, then in the
+// client's order. A client that cannot simulate them is asked again,
 // with less time to fill the block, and then it is an error: a gas limit such that a full block fits avoids that (a
 // byte costs at least 4 gas, and 10 from Prague on). time is the rollup block's, in nanoseconds; the execution
 // block's is in whole seconds, and always after the last one's, so it runs ahead when there is more than one block
@@ -97,11 +98,7 @@ func (e *Engine) build(ctx context.Context, height uint64, time uint64, maxBytes
 		if err != nil {
 			return nil, fmt.Errorf("build block %d: %w", height, err)
 		}
-		size := 0
-		for _, tx := range txs {
-			size += len(tx)
-		}
-		switch last := attempt == buildAttempts; {
+		switch size, last := exec.Size(txs), attempt == buildAttempts; {
 		case size > maxBytes:
 			less, err := e.cut(ctx, time/1e9, txs[1:], maxBytes)
 			if err == nil {
@@ -114,6 +111,7 @@ func (e *Engine) build(ctx context.Context, height uint64, time uint64, maxBytes
 		case len(txs) == 1 && len(e.submitted) > 0 && !last:
 			// The pool had not sorted in what it was given, or the client had not begun to fill the block.
 		default:
+			clear(e.passed)
 			if len(txs) == 1 {
 				clear(e.submitted) // what is in there cannot be included now: it is not waited for again
 			}

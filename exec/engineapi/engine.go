@@ -104,6 +104,7 @@ type Engine struct {
 	safe, finalized record // zero: no such label
 	attempts        uint64 // makes each block that is built unlike the others
 	submitted       map[common.Hash]struct{}
+	passed          map[common.Hash]int // of the last block that was cut, what was left out: in so many in a row
 }
 
 var (

@@ -66,7 +66,7 @@ func explain(method string, err error) error {
 var (
 	txKnown   = []string{"already known"}
 	txInvalid = []string{
-		"invalid sender", "negative value", "exceeds block gas limit", "oversized data", "KZG verification error",
+		"invalid sender", "negative value", "exceeds block gas limit", "KZG verification error",
 		"nonce too low", "nonce has max value", "intrinsic gas too low", "insufficient gas for floor data gas cost", "gas uint64 overflow", "transaction gas limit too high",
 		"max priority fee per gas higher than max fee per gas", "max priority fee per gas higher than 2^256-1", "max fee per gas higher than 2^256-1",
 		"transaction type not supported", "EIP-7702 transaction with empty auth list", "EIP-7702 transaction cannot be used to create contract",
@@ -74,7 +74,8 @@ var (
 		"invalid transaction v, r, s values", "invalid chain id for signer", "transaction type does not supported EIP-155 protected signatures",
 		"typed transaction too short", "rlp: ", "only replay-protected (EIP-155) transactions allowed",
 	}
-	txFull = []string{
+	txTooBig = []string{"oversized data"}
+	txFull   = []string{
 		"txpool is full", "account limit exceeded", "transaction underpriced", "in-flight transaction limit reached for delegated accounts", "address already reserved",
 	}
 )
@@ -94,6 +95,8 @@ func explainTx(err error) error {
 	switch {
 	case says(txKnown):
 		return nil
+	case says(txTooBig):
+		return fmt.Errorf("%w: %w: %w", exec.ErrInvalid, exec.ErrTooBig, err)
 	case says(txInvalid):
 		return fmt.Errorf("%w: %w", exec.ErrInvalid, err)
 	case says(txFull):

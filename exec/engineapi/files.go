@@ -8,12 +8,17 @@ import (
 	"os"
 	"strings"
 
+	"headrace/exec"
+
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core"
 )
 
 // OwnTxs implements exec.Sealer: each block begins with its seal.
 func (e *Engine) OwnTxs() int { return 1 }
+
+// OwnBytes is exec.Sealer's.
+func (e *Engine) OwnBytes() int { return sealRoom + exec.TxOverhead }
 
 // ReadSecret reads the file that holds an execution client's Engine API secret: 64 hexadecimal digits, with or
 // without 0x.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 
 	"headrace/exec"
 
@@ -41,7 +42,7 @@ func (e *Engine) BuildForced(ctx context.Context, height, time uint64, maxBytes 
 		return nil, fmt.Errorf("build block %d: %w: head is %d", height, exec.ErrParent, e.head.height)
 	}
 	a := e.attributes(time / 1e9)
-	txs, err := e.pick(ctx, a.Timestamp, forced, maxBytes-sealRoom)
+	txs, err := e.pick(ctx, a.Timestamp, forced, maxBytes-e.OwnBytes())
 	if err == nil && len(txs) > 0 {
 		var out [][]byte
 		if out, err = e.assembleSome(ctx, a, txs); err == nil {
@@ -92,7 +93,7 @@ func (e *Engine) pick(ctx context.Context, time uint64, forced [][]byte, room in
 	gas := o.rule.gasLimit
 	for _, raw := range forced {
 		tx, from, why := o.rule.offer(raw)
-		if why != "" || tx.Gas() > gas || len(raw) > room {
+		if why != "" || tx.Gas() > gas || len(raw)+exec.TxOverhead > room {
 			continue
 		}
 		a, err := o.account(ctx, from)
@@ -103,37 +104,62 @@ func (e *Engine) pick(ctx context.Context, time uint64, forced [][]byte, room in
 			continue
 		}
 		a.spend(tx)
-		gas, room = gas-tx.Gas(), room-len(raw)
+		gas, room = gas-tx.Gas(), room-len(raw)-exec.TxOverhead
 		txs = append(txs, signed{tx, raw, from})
 	}
 	return txs, nil
 }
 
-// cut makes a block of as many of a built block's first transactions as fit. Those of types that cannot be simulated
-// are left out, with what their senders send after them. mu is held.
+// cut makes a block of as many of a built block's transactions as fit. The client may go on to put a large one behind
+// small ones for ever; so those that were left out before come first. Those of types that cannot be simulated are left
+// out, with what their senders send after them. mu is held.
 func (e *Engine) cut(ctx context.Context, seconds uint64, built [][]byte, maxBytes int) ([][]byte, error) {
-	room, signer := maxBytes-sealRoom, types.LatestSignerForChainID(e.opt.Genesis.Config.ChainID)
+	room := maxBytes - e.OwnBytes()
 	if room < 0 {
 		return nil, fmt.Errorf("%d bytes are too few for a sealed header", maxBytes)
 	}
+	all, err := e.longestFirst(built)
+	if err != nil {
+		return nil, err
+	}
 	var txs []signed
-	skipped := map[common.Address]bool{}
+	most, skipped, passed := room, map[common.Address]bool{}, map[common.Hash]int{}
+	for _, tx := range all {
+		size, from := len(tx.raw)+exec.TxOverhead, tx.from
+		if skipped[from] = skipped[from] || tx.Type() > types.DynamicFeeTxType || size > room; skipped[from] {
+			if size <= most {
+				passed[tx.Hash()] = e.passed[tx.Hash()] + 1
+			}
+			continue
+		}
+		room -= size
+		txs = append(txs, tx)
+	}
+	out, err := e.assemble(ctx, e.attributes(seconds), txs)
+	if err == nil {
+		e.passed = passed
+	}
+	return out, err
+}
+
+// longestFirst orders a built block's transactions by how often their senders' were left out in a row. Those of one
+// sender stay in their order.
+func (e *Engine) longestFirst(built [][]byte) (txs []signed, err error) {
+	signer, waited := types.LatestSignerForChainID(e.opt.Genesis.Config.ChainID), map[common.Address]int{}
 	for _, raw := range built {
-		var tx types.Transaction
+		tx := new(types.Transaction)
 		if err := tx.UnmarshalBinary(raw); err != nil {
 			return nil, err
 		}
-		from, err := types.Sender(signer, &tx)
+		from, err := types.Sender(signer, tx)
 		if err != nil {
 			return nil, err
 		}
-		if skipped[from] = skipped[from] || tx.Type() > types.DynamicFeeTxType || len(raw) > room; skipped[from] {
-			continue
-		}
-		room -= len(raw)
-		txs = append(txs, signed{&tx, raw, from})
+		waited[from] = max(waited[from], e.passed[tx.Hash()])
+		txs = append(txs, signed{tx, raw, from})
 	}
-	return e.assemble(ctx, e.attributes(seconds), txs)
+	slices.SortStableFunc(txs, func(a, b signed) int { return waited[b.from] - waited[a.from] })
+	return txs, nil
 }
 
 // assemble makes a block of exactly these transactions on our head: the client simulates them, what differs because

@@ -1,6 +1,7 @@
 package engineapi_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -189,11 +190,7 @@ func TestBuildCut(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		size := 0
-		for _, tx := range txs {
-			size += len(tx)
-		}
-		if size > 4000 {
+		if size := exec.Size(txs); size > 4000 {
 			t.Fatalf("got %d bytes, want 4000 at most", size)
 		}
 		b = wrap(parent, txs)
@@ -211,6 +208,47 @@ func TestBuildCut(t *testing.T) {
 	if _, err := e.Build(t.Context(), parent.Height()+1, 0, 100); err == nil {
 		t.Error("build a block of at most 100 bytes: got no error")
 	}
+}
+
+// A large transaction that the client puts behind more small ones than a block holds, in each block, is in one of the
+// next all the same.
+func TestBuildCutLongestFirst(t *testing.T) {
+	t.Parallel()
+	_, e := fresh(t, geth.Prague, nil)
+	large := raw(t, by(geth.DevKey(9), func(tx *types.DynamicFeeTx) {
+		tx.Data, tx.Gas, tx.GasTipCap = make([]byte, 5100), 500_000, big.NewInt(params.GWei/100)
+	}))
+	if err := e.SubmitTx(t.Context(), large); err != nil {
+		t.Fatal(err)
+	}
+	var parent *block.Block
+	for n := range uint64(10) {
+		for i := range 5 {
+			for nonce := range uint64(12) {
+				submit(t, e, transfer(i, 12*n+nonce))
+			}
+		}
+		b := wrap(parent, nil)
+		txs, err := e.Build(t.Context(), b.Height(), b.Header.Header.Time, 9000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if size := exec.Size(txs); size > 9000 || len(txs) < 2 {
+			t.Fatalf("got %d transactions of %d bytes, want some, and 9000 bytes at most", len(txs), size)
+		}
+		b = wrap(parent, txs)
+		execute(t, e, b)
+		parent = b
+		for i, tx := range txs {
+			if bytes.Equal(tx, large) {
+				if n == 0 {
+					t.Errorf("the large transaction is number %d of the first block: this shows nothing", i)
+				}
+				return
+			}
+		}
+	}
+	t.Error("the large transaction is in none of ten blocks")
 }
 
 // All that is not exempt of one item has room in one block.

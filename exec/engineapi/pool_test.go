@@ -98,6 +98,7 @@ func TestPoolsWords(t *testing.T) {
 			core.ErrSetCodeTxCreate, core.ErrBlobTxCreate, core.ErrMissingBlobHashes, core.ErrTooManyBlobs,
 			types.ErrInvalidSig, types.ErrTxTypeNotSupported, types.ErrInvalidChainId, types.ErrUnexpectedProtection,
 		}},
+		{exec.ErrTooBig, []error{txpool.ErrOversizedData}},
 		{exec.ErrFull, []error{legacypool.ErrTxPoolOverflow, txpool.ErrAccountLimitExceeded, txpool.ErrUnderpriced, txpool.ErrInflightTxLimitReached, txpool.ErrAlreadyReserved}},
 	} {
 		for _, says := range c.says {

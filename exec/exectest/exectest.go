@@ -48,6 +48,9 @@ type Subject struct {
 	InvalidTx []byte // one that SubmitTx must refuse with ErrInvalid, and that an Exempter exempts
 	PoolLimit int    // ErrFull must come after at most this many transactions; 0: not tested
 	MaxBytes  int    // that the suite asks of Build; 0: 300, so that a block does not hold all that wait
+
+	// SizedTx is Tx for transactions of a size, of an engine that takes them in their order; nil: it does not.
+	SizedTx func(n, size int) []byte
 }
 
 // Test runs the suite. open is called once for each test, and once more where two engines are compared; it registers
@@ -74,6 +77,7 @@ func Test(t *testing.T, open func(t *testing.T) Subject) {
 		{"Pruned", pruned},
 		{"Exempt", exempts},
 		{"Builder", builder},
+		{"BuilderSizes", sizes},
 		{"Labels", labels},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.run(t, newRun(t, open(t))) })

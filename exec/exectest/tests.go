@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 
@@ -386,17 +387,89 @@ func (r *run) built(bld exec.Builder, most int) *block.Block {
 		if err != nil {
 			r.t.Fatalf("build block %d: %v", b.Height(), err)
 		}
-		size := 0
-		for _, tx := range txs {
-			size += len(tx)
-		}
-		if size > most {
+		if size := exec.Size(txs); size > most {
 			r.t.Fatalf("build block %d: got %d bytes, want %d at most", b.Height(), size, most)
 		}
 		r.check()
 		b.Data.Txs = txs
 	}
 	return r.seal(b)
+}
+
+// sizes offers transactions of all sizes to a builder that takes them in their order: each that is accepted is in a
+// block within ten, whatever waits before it; what is larger than a block is refused, and dropped if it waits.
+func sizes(t *testing.T, r *run) {
+	bld, ok := r.e.(exec.Builder)
+	pool, isPool := r.e.(exec.Pool)
+	if !ok || r.s.SizedTx == nil {
+		t.Skip("this engine is no Builder that takes transactions of any size in their order")
+	}
+	const most, waits = 1000, 990
+	n := 0
+	submit := func(size int) (tx []byte, err error) {
+		n++
+		tx = r.s.SizedTx(n, size)
+		return tx, bld.SubmitTx(t.Context(), bytes.Clone(tx))
+	}
+	if _, err := submit(most + 1); err != nil {
+		t.Fatalf("submit a transaction before a block's size is known: %v", err)
+	}
+	r.execute(r.built(bld, most))
+	if isPool && pool.Dropped() != 1 {
+		t.Errorf("%d transactions are dropped, want the one that is larger than a block", pool.Dropped())
+	}
+	if _, err := submit(most - exec.TxOverhead + 1); !errors.Is(err, exec.ErrTooBig) {
+		t.Errorf("submit a transaction that is larger than a block: got %v, want %v", err, exec.ErrTooBig)
+	}
+	for _, c := range []struct {
+		name        string
+		before, own int
+	}{
+		{"the largest behind small ones", 20, most - exec.TxOverhead},
+		{"a small one behind the largest", most - exec.TxOverhead, 20},
+		{"more than half a block behind others", most/2 + 1, most/2 + 2},
+	} {
+		var last []byte
+		for full := false; !full; {
+			_, err := submit(c.before)
+			if full = errors.Is(err, exec.ErrFull); err != nil && !full {
+				t.Fatalf("%s: %v", c.name, err)
+			}
+			tx, err := submit(c.own)
+			if err == nil {
+				last = tx
+			} else if !errors.Is(err, exec.ErrFull) {
+				t.Fatalf("%s: %v", c.name, err)
+			}
+		}
+		found := 0
+		for blocks := 1; blocks <= 10 && found == 0; blocks++ {
+			b := r.built(bld, most)
+			r.execute(b)
+			if slices.ContainsFunc(b.Data.Txs, func(tx []byte) bool { return bytes.Equal(tx, last) }) {
+				found = blocks
+			}
+		}
+		if found == 0 || last == nil {
+			t.Errorf("%s: not in a block within ten", c.name)
+		}
+		for len(r.built(bld, most).Data.Txs) > 0 { // what came after it
+			r.execute(r.built(bld, most))
+		}
+	}
+	if isPool && pool.Dropped() != 1 {
+		t.Errorf("%d transactions are dropped, want none that fits", pool.Dropped())
+	}
+	tx, err := submit(waits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b := r.built(bld, waits); len(b.Data.Txs) > 0 {
+		t.Errorf("a block of %d bytes holds %d transactions, the one of %d included", waits, len(b.Data.Txs), len(tx))
+	}
+	if isPool && pool.Dropped() != 2 {
+		t.Errorf("%d transactions are dropped, want two: blocks have become smaller", pool.Dropped())
+	}
 }
 
 func fill(t *testing.T, r *run, bld exec.Builder) {

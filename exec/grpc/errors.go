@@ -23,6 +23,7 @@ var kinds = []struct {
 	{exec.ErrParent, "PARENT", codes.FailedPrecondition},
 	{exec.ErrInvalid, "INVALID", codes.InvalidArgument},
 	{exec.ErrPruned, "PRUNED", codes.OutOfRange},
+	{exec.ErrTooBig, "TOO_BIG", codes.InvalidArgument},
 	{exec.ErrFull, "FULL", codes.ResourceExhausted},
 }
 

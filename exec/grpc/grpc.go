@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -48,6 +49,7 @@ type Engine struct {
 	conn    *grpc.ClientConn
 	client  execv1.EngineClient
 	timeout time.Duration
+	dropped atomic.Uint64 // as the last Build said
 }
 
 var (
@@ -55,6 +57,7 @@ var (
 	_ exec.Builder  = (*Engine)(nil)
 	_ exec.Labeler  = (*Engine)(nil)
 	_ exec.Exempter = (*Engine)(nil)
+	_ exec.Pool     = (*Engine)(nil)
 )
 
 // Dial returns the engine at target, "host:port" or "unix:/path". It does not wait for the engine: the first call
@@ -184,7 +187,8 @@ func (e *Engine) Build(ctx context.Context, height, time uint64, maxBytes int) (
 	if err != nil {
 		return nil, e.fail(ctx, err)
 	}
-	size := 0
+	e.dropped.Store(r.Dropped)
+	size := 0 // without exec.TxOverhead: engines of the time before it counted so
 	for _, tx := range r.Txs {
 		size += len(tx)
 	}
@@ -193,6 +197,12 @@ func (e *Engine) Build(ctx context.Context, height, time uint64, maxBytes int) (
 	}
 	return r.Txs, nil
 }
+
+// Limit implements exec.Pool: the engine learns it from Build.
+func (e *Engine) Limit(int) {}
+
+// Dropped implements exec.Pool.
+func (e *Engine) Dropped() uint64 { return e.dropped.Load() }
 
 // Exempt implements exec.Exempter. What is no answer is an error, and never "no exemption": the other nodes' engines
 // may know of one.

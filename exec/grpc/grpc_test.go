@@ -113,6 +113,7 @@ func subject(listen func(t *testing.T) string) func(t *testing.T) exectest.Subje
 			History:   30,
 			Tx:        func(n int) []byte { return fmt.Appendf(nil, "n%d=%d", n, n) },
 			InvalidTx: []byte("=no key"),
+			SizedTx:   func(n, size int) []byte { return fmt.Appendf(nil, "n%d=%0*d", n, size-len(fmt.Sprintf("n%d=", n)), 0) },
 			PoolLimit: 256,
 		}
 		t.Cleanup(end)

@@ -206,7 +206,11 @@ func (s *server) Build(ctx context.Context, r *execv1.BuildRequest) (*execv1.Bui
 	if err != nil {
 		return nil, err
 	}
-	return &execv1.BuildResponse{Txs: txs}, nil
+	answer := &execv1.BuildResponse{Txs: txs}
+	if p, ok := s.engine.(exec.Pool); ok {
+		answer.Dropped = p.Dropped()
+	}
+	return answer, nil
 }
 
 func (s *server) Excuse(ctx context.Context, r *execv1.ExcuseRequest) (*execv1.ExcuseResponse, error) {

@@ -13,7 +13,7 @@
 // far as the history that is kept.
 //
 // Concurrency: everything may overlap. Execute and Revert exclude each other; Get and Head do not wait for them. The
-// pool of transactions is in memory only, first in, first out.
+// pool of transactions is in memory only, first in, first out; it is full when what waits fills eight blocks.
 package kv
 
 import (
@@ -70,6 +70,7 @@ var (
 	_ exec.Builder  = (*Engine)(nil)
 	_ exec.Forcer   = (*Engine)(nil)
 	_ exec.Exempter = (*Engine)(nil)
+	_ exec.Pool     = (*Engine)(nil)
 )
 
 // head is where the engine stands.
@@ -88,6 +89,7 @@ type Stats struct {
 	Skipped   uint64 // transactions that were skipped, since the first block
 	PoolTxs   int    // waiting
 	PoolBytes int
+	Dropped   uint64 // transactions that waited and were larger than a block can hold
 }
 
 // Open opens the engine in dir, or makes one with an empty state.
@@ -128,8 +130,8 @@ func (e *Engine) Get(key []byte) (value []byte, ok bool, err error) {
 // Stats returns present figures.
 func (e *Engine) Stats() Stats {
 	at := e.at.Load()
-	txs, size := e.pool.size()
-	return Stats{Keys: at.keys, Skipped: at.skipped, PoolTxs: txs, PoolBytes: size}
+	txs, size, dropped := e.pool.stats()
+	return Stats{Keys: at.keys, Skipped: at.skipped, PoolTxs: txs, PoolBytes: size, Dropped: dropped}
 }
 
 // SubmitTx implements exec.Builder.
@@ -145,9 +147,10 @@ func (e *Engine) SubmitTx(ctx context.Context, tx []byte) error {
 
 // BuildForced implements exec.Forcer.
 func (e *Engine) BuildForced(ctx context.Context, height, time uint64, maxBytes int, forced [][]byte) (txs [][]byte, err error) {
+	left := maxBytes
 	for _, tx := range forced {
-		if exempt(tx) == "" && len(tx) <= maxBytes {
-			txs, maxBytes = append(txs, tx), maxBytes-len(tx)
+		if size := len(tx) + exec.TxOverhead; exempt(tx) == "" && size <= left {
+			txs, left = append(txs, tx), left-size
 		}
 	}
 	if len(txs) > 0 {
@@ -182,8 +185,15 @@ func (e *Engine) Build(ctx context.Context, height, _ uint64, maxBytes int) ([][
 	if at := e.at.Load(); height != at.height+1 {
 		return nil, fmt.Errorf("build block %d on %d: %w", height, at.height, exec.ErrParent)
 	}
-	return e.pool.first(maxBytes), nil
+	e.pool.limitTo(maxBytes)
+	return e.pool.first(), nil
 }
+
+// Limit implements exec.Pool.
+func (e *Engine) Limit(maxBytes int) { e.pool.limitTo(maxBytes) }
+
+// Dropped implements exec.Pool.
+func (e *Engine) Dropped() uint64 { return e.Stats().Dropped }
 
 // Sync returns when everything executed so far is on disk.
 func (e *Engine) Sync() error { return e.db.Sync() }

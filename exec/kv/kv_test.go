@@ -67,6 +67,7 @@ func subject(opt kv.Options) func(t *testing.T) exectest.Subject {
 			History:   opt.History,
 			Tx:        func(n int) []byte { return fmt.Appendf(nil, "n%d=%d", n, n) },
 			InvalidTx: []byte("=no key"),
+			SizedTx:   func(n, size int) []byte { return fmt.Appendf(nil, "n%d=%0*d", n, size-len(fmt.Sprintf("n%d=", n)), 0) },
 			PoolLimit: opt.PoolBytes / 256,
 		}
 	}
@@ -343,18 +344,25 @@ func TestPool(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got, want := build(1, 9), "a=1 b=2 a=1"; got != want { // past the one that never fits, up to the first that does not
+	if got, want := build(1, 24), "a=1 b=2 a=1"; got != want { // without the one that never fits, up to the first that does not
 		t.Errorf("build: got %q, want %q", got, want)
 	}
-	if _, err := e.Build(t.Context(), 2, 0, 9); !errors.Is(err, exec.ErrParent) {
+	if st := e.Stats(); st.Dropped != 1 || st.PoolTxs != 4 {
+		t.Errorf("got %+v, want the one that never fits dropped and counted", st)
+	}
+	if _, err := e.Build(t.Context(), 2, 0, 24); !errors.Is(err, exec.ErrParent) {
 		t.Errorf("build at another height: got %v, want %v", err, exec.ErrParent)
 	}
 	b := successor(nil, "a=1", "other=1")
 	execute(t, e, b)
 	execute(t, e, b)
-	if got, want := build(2, 9), "b=2 a=1 c=3"; got != want { // a=1 waited twice and was executed once
+	if got, want := build(2, 24), "b=2 a=1 c=3"; got != want { // a=1 waited twice and was executed once
 		t.Errorf("build: got %q, want %q", got, want)
 	}
+	if err := submit("large=" + strings.Repeat("x", 14)); !errors.Is(err, exec.ErrTooBig) || !strings.Contains(err.Error(), "at most 19") {
+		t.Errorf("a transaction larger than a block: got %v, want %v and the size", err, exec.ErrTooBig)
+	}
+	build(2, 1<<20)
 	full := 0
 	for full = range 100 {
 		if err := submit(fmt.Sprintf("f%d=%s", full, strings.Repeat("x", 20))); errors.Is(err, exec.ErrFull) {

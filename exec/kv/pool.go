@@ -12,48 +12,90 @@ import (
 // txOverhead is what a waiting transaction costs in memory beside its bytes.
 const txOverhead = 256
 
-// pool holds the transactions that wait, in the order they came, bounded in bytes.
-type pool struct {
-	limit int
+// poolBlocks is how many blocks what waits may fill: two fewer than the ten that exec.Builder promises, since there can
+// be one under way, and one of forced transactions.
+const poolBlocks = 8
 
-	mu    sync.Mutex
-	bytes int
-	txs   list.List                    // of []byte
-	same  map[[32]byte][]*list.Element // by the hash of the content, oldest first: the same transaction may wait more than once
+// pool holds the transactions that wait, in the order they came, bounded in bytes of memory and in blocks.
+type pool struct {
+	limit int // of bytes
+
+	mu      sync.Mutex
+	bytes   int
+	block   int // what a block holds; 0: not known yet
+	blocks  int // that what waits will fill
+	last    int // what the last of these will hold
+	dropped uint64
+	txs     list.List                    // of []byte
+	same    map[[32]byte][]*list.Element // by the hash of the content, oldest first: the same transaction may wait more than once
 }
 
 func (p *pool) add(tx []byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	cost := len(tx) + txOverhead
-	if p.bytes+cost > p.limit {
+	switch size := len(tx) + exec.TxOverhead; {
+	case p.block > 0 && size > p.block:
+		return fmt.Errorf("submit transaction of %d bytes: %w: a block holds one of at most %d", len(tx), exec.ErrTooBig, p.block-exec.TxOverhead)
+	case p.bytes+cost > p.limit, p.block > 0 && p.blocks >= poolBlocks && p.last+size > p.block:
 		return fmt.Errorf("submit transaction of %d bytes: %w: %d transactions wait", len(tx), exec.ErrFull, p.txs.Len())
 	}
 	if p.same == nil {
 		p.same = map[[32]byte][]*list.Element{}
 	}
 	p.bytes += cost
+	p.pack(tx)
 	key := sha256.Sum256(tx)
 	p.same[key] = append(p.same[key], p.txs.PushBack(tx))
 	return nil
 }
 
-// first returns the oldest transactions of at most maxBytes together. One that is larger than that by itself is passed over, so that it does not block
-// the others.
-func (p *pool) first(maxBytes int) [][]byte {
+// pack counts tx as the last one that waits, and blocks as first will fill them.
+func (p *pool) pack(tx []byte) {
+	size := len(tx) + exec.TxOverhead
+	if p.blocks == 0 || p.last+size > p.block {
+		p.blocks, p.last = p.blocks+1, 0
+	}
+	p.last += size
+}
+
+func (p *pool) repack() {
+	p.blocks, p.last = 0, 0
+	for el := p.txs.Front(); el != nil; el = el.Next() {
+		p.pack(el.Value.([]byte))
+	}
+}
+
+// limitTo sets what a block holds. What waits and is larger is dropped.
+func (p *pool) limitTo(maxBytes int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if maxBytes == p.block {
+		return
+	}
+	p.block = maxBytes
+	var next *list.Element
+	for el := p.txs.Front(); el != nil; el = next {
+		next = el.Next()
+		if tx := el.Value.([]byte); len(tx)+exec.TxOverhead > maxBytes {
+			p.take(sha256.Sum256(tx))
+			p.dropped++
+		}
+	}
+	p.repack()
+}
+
+// first returns the oldest transactions that fit into a block together.
+func (p *pool) first() [][]byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var txs [][]byte
-	left := maxBytes
+	left := p.block
 	for el := p.txs.Front(); el != nil; el = el.Next() {
 		tx := el.Value.([]byte)
-		if len(tx) > maxBytes {
-			continue
-		}
-		if len(tx) > left {
+		if left -= len(tx) + exec.TxOverhead; left < 0 {
 			break
 		}
-		left -= len(tx)
 		txs = append(txs, tx)
 	}
 	return txs
@@ -67,23 +109,27 @@ func (p *pool) remove(txs [][]byte) {
 		return
 	}
 	for _, tx := range txs {
-		key := sha256.Sum256(tx)
-		els := p.same[key]
-		if len(els) == 0 {
-			continue
-		}
-		if len(els) == 1 {
-			delete(p.same, key)
-		} else {
-			p.same[key] = els[1:]
-		}
-		p.txs.Remove(els[0])
-		p.bytes -= len(tx) + txOverhead
+		p.take(sha256.Sum256(tx))
 	}
+	p.repack()
 }
 
-func (p *pool) size() (txs, bytes int) {
+// take takes out the oldest transaction with this hash, if one waits.
+func (p *pool) take(key [32]byte) {
+	els := p.same[key]
+	if len(els) == 0 {
+		return
+	}
+	if len(els) == 1 {
+		delete(p.same, key)
+	} else {
+		p.same[key] = els[1:]
+	}
+	p.bytes -= len(p.txs.Remove(els[0]).([]byte)) + txOverhead
+}
+
+func (p *pool) stats() (txs, bytes int, dropped uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.txs.Len(), p.bytes
+	return p.txs.Len(), p.bytes, p.dropped
 }

@@ -48,6 +48,7 @@ var tables = slices.Concat(
 	observerGuards,
 	close8Guards,
 	slowGuards,
+	seqGuards,
 )
 
 func main() {

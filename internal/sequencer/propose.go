@@ -92,7 +92,7 @@ func (q *Sequencer) draft(ctx context.Context, s syncer.Status) (draftOf, error)
 	}
 	n := l1.Fit(d.Blocks, q.cfg.Proposer.Limit())
 	if n == 0 {
-		return d, fmt.Errorf("block %d: %w", d.last+1, l1.ErrTooBig)
+		return d, fmt.Errorf("block %d was made when a proposal could hold more: propose in blobs (l1.blobs) until it is posted: %w", d.last+1, l1.ErrTooBig)
 	}
 	d.Blocks, d.last = d.Blocks[:n], d.last+uint64(n)
 	d.Forced, err = q.cfg.Syncer.Taken(ctx, blocks[:n], queue)

@@ -50,7 +50,7 @@ type Config struct {
 	Lazy           bool          // make a block only when there are transactions, or LazyInterval has passed
 	LazyInterval   time.Duration // default 60 s
 	MaxPending     uint64        // blocks that may wait for the DA layer before production pauses; default 1000
-	MaxBlockBytes  int           // of the transactions of one block; default 1 MiB
+	MaxBlockBytes  int           // of the transactions of one block, as exec.Size counts; default 1 MiB. Less if a proposal holds less
 	MaxSubmitBytes int           // of the blobs of one submission; default 2 MiB. A single block may exceed it
 	SubmitTimeout  time.Duration // of one submission; default 1 minute
 	Logger         *slog.Logger  // default: silent
@@ -63,6 +63,14 @@ type Status struct {
 	Failure   string    // of the last submission; empty after a success
 	FailedAt  time.Time // when
 	Failures  uint64    // since the start
+	Full      Full      // the builder's pool
+}
+
+// Full says whether the builder's pool is full.
+type Full struct {
+	Since   time.Time // when it refused a transaction first; zero: it has room
+	Size    int       // of the smallest one that it has refused since then
+	Refused uint64    // transactions since the start
 }
 
 // Sequencer makes and posts blocks. Make it with New, run it once.
@@ -90,7 +98,64 @@ func New(cfg Config) (*Sequencer, error) {
 	}
 	q := &Sequencer{cfg: cfg, status: new(watch.Value[Status]), txs: make(chan struct{}, 1)}
 	q.forced = newForced(q)
-	return q, nil
+	return q, q.limit()
+}
+
+// aroundData bounds what a proposal holds of a block beside its transactions: header and metadata of some hundred
+// bytes, two signatures and their key.
+const aroundData = 2048
+
+// limit makes one number of what a block and a proposal can hold.
+func (q *Sequencer) limit() error {
+	if q.cfg.Proposer != nil {
+		q.cfg.MaxBlockBytes = min(q.cfg.MaxBlockBytes, q.cfg.Proposer.Limit()-aroundData)
+	}
+	if most := q.MaxTx(); most <= 0 {
+		return fmt.Errorf("a block of at most %d bytes holds no transaction", q.cfg.MaxBlockBytes)
+	}
+	if p, ok := q.cfg.Builder.(exec.Pool); ok {
+		p.Limit(q.cfg.MaxBlockBytes)
+	}
+	return nil
+}
+
+// MaxTx returns the size of the largest transaction that a block can hold, in bytes.
+func (q *Sequencer) MaxTx() int {
+	most := q.cfg.MaxBlockBytes - exec.TxOverhead
+	if s, ok := q.cfg.Builder.(exec.Sealer); ok {
+		most -= s.OwnBytes()
+	}
+	return most
+}
+
+// SubmitTx offers a transaction to the builder for the next block. exec.ErrTooBig: no block can hold it.
+func (q *Sequencer) SubmitTx(ctx context.Context, tx []byte) error {
+	size := len(tx)
+	if most := q.MaxTx(); size > most {
+		return fmt.Errorf("submit transaction of %d bytes: %w: a block holds one of at most %d", size, exec.ErrTooBig, most)
+	}
+	err := q.cfg.Builder.SubmitTx(ctx, tx)
+	switch full := q.status.Load().Full; {
+	case errors.Is(err, exec.ErrFull):
+		q.full(func(now *Full) {
+			if now.Since.IsZero() {
+				now.Since, now.Size = time.Now(), size
+			}
+			now.Size = min(now.Size, size)
+			now.Refused++
+		})
+	case err == nil && !full.Since.IsZero() && size >= full.Size:
+		q.full(func(now *Full) { now.Since = time.Time{} })
+	}
+	if err == nil {
+		q.Notify()
+	}
+	return err
+}
+
+// full changes what is said of the builder's pool.
+func (q *Sequencer) full(change func(*Full)) {
+	q.status.Update(func(s Status) Status { change(&s.Full); return s })
 }
 
 func setDefault[T int | uint64 | time.Duration](v *T, def T) {
@@ -208,12 +273,7 @@ func (q *Sequencer) pause(why string) {
 	}
 }
 
-// aroundData bounds what a proposal holds of a block beside its data: a header of some hundred bytes, two signatures
-// and their key.
-const aroundData = 2048
-
-// build makes and signs the block after p, which must fit into a proposal where there are proposals, or none when
-// there is nothing to put in and empty blocks are not wanted.
+// build makes and signs the block after p, or none when there is nothing to put in and empty blocks are not wanted.
 func (q *Sequencer) build(ctx context.Context, p syncer.Parent, empty bool) (*block.Block, error) {
 	now := max(uint64(time.Now().UnixNano()), p.Time+1) // time never goes backwards, even if the clock does
 	height, authority := p.Ref.Height+1, q.cfg.Syncer.Authority()
@@ -226,7 +286,7 @@ func (q *Sequencer) build(ctx context.Context, p syncer.Parent, empty bool) (*bl
 	if q.forced != nil && q.forced.into != nil {
 		build = q.forced.build
 	}
-	for most := q.cfg.MaxBlockBytes; ; most /= 2 {
+	for most := q.cfg.MaxBlockBytes; ; {
 		start := time.Now()
 		var err error
 		d.Txs, err = build(ctx, height, now, most)
@@ -234,8 +294,16 @@ func (q *Sequencer) build(ctx context.Context, p syncer.Parent, empty bool) (*bl
 		if err != nil {
 			return nil, fmt.Errorf("build block %d: %w", height, err)
 		}
-		if q.cfg.Proposer == nil || len(d.Encode())+aroundData <= q.cfg.Proposer.Limit() || most == 0 {
+		size := exec.Size(d.Txs)
+		if size <= q.cfg.MaxBlockBytes {
+			if !q.status.Load().Full.Since.IsZero() && size < q.cfg.MaxBlockBytes/2 { // little waits, or more would be in it
+				q.full(func(now *Full) { now.Since = time.Time{} })
+			}
 			break
+		}
+		// The engine counts the transactions' own bytes alone, as it was once asked to. Ask for so much less.
+		if most = int(int64(most) * int64(q.cfg.MaxBlockBytes) / int64(size)); most == 0 {
+			return nil, fmt.Errorf("build block %d: the engine gives %d bytes, a block holds %d", height, size, q.cfg.MaxBlockBytes)
 		}
 	}
 	if len(d.Txs) == 0 && !empty {

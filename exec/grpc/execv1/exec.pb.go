@@ -9,6 +9,7 @@
 //   PARENT   (code FAILED_PRECONDITION)  the block's parent is not the engine's head; the node compares Head with its store and replays or reverts
 //   INVALID  (code INVALID_ARGUMENT)     the content is invalid by a rule that gives the same verdict on every node
 //   PRUNED   (code OUT_OF_RANGE)         the engine has dropped what it would need to go back that far, or to say what was there
+//   TOO_BIG  (code INVALID_ARGUMENT)     the transaction is larger than what a block can hold
 //   FULL     (code RESOURCE_EXHAUSTED)   no room for more transactions
 //
 // Any other error is the engine's own trouble, or transient: the node says so and tries again.
@@ -626,7 +627,7 @@ type BuildRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Height        uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
 	Time          uint64                 `protobuf:"varint,2,opt,name=time,proto3" json:"time,omitempty"`                         // nanoseconds since the Unix epoch
-	MaxBytes      uint64                 `protobuf:"varint,3,opt,name=max_bytes,json=maxBytes,proto3" json:"max_bytes,omitempty"` // of all transactions together
+	MaxBytes      uint64                 `protobuf:"varint,3,opt,name=max_bytes,json=maxBytes,proto3" json:"max_bytes,omitempty"` // of all transactions together, each counted with 5 bytes on top
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -685,6 +686,7 @@ func (x *BuildRequest) GetMaxBytes() uint64 {
 type BuildResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Txs           [][]byte               `protobuf:"bytes,1,rep,name=txs,proto3" json:"txs,omitempty"`
+	Dropped       uint64                 `protobuf:"varint,2,opt,name=dropped,proto3" json:"dropped,omitempty"` // waiting transactions that were dropped because they were too large, since the engine's start
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -724,6 +726,13 @@ func (x *BuildResponse) GetTxs() [][]byte {
 		return x.Txs
 	}
 	return nil
+}
+
+func (x *BuildResponse) GetDropped() uint64 {
+	if x != nil {
+		return x.Dropped
+	}
+	return 0
 }
 
 type ExcuseRequest struct {
@@ -864,9 +873,10 @@ const file_headrace_exec_v1_exec_proto_rawDesc = "" +
 	"\fBuildRequest\x12\x16\n" +
 	"\x06height\x18\x01 \x01(\x04R\x06height\x12\x12\n" +
 	"\x04time\x18\x02 \x01(\x04R\x04time\x12\x1b\n" +
-	"\tmax_bytes\x18\x03 \x01(\x04R\bmaxBytes\"!\n" +
+	"\tmax_bytes\x18\x03 \x01(\x04R\bmaxBytes\";\n" +
 	"\rBuildResponse\x12\x10\n" +
-	"\x03txs\x18\x01 \x03(\fR\x03txs\"9\n" +
+	"\x03txs\x18\x01 \x03(\fR\x03txs\x12\x18\n" +
+	"\adropped\x18\x02 \x01(\x04R\adropped\"9\n" +
 	"\rExcuseRequest\x12\x16\n" +
 	"\x06height\x18\x01 \x01(\x04R\x06height\x12\x10\n" +
 	"\x03txs\x18\x02 \x03(\fR\x03txs\"\"\n" +

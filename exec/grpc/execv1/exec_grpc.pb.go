@@ -9,6 +9,7 @@
 //   PARENT   (code FAILED_PRECONDITION)  the block's parent is not the engine's head; the node compares Head with its store and replays or reverts
 //   INVALID  (code INVALID_ARGUMENT)     the content is invalid by a rule that gives the same verdict on every node
 //   PRUNED   (code OUT_OF_RANGE)         the engine has dropped what it would need to go back that far, or to say what was there
+//   TOO_BIG  (code INVALID_ARGUMENT)     the transaction is larger than what a block can hold
 //   FULL     (code RESOURCE_EXHAUSTED)   no room for more transactions
 //
 // Any other error is the engine's own trouble, or transient: the node says so and tries again.
@@ -63,9 +64,13 @@ type EngineClient interface {
 	Revert(ctx context.Context, in *RevertRequest, opts ...grpc.CallOption) (*RevertResponse, error)
 	// Label tells the engine which of its blocks are safe and finalized.
 	Label(ctx context.Context, in *LabelRequest, opts ...grpc.CallOption) (*LabelResponse, error)
-	// SubmitTx offers one transaction for inclusion. INVALID: it can never be included. FULL: try again later.
+	// SubmitTx offers one transaction for inclusion. INVALID: it can never be included. TOO_BIG: it is larger than the last Build's max_bytes.
+	// FULL: try again later.
 	SubmitTx(ctx context.Context, in *SubmitTxRequest, opts ...grpc.CallOption) (*SubmitTxResponse, error)
 	// Build returns the transactions for a block on top of the head, without executing it. Until a block with them is executed they may be returned again.
+	// max_bytes is what a block can hold, each transaction counted with 5 bytes on top, and the same in every call while the node runs. A transaction that
+	// waits and is larger is dropped and counted. Any other is in one of the next ten blocks, whatever waits before it, unless the engine has its own
+	// reason, such as a fee: one that takes transactions in their order answers SubmitTx with FULL in time.
 	Build(ctx context.Context, in *BuildRequest, opts ...grpc.CallOption) (*BuildResponse, error)
 	// Excuse says of each transaction of a forced item why it could not be in the block after the executed one at a height, behind those before it that could, whoever makes it. All that is not excused of one
 	// item must fit into one block. The answer depends on the blocks up to there and on the item alone: a proposal that leaves out a forced transaction stands or falls with
@@ -172,9 +177,13 @@ type EngineServer interface {
 	Revert(context.Context, *RevertRequest) (*RevertResponse, error)
 	// Label tells the engine which of its blocks are safe and finalized.
 	Label(context.Context, *LabelRequest) (*LabelResponse, error)
-	// SubmitTx offers one transaction for inclusion. INVALID: it can never be included. FULL: try again later.
+	// SubmitTx offers one transaction for inclusion. INVALID: it can never be included. TOO_BIG: it is larger than the last Build's max_bytes.
+	// FULL: try again later.
 	SubmitTx(context.Context, *SubmitTxRequest) (*SubmitTxResponse, error)
 	// Build returns the transactions for a block on top of the head, without executing it. Until a block with them is executed they may be returned again.
+	// max_bytes is what a block can hold, each transaction counted with 5 bytes on top, and the same in every call while the node runs. A transaction that
+	// waits and is larger is dropped and counted. Any other is in one of the next ten blocks, whatever waits before it, unless the engine has its own
+	// reason, such as a fee: one that takes transactions in their order answers SubmitTx with FULL in time.
 	Build(context.Context, *BuildRequest) (*BuildResponse, error)
 	// Excuse says of each transaction of a forced item why it could not be in the block after the executed one at a height, behind those before it that could, whoever makes it. All that is not excused of one
 	// item must fit into one block. The answer depends on the blocks up to there and on the item alone: a proposal that leaves out a forced transaction stands or falls with

@@ -180,11 +180,16 @@ func (w *World) Follower(m *Machine) *follow.Follower[*syncer.Checked] {
 	return follow.New(m.DA.Checked(w.Chain.Source(HeaderNS, DataNS)), m.DA, follow.Options{Stall: 5 * time.Second})
 }
 
-// Load offers n transactions to m, named by round.
+// Load offers n transactions to m, named by round. While the pool is full it waits, so that blocks must be made.
 func (m *Machine) Load(t testing.TB, round, n int) {
 	t.Helper()
 	for i := range n {
-		if err := m.KV.SubmitTx(t.Context(), fmt.Appendf(nil, "key-%d=%d/%d", i, round, i)); err != nil {
+		tx := fmt.Appendf(nil, "key-%d=%d/%d", i, round, i)
+		err := m.KV.SubmitTx(t.Context(), tx)
+		for ; errors.Is(err, exec.ErrFull) && t.Context().Err() == nil; err = m.KV.SubmitTx(t.Context(), tx) {
+			time.Sleep(50 * time.Millisecond) // a client's retry
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
