@@ -44,6 +44,10 @@ type Engine interface {
 }
 
 // Builder is the producer's side of an engine.
+//
+// What Revert takes back is not lost: the transactions of the blocks above height wait again, each once, until a block
+// with them is executed. A full pool is no reason to drop one; that there are more of them than the pool holds is, and
+// that no block can include one any more.
 type Builder interface {
 	// SubmitTx offers one transaction for inclusion. ErrInvalid: it can never be included. ErrTooBig: it is larger than
 	// the last Build's maxBytes. ErrFull: try again later. The slice is the engine's from then on.

@@ -78,6 +78,7 @@ func Test(t *testing.T, open func(t *testing.T) Subject) {
 		{"Exempt", exempts},
 		{"Builder", builder},
 		{"BuilderSizes", sizes},
+		{"RevertedTransactions", revertedTransactions},
 		{"Labels", labels},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.run(t, newRun(t, open(t))) })

@@ -378,6 +378,81 @@ func builder(t *testing.T, r *run) {
 	}
 }
 
+// revertedTransactions takes back blocks that hold submitted transactions: all of them are built again, once, also by
+// an engine that was opened again; and none is when the same blocks are executed again.
+func revertedTransactions(t *testing.T, r *run) {
+	if _, ok := r.e.(exec.Builder); !ok || r.s.Tx == nil {
+		t.Skip("this engine is no Builder")
+	}
+	const batches, each = 3, 4
+	n, have := 0, []string{}
+	submit := func() {
+		t.Helper()
+		for range each {
+			if err := r.e.(exec.Builder).SubmitTx(t.Context(), r.s.Tx(n)); err != nil {
+				t.Fatalf("submit transaction %d: %v", n, err)
+			}
+			have = append(have, string(r.s.Tx(n)))
+			n++
+		}
+	}
+	for range batches {
+		submit()
+		r.drain()
+	}
+	for _, reopened := range []bool{false, r.s.Reopen != nil} {
+		all := r.chain
+		r.revert(r.height() - uint64(r.depth(len(r.chain))))
+		r.replay(all[len(r.chain):])
+		if again := r.drain(); len(again) > 0 {
+			t.Errorf("built with %q, which is in blocks that were taken back and executed again", again)
+		}
+		if reopened {
+			r.recovered(r.s.Reopen(t))
+		}
+		r.revert(r.height() - uint64(r.depth(len(r.chain))))
+		submit()
+		r.drain()
+		var got []string
+		for _, b := range r.chain {
+			for _, tx := range b.Data.Txs[r.own():] {
+				got = append(got, string(tx))
+			}
+		}
+		slices.Sort(got)
+		slices.Sort(have)
+		if !slices.Equal(got, have) {
+			t.Errorf("after a revert (opened again: %v) the blocks hold %d transactions, want the %d that were submitted, once each", reopened, len(got), len(have))
+		}
+	}
+}
+
+// own is how many transactions at the front of each block are the engine's.
+func (r *run) own() int {
+	if s, ok := r.e.(exec.Sealer); ok {
+		return s.OwnTxs()
+	}
+	return 0
+}
+
+// drain builds and executes until a block has no transaction but the engine's own, and returns the others.
+func (r *run) drain() (txs []string) {
+	r.t.Helper()
+	for range 100 {
+		b := r.built(r.e.(exec.Builder), r.s.MaxBytes)
+		r.execute(b)
+		r.check()
+		if len(b.Data.Txs) == r.own() {
+			return txs
+		}
+		for _, tx := range b.Data.Txs[r.own():] {
+			txs = append(txs, string(tx))
+		}
+	}
+	r.t.Fatal("the builder does not come to an end")
+	return nil
+}
+
 // built returns a block with what the builder gives, asked twice.
 func (r *run) built(bld exec.Builder, most int) *block.Block {
 	r.t.Helper()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -56,12 +57,14 @@ func (e *Engine) again(at *head, height uint64, hash block.Hash) ([]byte, error)
 func (e *Engine) apply(at *head, hash block.Hash, b *block.Block) ([]byte, error) {
 	ch := e.changes(at)
 	skipped := uint64(0)
+	var txs [][]byte
 	for _, tx := range b.Data.Txs {
 		key, value, ok := parse(tx)
 		if !ok {
 			skipped++
 			continue
 		}
+		txs = append(txs, tx)
 		if err := ch.set(string(key), value); err != nil {
 			return nil, err
 		}
@@ -78,6 +81,9 @@ func (e *Engine) apply(at *head, hash block.Hash, b *block.Block) ([]byte, error
 	next.keys, next.root = ch.keys, ch.sum.root(ch.keys)
 	r := record{hash: hash, root: next.root, skipped: skipped, undo: undo}
 	err = errors.Join(batch.Set(recordKey(next.height), r.encode(), nil), e.forget(batch, &next))
+	if len(txs) > 0 {
+		err = errors.Join(err, batch.Set(txsKey(next.height), encodeTxs(txs), nil))
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +94,7 @@ func (e *Engine) apply(at *head, hash block.Hash, b *block.Block) ([]byte, error
 // taken back to.
 func (e *Engine) forget(batch *pebble.Batch, next *head) error {
 	for ; next.oldest+e.history < next.height; next.oldest++ {
-		if err := batch.Delete(recordKey(next.oldest), nil); err != nil {
+		if err := errors.Join(batch.Delete(recordKey(next.oldest), nil), batch.Delete(txsKey(next.oldest), nil)); err != nil {
 			return err
 		}
 	}
@@ -167,10 +173,16 @@ func (e *Engine) undo(at *head) error {
 	if root := ch.sum.root(ch.keys); !bytes.Equal(root, parent.root) {
 		return e.corrupt(fmt.Errorf("root is %x after taking back block %d, and was %x before it", root, at.height, parent.root))
 	}
-	if err := batch.Delete(recordKey(at.height), nil); err != nil {
+	txs, err := e.pooled(at.height)
+	err = errors.Join(err, batch.Delete(recordKey(at.height), nil), batch.Delete(txsKey(at.height), nil))
+	if err == nil {
+		err = e.commit(batch, &next, ch)
+	}
+	if err != nil {
 		return err
 	}
-	return e.commit(batch, &next, ch)
+	e.pool.back(txs)
+	return nil
 }
 
 // reset empties the state in one commit.
@@ -178,14 +190,36 @@ func (e *Engine) reset(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	txs, err := e.newest()
 	batch := e.db.NewBatch()
 	defer batch.Close()
-	err := errors.Join(batch.DeleteRange(pairKey(""), []byte{pairTable + 1}, nil), batch.DeleteRange([]byte{recordTable}, []byte{recordTable + 1}, nil))
+	for _, table := range []byte{pairTable, recordTable, txTable} {
+		err = errors.Join(err, batch.DeleteRange([]byte{table}, []byte{table + 1}, nil))
+	}
 	if err == nil {
 		err = e.commit(batch, e.empty(), &changes{touched: true})
 	}
 	if err != nil {
 		return fmt.Errorf("revert everything: %w", err)
 	}
+	e.pool.back(txs)
 	return nil
+}
+
+// newest returns the transactions of the newest blocks, in order, as many as the pool holds.
+func (e *Engine) newest() (txs [][]byte, err error) {
+	at, size := e.at.Load(), 0
+	var blocks [][][]byte
+	for h := at.height; h >= at.oldest && size < e.pool.limit; h-- {
+		txs, err := e.pooled(h)
+		if err != nil {
+			return nil, err
+		}
+		for _, tx := range txs {
+			size += len(tx) + txOverhead
+		}
+		blocks = append(blocks, txs)
+	}
+	slices.Reverse(blocks)
+	return slices.Concat(blocks...), nil
 }

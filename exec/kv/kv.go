@@ -10,10 +10,11 @@
 //
 // Durability: the effect of a block is one atomic commit, which is not waited for; after a crash the engine stands at
 // some block it has executed, with exactly that block's state. Reverts go back block by block, each one commit, as
-// far as the history that is kept.
+// far as the history that is kept; the transactions of these blocks are kept with it, and go back to the pool.
 //
 // Concurrency: everything may overlap. Execute and Revert exclude each other; Get and Head do not wait for them. The
-// pool of transactions is in memory only, first in, first out; it is full when what waits fills eight blocks.
+// pool of transactions is in memory only, first in, first out; it is full when what waits fills eight blocks. What Revert
+// gives back to it has room of its own, as much again.
 package kv
 
 import (

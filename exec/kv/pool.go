@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"sync"
 
 	"headrace/exec"
@@ -81,6 +82,26 @@ func (p *pool) limitTo(maxBytes int) {
 			p.take(sha256.Sum256(tx))
 			p.dropped++
 		}
+	}
+	p.repack()
+}
+
+// back puts the transactions of a block that was taken back before all that wait. They were accepted once, so a full
+// pool takes them too, up to twice its limit.
+func (p *pool) back(txs [][]byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.same == nil {
+		p.same = map[[32]byte][]*list.Element{}
+	}
+	for _, tx := range slices.Backward(txs) {
+		cost := len(tx) + txOverhead
+		if p.bytes+cost > 2*p.limit {
+			continue
+		}
+		p.bytes += cost
+		key := sha256.Sum256(tx)
+		p.same[key] = append([]*list.Element{p.txs.PushFront(tx)}, p.same[key]...)
 	}
 	p.repack()
 }

@@ -19,9 +19,11 @@ import (
 //	s           sum: the LtHash of all pairs
 //	k key       value
 //	r height    record of an executed block
+//	t height    its transactions, for the pool if it is taken back; nothing in homes of older versions
 const (
 	pairTable   = 'k'
 	recordTable = 'r'
+	txTable     = 't'
 )
 
 var (
@@ -34,6 +36,10 @@ func pairKey(key string) []byte { return append([]byte{pairTable}, key...) }
 
 func recordKey(height uint64) []byte {
 	return binary.BigEndian.AppendUint64([]byte{recordTable}, height)
+}
+
+func txsKey(height uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{txTable}, height)
 }
 
 // format is the version of what is kept on disk. A higher one is refused.
@@ -219,6 +225,30 @@ func decodeRecord(b []byte) (r record, err error) {
 		r.undo = append(r.undo, u)
 	}
 	return r, d.err
+}
+
+// pooled returns those transactions of an executed block that the pool would take.
+func (e *Engine) pooled(height uint64) (txs [][]byte, err error) {
+	raw, _, err := e.db.Get(txsKey(height))
+	if err != nil {
+		return nil, err
+	}
+	d := decoder{rest: raw}
+	for len(d.rest) > 0 {
+		tx, _ := d.bytes()
+		txs = append(txs, tx)
+	}
+	if d.err != nil {
+		return nil, e.corrupt(fmt.Errorf("transactions of block %d: %w", height, d.err))
+	}
+	return txs, nil
+}
+
+func encodeTxs(txs [][]byte) (b []byte) {
+	for _, tx := range txs {
+		b = appendBytes(b, tx, true)
+	}
+	return b
 }
 
 func (h *head) encode() []byte {
