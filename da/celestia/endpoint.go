@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"headrace/da"
 	"headrace/follow"
 	"headrace/internal/jsonrpc"
+	"headrace/internal/redact"
 	"headrace/internal/square"
 )
 
@@ -85,7 +85,7 @@ func (c *Client) newEndpoint(address string) (*endpoint, error) {
 		return nil, err
 	}
 	o := jsonrpc.ClientOptions{Header: header(c.opt.Token), CallTimeout: c.opt.CallTimeout, DialTimeout: c.opt.DialTimeout, Silence: c.opt.Silence, Logger: c.opt.Logger}
-	e := &endpoint{client: c, name: redact(address), fetches: map[*fetching]context.Context{}}
+	e := &endpoint{client: c, name: redact.Address(address), fetches: map[*fetching]context.Context{}}
 	e.health = follow.NewHealth(e.name, "da", &c.opt.Observer)
 	if called := c.opt.Observer.Called; called != nil {
 		o.Called = func(method string, took time.Duration, err error) { called(method, 1, took, classify(err)) }
@@ -105,16 +105,6 @@ func (c *Client) newEndpoint(address string) (*endpoint, error) {
 		}
 	}
 	return e, nil
-}
-
-// redact takes user, password and token out of an address.
-func redact(address string) string {
-	u, err := url.Parse(address)
-	if err != nil {
-		return ""
-	}
-	u.User, u.RawQuery = nil, ""
-	return u.String()
 }
 
 func (e *endpoint) close() {

@@ -145,7 +145,7 @@ func TestAddresses(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if got := c.Endpoints()[0].Address; got != "https://host:26658/path" {
+	if got := c.Endpoints()[0].Address; got != "https://host:26658" {
 		t.Errorf("address shown: %q", got)
 	}
 }

@@ -14,7 +14,8 @@ var rows = map[string]row{
 
 	"contracts": {"", "artifacts of the inbox contract and nothing else"},
 
-	"internal/jsonrpc":       {"", "a protocol: it must not know whose methods it carries"},
+	"internal/redact":        {"", "everybody's texts go through it, so it knows nothing of what they are about"},
+	"internal/jsonrpc":       {"internal/redact", "a protocol: it must not know whose methods it carries"},
 	"internal/httpd":         {"", "it bounds what strangers cost, whatever they ask for"},
 	"internal/disk":          {"", "it makes a file system fail once and for good; what is stored on it is not its business"},
 	"internal/disk/disktest": {"internal/disk", "a disk that fails on demand, for the tests of whoever stores"},
@@ -28,9 +29,9 @@ var rows = map[string]row{
 	// Sources.
 	"da/fault":    {"da", "it says what goes wrong; whoever serves makes it so"},
 	"da/local":    {"da da/fault follow watch internal/square internal/disk", "a chain, not a node: whoever follows it comes from above"},
-	"da/celestia": {"da da/fault da/local follow watch internal/jsonrpc internal/square", "a protocol between two parties; the rollup's blocks are opaque bytes to it"},
+	"da/celestia": {"da da/fault da/local follow watch internal/jsonrpc internal/redact internal/square", "a protocol between two parties; the rollup's blocks are opaque bytes to it"},
 	"l1/local":    {"l1 follow watch", "a chain, not a node: whoever follows it comes from above"},
-	"l1/ethereum": {"l1 l1/ethereum/inbox follow watch contracts", "a client; payloads are opaque bytes to it"},
+	"l1/ethereum": {"l1 l1/ethereum/inbox follow watch contracts internal/redact", "a client; payloads are opaque bytes to it"},
 
 	"l1/ethereum/inbox": {"contracts", "generated bindings"},
 

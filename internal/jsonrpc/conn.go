@@ -7,12 +7,13 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
+
+	"headrace/internal/redact"
 )
 
 // conn is one WebSocket of a client. Three goroutines, all the client's: read, write, and watch, which ends a
@@ -76,20 +77,11 @@ func (c *Client) dial(ctx context.Context) (*conn, error) {
 		case ctx.Err() != nil:
 			return nil, fmt.Errorf("dial: %w", context.Cause(ctx))
 		}
-		return nil, fmt.Errorf("dial: %w", bare(err))
+		return nil, fmt.Errorf("dial: %w", redact.Error(err))
 	}
 	ws.SetReadLimit(c.opt.ReadLimit)
 	k.ws = ws
 	return k, nil
-}
-
-// bare returns an error without the address that was asked, which may hold secrets. The caller knows which one it is.
-func bare(err error) error {
-	var asked *url.Error
-	if errors.As(err, &asked) {
-		return asked.Err
-	}
-	return err
 }
 
 func (k *conn) alive() bool {

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"headrace/internal/redact"
 )
 
 // post calls a method over HTTP.
@@ -38,7 +40,7 @@ func (c *Client) post(ctx context.Context, clock *clock, method string, params R
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		return bare(err)
+		return redact.Error(err)
 	}
 	defer resp.Body.Close()
 	if !strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") {

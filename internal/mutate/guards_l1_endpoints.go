@@ -59,7 +59,7 @@ var l1EndpointGuards = []guard{
 	},
 	{
 		name: "an endpoint's name has no secret",
-		file: "l1/ethereum/endpoint.go",
+		file: "internal/redact/redact.go",
 		from: "u.User, u.RawQuery, u.Fragment = nil, \"\", \"\"",
 		to:   "",
 		pkg:  "./l1/ethereum", test: "TestEndpointNames",

@@ -15,6 +15,7 @@ import (
 	"github.com/ethereum/go-ethereum/crypto/kzg4844"
 
 	"headrace/follow"
+	"headrace/internal/redact"
 	"headrace/l1"
 )
 
@@ -232,7 +233,7 @@ func (b *beacon) get(ctx context.Context, path string, data any) (err error) {
 	r.Header.Set("Accept", "application/json")
 	resp, err := b.http.Do(r)
 	if err != nil {
-		return bare(err)
+		return redact.Error(err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {

@@ -29,6 +29,7 @@ import (
 	"github.com/ethereum/go-ethereum/common/lru"
 
 	"headrace/follow"
+	"headrace/internal/redact"
 	"headrace/l1"
 	"headrace/watch"
 )
@@ -124,7 +125,7 @@ func New(opt Options) (*Client, error) {
 		}})
 	}
 	for _, url := range opt.Beacon {
-		c.beacons = append(c.beacons, &beacon{url: url, health: follow.NewHealth(redact(url), "beacon", &c.opt.Observer), http: c.http, timeout: opt.CallTimeout})
+		c.beacons = append(c.beacons, &beacon{url: url, health: follow.NewHealth(redact.Address(url), "beacon", &c.opt.Observer), http: c.http, timeout: opt.CallTimeout})
 	}
 	return c, nil
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	neturl "net/url"
 	"sync"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/ethereum/go-ethereum/rpc"
 
 	"headrace/follow"
+	"headrace/internal/redact"
 	"headrace/l1"
 )
 
@@ -33,24 +33,11 @@ type endpoint struct {
 }
 
 func newEndpoint(c *Client, url, role string) *endpoint {
-	name := redact(url)
+	name := redact.Address(url)
 	e := &endpoint{client: c, url: url, socket: role == "news", name: name, health: follow.NewHealth(name, role, &c.opt.Observer)}
 	e.batch = adaptive{n: min(16, c.opt.Batch), max: c.opt.Batch}
 	e.logs = adaptive{n: 512, max: 8192}
 	return e
-}
-
-// redact takes user, password, query and path out of an address: many who offer endpoints put the key into the path.
-func redact(address string) string {
-	u, err := neturl.Parse(address)
-	if err != nil {
-		return ""
-	}
-	u.User, u.RawQuery, u.Fragment = nil, "", ""
-	if u.Path != "/" {
-		u.Path, u.RawPath = "", ""
-	}
-	return u.String()
 }
 
 // Health implements follow.Monitored.
@@ -72,7 +59,7 @@ func (e *endpoint) dial(ctx context.Context) (*rpc.Client, error) {
 	defer cancel()
 	conn, err := dialRPC(ctx, e.url, rpc.WithHTTPClient(e.client.http), rpc.WithWebsocketMessageSizeLimit(maxResponse))
 	if err != nil {
-		return nil, fmt.Errorf("dial L1: %w", bare(err))
+		return nil, fmt.Errorf("dial L1: %w", redact.Error(err))
 	}
 	var id hexutil.Uint64
 	err = e.timed(ctx, "eth_chainId", 1, func(ctx context.Context) error { return conn.CallContext(ctx, &id, "eth_chainId") })
@@ -85,15 +72,6 @@ func (e *endpoint) dial(ctx context.Context) (*rpc.Client, error) {
 		return nil, fmt.Errorf("L1 endpoint has chain id %d, want %d: %w", uint64(id), want, l1.ErrWrongChain)
 	}
 	return conn, nil
-}
-
-// bare returns an error without the address that was asked, which may hold secrets.
-func bare(err error) error {
-	var asked *neturl.Error
-	if errors.As(err, &asked) {
-		return asked.Err
-	}
-	return err
 }
 
 // conn returns the connection for reading, which a WebSocket has beside the one for news, so that bulk never delays
@@ -185,7 +163,7 @@ func (e *endpoint) timed(ctx context.Context, method string, n int, do func(cont
 	ctx, cancel := context.WithTimeout(ctx, e.client.opt.CallTimeout)
 	defer cancel()
 	started := time.Now()
-	err := bare(do(ctx))
+	err := redact.Error(do(ctx))
 	e.health.Called(method, n, started, err)
 	return err
 }
