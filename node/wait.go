@@ -162,7 +162,7 @@ func (n *Node) setGoal(g *goal, wanted, value string, label await.Label) error {
 		g.what = fmt.Sprintf("%s height %d", label, number)
 		g.reached = func(s Status) bool { return s.Heads.of(label).Height >= number && n.refer(g, number) }
 	case "proposal":
-		g.reached = func(s Status) bool { return s.Proposal != nil && s.Proposal.ID >= number }
+		g.reached = func(s Status) bool { return s.Progress().Proposal.ID >= number }
 	case "position":
 		g.reached = func(s Status) bool { return s.Source.Position.Height >= number }
 	}

@@ -112,19 +112,15 @@ func (w *wire) Write(ctx context.Context, size int) error {
 	}
 	if f, hit := w.faults.Hit(fault.Bandwidth, w.target()); hit && size > 0 {
 		w.mu.Lock()
-		w.until = later(w.until, time.Now()).Add(time.Duration(float64(size) / float64(f.PerSecond) * float64(time.Second)))
+		if now := time.Now(); w.until.Before(now) {
+			w.until = now
+		}
+		w.until = w.until.Add(time.Duration(float64(size) / float64(f.PerSecond) * float64(time.Second)))
 		until := w.until
 		w.mu.Unlock()
 		return pause(ctx, time.Until(until))
 	}
 	return nil
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }
 
 // Alive is false while the connection is half open.
