@@ -310,20 +310,20 @@ func TestHashField(t *testing.T) {
 	}
 }
 
-// TestDecodeSigned: data may be missing, and then there are none; what is there decodes, or it is an error.
-func TestDecodeSigned(t *testing.T) {
+// TestReadSigned: data may be missing, and then there are none; what is there decodes, or it is an error.
+func TestReadSigned(t *testing.T) {
 	header, data := (&block.SignedHeader{Header: block.Header{Height: 7}}).Encode(), (&block.SignedData{Data: block.Data{Txs: [][]byte{{1}}}}).Encode()
-	h, d, err := block.DecodeSigned(header, data)
-	if err != nil || h.Header.Height != 7 || len(d.Data.Txs) != 1 {
+	h, d, err := block.ReadSigned(header, data)
+	if err != nil || h.Header.Height != 7 || d.Txs() != 1 {
 		t.Fatalf("got %+v, %+v, %v", h, d, err)
 	}
 	for _, none := range [][]byte{nil, {}} {
-		if h, d, err := block.DecodeSigned(header, none); err != nil || d != nil || h.Header.Height != 7 {
+		if h, d, err := block.ReadSigned(header, none); err != nil || d != nil || h.Header.Height != 7 {
 			t.Errorf("without data: got %+v, %+v, %v", h, d, err)
 		}
 	}
 	for name, c := range map[string][2][]byte{"no header": {nil, data}, "bad header": {{1}, data}, "bad data": {header, {1}}} {
-		if _, _, err := block.DecodeSigned(c[0], c[1]); err == nil {
+		if _, _, err := block.ReadSigned(c[0], c[1]); err == nil {
 			t.Errorf("%s: got no error", name)
 		}
 	}

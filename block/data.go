@@ -41,7 +41,7 @@ func (m *Metadata) size() int {
 		sizeUint(metadataTime, m.Time) + sizeBytes(metadataLastDataHash, len(m.LastDataHash))
 }
 
-func (m *Metadata) set(f *field) error {
+func (m *Metadata) set(f field) error {
 	switch f.num {
 	case metadataChainID:
 		return f.str(&m.ChainID)
@@ -100,7 +100,7 @@ func writeTx(w hash.Hash, tx []byte) {
 	w.Write(tx)
 }
 
-func (d *Data) set(f *field) error {
+func (d *Data) set(f field) error {
 	switch f.num {
 	case dataMetadata:
 		return f.message(d.Metadata.set)
@@ -133,7 +133,7 @@ func (d *Data) decode(b []byte) error {
 // countTxs returns how many transactions are in the encoding b of Data, as far as it can be read: the list is then
 // allocated once.
 func countTxs(b []byte) (n int) {
-	_ = eachField(b, func(f *field) error { // an error is found again, and returned, when b is decoded
+	_ = eachField(b, func(f field) error { // an error is found again, and returned, when b is decoded
 		if f.num == dataTxs {
 			n++
 		}
@@ -154,7 +154,7 @@ func (s *SignedData) Encode() []byte {
 // to afterwards.
 func DecodeSignedData(b []byte) (*SignedData, error) {
 	s, found := new(SignedData), false
-	err := eachField(b, func(f *field) error {
+	err := eachField(b, func(f field) error {
 		switch f.num {
 		case signedContent:
 			found = true
@@ -176,14 +176,4 @@ func DecodeSignedData(b []byte) (*SignedData, error) {
 		return nil, fmt.Errorf("decode signed data: %w", err)
 	}
 	return s, nil
-}
-
-// DecodeSigned decodes the two halves of a block as its proposer sends them: no data, which is nil then, for a block
-// without transactions. Nothing is verified. The results keep parts of the bytes, which must not be written to
-// afterwards.
-func DecodeSigned(header, data []byte) (h *SignedHeader, d *SignedData, err error) {
-	if h, err = DecodeSignedHeader(header); err == nil && len(data) > 0 {
-		d, err = DecodeSignedData(data)
-	}
-	return h, d, err
 }

@@ -55,7 +55,7 @@ func (h *Header) size() int {
 		sizeBytes(headerValidatorHash, len(h.ValidatorHash)) + sizeBytes(headerChainID, len(h.ChainID))
 }
 
-func (v *Version) set(f *field) error {
+func (v *Version) set(f field) error {
 	switch f.num {
 	case versionBlock:
 		return f.uint(&v.Block)
@@ -66,7 +66,7 @@ func (v *Version) set(f *field) error {
 }
 
 // set takes one field of a Header. Fields that are not known, the old format's among them, are passed over.
-func (h *Header) set(f *field) error {
+func (h *Header) set(f field) error {
 	switch f.num {
 	case headerVersion:
 		return f.message(h.Version.set)
@@ -94,7 +94,7 @@ func (s *Signer) size() int {
 	return sizeBytes(signerAddress, len(s.Address)) + sizeBytes(signerPubKey, len(s.PubKey))
 }
 
-func (s *Signer) set(f *field) error {
+func (s *Signer) set(f field) error {
 	switch f.num {
 	case signerAddress:
 		return f.raw(&s.Address)
@@ -134,7 +134,7 @@ func (s *SignedHeader) plain() []byte {
 // written to afterwards.
 func DecodeSignedHeader(b []byte) (*SignedHeader, error) {
 	s, found := new(SignedHeader), false
-	err := eachField(b, func(f *field) error {
+	err := eachField(b, func(f field) error {
 		switch f.num {
 		case signedContent:
 			found = true

@@ -38,7 +38,7 @@ func encodeKey(t KeyType, raw []byte) []byte {
 }
 
 func decodeKey(b []byte) (t KeyType, raw []byte, err error) {
-	err = eachField(b, func(f *field) error {
+	err = eachField(b, func(f field) error {
 		switch f.num {
 		case keyTypeField:
 			return f.uint((*uint64)(&t))
@@ -116,18 +116,20 @@ func (k PublicKey) Verify(msg, sig []byte) bool {
 	case Ed25519:
 		return ed25519.Verify(k.raw[:32], msg, sig)
 	case Secp256k1:
-		pub, err := secp256k1.ParsePubKey(k.raw[:])
-		if err != nil {
-			return false
-		}
-		s, err := ecdsa.ParseDERSignature(sig)
-		if err != nil {
-			return false
-		}
 		sum := sha256.Sum256(msg)
-		return s.Verify(sum[:], pub)
+		return k.verifySum(sum[:], sig)
 	}
 	return false
+}
+
+// verifySum reports whether sig is the signature of a secp256k1 key over the message with this SHA-256.
+func (k *PublicKey) verifySum(sum, sig []byte) bool {
+	pub, err := secp256k1.ParsePubKey(k.raw[:])
+	if err != nil {
+		return false
+	}
+	s, err := ecdsa.ParseDERSignature(sig)
+	return err == nil && s.Verify(sum, pub)
 }
 
 // PrivateKey is a signing key. It is immutable, and does not show itself when it is printed or logged. The zero PrivateKey signs nothing.

@@ -2,8 +2,11 @@ package block
 
 import (
 	"bytes"
+	"crypto/ed25519"
+	"crypto/sha256"
 	"crypto/sha512"
 	"fmt"
+	"hash"
 	"sync"
 
 	"filippo.io/edwards25519"
@@ -39,22 +42,45 @@ func (v *Verifier) Key() PublicKey { return v.key }
 
 // Verify reports whether sig is the key's signature over msg, exactly as PublicKey.Verify does.
 func (v *Verifier) Verify(msg, sig []byte) bool {
-	if v.minusA == nil || len(sig) != 64 {
-		return v.key.Verify(msg, sig)
-	}
-	// RFC 8032, section 5.1.7, without the cofactor: R = [S]B + [k](-A), where R is compared as it is encoded, so
-	// that only the usual encoding of a point will do, and k is hashed from R and A as they were given. S must be
-	// below the order of B.
-	var s, k edwards25519.Scalar
-	if _, err := s.SetCanonicalBytes(sig[32:]); err != nil {
+	h := v.begin(sig)
+	if h == nil {
 		return false
+	}
+	h.Write(msg)
+	return v.finish(h.Sum(nil), sig)
+}
+
+// begin returns what the message that sig is over has to be written to; nil if sig is the key's signature over none.
+// Ed25519 is RFC 8032, section 5.1.7, without the cofactor: R = [S]B + [k](-A), where R is compared as it is encoded,
+// so that only the usual encoding of a point will do, and k is hashed from R and A as they were given. S must be below
+// the order of B.
+func (v *Verifier) begin(sig []byte) hash.Hash {
+	switch {
+	case v.key.typ == Secp256k1:
+		return sha256.New()
+	case v.minusA == nil || len(sig) != ed25519.SignatureSize:
+		return nil
+	}
+	var s edwards25519.Scalar
+	if _, err := s.SetCanonicalBytes(sig[32:]); err != nil {
+		return nil
 	}
 	h := sha512.New()
 	h.Write(sig[:32])
 	h.Write(v.key.bytes())
-	h.Write(msg)
-	var sum [sha512.Size]byte
-	if _, err := k.SetUniformBytes(h.Sum(sum[:0])); err != nil {
+	return h
+}
+
+// finish reports whether sig, which begin has seen, is the key's signature over the message with this hash.
+func (v *Verifier) finish(sum, sig []byte) bool {
+	if v.key.typ == Secp256k1 {
+		return v.key.verifySum(sum, sig)
+	}
+	var s, k edwards25519.Scalar
+	if _, err := s.SetCanonicalBytes(sig[32:]); err != nil {
+		return false
+	}
+	if _, err := k.SetUniformBytes(sum); err != nil {
 		return false
 	}
 	r := edwards25519.NewIdentityPoint()
@@ -123,17 +149,6 @@ func (v *Verifier) VerifyHeader(s *SignedHeader) error {
 		return fmt.Errorf("verify header %d: %w", s.Header.Height, ErrSignature)
 	case len(s.EnvelopeSignature) > 0 && !v.Verify(s.plain(), s.EnvelopeSignature):
 		return fmt.Errorf("verify envelope of header %d: %w", s.Header.Height, ErrSignature)
-	}
-	return nil
-}
-
-// VerifyData checks that s is signed with the verifier's key.
-func (v *Verifier) VerifyData(s *SignedData) error {
-	switch {
-	case !v.IsKeyOf(&s.Signer):
-		return fmt.Errorf("verify data %d: %w", s.Data.Metadata.Height, ErrSigner)
-	case !v.Verify(s.Data.Encode(), s.Signature):
-		return fmt.Errorf("verify data %d: %w", s.Data.Metadata.Height, ErrSignature)
 	}
 	return nil
 }

@@ -290,7 +290,11 @@ func TestVerifierOfHeadersAndData(t *testing.T) {
 				if got := v.VerifyHeader(&h); !errors.Is(got, c.want) || (got == nil) != (h.Verify() == nil && h.VerifyEnvelope() == nil && c.key == key) {
 					t.Errorf("%s: header: got %v, want %v", what, got, c.want)
 				}
-				if got := v.VerifyData(&d); !errors.Is(got, c.want) || (got == nil) != (d.Verify() == nil && c.key == key) {
+				blob, err := block.ReadDataBlob(d.Encode())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := v.VerifyDataBlob(blob); !errors.Is(got, c.want) || (got == nil) != (d.Verify() == nil && c.key == key) {
 					t.Errorf("%s: data: got %v, want %v", what, got, c.want)
 				}
 			}

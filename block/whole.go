@@ -25,6 +25,13 @@ func (b *Block) Encode() []byte {
 	return b.Data.append(protowire.AppendVarint(out, uint64(size)))
 }
 
+// EncodeBlock returns what Encode would of the block that h and the Data with the encoding content make.
+func EncodeBlock(h *SignedHeader, content []byte) []byte {
+	header := h.Encode()
+	out := make([]byte, 0, protowire.SizeBytes(len(header))+protowire.SizeBytes(len(content)))
+	return protowire.AppendBytes(protowire.AppendBytes(out, header), content)
+}
+
 var errTrailing = errors.New("something follows the block")
 
 // DecodeBlock decodes what Encode returned. The result keeps parts of b, which must not be written to afterwards.

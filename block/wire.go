@@ -16,34 +16,57 @@ type field struct {
 	bytes []byte
 }
 
-// eachField calls visit for each field of msg, in order. A field's bytes are a part of msg: nothing is copied, and a length that claims
-// more than there is ends in an error before anything is allocated.
-func eachField(msg []byte, visit func(f *field) error) error {
-	var f field // one for all: visit does not keep it
+// eachField calls visit for each field of msg, in order. A field's bytes are a part of msg: nothing is copied, nothing
+// is allocated, and a length that claims more than there is ends in an error.
+func eachField(msg []byte, visit func(f field) error) (err error) {
+	var f field
 	for len(msg) > 0 {
-		num, typ, n := protowire.ConsumeTag(msg)
-		if n < 0 {
-			return protowire.ParseError(n)
+		if msg, err = f.next(msg); err != nil {
+			return err
 		}
-		msg = msg[n:]
-		f = field{num: num, typ: typ}
-		switch typ {
-		case protowire.VarintType:
-			f.value, n = protowire.ConsumeVarint(msg)
-		case protowire.BytesType:
-			f.bytes, n = protowire.ConsumeBytes(msg)
-		default:
-			n = protowire.ConsumeFieldValue(num, typ, msg)
+		if err := visit(f); err != nil {
+			return fmt.Errorf("field %d: %w", f.num, err)
 		}
-		if n < 0 {
-			return fmt.Errorf("field %d: %w", num, protowire.ParseError(n))
-		}
-		if err := visit(&f); err != nil {
-			return fmt.Errorf("field %d: %w", num, err)
-		}
-		msg = msg[n:]
 	}
 	return nil
+}
+
+// next reads the first field of msg, which is not empty, into f, and returns what follows it. Strangers choose how
+// many fields a message has: what is short is read without a call.
+func (f *field) next(msg []byte) (rest []byte, err error) {
+	tag, n := uint64(msg[0]), 1
+	if tag >= 0x80 && len(msg) > 1 && msg[1] < 0x80 {
+		tag, n = tag&0x7f|uint64(msg[1])<<7, 2
+	}
+	f.num, f.typ = protowire.Number(tag>>3), protowire.Type(tag&7)
+	if f.num == 0 || n == 1 && tag >= 0x80 {
+		if f.num, f.typ, n = protowire.ConsumeTag(msg); n < 0 {
+			return nil, protowire.ParseError(n)
+		}
+	}
+	if msg = msg[n:]; len(msg) > 0 && msg[0] < 0x80 {
+		small := msg[0]
+		switch end := 1 + int(small); {
+		case f.typ == protowire.VarintType:
+			f.value = uint64(small)
+			return msg[1:], nil
+		case f.typ == protowire.BytesType && end <= len(msg):
+			f.bytes = msg[1:end]
+			return msg[end:], nil
+		}
+	}
+	switch f.typ {
+	case protowire.VarintType:
+		f.value, n = protowire.ConsumeVarint(msg)
+	case protowire.BytesType:
+		f.bytes, n = protowire.ConsumeBytes(msg)
+	default:
+		n = protowire.ConsumeFieldValue(f.num, f.typ, msg)
+	}
+	if n < 0 {
+		return nil, fmt.Errorf("field %d: %w", f.num, protowire.ParseError(n))
+	}
+	return msg[n:], nil
 }
 
 var (
@@ -85,7 +108,7 @@ func (f *field) str(to *string) error {
 }
 
 // message decodes an embedded message into what is there already: parts of a message that occurs twice are merged, as in proto3.
-func (f *field) message(visit func(f *field) error) error {
+func (f *field) message(visit func(f field) error) error {
 	if f.typ != protowire.BytesType {
 		return errWireType
 	}

@@ -1,12 +1,14 @@
 package node
 
 import (
+	"encoding/json"
 	"net/http"
 
 	"headrace/await"
 	"headrace/block"
 	"headrace/follow"
 	"headrace/internal/store"
+	"headrace/internal/syncer"
 	"headrace/watch"
 )
 
@@ -30,7 +32,20 @@ func BlocksOf(status *watch.Value[Status], oldest func() uint64, ref func(uint64
 	}}
 }
 
+// Offering is POST /v1/unsafe with these offers.
+func Offering(offers *syncer.Offers) http.Handler { return newOffering(offers) }
+
+// MaxOffering bounds the bodies that are there at a time.
+const MaxOffering = maxOffering
+
 // Stored is a node with these parts alone.
 func Stored(status *watch.Value[Status], s *store.Store) *Node {
 	return &Node{status: status, store: s}
+}
+
+// InPlace decodes a string of JSON as a body of POST /v1/unsafe is.
+func InPlace(text []byte) ([]byte, error) {
+	var p inPlace
+	err := json.Unmarshal(text, &p)
+	return p, err
 }

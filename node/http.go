@@ -35,7 +35,7 @@ func (n *Node) Handler() http.Handler {
 	mux.HandleFunc("GET /v1/status", n.getStatus)
 	mux.HandleFunc("GET /v1/blocks/{height}", n.getBlock)
 	mux.HandleFunc("POST /v1/txs", n.postTx)
-	mux.HandleFunc("POST /v1/unsafe", n.postUnsafe)
+	mux.Handle("POST /v1/unsafe", newOffering(n.up.offers))
 	mux.HandleFunc("GET /v1/kv/{key}", n.getKey)
 	n.handleLong(mux)
 	return mux

@@ -59,18 +59,6 @@ func TestNoOffersBesideADALayer(t *testing.T) {
 	}
 }
 
-// TestUnsafeBodyIsBounded: what is posted is not read into memory without end (I6).
-func TestUnsafeBodyIsBounded(t *testing.T) {
-	t.Parallel()
-	n := start(t, newChain(t, "bounded").full(t, "http://"+freeAddress(t)))
-	for size, want := range map[int]string{1 << 20: "decode header", 9 << 20: "too large"} {
-		body := `{"header":"` + strings.Repeat("AAAA", size/4) + `"}`
-		if code, answer := ask(t, n, http.MethodPost, "/v1/unsafe", body); code != http.StatusBadRequest || !strings.Contains(answer, want) {
-			t.Errorf("%d bytes: got %d %.200s, want 400 with %q", size, code, answer, want)
-		}
-	}
-}
-
 // TestNewRefusesOnAnL1: a node that could not follow, or not read what it proposes, is not made; and its address of
 // an L1 is one.
 func TestNewRefusesOnAnL1(t *testing.T) {

@@ -1,15 +1,21 @@
 package node
 
 import (
+	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"strconv"
+	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"headrace/block"
 	"headrace/internal/syncer"
-	"headrace/l1"
 )
 
 // The reasons why an offered block is not taken.
@@ -19,6 +25,8 @@ var (
 	ErrForged = syncer.ErrForged // the chain's proposer has not signed all of it
 	ErrUnfit  = syncer.ErrUnfit  // it does not fit its parent, or the engine finds it invalid
 )
+
+var errNoOffers = fmt.Errorf("%w: this chain's canonical source is a DA layer", ErrGate)
 
 // maxUnsafe bounds the body of POST /v1/unsafe, in bytes: a block and its base64.
 const maxUnsafe = 8 << 20
@@ -30,26 +38,39 @@ const maxUnsafe = 8 << 20
 // canonical source is an L1 inbox takes any; others answer ErrGate.
 func (n *Node) Offer(ctx context.Context, header *block.SignedHeader, data *block.SignedData) (buffered bool, err error) {
 	if n.up.offers == nil {
-		return false, fmt.Errorf("%w: this chain's canonical source is a DA layer", ErrGate)
+		return false, errNoOffers
 	}
-	return n.up.offers.Offer(ctx, header, data)
+	var raw []byte
+	if data != nil {
+		raw = data.Encode()
+	}
+	return n.up.offers.Offer(ctx, header.Encode(), raw)
 }
 
-// postUnsafe answers 200 when the block is connected and 202 when it waits for its parent; 400 when it does not
+// offering is POST /v1/unsafe. Anyone may send anything, as often and as slowly as they like, so the gate is asked
+// before a body is read, what is read is bounded in bytes over all requests, and within a body the Offers look at the
+// signatures before they look at anything that costs more.
+type offering struct {
+	offers *syncer.Offers // nil: nothing is taken
+	bytes  *semaphore.Weighted
+}
+
+// maxOffering bounds the bodies of POST /v1/unsafe that are there at a time, in bytes. Others wait.
+const maxOffering = 4 * maxUnsafe
+
+// offerTime is how long a body may take to come, and how long a request waits for others to be done.
+const offerTime = 20 * time.Second
+
+func newOffering(offers *syncer.Offers) *offering {
+	return &offering{offers, semaphore.NewWeighted(maxOffering)}
+}
+
+// ServeHTTP answers 200 when the block is connected and 202 when it waits for its parent; 400 when it does not
 // decode, 403 when it is not the proposer's, 409 when none are taken now, 410 when the canonical chain is past its
-// height, 422 when it can be no block on its parent.
-func (n *Node) postUnsafe(w http.ResponseWriter, r *http.Request) {
-	var body l1.Encoded // header and data as in a proposal; no data for a block without transactions
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxUnsafe)).Decode(&body); err != nil {
-		fail(w, http.StatusBadRequest, fmt.Errorf("decode body: %w", err))
-		return
-	}
-	header, data, err := block.DecodeSigned(body.Header, body.Data)
-	if err != nil {
-		fail(w, http.StatusBadRequest, fmt.Errorf("decode header and data: %w", err))
-		return
-	}
-	switch buffered, err := n.Offer(r.Context(), header, data); {
+// height, 422 when it can be no block on its parent, 503 when there are too many at a time.
+func (o *offering) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	buffered, err := o.offer(w, r)
+	switch {
 	case errors.Is(err, ErrGate):
 		fail(w, http.StatusConflict, err)
 	case errors.Is(err, ErrStale):
@@ -58,6 +79,8 @@ func (n *Node) postUnsafe(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusForbidden, err)
 	case errors.Is(err, ErrUnfit):
 		fail(w, http.StatusUnprocessableEntity, err)
+	case errors.Is(err, syncer.ErrGarbled):
+		fail(w, http.StatusBadRequest, err)
 	case err != nil:
 		fail(w, http.StatusServiceUnavailable, err)
 	case buffered:
@@ -65,4 +88,105 @@ func (n *Node) postUnsafe(w http.ResponseWriter, r *http.Request) {
 	default:
 		reply(w, http.StatusOK, map[string]bool{"buffered": false})
 	}
+}
+
+func (o *offering) offer(w http.ResponseWriter, r *http.Request) (buffered bool, err error) {
+	if o.offers == nil {
+		return false, errNoOffers
+	}
+	if err := o.offers.Gate(); err != nil {
+		return false, err
+	}
+	size := int64(maxUnsafe)
+	if r.ContentLength >= 0 {
+		size = min(size, r.ContentLength)
+	}
+	ctx, cancel := context.WithTimeoutCause(r.Context(), offerTime, errors.New("too many blocks are offered at a time"))
+	defer cancel()
+	if err := o.bytes.Acquire(ctx, size); err != nil {
+		return false, context.Cause(ctx)
+	}
+	defer o.bytes.Release(size)
+	// A body that does not come keeps others waiting. What has no deadline, a recorder, needs none.
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(offerTime))
+	body, err := readOffer(http.MaxBytesReader(w, r.Body, maxUnsafe), size)
+	_ = control.SetReadDeadline(time.Time{})
+	if err != nil {
+		return false, fmt.Errorf("%w: %w", syncer.ErrGarbled, err)
+	}
+	return o.offers.Offer(r.Context(), body.Header, body.Data)
+}
+
+// offered is the body: header and data as in a proposal; no data for a block without transactions.
+type offered struct{ Header, Data inPlace }
+
+// readOffer reads a body of about size bytes. What it returns is in the memory that the body was read into: that, and
+// no more, is what a request takes.
+func readOffer(r io.Reader, size int64) (body offered, err error) {
+	buf := bytes.NewBuffer(make([]byte, 0, size+bytes.MinRead))
+	if _, err := buf.ReadFrom(r); err != nil {
+		return body, fmt.Errorf("read body: %w", err)
+	}
+	if err := json.Unmarshal(buf.Bytes(), &body); err != nil {
+		return body, fmt.Errorf("decode body: %w", err)
+	}
+	return body, nil
+}
+
+// inPlace is bytes that JSON has in base64, decoded to where they were: package json has a value decode itself from
+// its own part of the input.
+type inPlace []byte
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (p *inPlace) UnmarshalJSON(text []byte) error {
+	switch {
+	case string(text) == "null":
+		return nil
+	case len(text) < 2 || text[0] != '"':
+		return errors.New("it is to be a string in base64")
+	}
+	text = text[1 : len(text)-1]
+	if bytes.IndexByte(text, '\\') >= 0 {
+		text = unescape(text)
+	}
+	from := base64.NewDecoder(base64.StdEncoding, bytes.NewReader(text))
+	var chunk [3 << 10]byte
+	out := text[:0] // three bytes for each four: it stays behind what is read
+	for {
+		n, err := from.Read(chunk[:])
+		out = append(out, chunk[:n]...)
+		if err == io.EOF {
+			*p = inPlace(out[:len(out):len(out)])
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// unescape takes the escapes that JSON allows for what can be in base64 out of b, in place: b is the inside of a valid
+// string. Others stay, and are no base64.
+func unescape(b []byte) []byte {
+	out := b[:0]
+	for i := 0; i < len(b); i++ {
+		c := b[i]
+		if c == '\\' {
+			i++
+			switch b[i] {
+			case '/':
+				c = '/'
+			case 'n', 'r': // base64 may have lines
+				c = '\n'
+			case 'u':
+				if n, err := strconv.ParseUint(string(b[i+1:i+5]), 16, 7); err == nil {
+					c = byte(n)
+				}
+				i += 4
+			}
+		}
+		out = append(out, c)
+	}
+	return out
 }

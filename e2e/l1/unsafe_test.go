@@ -26,8 +26,13 @@ func (m *member) offer(want int, b *block.Block) {
 func (m *member) give(b *block.Block) (buffered bool, err error) {
 	m.w.t.Helper()
 	e := m.w.encode(b)[0]
-	header, data, err := block.DecodeSigned(e.Header, e.Data)
+	header, err := block.DecodeSignedHeader(e.Header)
 	m.w.check(err)
+	var data *block.SignedData
+	if len(e.Data) > 0 {
+		data, err = block.DecodeSignedData(e.Data)
+		m.w.check(err)
+	}
 	return m.Offer(m.w.ctx, header, data)
 }
 

@@ -40,61 +40,85 @@ func (a *Authority) Header(s *block.SignedHeader) error {
 	return key.VerifyHeader(s)
 }
 
-// Data checks that s is of this chain and signed by its proposer.
-func (a *Authority) Data(s *block.SignedData) error {
-	m := &s.Data.Metadata
-	key, r := a.claims(m.ChainID, m.Height, &s.Signer)
+// Data checks that d is of this chain and signed by its proposer. It builds nothing.
+func (a *Authority) Data(d *block.DataBlob) error {
+	key, r := a.claimsData(d)
 	if r != none {
-		return refusal("its data", r, m.ChainID)
+		return refusal("its data", r, d.ChainID())
 	}
-	return key.VerifyData(s)
+	return key.VerifyDataBlob(d)
 }
 
-func refusal(what string, r Reason, chainID string) error {
+func refusal[T string | []byte](what string, r Reason, chainID T) error {
+	const most = 64 // a stranger's text is not repeated at any length
 	if r == OtherChain {
-		return fmt.Errorf("%s is of chain %q", what, chainID)
+		return fmt.Errorf("%s is of chain %q", what, chainID[:min(len(chainID), most)])
 	}
 	return fmt.Errorf("%s is not signed by the chain's proposer", what)
 }
 
-var errOtherData = errors.New("its data is of another block")
+var (
+	errOtherData = errors.New("its data is of another block")
+	errOtherTxs  = errors.New("its header names other data")
+)
 
-// Block returns the block that a header and its data make, if both are the proposer's and belong together. Data is
-// nil if it was not sent, which is right for a block without transactions: then it follows from the header and
-// parent, the hash of the data before.
-func (a *Authority) Block(header *block.SignedHeader, data *block.SignedData, parent block.Hash) (*block.Block, error) {
-	h := &header.Header
-	b := &block.Block{Header: *header, Data: block.EmptyData(h, parent.Field())}
-	if data != nil {
-		if err := a.Data(data); err != nil {
-			return nil, err
-		}
-		b.Data = data.Data
+// Block returns the block that a header and its data make, if both are the proposer's and belong together. The header,
+// which is short, comes first. Data is nil if it was not sent, which is right for a block without transactions: then
+// it follows from the header and parent, the hash of the data before.
+func (a *Authority) Block(header *block.SignedHeader, data *block.DataBlob, parent block.Hash) (*block.Block, error) {
+	if err := a.Header(header); err != nil {
+		return nil, err
 	}
-	m, commitment := &b.Data.Metadata, b.Data.Commitment()
+	if err := a.Belongs(header, data); err != nil {
+		return nil, err
+	}
+	b := &block.Block{Header: *header}
+	if data != nil {
+		b.Data = data.Data()
+	} else {
+		b.Data = block.EmptyData(&header.Header, parent.Field())
+	}
+	return b, nil
+}
+
+// Belongs checks that data is the proposer's and what header names, of which Header has said that it is the
+// proposer's. What costs little comes first. It builds nothing.
+func (a *Authority) Belongs(header *block.SignedHeader, data *block.DataBlob) error {
+	h, commitment := &header.Header, block.EmptyCommitment
+	if data != nil {
+		if data.Height() != h.Height || data.Time() != h.Time {
+			return errOtherData
+		}
+		commitment = data.Commitment()
+	}
 	switch {
 	case !bytes.Equal(h.DataHash, commitment[:]):
-		return nil, errors.New("its header names other data")
-	case m.Height != h.Height || m.Time != h.Time: // both are of this chain
-		return nil, errOtherData
+		return errOtherTxs
+	case data != nil:
+		return a.Data(data)
 	}
-	return b, a.Header(header)
+	return nil
 }
 
 // claimsHeader does what costs little of Header: it returns the key that has to have signed s, or why s is not the
 // proposer's.
 func (a *Authority) claimsHeader(s *block.SignedHeader) (*block.Verifier, Reason) {
-	key, r := a.claims(s.Header.ChainID, s.Header.Height, &s.Signer)
+	key, r := a.claims(s.Header.ChainID == a.chainID, s.Header.Height, &s.Signer)
 	if r == none && !bytes.Equal(s.Header.ProposerAddress, s.Signer.Address) {
 		r = Stranger
 	}
 	return key, r
 }
 
-// claims is what headers and data share of it.
-func (a *Authority) claims(chainID string, height uint64, signer *block.Signer) (*block.Verifier, Reason) {
+// claimsData does what costs little of Data.
+func (a *Authority) claimsData(d *block.DataBlob) (*block.Verifier, Reason) {
+	return a.claims(d.IsOf(a.chainID), d.Height(), d.Signer())
+}
+
+// claims is what headers and data share of it. ours says that the chain is this one.
+func (a *Authority) claims(ours bool, height uint64, signer *block.Signer) (*block.Verifier, Reason) {
 	switch {
-	case chainID != a.chainID:
+	case !ours:
 		return nil, OtherChain
 	case !bytes.Equal(signer.Address, a.ProposerAt(height)):
 		return nil, Stranger

@@ -19,11 +19,29 @@ type signedBlock struct {
 
 func sendOf(t *testing.T, b *built) *signedBlock {
 	t.Helper()
-	h, d, err := block.DecodeSigned(b.header, b.data)
+	s := new(signedBlock)
+	h, err := block.DecodeSignedHeader(b.header)
+	if err == nil && b.data != nil {
+		s.data, err = block.DecodeSignedData(b.data)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &signedBlock{*h, d}
+	s.header = *h
+	return s
+}
+
+// blob returns the data as it is sent.
+func (s *signedBlock) blob(t *testing.T) *block.DataBlob {
+	t.Helper()
+	if s.data == nil {
+		return nil
+	}
+	d, err := block.ReadDataBlob(s.data.Encode())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
 }
 
 // sign signs the header as it is now.
@@ -108,16 +126,16 @@ func TestAuthority(t *testing.T) {
 				c.change(good)
 				wantRefusal(t, "header", a.Header(&good.header), c.header)
 				if good.data != nil {
-					wantRefusal(t, "data", a.Data(good.data), c.data)
+					wantRefusal(t, "data", a.Data(good.blob(t)), c.data)
 				}
-				b, err := a.Block(&good.header, good.data, first.Data.Hash())
+				b, err := a.Block(&good.header, good.blob(t), first.Data.Hash())
 				wantRefusal(t, "block", err, c.both)
 				if err == nil && (b.Hash() != good.header.Header.Hash() || len(b.Data.Txs) != 2) {
 					t.Errorf("got block %v, want the one that was sent", b)
 				}
 				// Whatever was refused before, the proposer's are not.
 				honest := sendOf(t, build(t, proposer, first, nil, "a", "b"))
-				_, err = a.Block(&honest.header, honest.data, first.Data.Hash())
+				_, err = a.Block(&honest.header, honest.blob(t), first.Data.Hash())
 				wantRefusal(t, "the next block", err, "")
 			}
 		})
@@ -141,7 +159,7 @@ func TestEmptyBlock(t *testing.T) {
 			s.data = &block.SignedData{Data: second.Data}
 			s.signData(t, proposer)
 		}
-		b, err := config().Authority.Block(&s.header, s.data, first.Data.Hash())
+		b, err := config().Authority.Block(&s.header, s.blob(t), first.Data.Hash())
 		if err != nil || !bytes.Equal(b.Encode(), second.Encode()) {
 			t.Errorf("data sent: %v: got %v, %v, want %v", sent, b, err, second.Block)
 		}
@@ -168,7 +186,7 @@ func TestOneSetOfTables(t *testing.T) {
 			}
 		},
 		"an offer": func(cfg derive.Config) {
-			if _, err := cfg.Authority.Block(&s.header, s.data, block.Hash{}); err != nil {
+			if _, err := cfg.Authority.Block(&s.header, s.blob(t), block.Hash{}); err != nil {
 				t.Error(err)
 			}
 		},
@@ -229,7 +247,7 @@ func TestAuthorityErrors(t *testing.T) {
 	if err := a.Header(&s.header); !errors.Is(err, block.ErrSignature) {
 		t.Errorf("header: got %v", err)
 	}
-	if err := a.Data(s.data); !errors.Is(err, block.ErrSignature) {
+	if err := a.Data(s.blob(t)); !errors.Is(err, block.ErrSignature) {
 		t.Errorf("data: got %v", err)
 	}
 }

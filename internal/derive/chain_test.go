@@ -160,8 +160,9 @@ func (s *disk) load() derive.State {
 }
 
 func (s *disk) commitBlock(b derive.Derived) {
-	s.blocks = append(s.blocks, b.Block)
-	s.state.Tip = derive.TipOf(b.Block)
+	blk := b.Block()
+	s.blocks = append(s.blocks, blk)
+	s.state.Tip = derive.TipOf(blk)
 	s.state.EnvelopesOnly = s.state.EnvelopesOnly || b.EnvelopesOnly
 	for _, k := range b.Removed {
 		delete(s.halves, k)
@@ -196,8 +197,8 @@ func wantBlocks(t testing.TB, got []derive.Derived, want ...*built) {
 		t.Fatalf("got %d blocks, want %d", len(got), len(want))
 	}
 	for i, b := range got {
-		if !bytes.Equal(b.Block.Encode(), want[i].Encode()) {
-			t.Fatalf("got block %d (%v), want %d (%v)", b.Block.Height(), b.Block.Hash(), want[i].Height(), want[i].Hash())
+		if !bytes.Equal(b.Block().Encode(), want[i].Encode()) {
+			t.Fatalf("got block %d (%v), want %d (%v)", b.Block().Height(), b.Block().Hash(), want[i].Height(), want[i].Hash())
 		}
 	}
 }

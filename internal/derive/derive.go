@@ -67,12 +67,27 @@ type State struct {
 
 // Derived is one derived block.
 type Derived struct {
-	Block            *block.Block
+	Tip              Tip    // that the block is
 	HeaderAt, DataAt uint64 // DA heights; equal for empty blocks
 	// Removed are the halves, of those that were pending before this Step, which this block consumes or makes stale.
 	Removed []block.HalfKey
 	// EnvelopesOnly is State.EnvelopesOnly with this block as the tip; it belongs in the block's commit.
 	EnvelopesOnly bool
+
+	header *block.SignedHeader
+	data   *block.DataBlob // nil of an empty block
+	parent block.Hash      // of the data before
+}
+
+// Block builds the block. It is as large as its proposer made it, and an item can hold several: build one at a time.
+func (b *Derived) Block() *block.Block {
+	out := &block.Block{Header: *b.header}
+	if b.data != nil {
+		out.Data = b.data.Data()
+	} else {
+		out.Data = block.EmptyData(&b.header.Header, b.parent.Field())
+	}
+	return out
 }
 
 // Result is what one item gives. To store it: each block with its Removed and EnvelopesOnly, in order, and with or
@@ -88,6 +103,10 @@ type Result struct {
 
 // ErrFull is wrapped by Step's error when more halves would wait than Config.MaxPendingBytes allows.
 var ErrFull = errors.New("too much is waiting")
+
+// ErrAhead is StepVerified's error when the item was verified for a chain that is further than the Deriver. Nothing has
+// happened: Verify the item again, with Known.
+var ErrAhead = errors.New("the item was verified for a chain that is further")
 
 // Deriver derives one chain. Make it with New.
 type Deriver struct {
@@ -154,15 +173,15 @@ func (d *Deriver) Step(b *da.Block) (Result, error) {
 	return d.StepVerified(Verify(&d.cfg, d.Known(), b))
 }
 
-// StepVerified takes one item whose signatures have been checked. After an error the Deriver is of no more use: make
-// a new one from what is stored. Items may repeat, from any height on: what is at or below the tip is dropped as
+// StepVerified takes one item whose signatures have been checked. After an error other than ErrAhead the Deriver is of
+// no more use: make a new one from what is stored. Items may repeat, from any height on: what is at or below the tip is dropped as
 // stale.
 func (d *Deriver) StepVerified(v *Verified) (Result, error) {
 	if d.failed != nil {
 		return Result{}, d.failed
 	}
 	if v.known.exceeds(d.Known()) {
-		v = Verify(&d.cfg, d.Known(), v.block) // it left out what this Deriver, reverted meanwhile, needs
+		return Result{}, ErrAhead // it left out what this Deriver, reverted meanwhile, needs
 	}
 	r := Result{Skipped: v.skipped, Removed: d.stale}
 	d.stale = nil
@@ -225,11 +244,15 @@ func (d *Deriver) extend(r *Result) bool {
 	}
 	out := Derived{HeaderAt: header.DAHeight, DataAt: header.DAHeight}
 	h := &header.header.Header
-	out.Block = &block.Block{Header: *header.header, Data: block.EmptyData(h, d.tip.DataHash.Field())}
+	out.header, out.parent = header.header, d.tip.DataHash
+	d.tip = Tip{Height: h.Height, HeaderHash: header.Hash, Time: h.Time}
 	if data != nil {
-		out.Block.Data, out.DataAt = *data.data, data.DAHeight
+		out.data, out.DataAt, d.tip.DataHash = data.data, data.DAHeight, data.Hash
+	} else {
+		empty := block.EmptyData(h, out.parent.Field())
+		d.tip.DataHash = empty.Hash()
 	}
-	d.tip = Tip{Height: h.Height, HeaderHash: header.Hash, DataHash: out.Block.Data.Hash(), Time: h.Time}
+	out.Tip = d.tip
 	d.envelopesOnly = d.envelopesOnly || header.Kind == block.HeaderHalf
 	out.EnvelopesOnly = d.envelopesOnly
 	for _, gone := range d.leaveBehind() {
@@ -302,8 +325,8 @@ func (d *Deriver) linkedData(at *level) map[content]*half {
 	last := d.tip.DataHash.Field()
 	m := make(map[content]*half, len(at.data))
 	for _, h := range at.data {
-		if bytes.Equal(h.data.Metadata.LastDataHash, last) {
-			m[content{h.commitment, h.data.Metadata.Time}] = h
+		if bytes.Equal(h.data.LastDataHash(), last) {
+			m[content{h.commitment, h.data.Time()}] = h
 		}
 	}
 	return m

@@ -94,7 +94,8 @@ type apiBlock struct {
 // wantAPIBlock compares a derived block with what the sequencer's API says, field by field.
 func wantAPIBlock(t *testing.T, got derive.Derived, want apiBlock) {
 	t.Helper()
-	h, d := got.Block.Header, got.Block.Data
+	blk := got.Block()
+	h, d := blk.Header, blk.Data
 	wh, wd := want.Block.Header, want.Block.Data
 	for _, c := range []struct {
 		name      string
@@ -138,7 +139,7 @@ func TestFixtures(t *testing.T) {
 	}
 	for i, b := range got {
 		wantAPIBlock(t, b, want[i])
-		next, header, data := want[i+1].Block, b.Block.Hash(), b.Block.Data.Hash()
+		next, header, data := want[i+1].Block, b.Tip.HeaderHash, b.Tip.DataHash
 		if !bytes.Equal(header[:], next.Header.Header.LastHeaderHash) || !bytes.Equal(data[:], next.Data.Metadata.LastDataHash) {
 			t.Errorf("block %d: got hashes %v and %v, which the next block does not name", i+1, header, data)
 		}
@@ -173,7 +174,7 @@ func TestFixturesAnyHow(t *testing.T) {
 	d := newDeriver(t, fixtureConfig(t), derive.State{})
 	for _, it := range items {
 		for _, b := range step(t, d, it).Blocks {
-			want = append(want, string(b.Block.Encode()))
+			want = append(want, string(b.Block().Encode()))
 		}
 	}
 	for name, c := range map[string]struct {
@@ -190,7 +191,7 @@ func TestFixturesAnyHow(t *testing.T) {
 			r := step(t, d, it)
 			wantCounts(t, r.Skipped, nil)
 			for _, b := range r.Blocks {
-				got = append(got, string(b.Block.Encode()))
+				got = append(got, string(b.Block().Encode()))
 			}
 		}
 		if !slices.Equal(got, want) {

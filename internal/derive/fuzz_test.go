@@ -37,7 +37,7 @@ func FuzzStep(f *testing.F) {
 			r := step(t, kept, it)
 			s.commit(step(t, newDeriver(t, config(), s.load()), it))
 			for _, b := range r.Blocks {
-				if want := c[derived]; b.Block.Hash() != want.Hash() || !bytes.Equal(b.Block.Data.Encode(), want.Data.Encode()) {
+				if want, blk := c[derived], b.Block(); blk.Hash() != want.Hash() || !bytes.Equal(blk.Data.Encode(), want.Data.Encode()) {
 					t.Fatalf("got another block %d", derived+1)
 				}
 				derived++

@@ -36,7 +36,7 @@ func Proposal(cfg *Config, tip Tip, p *l1.Proposal) (blocks []*block.Block, void
 
 // sealed decodes one block and checks all that its content and tip show.
 func sealed(cfg *Config, tip Tip, e *l1.Encoded) (*block.Block, error) {
-	header, data, err := block.DecodeSigned(e.Header, e.Data)
+	header, data, err := block.ReadSigned(e.Header, e.Data)
 	if err != nil {
 		return nil, err
 	}

@@ -37,8 +37,8 @@ func oldNewVerifier(cfg oldConfig) *oldVerifier { return &oldVerifier{cfg: cfg} 
 // Verify finds the authentic halves in an item: decoding, hashing and signatures, nearly all of the work of a Step.
 // Its result does not depend on what came before (I3), so calls may overlap and run ahead in any order; StepVerified
 // then takes the items in their order. The item's blobs must not be written to afterwards.
-func (vr *oldVerifier) Verify(known Known, b *da.Block) *Verified {
-	v := &Verified{block: b, known: known}
+func (vr *oldVerifier) Verify(known Known, b *da.Block) *oldVerified {
+	v := new(oldVerified)
 	seen := make(map[block.Hash]Reason) // by hash of the canonical encoding: the same thing is verified once
 	for _, blob := range inOrder(b.Blobs) {
 		h, reason := vr.examine(known, blob)
@@ -56,16 +56,29 @@ func (vr *oldVerifier) Verify(known Known, b *da.Block) *Verified {
 			v.skipped[reason]++
 		} else {
 			h.DAHeight, h.Index = b.Height, blob.Index
-			v.halves = append(v.halves, h.half)
+			v.halves = append(v.halves, h.oldHalf)
 		}
 		seen[id] = reason
 	}
 	return v
 }
 
+// oldHalf is an authenticated half, decoded.
+type oldHalf struct {
+	block.Half
+	header     *block.SignedHeader // of a header
+	data       *block.Data         // of data
+	commitment block.Hash          // of data
+}
+
+type oldVerified struct {
+	halves  []*oldHalf
+	skipped Counts
+}
+
 // oldClaim is a half that says it is ours; whether it is shows when its signatures are checked.
 type oldClaim struct {
-	*half
+	*oldHalf
 	authentic func() bool
 }
 
@@ -86,7 +99,7 @@ func (vr *oldVerifier) examineHeader(known Known, raw []byte) (oldClaim, Reason)
 	if len(raw) > maxHeaderBytes {
 		return oldClaim{}, Garbage
 	}
-	s, err := block.DecodeSignedHeader(raw)
+	s, err := oldDecodeSignedHeader(raw)
 	if err != nil {
 		return oldClaim{}, Garbage
 	}
@@ -104,12 +117,12 @@ func (vr *oldVerifier) examineHeader(known Known, raw []byte) (oldClaim, Reason)
 	}
 	canonical := s.Encode()
 	if !bytes.Equal(canonical, raw) {
-		if s, err = block.DecodeSignedHeader(canonical); err != nil {
+		if s, err = oldDecodeSignedHeader(canonical); err != nil {
 			return oldClaim{}, Garbage
 		}
 		raw = canonical // whatever else was in the blob is not kept
 	}
-	out := &half{header: s}
+	out := &oldHalf{header: s}
 	out.Kind, out.Hash, out.Height, out.Raw = kindOf(s), s.Header.Hash(), s.Header.Height, raw
 	// Both signatures of an envelope count. A plain header with a bad envelope signature added is no header: a
 	// stranger can add one to anything.
@@ -122,7 +135,7 @@ func oldWellFormed(h *block.Header) bool {
 }
 
 func (vr *oldVerifier) examineData(known Known, raw []byte) (oldClaim, Reason) {
-	s, err := block.DecodeSignedData(raw)
+	s, err := oldDecodeSignedData(raw)
 	if err != nil {
 		return oldClaim{}, Garbage
 	}
@@ -136,14 +149,14 @@ func (vr *oldVerifier) examineData(known Known, raw []byte) (oldClaim, Reason) {
 	}
 	canonical := s.Encode()
 	if !bytes.Equal(canonical, raw) {
-		if s, err = block.DecodeSignedData(canonical); err != nil {
+		if s, err = oldDecodeSignedData(canonical); err != nil {
 			return oldClaim{}, Garbage
 		}
 		raw = canonical
 	}
-	out := &half{data: &s.Data, commitment: s.Data.Commitment()}
+	out := &oldHalf{data: &s.Data, commitment: s.Data.Commitment()}
 	out.Kind, out.Hash, out.Height, out.Raw = block.DataHalf, s.Data.Hash(), s.Data.Metadata.Height, raw
-	return oldClaim{out, func() bool { return key.VerifyData(s) == nil }}, none
+	return oldClaim{out, func() bool { return key.IsKeyOf(&s.Signer) && key.Key().Verify(s.Data.Encode(), s.Signature) }}, none
 }
 
 // screen does the checks that headers and data share, cheapest first. What passes names the proposer's key.
@@ -198,7 +211,7 @@ func oldProposal(cfg *oldConfig, tip Tip, p *l1.Proposal) (blocks []*block.Block
 
 // oldSealed decodes one block and checks all that its content and tip show.
 func oldSealed(cfg *oldConfig, tip Tip, e *l1.Encoded) (*block.Block, error) {
-	h, err := block.DecodeSignedHeader(e.Header)
+	h, err := oldDecodeSignedHeader(e.Header)
 	if err != nil {
 		return nil, err
 	}
@@ -207,7 +220,7 @@ func oldSealed(cfg *oldConfig, tip Tip, e *l1.Encoded) (*block.Block, error) {
 	if len(e.Data) == 0 {
 		b.Data = block.EmptyData(hd, oldHashField(tip.DataHash))
 	} else {
-		signed, err := block.DecodeSignedData(e.Data)
+		signed, err := oldDecodeSignedData(e.Data)
 		switch {
 		case err != nil:
 			return nil, err

@@ -331,7 +331,11 @@ func (r *random) before(h *house, i int, s *block.SignedHeader, d *block.SignedD
 	case 8:
 		m.LastDataHash = r.hash(m.LastDataHash)
 	case 9, 10: // the transactions, and mostly the header says so
-		switch r.IntN(5) {
+		switch r.IntN(6) {
+		case 5:
+			for range r.IntN(30) {
+				d.Data.Txs = append(d.Data.Txs, make([]byte, pick(r, 0, 1, 127, 128, 300)))
+			}
 		case 0:
 			d.Data.Txs = nil
 		case 1:
@@ -501,9 +505,36 @@ func (r *random) otherwise(b []byte) []byte {
 		return b
 	}
 	i, j := r.IntN(len(fields)), r.IntN(len(fields))
-	switch r.IntN(7) {
+	switch r.IntN(9) {
 	case 0:
 		fields = append(fields, fields[i])
+	case 7: // something foreign, or a longer tag, or length, at every field or almost
+		for i := range fields {
+			switch r.IntN(4) {
+			case 0:
+				fields[i] = append(bytes.Clone(fields[i]), 0x98, 0x01, byte(r.IntN(128)))
+			case 1:
+				fields[i] = longer(fields[i])
+			case 2:
+				fields[i] = longLength(fields[i])
+			}
+		}
+	case 8: // nothing between them, but in many messages
+		if num, typ, n := protowire.ConsumeTag(fields[i]); typ == protowire.BytesType {
+			v, _ := protowire.ConsumeBytes(fields[i][n:])
+			var parts []byte
+			for len(v) > 0 {
+				_, _, first := protowire.ConsumeField(v)
+				if first < 0 {
+					return b
+				}
+				parts = protowire.AppendBytes(protowire.AppendTag(parts, num, typ), v[:first])
+				v = v[first:]
+			}
+			if len(parts) > 0 {
+				fields[i] = parts
+			}
+		}
 	case 1:
 		fields[i], fields[j] = fields[j], fields[i]
 	case 2:
@@ -537,6 +568,18 @@ func longer(f []byte) []byte {
 	out := bytes.Clone(f[:n])
 	out[n-1] |= 0x80
 	return slices.Concat(out, []byte{0}, f[n:])
+}
+
+// longLength writes the length of a field with two bytes more than it needs.
+func longLength(f []byte) []byte {
+	_, typ, n := protowire.ConsumeTag(f)
+	v, m := protowire.ConsumeBytes(f[n:])
+	if typ != protowire.BytesType || m < 0 {
+		return f
+	}
+	out := protowire.AppendVarint(bytes.Clone(f[:n]), uint64(len(v)))
+	out[len(out)-1] |= 0x80
+	return slices.Concat(out, []byte{0x80, 0}, v)
 }
 
 // verify posts the halves, with others and among them, and compares what is found.
@@ -584,8 +627,26 @@ func (r *random) verify(h *house, i int, header, data []byte, seen *tally) error
 	return nil
 }
 
-func sameHalf(a, b *half) bool {
-	return reflect.DeepEqual(a, b)
+// sameHalf compares all that becomes of a half: what is stored of it, how it is paired, and the block that it makes,
+// also when it has been read from the store.
+func sameHalf(got *half, want *oldHalf) bool {
+	again, err := decodeHalf(got.Half)
+	if err != nil {
+		return false
+	}
+	for _, h := range []*half{got, again} {
+		if !reflect.DeepEqual(h.Half, want.Half) || !reflect.DeepEqual(h.header, want.header) || h.commitment != want.commitment || (h.data == nil) != (want.data == nil) {
+			return false
+		}
+		if h.data == nil {
+			continue
+		}
+		m := want.data.Metadata
+		if !reflect.DeepEqual(h.data.Data(), *want.data) || h.data.Time() != m.Time || !bytes.Equal(h.data.LastDataHash(), m.LastDataHash) {
+			return false
+		}
+	}
+	return true
 }
 
 // propose puts the halves into a proposal, alone or after good ones, and compares what becomes of it.

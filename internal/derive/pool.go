@@ -26,11 +26,11 @@ func later(p, q position) position {
 	return p
 }
 
-// half is an authenticated half, decoded.
+// half is an authenticated half, as far decoded as pairing and linking need it.
 type half struct {
 	block.Half
 	header     *block.SignedHeader // of a header
-	data       *block.Data         // of data
+	data       *block.DataBlob     // of data
 	commitment block.Hash          // of data
 	stored     bool                // the store has one with this key
 }
@@ -45,17 +45,13 @@ func (h *half) before(o *half) bool {
 	return compareKeys(h.Key(), o.Key()) < 0
 }
 
-// cost is the memory that a half takes, in bytes: its encoding, the list of its transactions, and an allowance for the rest.
+// cost is the memory that a half takes, in bytes: its encoding, and an allowance for the rest.
 func (h *half) cost() int {
-	const allowance, perTx = 768, 24
-	n := len(h.Raw) + allowance
-	if h.data != nil {
-		n += perTx * len(h.data.Txs)
-	}
-	return n
+	const allowance = 1 << 10
+	return len(h.Raw) + allowance
 }
 
-// decodeHalf decodes what a half holds.
+// decodeHalf decodes what a half holds, but for transactions.
 func decodeHalf(h block.Half) (*half, error) {
 	out := &half{Half: h}
 	switch h.Kind {
@@ -69,14 +65,14 @@ func decodeHalf(h block.Half) (*half, error) {
 		}
 		out.header = s
 	case block.DataHalf:
-		s, err := block.DecodeSignedData(h.Raw)
+		d, err := block.ReadDataBlob(h.Raw)
 		if err != nil {
 			return nil, err
 		}
-		if s.Data.Metadata.Height != h.Height || s.Data.Hash() != h.Hash {
-			return nil, fmt.Errorf("data %d is not what it was stored as", s.Data.Metadata.Height)
+		if d.Height() != h.Height || d.Hash() != h.Hash {
+			return nil, fmt.Errorf("data %d is not what it was stored as", d.Height())
 		}
-		out.data, out.commitment = &s.Data, s.Data.Commitment()
+		out.data, out.commitment = d, d.Commitment()
 	default:
 		return nil, fmt.Errorf("kind %d is not known", h.Kind)
 	}

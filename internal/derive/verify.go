@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/sha256"
+	"runtime"
 	"slices"
 
 	"headrace/block"
@@ -42,33 +43,44 @@ type Verified struct {
 // Block returns the item.
 func (v *Verified) Block() *da.Block { return v.block }
 
-// Verify finds the authentic halves in an item: decoding, hashing and signatures, nearly all of the work of a Step.
+// Verify finds the authentic halves in an item: signatures, decoding and hashing, nearly all of the work of a Step.
 // Its result does not depend on what came before (I3), so calls may overlap and run ahead in any order; StepVerified
 // then takes the items in their order. The item's blobs must not be written to afterwards.
+//
+// Anyone may have posted anything, so what costs little comes first, the signature next, and what only an authentic
+// half needs last. Until then a blob takes no memory that grows with it.
 func Verify(cfg *Config, known Known, b *da.Block) *Verified {
 	v := &Verified{block: b, known: known}
-	seen := make(map[block.Hash]Reason) // by hash of the canonical encoding: the same thing is verified once
+	seen := make(map[block.Hash]Reason) // by claim's id: the same thing is verified once
 	for _, blob := range inOrder(b.Blobs) {
-		h, verify, reason := cfg.examine(known, blob)
+		c, reason := cfg.examine(known, blob)
 		if reason != none {
 			v.skipped[reason]++
 			continue
 		}
-		id := block.Hash(sha256.Sum256(h.Raw))
-		if was, ok := seen[id]; ok {
+		if was, ok := seen[c.id]; ok {
 			v.skipped[cmp.Or(was, Duplicate)]++
 			continue
 		}
-		if verify() != nil {
+		if !c.authentic() {
 			reason = Forged
 			v.skipped[reason]++
 		} else {
+			h := c.half()
 			h.DAHeight, h.Index = b.Height, blob.Index
 			v.halves = append(v.halves, h)
 		}
-		seen[id] = reason
+		seen[c.id] = reason
+		runtime.Gosched() // there can be tens of thousands: who makes blocks on the same core comes first
 	}
 	return v
+}
+
+// claim is a half that says it is ours.
+type claim struct {
+	id        block.Hash   // the same for all that have the same canonical encoding
+	authentic func() bool  // whether it is
+	half      func() *half // what it is then, in its canonical encoding
 }
 
 // inOrder returns the blobs by index, whichever namespace was listed first.
@@ -83,48 +95,53 @@ func inOrder(blobs []da.Blob) []*da.Blob {
 	return out
 }
 
-// examine decodes a blob and does all the checks that cost little: it returns a half that says it is ours, and what
-// shows whether it is. A namespace says what its blobs are; if it is the same one for both, their encoding does,
-// since no message can be read as the other.
-func (cfg *Config) examine(known Known, blob *da.Blob) (h *half, verify func() error, reason Reason) {
+// examine does all the checks of a blob that cost little. A namespace says what its blobs are; if it is the same one
+// for both, their encoding does, since no message can be read as the other.
+func (cfg *Config) examine(known Known, blob *da.Blob) (c claim, reason Reason) {
 	reason = Garbage
 	if blob.Namespace == cfg.HeaderNamespace {
-		h, verify, reason = cfg.examineHeader(known, blob.Data)
+		c, reason = cfg.examineHeader(known, blob.Data)
 	}
 	if reason == Garbage && blob.Namespace == cfg.DataNamespace {
-		h, verify, reason = cfg.examineData(known, blob.Data)
+		c, reason = cfg.examineData(known, blob.Data)
 	}
-	return h, verify, reason
+	return c, reason
 }
 
-func (cfg *Config) examineHeader(known Known, raw []byte) (*half, func() error, Reason) {
+func (cfg *Config) examineHeader(known Known, raw []byte) (claim, Reason) {
 	if len(raw) > maxHeaderBytes {
-		return nil, nil, Garbage
+		return claim{}, Garbage
 	}
 	s, err := block.DecodeSignedHeader(raw)
 	if err != nil {
-		return nil, nil, Garbage
+		return claim{}, Garbage
 	}
 	h := &s.Header
 	key, r := cfg.Authority.claimsHeader(s)
 	switch r = known.screen(h.Height, r); {
 	case r != none:
-		return nil, nil, r
+		return claim{}, r
 	case !wellFormed(h):
-		return nil, nil, Malformed
+		return claim{}, Malformed
 	case known.EnvelopesOnly && len(s.EnvelopeSignature) == 0:
-		return nil, nil, Plain
+		return claim{}, Plain
 	}
 	canonical := s.Encode()
 	if !bytes.Equal(canonical, raw) {
 		if s, err = block.DecodeSignedHeader(canonical); err != nil {
-			return nil, nil, Garbage
+			return claim{}, Garbage
 		}
 		raw = canonical // whatever else was in the blob is not kept
 	}
-	out := &half{header: s}
-	out.Kind, out.Hash, out.Height, out.Raw = kindOf(s), s.Header.Hash(), s.Header.Height, raw
-	return out, func() error { return key.VerifyHeader(s) }, none
+	return claim{
+		id:        sha256.Sum256(raw),
+		authentic: func() bool { return key.VerifyHeader(s) == nil },
+		half: func() *half {
+			out := &half{header: s}
+			out.Kind, out.Hash, out.Height, out.Raw = kindOf(s), s.Header.Hash(), s.Header.Height, raw
+			return out
+		},
+	}, none
 }
 
 func kindOf(s *block.SignedHeader) block.HalfKind {
@@ -139,29 +156,31 @@ func wellFormed(h *block.Header) bool {
 	return len(h.DataHash) == len(block.Hash{}) && block.IsField(h.LastHeaderHash)
 }
 
-func (cfg *Config) examineData(known Known, raw []byte) (*half, func() error, Reason) {
-	s, err := block.DecodeSignedData(raw)
+func (cfg *Config) examineData(known Known, raw []byte) (claim, Reason) {
+	d, err := block.ReadDataBlob(raw)
 	if err != nil {
-		return nil, nil, Garbage
+		return claim{}, Garbage
 	}
-	m := &s.Data.Metadata
-	key, r := cfg.Authority.claims(m.ChainID, m.Height, &s.Signer)
-	if r = known.screen(m.Height, r); r != none {
-		return nil, nil, r
+	key, r := cfg.Authority.claimsData(d)
+	if r = known.screen(d.Height(), r); r != none {
+		return claim{}, r
 	}
-	if len(s.Data.Txs) == 0 {
-		return nil, nil, Malformed // nothing names it: a block without transactions needs no data
+	if d.Txs() == 0 {
+		return claim{}, Malformed // nothing names it: a block without transactions needs no data
 	}
-	canonical := s.Encode()
-	if !bytes.Equal(canonical, raw) {
-		if s, err = block.DecodeSignedData(canonical); err != nil {
-			return nil, nil, Garbage
-		}
-		raw = canonical
+	check := key.CheckData(d)
+	if check == nil {
+		return claim{}, Forged
 	}
-	out := &half{data: &s.Data, commitment: s.Data.Commitment()}
-	out.Kind, out.Hash, out.Height, out.Raw = block.DataHalf, s.Data.Hash(), s.Data.Metadata.Height, raw
-	return out, func() error { return key.VerifyData(s) }, none
+	return claim{id: check.ID, authentic: check.Authentic, half: func() *half { return dataHalf(d.Canonical()) }}, none
+}
+
+// dataHalf returns the half that d, in its canonical encoding, is. Its transactions stay where they are: a list of
+// them can take twelve times the memory, and is made when the block is.
+func dataHalf(d *block.DataBlob) *half {
+	out := &half{data: d, commitment: d.Commitment()}
+	out.Kind, out.Hash, out.Height, out.Raw = block.DataHalf, d.Hash(), d.Height(), d.Encode()
+	return out
 }
 
 // screen returns why a half at height is dropped before its signatures are checked, if the authority says r of it.

@@ -5,7 +5,7 @@ var authorityGuards = []guard{
 	{
 		name: "whose a block is: the chain",
 		file: "internal/derive/authority.go",
-		from: "case chainID != a.chainID:", to: "case false:",
+		from: "case !ours:", to: "case false:",
 		pkg: "./internal/derive", test: "TestAuthority",
 	},
 	{
@@ -47,19 +47,19 @@ var authorityGuards = []guard{
 	{
 		name: "the data's signature",
 		file: "internal/derive/authority.go",
-		from: "return key.VerifyData(s)", to: "_ = key\n\treturn nil",
+		from: "return key.VerifyDataBlob(d)", to: "_ = key\n\treturn nil",
 		pkg: "./internal/derive", test: "TestAuthority",
 	},
 	{
 		name: "a block's data is the proposer's",
 		file: "internal/derive/authority.go",
-		from: "if err := a.Data(data); err != nil {", to: "if err := error(nil); err != nil {",
+		from: "return a.Data(data)", to: "return nil",
 		pkg: "./internal/derive", test: "TestAuthority",
 	},
 	{
 		name: "a block's header is the proposer's",
 		file: "internal/derive/authority.go",
-		from: "return b, a.Header(header)", to: "return b, nil",
+		from: "if err := a.Header(header); err != nil {", to: "if err := error(nil); err != nil {",
 		pkg: "./internal/derive", test: "TestAuthority",
 	},
 	{
@@ -71,19 +71,19 @@ var authorityGuards = []guard{
 	{
 		name: "a block's data is of its height",
 		file: "internal/derive/authority.go",
-		from: "m.Height != h.Height || ", to: "",
+		from: "data.Height() != h.Height || ", to: "",
 		pkg: "./internal/derive", test: "TestAuthority",
 	},
 	{
 		name: "a block's data is of its time",
 		file: "internal/derive/authority.go",
-		from: " || m.Time != h.Time:", to: ":",
+		from: " || data.Time() != h.Time {", to: " {",
 		pkg: "./internal/derive", test: "TestAuthority",
 	},
 	{
 		name: "a half that is not signed by the proposer",
 		file: "internal/derive/verify.go",
-		from: "if verify() != nil {", to: "if false && verify() != nil {",
+		from: "if !c.authentic() {", to: "if false && !c.authentic() {",
 		pkg: "./internal/derive", test: "TestReasons",
 	},
 	{
@@ -135,15 +135,21 @@ var authorityGuards = []guard{
 		pkg: "./internal/derive", test: "TestFollows",
 	},
 	{
-		name: "an offer is the proposer's, and whole",
+		name: "an offer's header is the proposer's",
 		file: "internal/syncer/offer.go",
-		from: "if err != nil {\n\t\treturn false, fmt.Errorf(\"%w: %w\", ErrForged, err)", to: "if b == nil {\n\t\treturn false, fmt.Errorf(\"%w: %w\", ErrForged, err)",
+		from: "if err := authority.Header(h); err != nil {", to: "if err := error(nil); err != nil {",
+		pkg: "./internal/syncer", test: "TestForgedOffers",
+	},
+	{
+		name: "an offer's data is the proposer's, and the header's",
+		file: "internal/syncer/offer.go",
+		from: "if err := authority.Belongs(h, d); err != nil {", to: "if err := error(nil); err != nil {",
 		pkg: "./internal/syncer", test: "TestForgedOffers",
 	},
 	{
 		name: "of an offer the block alone is kept",
 		file: "internal/syncer/offer.go",
-		from: "b, err = block.DecodeBlock(b.Encode())", to: "b, err = b, nil",
+		from: "bytes.Clone(h.Header.LastHeaderHash)", to: "h.Header.LastHeaderHash",
 		pkg: "./internal/syncer", test: "TestOfferIsNotKeptAsItCame",
 	},
 	{

@@ -35,6 +35,7 @@ var tables = slices.Concat(
 	followGuards,
 	deriveGuards,
 	authorityGuards,
+	decodeGuards,
 	syncerGuards,
 	storeGuards,
 	celestiaGuards,

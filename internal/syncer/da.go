@@ -2,6 +2,7 @@ package syncer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -76,31 +77,44 @@ func (d *DASink) Revert(context.Context) error { return follow.ErrFinalized }
 type Checked = follow.Early[da.Block, *derive.Verified]
 
 // Checked returns a source of the sink's items from one of DA blocks. In a catch-up the signatures of the items to
-// come are checked on all cores while the one before is applied; what they are found to be does not depend on that
-// (I3).
+// come are checked while the one before is applied; what they are found to be does not depend on that (I3).
 func (d *DASink) Checked(source follow.Source[da.Block]) follow.Source[*Checked] {
-	return follow.Ahead(source, d.verify)
+	return follow.Ahead(source, func(b da.Block) *derive.Verified { return d.check(&b) })
 }
 
-// verify checks the signatures in a block. It works outside of the section: what is stored of the chain is all it
-// takes into account, so that what is stale, replayed by a stranger or read again, costs nothing.
-func (d *DASink) verify(b da.Block) *derive.Verified {
-	st := d.cfg.Store.State()
-	return derive.Verify(&d.cfg.Derive, derive.Known{Height: st.Safe.Height, EnvelopesOnly: st.EnvelopesOnly}, &b)
+// check checks the signatures in a block, outside of the section: what is stored of the chain is all it takes into
+// account, so that what is stale, replayed by a stranger or read again, costs nothing.
+func (d *DASink) check(b *da.Block) (v *derive.Verified) {
+	d.verify(func() {
+		st := d.cfg.Store.State()
+		v = derive.Verify(&d.cfg.Derive, derive.Known{Height: st.Safe.Height, EnvelopesOnly: st.EnvelopesOnly}, b)
+	})
+	return v
 }
 
 // Apply implements follow.Sink: derives what the item completes, executes, stores and publishes it. Blocks of one
 // item are committed one by one, the position with the last (I2): after a crash half way the item is asked for again,
 // and what it gave already is dropped as stale.
 func (d *DASink) Apply(ctx context.Context, item follow.Item[*Checked]) error {
+	verified := item.Data.Result() // before the section: it may have to be done now
+	err := d.apply(ctx, &item, verified)
+	for errors.Is(err, derive.ErrAhead) { // the chain was reverted meanwhile: again, and not in the section either
+		err = d.apply(ctx, &item, d.check(verified.Block()))
+	}
+	return err
+}
+
+func (d *DASink) apply(ctx context.Context, item *follow.Item[*Checked], verified *derive.Verified) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.admit(item.Height); err != nil {
 		return err
 	}
 	before := d.cfg.Store.State().Safe
-	if err := d.derive(ctx, &item); err != nil {
-		d.deriver = nil
+	if err := d.derive(ctx, item, verified); err != nil {
+		if !errors.Is(err, derive.ErrAhead) {
+			d.deriver = nil
+		}
 		return err
 	}
 	d.noteUnproven(item.Ref(), item.Data.Data.Unproven)
@@ -112,16 +126,19 @@ func (d *DASink) Apply(ctx context.Context, item follow.Item[*Checked]) error {
 }
 
 // derive derives, executes and stores.
-func (d *DASink) derive(ctx context.Context, item *follow.Item[*Checked]) error {
+func (d *DASink) derive(ctx context.Context, item *follow.Item[*Checked], verified *derive.Verified) error {
 	if d.deriver == nil {
 		if err := d.loadDeriver(); err != nil {
 			return err
 		}
 	}
-	verified, start := item.Data.Result(), time.Now()
+	start := time.Now()
 	res, err := d.deriver.StepVerified(verified)
 	d.Took(StepDerive, item.Height, start, err)
-	if err != nil {
+	switch {
+	case errors.Is(err, derive.ErrAhead):
+		return err
+	case err != nil:
 		return d.stuck(follow.StageDerive, item.Height, fmt.Errorf("derive: %w", err))
 	}
 	at := item.Ref()
@@ -139,7 +156,7 @@ func (d *DASink) derive(ctx context.Context, item *follow.Item[*Checked]) error 
 			batch = &store.Batch{RemoveHalves: b.Removed, EnvelopesOnly: b.EnvelopesOnly}
 		}
 		origin := store.Origin{HeaderAt: b.HeaderAt, DataAt: b.DataAt, Source: at}
-		if err := d.adopt(ctx, b.Block, origin, batch); err != nil {
+		if err := d.adopt(ctx, b.Block(), origin, batch); err != nil {
 			return err
 		}
 	}

@@ -157,10 +157,19 @@ func signedData(t *testing.T, w *syncertest.World, b *block.Block) *block.Signed
 	return &signed
 }
 
+// offerSigned offers a header and data, nil for none, to the node.
+func (w *inboxWorld) offerSigned(header *block.SignedHeader, data *block.SignedData) (buffered bool, err error) {
+	var raw []byte
+	if data != nil {
+		raw = data.Encode()
+	}
+	return w.node.L1.Offers.Offer(w.t.Context(), header.Encode(), raw)
+}
+
 // offer offers b to the node.
 func (w *inboxWorld) offer(b *block.Block) (buffered bool, err error) {
 	w.t.Helper()
-	return w.node.L1.Offers.Offer(w.t.Context(), &b.Header, signedData(w.t, w.World, b))
+	return w.offerSigned(&b.Header, signedData(w.t, w.World, b))
 }
 
 // propose puts a proposal of blocks into the L1's next block.

@@ -15,10 +15,11 @@ import (
 
 // The reasons why an offered block is not taken.
 var (
-	ErrGate   = errors.New("unsafe blocks are not taken now: the node does not have all that is canonical yet")
-	ErrStale  = errors.New("stale: the canonical chain has a block at this height")
-	ErrForged = errors.New("not a block of this chain's proposer")
-	ErrUnfit  = errors.New("the proposer has signed it, but it can be no block here")
+	ErrGarbled = errors.New("not a signed header and signed data")
+	ErrGate    = errors.New("unsafe blocks are not taken now: the node does not have all that is canonical yet")
+	ErrStale   = errors.New("stale: the canonical chain has a block at this height")
+	ErrForged  = errors.New("not a block of this chain's proposer")
+	ErrUnfit   = errors.New("the proposer has signed it, but it can be no block here")
 )
 
 // maxOffered bounds the offered blocks that wait for their parent, in bytes. Beyond it the oldest are forgotten:
@@ -37,10 +38,19 @@ type Offers struct {
 	bytes int
 }
 
+// offered is a block that waits, in its encoding: a list of its transactions is made when it connects.
 type offered struct {
-	*block.Block
-	size int // bytes of memory
+	height uint64
+	hash   block.Hash
+	parent []byte // its header's LastHeaderHash
+	raw    []byte // as block.Block.Encode returns it
 }
+
+func offer(h *block.SignedHeader, raw []byte) offered {
+	return offered{h.Header.Height, h.Header.Hash(), bytes.Clone(h.Header.LastHeaderHash), raw}
+}
+
+func (b *offered) size() int { return len(b.raw) + len(b.parent) + 1<<10 }
 
 // SetGate opens or closes the section for offered blocks. It is opened when the source is live and everything
 // confirmed so far is present, and closed at each reconnect. What waits is connected when it opens.
@@ -57,48 +67,90 @@ func (o *Offers) SetGate(ctx context.Context, open bool) {
 	o.s.publish()
 }
 
-// Offer takes a block that came beside the canonical source, as the proposer has signed it, in any order: it becomes
-// an unsafe block when its parent is there, at once or later (then buffered is true). Data is nil for a block without
-// transactions. Of two branches the one whose block connects last is the unsafe head. ErrGate, ErrStale, ErrForged
-// and ErrUnfit say why it is refused; another error that it is kept and will be tried again.
-func (o *Offers) Offer(ctx context.Context, header *block.SignedHeader, data *block.SignedData) (buffered bool, err error) {
-	b, err := o.s.cfg.Derive.Authority.Block(header, data, block.Hash{}) // which parent it has shows when it connects
-	if err == nil {
-		b, err = block.DecodeBlock(b.Encode()) // what else was in the bytes that it came from is not kept
+// Gate returns ErrGate if no offer would be taken now. It does not wait for the section: ask before there is any work.
+func (o *Offers) Gate() error {
+	if !o.s.status.Load().Gate {
+		return ErrGate
 	}
+	return nil
+}
+
+// Offer takes a block that came beside the canonical source, as the proposer has signed it, header and data in their
+// encodings, in any order: it becomes an unsafe block when its parent is there, at once or later (then buffered is
+// true). Data is empty for a block without transactions. Of two branches the one whose block connects last is the
+// unsafe head. ErrGarbled, ErrGate, ErrStale, ErrForged and ErrUnfit say why it is refused; another error that it is
+// kept and will be tried again.
+//
+// Anyone may offer anything. The gate comes first, the signatures next, and a list of transactions is made of what is
+// the proposer's alone.
+func (o *Offers) Offer(ctx context.Context, header, data []byte) (buffered bool, err error) {
+	if err := o.Gate(); err != nil {
+		return false, err
+	}
+	var b offered
+	o.s.verify(func() { b, err = o.examine(header, data) })
 	if err != nil {
-		return false, fmt.Errorf("%w: %w", ErrForged, err)
+		return false, err
 	}
 	o.s.mu.Lock()
 	defer o.s.mu.Unlock()
 	switch {
 	case !o.open:
 		return false, ErrGate
-	case b.Height() <= o.s.cfg.Store.State().Safe.Height:
+	case b.height <= o.s.cfg.Store.State().Safe.Height:
 		return false, ErrStale
 	}
-	hash := b.Hash()
-	o.add(hash, b)
-	err = o.connect(ctx)[hash]
-	_, buffered = o.byID[hash]
+	o.add(b)
+	err = o.connect(ctx)[b.hash]
+	_, buffered = o.byID[b.hash]
 	o.s.publish()
 	return buffered, err
 }
 
-func (o *Offers) add(hash block.Hash, b *block.Block) {
-	if _, ok := o.byID[hash]; ok {
+// examine returns the block if all of it is the proposer's. What else was in the bytes that it came from is not kept.
+func (o *Offers) examine(header, data []byte) (offered, error) {
+	h, err := block.DecodeSignedHeader(header)
+	if err != nil {
+		return offered{}, fmt.Errorf("%w: %w", ErrGarbled, err)
+	}
+	if h.Header.Height <= o.s.cfg.Store.State().Safe.Height {
+		return offered{}, ErrStale
+	}
+	authority := o.s.cfg.Derive.Authority
+	if err := authority.Header(h); err != nil {
+		return offered{}, fmt.Errorf("%w: %w", ErrForged, err)
+	}
+	var d *block.DataBlob
+	if len(data) > 0 {
+		if d, err = block.ReadDataBlob(data); err != nil {
+			return offered{}, fmt.Errorf("%w: %w", ErrGarbled, err)
+		}
+	}
+	if err := authority.Belongs(h, d); err != nil {
+		return offered{}, fmt.Errorf("%w: %w", ErrForged, err)
+	}
+	var content []byte
+	if d != nil {
+		content = d.Content()
+	}
+	return offer(h, block.EncodeBlock(h, content)), nil
+}
+
+func (o *Offers) add(b offered) {
+	if _, ok := o.byID[b.hash]; ok {
 		return
 	}
-	o.byID[hash] = offered{b, len(b.Encode()) + 256}
-	o.order = append(o.order, hash)
-	o.bytes += o.byID[hash].size
+	o.byID[b.hash] = b
+	o.order = append(o.order, b.hash)
+	o.bytes += b.size()
 	for o.bytes > maxOffered && len(o.order) > 1 {
 		o.drop(o.order[0])
 	}
 }
 
 func (o *Offers) drop(hash block.Hash) {
-	o.bytes -= o.byID[hash].size
+	b := o.byID[hash]
+	o.bytes -= b.size()
 	delete(o.byID, hash)
 	o.order = slices.DeleteFunc(o.order, func(h block.Hash) bool { return h == hash })
 }
@@ -113,7 +165,10 @@ func (o *Offers) connect(ctx context.Context) (failed map[block.Hash]error) {
 		if hash.IsZero() {
 			break
 		}
-		err := o.extend(ctx, o.byID[hash].Block, parent)
+		b, err := block.DecodeBlock(o.byID[hash].raw)
+		if err == nil {
+			err = o.extend(ctx, b, parent)
+		}
 		if err != nil {
 			failed[hash] = err
 			o.s.cfg.Logger.Warn("offered block does not connect", "height", parent.Height+1, "hash", hash, "err", err)
@@ -130,19 +185,19 @@ func (o *Offers) connect(ctx context.Context) (failed map[block.Hash]error) {
 func (o *Offers) connectable(failed map[block.Hash]error) (hash block.Hash, parent block.Ref) {
 	st := o.s.cfg.Store.State()
 	for _, hash := range slices.Clone(o.order) {
-		h := &o.byID[hash].Header.Header
-		if h.Height <= st.Safe.Height {
+		h := o.byID[hash]
+		if h.height <= st.Safe.Height {
 			o.drop(hash)
 			continue
 		}
-		if h.Height > st.Unsafe.Height+1 || failed[hash] != nil {
+		if h.height > st.Unsafe.Height+1 || failed[hash] != nil {
 			continue
 		}
-		ref, err := o.s.cfg.Store.Ref(h.Height - 1)
-		if err != nil || !bytes.Equal(h.LastHeaderHash, ref.Hash.Field()) {
+		ref, err := o.s.cfg.Store.Ref(h.height - 1)
+		if err != nil || !bytes.Equal(h.parent, ref.Hash.Field()) {
 			continue
 		}
-		if at, err := o.s.cfg.Store.Ref(h.Height); err == nil && at.Hash == hash && h.Height <= st.Unsafe.Height {
+		if at, err := o.s.cfg.Store.Ref(h.height); err == nil && at.Hash == hash && h.height <= st.Unsafe.Height {
 			o.drop(hash) // it is here already
 			continue
 		}
@@ -207,7 +262,7 @@ func (o *Offers) replace(ctx context.Context, b *block.Block, height uint64) (ro
 	}
 	if err != nil {
 		for _, r := range replaced {
-			o.add(r.Hash(), r)
+			o.add(offer(&r.Header, r.Encode()))
 		}
 	}
 	return root, err

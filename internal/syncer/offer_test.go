@@ -136,7 +136,7 @@ func TestForgedOffers(t *testing.T) {
 				for _, good := range blocks[:2] { // the parent of the first is there, that of the second is not
 					header, data := good.Header, *signedData(t, w.World, good)
 					change(w, &header, &data)
-					if buffered, err := w.node.L1.Offers.Offer(t.Context(), &header, &data); buffered || !errors.Is(err, syncer.ErrForged) {
+					if buffered, err := w.offerSigned(&header, &data); buffered || !errors.Is(err, syncer.ErrForged) {
 						t.Fatalf("block %d: got %v, %v, want ErrForged", good.Height(), buffered, err)
 					}
 				}
@@ -173,11 +173,7 @@ func TestOfferIsNotKeptAsItCame(t *testing.T) {
 		parent, child := b.next(), b.next()
 		padding := protowire.AppendBytes(protowire.AppendTag(nil, 99, protowire.BytesType), make([]byte, 1<<16))
 		rawHeader, rawData := append(child.Header.Encode(), padding...), append(signedData(t, w.World, child).Encode(), padding...)
-		header, data, err := block.DecodeSigned(rawHeader, rawData)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if buffered, err := w.node.L1.Offers.Offer(t.Context(), header, data); !buffered || err != nil {
+		if buffered, err := w.node.L1.Offers.Offer(t.Context(), rawHeader, rawData); !buffered || err != nil {
 			t.Fatalf("got %v, %v, want it held", buffered, err)
 		}
 		clear(rawHeader)

@@ -6,6 +6,9 @@
 // (height, hash), and the position is in the commit of its effect (I2, I4). There is no goroutine here: the follower,
 // the sequencer and whoever offers blocks bring their own.
 //
+// What anyone may send is verified before that section, where nobody waits for it, and leaves a core to those who make
+// blocks: strangers choose how much of it there is (I9).
+//
 // Heads: unsafe (made here or offered), safe (derived from the canonical source), finalized (with a DA layer the same
 // as safe). A derived block that equals the unsafe one at its height is promoted without execution; a different one
 // reverts the unsafe branch. Status is published inside the section, after the commit, so it never runs ahead of what
@@ -16,6 +19,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
 	"time"
 
@@ -114,8 +118,9 @@ type Stage struct {
 // Syncer is the serialised section, whatever the chain's canonical source is: the sink of that, which OpenDA and
 // OpenL1 return, has the rest. All methods are safe for concurrent use.
 type Syncer struct {
-	cfg    Config
-	status *watch.Value[Status]
+	cfg       Config
+	status    *watch.Value[Status]
+	verifying chan struct{} // holds one for each signature check under way, or the like; see verify
 
 	mu          sync.Mutex // the serialised section; guards the rest, and what the sink and the Offers hold
 	engineKnown bool       // the engine has been compared with the store and found equal
@@ -133,7 +138,15 @@ func open(cfg Config) *Syncer {
 	if cfg.MaxAhead <= 0 {
 		cfg.MaxAhead = time.Minute
 	}
-	return &Syncer{cfg: cfg, status: new(watch.Value[Status])}
+	return &Syncer{cfg: cfg, status: new(watch.Value[Status]), verifying: make(chan struct{}, max(runtime.GOMAXPROCS(0)-1, 1))}
+}
+
+// verify does work that strangers choose the amount of, which nobody in the section may wait for: on all cores but
+// one.
+func (s *Syncer) verify(work func()) {
+	s.verifying <- struct{}{}
+	defer func() { <-s.verifying }()
+	work()
 }
 
 // Status returns the latest status, for every onlooker.

@@ -1,0 +1,410 @@
+package block
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// DataBlob is a data blob that has been read, and not built: its transactions are where they were, in the bytes that
+// it came in, and it takes the same memory whether there are two or millions. It says the same of a blob as SignedData
+// does, in any encoding that protobuf allows. Nothing is verified. The bytes must not be written to afterwards.
+type DataBlob struct {
+	raw       []byte
+	chainID   []byte
+	meta      Metadata // without the chain id
+	signature []byte
+	signer    Signer
+	txs       int  // how many transactions there are
+	txBytes   int  // of their canonical encoding
+	canonical bool // raw is what SignedData.Encode would return
+
+	// Where the transactions are: in pieces of raw that are as they are in the canonical encoding. If there are more
+	// of them than fit here, which an encoder has no reason for, scattered is true, and raw is read once more.
+	pieces    [8][]byte
+	n         int
+	scattered bool
+}
+
+// ReadDataBlob reads a data blob. It accepts what DecodeSignedData does.
+func ReadDataBlob(raw []byte) (*DataBlob, error) {
+	d, found := &DataBlob{raw: raw}, false
+	err := eachField(raw, func(f field) error {
+		found = found || f.num == signedContent
+		return d.set(f)
+	})
+	if err == nil && !found {
+		err = errNoContent
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read data blob: %w", err)
+	}
+	d.canonical = d.isCanonical()
+	return d, nil
+}
+
+// ReadSigned reads the two halves of a block as its proposer sends them: no data, which is nil then, for a block
+// without transactions. Nothing is verified. The results keep parts of the bytes, which must not be written to
+// afterwards.
+func ReadSigned(header, data []byte) (h *SignedHeader, d *DataBlob, err error) {
+	if h, err = DecodeSignedHeader(header); err == nil && len(data) > 0 {
+		d, err = ReadDataBlob(data)
+	}
+	return h, d, err
+}
+
+func (d *DataBlob) set(f field) error {
+	switch f.num {
+	case signedContent:
+		if f.typ != protowire.BytesType {
+			return errWireType
+		}
+		return d.readContent(f.bytes)
+	case signedSignature:
+		return f.raw(&d.signature)
+	case signedSigner:
+		return f.message(d.signer.set)
+	}
+	return nil
+}
+
+// readContent reads Data. What there can be millions of are its transactions.
+func (d *DataBlob) readContent(b []byte) (err error) {
+	var f field
+	piece := b // begins where the piece does that b follows
+	for len(b) > 0 {
+		if n := shortTx(b); n > 0 {
+			d.txs, b = d.txs+1, b[n:]
+			continue
+		}
+		at := b
+		if b, err = f.next(b); err != nil {
+			return err
+		}
+		if f.num == dataTxs && f.typ == protowire.BytesType {
+			d.txs++
+			if len(at)-len(b) == sizePrefixed(dataTxs, len(f.bytes)) {
+				continue
+			}
+		}
+		d.addPiece(piece[:len(piece)-len(at)])
+		piece = b
+		switch {
+		case f.num == dataMetadata:
+			err = f.message(d.setMetadata)
+		case f.num == dataTxs && f.typ != protowire.BytesType:
+			err = errWireType
+		case f.num == dataTxs:
+			d.txBytes, d.scattered = d.txBytes+sizePrefixed(dataTxs, len(f.bytes)), true
+		}
+		if err != nil {
+			return fmt.Errorf("field %d: %w", f.num, err)
+		}
+	}
+	d.addPiece(piece)
+	return nil
+}
+
+func (d *DataBlob) addPiece(p []byte) {
+	d.txBytes += len(p)
+	switch {
+	case len(p) == 0:
+	case d.n < len(d.pieces):
+		d.pieces[d.n] = p
+		d.n++
+	default:
+		d.scattered = true
+	}
+}
+
+const txTag = dataTxs<<3 | byte(protowire.BytesType)
+
+// shortTx returns how many bytes the transaction takes that the encoding b of Data begins with, if its tag and its
+// length have one byte each, as is canonical for one of less than 128 bytes; else 0.
+func shortTx(b []byte) int {
+	if len(b) < 2 || b[0] != txTag || b[1] >= 0x80 || len(b) < 2+int(b[1]) {
+		return 0
+	}
+	return 2 + int(b[1])
+}
+
+// setMetadata is Metadata.set, but copies no chain id.
+func (d *DataBlob) setMetadata(f field) error {
+	if f.num != metadataChainID {
+		return d.meta.set(f)
+	}
+	if f.typ == protowire.BytesType && !utf8.Valid(f.bytes) {
+		return errUTF8
+	}
+	return f.raw(&d.chainID)
+}
+
+// IsOf reports whether d says that it is of the chain with this id.
+func (d *DataBlob) IsOf(chainID string) bool { return string(d.chainID) == chainID }
+
+// ChainID returns the id of the chain that d says it is of: a part of its bytes.
+func (d *DataBlob) ChainID() []byte { return d.chainID }
+
+// Metadata returns the metadata. The chain id is copied, and may be as long as the blob.
+func (d *DataBlob) Metadata() Metadata {
+	m := d.meta
+	m.ChainID = string(d.chainID)
+	return m
+}
+
+// Height returns the height of the block that d says it is of.
+func (d *DataBlob) Height() uint64 { return d.meta.Height }
+
+// Time returns the time of the block that d says it is of, in nanoseconds since the Unix epoch.
+func (d *DataBlob) Time() uint64 { return d.meta.Time }
+
+// LastDataHash returns what d says that the hash of the data before it is.
+func (d *DataBlob) LastDataHash() []byte { return d.meta.LastDataHash }
+
+// Signer returns who d says has signed it.
+func (d *DataBlob) Signer() *Signer { return &d.signer }
+
+// Txs returns how many transactions there are.
+func (d *DataBlob) Txs() int { return d.txs }
+
+// metaSize returns the size of the encoding of the metadata.
+func (d *DataBlob) metaSize() int { return d.meta.size() + sizeBytes(metadataChainID, len(d.chainID)) }
+
+// contentSize returns the size of the canonical encoding of the Data.
+func (d *DataBlob) contentSize() int { return sizePrefixed(dataMetadata, d.metaSize()) + d.txBytes }
+
+func (d *DataBlob) size() int {
+	return sizePrefixed(signedContent, d.contentSize()) + sizeSignature(d.signature, &d.signer)
+}
+
+// writeMeta gives to w, part by part, what the canonical encoding of the Data begins with: the field of the metadata.
+func (d *DataBlob) writeMeta(w func([]byte)) {
+	b := appendPrefix(make([]byte, 0, 32), dataMetadata, d.metaSize())
+	if len(d.chainID) > 0 {
+		b = appendPrefix(b, metadataChainID, len(d.chainID))
+	}
+	w(b)
+	w(d.chainID)
+	b = appendUint(b[:0], metadataHeight, d.meta.Height)
+	b = appendUint(b, metadataTime, d.meta.Time)
+	if len(d.meta.LastDataHash) > 0 {
+		b = appendPrefix(b, metadataLastDataHash, len(d.meta.LastDataHash))
+	}
+	w(b)
+	w(d.meta.LastDataHash)
+}
+
+// writeTxs gives to w, part by part, the canonical encoding of the transactions.
+func (d *DataBlob) writeTxs(w func([]byte)) {
+	if !d.scattered {
+		for _, p := range d.pieces[:d.n] {
+			w(p)
+		}
+		return
+	}
+	g := gathered{buf: make([]byte, 0, 4<<10), w: w}
+	_ = eachField(d.raw, func(f field) error { // it has been read before, without an error
+		if f.num == signedContent {
+			g.txs(f.bytes)
+		}
+		return nil
+	})
+	w(g.buf)
+}
+
+// gathered gives to w, part by part, what it is given in many small ones.
+type gathered struct {
+	buf []byte
+	w   func([]byte)
+}
+
+// txs adds the canonical encoding of the transactions of Data.
+func (g *gathered) txs(b []byte) {
+	var f field
+	for len(b) > 0 {
+		if n := shortTx(b); n > 0 {
+			g.room(n)
+			g.buf = append(g.buf, b[:n]...)
+			b = b[n:]
+			continue
+		}
+		if b, _ = f.next(b); f.num == dataTxs {
+			g.room(16 + len(f.bytes))
+			g.buf = appendPrefix(g.buf, dataTxs, len(f.bytes))
+			if len(f.bytes) <= cap(g.buf)-len(g.buf) {
+				g.buf = append(g.buf, f.bytes...)
+			} else {
+				g.room(cap(g.buf))
+				g.w(f.bytes)
+			}
+		}
+	}
+}
+
+// room makes room for n bytes, if there can be.
+func (g *gathered) room(n int) {
+	if n > cap(g.buf)-len(g.buf) {
+		g.w(g.buf)
+		g.buf = g.buf[:0]
+	}
+}
+
+// writeContent gives to w, part by part, the canonical encoding of the Data, which its signature is made over.
+func (d *DataBlob) writeContent(w func([]byte)) {
+	if d.canonical {
+		w(d.content())
+		return
+	}
+	d.writeMeta(w)
+	d.writeTxs(w)
+}
+
+// writeTail gives to w, part by part, what follows the content in the canonical encoding.
+func (d *DataBlob) writeTail(w func([]byte)) {
+	b := make([]byte, 0, 32)
+	if len(d.signature) > 0 {
+		b = appendPrefix(b, signedSignature, len(d.signature))
+	}
+	w(b)
+	w(d.signature)
+	b = appendPrefix(b[:0], signedSigner, d.signer.size())
+	if len(d.signer.Address) > 0 {
+		b = appendPrefix(b, signerAddress, len(d.signer.Address))
+	}
+	w(b)
+	w(d.signer.Address)
+	b = b[:0]
+	if len(d.signer.PubKey) > 0 {
+		b = appendPrefix(b, signerPubKey, len(d.signer.PubKey))
+	}
+	w(b)
+	w(d.signer.PubKey)
+}
+
+// isCanonical reports whether raw is the canonical encoding. It has the size of that, and the same beginning and end:
+// then what is between them has as many bytes as the transactions take at least, and so it is them, as they are
+// canonical, and nothing else.
+func (d *DataBlob) isCanonical() bool {
+	same, rest := len(d.raw) == d.size(), d.raw
+	match := func(p []byte) {
+		if same {
+			rest, same = bytes.CutPrefix(rest, p)
+		}
+	}
+	match(appendPrefix(nil, signedContent, d.contentSize()))
+	d.writeMeta(match)
+	if !same {
+		return false
+	}
+	rest = rest[d.txBytes:]
+	d.writeTail(match)
+	return same
+}
+
+// content returns the encoding of the Data of a canonical blob.
+func (d *DataBlob) content() []byte {
+	n := d.contentSize()
+	end := sizePrefixed(signedContent, n)
+	return d.raw[end-n : end : end]
+}
+
+// Canonical returns d in the canonical encoding: itself, or a copy that keeps nothing of the bytes that d came in.
+func (d *DataBlob) Canonical() *DataBlob {
+	if d.canonical {
+		return d
+	}
+	c := &DataBlob{raw: make([]byte, 0, d.size()), txs: d.txs, canonical: true}
+	w := func(p []byte) { c.raw = append(c.raw, p...) }
+	w(appendPrefix(nil, signedContent, d.contentSize()))
+	d.writeContent(w)
+	tail := len(c.raw)
+	d.writeTail(w)
+	// What it points to is in its own bytes. They have just been written: there is no error.
+	content := c.raw[tail-d.contentSize() : tail : tail]
+	txs := len(content) - d.txBytes
+	meta, _ := protowire.ConsumeBytes(content[1:txs])
+	_ = eachField(meta, c.setMetadata)
+	_ = eachField(c.raw[tail:], c.set)
+	c.addPiece(content[txs:])
+	return c
+}
+
+// Encode returns the canonical encoding, as SignedData.Encode would. It may be the bytes that d came in.
+func (d *DataBlob) Encode() []byte { return d.Canonical().raw }
+
+// Content returns the encoding of the Data, as Data.Encode would. It may be a part of the bytes that d came in.
+func (d *DataBlob) Content() []byte { return d.Canonical().content() }
+
+// Hash returns what Data.Hash would.
+func (d *DataBlob) Hash() Hash { return d.hash(d.writeContent) }
+
+// Commitment returns what Data.Commitment would.
+func (d *DataBlob) Commitment() Hash { return d.hash(d.writeTxs) }
+
+func (d *DataBlob) hash(write func(w func([]byte))) (sum Hash) {
+	h := sha256.New()
+	h.Write([]byte{0})
+	write(func(p []byte) { h.Write(p) })
+	h.Sum(sum[:0])
+	return sum
+}
+
+// Data builds the Data. It costs a slice for each transaction: do it with what is the proposer's.
+func (d *DataBlob) Data() Data {
+	out := Data{Metadata: d.Metadata(), Txs: slices.Grow([][]byte(nil), d.txs)}
+	content := d.Content()
+	for rest := content[len(content)-d.txBytes:]; len(rest) > 0; {
+		tx, n := protowire.ConsumeBytes(rest[1:])
+		out.Txs = append(out.Txs, tx[:len(tx):len(tx)])
+		rest = rest[1+n:]
+	}
+	return out
+}
+
+// Check is what is left to be done to know whether a blob is authentic.
+type Check struct {
+	// ID names what is checked: blobs that differ in their encoding alone have the same, which is found without
+	// looking at the signature's curve.
+	ID Hash
+
+	key  *Verifier
+	sum  []byte // of what the signature is over
+	blob *DataBlob
+}
+
+// CheckData does what a check of d's signature with the verifier's key costs in proportion to its size, and returns
+// what is left: nil if it cannot be authentic. That d names the verifier's key, IsKeyOf says.
+func (v *Verifier) CheckData(d *DataBlob) *Check {
+	h := v.begin(d.signature)
+	if h == nil {
+		return nil
+	}
+	d.writeContent(func(p []byte) { h.Write(p) })
+	c := &Check{key: v, sum: h.Sum(nil), blob: d}
+	id := sha256.New()
+	for _, p := range [][]byte{c.sum, d.signature, d.signer.PubKey} {
+		_, _ = id.Write(binary.BigEndian.AppendUint64(nil, uint64(len(p))))
+		_, _ = id.Write(p)
+	}
+	id.Sum(c.ID[:0])
+	return c
+}
+
+// Authentic reports whether the signature verifies.
+func (c *Check) Authentic() bool { return c.key.finish(c.sum, c.blob.signature) }
+
+// VerifyDataBlob checks that d is signed with the verifier's key.
+func (v *Verifier) VerifyDataBlob(d *DataBlob) error {
+	if !v.IsKeyOf(&d.signer) {
+		return fmt.Errorf("verify data %d: %w", d.Height(), ErrSigner)
+	}
+	if c := v.CheckData(d); c == nil || !c.Authentic() {
+		return fmt.Errorf("verify data %d: %w", d.Height(), ErrSignature)
+	}
+	return nil
+}

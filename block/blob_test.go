@@ -1,0 +1,320 @@
+package block_test
+
+import (
+	"bytes"
+	"crypto/sha512"
+	"fmt"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"headrace/block"
+)
+
+// blobBytes is the size of the largest data blobs that a DA layer takes.
+const blobBytes = 7_900_000
+
+// shape is a data blob of a proposer, as it is posted.
+type shape struct {
+	name string
+	raw  []byte
+}
+
+func field(num protowire.Number, b []byte) []byte {
+	return protowire.AppendBytes(protowire.AppendTag(nil, num, protowire.BytesType), b)
+}
+
+// shapes returns data blobs of about size bytes, signed by k: of two transactions and of as many as there can be, in
+// the canonical encoding, and in others that say the same.
+func shapes(t testing.TB, k *block.PrivateKey, size int) (out []shape) {
+	t.Helper()
+	signed := func(txs ...[]byte) *block.SignedData {
+		s, err := block.SignData(k, block.Data{Metadata: block.Metadata{ChainID: "chain", Height: 7, Time: 9, LastDataHash: make([]byte, 32)}, Txs: txs})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &s
+	}
+	room := size - 300
+	two := signed(make([]byte, room/2), make([]byte, room/2)).Encode()
+	many := signed(make([][]byte, room/2)...).Encode()
+	longer := signed(slices.Repeat([][]byte{make([]byte, 128)}, room/131)...).Encode()
+	out = []shape{{"two", two}, {"many", many}, {"many of 128 bytes", longer}}
+	out = append(out, shape{"two, something foreign", append(bytes.Clone(two), field(99, []byte("x"))...)})
+	out = append(out, shape{"many, something foreign", append(bytes.Clone(many), field(99, []byte("x"))...)})
+
+	half := signed(make([][]byte, room/4)...)
+	empty := *half
+	empty.Data.Txs = nil
+	content, _ := protowire.ConsumeBytes(empty.Encode()[1:])
+	tail := empty.Encode()[1+protowire.SizeBytes(len(content)):]
+	// of writes the content: its metadata and n times what each transaction comes in
+	of := func(name string, each []byte, n int) shape {
+		return shape{name, slices.Concat(field(1, slices.Concat(content, bytes.Repeat(each, n))), tail)}
+	}
+	out = append(out, of("something foreign between any two", []byte{0x12, 0, 0x18, 0}, room/4))
+	third := signed(make([][]byte, room/3)...)
+	tail = third.Encode()[len(third.Encode())-len(tail):]
+	out = append(out, of("tags of two bytes", []byte{0x92, 0, 0}, room/3))
+	quarter := half.Encode()
+	tail = quarter[len(quarter)-len(tail):]
+	out = append(out, of("lengths of three bytes", []byte{0x12, 0x80, 0x80, 0}, room/4))
+	out = append(out, shape{"a content for each", slices.Concat(field(1, content), bytes.Repeat([]byte{0x0a, 2, 0x12, 0}, room/4), tail)})
+	out = append(out, shape{"metadata before each", slices.Concat(field(1, slices.Concat(content, bytes.Repeat([]byte{0x0a, 0, 0x12, 0}, room/4))), tail)})
+	small := signed([]byte("tx"))
+	swapped := func(name string, at, first, second int) { // two fields of the canonical encoding in the wrong order
+		b := small.Encode()
+		out = append(out, shape{name, slices.Concat(b[:at], b[at+first:at+first+second], b[at:at+first], b[at+first+second:])})
+	}
+	inner := bytes.Index(small.Encode(), []byte("chain")) - 2 // where the metadata begins: id, then height
+	swapped("metadata backwards", inner, 7, 2)
+	signer := bytes.Index(small.Encode(), small.Signer.Address) - 2
+	swapped("signer backwards", signer, 2+len(small.Signer.Address), 2+len(small.Signer.PubKey))
+	out = append(out, shape{"foreign things alone", append(small.Encode(), bytes.Repeat([]byte{0x98, 1, 0}, room/3)...)})
+	out = append(out, shape{"a signer for each", append(bytes.Repeat([]byte{0x1a, 0}, room/2), small.Encode()...)})
+	small.Signer.PubKey = append(bytes.Clone(small.Signer.PubKey), bytes.Repeat([]byte{0x18, 0}, room/2)...)
+	out = append(out, shape{"a long key", small.Encode()})
+	return out
+}
+
+// TestDataBlobIsWhatItDecodesTo: a blob that is read says what the decoded one does, whatever its encoding.
+func TestDataBlobIsWhatItDecodesTo(t *testing.T) {
+	for _, kind := range []block.KeyType{block.Ed25519, block.Secp256k1} {
+		k, err := block.GenerateKey(kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range shapes(t, k, 5000) {
+			sameBlob(t, fmt.Sprintf("%v, %s", kind, s.name), s.raw)
+			want, err := block.DecodeSignedData(s.raw)
+			if err != nil || want.Verify() != nil {
+				t.Fatalf("%v, %s: it is to be genuine: %v", kind, s.name, err)
+			}
+		}
+	}
+}
+
+// sameBlob compares what ReadDataBlob says of raw with what DecodeSignedData does.
+func sameBlob(t testing.TB, name string, raw []byte) {
+	t.Helper()
+	want, wantErr := block.DecodeSignedData(raw)
+	got, err := block.ReadDataBlob(raw)
+	if (err == nil) != (wantErr == nil) {
+		t.Fatalf("%s: got %v, want %v", name, err, wantErr)
+	}
+	if err != nil {
+		return
+	}
+	if got.Metadata().ChainID != want.Data.Metadata.ChainID || !got.IsOf(want.Data.Metadata.ChainID) || got.Txs() != len(want.Data.Txs) {
+		t.Fatalf("%s: got %+v with %d transactions, want %+v with %d", name, got.Metadata(), got.Txs(), want.Data.Metadata, len(want.Data.Txs))
+	}
+	if !reflect.DeepEqual(*got.Signer(), want.Signer) {
+		t.Fatalf("%s: got signer %+v, want %+v", name, got.Signer(), want.Signer)
+	}
+	if got.Hash() != want.Data.Hash() || got.Commitment() != want.Data.Commitment() {
+		t.Fatalf("%s: got hashes %v and %v, want %v and %v", name, got.Hash(), got.Commitment(), want.Data.Hash(), want.Data.Commitment())
+	}
+	if k, err := want.Signer.Key(); err == nil {
+		v := block.NewVerifier(k)
+		c := v.CheckData(got)
+		if authentic := c != nil && c.Authentic(); authentic != (want.Verify() == nil) || authentic != (v.VerifyDataBlob(got) == nil) {
+			t.Fatalf("%s: got authentic: %v, want %v", name, authentic, want.Verify())
+		}
+	}
+	encoded := want.Encode()
+	canonical := got.Canonical()
+	if bytes.Equal(encoded, raw) != (canonical == got) {
+		t.Fatalf("%s: got another one in the canonical encoding: %v", name, canonical != got)
+	}
+	if !bytes.Equal(got.Encode(), encoded) || !bytes.Equal(got.Content(), want.Data.Encode()) {
+		t.Fatalf("%s: got encoding %.200x, want %.200x", name, got.Encode(), encoded)
+	}
+	for _, d := range []*block.DataBlob{got, canonical} {
+		data := d.Data()
+		if !reflect.DeepEqual(data, want.Data) || d.Hash() != want.Data.Hash() || d.Commitment() != want.Data.Commitment() || !reflect.DeepEqual(d.Signer(), got.Signer()) {
+			t.Fatalf("%s: got %+v with %d transactions, want %+v with %d, or others", name, data.Metadata, len(data.Txs), want.Data.Metadata, len(want.Data.Txs))
+		}
+	}
+	again, err := block.ReadDataBlob(canonical.Encode())
+	if err != nil || !reflect.DeepEqual(again, canonical) {
+		t.Fatalf("%s: got %.200x (%v) again, want %.200x", name, again.Encode(), err, canonical.Encode())
+	}
+}
+
+// The canonical form keeps nothing of the bytes that it was made from: a stranger may have padded them.
+func TestCanonicalKeepsNothing(t *testing.T) {
+	k, err := block.GenerateKey(block.Ed25519)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range shapes(t, k, 2000) {
+		want, err := block.DecodeSignedData(bytes.Clone(s.raw))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := block.ReadDataBlob(s.raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := got.Canonical()
+		if c == got {
+			continue
+		}
+		clear(s.raw)
+		if data := c.Data(); !reflect.DeepEqual(data, want.Data) || !bytes.Equal(c.Encode(), want.Encode()) || block.NewVerifier(k.Public()).VerifyDataBlob(c) != nil {
+			t.Errorf("%s: got %+v when its bytes were gone, want %+v", s.name, data.Metadata, want.Data.Metadata)
+		}
+	}
+}
+
+// full does all that is done with a data blob before a block is built of it.
+func full(t testing.TB, v *block.Verifier, raw []byte, genuine bool) {
+	d, err := block.ReadDataBlob(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !v.IsKeyOf(d.Signer()) {
+		t.Fatal("it is not of the key")
+	}
+	if c := v.CheckData(d); (c != nil && c.Authentic()) != genuine {
+		t.Fatalf("got authentic: %v, want %v", !genuine, genuine)
+	}
+	if genuine {
+		d = d.Canonical()
+		d.Hash()
+		d.Commitment()
+	}
+}
+
+// forge spoils the signature: whatever is done before it is looked at is done for anybody.
+func forge(raw []byte) []byte {
+	d, _ := block.DecodeSignedData(raw)
+	at := bytes.Index(raw, d.Signature)
+	raw = bytes.Clone(raw)
+	raw[at] ^= 1
+	return raw
+}
+
+// TestDataBlobMemory: before it is known to be genuine a blob takes next to nothing beside its own bytes, in whatever
+// encoding; and then one copy, if it is not canonical (I6).
+func TestDataBlobMemory(t *testing.T) {
+	k, err := block.GenerateKey(block.Ed25519)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := block.NewVerifier(k.Public())
+	v.Verify(nil, k.Sign(nil)) // makes the tables
+	for _, s := range shapes(t, k, blobBytes) {
+		forged := forge(s.raw)
+		if got := allocated(func() { full(t, v, forged, false) }); got > 64<<10 {
+			t.Errorf("%s: got %d bytes allocated for a forgery, want at most 64 KiB", s.name, got)
+		}
+		if got := allocated(func() { full(t, v, s.raw, true) }); got > uint64(len(s.raw)*3/2+(4<<10)) {
+			t.Errorf("%s: got %d bytes allocated, want at most one and a half times its %d", s.name, got, len(s.raw))
+		}
+	}
+}
+
+// BenchmarkDataBlob measures all that is done with a data blob before a block is built of it, as a multiple of one
+// SHA-512 over its bytes and a check of a signature, in the same run.
+func BenchmarkDataBlob(b *testing.B) {
+	k, err := block.GenerateKey(block.Ed25519)
+	if err != nil {
+		b.Fatal(err)
+	}
+	v := block.NewVerifier(k.Public())
+	sig := k.Sign(nil)
+	v.Verify(nil, sig) // makes the tables
+	for _, s := range shapes(b, k, blobBytes) {
+		for _, genuine := range []bool{true, false} {
+			raw, name := s.raw, s.name
+			if !genuine {
+				raw, name = forge(s.raw), s.name+", forged"
+			}
+			b.Run(name, func(b *testing.B) {
+				b.ReportAllocs()
+				unit, all := time.Hour, time.Hour // the fastest, which say what the work is on a machine that is busy
+				for b.Loop() {
+					start := time.Now()
+					full(b, v, raw, genuine)
+					all, start = min(all, time.Since(start)), time.Now()
+					sha512.Sum512(raw)
+					v.Verify(nil, sig)
+					unit = min(unit, time.Since(start))
+				}
+				b.ReportMetric(float64(all)/float64(unit), "times")
+				b.ReportMetric(float64(all.Microseconds())/1000, "ms-at-best")
+			})
+		}
+	}
+}
+
+func FuzzReadDataBlob(f *testing.F) {
+	headers, data := blobs(f)
+	for _, b := range append(headers, data...) {
+		f.Add(b)
+	}
+	k, err := block.GenerateKey(block.Ed25519)
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, s := range shapes(f, k, 400) {
+		f.Add(s.raw)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) { sameBlob(t, "fuzzed", b) })
+}
+
+// TestCheckIDs: what is checked is the same whatever its encoding, and another if anything of it is.
+func TestCheckIDs(t *testing.T) {
+	k, err := block.GenerateKey(block.Ed25519)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := block.NewVerifier(k.Public())
+	id := func(raw []byte) block.Hash {
+		t.Helper()
+		d, err := block.ReadDataBlob(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := v.CheckData(d)
+		if c == nil {
+			t.Fatal("got nothing to check")
+		}
+		return c.ID
+	}
+	good, err := block.SignData(k, block.Data{Metadata: block.Metadata{ChainID: "chain", Height: 7}, Txs: [][]byte{{1}, {2}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := id(good.Encode())
+	if got := id(append(good.Encode(), field(99, []byte("x"))...)); got != want {
+		t.Error("the same in another encoding has another id")
+	}
+	seen := map[block.Hash]string{want: "the good one"}
+	for name, change := range map[string]func(s *block.SignedData){
+		"metadata":               func(s *block.SignedData) { s.Data.Metadata.Time++ },
+		"transactions":           func(s *block.SignedData) { s.Data.Txs = [][]byte{{1, 2}} },
+		"signature":              func(s *block.SignedData) { s.Signature = bytes.Clone(s.Signature); s.Signature[0] ^= 1 },
+		"signature's other half": func(s *block.SignedData) { s.Signature = bytes.Clone(s.Signature); s.Signature[40] ^= 1 },
+		"the key's encoding":     func(s *block.SignedData) { s.Signer.PubKey = append(bytes.Clone(s.Signer.PubKey), 0x18, 0) },
+	} {
+		s := good
+		change(&s)
+		got := id(s.Encode())
+		if other, ok := seen[got]; ok {
+			t.Errorf("another %s has the id of %s", name, other)
+		}
+		seen[got] = name
+	}
+	none := good
+	for _, sig := range [][]byte{nil, good.Signature[:63], append(bytes.Clone(good.Signature), 0), bytes.Repeat([]byte{0xff}, 64)} {
+		none.Signature = sig
+		if d, err := block.ReadDataBlob(none.Encode()); err != nil || v.CheckData(d) != nil {
+			t.Errorf("signature %x: got something to check, %v", sig, err)
+		}
+	}
+}
