@@ -39,22 +39,40 @@ func commitmentOf(subroots [][]byte) []byte {
 }
 
 func subtreeRoots(ns da.Namespace, shares [][]byte) ([][]byte, error) {
-	width := inclusion.SubTreeWidth(len(shares), SubtreeRootThreshold)
-	sizes, err := inclusion.MerkleMountainRangeSizes(uint64(len(shares)), uint64(width))
+	t, err := newSubtrees(len(shares))
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range shares {
+		t.add(ns, s)
+	}
+	return t.roots, nil
+}
+
+// subtrees computes the roots of the subtrees of a blob from its shares, one after the other.
+type subtrees struct {
+	sizes  []uint64 // of the trees to come
+	leaves []node   // of the next one
+	roots  [][]byte
+}
+
+func newSubtrees(shares int) (*subtrees, error) {
+	width := inclusion.SubTreeWidth(shares, SubtreeRootThreshold)
+	sizes, err := inclusion.MerkleMountainRangeSizes(uint64(shares), uint64(width))
 	if err != nil {
 		return nil, fmt.Errorf("divide blob into subtrees: %w", err)
 	}
-	leaves := make([]node, width)
-	out := make([][]byte, 0, len(sizes))
-	for _, n := range sizes {
-		for i, s := range shares[:n] {
-			digest := shareDigest(ns[:], s)
-			leaves[i].setLeaf(ns[:], &digest)
-		}
-		out = append(out, fold(leaves[:n]))
-		shares = shares[n:]
+	return &subtrees{sizes, make([]node, 0, width), make([][]byte, 0, len(sizes))}, nil
+}
+
+func (t *subtrees) add(ns da.Namespace, s []byte) {
+	digest := shareDigest(ns[:], s)
+	t.leaves = t.leaves[:len(t.leaves)+1]
+	t.leaves[len(t.leaves)-1].setLeaf(ns[:], &digest)
+	if uint64(len(t.leaves)) == t.sizes[0] {
+		t.roots = append(t.roots, fold(t.leaves))
+		t.leaves, t.sizes = t.leaves[:0], t.sizes[1:]
 	}
-	return out, nil
 }
 
 // split lays a blob out in shares:
@@ -88,60 +106,86 @@ func split(b *da.Blob) ([][]byte, error) {
 	return out, nil
 }
 
-// run is a sequence of shares that makes one blob; start counts from the first share given to parse.
-type run struct {
-	blob  da.Blob
-	start int
-	n     int
+// parser reads the blobs of one namespace from all its shares, in their order, as they come. Padding between blobs is
+// passed over, and so are blobs of share versions that this code does not know: they are no error, or else anybody
+// could stop who follows the namespace (I9). Of a blob that is not complete it holds no more than there can be.
+type parser struct {
+	ns    da.Namespace
+	most  int // shares that there can be
+	count int // shares so far
+	out   []da.Blob
+
+	blob  da.Blob // not complete yet
+	first int     // its first share
+	size  int     // its bytes
+	n     int     // its shares
+	left  int     // of them, to come; 0: there is no such blob
+	trees *subtrees
 }
 
-// parse reads the blobs from all the shares of one namespace in their order. Padding between blobs is passed over, and so are blobs of share
-// versions that this code does not know: they are no error, or else anybody could stop who follows the namespace (I9).
-func parse(ns da.Namespace, shares [][]byte) ([]run, error) {
-	var out []run
-	for i := 0; i < len(shares); {
-		s := shares[i]
-		if len(s) != ShareSize || !bytes.Equal(s[:NamespaceSize], ns[:]) {
-			return nil, fmt.Errorf("share %d is not one of namespace %s", i, ns)
-		}
-		info, p := s[NamespaceSize], NamespaceSize+1
-		if info>>1 > 1 {
-			i++
-			continue
-		}
-		if info&1 == 0 {
-			return nil, fmt.Errorf("share %d continues no blob", i)
-		}
-		size := int(binary.BigEndian.Uint32(s[p:]))
-		p += share.SequenceLenBytes
-		if size == 0 { // padding
-			i++
-			continue
-		}
-		b := da.Blob{Namespace: ns, ShareVersion: info >> 1}
-		if b.ShareVersion == 1 {
-			b.Signer = bytes.Clone(s[p : p+share.SignerSize])
-			p += share.SignerSize
-		}
-		n := share.SparseSharesNeeded(uint32(size), b.ShareVersion == 1)
-		if n > len(shares)-i {
-			return nil, fmt.Errorf("blob at share %d has %d bytes in %d shares, but there are only %d", i, size, n, len(shares)-i)
-		}
-		b.Data = append(make([]byte, 0, n*ShareSize), s[p:]...)
-		for j, next := range shares[i+1 : i+n] {
-			if len(next) != ShareSize || !bytes.Equal(next[:NamespaceSize], ns[:]) || next[NamespaceSize] != info&^1 {
-				return nil, fmt.Errorf("share %d does not continue the blob at share %d", i+1+j, i)
-			}
-			b.Data = append(b.Data, next[NamespaceSize+1:]...)
-		}
-		b.Data = b.Data[:size:size]
-		c, err := commitment(ns, shares[i:i+n])
-		if err != nil {
-			return nil, err
-		}
-		b.Commitment = c
-		out = append(out, run{b, i, n})
-		i += n
+// add takes the next share, which lies at index in the extended square.
+func (p *parser) add(s []byte, index int) error {
+	if len(s) != ShareSize || !bytes.Equal(s[:NamespaceSize], p.ns[:]) {
+		return fmt.Errorf("share %d is not one of namespace %s", p.count, p.ns)
 	}
-	return out, nil
+	defer func() { p.count++ }()
+	info, data := s[NamespaceSize], s[NamespaceSize+1:]
+	switch {
+	case p.left > 0:
+		if info != p.blob.ShareVersion<<1 {
+			return fmt.Errorf("share %d does not continue the blob at share %d", p.count, p.first)
+		}
+		return p.take(s, data)
+	case info>>1 > 1:
+		return nil
+	case info&1 == 0:
+		return fmt.Errorf("share %d continues no blob", p.count)
+	}
+	size := int(binary.BigEndian.Uint32(data))
+	if data = data[share.SequenceLenBytes:]; size == 0 { // padding
+		return nil
+	}
+	if err := p.begin(info>>1, size); err != nil {
+		return err
+	}
+	p.blob.Index = index
+	if p.blob.ShareVersion == 1 {
+		p.blob.Signer = bytes.Clone(data[:share.SignerSize])
+		data = data[share.SignerSize:]
+	}
+	return p.take(s, data)
+}
+
+// begin begins a blob.
+func (p *parser) begin(version uint8, size int) (err error) {
+	p.first, p.size, p.n = p.count, size, share.SparseSharesNeeded(uint32(size), version == 1)
+	if p.n > p.most-p.count {
+		return p.short(p.most)
+	}
+	p.trees, err = newSubtrees(p.n)
+	p.blob, p.left = da.Blob{Namespace: p.ns, ShareVersion: version, Data: make([]byte, 0, size)}, p.n
+	return err
+}
+
+func (p *parser) short(shares int) error {
+	return fmt.Errorf("blob at share %d has %d bytes in %d shares, but there are only %d", p.first, p.size, p.n, shares-p.first)
+}
+
+// take takes a share of the blob that is not complete, with what of its data is in it.
+func (p *parser) take(s, data []byte) error {
+	p.trees.add(p.ns, s)
+	p.blob.Data = append(p.blob.Data, data[:min(len(data), p.size-len(p.blob.Data))]...)
+	if p.left--; p.left == 0 {
+		p.blob.Commitment = commitmentOf(p.trees.roots)
+		p.out, p.blob, p.trees = append(p.out, p.blob), da.Blob{}, nil
+	}
+	return nil
+}
+
+// end returns the blobs. No share may be missing.
+func (p *parser) end() ([]da.Blob, error) {
+	if p.left > 0 {
+		return nil, p.short(p.count)
+	}
+	return p.out, nil
 }

@@ -49,40 +49,125 @@ func (d *DAH) rows(ns da.Namespace) []int {
 	return out
 }
 
+// Extent returns how many bytes of shares a namespace has at least and at most, as the roots have it: rows that hold
+// nothing else, and rows that may hold some.
+func (d *DAH) Extent(ns da.Namespace) (least, most int) {
+	row := d.Width() * ShareSize
+	for _, r := range d.rows(ns) {
+		most += row
+		if root := d.RowRoots[r]; bytes.Equal(root[:NamespaceSize], ns[:]) && bytes.Equal(root[NamespaceSize:2*NamespaceSize], ns[:]) {
+			least += row
+		}
+	}
+	return least, most
+}
+
 // VerifyNamespace checks that rows are all that a block has in ns, no share missing and none added, against roots verified by VerifyDAH,
 // and returns the blobs in it with their places and their commitments computed anew. No blobs and no error mean that ns is proven absent,
 // or holds padding only.
 func VerifyNamespace(d *DAH, ns da.Namespace, rows []NamespaceRow) ([]da.Blob, error) {
-	at := d.rows(ns)
-	if len(at) != len(rows) {
-		return nil, unproven("namespace %s may be in %d rows, but there are %d", ns, len(at), len(rows))
+	g := NewGather(d, ns)
+	if len(g.rows) != len(rows) {
+		return nil, unproven("namespace %s may be in %d rows, but there are %d", ns, len(g.rows), len(rows))
 	}
-	k := d.Width()
-	var shares [][]byte
-	var places []int // in the extended square, of each share
-	for i, r := range at {
-		if err := verifyRow(d.RowRoots[r], ns, &rows[i]); err != nil {
-			return nil, fmt.Errorf("row %d: %w", r, err)
+	if err := g.Add(rows); err != nil {
+		return nil, err
+	}
+	return g.Blobs()
+}
+
+// Gather is VerifyNamespace in steps: it takes the rows of a namespace a few at a time, and holds no more than the blobs
+// in those so far.
+type Gather struct {
+	d      *DAH
+	rows   []int // that may have shares of the namespace
+	taken  int   // of them
+	parser parser
+	bad    error // what is proven cannot be read
+}
+
+// NewGather begins to gather a namespace, against roots verified by VerifyDAH.
+func NewGather(d *DAH, ns da.Namespace) *Gather {
+	rows := d.rows(ns)
+	return &Gather{d: d, rows: rows, parser: parser{ns: ns, most: len(rows) * d.Width()}}
+}
+
+// Next returns rows [from, to) of the square that are to be added next, most of them at most. With the last one added,
+// from is to.
+func (g *Gather) Next(most int) (from, to int) {
+	if g.taken == len(g.rows) {
+		return 0, 0
+	}
+	from = g.rows[g.taken]
+	for to = from + 1; to-from < most && g.taken+to-from < len(g.rows) && g.rows[g.taken+to-from] == to; to++ {
+	}
+	return from, to
+}
+
+// Alone reports whether the namespace has a row's first share, and its last one, as its root has it.
+func (g *Gather) Alone(row int) (first, last bool) {
+	root, ns := g.d.RowRoots[row], g.parser.ns
+	return bytes.Equal(root[:NamespaceSize], ns[:]), bytes.Equal(root[NamespaceSize:2*NamespaceSize], ns[:])
+}
+
+// Width returns the side of the square.
+func (g *Gather) Width() int { return g.d.Width() }
+
+// Add takes the next rows. After an error the first that was wrong, and those after it, are still to be added.
+func (g *Gather) Add(rows []NamespaceRow) error {
+	k, ns := g.d.Width(), g.parser.ns
+	if g.bad != nil {
+		return g.bad
+	}
+	for i := range rows {
+		if g.taken == len(g.rows) {
+			return unproven("namespace %s is in %d rows, and there are more", ns, g.taken)
 		}
-		for j := range rows[i].Shares {
-			c := rows[i].Proof.Start() + j
-			if c >= k {
-				return nil, unproven("share at column %d of a square of %d", c, k)
+		r, row := g.rows[g.taken], &rows[i]
+		if err := verifyRow(g.d.RowRoots[r], ns, row); err != nil {
+			return fmt.Errorf("row %d: %w", r, err)
+		}
+		if end := row.Proof.Start() + len(row.Shares); end > k {
+			return unproven("share at column %d of a square of %d", end-1, k)
+		}
+		for j, s := range row.Shares {
+			if err := g.parser.add(s, r*2*k+row.Proof.Start()+j); err != nil {
+				g.bad = unproven("parse namespace %s: %w", ns, err)
+				return g.bad
 			}
-			places = append(places, r*2*k+c)
 		}
-		shares = append(shares, rows[i].Shares...)
+		g.taken++
 	}
-	runs, err := parse(ns, shares)
-	if err != nil {
-		return nil, unproven("parse namespace %s: %w", ns, err)
+	return nil
+}
+
+// Blobs returns the blobs, with their places and their commitments computed, once all rows have been added.
+func (g *Gather) Blobs() ([]da.Blob, error) {
+	blobs, err := g.parser.end()
+	switch {
+	case err != nil:
+		return nil, unproven("parse namespace %s: %w", g.parser.ns, err)
+	case g.taken < len(g.rows):
+		return nil, unproven("namespace %s may be in %d rows, but there are %d", g.parser.ns, len(g.rows), g.taken)
 	}
-	var out []da.Blob
-	for _, r := range runs {
-		r.blob.Index = places[r.start]
-		out = append(out, r.blob)
+	return blobs, nil
+}
+
+// Rows returns the shares of a range row by row, with the proof of each.
+func (r *ShareRange) Rows() ([]NamespaceRow, error) {
+	rows := make([]NamespaceRow, len(r.ShareProofs))
+	rest := r.Shares
+	for i, p := range r.ShareProofs {
+		n := p.End() - p.Start()
+		if n < 0 || n > len(rest) {
+			return nil, unproven("%d shares are too few for their proofs", len(r.Shares))
+		}
+		rows[i], rest = NamespaceRow{Shares: rest[:n], Proof: p}, rest[n:]
 	}
-	return out, nil
+	if len(rest) > 0 {
+		return nil, unproven("%d shares are too many for their proofs", len(r.Shares))
+	}
+	return rows, nil
 }
 
 // plausible checks the shape of a proof before a library computes with it.
