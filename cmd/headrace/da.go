@@ -56,6 +56,7 @@ or --fault latency,delay=200ms,for=30s. --chaos mixes faults by chance. While it
 	flags.StringVar(&opt.home, "home", "", "directory of the history and the secret, made if absent; without it the history is in memory")
 	flags.DurationVar(&opt.Chain.Interval, "block-time", time.Second, "time between blocks")
 	flags.StringVar(&opt.Chain.ChainID, "chain-id", "headrace-local", "name of the chain")
+	flags.IntVar(&opt.Chain.MaxBlockBytes, "max-block-bytes", 32<<20, "bytes of all blobs of a block; the largest square takes some 126 MiB")
 	flags.BoolVar(&opt.auth, "auth", false, "answer only requests with a token, signed with the secret in the home")
 	flags.StringArrayVar(&opt.faults, "fault", nil, "KIND[,name=value...]: a fault to begin with; may be repeated")
 	flags.Uint64Var(&opt.chaos.Seed, "chaos", 0, "mix faults by chance, from this seed: the same seed gives the same faults")
@@ -80,6 +81,9 @@ func faultKinds() string {
 func (o *daOptions) resolve() (err error) {
 	if o.Chain.Interval <= 0 {
 		return usagef("--block-time %s is not above zero", o.Chain.Interval)
+	}
+	if o.Chain.MaxBlockBytes <= 0 {
+		return usagef("--max-block-bytes %d is not above zero", o.Chain.MaxBlockBytes)
 	}
 	if o.chaos.Every <= 0 || o.chaos.Last <= 0 {
 		return usagef("--chaos-every and --chaos-last must be above zero")
