@@ -36,7 +36,8 @@ type Options struct {
 	Probe         time.Duration  // after so long without an event the head is asked for: 15 s, or the time of three blocks if that is shorter
 	Polling       time.Duration  // how long to poll over HTTP before a WebSocket is tried again, the first time: 10 s
 	Window        int            // the most requests in flight in a fetch: 512. It starts low and finds what the endpoint bears
-	FetchBytes    int            // of blocks fetched ahead of their delivery: 32 MiB
+	FetchBytes    int            // of blocks fetched ahead of their delivery, and of those kept when a fetch ends: 32 MiB
+	MaxMessage    int            // bytes of one answer: 64 MiB. What does not fit is asked for in pieces. An event has half of that at most
 	Logger        *slog.Logger   // none
 	Observer      follow.Observer
 }
@@ -51,6 +52,7 @@ func (o Options) withDefaults() Options {
 	set(&o.Polling, 10*time.Second)
 	set(&o.Window, 512)
 	set(&o.FetchBytes, 32<<20)
+	set(&o.MaxMessage, 64<<20)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -68,7 +70,7 @@ func (o Options) withDefaults() Options {
 type Stats struct {
 	ContentFetches uint64 `json:"content_fetches"` // blob.GetAll: content that was not pushed
 	HeaderCalls    uint64 `json:"header_calls"`    // of any header method
-	ProofCalls     uint64 `json:"proof_calls"`     // share.GetNamespaceData, and headers for proofs
+	ProofCalls     uint64 `json:"proof_calls"`     // share.GetNamespaceData, share.GetRange, share.GetShare, and headers for proofs
 	Submissions    uint64 `json:"submissions"`     // blob.Submit
 	Subscriptions  uint64 `json:"subscriptions"`   // channels opened
 	Connections    uint64 `json:"connections"`     // WebSockets made
@@ -90,6 +92,7 @@ type Client struct {
 	opt       Options
 	endpoints []*endpoint
 	best      *follow.Several[da.Block] // of them, in their order
+	shelf     shelf
 	count     counters
 	chainID   atomic.Pointer[string]
 	turn      atomic.Uint64 // submissions so far: whose account is next
@@ -118,6 +121,7 @@ func New(addresses []string, opt Options) (*Client, error) {
 		return nil, fmt.Errorf("priority %d is none of 1, 2, 3", opt.Priority)
 	}
 	c := &Client{opt: opt.withDefaults(), gasPrice: opt.GasPrice}
+	c.shelf.limit = c.opt.FetchBytes
 	if c.opt.ChainID != "" {
 		c.chainID.Store(&c.opt.ChainID)
 	}

@@ -15,6 +15,9 @@
 // fetched ahead. How big a height is, strangers decide, so a call is bounded by how long it goes without a byte, and by a lowest rate; every
 // wait ends with the caller's context or with Close (I11).
 //
+// What a fetch has brought is kept when it ends, and a height that does not fit into one message comes in pieces, so that a large height on a
+// slow link, or an endpoint that restarts, costs time and not the height.
+//
 // # Handler
 //
 // A Handler serves HTTP and WebSocket on one port, with Bearer tokens of four levels or without, the errors, limits and oddities of

@@ -84,7 +84,7 @@ func (c *Client) newEndpoint(address string) (*endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := jsonrpc.ClientOptions{Header: header(c.opt.Token), CallTimeout: c.opt.CallTimeout, DialTimeout: c.opt.DialTimeout, Silence: c.opt.Silence, Logger: c.opt.Logger}
+	o := jsonrpc.ClientOptions{Header: header(c.opt.Token), CallTimeout: c.opt.CallTimeout, DialTimeout: c.opt.DialTimeout, Silence: c.opt.Silence, ReadLimit: int64(c.opt.MaxMessage), Logger: c.opt.Logger}
 	e := &endpoint{client: c, name: redact.Address(address), fetches: map[*fetching]context.Context{}}
 	e.health = follow.NewHealth(e.name, "da", &c.opt.Observer)
 	if called := c.opt.Observer.Called; called != nil {
@@ -93,13 +93,15 @@ func (c *Client) newEndpoint(address string) (*endpoint, error) {
 	e.Either = follow.Fallback[da.Block](way{e, e.subscribe}, way{e, e.poll}, follow.FallbackOptions{Retry: c.opt.Polling, Switched: e.polling.Store})
 	submit := o
 	submit.CallTimeout = -1 // has a longer one of its own
+	news := o
+	news.ReadLimit /= 2 // a longer event is not worth its time: the head is announced anew, and the height is fetched
 	content := o
 	content.Heard = e.heard
 	for _, k := range []struct {
 		to  **jsonrpc.Client
 		url string
 		opt jsonrpc.ClientOptions
-	}{{&e.news, ws, o}, {&e.bulk, ws, content}, {&e.post, ws, submit}, {&e.http, post, content}} {
+	}{{&e.news, ws, news}, {&e.bulk, ws, content}, {&e.post, ws, submit}, {&e.http, post, content}} {
 		if *k.to, err = jsonrpc.NewClient(k.url, k.opt); err != nil {
 			return nil, err
 		}
@@ -116,7 +118,7 @@ func (e *endpoint) close() {
 // note notes how a call went. What tells about a height, and not about the endpoint, is no failure of it.
 func (e *endpoint) note(ctx context.Context, err error) {
 	switch {
-	case err == nil, errors.Is(err, da.ErrFuture), errors.Is(err, da.ErrNotFound):
+	case err == nil, errors.Is(err, da.ErrFuture), errors.Is(err, da.ErrNotFound), errors.Is(err, jsonrpc.ErrTooBig):
 		e.health.Good()
 	case ctx.Err() == nil:
 		e.health.Bad(err)
@@ -162,6 +164,7 @@ type head struct {
 	hash [32]byte
 	dah  *square.DAH // its roots, if they are of use; not verified
 	raw  []byte      // the whole extended header, if asked for
+	size int         // of that
 }
 
 // header asks for one header by a method of its own; by nil is the bulk connection.
@@ -175,7 +178,7 @@ func (e *endpoint) header(ctx context.Context, by *jsonrpc.Client, method string
 	err := call(ctx, method, params, func(result []byte) error {
 		var err error
 		if h, err = decodeHead(result, raw && e.client.opt.Level != da.Trust); err == nil && raw {
-			h.raw = append([]byte(nil), result...)
+			h.raw, h.size = append([]byte(nil), result...), len(result)
 		}
 		return err
 	})

@@ -113,7 +113,7 @@ func (e *endpoint) proofHeader(ctx context.Context, height uint64, hash follow.H
 }
 
 // prove verifies what was announced of a height. The header is trusted; roots, if there are any, are not.
-func (e *endpoint) prove(ctx context.Context, h *square.Header, dah *square.DAH, blobs []da.Blob) error {
+func (e *endpoint) prove(ctx context.Context, h *square.Header, dah *square.DAH, namespaces []da.Namespace, blobs []da.Blob) error {
 	c := e.client
 	if c.opt.Level == da.Trust {
 		return nil
@@ -125,7 +125,7 @@ func (e *endpoint) prove(ctx context.Context, h *square.Header, dah *square.DAH,
 	}
 	ev := square.Evidence{DataHash: h.DataHash, DAH: dah, Rows: map[da.Namespace][]square.NamespaceRow{}}
 	for range 3 { // each turn brings what the one before has missed: the roots, then the rows
-		need, err := square.VerifyBlobs(c.opt.Level, &ev, c.opt.Namespaces, blobs)
+		need, err := square.VerifyBlobs(c.opt.Level, &ev, namespaces, blobs)
 		switch {
 		case err != nil:
 			return e.notProven(h, err)
@@ -185,9 +185,9 @@ func (c *Client) check(e *event) error {
 	return nil
 }
 
-// provenBlobs returns all blobs of the followed namespaces at a height from their shares, each proven: for an
+// provenBlobs returns all blobs of namespaces at a height from their shares, each proven: for an
 // endpoint that tells blobs wrongly.
-func (e *endpoint) provenBlobs(ctx context.Context, h *square.Header) ([]da.Blob, error) {
+func (e *endpoint) provenBlobs(ctx context.Context, h *square.Header, namespaces []da.Namespace) ([]da.Blob, error) {
 	_, dah, err := e.proofHeader(ctx, h.Height, h.Hash())
 	if err != nil {
 		return nil, err
@@ -196,11 +196,11 @@ func (e *endpoint) provenBlobs(ctx context.Context, h *square.Header) ([]da.Blob
 		return nil, e.notProven(h, err)
 	}
 	rows := map[da.Namespace][]square.NamespaceRow{}
-	if err := e.rows(ctx, h.Height, e.client.opt.Namespaces, rows); err != nil {
+	if err := e.rows(ctx, h.Height, namespaces, rows); err != nil {
 		return nil, err
 	}
 	var out []da.Blob
-	for _, ns := range e.client.opt.Namespaces {
+	for _, ns := range namespaces {
 		blobs, err := square.VerifyNamespace(dah, ns, rows[ns])
 		if err != nil {
 			return nil, e.notProven(h, err)

@@ -76,6 +76,7 @@ type Chain struct {
 	waiting watch.Value[int] // len(pending), set with mu held
 
 	lastSquare atomic.Pointer[squareAt]
+	asked      atomic.Uint64 // height of the square that was asked for last, of those that it is not
 
 	producing sync.Mutex // held while a block is made; guards what only the maker of blocks uses
 
@@ -317,7 +318,7 @@ func (c *Chain) Square(height uint64) (*square.Square, error) {
 		return nil, err
 	}
 	sq, err := square.Restore(dah, subs...)
-	if err == nil && sq.Width() <= 64 { // 2 MiB
+	if err == nil && (sq.Width() <= 64 || c.asked.Swap(height) == height) { // 2 MiB, or asked for again: in pieces, as a rule
 		c.lastSquare.Store(&squareAt{height, sq})
 	}
 	return sq, err

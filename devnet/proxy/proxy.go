@@ -21,6 +21,7 @@ type Proxy struct {
 	delay  time.Duration
 	rate   int           // bytes a second to clients; 0: as many as there are
 	free   time.Time     // when the link to clients is free again
+	passed uint64        // bytes that have gone to clients
 	thaw   chan struct{} // not nil while frozen; closed by the thaw
 	conns  map[net.Conn]struct{}
 	refuse bool
@@ -53,10 +54,18 @@ func (p *Proxy) SetRate(bytes int) {
 	p.rate, p.free = bytes, time.Time{}
 }
 
+// Passed returns how many bytes have gone to clients.
+func (p *Proxy) Passed() uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.passed
+}
+
 // turn takes the link to clients for n bytes, and returns when they have passed.
 func (p *Proxy) turn(n int) time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.passed += uint64(n)
 	if p.rate == 0 {
 		return time.Time{}
 	}
