@@ -83,10 +83,10 @@ type HTTPConfig struct {
 	TokenFile     string   `koanf:"token_file" help:"a file that holds the token, relative to the home"`
 	TLSCert       string   `koanf:"tls_cert" help:"a file with the certificate chain in PEM, relative to the home: the endpoints are https then"`
 	TLSKey        string   `koanf:"tls_key" help:"a file with the certificate's private key in PEM, relative to the home"`
-	MaxConns      uint64   `koanf:"max_connections" help:"connections at a time; fewer if the process has not as many descriptors and 128 to spare" default:"2048"`
+	MaxConns      uint64   `koanf:"max_connections" help:"connections at a time; fewer if the process has not as many descriptors and 128 to spare" default:"1280"`
 	MaxPerAddress uint64   `koanf:"max_per_address" help:"connections at a time of one address that is not the loopback's" default:"256"`
 	MaxWaiting    uint64   `koanf:"max_waiting" help:"requests of /v1/wait and /v1/events at a time" default:"1024"`
-	AnswerBytes   uint64   `koanf:"answer_bytes" help:"bytes of answers that are kept in memory until they are read" default:"33554432"`
+	AnswerBytes   uint64   `koanf:"answer_bytes" help:"bytes of answers that are kept in memory until they are read" default:"16777216"`
 	BodyBytes     uint64   `koanf:"body_bytes" help:"bytes of requests that are kept in memory" default:"16777216"`
 }
 
@@ -104,7 +104,7 @@ func Default() Config {
 		L1:        L1Config{CallTimeout: 10 * time.Second},
 		Engine:    EngineConfig{Kind: "kv"},
 		HTTP: HTTPConfig{
-			Address: "127.0.0.1:7331", MaxConns: 2048, MaxPerAddress: 256, MaxWaiting: maxWaiting, AnswerBytes: 32 << 20, BodyBytes: 16 << 20,
+			Address: "127.0.0.1:7331", MaxConns: 1280, MaxPerAddress: 256, MaxWaiting: maxWaiting, AnswerBytes: 16 << 20, BodyBytes: 16 << 20,
 		},
 		Log: LogConfig{Level: "info", Format: "text"},
 	}

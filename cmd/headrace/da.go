@@ -13,6 +13,7 @@ import (
 
 	"headrace/da/fault"
 	"headrace/devnet"
+	"headrace/internal/httpd"
 )
 
 // daOptions are the flags of da that need a second look.
@@ -35,10 +36,12 @@ func newDA() *cobra.Command {
 		Long: `Run a DA layer for development: Celestia's JSON-RPC over HTTP and WebSocket on one port.
 
 It makes a block at each interval, empty or not. Its address is the first line on standard output; logs go to standard error. Without --home its
-history is gone when it stops. With --auth a request needs a token that headrace da token has made.
+history is gone when it stops. With --auth a request needs a token that headrace da token has made. Pages in a browser are answered only if --origin names
+theirs.
 
 It misbehaves on demand: --fault, which may be repeated, takes a kind and where and how it happens, for example --fault false-empty,from=100,to=120,rate=0.5
-or --fault latency,delay=200ms,for=30s. --chaos mixes faults by chance. While it runs, faults are listed, added and taken away at its /faults. The kinds:
+or --fault latency,delay=200ms,for=30s. --chaos mixes faults by chance. While it runs, faults are listed, added and taken away at its /faults: by any program of
+this host, with --auth by whoever has an admin token, and by nobody when it listens to other hosts without --auth. The kinds:
 
 ` + faultKinds(),
 		Args: noArgs,
@@ -58,6 +61,9 @@ or --fault latency,delay=200ms,for=30s. --chaos mixes faults by chance. While it
 	flags.StringVar(&opt.Chain.ChainID, "chain-id", "headrace-local", "name of the chain")
 	flags.IntVar(&opt.Chain.MaxBlockBytes, "max-block-bytes", 32<<20, "bytes of all blobs of a block; the largest square takes some 126 MiB")
 	flags.BoolVar(&opt.auth, "auth", false, "answer only requests with a token, signed with the secret in the home")
+	flags.StringSliceVar(&opt.Handler.Access.Hosts, "host", nil, "a name, beside localhost, by which requests may call it; on the loopback no other is answered")
+	flags.StringSliceVar(&opt.Handler.Access.Origins, "origin", nil, "an origin, such as https://app.example, whose pages may send requests from a browser; \"*\": every one")
+	flags.IntVar(&opt.Handler.Limits.Connections, "max-connections", 1280, "connections at a time")
 	flags.StringArrayVar(&opt.faults, "fault", nil, "KIND[,name=value...]: a fault to begin with; may be repeated")
 	flags.Uint64Var(&opt.chaos.Seed, "chaos", 0, "mix faults by chance, from this seed: the same seed gives the same faults")
 	flags.DurationVar(&opt.chaos.Every, "chaos-every", 5*time.Second, "how often a fault begins, about")
@@ -87,6 +93,11 @@ func (o *daOptions) resolve() (err error) {
 	}
 	if o.chaos.Every <= 0 || o.chaos.Last <= 0 {
 		return usagef("--chaos-every and --chaos-last must be above zero")
+	}
+	for _, origin := range o.Handler.Access.Origins {
+		if err := httpd.CheckOrigin(origin); err != nil {
+			return usagef("--origin: %w", err)
+		}
 	}
 	o.Handler.Faults = new(fault.Set)
 	for _, text := range o.faults {

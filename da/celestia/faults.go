@@ -12,6 +12,7 @@ import (
 
 	"headrace/da"
 	"headrace/da/fault"
+	"headrace/internal/httpd"
 	"headrace/internal/jsonrpc"
 )
 
@@ -64,8 +65,26 @@ func (h *Handler) serveFaults(w http.ResponseWriter, r *http.Request) bool {
 	if r.URL.Path != "/faults" {
 		return false
 	}
+	if code, err := h.mayFault(r); err != nil {
+		httpd.Refuse(w, code, err)
+		return true
+	}
 	FaultsHandler(h.opt.Faults).ServeHTTP(w, r)
 	return true
+}
+
+// mayFault returns why the sender of a request may not see and change the faults.
+func (h *Handler) mayFault(r *http.Request) (int, error) {
+	if h.opt.Secret != nil {
+		if level, err := authorize(h.opt.Secret, r); err != nil || level < Admin {
+			return http.StatusUnauthorized, errors.New("faults need an admin token")
+		}
+		return 0, nil
+	}
+	if h.exposed(r) {
+		return http.StatusForbidden, errors.New("faults are closed to other hosts: listen on 127.0.0.1, or ask for tokens")
+	}
+	return 0, nil
 }
 
 // refuse answers a request with a status, if a fault says so, or takes its wish for a WebSocket away.
@@ -208,16 +227,10 @@ func (s *faultyStream) heights(height uint64) []uint64 {
 }
 
 // late makes an event late while latency is in force: counted from now, so that events stay as far apart as they are.
-func (s *faultyStream) late(value func() (jsonrpc.Raw, error)) func() (jsonrpc.Raw, error) {
+func (s *faultyStream) late(value func() (jsonrpc.Raw, error)) any {
 	f, hit := s.faults.Hit(fault.Latency, fault.Target{Conn: s.target.Conn})
 	if !hit {
 		return value
 	}
-	due := time.Now().Add(time.Duration(f.Delay))
-	return func() (jsonrpc.Raw, error) {
-		if err := pause(context.Background(), time.Until(due)); err != nil {
-			return nil, err
-		}
-		return value()
-	}
+	return jsonrpc.Delayed{Until: time.Now().Add(time.Duration(f.Delay)), Value: value}
 }

@@ -14,6 +14,7 @@ import (
 
 	"headrace/da"
 	"headrace/da/fault"
+	"headrace/internal/httpd"
 	"headrace/internal/jsonrpc"
 	"headrace/internal/square"
 	"headrace/watch"
@@ -35,7 +36,9 @@ type Chain interface {
 
 // HandlerOptions are the limits and properties of a Handler. The zero value is an open one with celestia-node's limits.
 type HandlerOptions struct {
-	Secret       []byte        // that tokens are signed with; nil: open, everybody may do everything, from any web page too
+	Secret       []byte        // that tokens are signed with; nil: open, every program may do everything
+	Access       httpd.Access  // which hosts and web pages are answered: no page
+	Limits       httpd.Limits  // of connections and memory; bodies and answers have 64 MiB each if it does not say
 	MaxBody      int64         // bytes of a POST: 16 MiB
 	MaxRequests  int           // at a time, a WebSocket counts for life: 500; more are answered with 503
 	RatePerIP    float64       // requests per second from one address, bursts of twice as many: no limit; more are answered with 429
@@ -51,6 +54,7 @@ type HandlerOptions struct {
 type Handler struct {
 	chain   Chain
 	opt     HandlerOptions
+	beyond  atomic.Bool // it is served to other hosts
 	rpc     *jsonrpc.Server
 	slots   chan struct{}
 	clients clients
@@ -63,6 +67,8 @@ func NewHandler(chain Chain, opt HandlerOptions) *Handler {
 	set(&opt.MaxRequests, 500)
 	set(&opt.MinGasPrice, 0.004)
 	set(&opt.Queue, 16)
+	set(&opt.Limits.Answers, 64<<20)
+	set(&opt.Limits.Bodies, 64<<20)
 	if opt.Logger == nil {
 		opt.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -89,8 +95,18 @@ func set[T comparable](v *T, def T) {
 // Close closes every subscription and connection as a node that stops does, and waits for them. It does not close the chain.
 func (h *Handler) Close() error { return h.rpc.Close() }
 
+// exposed reports whether other hosts can reach what a request came to.
+func (h *Handler) exposed(r *http.Request) bool {
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	return h.beyond.Load() || !ok || !httpd.Loopback(local)
+}
+
 // ServeHTTP serves a POST, or a WebSocket until it ends.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if code, err := h.opt.Access.Check(r, !h.exposed(r)); err != nil {
+		httpd.Refuse(w, code, err)
+		return
+	}
 	if h.opt.Faults != nil && (h.serveFaults(w, r) || h.refuse(w, r)) {
 		return
 	}
@@ -105,8 +121,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "server busy, try again later", http.StatusServiceUnavailable)
 		return
 	}
-	if h.opt.Secret == nil {
-		w.Header().Set("Access-Control-Allow-Origin", "*")
+	if origin := r.Header.Get("Origin"); origin != "" && h.opt.Secret == nil { // one that may ask
+		w.Header().Set("Access-Control-Allow-Origin", origin)
+		w.Header().Set("Vary", "Origin")
 		if r.Method == http.MethodOptions {
 			w.Header().Set("Access-Control-Allow-Headers", "*")
 			w.Header().Set("Access-Control-Allow-Methods", "*")
@@ -117,27 +134,29 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.rpc.ServeHTTP(w, r)
 }
 
-// Serve serves connections of a listener, with celestia-node's timeouts, until ctx ends; then it closes the handler and the listener, and
-// returns nil once all is closed.
+// Serve serves connections of a listener, within Limits, until ctx ends; then it closes the handler and the listener, and returns nil once all is
+// closed. Whoever does not read is cut, which celestia-node does for a POST alone.
 func (h *Handler) Serve(ctx context.Context, l net.Listener) error {
-	server := &http.Server{Handler: h, ReadHeaderTimeout: 30 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 5 * time.Minute, IdleTimeout: 2 * time.Minute,
-		ErrorLog: slog.NewLogLogger(h.opt.Logger.Handler(), slog.LevelDebug)}
+	h.beyond.Store(!httpd.Loopback(l.Addr()))
+	server := httpd.New(l, httpd.Options{Limits: h.opt.Limits, Access: h.opt.Access, Logger: h.opt.Logger})
+	h.rpc.Bound(server.Answers(), server.Bodies())
+	serving, end := context.WithCancel(context.WithoutCancel(ctx))
 	var closing sync.WaitGroup
-	defer closing.Wait()
-	ended := make(chan struct{})
-	defer close(ended)
 	closing.Go(func() {
 		select {
 		case <-ctx.Done():
-		case <-ended:
+		case <-serving.Done():
 		}
-		_ = h.Close()
-		_ = server.Close()
+		_ = h.Close() // first: channels are closed before their connections
+		end()
 	})
-	if err := server.Serve(l); err != nil && ctx.Err() == nil && !errors.Is(err, http.ErrServerClosed) {
-		return err
+	err := server.Serve(serving, h)
+	end()
+	closing.Wait()
+	if errors.Is(err, context.Canceled) {
+		err = nil
 	}
-	return nil
+	return err
 }
 
 // clients limits the rate of requests by address. Addresses that have been quiet long enough to have their whole burst back are forgotten.

@@ -48,15 +48,17 @@ func (h *Handler) blobGetAll(a *jsonrpc.Args) jsonrpc.Run {
 		if err := h.reach(ctx, height); err != nil {
 			return nil, err
 		}
-		var all []da.Blob
-		for _, ns := range namespaces { // in the order asked for; one asked for twice is given twice
-			blobs, err := h.chain.Blobs(height, da.Namespace(ns))
-			if err != nil {
-				return nil, h.text(err, height)
+		return func() (any, error) {
+			var all []da.Blob
+			for _, ns := range namespaces { // in the order asked for; one asked for twice is given twice
+				blobs, err := h.chain.Blobs(height, da.Namespace(ns))
+				if err != nil {
+					return nil, h.text(err, height)
+				}
+				all = append(all, blobs...)
 			}
-			all = append(all, blobs...)
-		}
-		return jsonrpc.Raw(appendBlobs(make([]byte, 0, blobsSize(all)), all)), nil
+			return jsonrpc.Raw(appendBlobs(make([]byte, 0, blobsSize(all)), all)), nil
+		}, nil
 	}
 }
 
@@ -68,16 +70,18 @@ func (h *Handler) blobGet(a *jsonrpc.Args) jsonrpc.Run {
 		if err := h.reach(ctx, height); err != nil {
 			return nil, err
 		}
-		blobs, err := h.chain.Blobs(height, ns)
-		if err != nil {
-			return nil, h.text(err, height)
-		}
-		for i := range blobs {
-			if bytes.Equal(blobs[i].Commitment, commitment) {
-				return jsonrpc.Raw(appendBlob(nil, &blobs[i])), nil
+		return func() (any, error) {
+			blobs, err := h.chain.Blobs(height, ns)
+			if err != nil {
+				return nil, h.text(err, height)
 			}
-		}
-		return nil, errBlobNotFound
+			for i := range blobs {
+				if bytes.Equal(blobs[i].Commitment, commitment) {
+					return jsonrpc.Raw(appendBlob(nil, &blobs[i])), nil
+				}
+			}
+			return nil, errBlobNotFound
+		}, nil
 	}
 }
 

@@ -24,11 +24,13 @@ func (h *Handler) shareGetNamespaceData(a *jsonrpc.Args) jsonrpc.Run {
 		if err := h.reach(ctx, height); err != nil {
 			return nil, err
 		}
-		rows, err := h.namespaceData(height, ns)
-		if err != nil {
-			return nil, h.text(err, height)
-		}
-		return rows, nil
+		return func() (any, error) {
+			rows, err := h.namespaceData(height, ns)
+			if err != nil {
+				return nil, h.text(err, height)
+			}
+			return rows, nil
+		}, nil
 	}
 }
 
@@ -60,7 +62,7 @@ func (h *Handler) shareGetRange(a *jsonrpc.Args) jsonrpc.Run {
 				"verifying range id: invalid start index: from %d >= size: %d\n"+
 				"NewEmptyRangeNamespaceDataBlock: verifying range id: invalid start index: from %d >= size: %d", start, k*k, start, k, start, k)
 		}
-		return sq.Range(start, end)
+		return func() (any, error) { return sq.Range(start, end) }, nil
 	}
 }
 
@@ -71,15 +73,17 @@ func (h *Handler) shareGetEDS(a *jsonrpc.Args) jsonrpc.Run {
 		if err != nil {
 			return nil, err
 		}
-		shares, err := sq.EDS()
-		if err != nil {
-			return nil, err
-		}
-		out := append(make([]byte, 0, 32+len(shares)*700), `{"data_square":`...)
-		for i, s := range shares {
-			out = appendBase64(append(out, "[,"[min(i, 1)]), s)
-		}
-		return jsonrpc.Raw(append(out, `],"codec":"Leopard"}`...)), nil
+		return func() (any, error) {
+			shares, err := sq.EDS()
+			if err != nil {
+				return nil, err
+			}
+			out := append(make([]byte, 0, 32+len(shares)*700), `{"data_square":`...)
+			for i, s := range shares {
+				out = appendBase64(append(out, "[,"[min(i, 1)]), s)
+			}
+			return jsonrpc.Raw(append(out, `],"codec":"Leopard"}`...)), nil
+		}, nil
 	}
 }
 

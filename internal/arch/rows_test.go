@@ -15,7 +15,7 @@ var rows = map[string]row{
 	"contracts": {"", "artifacts of the inbox contract and nothing else"},
 
 	"internal/redact":        {"", "everybody's texts go through it, so it knows nothing of what they are about"},
-	"internal/jsonrpc":       {"internal/redact", "a protocol: it must not know whose methods it carries"},
+	"internal/jsonrpc":       {"internal/httpd internal/redact", "a protocol: it must not know whose methods it carries"},
 	"internal/httpd":         {"", "it bounds what strangers cost, whatever they ask for"},
 	"internal/disk":          {"", "it makes a file system fail once and for good; what is stored on it is not its business"},
 	"internal/disk/disktest": {"internal/disk", "a disk that fails on demand, for the tests of whoever stores"},
@@ -29,7 +29,7 @@ var rows = map[string]row{
 	// Sources.
 	"da/fault":    {"da", "it says what goes wrong; whoever serves makes it so"},
 	"da/local":    {"da da/fault follow watch internal/square internal/disk", "a chain, not a node: whoever follows it comes from above"},
-	"da/celestia": {"da da/fault da/local follow watch internal/jsonrpc internal/redact internal/square", "a protocol between two parties; the rollup's blocks are opaque bytes to it"},
+	"da/celestia": {"da da/fault da/local follow watch internal/httpd internal/jsonrpc internal/redact internal/square", "a protocol between two parties; the rollup's blocks are opaque bytes to it"},
 	"l1/local":    {"l1 follow watch", "a chain, not a node: whoever follows it comes from above"},
 	"l1/ethereum": {"l1 l1/ethereum/inbox follow watch contracts internal/redact", "a client; payloads are opaque bytes to it"},
 
@@ -65,7 +65,7 @@ var rows = map[string]row{
 	"devnet": {"devnet/... node block da da/fault da/local da/celestia l1 l1/local l1/ethereum exec exec/kv exec/engineapi follow watch await contracts internal/keyfile",
 		"a test bed stands on what users have: the node's public face, never the parts inside it"},
 	"internal/mutate": {"", "it takes guards out of any package, and needs none of them to do so"},
-	"cmd/headrace": {"node devnet/... await/ethereum block da da/fault da/local da/celestia follow l1 l1/ethereum internal/keyfile watch",
+	"cmd/headrace": {"node devnet/... await/ethereum block da da/fault da/local da/celestia follow l1 l1/ethereum internal/httpd internal/keyfile watch",
 		"the command line is one more user of the public packages: what it needs, a program that embeds a node needs too"},
 }
 

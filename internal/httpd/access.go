@@ -15,7 +15,7 @@ import (
 
 // Access says whose requests are answered.
 type Access struct {
-	Hosts   []string       // names, beside loopback's, that requests may be addressed to; see check
+	Hosts   []string       // names, beside loopback's, that requests may be addressed to; see Check
 	Origins []string       // of pages that may ask, such as https://app.example; "*": every page
 	Proxies []netip.Prefix // addresses that stand for many clients
 	Token   string         // that requests need for which Writes holds; "": none
@@ -54,13 +54,13 @@ func CheckOrigin(origin string) error {
 	return nil
 }
 
-// check returns why a request is not answered. loopback says that the server listens on the loopback alone.
+// Check returns why a request is not answered. loopback says that the server listens on the loopback alone.
 //
 // A page in a browser can send requests to the loopback, in the name of whoever looks at it. It cannot leave its origin
 // out of what could change something or be read, and it cannot choose the Host: that is the name by which the browser
 // found the address, which is the page's own if its owner lets the name lead here. A program that sends no Origin is
 // answered.
-func (a *Access) check(r *http.Request, loopback bool) (int, error) {
+func (a *Access) Check(r *http.Request, loopback bool) (int, error) {
 	if !a.isOurs(r.Host, loopback) {
 		return http.StatusForbidden, errHost
 	}

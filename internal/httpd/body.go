@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -41,14 +42,52 @@ func (b *body) Read(p []byte) (int, error) {
 		return n, ErrSlow
 	case err != nil:
 		_ = b.deaden(time.Time{}) // a connection that is watched for its end while the request is served
+		if n > 0 {
+			if full := b.grow(n); full != nil {
+				return n, full
+			}
+		}
+		b.hold.Settle()
 		return n, err
 	}
-	if n == 0 {
-		return 0, nil
-	}
+	return n, b.grow(n)
+}
+
+func (b *body) grow(n int) error {
 	ctx, cancel := within(b.ctx, Patience)
 	defer cancel()
-	return n, b.hold.Grow(ctx, int64(n))
+	return b.hold.Grow(ctx, int64(n))
+}
+
+// ReadMessage reads a message of another protocol on a connection of ours, by the same limits as a body: it counts as
+// it comes, and cut is called to end its connection when too little comes. The hold is to be given back when the message
+// is of no use any more. A nil budget has no limits.
+func (b *Budget) ReadMessage(ctx context.Context, r io.Reader, cut func()) ([]byte, *Hold, error) {
+	if b == nil {
+		msg, err := io.ReadAll(r)
+		return msg, nil, err
+	}
+	limits := Limits{}.withDefaults()
+	begun, h := time.Now(), b.Hold(ctx)
+	slow := time.AfterFunc(limits.Stall, cut)
+	defer slow.Stop()
+	var msg []byte
+	for {
+		msg = slices.Grow(msg, 1) // as io.ReadAll does, but what it grows by is counted
+		if err := h.Grow(ctx, int64(cap(msg))-h.size()); err != nil {
+			return nil, h, err
+		}
+		n, err := r.Read(msg[len(msg):min(cap(msg), len(msg)+piece)])
+		msg = msg[:len(msg)+n]
+		if err == io.EOF {
+			h.Settle()
+			return msg, h, nil
+		}
+		if err != nil {
+			return nil, h, err
+		}
+		slow.Reset(time.Until(limits.due(begun, int64(len(msg)))))
+	}
 }
 
 // ErrSlow is why a body is read no further.

@@ -40,7 +40,7 @@ type Hold struct {
 	conn  *conn // nil: not served by this package, and never cut
 	since time.Time
 	bytes int64 // guarded by of.mu, as the rest
-	waits bool  // for room: it does not move, for a reason that is not its own
+	waits bool  // for us, in the end: if it does not move, that is not its own fault
 }
 
 // Hold returns a hold of nothing yet for the request of ctx. It must be given back.
@@ -108,6 +108,17 @@ func (h *Hold) try(n int64) (freed chan struct{}, stale time.Duration) {
 	return nil, 0
 }
 
+// Settle notes that what is held is complete: its connection is not cut for moving nothing any more, which is ours to
+// do now.
+func (h *Hold) Settle() {
+	if h == nil {
+		return
+	}
+	h.of.mu.Lock()
+	h.waits = true
+	h.of.mu.Unlock()
+}
+
 // stalest returns the hold whose connection has moved nothing for longest, and for how long.
 func (b *Budget) stalest(but *Hold) (oldest *Hold, idle time.Duration) {
 	now := time.Now()
@@ -132,6 +143,12 @@ func (b *Budget) give(h *Hold) {
 	h.bytes = 0
 	close(b.freed)
 	b.freed = make(chan struct{})
+}
+
+func (h *Hold) size() int64 {
+	h.of.mu.Lock()
+	defer h.of.mu.Unlock()
+	return h.bytes
 }
 
 // Give gives back all that is held. It may be called again.

@@ -27,9 +27,9 @@ import (
 
 // Limits are the bounds of a server. A zero field has its default.
 type Limits struct {
-	Connections int   // in all: 2048, or what the descriptors of the process allow if that is less
+	Connections int   // in all: 1280, or what the descriptors of the process allow if that is less
 	PerAddress  int   // of one address, an IPv6 one being its /64, that is neither loopback nor in Proxies: 256
-	Answers     int64 // bytes of large answers in memory: 32 MiB
+	Answers     int64 // bytes of large answers in memory: 16 MiB
 	Bodies      int64 // bytes of bodies in memory: 16 MiB
 	Probes      int   // connections beyond Connections that Options.Probes are served on: 32
 
@@ -40,9 +40,9 @@ type Limits struct {
 }
 
 func (l Limits) withDefaults() Limits {
-	set(&l.Connections, 2048)
+	set(&l.Connections, 1280)
 	set(&l.PerAddress, 256)
-	set(&l.Answers, 32<<20)
+	set(&l.Answers, 16<<20)
 	set(&l.Bodies, 16<<20)
 	set(&l.Probes, 32)
 	set(&l.Header, 10*time.Second)
@@ -175,7 +175,7 @@ func (s *Server) bound(h http.Handler) http.Handler {
 				return
 			}
 		}
-		if code, err := s.opt.check(r, s.loopback); err != nil {
+		if code, err := s.opt.Check(r, s.loopback); err != nil {
 			Refuse(w, code, err)
 			return
 		}

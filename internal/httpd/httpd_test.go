@@ -269,25 +269,39 @@ func block(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 func TestIdleMakesRoom(t *testing.T) {
 	t.Parallel()
 	s := run(t, httpd.Options{Limits: httpd.Limits{Connections: 4, Header: long, Idle: long}}, nil)
-	first := s.dial()
-	first.say(get)
-	first.answer()
-	var idle []*client
-	for range 3 {
+	var waiting []*client
+	for range 4 {
 		c := s.dial()
 		c.say("GET / HT")
-		idle = append(idle, c)
+		waiting = append(waiting, c)
 	}
-	c := s.dial() // first has waited since before these
+	c := s.dial()
 	c.say(get)
 	if code, _ := c.answer(); code != http.StatusOK {
 		t.Errorf("got %d, want an answer", code)
 	}
-	first.ends()
-	idle[2].say("TP/1.1\r\nHost: localhost\r\n\r\n")
-	if code, _ := idle[2].answer(); code != http.StatusOK {
+	waiting[0].ends()
+	waiting[3].say("TP/1.1\r\nHost: localhost\r\n\r\n")
+	if code, _ := waiting[3].answer(); code != http.StatusOK {
 		t.Errorf("got %d of one that came later, want an answer", code)
 	}
+}
+
+// A connection that has had its answer waits like one that has not asked yet.
+func TestAnsweredMakesRoom(t *testing.T) {
+	t.Parallel()
+	s := run(t, httpd.Options{Limits: httpd.Limits{Connections: 1, Idle: long}}, nil)
+	first := s.dial()
+	first.say(get)
+	first.answer()
+	for { // until net/http knows that it has answered
+		c := s.dial()
+		_, _ = io.WriteString(c, get)
+		if _, err := http.ReadResponse(c.in, nil); err == nil {
+			break
+		}
+	}
+	first.ends()
 }
 
 // When all connections are busy, probes are answered all the same, and nothing else is; and connections beyond those

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"headrace/internal/httpd"
 )
 
 // Level is what a caller is allowed to do. Each level includes those below it.
@@ -44,7 +46,8 @@ func ParseLevel(s string) (Level, error) {
 }
 
 // Method serves one method. Bind reads the parameters, with Arg; the function it returns is the call. An error it returns is answered with
-// code 1 and its text, a panic with code 0; a result is written as JSON, or as it is if it is Raw; a *Stream opens a channel.
+// code 1 and its text, a panic with code 0; a result is written as JSON, or as it is if it is Raw; a *Stream opens a channel. A result that may be
+// large is better a func() (any, error), which returns it and is called when there is room for it; it must not wait.
 type Method struct {
 	Params  int
 	Level   Level
@@ -56,11 +59,17 @@ type Method struct {
 type Run func(ctx context.Context) (any, error)
 
 // Stream is the result of a method that opens a channel. Run sends values until it returns, which closes the channel, or ctx ends. A value
-// is encoded when it is written; a func() (Raw, error) is called then. send does not wait: it returns false when Queue values are waiting,
+// is encoded when it is written; a func() (Raw, error) is called then, and must not wait: see Delayed. send does not wait: it returns false when Queue values are waiting,
 // and the channel then is to be closed, for its reader is too slow.
 type Stream struct {
 	Queue int // 16
 	Run   func(ctx context.Context, send func(value any) bool)
+}
+
+// Delayed is a value of a Stream that is not to be written before a time.
+type Delayed struct {
+	Until time.Time
+	Value func() (Raw, error)
 }
 
 // Args are the parameters of a call, read one after the other by Arg.
@@ -108,7 +117,7 @@ func (a *Args) Fail(name string, err error) {
 // ServerOptions are the limits of a Server. The zero value is good.
 type ServerOptions struct {
 	MaxBody      int64         // bytes of a POST: 16 MiB
-	ReadLimit    int64         // bytes of a WebSocket message: 128 MiB; celestia-node has no limit
+	ReadLimit    int64         // bytes of a WebSocket message: 64 MiB; celestia-node has no limit
 	MaxCalls     int           // calls of one connection at a time; more are not read: 1024
 	PingInterval time.Duration // 5 s
 	WriteTimeout time.Duration // of one message: none, as in celestia-node, so that a reader can sleep as long as it likes
@@ -124,7 +133,7 @@ type ServerOptions struct {
 
 func (o ServerOptions) withDefaults() ServerOptions {
 	set(&o.MaxBody, 16<<20)
-	set(&o.ReadLimit, 128<<20)
+	set(&o.ReadLimit, 64<<20)
 	set(&o.MaxCalls, 1024)
 	set(&o.PingInterval, 5*time.Second)
 	if o.Logger == nil {
@@ -156,6 +165,8 @@ type Server struct {
 	opt     ServerOptions
 	methods map[string]Method
 
+	answers, bodies *httpd.Budget // nil: no bounds
+
 	ctx  context.Context // of all connections; ended by Close. An http.Handler has no Run to hold it
 	stop context.CancelCauseFunc
 	end  context.Context // of all streams; ended first
@@ -176,6 +187,10 @@ func NewServer(methods map[string]Method, opt ServerOptions) *Server {
 	s.end, s.mute = context.WithCancel(s.ctx)
 	return s
 }
+
+// Bound bounds what is in memory at a time of answers, and of messages that come over WebSockets. It is for who serves, before anything comes; a
+// request's body is bounded by who serves too.
+func (s *Server) Bound(answers, bodies *httpd.Budget) { s.answers, s.bodies = answers, bodies }
 
 // Close closes all channels, then all connections, and waits for them. Like a node that stops, it sends xrpc.ch.close and then no close frame.
 func (s *Server) Close() error {
@@ -288,6 +303,9 @@ func (s *Server) servePost(ctx context.Context, w http.ResponseWriter, body io.R
 	}
 	data, err := io.ReadAll(io.LimitReader(body, s.opt.MaxBody+1))
 	switch {
+	case errors.Is(err, httpd.ErrFull), errors.Is(err, httpd.ErrSlow):
+		http.Error(w, err.Error(), httpd.BodyStatus(err))
+		return
 	case err != nil:
 		fail(parseError("reading request: " + err.Error()))
 		return
@@ -309,7 +327,8 @@ func (s *Server) servePost(ctx context.Context, w http.ResponseWriter, body io.R
 		fail(parseError("Parse error"))
 		return
 	}
-	if answer, code := s.answer(ctx, req, level); answer != nil {
+	if answer, hold, code := s.answer(ctx, req, level); answer != nil {
+		defer hold.Give()
 		w.WriteHeader(code)
 		_, _ = w.Write(answer)
 	}
@@ -330,12 +349,13 @@ func (s *Server) serveBatch(ctx context.Context, w http.ResponseWriter, data []b
 	}
 	next := "["
 	for i := range reqs {
-		answer, _ := s.answer(ctx, &reqs[i], level)
+		answer, hold, _ := s.answer(ctx, &reqs[i], level)
 		if answer == nil {
 			continue
 		}
 		_, _ = io.WriteString(w, next)
 		_, _ = w.Write(answer)
+		hold.Give()
 		next = ","
 	}
 	if next == "," {
@@ -343,32 +363,51 @@ func (s *Server) serveBatch(ctx context.Context, w http.ResponseWriter, data []b
 	}
 }
 
-// answer answers one request over HTTP: with nothing if it is a notification that went well.
-func (s *Server) answer(ctx context.Context, req *request, level Level) ([]byte, int) {
+// answer answers one request over HTTP: with nothing if it is a notification that went well. The answer is held until it is written.
+func (s *Server) answer(ctx context.Context, req *request, level Level) ([]byte, *httpd.Hold, int) {
 	if err := checkID(req.ID); err != nil {
-		return appendError(nil, req.ID, parseError(err.Error())), http.StatusInternalServerError
+		return appendError(nil, req.ID, parseError(err.Error())), nil, http.StatusInternalServerError
 	}
 	result, e := s.call(ctx, req, level, false)
 	switch {
 	case e != nil && (e.Code != CodeMethod || req.ID != nil):
-		return appendError(nil, req.ID, e), status(e)
+		return appendError(nil, req.ID, e), nil, status(e)
 	case req.ID == nil:
-		return nil, http.StatusOK
+		return nil, nil, http.StatusOK
 	}
-	out, err := encodeAnswer(req, result)
+	out, hold, err := s.encodeAnswer(ctx, httpd.Patience, req, result)
 	if err != nil {
-		return appendError(nil, req.ID, err), status(err)
+		hold.Give()
+		return appendError(nil, req.ID, err), nil, status(err)
 	}
-	return out, http.StatusOK
+	return out, hold, http.StatusOK
 }
 
-// encodeAnswer writes a result. Code that panics while it does is answered as a method that panics.
-func encodeAnswer(req *request, result any) (out []byte, e *Error) {
+// encodeAnswer writes a result when there is room for it.
+func (s *Server) encodeAnswer(ctx context.Context, wait time.Duration, req *request, result any) (out []byte, hold *httpd.Hold, e *Error) {
+	out, hold, err := s.answers.Build(ctx, wait, func() (out []byte, err error) {
+		out, e = encode(req, result)
+		return out, nil
+	})
+	if err != nil {
+		e = &Error{Code: CodeMethod, Message: err.Error()}
+	}
+	return out, hold, e
+}
+
+// encode writes a result. Code that panics while it does is answered as a method that panics.
+func encode(req *request, result any) (out []byte, e *Error) {
 	defer func() {
 		if p := recover(); p != nil {
 			out, e = nil, &Error{Code: CodePanic, Message: fmt.Sprintf("panic encoding response for '%s': %v", req.Method, p)}
 		}
 	}()
+	if f, ok := result.(func() (any, error)); ok {
+		var err error
+		if result, err = f(); err != nil {
+			return nil, &Error{Code: CodeMethod, Message: err.Error()}
+		}
+	}
 	return appendResult(nil, req.ID, result), nil
 }
 

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"headrace/internal/httpd"
 )
 
 // socket is one WebSocket of a server. One goroutine reads, one pings, one runs each call, two each stream; serve waits for all of them.
@@ -30,7 +32,6 @@ type socket struct {
 }
 
 func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request, level Level) {
-	w.Header().Set("Access-Control-Allow-Origin", "*")
 	base := context.WithoutCancel(r.Context())
 	var wire Wire
 	alive := func(context.Context, []byte) bool { return true }
@@ -62,13 +63,23 @@ func (k *socket) serve() {
 	k.work.Go(k.ping)
 	k.work.Go(k.drain)
 	for {
-		_, msg, err := k.ws.Read(context.Background())
+		msg, hold, err := k.read()
 		if err != nil {
+			hold.Give()
 			k.fail(err)
 			return
 		}
-		k.handle(msg)
+		k.handle(msg, hold)
 	}
+}
+
+// read waits for a message for as long as the other side is silent, and then takes it at the lowest rate at least.
+func (k *socket) read() ([]byte, *httpd.Hold, error) {
+	_, r, err := k.ws.Reader(context.Background())
+	if err != nil {
+		return nil, nil, err
+	}
+	return k.server.bodies.ReadMessage(k.ctx, r, func() { k.fail(httpd.ErrSlow) })
 }
 
 // drain ends the connection, once its server closes, when all that was under way has been written.
@@ -140,17 +151,20 @@ func (k *socket) write(msg []byte) error {
 	return nil
 }
 
-// handle starts what a message asks for. What cannot be read is not answered.
-func (k *socket) handle(msg []byte) {
+// handle starts what a message asks for, and gives what holds it back at its end. What cannot be read is not answered.
+func (k *socket) handle(msg []byte, hold *httpd.Hold) {
 	req, err := parseRequest(msg)
 	if err != nil || checkID(req.ID) != nil {
+		hold.Give()
 		return
 	}
 	switch req.Method {
 	case methodCancel:
 		k.cancelCall(req.Params)
+		hold.Give()
 		return
 	case "", methodValue, methodClose: // for clients
+		hold.Give()
 		return
 	}
 	ctx, cancel := context.WithCancel(k.ctx)
@@ -163,10 +177,12 @@ func (k *socket) handle(msg []byte) {
 	case k.slots <- struct{}{}:
 	case <-k.ctx.Done():
 		cancel()
+		hold.Give()
 		return
 	}
 	k.work.Go(func() {
 		defer func() { <-k.slots }()
+		defer hold.Give()
 		k.serveCall(ctx, req)
 		cancel()
 		if req.ID != nil {
@@ -203,7 +219,8 @@ func (k *socket) serveCall(ctx context.Context, req *request) {
 		k.serveStream(ctx, req, stream)
 		return
 	}
-	out, e := encodeAnswer(req, result)
+	out, hold, e := k.server.encodeAnswer(ctx, 0, req, result)
+	defer hold.Give()
 	if e != nil {
 		out = appendError(nil, req.ID, e)
 	}
@@ -233,23 +250,43 @@ func (k *socket) serveStream(ctx context.Context, req *request, stream *Stream) 
 	err := k.write(appendResult(nil, req.ID, id))
 	ended := false
 	for v := range values {
-		raw, ok := encodeValue(v)
-		if ended = ended || !ok || err != nil; ended {
-			cancel() // and read on, until the stream has seen it
-			continue
+		if ended = ended || err != nil; !ended {
+			ended, err = k.writeValue(ctx, id, v)
 		}
-		err = k.write(appendNotification(nil, methodValue, id, raw))
+		if ended {
+			cancel() // and read on, until the stream has seen it
+		}
 	}
 	if err == nil {
 		_ = k.write(appendNotification(nil, methodClose, id))
 	}
 }
 
-// encodeValue returns false for a value that is no more to be had: its channel ends.
-func encodeValue(v any) (raw any, ok bool) {
-	if f, ok := v.(func() (Raw, error)); ok {
-		raw, err := f()
-		return raw, err == nil
+// writeValue writes one value of a channel when there is room for it. It reports whether the channel is to end: there is no more to be had.
+func (k *socket) writeValue(ctx context.Context, id uint64, v any) (ended bool, err error) {
+	if d, ok := v.(Delayed); ok {
+		late := time.NewTimer(time.Until(d.Until)) // the delay that is asked for
+		defer late.Stop()
+		select {
+		case <-late.C:
+		case <-k.ctx.Done():
+			return true, nil
+		}
+		v = d.Value
 	}
-	return v, true
+	msg, hold, err := k.server.answers.Build(k.ctx, 0, func() ([]byte, error) {
+		if f, ok := v.(func() (Raw, error)); ok {
+			raw, err := f()
+			if err != nil {
+				return nil, err
+			}
+			v = raw
+		}
+		return appendNotification(nil, methodValue, id, v), nil
+	})
+	defer hold.Give()
+	if err != nil {
+		return true, nil
+	}
+	return false, k.write(msg)
 }
