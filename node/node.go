@@ -42,6 +42,8 @@ type Options struct {
 	// Engine replaces the one that Config.Engine names. It stays the caller's.
 	Engine   exec.Engine
 	Observer Observer
+
+	Clock func() time.Time // the machine's clock, for the times of a sequencer's blocks; default time.Now
 }
 
 // Bounds are the timeouts of the node towards its DA layer. A zero field has the default, which is made for
@@ -86,6 +88,7 @@ type Node struct {
 	status *watch.Value[Status]
 	text   statusText
 
+	blockTime atomic.Int64           // of the source, as in the status
 	headSince atomic.Pointer[uint64] // content fetches before the source's head was reached; nil before
 }
 
@@ -154,6 +157,7 @@ func (n *Node) openSequencer() error {
 	cfg := sequencer.Config{
 		Syncer: n.up.syncer, Builder: builder, Key: n.opt.Key, CaughtUp: n.caughtUp,
 		BlockTime: c.BlockTime, Lazy: c.Lazy, LazyInterval: c.LazyInterval, MaxPending: c.MaxPending, Logger: n.log,
+		Wall: n.opt.Clock, Ahead: n.ahead,
 	}
 	err := n.up.post(&cfg)
 	if err != nil {
@@ -161,6 +165,13 @@ func (n *Node) openSequencer() error {
 	}
 	n.seq, err = sequencer.New(cfg)
 	return err
+}
+
+// ahead returns how far a block's time may be ahead of the source's newest header: five of its block times, which
+// leaves it room to be late, but at least half a minute. It is never more than the minute that followers allow a block
+// to be ahead of their clocks: a source with slower blocks than Ethereum's leaves the rest to the monotonic clock.
+func (n *Node) ahead() time.Duration {
+	return min(max(5*time.Duration(n.blockTime.Load()), 30*time.Second), time.Minute)
 }
 
 // caughtUp waits until the follower has reached the source's head once.

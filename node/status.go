@@ -123,6 +123,7 @@ type Sequence struct {
 	Failures  uint64 `json:"failures"`
 	MaxTx     int    `json:"max_tx_bytes"` // the largest transaction that is taken: a block holds no larger one
 	Pool      Pool   `json:"pool"`
+	Clock     string `json:"clock,omitempty"` // why the last block's time is not what the machine's clock said, with both
 }
 
 // Pool says what became of transactions that were offered and are in no block yet.
@@ -155,6 +156,7 @@ func (n *Node) publish() (next time.Duration) {
 		s.Unsafe = &Unsafe{Open: sync.Gate, Buffered: sync.Buffered}
 	}
 	blockTime := blockTime(n.opt.Config.DA.BlockTime, s.Source.Endpoints)
+	n.blockTime.Store(int64(blockTime))
 	s.Source.BlockTime = blockTime.Round(time.Millisecond).String()
 	if src.Head.Height > sync.Position.Height {
 		s.Source.Lag = src.Head.Height - sync.Position.Height
@@ -166,7 +168,7 @@ func (n *Node) publish() (next time.Duration) {
 		q := n.seq.Status().Load()
 		s.Sequencer = &Sequence{
 			Paused: q.Paused, Pending: sync.Unsafe.Height - sync.Safe.Height, Submitted: q.Submitted, Failure: q.Failure, Failures: q.Failures,
-			MaxTx: n.seq.MaxTx(), Pool: Pool{FullSince: q.Full.Since, Refused: q.Full.Refused},
+			Clock: q.Clock, MaxTx: n.seq.MaxTx(), Pool: Pool{FullSince: q.Full.Since, Refused: q.Full.Refused},
 		}
 		if p, ok := n.engine.(exec.Pool); ok {
 			s.Sequencer.Pool.Dropped = p.Dropped()

@@ -46,6 +46,9 @@ type Config struct {
 	// no block before: it may have signed some that only the DA layer remembers. Nothing is submitted before either.
 	CaughtUp func(context.Context) error
 
+	Wall  func() time.Time     // the machine's clock; default time.Now
+	Ahead func() time.Duration // how far a block's time may be ahead of the source's newest header; default 30 s
+
 	BlockTime      time.Duration // default 1 s
 	Lazy           bool          // make a block only when there are transactions, or LazyInterval has passed
 	LazyInterval   time.Duration // default 60 s
@@ -64,6 +67,7 @@ type Status struct {
 	FailedAt  time.Time // when
 	Failures  uint64    // since the start
 	Full      Full      // the builder's pool
+	Clock     string    // why the last block's time is not what the machine's clock said, with both; empty if it is
 }
 
 // Full says whether the builder's pool is full.
@@ -79,6 +83,7 @@ type Sequencer struct {
 	status *watch.Value[Status]
 	txs    chan struct{} // holds one token when transactions have come, for lazy mode
 	forced *forced
+	clock  clock // owned by produce
 }
 
 // New checks cfg and returns a sequencer.
@@ -96,7 +101,7 @@ func New(cfg Config) (*Sequencer, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	q := &Sequencer{cfg: cfg, status: new(watch.Value[Status]), txs: make(chan struct{}, 1)}
+	q := &Sequencer{cfg: cfg, status: new(watch.Value[Status]), txs: make(chan struct{}, 1), clock: newClock(&cfg)}
 	q.forced = newForced(q)
 	return q, q.limit()
 }
@@ -275,7 +280,9 @@ func (q *Sequencer) pause(why string) {
 
 // build makes and signs the block after p, or none when there is nothing to put in and empty blocks are not wanted.
 func (q *Sequencer) build(ctx context.Context, p syncer.Parent, empty bool) (*block.Block, error) {
-	now := max(uint64(time.Now().UnixNano()), p.Time+1) // time never goes backwards, even if the clock does
+	moment := time.Now()
+	now, why := q.clock.next(p, q.cfg.Syncer.Status().Load().SourceTime)
+	q.clockSays(why)
 	height, authority := p.Ref.Height+1, q.cfg.Syncer.Authority()
 	h := block.Header{
 		Height: height, Time: now, ChainID: authority.ChainID(), LastHeaderHash: p.Ref.Hash.Field(),
@@ -315,7 +322,23 @@ func (q *Sequencer) build(ctx context.Context, p syncer.Parent, empty bool) (*bl
 	if err != nil {
 		return nil, fmt.Errorf("sign block %d: %w", height, err)
 	}
+	q.clock.signed(signed.Header.Hash(), moment)
 	return &block.Block{Header: signed, Data: d}, nil
+}
+
+// clockSays publishes why the machine's clock is not believed, and logs when that begins and ends.
+func (q *Sequencer) clockSays(why string) {
+	before := q.status.Load().Clock
+	if before == why {
+		return
+	}
+	q.status.Update(func(s Status) Status { s.Clock = why; return s })
+	switch {
+	case before == "":
+		q.cfg.Logger.Warn("blocks do not get the time of the machine's clock", "cause", why)
+	case why == "":
+		q.cfg.Logger.Info("blocks get the time of the machine's clock again")
+	}
 }
 
 // errLost: the DA layer has passed the height it reported, and the blocks are not there.

@@ -110,6 +110,7 @@ func (d *DASink) apply(ctx context.Context, item *follow.Item[*Checked], verifie
 	if err := d.admit(item.Height); err != nil {
 		return err
 	}
+	d.heard(item.Data.Data.Time)
 	before := d.cfg.Store.State().Safe
 	if err := d.derive(ctx, item, verified); err != nil {
 		if !errors.Is(err, derive.ErrAhead) {
@@ -189,6 +190,9 @@ func (d *DASink) adopt(ctx context.Context, blk *block.Block, origin store.Origi
 		if err := d.dropUnsafe(ctx, ref.Height-1, "the canonical source has others"); err != nil {
 			return err
 		}
+	}
+	if err := d.inTime(blk); err != nil {
+		return err
 	}
 	root, err := d.executeNext(ctx, blk)
 	if err != nil {

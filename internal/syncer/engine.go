@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"headrace/block"
@@ -43,9 +44,6 @@ func shortRoot(root []byte) string {
 // is returned as it is; what to make of it is the caller's. Any other error is in the status.
 func (s *Syncer) execute(ctx context.Context, blk *block.Block, root []byte, ready func(context.Context) error) ([]byte, error) {
 	h := &blk.Header.Header
-	if err := s.inTime(blk); err != nil {
-		return nil, err
-	}
 	if !bytes.Equal(h.AppHash, root) {
 		return nil, s.stuck(follow.StageRoot, h.Height, &RootMismatchError{Height: h.Height, Ours: root, BlockSays: h.AppHash})
 	}
@@ -95,7 +93,8 @@ func (s *Syncer) stuckAt(blk *block.Block, err error) error {
 	return s.stuck(follow.StageExecute, blk.Height(), fmt.Errorf("execute block %d: %w", blk.Height(), err))
 }
 
-// executeNext executes blk, the successor of the unsafe head. A verdict is an error like any other.
+// executeNext executes blk, the successor of the unsafe head. A verdict is an error like any other. Its time is the
+// caller's to check: a sequencer whose clock is behind must not wait for its own blocks.
 func (s *Syncer) executeNext(ctx context.Context, blk *block.Block) ([]byte, error) {
 	root, err := s.execute(ctx, blk, s.cfg.Store.State().Root, s.reconcile)
 	if errors.Is(err, exec.ErrInvalid) {
@@ -104,13 +103,27 @@ func (s *Syncer) executeNext(ctx context.Context, blk *block.Block) ([]byte, err
 	return root, err
 }
 
-// inTime returns an error while blk is too far ahead of the clock: it waits, it is never refused.
+// inTime returns an error while blk is too far ahead of the clock, or of the source's newest item if that is later (a
+// clock may be wrong): it waits, it is never refused.
 func (s *Syncer) inTime(blk *block.Block) error {
-	h := &blk.Header.Header
-	if ahead := time.Until(time.Unix(0, int64(h.Time))); ahead > s.cfg.MaxAhead {
+	h, now := &blk.Header.Header, time.Now()
+	if s.sourceTime.After(now) {
+		now = s.sourceTime
+	}
+	if h.Time > math.MaxInt64 {
+		return s.stuck(follow.StageClock, h.Height, fmt.Errorf("block %d is ahead of this machine's clock: its time is %d nanoseconds since 1970, which is later than any clock shows", h.Height, h.Time))
+	}
+	if ahead := time.Unix(0, int64(h.Time)).Sub(now); ahead > s.cfg.MaxAhead {
 		return s.stuck(follow.StageClock, h.Height, fmt.Errorf("block %d is %s ahead of this machine's clock: waiting; check the clock", h.Height, ahead.Round(time.Second)))
 	}
 	return nil
+}
+
+// heard notes the time of an item of the source. It must be called inside the section.
+func (s *Syncer) heard(at time.Time) {
+	if at.After(s.sourceTime) {
+		s.sourceTime = at
+	}
 }
 
 // reconcile brings the engine to the store's unsafe head: an engine that is ahead, or on another branch, is reverted

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -58,6 +59,7 @@ func (k *L1Sink) Apply(ctx context.Context, item follow.Item[l1.Block]) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.reverting = false
+	k.heard(time.Unix(int64(min(item.Data.Time, math.MaxInt64/1_000_000_000)), 0))
 	p, err := k.plan(item)
 	if err != nil {
 		return err
@@ -226,6 +228,9 @@ func (p *plan) known(b *block.Block) (root []byte, ok bool, err error) {
 
 // execute runs b on the planned tip.
 func (p *plan) execute(ctx context.Context, b *block.Block) ([]byte, error) {
+	if err := p.k.inTime(b); err != nil {
+		return nil, err
+	}
 	return p.k.execute(ctx, b, p.root, func(ctx context.Context) error {
 		if err := p.ready(ctx); err != nil || len(p.append) > 0 || p.unsafe <= p.tip.Height {
 			return err

@@ -38,7 +38,7 @@ type Config struct {
 	Store    *store.Store
 	Engine   exec.Engine
 	Logger   *slog.Logger  // default: silent
-	MaxAhead time.Duration // how far a block's time may be ahead of the clock before it must wait; default 1 minute, as in Evolve
+	MaxAhead time.Duration // how far a block's time may be ahead of the clock, and of the source's, before it must wait; default 1 minute, as in Evolve
 	Observer Observer
 }
 
@@ -78,21 +78,22 @@ type Applied struct {
 
 // Status is what the node has done so far. Refs of height InitialHeight-1 with a zero hash mean "none yet".
 type Status struct {
-	Unsafe    block.Ref
-	Safe      block.Ref
-	Finalized block.Ref
-	Root      []byte // state root after Unsafe
-	Position  block.Ref
-	Proven    block.Ref
-	Proposal  Proposal       // of a chain whose canonical source is an L1 inbox
-	Earlier   []Proposal     // canonical ones before it, oldest first; the newest keepProposals. Shared: read it only
-	Missing   derive.Waiting // what the next block waits for
-	Counts    Counts
-	Skipped   derive.Counts // blobs that were not ours, by reason, since the start
-	Proof     string        // why the last proof failed; empty when it did not
-	Gate      bool          // offered blocks are taken
-	Buffered  int           // offered blocks that wait for their parent
-	Stage     Stage         // what the section is busy with, if it takes long, or stuck at
+	Unsafe     block.Ref
+	Safe       block.Ref
+	Finalized  block.Ref
+	Root       []byte // state root after Unsafe
+	Position   block.Ref
+	SourceTime time.Time // the latest that an item of the source had, since the start; zero before the first
+	Proven     block.Ref
+	Proposal   Proposal       // of a chain whose canonical source is an L1 inbox
+	Earlier    []Proposal     // canonical ones before it, oldest first; the newest keepProposals. Shared: read it only
+	Missing    derive.Waiting // what the next block waits for
+	Counts     Counts
+	Skipped    derive.Counts // blobs that were not ours, by reason, since the start
+	Proof      string        // why the last proof failed; empty when it did not
+	Gate       bool          // offered blocks are taken
+	Buffered   int           // offered blocks that wait for their parent
+	Stage      Stage         // what the section is busy with, if it takes long, or stuck at
 }
 
 // Proposal is the last canonical proposal of the inbox. It is published after the commit that holds it, so a late
@@ -125,6 +126,7 @@ type Syncer struct {
 	mu          sync.Mutex // the serialised section; guards the rest, and what the sink and the Offers hold
 	engineKnown bool       // the engine has been compared with the store and found equal
 	counts      Counts
+	sourceTime  time.Time           // see Status
 	tell        func(Status) Status // what the sink, and its Offers, add to the status
 }
 
@@ -173,7 +175,7 @@ func (s *Syncer) publish() {
 	st := s.cfg.Store.State()
 	s.status.Update(func(now Status) Status {
 		now.Unsafe, now.Safe, now.Finalized, now.Root = st.Unsafe, st.Safe, st.Finalized, st.Root
-		now.Position, now.Proven, now.Counts = st.Position, st.Proven, s.counts
+		now.Position, now.Proven, now.Counts, now.SourceTime = st.Position, st.Proven, s.counts, s.sourceTime
 		if s.engineKnown || now.Stage.Name != follow.StageEngine && now.Stage.Name != follow.StageReplay {
 			now.Stage = Stage{} // what is published is done, but for the engine: an item without blocks does not need it
 		}

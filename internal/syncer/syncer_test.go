@@ -250,6 +250,33 @@ func TestBlockAheadOfTheClockWaits(t *testing.T) {
 	})
 }
 
+// A time beyond what any clock shows is ahead of the clock too. A follower whose own clock is behind believes the
+// source's.
+func TestBlockAheadOfAllClocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := syncertest.NewWorld(t, -1)
+		apply := func(blockTime uint64, header time.Time) (syncer.Status, error) {
+			full := w.Open(syncertest.NewHome(), nil)
+			defer full.Close()
+			blk := sign(t, w, syncer.Parent{Time: blockTime}, "")
+			err := full.Apply(t.Context(), item(da.Block{Height: 1, Time: header, Blobs: []da.Blob{{Namespace: syncertest.HeaderNS, Data: blk.Header.Encode()}}}))
+			return full.Status().Load(), err
+		}
+		for _, at := range []uint64{1<<63 - 2, 1<<63 - 1, 1 << 63, 1<<64 - 2} { // and one more: sign adds it
+			if st, err := apply(at, time.Now()); err == nil || st.Stage.Name != follow.StageClock || st.Safe.Height != 0 || !strings.Contains(st.Stage.Cause, "ahead of this machine's clock") {
+				t.Errorf("a block of %d: got %v, %+v, want a wait for the clock", at+1, err, st)
+			}
+		}
+		at := time.Now().Add(24 * time.Hour)
+		if st, err := apply(uint64(at.UnixNano()), at.Add(-59*time.Second)); err != nil || st.Safe.Height != 1 {
+			t.Errorf("a block a day ahead, as the source is: got %v, %+v, want it applied", err, st)
+		}
+		if _, err := apply(uint64(at.UnixNano()), at.Add(-61*time.Second)); err == nil {
+			t.Error("a block a minute ahead of the source: got no error")
+		}
+	})
+}
+
 // away is an engine that does not answer.
 type away struct{ exec.Engine }
 

@@ -56,6 +56,7 @@ type Chain struct {
 	opt Options
 
 	mu        sync.Mutex
+	ahead     uint64  // seconds that blocks' times are ahead of the clock
 	chain     []*node // canonical, by number; never empty
 	byHash    map[l1.Hash]*node
 	pool      []poolTx
@@ -103,6 +104,13 @@ func (c *Chain) Run(ctx context.Context) error {
 	}
 }
 
+// IncreaseTime makes all blocks to come later by so many seconds more, as evm_increaseTime does.
+func (c *Chain) IncreaseTime(seconds uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ahead += seconds
+}
+
 // Mine makes one block of the transactions that wait, and returns it.
 func (c *Chain) Mine() l1.Block {
 	c.mu.Lock()
@@ -114,7 +122,7 @@ func (c *Chain) Mine() l1.Block {
 func (c *Chain) mine() l1.Block {
 	parent := c.chain[len(c.chain)-1]
 	n := &node{state: parent.state, queue: parent.queue}
-	n.block = l1.Block{Number: parent.block.Number + 1, Parent: parent.block.Hash, Time: max(parent.block.Time, now())}
+	n.block = l1.Block{Number: parent.block.Number + 1, Parent: parent.block.Hash, Time: max(parent.block.Time, now()+c.ahead)}
 	n.block.Hash = c.hash(n.block.Number, n.block.Parent, n.block.Time)
 	for _, tx := range c.pool {
 		c.receipts[tx.hash] = n.run(tx, c.opt)
