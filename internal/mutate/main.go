@@ -37,6 +37,7 @@ var tables = slices.Concat(
 	authorityGuards,
 	decodeGuards,
 	syncerGuards,
+	reorgGuards,
 	storeGuards,
 	celestiaGuards,
 	ethereumGuards,

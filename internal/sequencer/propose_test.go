@@ -62,6 +62,13 @@ func newInboxBench(t *testing.T, opt local.Options, change func(*sequencer.Confi
 	t.Helper()
 	b := &inboxBench{World: syncertest.NewWorld(t, -1)}
 	b.machine = b.OpenL1(syncertest.NewHome(), nil)
+	b.start(t, opt, change)
+	return b
+}
+
+// start makes the L1 and the sequencer of b's machine.
+func (b *inboxBench) start(t *testing.T, opt local.Options, change func(*sequencer.Config, *local.Options)) {
+	t.Helper()
 	cfg := sequencer.Config{
 		Syncer: b.machine.Syncer, Builder: b.machine.KV, Key: b.Key, BlockTime: 300 * time.Millisecond, SubmitTimeout: 10 * time.Second,
 		CaughtUp: func(ctx context.Context) error {
@@ -81,7 +88,6 @@ func newInboxBench(t *testing.T, opt local.Options, change func(*sequencer.Confi
 	if b.seq, err = sequencer.New(cfg); err != nil {
 		t.Fatal(err)
 	}
-	return b
 }
 
 // run starts the L1, the sequencer's node and more.

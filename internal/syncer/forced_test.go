@@ -228,7 +228,7 @@ func TestGiveUp(t *testing.T) {
 			t.Fatalf("%v, unsafe %v, want %v", err, w.node.Status().Load().Unsafe, second.Ref())
 		}
 		third := produce("y=3")
-		if st := w.node.Status().Load(); third == nil || st.Unsafe != third.Ref() || st.Counts.RevertedUnsafe != 1 {
+		if st := w.node.Status().Load(); third == nil || st.Unsafe != third.Ref() || st.Counts.RevertedUnsafe != 1 || st.Counts.Dropped != 1 {
 			t.Fatalf("got unsafe %v, %+v, want the new third block", st.Unsafe, st.Counts)
 		}
 		if _, ok, _ := w.node.KV.Get([]byte("x")); !ok {

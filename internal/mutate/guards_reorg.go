@@ -1,0 +1,52 @@
+package main
+
+var reorgGuards = []guard{
+	{
+		name: "an L1 reorg takes back no signed block",
+		file: "internal/syncer/l1.go",
+		from: "\t\tb.Safe = &safe\n", to: "\t\tb.Safe, b.Truncate, k.engineKnown = &safe, &to.Safe, false\n",
+		pkg: "./internal/syncer", test: "TestReorgKeepsSignedBlocks",
+	},
+	{
+		name: "a block that is not safe any more has no origin",
+		file: "internal/store/commit.go",
+		from: "\t\tm.origin = Origin{}\n", to: "",
+		pkg: "./internal/store", test: "TestStoreIsLikeTheModel",
+	},
+	{
+		name: "signed blocks that the sequencer drops are counted",
+		file: "internal/syncer/forced.go",
+		from: "s.counts.Dropped += st.Unsafe.Height - height", to: "",
+		pkg: "./internal/syncer", test: "TestGiveUp",
+	},
+	{
+		name: "a reader of safe blocks hears that the safe head went back",
+		file: "node/blocks.go",
+		from: "case c.passed && c.at.Height", to: "case false && c.at.Height",
+		pkg: "./node", test: "TestSafeHeadGoesBack",
+	},
+	{
+		name: "but not that its node is behind it",
+		file: "node/blocks.go",
+		from: "case c.passed && c.at.Height", to: "case c.at.Height",
+		pkg: "./node", test: "TestSafeHeadGoesBack",
+	},
+	{
+		name: "transactions that are taken back wait again",
+		file: "exec/kv/execute.go",
+		from: "\te.pool.back(txs)\n\treturn nil\n}\n\n// reset", to: "\treturn nil\n}\n\n// reset",
+		pkg: "./exec/kv", test: "TestConformance",
+	},
+	{
+		name: "a full pool takes back what it has given",
+		file: "exec/kv/pool.go",
+		from: "if p.bytes+cost > 2*p.limit {", to: "if p.bytes+cost > p.limit {",
+		pkg: "./exec/kv", test: "TestTakenBackIntoAFullPool",
+	},
+	{
+		name: "scrypt's memory is given back",
+		file: "internal/keyfile/keyfile.go",
+		from: "{ debug.FreeOSMemory() }", to: "{ _ = debug.FreeOSMemory }",
+		pkg: "./internal/keyfile", test: "TestMemory",
+	},
+}
