@@ -78,9 +78,9 @@ func (d *DataBlob) readContent(b []byte) (err error) {
 	var f field
 	piece := b // begins where the piece does that b follows
 	for len(b) > 0 {
-		if n := shortTx(b); n > 0 {
-			d.txs, b = d.txs+1, b[n:]
-			continue
+		n, size := shortTxs(b)
+		if d.txs, b = d.txs+n, b[size:]; len(b) == 0 {
+			break
 		}
 		at := b
 		if b, err = f.next(b); err != nil {
@@ -124,13 +124,24 @@ func (d *DataBlob) addPiece(p []byte) {
 
 const txTag = dataTxs<<3 | byte(protowire.BytesType)
 
-// shortTx returns how many bytes the transaction takes that the encoding b of Data begins with, if its tag and its
-// length have one byte each, as is canonical for one of less than 128 bytes; else 0.
-func shortTx(b []byte) int {
-	if len(b) < 2 || b[0] != txTag || b[1] >= 0x80 || len(b) < 2+int(b[1]) {
-		return 0
+// fourEmpty are four transactions without content, of which there can be the most.
+const fourEmpty = (uint64(txTag)<<8)<<48 | (uint64(txTag)<<8)<<32 | (uint64(txTag)<<8)<<16 | uint64(txTag)<<8
+
+// shortTxs returns how many transactions the encoding b of Data begins with whose tag and length have one byte each, as
+// is canonical for one of less than 128 bytes, and how many bytes they take.
+func shortTxs(b []byte) (n, size int) {
+	for end := 0; ; n++ {
+		for end+8 <= len(b) && binary.BigEndian.Uint64(b[end:]) == fourEmpty {
+			n, end = n+4, end+8
+		}
+		size = end
+		if end+2 > len(b) || b[end] != txTag || b[end+1] >= 0x80 {
+			return n, size
+		}
+		if end += 2 + int(b[end+1]); end > len(b) {
+			return n, size
+		}
 	}
-	return 2 + int(b[1])
 }
 
 // setMetadata is Metadata.set, but copies no chain id.
@@ -227,23 +238,25 @@ type gathered struct {
 func (g *gathered) txs(b []byte) {
 	var f field
 	for len(b) > 0 {
-		if n := shortTx(b); n > 0 {
-			g.room(n)
-			g.buf = append(g.buf, b[:n]...)
+		if _, n := shortTxs(b); n > 0 {
+			g.add(b[:n])
 			b = b[n:]
 			continue
 		}
 		if b, _ = f.next(b); f.num == dataTxs {
-			g.room(16 + len(f.bytes))
+			g.room(16)
 			g.buf = appendPrefix(g.buf, dataTxs, len(f.bytes))
-			if len(f.bytes) <= cap(g.buf)-len(g.buf) {
-				g.buf = append(g.buf, f.bytes...)
-			} else {
-				g.room(cap(g.buf))
-				g.w(f.bytes)
-			}
+			g.add(f.bytes)
 		}
 	}
+}
+
+func (g *gathered) add(p []byte) {
+	if g.room(len(p)); len(p) > cap(g.buf) {
+		g.w(p)
+		return
+	}
+	g.buf = append(g.buf, p...)
 }
 
 // room makes room for n bytes, if there can be.

@@ -46,24 +46,20 @@ func shapes(t testing.TB, k *block.PrivateKey, size int) (out []shape) {
 	out = append(out, shape{"two, something foreign", append(bytes.Clone(two), field(99, []byte("x"))...)})
 	out = append(out, shape{"many, something foreign", append(bytes.Clone(many), field(99, []byte("x"))...)})
 
-	half := signed(make([][]byte, room/4)...)
-	empty := *half
-	empty.Data.Txs = nil
-	content, _ := protowire.ConsumeBytes(empty.Encode()[1:])
-	tail := empty.Encode()[1+protowire.SizeBytes(len(content)):]
-	// of writes the content: its metadata and n times what each transaction comes in
+	// of writes so many transactions otherwise: the metadata, and each transaction as it is said
 	of := func(name string, each []byte, n int) shape {
-		return shape{name, slices.Concat(field(1, slices.Concat(content, bytes.Repeat(each, n))), tail)}
+		b := signed(make([][]byte, n)...).Encode()
+		content, _ := protowire.ConsumeBytes(b[1:])
+		meta := content[:len(content)-2*n]
+		return shape{name, slices.Concat(field(1, slices.Concat(meta, bytes.Repeat(each, n))), b[1+protowire.SizeBytes(len(content)):])}
 	}
 	out = append(out, of("something foreign between any two", []byte{0x12, 0, 0x18, 0}, room/4))
-	third := signed(make([][]byte, room/3)...)
-	tail = third.Encode()[len(third.Encode())-len(tail):]
 	out = append(out, of("tags of two bytes", []byte{0x92, 0, 0}, room/3))
-	quarter := half.Encode()
-	tail = quarter[len(quarter)-len(tail):]
 	out = append(out, of("lengths of three bytes", []byte{0x12, 0x80, 0x80, 0}, room/4))
-	out = append(out, shape{"a content for each", slices.Concat(field(1, content), bytes.Repeat([]byte{0x0a, 2, 0x12, 0}, room/4), tail)})
-	out = append(out, shape{"metadata before each", slices.Concat(field(1, slices.Concat(content, bytes.Repeat([]byte{0x0a, 0, 0x12, 0}, room/4))), tail)})
+	out = append(out, of("metadata before each", []byte{0x0a, 0, 0x12, 0}, room/4))
+	contents := of("a content for each", nil, room/4)
+	contents.raw = append(contents.raw, bytes.Repeat([]byte{0x0a, 2, 0x12, 0}, room/4)...)
+	out = append(out, contents)
 	small := signed([]byte("tx"))
 	swapped := func(name string, at, first, second int) { // two fields of the canonical encoding in the wrong order
 		b := small.Encode()

@@ -62,23 +62,30 @@ var (
 	errOtherTxs  = errors.New("its header names other data")
 )
 
-// Block returns the block that a header and its data make, if both are the proposer's and belong together. The header,
-// which is short, comes first. Data is nil if it was not sent, which is right for a block without transactions: then
-// it follows from the header and parent, the hash of the data before.
+// Block returns the block that a header and its data make, if both are the proposer's and belong together. Data is
+// nil if it was not sent, which is right for a block without transactions: then it follows from the header and
+// parent, the hash of the data before.
 func (a *Authority) Block(header *block.SignedHeader, data *block.DataBlob, parent block.Hash) (*block.Block, error) {
+	if err := a.Whole(header, data); err != nil {
+		return nil, err
+	}
+	return join(header, data, parent), nil
+}
+
+// join builds the block.
+func join(header *block.SignedHeader, data *block.DataBlob, parent block.Hash) *block.Block {
+	if data == nil {
+		return &block.Block{Header: *header, Data: block.EmptyData(&header.Header, parent.Field())}
+	}
+	return &block.Block{Header: *header, Data: data.Data()}
+}
+
+// Whole checks what Block does, and builds nothing. The header, which is short, comes first.
+func (a *Authority) Whole(header *block.SignedHeader, data *block.DataBlob) error {
 	if err := a.Header(header); err != nil {
-		return nil, err
+		return err
 	}
-	if err := a.Belongs(header, data); err != nil {
-		return nil, err
-	}
-	b := &block.Block{Header: *header}
-	if data != nil {
-		b.Data = data.Data()
-	} else {
-		b.Data = block.EmptyData(&header.Header, parent.Field())
-	}
-	return b, nil
+	return a.Belongs(header, data)
 }
 
 // Belongs checks that data is the proposer's and what header names, of which Header has said that it is the

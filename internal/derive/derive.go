@@ -80,15 +80,7 @@ type Derived struct {
 }
 
 // Block builds the block. It is as large as its proposer made it, and an item can hold several: build one at a time.
-func (b *Derived) Block() *block.Block {
-	out := &block.Block{Header: *b.header}
-	if b.data != nil {
-		out.Data = b.data.Data()
-	} else {
-		out.Data = block.EmptyData(&b.header.Header, b.parent.Field())
-	}
-	return out
-}
+func (b *Derived) Block() *block.Block { return join(b.header, b.data, b.parent) }
 
 // Result is what one item gives. To store it: each block with its Removed and EnvelopesOnly, in order, and with or
 // after the last one everything else. After a crash between two blocks the same item is stepped again, from what was

@@ -9,42 +9,71 @@ import (
 	"headrace/l1"
 )
 
-// Proposal returns the blocks of a proposal of an L1 inbox, built on tip, or why its content makes none: then the
-// proposal is void, on every node alike, since the answer depends on the content and on tip alone (I3). Each block
-// must be the proposer's, whole, and continue the one before. Whether transactions of the forced items that it takes
-// are missing is not looked at here: see MissingTxs.
+// Proposal is Open and On in one.
 func Proposal(cfg *Config, tip Tip, p *l1.Proposal) (blocks []*block.Block, void string) {
-	if p.Void != "" {
-		return nil, p.Void
-	}
-	if block.Hash(p.Parent) != tip.HeaderHash {
-		return nil, fmt.Sprintf("it builds on %x, and the last block is %s", p.Parent, tip.HeaderHash)
-	}
-	for i := range p.Blocks {
-		b, err := sealed(cfg, tip, &p.Blocks[i])
-		if err != nil {
-			return nil, fmt.Sprintf("block %d of %d: %v", i+1, len(p.Blocks), err)
-		}
-		blocks = append(blocks, b)
-		tip = TipOf(b)
-	}
-	if len(blocks) == 0 {
-		return nil, "it holds no block"
-	}
-	return blocks, ""
+	return Open(cfg, p).On(cfg, tip)
 }
 
-// sealed decodes one block and checks all that its content and tip show.
-func sealed(cfg *Config, tip Tip, e *l1.Encoded) (*block.Block, error) {
-	header, data, err := block.ReadSigned(e.Header, e.Data)
-	if err != nil {
-		return nil, err
+// Opened is a proposal that has been verified as far as that depends on its content alone. It is immutable.
+type Opened struct {
+	void   string // why it makes no block, whatever it builds on
+	parent l1.Hash
+	blocks []opened
+	of     int // how many blocks the proposal has
+}
+
+// opened is one block of a proposal. Data is nil if none was sent.
+type opened struct {
+	header *block.SignedHeader
+	data   *block.DataBlob
+	err    error // why it is none; then it is the last
+}
+
+// Open verifies what a proposal of an L1 inbox holds: nearly all of the work on it. The result does not depend on what
+// came before (I3), so calls may overlap.
+func Open(cfg *Config, p *l1.Proposal) *Opened {
+	o := &Opened{void: p.Void, parent: p.Parent, of: len(p.Blocks)}
+	for i := 0; o.void == "" && i < len(p.Blocks); i++ {
+		b := cfg.open(&p.Blocks[i])
+		if o.blocks = append(o.blocks, b); b.err != nil {
+			break
+		}
 	}
-	b, err := cfg.Authority.Block(header, data, tip.DataHash)
-	if err != nil {
-		return nil, err
+	return o
+}
+
+// open reads one block and checks that it is the proposer's, and whole.
+func (cfg *Config) open(e *l1.Encoded) (b opened) {
+	if b.header, b.data, b.err = block.ReadSigned(e.Header, e.Data); b.err == nil {
+		b.err = cfg.Authority.Whole(b.header, b.data)
 	}
-	return b, cfg.Follows(tip, b)
+	return b
+}
+
+// On returns the blocks of the proposal, built on tip, or why its content makes none: then the proposal is void, on
+// every node alike, since the answer depends on the content and on tip alone (I3). Each block must be the proposer's,
+// whole, and continue the one before. Whether transactions of the forced items that it takes are missing is not looked
+// at here: see MissingTxs.
+func (o *Opened) On(cfg *Config, tip Tip) (blocks []*block.Block, void string) {
+	switch {
+	case o.void != "":
+		return nil, o.void
+	case block.Hash(o.parent) != tip.HeaderHash:
+		return nil, fmt.Sprintf("it builds on %x, and the last block is %s", o.parent, tip.HeaderHash)
+	case o.of == 0:
+		return nil, "it holds no block"
+	}
+	for i, b := range o.blocks {
+		if b.err == nil {
+			blocks = append(blocks, join(b.header, b.data, tip.DataHash))
+			b.err = cfg.Follows(tip, blocks[i])
+		}
+		if b.err != nil {
+			return nil, fmt.Sprintf("block %d of %d: %v", i+1, o.of, b.err)
+		}
+		tip = TipOf(blocks[i])
+	}
+	return blocks, ""
 }
 
 // Follows returns why b, which is the proposer's and whole, is not the next block on tip; nil if it is. Time may

@@ -76,6 +76,12 @@ var decodeGuards = []guard{
 		pkg: "./internal/syncer", test: "TestVerifiedOutsideOfTheSection",
 	},
 	{
+		name: "proposals are verified outside of the section",
+		file: "internal/syncer/l1.go",
+		from: "opened := k.open(item.Data.Messages)", to: "k.mu.Lock()\n\topened := k.open(item.Data.Messages)\n\tk.mu.Unlock()",
+		pkg: "./internal/syncer", test: "TestProposalsAreVerifiedOutsideOfTheSection",
+	},
+	{
 		name: "a core is left for who makes blocks",
 		file: "internal/syncer/syncer.go",
 		from: "max(runtime.GOMAXPROCS(0)-1, 1)", to: "runtime.GOMAXPROCS(0)+1",

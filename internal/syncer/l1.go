@@ -56,6 +56,7 @@ func known(in *store.Inbox) store.Inbox {
 // Apply implements follow.Sink: judges the block's proposals, executes and stores what they make, in one commit with
 // the position (I2), and publishes it.
 func (k *L1Sink) Apply(ctx context.Context, item follow.Item[l1.Block]) error {
+	opened := k.open(item.Data.Messages) // before the section
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.reverting = false
@@ -69,7 +70,7 @@ func (k *L1Sink) Apply(ctx context.Context, item follow.Item[l1.Block]) error {
 		if m.Proposal == nil || m.Proposal.ID <= p.in.Proposal.ID {
 			continue
 		}
-		if err := p.propose(ctx, m); err != nil {
+		if err := p.propose(ctx, m, opened[i]); err != nil {
 			k.engineKnown = false // it may be half way through a proposal
 			return err
 		}
@@ -99,6 +100,19 @@ func (k *L1Sink) Apply(ctx context.Context, item follow.Item[l1.Block]) error {
 	return nil
 }
 
+// open verifies the proposals among messages, as far as it can be done outside of the section.
+func (k *L1Sink) open(messages []l1.Message) []*derive.Opened {
+	out := make([]*derive.Opened, len(messages))
+	k.verify(func() {
+		for i := range messages {
+			if p := messages[i].Proposal; p != nil {
+				out[i] = derive.Open(&k.cfg.Derive, p)
+			}
+		}
+	})
+	return out
+}
+
 // plan is what one L1 block does to the chain, until its commit.
 type plan struct {
 	k      *L1Sink
@@ -125,13 +139,13 @@ func (k *L1Sink) plan(item follow.Item[l1.Block]) (*plan, error) {
 }
 
 // propose judges one proposal. A void one consumes its id and does nothing else.
-func (p *plan) propose(ctx context.Context, m *l1.Message) error {
+func (p *plan) propose(ctx context.Context, m *l1.Message, opened *derive.Opened) error {
 	prop := m.Proposal
 	if prop.ID != p.in.Proposal.ID+1 {
 		return p.k.stuck(follow.StageDerive, p.at.Height, fmt.Errorf("proposal %d is in L1 block %d, and the one before it, %d, was not seen: start from an earlier L1 block (l1.start_block of the genesis)", prop.ID, p.at.Height, prop.ID-1))
 	}
 	start := time.Now()
-	blocks, void := derive.Proposal(&p.k.cfg.Derive, p.tip, prop)
+	blocks, void := opened.On(&p.k.cfg.Derive, p.tip)
 	p.k.Took(StepDerive, p.at.Height, start, nil)
 	if void == "" {
 		var err error

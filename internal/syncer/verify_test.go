@@ -66,6 +66,25 @@ func TestVerifiedOutsideOfTheSection(t *testing.T) {
 	})
 }
 
+// TestProposalsAreVerifiedOutsideOfTheSection is the same for a proposal on an L1.
+func TestProposalsAreVerifiedOutsideOfTheSection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newInboxWorld(t, local.Options{})
+		let := make(chan struct{})
+		for range max(runtime.GOMAXPROCS(0)-1, 1) {
+			go w.node.Verify(func() { <-let })
+		}
+		synctest.Wait()
+		w.propose(0, w.branch("a").next())
+		synctest.Wait()
+		if st := w.node.Status().Load(); st.Safe.Height != 0 || !w.node.Free() {
+			t.Fatalf("got safe head %v: the proposal is verified in the section, or not at all", st.Safe)
+		}
+		close(let)
+		w.want(1, 1)
+	})
+}
+
 // TestACoreIsLeft: however much is posted or offered at a time, one core is left to who makes blocks.
 func TestACoreIsLeft(t *testing.T) {
 	for _, cores := range []int{1, 2, 5} {
