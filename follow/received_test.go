@@ -82,13 +82,20 @@ func TestSlowSourceIsLeft(t *testing.T) {
 func TestSlowSourceIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, sink := followtest.NewChain(2), followtest.NewSink[string](1)
-		a, b := &link{Chain: c, each: 20 << 10, seconds: 300}, &link{Chain: c.Endpoint(nil), each: 20 << 10, seconds: 300}
+		a, b := &link{Chain: c, each: 20 << 10, seconds: 100}, &link{Chain: c.Endpoint(nil), each: 20 << 10, seconds: 100}
 		run(t, follow.Best[string](a, b), sink, follow.Options{})
-		time.Sleep(11 * time.Minute)
+		time.Sleep(150 * time.Second)
 		synctest.Wait()
 		wantLast(t, sink, c.Head())
 		if n := a.fetches.Load() + b.fetches.Load(); n != 2 {
 			t.Errorf("%d fetches, want one of each", n)
+		}
+		c.Extend(2) // of which the second one is pushed
+		time.Sleep(150 * time.Second)
+		synctest.Wait()
+		wantLast(t, sink, c.Head())
+		if n := a.fetches.Load() + b.fetches.Load(); n != 3 {
+			t.Errorf("%d fetches, want one more", n)
 		}
 	})
 }

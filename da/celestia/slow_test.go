@@ -137,7 +137,7 @@ func TestSlowBigHeight(t *testing.T) {
 	c := newClient(t, address, celestia.Options{Namespaces: []da.Namespace{alpha, beta}, CallTimeout: tenth(30 * time.Second)})
 	sink := newKept()
 	follow1(t, c, sink)
-	sink.reach(t, height+2, 5*time.Minute)
+	sink.reach(t, height+2, 10*tenth(time.Minute))
 	if got := c.Stats(); got.ContentFetches != 1 {
 		t.Errorf("asked for contents %d times, want once", got.ContentFetches)
 	}
