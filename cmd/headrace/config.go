@@ -127,7 +127,27 @@ func loadConfig(home string, flags *pflag.FlagSet) (node.Config, error) {
 		}
 		layers = append(layers, values)
 	}
-	return makeConfig(layers...)
+	c, err := makeConfig(layers...)
+	if err == nil {
+		err = sureOfRole(home, &c, layers)
+	}
+	return c, err
+}
+
+// sureOfRole refuses to make a full node of a sequencer's home only because its configuration has been lost: whoever
+// means it says so. A home knows by its signing key that it is a sequencer's.
+func sureOfRole(home string, c *node.Config, layers []map[string]any) error {
+	for _, values := range layers {
+		if _, ok := values["sequencer.enabled"]; ok {
+			return nil
+		}
+	}
+	inHome := newFiles{home: home}
+	path := inHome.path(c.Sequencer.KeyFile)
+	if _, err := os.Stat(path); err != nil {
+		return nil
+	}
+	return fmt.Errorf("%s is a sequencer's key, and no setting says whether this node is one: restore %s from a copy, or set sequencer.enabled to true for the sequencer, to false for a full node", path, filepath.Join(home, configName))
 }
 
 // makeConfig lays settings over the defaults, the last layer on top.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -15,7 +14,7 @@ import (
 )
 
 func newStatus() *cobra.Command {
-	var address string
+	var at nodeAt
 	var asJSON bool
 	var timeout time.Duration
 	cmd := &cobra.Command{
@@ -25,7 +24,7 @@ func newStatus() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 			defer cancel()
-			body, err := fetchStatus(ctx, address)
+			body, err := fetchStatus(ctx, at)
 			if err != nil {
 				return err
 			}
@@ -42,8 +41,7 @@ func newStatus() *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.SortFlags = false
-	flags.StringVar(&address, "node", "http://127.0.0.1:7331", "address of the node's HTTP endpoints")
+	at.flags(cmd)
 	flags.BoolVar(&asJSON, "json", false, "print the node's answer as it came")
 	flags.DurationVar(&timeout, "timeout", 10*time.Second, "how long to wait for the answer")
 	return cmd
@@ -52,14 +50,14 @@ func newStatus() *cobra.Command {
 // maxStatus bounds the answer, in bytes.
 const maxStatus = 16 << 20
 
-func fetchStatus(ctx context.Context, address string) ([]byte, error) {
-	u, err := url.Parse(address)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, usagef("--node %q is not a URL such as http://127.0.0.1:7331", address)
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.JoinPath("/v1/status").String(), nil)
+func fetchStatus(ctx context.Context, at nodeAt) ([]byte, error) {
+	u, err := at.url()
 	if err != nil {
-		return nil, fmt.Errorf("ask node: %w", err)
+		return nil, err
+	}
+	req, err := at.request(ctx, u.JoinPath("/v1/status"))
+	if err != nil {
+		return nil, err
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {

@@ -21,7 +21,7 @@ import (
 
 func newTail() *cobra.Command {
 	t := &tail{}
-	var address, head, after string
+	var head, after string
 	var from uint64
 	var states, asJSON bool
 	cmd := &cobra.Command{
@@ -33,7 +33,7 @@ Each block is printed once, in order. When the connection breaks, or the node en
 printed are reorganised away, a line says to which one the chain went back; what follows replaces those after it.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			u, err := nodeURL(address)
+			u, err := t.at.url()
 			if err != nil {
 				return err
 			}
@@ -56,7 +56,7 @@ printed are reorganised away, a line says to which one the chain went back; what
 			return t.run(cmd.Context())
 		},
 	}
-	nodeFlag(cmd, &address)
+	t.at.flags(cmd)
 	flags := cmd.Flags()
 	flags.Uint64Var(&from, "from", 0, "the first block to print; without it, those that come from now on")
 	flags.StringVar(&after, "after", "", "go on after the event with this id, as --json prints it")
@@ -70,6 +70,7 @@ printed are reorganised away, a line says to which one the chain went back; what
 // tail prints the events of one node.
 type tail struct {
 	url   *url.URL
+	at    nodeAt
 	id    string // of the last event printed
 	count uint64 // still to print; 0: no end
 	print func(sse) error
@@ -108,9 +109,9 @@ func (t *tail) stream(ctx context.Context, works func()) error {
 	defer cancel(nil)
 	watchdog := time.AfterFunc(quiet, func() { cancel(fmt.Errorf("no sign of life for %s", quiet)) }) // of a connection that has died without a word
 	defer watchdog.Stop()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.url.String(), nil)
+	req, err := t.at.request(ctx, t.url)
 	if err != nil {
-		return fmt.Errorf("ask node: %w", err)
+		return refusedError{err}
 	}
 	if t.id != "" {
 		req.Header.Set("Last-Event-ID", t.id)

@@ -60,7 +60,8 @@ last error), and 4 when the node ended meanwhile. A node that cannot be reached 
 
 // newNodeWait returns the command that waits by the node's endpoint of the same parameter.
 func newNodeWait(name, operand, short string) *cobra.Command {
-	var address, head string
+	var at nodeAt
+	var head string
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   strings.TrimSpace(name+" "+operand) + " [flags]",
@@ -75,24 +76,19 @@ func newNodeWait(name, operand, short string) *cobra.Command {
 			if head != "" {
 				query.Set("head", head)
 			}
-			u, err := nodeURL(address)
+			u, err := at.url()
 			if err != nil {
 				return err
 			}
-			return waitNode(cmd.Context(), cmd.OutOrStdout(), u, query, timeout)
+			return waitNode(cmd.Context(), cmd.OutOrStdout(), u, at, query, timeout)
 		},
 	}
-	nodeFlag(cmd, &address)
+	at.flags(cmd)
 	timeoutFlag(cmd, &timeout)
 	if name == "height" {
 		cmd.Flags().StringVar(&head, "head", "", `which head: safe, unsafe or finalized (default "safe")`)
 	}
 	return cmd
-}
-
-func nodeFlag(cmd *cobra.Command, address *string) {
-	cmd.Flags().SortFlags = false
-	cmd.Flags().StringVar(address, "node", "http://127.0.0.1:7331", "address of the node's HTTP endpoints")
 }
 
 func timeoutFlag(cmd *cobra.Command, timeout *time.Duration) {
@@ -115,14 +111,6 @@ func oneArg(cmd *cobra.Command, operand string, args []string) (string, error) {
 	return args[0], nil
 }
 
-func nodeURL(address string) (*url.URL, error) {
-	u, err := url.Parse(address)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, usagef("--node %q is not a URL such as http://127.0.0.1:7331", address)
-	}
-	return u, nil
-}
-
 // pauses space the attempts to reach a node.
 var pauses = follow.Backoff{Min: 50 * time.Millisecond, Max: 2 * time.Second}
 
@@ -136,13 +124,14 @@ const lateAnswer = 250 * time.Millisecond
 // nodeWait is one wait at a node.
 type nodeWait struct {
 	url   *url.URL
+	at    nodeAt
 	query url.Values
 	last  node.Waited // the last answer
 	err   error       // the last failure
 }
 
-func waitNode(ctx context.Context, out io.Writer, u *url.URL, query url.Values, timeout time.Duration) error {
-	w := &nodeWait{url: u.JoinPath("/v1/wait"), query: query}
+func waitNode(ctx context.Context, out io.Writer, u *url.URL, at nodeAt, query url.Values, timeout time.Duration) error {
+	w := &nodeWait{url: u.JoinPath("/v1/wait"), at: at, query: query}
 	began := time.Now()
 	pause := pauses
 	for {
@@ -190,9 +179,9 @@ func (w *nodeWait) ask(ctx context.Context, wait time.Duration) (answer []byte, 
 	defer cancel()
 	w.query.Set("timeout", wait.String())
 	w.url.RawQuery = w.query.Encode()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, w.url.String(), nil)
+	req, err := w.at.request(ctx, w.url)
 	if err != nil {
-		return nil, 0, fmt.Errorf("ask node: %w", err)
+		return nil, 0, refusedError{err}
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
@@ -208,7 +197,7 @@ func (w *nodeWait) ask(ctx context.Context, wait time.Duration) (answer []byte, 
 	case err == nil && waited.Result != "":
 		w.last = waited
 		return answer, resp.StatusCode, nil
-	case resp.StatusCode == http.StatusBadRequest && err == nil:
+	case resp.StatusCode == http.StatusBadRequest && err == nil, resp.StatusCode == http.StatusForbidden && waited.Error != "":
 		return nil, 0, refusedError{fmt.Errorf("the node refuses: %s", waited.Error)}
 	case resp.StatusCode < 500:
 		return nil, 0, refusedError{fmt.Errorf("%s answered %s: is this a headrace node?", w.url.Host, resp.Status)}
