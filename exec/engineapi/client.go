@@ -78,11 +78,30 @@ func (c *Client) Close() {
 }
 
 func (c *Client) call(ctx context.Context, result any, method string, args ...any) error {
+	return c.request(ctx, method, func(ctx context.Context) error { return c.rpc.CallContext(ctx, result, method, args...) })
+}
+
+// batch makes calls of one method in one request. It fails with the first error among their answers.
+func (c *Client) batch(ctx context.Context, method string, calls []rpc.BatchElem) error {
+	return c.request(ctx, method, func(ctx context.Context) error {
+		if err := c.rpc.BatchCallContext(ctx, calls); err != nil {
+			return err
+		}
+		for i := range calls {
+			if err := calls[i].Error; err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (c *Client) request(ctx context.Context, method string, do func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, c.opt.Timeout)
 	defer cancel()
 	defer context.AfterFunc(c.open, cancel)()
 	start := time.Now()
-	err := explain(method, c.rpc.CallContext(ctx, result, method, args...))
+	err := explain(method, do(ctx))
 	if err != nil && c.open.Err() != nil {
 		err = fmt.Errorf("%s: %w", method, errClosed)
 	}

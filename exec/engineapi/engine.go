@@ -39,7 +39,7 @@
 // the right rules, and finds where index and client stand. A failure is that call's error, and the next call tries
 // again.
 //
-// An Engine's methods are serialised. It starts no goroutines but those of its index and its connections, which Close
+// An Engine's methods are serialised, but for Exempt, which waits for the client beside the others. It starts no goroutines but those of its index and its connections, which Close
 // ends.
 package engineapi
 
@@ -95,7 +95,7 @@ type Engine struct {
 
 	connected atomic.Bool // stays true once it is
 
-	mu sync.Mutex // serialises all methods, and guards the rest
+	mu sync.Mutex // serialises the methods, and guards the rest but for states
 
 	index *index // nil after Close
 	head  record
@@ -105,6 +105,9 @@ type Engine struct {
 	attempts        uint64 // makes each block that is built unlike the others
 	submitted       map[common.Hash]struct{}
 	passed          map[common.Hash]int // of the last block that was cut, what was left out: in so many in a row
+
+	statesMu sync.Mutex // guards states, and is held during no request
+	states   []*state   // what Exempt has read, of the last few blocks, the newest first
 }
 
 var (

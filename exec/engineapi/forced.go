@@ -86,26 +86,31 @@ func (e *Engine) pick(ctx context.Context, time uint64, forced [][]byte, room in
 	if len(forced) == 0 {
 		return nil, nil
 	}
-	o, err := e.outlook(ctx, e.head, time)
+	o, err := e.outlook(ctx, e.head, time, false)
+	if errors.Is(err, errNoBlock) {
+		err = e.lost(ctx, errNoBlock.Error())
+	}
 	if err != nil {
 		return nil, err
 	}
+	offers := make([]offered, len(forced))
+	for i, raw := range forced {
+		offers[i].tx, offers[i].from, offers[i].why = o.rule.offer(raw)
+	}
+	if err := o.read(ctx, offers); err != nil {
+		return nil, err
+	}
 	gas := o.rule.gasLimit
-	for _, raw := range forced {
-		tx, from, why := o.rule.offer(raw)
-		if why != "" || tx.Gas() > gas || len(raw)+exec.TxOverhead > room {
-			continue
+	for i, f := range offers {
+		if raw := forced[i]; f.why == "" && f.tx.Gas() <= gas && len(raw)+exec.TxOverhead <= room {
+			a := o.account(f.from)
+			if a.exempt(f.tx) != "" {
+				continue
+			}
+			a.spend(f.tx)
+			gas, room = gas-f.tx.Gas(), room-len(raw)-exec.TxOverhead
+			txs = append(txs, signed{f.tx, raw, f.from})
 		}
-		a, err := o.account(ctx, from)
-		if err != nil {
-			return nil, err
-		}
-		if a.exempt(tx) != "" {
-			continue
-		}
-		a.spend(tx)
-		gas, room = gas-tx.Gas(), room-len(raw)-exec.TxOverhead
-		txs = append(txs, signed{tx, raw, from})
 	}
 	return txs, nil
 }

@@ -10,6 +10,7 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -267,6 +268,13 @@ func newTap(t testing.TB, target string) *tap {
 			Method string
 		}
 		json.Unmarshal(body, &request)
+		var batch []struct { // of one method
+			ID     json.RawMessage
+			Method string
+		}
+		if json.Unmarshal(body, &batch) == nil && len(batch) > 0 {
+			request.Method = batch[0].Method
+		}
 		rule, ruled := p.take(request.Method)
 		var answer []byte
 		if !ruled || rule.forward || rule.garble != nil {
@@ -300,7 +308,15 @@ func newTap(t testing.TB, target string) *tap {
 			w.WriteHeader(rule.status)
 		default:
 			w.Header().Set("Content-Type", "application/json")
-			fmt.Fprintf(w, `{"jsonrpc":"2.0","id":%s,%s}`, request.ID, rule.answer)
+			if len(batch) == 0 {
+				fmt.Fprintf(w, `{"jsonrpc":"2.0","id":%s,%s}`, request.ID, rule.answer)
+				return
+			}
+			var answers []string
+			for i := range batch {
+				answers = append(answers, fmt.Sprintf(`{"jsonrpc":"2.0","id":%s,%s}`, batch[i].ID, rule.answer))
+			}
+			fmt.Fprintf(w, "[%s]", strings.Join(answers, ","))
 		}
 	}))
 	t.Cleanup(func() { server.Close(); transport.CloseIdleConnections() })
