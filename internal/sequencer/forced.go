@@ -16,6 +16,10 @@ import (
 const (
 	tryAgain   = 5 * time.Second  // after which a forced item that no block could hold is tried again
 	offerAgain = 30 * time.Second // after which one is offered again to a builder's pool, which may have lost it
+
+	// judgedPerBlock bounds the transactions of items that the engine is asked about while a block is made: strangers
+	// choose the items. The largest item has fewer.
+	judgedPerBlock = 300
 )
 
 // forced is the head of the inbox's forced queue: the proposer reads it, and the producer puts what is in it into
@@ -94,6 +98,7 @@ func (f *forced) missing(top uint64, interval time.Duration) (missing []derive.M
 		at, ok := f.tried[l.Index]
 		return ok && time.Since(at) < interval
 	})
+	slices.SortStableFunc(missing, func(a, b derive.MissingTx) int { return f.tried[a.Index].Compare(f.tried[b.Index]) }) // each has its turn
 	return missing, f.queue, nil
 }
 
@@ -116,7 +121,7 @@ func (f *forced) tries(missing []derive.MissingTx, some bool) {
 func (f *forced) build(ctx context.Context, height, now uint64, most int) ([][]byte, error) {
 	missing, queue, err := f.missing(height-1, tryAgain)
 	if err == nil {
-		missing, err = f.mustInclude(ctx, height-1, missing, queue)
+		missing, err = f.mustInclude(ctx, height-1, firstItems(missing, queue), queue)
 	}
 	if err != nil {
 		return nil, err
@@ -137,6 +142,21 @@ func (f *forced) build(ctx context.Context, height, now uint64, most int) ([][]b
 	}
 	f.tries(missing, slices.ContainsFunc(wanted, func(tx []byte) bool { return have[string(tx)] }))
 	return txs, nil
+}
+
+// firstItems returns what is missing of the first items, as many as are judged for one block; the rest is for the blocks
+// that follow.
+func firstItems(missing []derive.MissingTx, queue []l1.Forced) []derive.MissingTx {
+	judged := 0
+	for i, l := range missing {
+		if i > 0 && l.Source == missing[i-1].Source {
+			continue
+		}
+		if judged += len(queue[l.Source].Source.Txs); i > 0 && judged > judgedPerBlock {
+			return missing[:i]
+		}
+	}
+	return missing
 }
 
 // mustInclude returns those of the missing transactions that are not exempt after height. The others need no block.

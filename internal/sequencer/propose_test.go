@@ -342,3 +342,57 @@ func TestForcedUnderLoad(t *testing.T) {
 		})
 	}
 }
+
+// judging counts the transactions that its engine is asked about for one block.
+type judging struct {
+	*kv.Engine
+	now, most int
+}
+
+func (j *judging) Exempt(ctx context.Context, height uint64, item [][]byte) ([]string, error) {
+	j.now += len(item)
+	return j.Engine.Exempt(ctx, height, item)
+}
+
+func (j *judging) Build(ctx context.Context, height, at uint64, most int) ([][]byte, error) {
+	j.most, j.now = max(j.most, j.now), 0
+	return j.Engine.Build(ctx, height, at, most)
+}
+
+func (j *judging) BuildForced(ctx context.Context, height, at uint64, most int, forced [][]byte) ([][]byte, error) {
+	j.most, j.now = max(j.most, j.now), 0
+	return j.Engine.BuildForced(ctx, height, at, most, forced)
+}
+
+// A hundred items of strangers, as large as they may be, that no block can include: what the engine is asked about them
+// while a block is made is bounded, and the honest item behind them has its turn all the same.
+func TestForcedBehindStrangers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var builder *judging
+		b := newInboxBench(t, local.Options{ForcedDelay: 3600, ForcedMax: 101, Limit: 1 << 22}, func(c *sequencer.Config, _ *local.Options) {
+			builder = &judging{Engine: c.Builder.(*kv.Engine)}
+			c.Builder = builder
+		})
+		stop := b.run(t)
+		time.Sleep(5 * time.Second)
+		b.proposer.set(errors.New("no answer"), nil) // so that the items stay
+		for i := range 100 {
+			txs := make([]string, 290)
+			for n := range txs {
+				txs[n] = fmt.Sprintf("no pair %d", i)
+			}
+			b.force(txs...)
+		}
+		b.force("honest=1")
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if v, ok, _ := b.machine.KV.Get([]byte("honest")); !ok || string(v) != "1" {
+			t.Error("the honest item was not included")
+		}
+		stop()
+		if builder.most < 290 || builder.most > 300 {
+			t.Errorf("the engine was asked about %d transactions for one block, want one item of 290 at a time", builder.most)
+		}
+		b.machine.Close()
+	})
+}

@@ -83,6 +83,7 @@ func (s *Syncer) head(ctx context.Context) (exec.Head, error) {
 }
 
 func (s *Syncer) revertTo(ctx context.Context, height uint64) error {
+	s.reverts++
 	start := time.Now()
 	err := s.cfg.Engine.Revert(ctx, height)
 	s.Took(StepRevert, height, start, err)

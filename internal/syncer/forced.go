@@ -23,9 +23,11 @@ func (s *Syncer) Taken(ctx context.Context, blocks []*block.Block, queue []l1.Fo
 	if len(missing) == 0 {
 		return len(queue), nil
 	}
+	last := blocks[len(blocks)-1].Ref()
+	s.foresee(ctx, last, items, missing)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	must, err := s.mustInclude(ctx, blocks[len(blocks)-1].Height(), items, missing)
+	must, err := s.mustInclude(ctx, last, items, missing)
 	if err != nil {
 		return 0, err
 	}
@@ -57,9 +59,9 @@ func (s *Syncer) ownTxs() int {
 	return 0
 }
 
-// mustInclude returns the first missing transaction that is not exempt by the state after height: with it missing, a
+// mustInclude returns the first missing transaction that is not exempt by the state after a block: with it missing, a
 // proposal is void. It is nil if all are exempt.
-func (s *Syncer) mustInclude(ctx context.Context, height uint64, items []l1.Source, missing []derive.MissingTx) (must *derive.MissingTx, err error) {
+func (s *Syncer) mustInclude(ctx context.Context, after block.Ref, items []l1.Source, missing []derive.MissingTx) (must *derive.MissingTx, err error) {
 	e, ok := s.cfg.Engine.(exec.Exempter)
 	switch {
 	case len(missing) == 0:
@@ -70,40 +72,49 @@ func (s *Syncer) mustInclude(ctx context.Context, height uint64, items []l1.Sour
 	if err := s.reconcile(ctx); err != nil {
 		return nil, err
 	}
-	var why []string
+	var exempt []bool
 	for i := range missing {
 		l := &missing[i]
 		if i == 0 || l.Source != missing[i-1].Source {
-			start := time.Now()
-			why, err = s.exempt(ctx, e, height, items[l.Source].Txs)
-			s.Took(StepExempt, height, start, err)
-			if err != nil {
-				return nil, s.stuck(follow.StageEngine, height, fmt.Errorf("see which transactions of forced item %d could be included: %w", l.Index, err))
+			if exempt, err = s.exempt(ctx, e, after, items[l.Source].Txs); err != nil {
+				return nil, s.stuck(follow.StageEngine, after.Height, fmt.Errorf("see which transactions of forced item %d could be included: %w", l.Index, err))
 			}
 		}
-		if why[l.N] == "" {
+		if !exempt[l.N] {
 			return l, nil
 		}
-		s.cfg.Logger.Debug("forced transaction cannot be included", "item", l.Index, "transaction", l.N, "height", height, "reason", why[l.N])
 	}
 	return nil, nil
 }
 
-// exempt asks the engine. An engine that has dropped the state is reverted to it first; the blocks above come back by
-// replay.
-func (s *Syncer) exempt(ctx context.Context, e exec.Exempter, height uint64, item [][]byte) ([]string, error) {
-	why, err := e.Exempt(ctx, height, item)
+// exempt says which transactions of an item are exempt after a block that the engine has executed. If that is not known
+// yet it asks the engine. One that has dropped the state is reverted to it first; the blocks above come back by replay.
+func (s *Syncer) exempt(ctx context.Context, e exec.Exempter, after block.Ref, item [][]byte) ([]bool, error) {
+	if known, ok := s.judged.get(after.Hash, item); ok {
+		return known, nil
+	}
+	start := time.Now()
+	why, err := e.Exempt(ctx, after.Height, item)
 	if errors.Is(err, exec.ErrPruned) {
 		s.engineKnown = false
-		if err := s.revertTo(ctx, height); err != nil {
-			return nil, fmt.Errorf("revert to block %d, whose state is needed: %w", height, err)
+		if err := s.revertTo(ctx, after.Height); err != nil {
+			return nil, fmt.Errorf("revert to block %d, whose state is needed: %w", after.Height, err)
 		}
-		why, err = e.Exempt(ctx, height, item)
+		why, err = e.Exempt(ctx, after.Height, item)
 	}
 	if err == nil && len(why) != len(item) {
 		err = fmt.Errorf("the engine gives %d reasons for %d transactions", len(why), len(item))
 	}
-	return why, err
+	s.Took(StepExempt, after.Height, start, err)
+	if err != nil {
+		return nil, err
+	}
+	for n, reason := range why {
+		if reason != "" {
+			s.cfg.Logger.Debug("forced transaction cannot be included", "transaction", n, "height", after.Height, "reason", reason)
+		}
+	}
+	return s.judged.put(after.Hash, item, why), nil
 }
 
 // DropAbove drops the unsafe blocks above height, so that others can be made in their place. Safe blocks stay.

@@ -167,11 +167,11 @@ func TestExemptNeedsState(t *testing.T) {
 			return []string{"used up", "used up"}, nil
 		}
 		// The proposer asks first.
-		if n, err := w.node.Taken(ctx, blocks[:2], []l1.Forced{{Source: l1.Source{Forced: true, Txs: [][]byte{[]byte("forced=1"), []byte("forced=1")}}}}); err == nil {
+		if n, err := w.node.Taken(ctx, blocks[:2], []l1.Forced{{Source: l1.Source{Forced: true, Txs: [][]byte{[]byte("asked=1"), []byte("forced=1")}}}}); err == nil {
 			t.Fatalf("got %d items taken without an answer", n)
 		}
 		away.Store(false)
-		if n, err := w.node.Taken(ctx, blocks[:2], []l1.Forced{{Source: l1.Source{Forced: true, Txs: [][]byte{[]byte("forced=1"), []byte("forced=1")}}}}); n != 1 || err != nil {
+		if n, err := w.node.Taken(ctx, blocks[:2], []l1.Forced{{Source: l1.Source{Forced: true, Txs: [][]byte{[]byte("asked=1"), []byte("forced=1")}}}}); n != 1 || err != nil {
 			t.Fatalf("got %d items taken, %v, want the one that is exempt", n, err)
 		}
 		if h, err := w.node.KV.Head(ctx); err != nil || h.Hash != blocks[5].Hash() {

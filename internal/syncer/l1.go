@@ -57,6 +57,7 @@ func known(in *store.Inbox) store.Inbox {
 // the position (I2), and publishes it.
 func (k *L1Sink) Apply(ctx context.Context, item follow.Item[l1.Block]) error {
 	opened := k.open(item.Data.Messages) // before the section
+	k.foreseeAll(ctx, item.Data.Messages, opened)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.reverting = false
@@ -197,7 +198,7 @@ func (p *plan) tryAll(ctx context.Context, blocks []*block.Block, m *l1.Message)
 	}
 	items := m.Proposal.Sources
 	missing := derive.MissingTxs(blocks, items, p.k.ownTxs())
-	must, err := p.k.mustInclude(ctx, p.tip.Height, items, missing)
+	must, err := p.k.mustInclude(ctx, block.Ref{Height: p.tip.Height, Hash: p.tip.HeaderHash}, items, missing)
 	switch {
 	case err != nil:
 		return "", err

@@ -122,9 +122,11 @@ type Syncer struct {
 	cfg       Config
 	status    *watch.Value[Status]
 	verifying chan struct{} // holds one for each signature check under way, or the like; see verify
+	judged    judged
 
 	mu          sync.Mutex // the serialised section; guards the rest, and what the sink and the Offers hold
 	engineKnown bool       // the engine has been compared with the store and found equal
+	reverts     uint64     // how often the engine was taken back
 	counts      Counts
 	sourceTime  time.Time           // see Status
 	tell        func(Status) Status // what the sink, and its Offers, add to the status
