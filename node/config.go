@@ -32,6 +32,7 @@ type SequencerConfig struct {
 	Lazy           bool          `koanf:"lazy" help:"make a block only when there are transactions, or lazy_interval has passed"`
 	LazyInterval   time.Duration `koanf:"lazy_interval" help:"time between empty blocks in lazy mode" default:"1m"`
 	MaxPending     uint64        `koanf:"max_pending" help:"blocks that may wait for the DA layer before production pauses" default:"1000"`
+	TrustHome      bool          `koanf:"trust_home" help:"sign at once, also in a home that was copied, put back or moved here: only if nothing has signed with its key since"`
 }
 
 // DAConfig is about the DA layer.

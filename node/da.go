@@ -1,8 +1,10 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"time"
 
 	"headrace/da"
 	"headrace/da/celestia"
@@ -52,6 +54,7 @@ func openDA(n *Node, cfg syncer.Config, opt follow.Options) (*upstream, error) {
 	if b.Retry > 0 {
 		opt.Backoff.Max = b.Retry
 	}
+	flight := cmp.Or(b.Flight, flight)
 	follower := follow.New(sink.Checked(client), sink, opt)
 	return &upstream{
 		layer: "DA layer", unit: "DA", syncer: sink.Syncer, follower: follower,
@@ -63,6 +66,26 @@ func openDA(n *Node, cfg syncer.Config, opt follow.Options) (*upstream, error) {
 			cfg.Submitter, cfg.HeaderNamespace, cfg.DataNamespace = client, header, data
 			return nil
 		},
-		fetches: func() uint64 { return client.Stats().ContentFetches },
+		fetches:  func() uint64 { return client.Stats().ContentFetches },
+		decided:  func(ctx context.Context) (uint64, error) { return afterFlight(ctx, follower, flight) },
+		inFlight: fmt.Sprintf("the DA layer has been read to its head %s from now, when nothing is under way any more", flight),
 	}, nil
+}
+
+// flight is how long a submission of a process that has ended may still be included. A transaction's life in
+// Celestia's mempools is bounded in blocks, a few dozen; the celestia-node that was asked may have sent it again.
+const flight = 5 * time.Minute
+
+// afterFlight waits for so long, and then for the source's head.
+func afterFlight(ctx context.Context, source follower, flight time.Duration) (uint64, error) {
+	timer := time.NewTimer(flight) // of what is outside: nobody tells when a mempool forgets
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+	now := time.Now()
+	s, err := source.State().Wait(ctx, func(s follow.State) bool { return s.NewsAt.After(now) })
+	return s.Head.Height, err
 }

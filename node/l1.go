@@ -44,16 +44,22 @@ func openL1(n *Node, cfg syncer.Config, opt follow.Options) (*upstream, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &upstream{
+	up := &upstream{
 		layer: "L1", unit: "L1", syncer: sink.Syncer, offers: sink.Offers, follower: follow.New(client, sink, opt),
 		beside: []func(context.Context) error{func(ctx context.Context) error { return followFinality(ctx, client, sink, opt.Logger) }},
 		status: func(s *Status, sync *syncer.Status) {
 			s.Source.Endpoints = endpoints(client.Endpoints())
 			s.Proposal, s.earlier = &sync.Proposal, sync.Earlier
 		},
-		post:    func(cfg *sequencer.Config) error { return postToL1(cfg, c, client) },
-		fetches: func() uint64 { return 0 },
-	}, nil
+		fetches:  func() uint64 { return 0 },
+		inFlight: "the L1 has been read to its head, with no transaction of the proposing account under way there",
+	}
+	up.post = func(cfg *sequencer.Config) error {
+		account, err := postToL1(cfg, c, client)
+		up.decided = func(ctx context.Context) (uint64, error) { return account.Idle(ctx) }
+		return err
+	}
+	return up, nil
 }
 
 // closer makes an io.Closer of a function.
@@ -62,24 +68,25 @@ type closer func()
 func (c closer) Close() error { c(); return nil }
 
 // postToL1 makes the sequencer propose to the inbox, with the account whose key is in l1.key_file.
-func postToL1(cfg *sequencer.Config, c *L1Config, client *ethereum.Client) error {
+func postToL1(cfg *sequencer.Config, c *L1Config, client *ethereum.Client) (*ethereum.Account, error) {
 	path := c.KeyFile
 	if path == "" {
-		return errors.New("sequencer.enabled: set l1.key_file to a file with the private key, in hexadecimal, of the L1 account that proposes")
+		return nil, errors.New("sequencer.enabled: set l1.key_file to a file with the private key, in hexadecimal, of the L1 account that proposes")
 	}
 	key, err := ethereum.ReadKey(path)
 	if err != nil {
-		return fmt.Errorf("l1.key_file: %w", err)
+		return nil, fmt.Errorf("l1.key_file: %w", err)
 	}
 	content := ethereum.CallData
 	if c.Blobs {
 		if len(c.Beacon) == 0 {
-			return errors.New("l1.blobs: set l1.beacon to the beacon API of a consensus node of the L1, as on every node of the chain: without it this node could not read what it proposes in blobs")
+			return nil, errors.New("l1.blobs: set l1.beacon to the beacon API of a consensus node of the L1, as on every node of the chain: without it this node could not read what it proposes in blobs")
 		}
 		content = ethereum.Blobs
 	}
-	cfg.Proposer, cfg.Inbox = ethereum.NewAccount(client, key, ethereum.AccountOptions{Content: content}), client
-	return nil
+	account := ethereum.NewAccount(client, key, ethereum.AccountOptions{Content: content})
+	cfg.Proposer, cfg.Inbox = account, client
+	return account, nil
 }
 
 // followFinality asks the L1, with each block of it that was applied, what it has finalized.

@@ -54,6 +54,7 @@ type Bounds struct {
 	Probe   time.Duration // after so long without an event the head is asked for: 15 s, or the time of three blocks if that is shorter
 	Polling time.Duration // how long to poll over HTTP before a WebSocket is tried again: 10 s
 	Submit  time.Duration // how long a submission may take: 2 min
+	Flight  time.Duration // how long what was submitted by a process that has ended may still be included: 5 min
 	Stall   time.Duration // a subscription without an update, or a fetch without an item, for so long is started again: 30 s
 	Retry   time.Duration // the longest pause between two tries: 2 s
 }
@@ -158,7 +159,9 @@ func (n *Node) openSequencer() error {
 		Syncer: n.up.syncer, Builder: builder, Key: n.opt.Key, CaughtUp: n.caughtUp,
 		BlockTime: c.BlockTime, Lazy: c.Lazy, LazyInterval: c.LazyInterval, MaxPending: c.MaxPending, Logger: n.log,
 		Wall: n.opt.Clock, Ahead: n.ahead,
+		Mark: sequencer.OpenMark(filepath.Join(n.opt.Home, "signed")), Decided: n.decided, InFlight: n.up.inFlight, Trust: c.TrustHome,
 	}
+	n.own(cfg.Mark)
 	err := n.up.post(&cfg)
 	if err != nil {
 		return err
@@ -177,6 +180,16 @@ func (n *Node) ahead() time.Duration {
 // caughtUp waits until the follower has reached the source's head once.
 func (n *Node) caughtUp(ctx context.Context) error {
 	_, err := n.up.follower.State().Wait(ctx, func(s follow.State) bool { return s.Live })
+	return err
+}
+
+// decided waits until the source has been followed past all that may have been on its way there.
+func (n *Node) decided(ctx context.Context) error {
+	height, err := n.up.decided(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = n.up.syncer.Status().Wait(ctx, func(s syncer.Status) bool { return s.Position.Height >= height })
 	return err
 }
 

@@ -41,6 +41,11 @@ type upstream struct {
 	status  func(*Status, *syncer.Status) // adds to the status what only this kind has
 	post    func(*sequencer.Config) error // makes a sequencer post there
 	fetches func() uint64                 // requests for content so far
+
+	// decided returns when nothing that was posted before by whoever has the sequencer's keys can be included any
+	// more, with the height up to which it may have been. inFlight says so.
+	decided  func(context.Context) (height uint64, err error)
+	inFlight string
 }
 
 // follower is what the node uses of a follow.Follower, whatever it follows.

@@ -46,6 +46,14 @@ type Config struct {
 	// no block before: it may have signed some that only the DA layer remembers. Nothing is submitted before either.
 	CaughtUp func(context.Context) error
 
+	// Mark shows whether the home is the one that signed last. If it does not, nothing is signed or posted before
+	// Decided has returned: once the node has followed the source past everything that may have been on its way there
+	// when it started. InFlight says in words what that waits for. A nil Mark: it is known to be the one.
+	Mark     *Mark
+	Decided  func(context.Context) error
+	InFlight string
+	Trust    bool // the home, whatever Mark says
+
 	Wall  func() time.Time     // the machine's clock; default time.Now
 	Ahead func() time.Duration // how far a block's time may be ahead of the source's newest header; default 30 s
 
@@ -100,6 +108,13 @@ func New(cfg Config) (*Sequencer, error) {
 	setDefault(&cfg.SubmitTimeout, time.Minute)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Mark != nil {
+		cfg.Syncer.OnSigned(func(ref block.Ref) {
+			if err := cfg.Mark.write(ref); err != nil { // the next start will wait, which is all it costs
+				cfg.Logger.Warn("no mark that this home signed last", "height", ref.Height, "err", err)
+			}
+		})
 	}
 	q := &Sequencer{cfg: cfg, status: new(watch.Value[Status]), txs: make(chan struct{}, 1), clock: newClock(&cfg)}
 	q.forced = newForced(q)
@@ -185,6 +200,9 @@ func (q *Sequencer) Run(ctx context.Context) (err error) {
 	defer func() { q.status.Close(err) }()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	if err := q.begin(ctx); err != nil {
+		return err
+	}
 	post := q.submit
 	if q.cfg.Proposer != nil {
 		post = q.propose
@@ -197,14 +215,41 @@ func (q *Sequencer) Run(ctx context.Context) (err error) {
 	return context.Cause(ctx)
 }
 
-// produce makes blocks on the clock.
-func (q *Sequencer) produce(ctx context.Context) error {
-	if q.cfg.Syncer.Status().Load().Unsafe.Hash.IsZero() {
+// begin returns when it is sure that no block that will be signed was signed before: at once, if this home is the one
+// that signed last, since its store has all of them.
+func (q *Sequencer) begin(ctx context.Context) error {
+	empty := q.cfg.Syncer.Status().Load().Unsafe.Hash.IsZero()
+	last, signed, err := q.cfg.Syncer.LastSigned()
+	if err != nil {
+		return err
+	}
+	if empty {
 		q.pause("waiting for the DA layer, to see whether this chain has blocks already")
 		if err := q.cfg.CaughtUp(ctx); err != nil {
 			return err
 		}
+		if !signed && q.cfg.Mark.none() && q.cfg.Syncer.Status().Load().Unsafe.Hash.IsZero() {
+			return nil // the chain begins here
+		}
 	}
+	if q.cfg.Mark == nil || q.cfg.Trust {
+		return nil
+	}
+	why := q.cfg.Mark.doubt(last)
+	if why == "" {
+		return nil
+	}
+	q.pause(fmt.Sprintf("this home may not be the one that signed last (%s): no block is signed until %s; sequencer.trust_home signs at once", why, q.cfg.InFlight))
+	q.cfg.Logger.Warn("waiting before the first signature", "cause", why)
+	if err := q.cfg.Decided(ctx); err != nil {
+		return err
+	}
+	q.cfg.Logger.Info("nothing that this key may have signed is on its way: blocks are made")
+	return nil
+}
+
+// produce makes blocks on the clock.
+func (q *Sequencer) produce(ctx context.Context) error {
 	clock := time.NewTicker(q.cfg.BlockTime) // the block clock; a slow block makes it skip ticks, not bunch them
 	defer clock.Stop()
 	last := time.Now() // when the last block was made, for lazy mode

@@ -3,6 +3,7 @@ package syncer
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -19,8 +20,38 @@ type Parent struct {
 	Root     []byte     // state root after the parent
 }
 
-// proposedKey names the block that was signed last, before anything else is done with it.
-const proposedKey = "proposed"
+// proposedKey names the block that was signed last, before anything else is done with it; signedKey what it is, also
+// when it was dropped.
+const (
+	proposedKey = "proposed"
+	signedKey   = "signed"
+)
+
+// Signed names the block that was signed last.
+type Signed struct {
+	Ref    block.Ref
+	Parent block.Hash
+}
+
+// LastSigned returns the block that was signed last here; ok is false if none was.
+func (s *Syncer) LastSigned() (last Signed, ok bool, err error) {
+	raw, ok, err := s.cfg.Store.Named(signedKey)
+	if err != nil || !ok {
+		return last, false, err
+	}
+	if err := json.Unmarshal(raw, &last); err != nil {
+		return last, false, fmt.Errorf("read what was signed last: %w", err)
+	}
+	return last, true, nil
+}
+
+// OnSigned has f called with each block that is signed, when it is synced to disk and before anything else is done
+// with it. It is called inside the section. Call it before the first Produce.
+func (s *Syncer) OnSigned(f func(block.Ref)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.onSigned = f
+}
 
 // Produce makes the next block: build gets the unsafe head and returns a signed block on top of it, or nil for none
 // this time. The signed block is synced to disk before it is executed, stored as unsafe and published, so that a
@@ -53,8 +84,15 @@ func (s *Syncer) Produce(ctx context.Context, build func(context.Context, Parent
 		if err != nil || blk == nil {
 			return parent.Ref, err
 		}
-		if err := s.commit(&store.Batch{Named: map[string][]byte{proposedKey: blk.Encode()}, Sync: true}); err != nil {
+		signed, err := json.Marshal(Signed{Ref: blk.Ref(), Parent: parent.Ref.Hash})
+		if err != nil {
+			return block.Ref{}, fmt.Errorf("write what was signed last: %w", err)
+		}
+		if err := s.commit(&store.Batch{Named: map[string][]byte{proposedKey: blk.Encode(), signedKey: signed}, Sync: true}); err != nil {
 			return block.Ref{}, err
+		}
+		if s.onSigned != nil {
+			s.onSigned(blk.Ref())
 		}
 	}
 	root, err := s.executeNext(ctx, blk)

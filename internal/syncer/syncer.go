@@ -128,6 +128,7 @@ type Syncer struct {
 	engineKnown bool       // the engine has been compared with the store and found equal
 	reverts     uint64     // how often the engine was taken back
 	counts      Counts
+	onSigned    func(block.Ref)     // see OnSigned; nil: nobody is told
 	sourceTime  time.Time           // see Status
 	tell        func(Status) Status // what the sink, and its Offers, add to the status
 }

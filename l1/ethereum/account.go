@@ -73,6 +73,50 @@ func NewAccount(c *Client, key *ecdsa.PrivateKey, opt AccountOptions) *Account {
 // Address returns the account's address.
 func (a *Account) Address() l1.Address { return l1.Address(a.from) }
 
+// Idle returns when no transaction of the account is under way: none that the endpoint knows of is not included. It
+// returns the L1 block up to which they are. Errors are tried again until ctx ends.
+func (a *Account) Idle(ctx context.Context) (uint64, error) {
+	look := time.NewTicker(a.client.opt.Poll) // at what is outside: no endpoint tells when a pool forgets
+	defer look.Stop()
+	for {
+		height, idle, err := a.idle(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return 0, ctx.Err()
+		case err != nil:
+			a.client.opt.Logger.Debug("not known whether a transaction is under way", "account", a.from, "err", err)
+		case idle:
+			return height, nil
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+}
+
+// idle reads the counts of sent transactions before the height: what is included between the two is below it.
+func (a *Account) idle(ctx context.Context) (height uint64, idle bool, err error) {
+	at, err := a.client.front(ctx)
+	if err != nil {
+		return 0, false, err
+	}
+	var pending hexutil.Uint64
+	if err := at.call(ctx, &pending, "eth_getTransactionCount", a.from, "pending"); err != nil {
+		return 0, false, err
+	}
+	nonce, err := at.nonce(ctx, a.from)
+	if err != nil {
+		return 0, false, err
+	}
+	head, err := at.head(ctx)
+	if err != nil {
+		return 0, false, err
+	}
+	return head.number(), nonce >= uint64(pending), nil
+}
+
 // Force queues transactions for inclusion, in call data.
 func (a *Account) Force(ctx context.Context, txs [][]byte) (l1.Inclusion, error) {
 	return a.simple(ctx, bindings.PackForce(l1.EncodeTxs(txs)))

@@ -8,6 +8,7 @@ import (
 	"math/big"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -169,6 +170,46 @@ func TestProposeUnknownOutcome(t *testing.T) {
 			t.Errorf("got %d transactions, next id %d, want 2 and 3", r.nonce(r.proposer), r.state().NextID)
 		}
 	})
+}
+
+// An account is idle when what an earlier process has left in the pool is included, and not before.
+func TestIdle(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, geth.Prague, l1.Settings{})
+	until := func(ctx context.Context, method string, times int, run func(context.Context, *ethereum.Account) error) error {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		var calls atomic.Int64
+		c := r.client(func(o *ethereum.Options) {
+			o.Poll = 10 * time.Millisecond
+			o.Observer.Called = func(called string, _ int, _ time.Duration, err error) {
+				if called == method && err == nil && calls.Add(1) == int64(times) {
+					cancel()
+				}
+			}
+		})
+		return run(ctx, r.account(c, r.proposer, ethereum.CallData))
+	}
+	_ = until(t.Context(), "eth_sendRawTransaction", 1, func(ctx context.Context, a *ethereum.Account) error {
+		_, err := a.Propose(ctx, draft(1, "left in the pool"))
+		return err
+	})
+	idle := func(ctx context.Context, a *ethereum.Account) error {
+		at, err := a.Idle(ctx)
+		if err == nil && at != r.chain.Head().Number() {
+			t.Errorf("idle as of block %d, the head is %d", at, r.chain.Head().Number())
+		}
+		return err
+	}
+	if err := until(t.Context(), "eth_getTransactionCount", 10, idle); !errors.Is(err, context.Canceled) {
+		t.Errorf("a transaction waits: got %v, want no answer", err)
+	}
+	if _, err := r.chain.Mine(t.Context(), beacon.Spec{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := until(t.Context(), "", 1, idle); err != nil || r.nonce(r.proposer) != 1 {
+		t.Errorf("it is included: got %v, %d transactions", err, r.nonce(r.proposer))
+	}
 }
 
 // A transaction that is not included is sent again with a higher fee, and included once.

@@ -1,0 +1,151 @@
+package node_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"headrace/node"
+)
+
+// overwrite makes the files in to what those in from are, in the same files where there are some, as rsync --inplace
+// --delete does.
+func overwrite(t *testing.T, from, to string) {
+	t.Helper()
+	kept := map[string]bool{}
+	err := filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		kept[name] = true
+		if d.IsDir() {
+			return os.MkdirAll(filepath.Join(to, name), 0o700)
+		}
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(to, name), raw, 0o600)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = filepath.WalkDir(to, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(to, path)
+		if err == nil && !kept[name] {
+			if err := os.RemoveAll(path); err != nil {
+				return err
+			}
+			if d.IsDir() {
+				return fs.SkipDir
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A sequencer whose home is an older copy, wherever and however it was put there, signs nothing before it has read
+// the DA layer to the head and nothing can be under way there any more; then it goes on where the chain is. Without
+// the DA layer it says so and waits. One whose home is its own does not wait; nor does one that is told not to.
+func TestRestoredBackup(t *testing.T) {
+	t.Parallel()
+	d, stopDA := daLayer(t, "127.0.0.1:0", "", 50*time.Millisecond)
+	c := newChain(t, "restored")
+	o := c.sequencer(t, d.URL(), 50*time.Millisecond)
+	o.Bounds.Flight = time.Hour // who waits does not go on
+
+	// doubts ends at the first block, or when the node says that it waits.
+	doubts := func(n *running) bool {
+		s := n.until(t, "making blocks, or waiting", func(s node.Status) bool {
+			return s.Counts.Produced > 0 || strings.Contains(s.Sequencer.Paused, "may not be the one")
+		})
+		return s.Counts.Produced == 0
+	}
+	run := func(home string, flight time.Duration) *running {
+		o := o
+		o.Home, o.Bounds.Flight = home, flight
+		return start(t, o)
+	}
+	seq := run(o.Home, time.Hour)
+	if doubts(seq) {
+		t.Fatal("the first start of a new chain waits")
+	}
+	seq.until(t, "at block 5", func(s node.Status) bool { return s.Heads.Safe.Height >= 5 })
+	seq.stopped(t)
+	backup := t.TempDir()
+	overwrite(t, o.Home, backup)
+
+	seq = run(o.Home, time.Hour)
+	if doubts(seq) {
+		t.Error("a restart waits")
+	}
+	top := seq.until(t, "at block 40", func(s node.Status) bool { return s.Heads.Safe.Height >= 40 }).Heads.Safe
+	seq.stopped(t)
+	inPlace, elsewhere := o.Home, t.TempDir()
+	overwrite(t, backup, inPlace)
+	overwrite(t, backup, elsewhere)
+	for what, home := range map[string]string{"put back in place": inPlace, "copied elsewhere": elsewhere, "empty": t.TempDir()} {
+		seq := run(home, time.Hour)
+		if !doubts(seq) {
+			t.Fatalf("%s: a block was signed at once", what)
+		}
+		s := seq.until(t, "at the DA layer's head", func(s node.Status) bool { return s.Source.Live && s.Heads.Safe.Height >= top.Height })
+		if s.Ready || !strings.Contains(s.Reason, "may not be the one") || s.Counts.Produced > 0 || s.Heads.Unsafe != s.Heads.Safe {
+			t.Errorf("%s: got %+v, want it to say that it waits, and no block of its own", what, s)
+		}
+		if b, err := seq.Block(top.Height); err != nil || b.Hash != top.Hash.String() {
+			t.Errorf("%s: block %d is %s (%v), want %s", what, top.Height, b.Hash, err, top.Hash)
+		}
+		seq.stopped(t)
+	}
+
+	seq = run(elsewhere, 100*time.Millisecond)
+	s := seq.until(t, "making blocks", func(s node.Status) bool { return s.Counts.Produced > 0 })
+	if s.Counts.RevertedUnsafe > 0 {
+		t.Errorf("%d blocks reverted: it has signed others than the chain has", s.Counts.RevertedUnsafe)
+	}
+	seq.until(t, "posting", func(s node.Status) bool { return s.Heads.Safe.Height > top.Height+5 })
+	seq.stopped(t)
+	seq = run(elsewhere, time.Hour)
+	if doubts(seq) {
+		t.Error("a restart of the home that signs now waits")
+	}
+	seq.stopped(t)
+
+	stopDA()
+	away := t.TempDir()
+	overwrite(t, backup, away)
+	seq = run(away, time.Millisecond)
+	if !doubts(seq) {
+		t.Fatal("a block was signed without the DA layer")
+	}
+	s = seq.until(t, "waiting for the DA layer", func(s node.Status) bool { return len(s.Waiting) > 0 })
+	if s.Ready || s.Counts.Produced > 0 || !strings.Contains(s.Sequencer.Paused, "until the DA layer has been read") {
+		t.Errorf("got %+v, want it to say that it waits for the DA layer", s)
+	}
+	seq.stopped(t)
+	seq = run(elsewhere, time.Hour)
+	if doubts(seq) {
+		t.Error("a restart without the DA layer waits")
+	}
+	seq.stopped(t)
+	o.Config.Sequencer.TrustHome = true
+	seq = run(away, time.Hour)
+	if doubts(seq) {
+		t.Error("a trusted home waits")
+	}
+	seq.stopped(t)
+}
