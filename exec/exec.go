@@ -140,3 +140,16 @@ var (
 	// ErrFull: no room for more transactions.
 	ErrFull = errors.New("transaction pool is full")
 )
+
+// Disk is implemented by engines that keep something on a disk of this process.
+type Disk interface {
+	// Err returns nil, or why nothing is written any more: a write has failed, and what it did last is not known until
+	// the engine is closed and opened anew.
+	Err() error
+	Failed() <-chan struct{} // closed when Err is no longer nil
+
+	// Damage returns nil, or what was first found to be unreadable, now or by an earlier process. It stops nothing
+	// beside what needs it.
+	Damage() error
+	Damaged() <-chan struct{} // closed when Damage is no longer nil
+}

@@ -38,11 +38,19 @@ var ErrPruned = errors.New("pruned")
 // A reorg is seen as a block whose parent is not the one before, here or in the next fetch: the follower then looks
 // for where the branch left. A head that only goes back announces no such block, and a follower waits for what comes
 // in its place (I10). Blocks up to Finalized never change.
-func (n *Node) Blocks(head await.Label) follow.Source[Delivered] { return n.blocks(head) }
-
-func (n *Node) blocks(head await.Label) *blocks {
+func (n *Node) Blocks(head await.Label) follow.Source[Delivered] {
 	return &blocks{
-		head: head, status: n.status, oldest: func() uint64 { return n.store.State().Oldest }, ref: n.store.Ref, read: n.stored,
+		head: head, status: n.status, oldest: func() uint64 { return n.at.Load().store.State().Oldest },
+		ref: func(height uint64) (block.Ref, error) { return n.at.Load().store.Ref(height) }, read: n.stored,
+	}
+}
+
+// blocks returns them for one client, who has to ask again when the home is opened anew: blocks that it knows may be
+// gone then for a while, which is no reorg. Reading from what was closed is an error.
+func (n *Node) blocks(head await.Label) *blocks {
+	o := n.at.Load()
+	return &blocks{
+		head: head, status: n.status, oldest: func() uint64 { return o.store.State().Oldest }, ref: o.store.Ref, read: o.stored,
 		text: &n.text, answers: n.answers(),
 	}
 }
@@ -61,14 +69,18 @@ type blocks struct {
 
 // stored reads a block, safe or not.
 func (n *Node) stored(height uint64) (item follow.Item[Delivered], err error) {
-	rec, err := n.store.Block(height)
+	return n.at.Load().stored(height)
+}
+
+func (o *opened) stored(height uint64) (item follow.Item[Delivered], err error) {
+	rec, err := o.store.Block(height)
 	if err != nil {
 		return item, err
 	}
 	h, hash := &rec.Block.Header.Header, rec.Block.Hash()
 	item = follow.Item[Delivered]{Height: height, Hash: hash, Size: 1 << 10, Data: Delivered{Signed: rec.Block, Block: Block{
 		Height: h.Height, Hash: hash.String(), ParentHash: h.LastHeaderHash, Time: h.Time, Proposer: h.ProposerAddress, DataHash: h.DataHash,
-		AppHash: h.AppHash, StateRoot: rec.Root, Txs: append([][]byte{}, rec.Block.Data.Txs...), Safe: height <= n.store.State().Safe.Height,
+		AppHash: h.AppHash, StateRoot: rec.Root, Txs: append([][]byte{}, rec.Block.Data.Txs...), Safe: height <= o.store.State().Safe.Height,
 		HeaderDAHeight: rec.Origin.HeaderAt, DataDAHeight: rec.Origin.DataAt,
 	}}}
 	copy(item.Parent[:], h.LastHeaderHash)
@@ -289,7 +301,11 @@ func (c *cursor) goBack(height uint64) error {
 		if last.Height > height {
 			continue
 		}
-		if now, err := c.refAt(last.Height); err == nil && now == last {
+		now, err := c.refAt(last.Height)
+		if err != nil && !errors.Is(err, ErrNoBlock) {
+			return err // the disk does not say
+		}
+		if err == nil && now == last {
 			c.know(last)
 			return nil
 		}

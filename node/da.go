@@ -24,9 +24,9 @@ func daIdentity(opt *Options) (id string, first uint64, err error) {
 	return fmt.Sprintf("da:%s:%s", header, data), opt.Genesis.DAStartHeight, err
 }
 
-func openDA(n *Node, cfg syncer.Config, opt follow.Options) (*upstream, error) {
-	c := &n.opt.Config.DA
-	header, data, err := n.opt.Config.namespaces(n.opt.Genesis)
+func openDA(o *opened, cfg syncer.Config, opt follow.Options) (*upstream, error) {
+	c := &o.opt.Config.DA
+	header, data, err := o.opt.Config.namespaces(o.opt.Genesis)
 	if err != nil {
 		return nil, err
 	}
@@ -35,17 +35,17 @@ func openDA(n *Node, cfg syncer.Config, opt follow.Options) (*upstream, error) {
 	if err != nil {
 		return nil, fmt.Errorf("da.level: %w", err)
 	}
-	log, b := n.log.With("source", "celestia"), n.opt.Bounds
+	log, b := o.log.With("source", "celestia"), o.opt.Bounds
 	client, err := celestia.New(c.Address, celestia.Options{
 		Token: c.Token, Namespaces: []da.Namespace{header, data},
 		CallTimeout: c.CallTimeout, Level: level, Logger: log,
 		GasPrice: c.GasPrice, MaxGasPrice: c.MaxGasPrice, Priority: int(min(c.Priority, 4)), Keys: c.Keys,
-		Silence: b.Silence, Hold: b.Hold, Probe: b.Probe, Polling: b.Polling, SubmitTimeout: b.Submit, Observer: n.opt.Observer.Source,
+		Silence: b.Silence, Hold: b.Hold, Probe: b.Probe, Polling: b.Polling, SubmitTimeout: b.Submit, Observer: o.opt.Observer.Source,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("da: %w", err)
 	}
-	n.own(client)
+	o.own(client)
 	sink, err := syncer.OpenDA(cfg)
 	if err != nil {
 		return nil, err

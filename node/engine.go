@@ -10,41 +10,41 @@ import (
 )
 
 // openEngine opens the engine that the configuration names, unless the program gave one.
-func (n *Node) openEngine() (err error) {
-	if n.opt.Engine != nil {
-		n.engine = n.opt.Engine
-		n.kv, _ = n.opt.Engine.(*kv.Engine)
+func (o *opened) openEngine(before *kv.Engine) (err error) {
+	if o.opt.Engine != nil {
+		o.engine = o.opt.Engine
+		o.kv, _ = o.opt.Engine.(*kv.Engine)
 		return nil
 	}
-	switch c := &n.opt.Config.Engine; c.Kind {
+	switch c := &o.opt.Config.Engine; c.Kind {
 	case "grpc":
 		e, err := enginegrpc.Dial(c.Address, enginegrpc.Options{})
 		if err != nil {
 			return fmt.Errorf("engine.address: %w", err)
 		}
-		n.engine = e
-		n.own(e)
+		o.engine = e
+		o.own(e)
 	case "engineapi":
-		e, err := n.engineAPI()
+		e, err := o.engineAPI()
 		if err != nil {
 			return err
 		}
-		n.engine = e
-		n.own(e)
+		o.engine = e
+		o.own(e)
 	default:
-		if n.kv, err = kv.Open(filepath.Join(n.opt.Home, "kv"), kv.Options{InitialHeight: n.opt.Genesis.InitialHeight, Logger: n.log}); err != nil {
+		if o.kv, err = kv.Open(filepath.Join(o.opt.Home, "kv"), kv.Options{FS: o.opt.engineFS, InitialHeight: o.opt.Genesis.InitialHeight, Logger: o.log, Before: before}); err != nil {
 			return err
 		}
-		n.engine = n.kv
-		n.own(n.kv)
+		o.engine = o.kv
+		o.own(o.kv)
 	}
 	return nil
 }
 
 // engineAPI makes an engine of the execution client that the configuration names. A client that is down is not an
 // error: the first call connects.
-func (n *Node) engineAPI() (*engineapi.Engine, error) {
-	c := &n.opt.Config.Engine
+func (o *opened) engineAPI() (*engineapi.Engine, error) {
+	c := &o.opt.Config.Engine
 	secret, err := engineapi.ReadSecret(c.JWTFile)
 	if err != nil {
 		return nil, fmt.Errorf("engine.jwt_file: %w", err)
@@ -58,8 +58,8 @@ func (n *Node) engineAPI() (*engineapi.Engine, error) {
 		return nil, fmt.Errorf("engine.fee_recipient: %w", err)
 	}
 	return engineapi.New(engineapi.Options{
-		URL: c.URL, JWT: secret, Genesis: genesis, ChainID: n.opt.Genesis.ChainID, InitialHeight: n.opt.Genesis.InitialHeight,
-		Dir: filepath.Join(n.opt.Home, "engine"), FeeRecipient: fees, Logger: n.log,
-		DialOptions: engineapi.DialOptions{Called: n.opt.Observer.EngineCalled},
+		URL: c.URL, JWT: secret, Genesis: genesis, ChainID: o.opt.Genesis.ChainID, InitialHeight: o.opt.Genesis.InitialHeight,
+		Dir: filepath.Join(o.opt.Home, "engine"), FeeRecipient: fees, Logger: o.log,
+		DialOptions: engineapi.DialOptions{Called: o.opt.Observer.EngineCalled},
 	})
 }

@@ -33,14 +33,24 @@ func BlocksOf(status *watch.Value[Status], oldest func() uint64, ref func(uint64
 }
 
 // Offering is POST /v1/unsafe with these offers.
-func Offering(offers *syncer.Offers) http.Handler { return newOffering(offers) }
+func Offering(offers *syncer.Offers) http.Handler {
+	return newOffering(func() *syncer.Offers { return offers })
+}
 
 // MaxOffering bounds the bodies that are there at a time.
 const MaxOffering = maxOffering
 
 // Stored is a node with these parts alone.
 func Stored(status *watch.Value[Status], s *store.Store) *Node {
-	return &Node{status: status, store: s}
+	n := &Node{status: status}
+	n.at.Store(&opened{store: s})
+	return n
+}
+
+// OnDisks returns o with these file systems under the store and the key-value engine.
+func OnDisks(o Options, store, engine store.FS) Options {
+	o.storeFS, o.engineFS = store, engine
+	return o
 }
 
 // InPlace decodes a string of JSON as a body of POST /v1/unsafe is.

@@ -14,12 +14,13 @@ import (
 	"headrace/exec"
 	"headrace/internal/httpd"
 	"headrace/internal/store"
+	"headrace/internal/syncer"
 )
 
 // Handler returns the node's HTTP endpoints. The node serves them within the limits of Config.HTTP; whoever serves them
 // elsewhere must have limits of his own.
 //
-//	GET  /livez               200 while the process runs
+//	GET  /livez               200, or 503 and the reason from a failed write on until the home is open again
 //	GET  /readyz              200 when ready, else 503 and the reason
 //	GET  /v1/status           Status as JSON
 //	GET  /v1/blocks/{height}  a block as JSON
@@ -30,12 +31,12 @@ import (
 //	GET  /v1/events           server-sent events of blocks and statuses
 func (n *Node) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
+	mux.HandleFunc("GET /livez", n.getLive)
 	mux.HandleFunc("GET /readyz", n.getReady)
 	mux.HandleFunc("GET /v1/status", n.getStatus)
 	mux.HandleFunc("GET /v1/blocks/{height}", n.getBlock)
 	mux.HandleFunc("POST /v1/txs", n.postTx)
-	mux.Handle("POST /v1/unsafe", newOffering(n.up.offers))
+	mux.Handle("POST /v1/unsafe", newOffering(func() *syncer.Offers { return n.at.Load().up.offers }))
 	mux.HandleFunc("GET /v1/kv/{key}", n.getKey)
 	n.handleLong(mux)
 	return mux
@@ -128,6 +129,14 @@ func (n *Node) getStatus(w http.ResponseWriter, _ *http.Request) {
 	send(w, http.StatusOK, answer)
 }
 
+func (n *Node) getLive(w http.ResponseWriter, _ *http.Request) {
+	if err := n.notLive(); err != nil {
+		http.Error(w, "not live: "+err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	_, _ = io.WriteString(w, "ok\n")
+}
+
 func (n *Node) getReady(w http.ResponseWriter, _ *http.Request) {
 	s := n.status.Load()
 	if !s.Ready {
@@ -178,9 +187,9 @@ func (n *Node) getBlock(w http.ResponseWriter, r *http.Request) {
 	var height uint64
 	switch name := r.PathValue("height"); name {
 	case "unsafe", "latest":
-		height = n.store.State().Unsafe.Height
+		height = n.at.Load().store.State().Unsafe.Height
 	case "safe":
-		height = n.store.State().Safe.Height
+		height = n.at.Load().store.State().Safe.Height
 	default:
 		var err error
 		if height, err = strconv.ParseUint(name, 10, 64); err != nil {
@@ -224,13 +233,14 @@ func (n *Node) postTx(w http.ResponseWriter, r *http.Request) {
 }
 
 func (n *Node) getKey(w http.ResponseWriter, r *http.Request) {
-	if n.kv == nil {
+	engine := n.at.Load().kv
+	if engine == nil {
 		fail(w, http.StatusNotFound, errors.New("this node's engine is not the key-value one"))
 		return
 	}
 	key := r.PathValue("key")
 	switch err := n.replyLarge(w, r, func() (any, error) {
-		value, ok, err := n.kv.Get([]byte(key))
+		value, ok, err := engine.Get([]byte(key))
 		if err == nil && !ok {
 			err = errNoKey
 		}

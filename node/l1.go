@@ -22,8 +22,8 @@ func l1Identity(opt *Options) (id string, first uint64, err error) {
 	return fmt.Sprintf("l1:%d:%s", g.ChainID, g.Inbox), g.StartBlock, nil
 }
 
-func openL1(n *Node, cfg syncer.Config, opt follow.Options) (*upstream, error) {
-	c, g := &n.opt.Config.L1, n.opt.Genesis.L1
+func openL1(o *opened, cfg syncer.Config, opt follow.Options) (*upstream, error) {
+	c, g := &o.opt.Config.L1, o.opt.Genesis.L1
 	inbox, err := l1.ParseAddress(g.Inbox)
 	if err != nil {
 		return nil, fmt.Errorf("genesis: l1.inbox: %w", err)
@@ -31,15 +31,15 @@ func openL1(n *Node, cfg syncer.Config, opt follow.Options) (*upstream, error) {
 	if len(c.WS)+len(c.HTTP) == 0 {
 		return nil, fmt.Errorf("the genesis names an inbox on an L1: set l1.ws, l1.http or both to an Ethereum node of chain %d", g.ChainID)
 	}
-	opt.Logger = n.log.With("source", "l1")
+	opt.Logger = o.log.With("source", "l1")
 	client, err := ethereum.New(ethereum.Options{
 		WS: c.WS, HTTP: c.HTTP, Beacon: c.Beacon, ChainID: g.ChainID, Inbox: inbox, StartBlock: g.StartBlock,
-		CallTimeout: c.CallTimeout, Logger: opt.Logger, Observer: n.opt.Observer.Source,
+		CallTimeout: c.CallTimeout, Logger: opt.Logger, Observer: o.opt.Observer.Source,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("l1: %w", err)
 	}
-	n.own(closer(client.Close))
+	o.own(closer(client.Close))
 	sink, err := syncer.OpenL1(cfg)
 	if err != nil {
 		return nil, err

@@ -10,21 +10,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
-	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"headrace/block"
 	"headrace/exec"
-	"headrace/exec/kv"
 	"headrace/follow"
 	"headrace/internal/httpd"
-	"headrace/internal/sequencer"
 	"headrace/internal/store"
 	"headrace/internal/syncer"
 	"headrace/watch"
@@ -42,6 +37,8 @@ type Options struct {
 	// Engine replaces the one that Config.Engine names. It stays the caller's.
 	Engine   exec.Engine
 	Observer Observer
+
+	storeFS, engineFS store.FS // nil: the operating system's
 
 	Clock func() time.Time // the machine's clock, for the times of a sequencer's blocks; default time.Now
 }
@@ -79,18 +76,12 @@ type (
 type Node struct {
 	opt    Options
 	log    *slog.Logger
-	store  *store.Store
-	engine exec.Engine
-	kv     *kv.Engine  // nil with another engine
-	owned  []io.Closer // what New opened, last first
-	up     *upstream
-	seq    *sequencer.Sequencer // nil in a full node
 	http   *httpd.Server
 	status *watch.Value[Status]
 	text   statusText
 
-	blockTime atomic.Int64           // of the source, as in the status
-	headSince atomic.Pointer[uint64] // content fetches before the source's head was reached; nil before
+	at   atomic.Pointer[opened] // what is open now, or was last
+	down atomic.Pointer[error]  // why nothing is open: see reopen
 }
 
 // New opens the node's home and its HTTP port. Whatever it fails with says what to do. A node that was made must be
@@ -111,86 +102,16 @@ func New(opt Options) (_ *Node, err error) {
 			_ = n.Close()
 		}
 	}()
-	for _, open := range []func() error{n.listen, n.openStore, n.openEngine, n.openUpstream, n.openSequencer} {
-		if err := open(); err != nil {
-			return nil, err
-		}
+	if err := n.listen(); err != nil {
+		return nil, err
 	}
-	n.publish()
+	o, err := open(&n.opt, nil)
+	if err != nil {
+		return nil, err
+	}
+	n.at.Store(o)
+	n.publish(o)
 	return n, nil
-}
-
-func (n *Node) openStore() error {
-	g := n.opt.Genesis
-	if err := os.MkdirAll(n.opt.Home, 0o700); err != nil {
-		return fmt.Errorf("make home: %w", err)
-	}
-	id := store.Identity{ChainID: g.ChainID, Genesis: g.Hash()}
-	opt := store.Options{Logger: n.log, InitialHeight: g.InitialHeight}
-	var first uint64
-	var err error
-	if id.Source, first, err = kindOf(g).identity(&n.opt); err != nil {
-		return err
-	}
-	opt.Start.Height = max(first, 1) - 1
-	if n.store, err = store.Open(filepath.Join(n.opt.Home, "store"), id, opt); err != nil {
-		return err
-	}
-	n.own(n.store)
-	return nil
-}
-
-// own notes what Close has to release, before all that was noted earlier.
-func (n *Node) own(c io.Closer) { n.owned = append([]io.Closer{c}, n.owned...) }
-
-func (n *Node) openSequencer() error {
-	c := &n.opt.Config.Sequencer
-	if !c.Enabled {
-		return nil
-	}
-	builder, ok := n.engine.(exec.Builder)
-	switch {
-	case !ok:
-		return errors.New("sequencer.enabled: this engine cannot build blocks; it serves a full node only")
-	case n.opt.Key == nil:
-		return errors.New("sequencer.enabled: no signing key was given")
-	}
-	cfg := sequencer.Config{
-		Syncer: n.up.syncer, Builder: builder, Key: n.opt.Key, CaughtUp: n.caughtUp,
-		BlockTime: c.BlockTime, Lazy: c.Lazy, LazyInterval: c.LazyInterval, MaxPending: c.MaxPending, Logger: n.log,
-		Wall: n.opt.Clock, Ahead: n.ahead,
-		Mark: sequencer.OpenMark(filepath.Join(n.opt.Home, "signed")), Decided: n.decided, InFlight: n.up.inFlight, Trust: c.TrustHome,
-	}
-	n.own(cfg.Mark)
-	err := n.up.post(&cfg)
-	if err != nil {
-		return err
-	}
-	n.seq, err = sequencer.New(cfg)
-	return err
-}
-
-// ahead returns how far a block's time may be ahead of the source's newest header: five of its block times, which
-// leaves it room to be late, but at least half a minute. It is never more than the minute that followers allow a block
-// to be ahead of their clocks: a source with slower blocks than Ethereum's leaves the rest to the monotonic clock.
-func (n *Node) ahead() time.Duration {
-	return min(max(5*time.Duration(n.blockTime.Load()), 30*time.Second), time.Minute)
-}
-
-// caughtUp waits until the follower has reached the source's head once.
-func (n *Node) caughtUp(ctx context.Context) error {
-	_, err := n.up.follower.State().Wait(ctx, func(s follow.State) bool { return s.Live })
-	return err
-}
-
-// decided waits until the source has been followed past all that may have been on its way there.
-func (n *Node) decided(ctx context.Context) error {
-	height, err := n.up.decided(ctx)
-	if err != nil {
-		return err
-	}
-	_, err = n.up.syncer.Status().Wait(ctx, func(s syncer.Status) bool { return s.Position.Height >= height })
-	return err
 }
 
 // Close releases what New opened. Run does it by itself; Close is for a node that is never run.
@@ -201,64 +122,36 @@ func (n *Node) Close() error {
 			errs = append(errs, err)
 		}
 	}
-	for _, c := range n.owned {
-		errs = append(errs, c.Close())
+	if o := n.at.Load(); o != nil {
+		errs = append(errs, o.close())
 	}
 	return errors.Join(errs...)
 }
 
 // Run follows, makes blocks and serves until ctx ends, which is no error, or something fails that only a restart or
-// the operator can cure.
+// the operator can cure: ErrDisk and ErrDamaged are two of them. A failed write alone does not end it, see reopen.
 func (n *Node) Run(parent context.Context) (err error) {
+	err = together(parent, n.serve, n.work)
+	if parent.Err() != nil && errors.Is(err, context.Cause(parent)) {
+		err = nil
+	}
+	o := n.at.Load()
+	n.publish(o) // what was committed last belongs in the last status
+	o.up.syncer.Close(err)
+	n.status.Close(err)
+	return errors.Join(err, n.Close())
+}
+
+// together runs the parts until one of them ends, and returns that one's error when all have.
+func together(parent context.Context, parts ...func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
-	parts := append([]func(context.Context) error{n.bringUp, n.up.follower.Run, n.serve, n.watchStatus, n.gate}, n.up.beside...)
-	if n.seq != nil {
-		parts = append(parts, n.seq.Run)
-	}
 	var wg sync.WaitGroup
 	for _, part := range parts {
 		wg.Go(func() { cancel(part(ctx)) })
 	}
 	wg.Wait()
-	if err = context.Cause(ctx); parent.Err() != nil && errors.Is(err, context.Cause(parent)) {
-		err = nil
-	}
-	n.publish() // what was committed last belongs in the last status
-	n.up.syncer.Close(err)
-	n.status.Close(err)
-	return errors.Join(err, n.Close())
-}
-
-// lookAgain is how long the engine is left alone between two looks at it.
-const lookAgain = time.Second
-
-// bringUp brings the engine up to the store, however late it comes. Each item of the source is an occasion to look at
-// it again: one that was restarted may have lost blocks.
-func (n *Node) bringUp(ctx context.Context) error {
-	var backoff follow.Backoff
-	for {
-		at := n.up.syncer.Status().Load().Position
-		err := n.up.syncer.BringUp(ctx)
-		if follow.IsFatal(err) {
-			return err
-		}
-		if err != nil {
-			if err := backoff.Sleep(ctx, nil); err != nil {
-				return err
-			}
-			continue
-		}
-		backoff.Reset()
-		select {
-		case <-time.After(lookAgain):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		if _, err := n.up.syncer.Status().Wait(ctx, func(s syncer.Status) bool { return s.Position != at }); err != nil {
-			return err
-		}
-	}
+	return context.Cause(ctx)
 }
 
 // Address returns where the node serves HTTP.
@@ -282,10 +175,15 @@ func (n *Node) Wait(ctx context.Context, height uint64) (Status, error) {
 
 // SubmitTx offers a transaction to the engine for the next block; only a sequencer takes it.
 func (n *Node) SubmitTx(ctx context.Context, tx []byte) error {
-	if n.seq == nil {
+	o := n.at.Load()
+	if o.seq == nil {
 		return errNotSequencer
 	}
-	return n.seq.SubmitTx(ctx, tx)
+	err := o.seq.SubmitTx(ctx, tx)
+	if now := n.at.Load(); now != o {
+		now.seq.Notify() // it has the same pool
+	}
+	return err
 }
 
 // ErrTooBig is what SubmitTx's error matches if no block can hold the transaction; the error says what one can hold.
@@ -293,10 +191,10 @@ var ErrTooBig = exec.ErrTooBig
 
 // maxTx returns the size of the largest transaction that is taken, in bytes.
 func (n *Node) maxTx() int {
-	if n.seq == nil {
-		return 1 << 20 // to be told where to send it
+	if o := n.at.Load(); o.seq != nil {
+		return o.seq.MaxTx()
 	}
-	return n.seq.MaxTx()
+	return 1 << 20 // to be told where to send it
 }
 
 var errNotSequencer = errors.New("this node is not the sequencer: send transactions to the one that is")

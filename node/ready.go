@@ -28,6 +28,8 @@ func readiness(s *Status, src follow.State, up *upstream, blockTime time.Duratio
 		return or
 	}
 	switch {
+	case s.Disk != "":
+		return false, s.Disk, 0
 	case src.AdvancedAt.IsZero():
 		return false, blocked(fmt.Sprintf("waiting for the first news from the %s at %s", layer, addresses(s.Source.Endpoints))), 0
 	case engineAway(s):

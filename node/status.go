@@ -20,6 +20,7 @@ type Status struct {
 	Mode      string     `json:"mode"` // "sequencer" or "full"
 	Ready     bool       `json:"ready"`
 	Reason    string     `json:"reason,omitempty"` // why it is not ready
+	Disk      string     `json:"disk,omitempty"`   // what is wrong with it, and what is done about that, or what to do
 	Heads     Heads      `json:"heads"`
 	StateRoot string     `json:"state_root"` // after the unsafe head; empty while the state is
 	Source    Source     `json:"source"`
@@ -133,11 +134,12 @@ type Pool struct {
 	Dropped   uint64    `json:"dropped"`             // that waited, and were larger than a block holds now
 }
 
-// publish computes the status from its parts. It is called by New, and then by watchStatus only.
-func (n *Node) publish() (next time.Duration) {
-	sync, src := n.up.syncer.Status().Load(), n.up.follower.State().Load()
+// publish computes the status from the parts of what is open. It is called by New, then by watchStatus, and by reopen
+// and Run when that has ended.
+func (n *Node) publish(o *opened) (next time.Duration) {
+	sync, src := o.up.syncer.Status().Load(), o.up.follower.State().Load()
 	s := Status{
-		ChainID: n.opt.Genesis.ChainID, Mode: "full",
+		ChainID: n.opt.Genesis.ChainID, Mode: "full", Disk: n.diskTrouble(o),
 		Heads:     Heads{Unsafe: sync.Unsafe, Safe: sync.Safe, Finalized: sync.Finalized},
 		StateRoot: hex.EncodeToString(sync.Root),
 		Source: Source{
@@ -151,35 +153,35 @@ func (n *Node) publish() (next time.Duration) {
 			RevertedUnsafe: sync.Counts.RevertedUnsafe, Demoted: sync.Counts.Demoted, Dropped: sync.Counts.Dropped, Void: sync.Counts.Void, Exempt: sync.Counts.Exempt, Offered: sync.Counts.Offered, InlineItems: src.Counts.Inline, FetchedItems: src.Counts.Fetched, Subscriptions: src.Counts.Subscriptions,
 		},
 	}
-	n.up.status(&s, &sync)
-	if n.up.offers != nil {
+	o.up.status(&s, &sync)
+	if o.up.offers != nil {
 		s.Unsafe = &Unsafe{Open: sync.Gate, Buffered: sync.Buffered}
 	}
 	blockTime := blockTime(n.opt.Config.DA.BlockTime, s.Source.Endpoints)
-	n.blockTime.Store(int64(blockTime))
+	o.blockTime.Store(int64(blockTime))
 	s.Source.BlockTime = blockTime.Round(time.Millisecond).String()
 	if src.Head.Height > sync.Position.Height {
 		s.Source.Lag = src.Head.Height - sync.Position.Height
 	}
 	s.Waiting = waits(sync, src)
 	var own []Waiting
-	if n.seq != nil {
+	if o.seq != nil {
 		s.Mode = "sequencer"
-		q := n.seq.Status().Load()
+		q := o.seq.Status().Load()
 		s.Sequencer = &Sequence{
 			Paused: q.Paused, Pending: sync.Unsafe.Height - sync.Safe.Height, Submitted: q.Submitted, Failure: q.Failure, Failures: q.Failures,
-			Clock: q.Clock, MaxTx: n.seq.MaxTx(), Pool: Pool{FullSince: q.Full.Since, Refused: q.Full.Refused},
+			Clock: q.Clock, MaxTx: o.seq.MaxTx(), Pool: Pool{FullSince: q.Full.Since, Refused: q.Full.Refused},
 		}
-		if p, ok := n.engine.(exec.Pool); ok {
+		if p, ok := o.engine.(exec.Pool); ok {
 			s.Sequencer.Pool.Dropped = p.Dropped()
 		}
 		own = seqWaits(q, sync)
 	}
-	s.Ready, s.Reason, next = readiness(&s, src, n.up, blockTime, time.Now())
+	s.Ready, s.Reason, next = readiness(&s, src, o.up, blockTime, time.Now())
 	s.Waiting = append(s.Waiting, own...) // what the sequencer waits for follows from the rest, as a rule: it is not the reason
-	if src.Live && n.headSince.Load() == nil {
-		calls := n.up.fetches()
-		n.headSince.Store(&calls)
+	if src.Live && o.headSince.Load() == nil {
+		calls := o.up.fetches()
+		o.headSince.Store(&calls)
 	}
 	n.status.Set(s)
 	return next
@@ -188,11 +190,12 @@ func (n *Node) publish() (next time.Duration) {
 // FetchesAtHead returns how many requests for content the node has made since it first reached the DA layer's head: 0
 // as long as every block comes with its news.
 func (n *Node) FetchesAtHead() uint64 {
-	before := n.headSince.Load()
+	o := n.at.Load()
+	before := o.headSince.Load()
 	if before == nil {
 		return 0
 	}
-	return n.up.fetches() - *before
+	return o.up.fetches() - *before
 }
 
 // waits collects what the section, the follower and the next block wait for.
@@ -236,15 +239,16 @@ func seqWaits(q sequencer.Status, sync syncer.Status) (out []Waiting) {
 }
 
 // watchStatus publishes the status whenever a part of it changes, and when readiness changes by the clock.
-func (n *Node) watchStatus(ctx context.Context) error {
+func (n *Node) watchStatus(ctx context.Context, o *opened) error {
 	for {
-		_, sync := n.up.syncer.Status().Get()
-		_, src := n.up.follower.State().Get()
+		store, engine := o.damaged()
+		_, sync := o.up.syncer.Status().Get()
+		_, src := o.up.follower.State().Get()
 		var seq <-chan struct{}
-		if n.seq != nil {
-			_, seq = n.seq.Status().Get()
+		if o.seq != nil {
+			_, seq = o.seq.Status().Get()
 		}
-		next := n.publish()
+		next := n.publish(o)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -256,6 +260,8 @@ func (n *Node) watchStatus(ctx context.Context) error {
 		case <-sync:
 		case <-src:
 		case <-seq:
+		case <-store:
+		case <-engine:
 		case <-clock.C:
 		case <-ctx.Done():
 		}

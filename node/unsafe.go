@@ -37,21 +37,22 @@ const maxUnsafe = 8 << 20
 // ErrUnfit say why it is refused; with any other error it is kept and tried again. Only a full node of a chain whose
 // canonical source is an L1 inbox takes any; others answer ErrGate.
 func (n *Node) Offer(ctx context.Context, header *block.SignedHeader, data *block.SignedData) (buffered bool, err error) {
-	if n.up.offers == nil {
+	offers := n.at.Load().up.offers
+	if offers == nil {
 		return false, errNoOffers
 	}
 	var raw []byte
 	if data != nil {
 		raw = data.Encode()
 	}
-	return n.up.offers.Offer(ctx, header.Encode(), raw)
+	return offers.Offer(ctx, header.Encode(), raw)
 }
 
 // offering is POST /v1/unsafe. Anyone may send anything, as often and as slowly as they like, so the gate is asked
 // before a body is read, what is read is bounded in bytes over all requests, and within a body the Offers look at the
 // signatures before they look at anything that costs more.
 type offering struct {
-	offers *syncer.Offers // nil: nothing is taken
+	offers func() *syncer.Offers // the present ones; nil: nothing is taken
 	bytes  *semaphore.Weighted
 }
 
@@ -61,7 +62,7 @@ const maxOffering = 4 * maxUnsafe
 // offerTime is how long a body may take to come, and how long a request waits for others to be done.
 const offerTime = 20 * time.Second
 
-func newOffering(offers *syncer.Offers) *offering {
+func newOffering(offers func() *syncer.Offers) *offering {
 	return &offering{offers, semaphore.NewWeighted(maxOffering)}
 }
 
@@ -91,10 +92,10 @@ func (o *offering) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (o *offering) offer(w http.ResponseWriter, r *http.Request) (buffered bool, err error) {
-	if o.offers == nil {
+	if o.offers() == nil {
 		return false, errNoOffers
 	}
-	if err := o.offers.Gate(); err != nil {
+	if err := o.offers().Gate(); err != nil {
 		return false, err
 	}
 	size := int64(maxUnsafe)
@@ -115,7 +116,7 @@ func (o *offering) offer(w http.ResponseWriter, r *http.Request) (buffered bool,
 	if err != nil {
 		return false, fmt.Errorf("%w: %w", syncer.ErrGarbled, err)
 	}
-	return o.offers.Offer(r.Context(), body.Header, body.Data)
+	return o.offers().Offer(r.Context(), body.Header, body.Data)
 }
 
 // offered is the body: header and data as in a proposal; no data for a block without transactions.

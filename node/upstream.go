@@ -18,7 +18,7 @@ type kind struct {
 	// something of the chain.
 	identity func(*Options) (id string, first uint64, err error)
 	// open makes the upstream. Nothing is dialled yet.
-	open func(*Node, syncer.Config, follow.Options) (*upstream, error)
+	open func(*opened, syncer.Config, follow.Options) (*upstream, error)
 }
 
 // kindOf returns the kind of the one source that a genesis names.
@@ -60,30 +60,30 @@ type follower interface {
 const maxBackoff = 2 * time.Second
 
 // openUpstream opens the canonical source, the syncer, and the follower between them.
-func (n *Node) openUpstream() (err error) {
-	g := n.opt.Genesis
+func (o *opened) openUpstream() (err error) {
+	g := o.opt.Genesis
 	cfg := syncer.Config{
-		Genesis: g, Store: n.store, Engine: n.engine, Logger: n.log, Observer: n.opt.Observer.Observer,
+		Genesis: g, Store: o.store, Engine: o.engine, Logger: o.log, Observer: o.opt.Observer.Observer,
 		Derive: derive.Config{Authority: derive.NewAuthority(g.ChainID, g.ProposerAddress), InitialHeight: g.InitialHeight, StartTime: uint64(g.StartTime.UnixNano())},
 	}
-	n.up, err = kindOf(g).open(n, cfg, follow.Options{Backoff: follow.Backoff{Max: maxBackoff}, Observer: n.opt.Observer.Source})
+	o.up, err = kindOf(g).open(o, cfg, follow.Options{Backoff: follow.Backoff{Max: maxBackoff}, Observer: o.opt.Observer.Source})
 	return err
 }
 
 // gate opens the section for offered blocks while the source is live and all that it has announced is applied, and
 // closes it at each reconnect. It stays closed at a sequencer, who makes the unsafe blocks, and may have dropped some
 // that others still offer.
-func (n *Node) gate(ctx context.Context) error {
-	if n.up.offers == nil || n.seq != nil {
+func (o *opened) gate(ctx context.Context) error {
+	if o.up.offers == nil || o.seq != nil {
 		<-ctx.Done()
 		return ctx.Err()
 	}
 	for {
-		s, changed := n.up.follower.State().Get()
-		if err := n.up.follower.State().Err(); err != nil {
+		s, changed := o.up.follower.State().Get()
+		if err := o.up.follower.State().Err(); err != nil {
 			return err
 		}
-		n.up.offers.SetGate(ctx, s.Live && s.Waiting == (follow.Waiting{}))
+		o.up.offers.SetGate(ctx, s.Live && s.Waiting == (follow.Waiting{}))
 		select {
 		case <-changed:
 		case <-ctx.Done():

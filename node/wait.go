@@ -69,7 +69,7 @@ func (n *Node) handleLong(mux *http.ServeMux) {
 		}
 	}
 	mux.HandleFunc("GET /v1/wait", limited(n.getWait))
-	mux.HandleFunc("GET /v1/events", limited(n.blocks(await.Safe).ServeHTTP))
+	mux.HandleFunc("GET /v1/events", limited(func(w http.ResponseWriter, r *http.Request) { n.blocks(await.Safe).ServeHTTP(w, r) }))
 }
 
 // getWait answers when something is reached (200), when the time is up (504), or when the node ends (410). What is
@@ -172,11 +172,12 @@ func (n *Node) setGoal(g *goal, wanted, value string, label await.Label) error {
 // refer sets the block that the answer names. It reports false if the block has been reverted since the status was
 // published: then news is on the way.
 func (n *Node) refer(g *goal, height uint64) bool {
-	ref, err := n.store.Ref(height)
+	s := n.at.Load().store
+	ref, err := s.Ref(height)
 	if err == nil {
 		g.block = &ref
 	}
-	return err == nil || height < n.store.State().Oldest
+	return err == nil || height < s.State().Oldest
 }
 
 func (h Heads) of(label await.Label) block.Ref {

@@ -52,6 +52,7 @@ type Options struct {
 	InitialHeight uint64       // the rollup's first height; 0: 1. It is fixed when the engine is made
 	History       uint64       // how many blocks below the highest one Revert can go back, besides to the beginning; 0: 10,000
 	PoolBytes     int          // of transactions waiting, each counted with 256 bytes on top; 0: 16 MiB
+	Before        *Engine      // one that was closed: the transactions that wait in it wait in the new one, whichever they are given to
 }
 
 // Engine is an open engine. It implements exec.Engine and exec.Builder.
@@ -59,7 +60,7 @@ type Engine struct {
 	db      *disk.DB
 	initial uint64
 	history uint64
-	pool    pool
+	pool    *pool
 
 	mu  sync.Mutex // held by Execute and Revert, which alone set the rest
 	sum lthash     // of the state at head
@@ -72,6 +73,7 @@ var (
 	_ exec.Forcer   = (*Engine)(nil)
 	_ exec.Exempter = (*Engine)(nil)
 	_ exec.Pool     = (*Engine)(nil)
+	_ exec.Disk     = (*Engine)(nil)
 )
 
 // head is where the engine stands.
@@ -103,9 +105,12 @@ func Open(dir string, opt Options) (*Engine, error) {
 	if e.history == 0 {
 		e.history = 10_000
 	}
-	e.pool.limit = opt.PoolBytes
+	e.pool = &pool{limit: opt.PoolBytes}
 	if e.pool.limit == 0 {
 		e.pool.limit = 16 << 20
+	}
+	if opt.Before != nil {
+		e.pool = opt.Before.pool
 	}
 	if err := e.load(); err != nil {
 		db.Close() // what it says now would only repeat err
@@ -195,6 +200,18 @@ func (e *Engine) Limit(maxBytes int) { e.pool.limitTo(maxBytes) }
 
 // Dropped implements exec.Pool.
 func (e *Engine) Dropped() uint64 { return e.Stats().Dropped }
+
+// Err implements exec.Disk.
+func (e *Engine) Err() error { return e.db.Err() }
+
+// Failed implements exec.Disk.
+func (e *Engine) Failed() <-chan struct{} { return e.db.Failed() }
+
+// Damage implements exec.Disk.
+func (e *Engine) Damage() error { return e.db.Damage() }
+
+// Damaged implements exec.Disk.
+func (e *Engine) Damaged() <-chan struct{} { return e.db.Damaged() }
 
 // Sync returns when everything executed so far is on disk.
 func (e *Engine) Sync() error { return e.db.Sync() }

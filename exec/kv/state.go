@@ -50,7 +50,7 @@ type meta struct {
 	InitialHeight uint64 `json:"initial_height"`
 }
 
-func (e *Engine) corrupt(cause error) error { return disk.Corrupt(e.db.Dir(), cause) }
+func (e *Engine) corrupt(cause error) error { return e.db.Corrupt(cause) }
 
 // empty is the head of an empty state.
 func (e *Engine) empty() *head { return &head{height: e.initial - 1, oldest: e.initial} }

@@ -9,11 +9,10 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"headrace/block"
-	"headrace/internal/disk"
 )
 
 // Commit applies b as a whole (I2). ErrRefused: b contradicts itself or the store, and nothing has changed. Any other
-// error: what became of b is unknown, and the store takes no further commit; restart.
+// error: what became of b is unknown, and the store takes no further commit until it is opened anew.
 func (s *Store) Commit(b *Batch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -81,7 +80,7 @@ func (s *Store) dropBlocks(batch *pebble.Batch, from, to uint64) error {
 	err := s.db.Each(originKey(from), originKey(to), func(_, value []byte) error {
 		m, err := decodeMark(value)
 		if err != nil {
-			return disk.Corrupt(s.db.Dir(), err)
+			return s.db.Corrupt(err)
 		}
 		return batch.Delete(hashKey(m.hash), nil)
 	})

@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"headrace/block"
-	"headrace/internal/disk"
 )
 
 // Block returns the block at height. ErrNotFound: there is none, or it is pruned.
@@ -20,7 +19,7 @@ func (s *Store) Block(height uint64) (Record, error) {
 		r, err = s.record(height)
 	}
 	if errors.Is(err, errTorn) {
-		err = disk.Corrupt(s.db.Dir(), err)
+		err = s.db.Corrupt(err)
 	}
 	if err != nil {
 		return Record{}, fmt.Errorf("read block %d: %w", height, err)
@@ -44,7 +43,7 @@ func (s *Store) record(height uint64) (Record, error) {
 	}
 	b, err := block.DecodeBlock(body[len(m.hash):])
 	if err != nil {
-		return Record{}, disk.Corrupt(s.db.Dir(), err)
+		return Record{}, s.db.Corrupt(err)
 	}
 	return Record{Block: b, Root: m.root, Origin: m.origin}, nil
 }
@@ -59,7 +58,7 @@ func (s *Store) mark(height uint64) (mark, error) {
 	}
 	m, err := decodeMark(raw)
 	if err != nil {
-		return mark{}, disk.Corrupt(s.db.Dir(), err)
+		return mark{}, s.db.Corrupt(err)
 	}
 	return m, nil
 }
@@ -71,7 +70,7 @@ func (s *Store) BlockByHash(h block.Hash) (Record, error) {
 		err = ErrNotFound
 	}
 	if err == nil && len(raw) != 8 {
-		err = disk.Corrupt(s.db.Dir(), fmt.Errorf("height has %d bytes", len(raw)))
+		err = s.db.Corrupt(fmt.Errorf("height has %d bytes", len(raw)))
 	}
 	if err != nil {
 		return Record{}, fmt.Errorf("read block %s: %w", h, err)
@@ -106,7 +105,7 @@ func (s *Store) Halves() ([]block.Half, error) {
 			halves = append(halves, h)
 		}
 		if err != nil {
-			return disk.Corrupt(s.db.Dir(), err)
+			return s.db.Corrupt(err)
 		}
 		return nil
 	})
@@ -127,7 +126,7 @@ func (s *Store) Item(height uint64) (Item, bool, error) {
 	}
 	it, err := decodeItem(height, raw)
 	if err != nil {
-		return Item{}, false, fmt.Errorf("read item %d: %w", height, disk.Corrupt(s.db.Dir(), err))
+		return Item{}, false, fmt.Errorf("read item %d: %w", height, s.db.Corrupt(err))
 	}
 	return it, true, nil
 }

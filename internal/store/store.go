@@ -6,8 +6,8 @@
 // crash loses at most a suffix of them, never one from the middle; a commit with Sync, and all before it, is on disk
 // when Commit returns. What finality has passed never changes (I10).
 //
-// After an error of the disk the outcome of the last commit is unknown: the store then refuses every further commit,
-// and its owner restarts.
+// After a failed write the outcome of the last commit is unknown: the store then refuses every further commit, and its
+// owner, whom Failed tells, closes it and opens it anew. Damage that is found stops nothing; Damage says so.
 //
 // Concurrency: everything may overlap. Commits are made one at a time; State is the last committed one and costs a
 // pointer read.
@@ -45,9 +45,12 @@ type Identity struct {
 	Source  string     // names the canonical source; free text, compared as a whole
 }
 
+// FS is a file system, as Options take one.
+type FS = vfs.FS
+
 // Options of Open. InitialHeight and Start matter only when the store is new; the zero value of the others works.
 type Options struct {
-	FS            vfs.FS       // nil: the operating system's
+	FS            FS           // nil: the operating system's
 	Logger        *slog.Logger // nil: discard
 	CacheBytes    int64        // of memory for reads; 0: 8 MiB
 	InitialHeight uint64       // the rollup's first height; 0: 1
@@ -178,6 +181,18 @@ func (s *Store) InitialHeight() uint64 { return s.fixed.initial }
 
 // Start returns the position that the store began with.
 func (s *Store) Start() block.Ref { return s.fixed.start }
+
+// Err returns nil, or the ErrFailed after which no commit is taken.
+func (s *Store) Err() error { return s.db.Err() }
+
+// Failed is closed when Err is no longer nil.
+func (s *Store) Failed() <-chan struct{} { return s.db.Failed() }
+
+// Damage returns nil, or an ErrCorrupt that says what was first found to be damaged, in this process or an earlier one.
+func (s *Store) Damage() error { return s.db.Damage() }
+
+// Damaged is closed when Damage is no longer nil.
+func (s *Store) Damaged() <-chan struct{} { return s.db.Damaged() }
 
 // Sync returns when everything committed so far is on disk.
 func (s *Store) Sync() error {

@@ -1,0 +1,170 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"headrace/exec"
+	"headrace/exec/kv"
+	"headrace/follow"
+	"headrace/internal/sequencer"
+	"headrace/internal/store"
+	"headrace/internal/syncer"
+)
+
+// opened is all of a node that stands on what is in its home. It is opened as one, runs as one, and is closed as one: a
+// write that failed is known for certain only by who opens the home anew, as after a crash.
+type opened struct {
+	opt    *Options
+	log    *slog.Logger
+	store  *store.Store
+	engine exec.Engine
+	kv     *kv.Engine  // nil with another engine
+	owned  []io.Closer // what close has to release, last first
+	up     *upstream
+	seq    *sequencer.Sequencer // nil in a full node
+
+	blockTime atomic.Int64           // of the source, as in the status
+	headSince atomic.Pointer[uint64] // content fetches before the source's head was reached; nil before
+}
+
+// open opens the home. Nothing is dialled yet. The transactions that wait in before, if there is one, wait on.
+func open(opt *Options, before *kv.Engine) (*opened, error) {
+	o := &opened{opt: opt, log: opt.Logger}
+	openEngine := func() error { return o.openEngine(before) }
+	for _, open := range []func() error{o.openStore, openEngine, o.openUpstream, o.openSequencer} {
+		if err := open(); err != nil {
+			_ = o.close()
+			return nil, err
+		}
+	}
+	return o, nil
+}
+
+func (o *opened) openStore() error {
+	g := o.opt.Genesis
+	if err := os.MkdirAll(o.opt.Home, 0o700); err != nil {
+		return fmt.Errorf("make home: %w", err)
+	}
+	id := store.Identity{ChainID: g.ChainID, Genesis: g.Hash()}
+	opt := store.Options{FS: o.opt.storeFS, Logger: o.log, InitialHeight: g.InitialHeight}
+	var first uint64
+	var err error
+	if id.Source, first, err = kindOf(g).identity(o.opt); err != nil {
+		return err
+	}
+	opt.Start.Height = max(first, 1) - 1
+	if o.store, err = store.Open(filepath.Join(o.opt.Home, "store"), id, opt); err != nil {
+		return err
+	}
+	o.own(o.store)
+	return nil
+}
+
+// own notes what close has to release, before all that was noted earlier.
+func (o *opened) own(c io.Closer) { o.owned = append([]io.Closer{c}, o.owned...) }
+
+func (o *opened) openSequencer() error {
+	c := &o.opt.Config.Sequencer
+	if !c.Enabled {
+		return nil
+	}
+	builder, ok := o.engine.(exec.Builder)
+	switch {
+	case !ok:
+		return errors.New("sequencer.enabled: this engine cannot build blocks; it serves a full node only")
+	case o.opt.Key == nil:
+		return errors.New("sequencer.enabled: no signing key was given")
+	}
+	cfg := sequencer.Config{
+		Syncer: o.up.syncer, Builder: builder, Key: o.opt.Key, CaughtUp: o.caughtUp,
+		BlockTime: c.BlockTime, Lazy: c.Lazy, LazyInterval: c.LazyInterval, MaxPending: c.MaxPending, Logger: o.log,
+		Wall: o.opt.Clock, Ahead: o.ahead,
+		Mark: sequencer.OpenMark(filepath.Join(o.opt.Home, "signed")), Decided: o.decided, InFlight: o.up.inFlight, Trust: c.TrustHome,
+	}
+	o.own(cfg.Mark)
+	err := o.up.post(&cfg)
+	if err != nil {
+		return err
+	}
+	o.seq, err = sequencer.New(cfg)
+	return err
+}
+
+// ahead returns how far a block's time may be ahead of the source's newest header: five of its block times, which
+// leaves it room to be late, but at least half a minute. It is never more than the minute that followers allow a block
+// to be ahead of their clocks: a source with slower blocks than Ethereum's leaves the rest to the monotonic clock.
+func (o *opened) ahead() time.Duration {
+	return min(max(5*time.Duration(o.blockTime.Load()), 30*time.Second), time.Minute)
+}
+
+// caughtUp waits until the follower has reached the source's head once.
+func (o *opened) caughtUp(ctx context.Context) error {
+	_, err := o.up.follower.State().Wait(ctx, func(s follow.State) bool { return s.Live })
+	return err
+}
+
+// decided waits until the source has been followed past all that may have been on its way there.
+func (o *opened) decided(ctx context.Context) error {
+	height, err := o.up.decided(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = o.up.syncer.Status().Wait(ctx, func(s syncer.Status) bool { return s.Position.Height >= height })
+	return err
+}
+
+// run works until ctx ends, or something fails that no retry can cure.
+func (o *opened) run(ctx context.Context, watchStatus func(context.Context) error) error {
+	parts := append([]func(context.Context) error{o.watchDisks, o.bringUp, o.up.follower.Run, watchStatus, o.gate}, o.up.beside...)
+	if o.seq != nil {
+		parts = append(parts, o.seq.Run)
+	}
+	return together(ctx, parts...)
+}
+
+func (o *opened) close() error {
+	var errs []error
+	for _, c := range o.owned {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// lookAgain is how long the engine is left alone between two looks at it.
+const lookAgain = time.Second
+
+// bringUp brings the engine up to the store, however late it comes. Each item of the source is an occasion to look at
+// it again: one that was restarted may have lost blocks.
+func (o *opened) bringUp(ctx context.Context) error {
+	var backoff follow.Backoff
+	for {
+		at := o.up.syncer.Status().Load().Position
+		err := o.up.syncer.BringUp(ctx)
+		if follow.IsFatal(err) {
+			return err
+		}
+		if err != nil {
+			if err := backoff.Sleep(ctx, nil); err != nil {
+				return err
+			}
+			continue
+		}
+		backoff.Reset()
+		select {
+		case <-time.After(lookAgain):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if _, err := o.up.syncer.Status().Wait(ctx, func(s syncer.Status) bool { return s.Position != at }); err != nil {
+			return err
+		}
+	}
+}
