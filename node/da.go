@@ -6,15 +6,17 @@ import (
 	"fmt"
 	"time"
 
+	"headrace/block"
 	"headrace/da"
 	"headrace/da/celestia"
 	"headrace/follow"
 	"headrace/internal/sequencer"
+	"headrace/internal/store"
 	"headrace/internal/syncer"
 )
 
 // daKind is a DA layer as the canonical source.
-var daKind = kind{identity: daIdentity, open: openDA}
+var daKind = kind{identity: daIdentity, open: openDA, reader: readDA}
 
 // Calls count what a node has asked its DA layer for; all zero on an L1.
 type Calls = celestia.Stats
@@ -24,33 +26,69 @@ func daIdentity(opt *Options) (id string, first uint64, err error) {
 	return fmt.Sprintf("da:%s:%s", header, data), opt.Genesis.DAStartHeight, err
 }
 
-func openDA(o *opened, cfg syncer.Config, opt follow.Options) (*upstream, error) {
+// daClient makes a client of the configured endpoints. Nothing is dialled yet.
+func daClient(o *opened) (client *celestia.Client, header, data da.Namespace, err error) {
 	c := &o.opt.Config.DA
-	header, data, err := o.opt.Config.namespaces(o.opt.Genesis)
-	if err != nil {
-		return nil, err
+	if header, data, err = o.opt.Config.namespaces(o.opt.Genesis); err != nil {
+		return nil, header, data, err
 	}
-	cfg.Derive.HeaderNamespace, cfg.Derive.DataNamespace = header, data
 	level, err := c.level()
 	if err != nil {
-		return nil, fmt.Errorf("da.level: %w", err)
+		return nil, header, data, fmt.Errorf("da.level: %w", err)
 	}
 	log, b := o.log.With("source", "celestia"), o.opt.Bounds
-	client, err := celestia.New(c.Address, celestia.Options{
+	client, err = celestia.New(c.Address, celestia.Options{
 		Token: c.Token, Namespaces: []da.Namespace{header, data},
 		CallTimeout: c.CallTimeout, Level: level, Logger: log,
 		GasPrice: c.GasPrice, MaxGasPrice: c.MaxGasPrice, Priority: int(min(c.Priority, 4)), Keys: c.Keys,
 		Silence: b.Silence, Hold: b.Hold, Probe: b.Probe, Polling: b.Polling, SubmitTimeout: b.Submit, Observer: o.opt.Observer.Source,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("da: %w", err)
+		return nil, header, data, fmt.Errorf("da: %w", err)
 	}
 	o.own(client)
+	return client, header, data, nil
+}
+
+// readDA reads the blobs at the heights where a block's halves were posted.
+func readDA(o *opened) (posted, error) {
+	client, headerNS, dataNS, err := daClient(o)
+	return func(ctx context.Context, of store.Origin) (headers []*block.SignedHeader, data []*block.DataBlob, err error) {
+		collect := func(item follow.Item[da.Block]) error {
+			for _, b := range item.Data.Blobs { // what does not decode is nobody's block
+				if h, err := block.DecodeSignedHeader(b.Data); err == nil && b.Namespace == headerNS {
+					headers = append(headers, h)
+				}
+				if d, err := block.ReadDataBlob(b.Data); err == nil && b.Namespace == dataNS {
+					data = append(data, d)
+				}
+			}
+			return nil
+		}
+		for _, at := range []uint64{of.HeaderAt, of.DataAt} {
+			if at == 0 { // a block without transactions has no data there
+				continue
+			}
+			if err := client.Fetch(ctx, at, at+1, collect); err != nil {
+				return nil, nil, err
+			}
+		}
+		return headers, data, nil
+	}, err
+}
+
+func openDA(o *opened, cfg syncer.Config, opt follow.Options) (*upstream, error) {
+	client, header, data, err := daClient(o)
+	if err != nil {
+		return nil, err
+	}
+	cfg.Derive.HeaderNamespace, cfg.Derive.DataNamespace = header, data
+	b := o.opt.Bounds
 	sink, err := syncer.OpenDA(cfg)
 	if err != nil {
 		return nil, err
 	}
-	opt.Logger, opt.Stall = log, b.Stall
+	opt.Logger, opt.Stall = o.log.With("source", "celestia"), b.Stall
 	if b.Retry > 0 {
 		opt.Backoff.Max = b.Retry
 	}

@@ -7,22 +7,25 @@ import (
 	"log/slog"
 	"time"
 
+	"headrace/block"
 	"headrace/follow"
 	"headrace/internal/sequencer"
+	"headrace/internal/store"
 	"headrace/internal/syncer"
 	"headrace/l1"
 	"headrace/l1/ethereum"
 )
 
 // l1Kind is the inbox of an L1 as the canonical source.
-var l1Kind = kind{identity: l1Identity, open: openL1}
+var l1Kind = kind{identity: l1Identity, open: openL1, reader: readL1}
 
 func l1Identity(opt *Options) (id string, first uint64, err error) {
 	g := opt.Genesis.L1
 	return fmt.Sprintf("l1:%d:%s", g.ChainID, g.Inbox), g.StartBlock, nil
 }
 
-func openL1(o *opened, cfg syncer.Config, opt follow.Options) (*upstream, error) {
+// l1Client makes a client of the configured endpoints. Nothing is dialled yet.
+func l1Client(o *opened) (*ethereum.Client, error) {
 	c, g := &o.opt.Config.L1, o.opt.Genesis.L1
 	inbox, err := l1.ParseAddress(g.Inbox)
 	if err != nil {
@@ -31,15 +34,45 @@ func openL1(o *opened, cfg syncer.Config, opt follow.Options) (*upstream, error)
 	if len(c.WS)+len(c.HTTP) == 0 {
 		return nil, fmt.Errorf("the genesis names an inbox on an L1: set l1.ws, l1.http or both to an Ethereum node of chain %d", g.ChainID)
 	}
-	opt.Logger = o.log.With("source", "l1")
+	log := o.log.With("source", "l1")
 	client, err := ethereum.New(ethereum.Options{
 		WS: c.WS, HTTP: c.HTTP, Beacon: c.Beacon, ChainID: g.ChainID, Inbox: inbox, StartBlock: g.StartBlock,
-		CallTimeout: c.CallTimeout, Logger: opt.Logger, Observer: o.opt.Observer.Source,
+		CallTimeout: c.CallTimeout, Logger: log, Observer: o.opt.Observer.Source,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("l1: %w", err)
 	}
 	o.own(closer(client.Close))
+	return client, nil
+}
+
+// readL1 reads the proposals in the L1 block that a block came with.
+func readL1(o *opened) (posted, error) {
+	client, err := l1Client(o)
+	return func(ctx context.Context, of store.Origin) (headers []*block.SignedHeader, data []*block.DataBlob, err error) {
+		err = client.Fetch(ctx, of.Source.Height, of.Source.Height+1, func(item follow.Item[l1.Block]) error {
+			for _, m := range item.Data.Messages {
+				if m.Proposal == nil {
+					continue
+				}
+				for _, e := range m.Proposal.Blocks { // what does not decode is nobody's block
+					if h, d, err := block.ReadSigned(e.Header, e.Data); err == nil {
+						headers, data = append(headers, h), append(data, d)
+					}
+				}
+			}
+			return nil
+		})
+		return headers, data, err
+	}, err
+}
+
+func openL1(o *opened, cfg syncer.Config, opt follow.Options) (*upstream, error) {
+	client, err := l1Client(o)
+	if err != nil {
+		return nil, err
+	}
+	opt.Logger = o.log.With("source", "l1")
 	sink, err := syncer.OpenL1(cfg)
 	if err != nil {
 		return nil, err
@@ -55,7 +88,7 @@ func openL1(o *opened, cfg syncer.Config, opt follow.Options) (*upstream, error)
 		inFlight: "the L1 has been read to its head, with no transaction of the proposing account under way there",
 	}
 	up.post = func(cfg *sequencer.Config) error {
-		account, err := postToL1(cfg, c, client)
+		account, err := postToL1(cfg, &o.opt.Config.L1, client)
 		up.decided = func(ctx context.Context) (uint64, error) { return account.Idle(ctx) }
 		return err
 	}

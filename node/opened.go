@@ -42,6 +42,9 @@ func open(opt *Options, before *kv.Engine) (*opened, error) {
 	for _, open := range []func() error{o.openStore, openEngine, o.openUpstream, o.openSequencer} {
 		if err := open(); err != nil {
 			_ = o.close()
+			if errors.Is(err, ErrDamaged) {
+				err = fmt.Errorf("%w, or run: headrace repair --home %s", err, opt.Home)
+			}
 			return nil, err
 		}
 	}
@@ -49,23 +52,30 @@ func open(opt *Options, before *kv.Engine) (*opened, error) {
 }
 
 func (o *opened) openStore() error {
-	g := o.opt.Genesis
 	if err := os.MkdirAll(o.opt.Home, 0o700); err != nil {
 		return fmt.Errorf("make home: %w", err)
 	}
-	id := store.Identity{ChainID: g.ChainID, Genesis: g.Hash()}
-	opt := store.Options{FS: o.opt.storeFS, Logger: o.log, InitialHeight: g.InitialHeight}
-	var first uint64
-	var err error
-	if id.Source, first, err = kindOf(g).identity(o.opt); err != nil {
+	id, opt, err := o.identity()
+	if err != nil {
 		return err
 	}
-	opt.Start.Height = max(first, 1) - 1
 	if o.store, err = store.Open(filepath.Join(o.opt.Home, "store"), id, opt); err != nil {
 		return err
 	}
 	o.own(o.store)
 	return nil
+}
+
+// identity returns whose store it is, and what a new one starts with.
+func (o *opened) identity() (id store.Identity, opt store.Options, err error) {
+	g := o.opt.Genesis
+	id = store.Identity{ChainID: g.ChainID, Genesis: g.Hash()}
+	opt = store.Options{FS: o.opt.storeFS, Logger: o.log, InitialHeight: g.InitialHeight}
+	var first uint64
+	if id.Source, first, err = kindOf(g).identity(o.opt); err == nil {
+		opt.Start.Height = max(first, 1) - 1
+	}
+	return id, opt, err
 }
 
 // own notes what close has to release, before all that was noted earlier.

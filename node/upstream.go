@@ -8,6 +8,7 @@ import (
 	"headrace/follow"
 	"headrace/internal/derive"
 	"headrace/internal/sequencer"
+	"headrace/internal/store"
 	"headrace/internal/syncer"
 	"headrace/watch"
 )
@@ -19,7 +20,12 @@ type kind struct {
 	identity func(*Options) (id string, first uint64, err error)
 	// open makes the upstream. Nothing is dialled yet.
 	open func(*opened, syncer.Config, follow.Options) (*upstream, error)
+	// reader returns what reads single blocks again. What it dials, o owns.
+	reader func(o *opened) (posted, error)
 }
+
+// posted reads what may be a block of the chain, of this origin, from the source.
+type posted func(ctx context.Context, of store.Origin) (headers []*block.SignedHeader, data []*block.DataBlob, err error)
 
 // kindOf returns the kind of the one source that a genesis names.
 func kindOf(g *block.Genesis) kind {

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -25,7 +26,10 @@ func newStart() *cobra.Command {
 		Long: `Run the node of a home, a sequencer or a full node, until a signal comes.
 
 The address of the node's HTTP endpoints is the first line on standard output; logs go to standard error. A setting is taken from the flag, else
-from the environment (HEADRACE_DA_ADDRESS for da.address), else from config.yaml in the home, else it has its default.`,
+from the environment (HEADRACE_DA_ADDRESS for da.address), else from config.yaml in the home, else it has its default.
+
+A write that fails, on a full disk say, does not end the node: /livez is 503 until the home could be opened anew. The exit status is 5 if that
+cannot be, and 6 if what is in the home is damaged and a restart does not help: see headrace repair.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			config, err := loadConfig(home, cmd.Flags())
@@ -47,10 +51,7 @@ func start(ctx context.Context, out io.Writer, home string, config node.Config) 
 	if err != nil {
 		return err
 	}
-	genesis, err := block.LoadGenesis(filepath.Join(home, genesisName))
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: copy the chain's genesis.json there, or make a home with headrace init", err)
-	}
+	genesis, err := loadGenesis(home)
 	if err != nil {
 		return err
 	}
@@ -62,16 +63,42 @@ func start(ctx context.Context, out io.Writer, home string, config node.Config) 
 	}
 	n, err := node.New(opt)
 	if err != nil {
-		return err
+		return onDisk(err)
 	}
 	fmt.Fprintln(out, n.URL())
 	log.Info("started", "chain", genesis.ChainID, "mode", n.Status().Load().Mode, "home", home, "http", n.Address())
 	context.AfterFunc(ctx, func() { log.Info("stopping") })
 	if err := n.Run(ctx); err != nil {
-		return err
+		return onDisk(err)
 	}
 	log.Info("stopped")
 	return nil
+}
+
+// What start's exit status says beside success, failure and nonsense, for who supervises it.
+const (
+	statusDisk    = 5 // a write failed that the node cannot recover from by itself: a restart helps once the disk works
+	statusDamaged = 6 // what is in the home cannot be read: a restart does not help
+)
+
+// onDisk gives the failures of a disk their exit status.
+func onDisk(err error) error {
+	switch {
+	case errors.Is(err, node.ErrDamaged):
+		return exitError{err, statusDamaged}
+	case errors.Is(err, node.ErrDisk), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EMFILE),
+		errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.EIO), errors.Is(err, syscall.EROFS):
+		return exitError{err, statusDisk}
+	}
+	return err
+}
+
+func loadGenesis(home string) (*block.Genesis, error) {
+	genesis, err := block.LoadGenesis(filepath.Join(home, genesisName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: copy the chain's genesis.json there, or make a home with headrace init", err)
+	}
+	return genesis, err
 }
 
 // signingKey opens the sequencer's encrypted key.

@@ -20,6 +20,7 @@ package kv
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -117,6 +118,20 @@ func Open(dir string, opt Options) (*Engine, error) {
 		return nil, err
 	}
 	return e, nil
+}
+
+// Check reads all of the engine in dir. It returns an ErrCorrupt if that is damaged: a new engine, in an empty
+// directory, can take its place, and is given the blocks again.
+func Check(dir string, opt Options) error {
+	e, err := Open(dir, opt)
+	if err != nil {
+		return err
+	}
+	err = e.db.Damage()
+	if err == nil {
+		err = e.db.Verify()
+	}
+	return errors.Join(err, e.Close())
 }
 
 // Head implements exec.Engine.

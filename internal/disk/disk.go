@@ -151,7 +151,7 @@ func NewerFormat(dir string, version, known uint64) error {
 
 // Corrupt is the ErrCorrupt of the database in dir for the reason cause.
 func Corrupt(dir string, cause error) error {
-	return fmt.Errorf("open %s: %w: %w: run headrace repair on its home, restore a copy, or move it away and sync again", dir, ErrCorrupt, oneLine{cause})
+	return fmt.Errorf("open %s: %w: %w: restore a copy, or move it away and sync again", dir, ErrCorrupt, oneLine{cause})
 }
 
 // openError tells a file system that refuses, with a path in its error, from files that contradict themselves, each other (one names
@@ -311,7 +311,12 @@ func (d *DB) Get(key []byte) (value []byte, ok bool, err error) {
 	return value, true, closer.Close()
 }
 
-// Each calls fn with the keys in [from, to) in order, until fn returns an error, which it returns. The slices are good during the call only. Each sees
+// Verify reads everything, and returns the first error.
+func (d *DB) Verify() error {
+	return d.Each(nil, nil, func([]byte, []byte) error { return nil })
+}
+
+// Each calls fn with the keys in [from, to) in order, without bounds where nil, until fn returns an error, which it returns. The slices are good during the call only. Each sees
 // the database as it was at the start.
 func (d *DB) Each(from, to []byte, fn func(key, value []byte) error) error {
 	d.mu.RLock()

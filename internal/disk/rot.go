@@ -30,7 +30,7 @@ func newRot(dir string, base vfs.FS, log *slog.Logger) *rot {
 
 // error says that what was read is damaged.
 func (r *rot) error(cause error) error {
-	return fmt.Errorf("read %s: %w: %w: run headrace repair on its home, or restore a copy", r.dir, ErrCorrupt, oneLine{cause})
+	return fmt.Errorf("read %s: %w: %w: restore a copy, or have it rebuilt", r.dir, ErrCorrupt, oneLine{cause})
 }
 
 func (r *rot) cause() error {

@@ -146,7 +146,7 @@ func TestDamageStopsNothing(t *testing.T) {
 		t.Fatalf("got %v before anything was read", err)
 	}
 	_, err := last(db)
-	if !errors.Is(err, disk.ErrCorrupt) || !strings.Contains(err.Error(), "headrace repair") || strings.Contains(err.Error(), "\n") {
+	if !errors.Is(err, disk.ErrCorrupt) || !strings.Contains(err.Error(), "restore a copy") || strings.Contains(err.Error(), "\n") {
 		t.Fatalf("got %v from a table with a flipped bit, want it corrupt, and the remedy", err)
 	}
 	<-db.Damaged()

@@ -48,6 +48,7 @@ var tables = slices.Concat(
 	nodeBlocksGuards,
 	typesGuards,
 	observerGuards,
+	diskGuards,
 	close8Guards,
 	slowGuards,
 	seqGuards,

@@ -161,6 +161,9 @@ func Open(dir string, id Identity, opt Options) (*Store, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
+	if err := checkRepair(opt.FS, dir); err != nil {
+		return nil, err
+	}
 	db, err := disk.Open(dir, disk.Options{FS: opt.FS, Logger: opt.Logger, CacheBytes: opt.CacheBytes})
 	if err != nil {
 		return nil, err

@@ -1,0 +1,122 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"headrace/block"
+	"headrace/exec/kv"
+	"headrace/internal/derive"
+	"headrace/internal/store"
+)
+
+// refetch bounds how long the source may take to give one block again.
+const refetch = time.Minute
+
+// Repair looks at all that is in a home whose node does not run, and mends what cannot be read; say is told of each
+// thing that it does. The blocks of a damaged store are copied, and those that are lost read from the canonical source
+// again. A damaged key-value engine is removed: it is given the stored blocks again. With startOver the store is moved
+// away, whatever is in it, and the node will read its chain from the beginning: a sequencer forgets the blocks that it
+// signed and that were never posted.
+func Repair(ctx context.Context, opt Options, startOver bool, say func(format string, a ...any)) error {
+	if opt.Logger == nil {
+		opt.Logger = slog.New(slog.DiscardHandler)
+	}
+	if err := errors.Join(opt.Config.Validate(), opt.Genesis.Validate()); err != nil {
+		return fmt.Errorf("configuration: %w", err)
+	}
+	dir := filepath.Join(opt.Home, "store")
+	if _, err := os.Stat(opt.Home); err != nil {
+		return err
+	}
+	if startOver {
+		if err := store.SetAside(dir, store.Options{FS: opt.storeFS}); err != nil {
+			return err
+		}
+		say("moved %s away: the chain is read from the beginning at the next start", dir)
+		return removeEngine(&opt, say)
+	}
+	lost, err := repairStore(ctx, &opt, dir)
+	switch {
+	case errors.Is(err, store.ErrCorrupt):
+		return fmt.Errorf("%w: or start over: headrace repair --home %s --start-over", err, opt.Home)
+	case err != nil:
+		return err
+	case len(lost) > 0:
+		say("read %d lost blocks again, from %d to %d", len(lost), lost[0], lost[len(lost)-1])
+	}
+	say("the store is whole")
+	if opt.Config.Engine.Kind != "" && opt.Config.Engine.Kind != "kv" || opt.Engine != nil {
+		return nil
+	}
+	err = kv.Check(filepath.Join(opt.Home, "kv"), kv.Options{FS: opt.engineFS, InitialHeight: opt.Genesis.InitialHeight, Logger: opt.Logger})
+	if errors.Is(err, kv.ErrCorrupt) {
+		return removeEngine(&opt, say)
+	}
+	if err == nil {
+		say("the engine is whole")
+	}
+	return err
+}
+
+// removeEngine removes what the key-value engine has on disk.
+func removeEngine(opt *Options, say func(string, ...any)) error {
+	dir := filepath.Join(opt.Home, "kv")
+	remove := os.RemoveAll
+	if opt.engineFS != nil {
+		remove = opt.engineFS.RemoveAll
+	}
+	if err := remove(dir); err != nil {
+		return fmt.Errorf("remove the engine's state: %w", err)
+	}
+	say("removed %s: the engine is given the blocks again at the next start", dir)
+	return nil
+}
+
+func repairStore(ctx context.Context, opt *Options, dir string) (lost []uint64, err error) {
+	o := &opened{opt: opt, log: opt.Logger}
+	defer func() { err = errors.Join(err, o.close()) }()
+	id, sopt, err := o.identity()
+	if err != nil {
+		return nil, err
+	}
+	var read posted
+	return store.Repair(dir, id, sopt, func(l store.Lost) (_ *block.Block, err error) {
+		if read == nil {
+			if read, err = kindOf(opt.Genesis).reader(o); err != nil {
+				return nil, err
+			}
+		}
+		return o.refetch(ctx, read, l)
+	})
+}
+
+// refetch reads a block that is lost from the source again.
+func (o *opened) refetch(ctx context.Context, read posted, l store.Lost) (*block.Block, error) {
+	if l.Origin == (store.Origin{}) {
+		return nil, fmt.Errorf("%w, and where it was posted is not known, if it was", store.ErrCorrupt)
+	}
+	ctx, cancel := context.WithTimeout(ctx, refetch)
+	defer cancel()
+	headers, data, err := read(ctx, l.Origin)
+	if err != nil {
+		return nil, fmt.Errorf("read it from the source again: %w", err)
+	}
+	authority := derive.NewAuthority(o.opt.Genesis.ChainID, o.opt.Genesis.ProposerAddress)
+	for _, h := range headers {
+		if h.Header.Hash() != l.Ref.Hash {
+			continue
+		}
+		for _, d := range append(data, nil) {
+			if b, err := authority.Block(h, d, l.Before); err == nil {
+				return b, nil
+			}
+		}
+	}
+	return nil, fmt.Errorf("%w, and the source does not have it where it was", store.ErrCorrupt)
+}
