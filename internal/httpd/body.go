@@ -41,7 +41,6 @@ func (b *body) Read(p []byte) (int, error) {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return n, ErrSlow
 	case err != nil:
-		_ = b.deaden(time.Time{}) // a connection that is watched for its end while the request is served
 		if n > 0 {
 			if full := b.grow(n); full != nil {
 				return n, full

@@ -198,7 +198,7 @@ func TestLowestRate(t *testing.T) {
 			time.Sleep(short / 5) // the pace of the other side
 		}
 	}
-	drip(run(t, httpd.Options{Limits: httpd.Limits{Stall: short, Rate: 1 << 20}}, h), 10000, 1)
+	drip(run(t, httpd.Options{Limits: httpd.Limits{Stall: 20 * short, Rate: 1 << 20}}, h), 300, 1)
 	if err := <-read; !errors.Is(err, httpd.ErrSlow) {
 		t.Errorf("got %v of a body that drips, want ErrSlow", err)
 	}
@@ -213,13 +213,10 @@ func TestReaders(t *testing.T) {
 	t.Parallel()
 	written := make(chan error, 1)
 	h := func(w http.ResponseWriter, r *http.Request) {
-		var err error
-		for i := 0; i < 64 && err == nil; i++ {
-			_, err = w.Write(make([]byte, 1<<20))
-		}
+		_, err := w.Write(make([]byte, 64<<20))
 		written <- err
 	}
-	s := run(t, httpd.Options{Limits: httpd.Limits{Stall: short, Rate: 1 << 10}}, h)
+	s := run(t, httpd.Options{Limits: httpd.Limits{Stall: 20 * short, Rate: 1 << 10}}, h)
 	asleep := s.dial()
 	asleep.say(get)
 	if err := <-written; err == nil {
@@ -228,7 +225,7 @@ func TestReaders(t *testing.T) {
 	slow := s.dial()
 	slow.say("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 	begun := time.Now()
-	for time.Since(begun) < 4*short { // the pace of the other side
+	for time.Since(begun) < 40*short { // the pace of the other side
 		if _, err := io.CopyN(io.Discard, slow, 256<<10); err != nil {
 			t.Fatalf("a client that reads is cut: %v", err)
 		}
@@ -340,7 +337,9 @@ func TestBeyondTheLimit(t *testing.T) {
 		c.say(get)
 	}
 	s.busy(2)
-	s.dial().ends()
+	beyond := s.dial()
+	_, _ = io.WriteString(beyond, get) // it may be closed by now
+	beyond.ends()
 	_ = held[0].Close() // which gives its place back
 	s.busy(1)
 	c := s.dial()
@@ -382,7 +381,7 @@ func TestPerAddress(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{httpd.New(remote{l, func() string { return from }}, httpd.Options{Limits: httpd.Limits{PerAddress: 2}, Access: httpd.Access{Proxies: proxies}}), t, watch.New(0)}
+	s := &server{httpd.New(remote{l, func() string { return from }}, httpd.Options{Limits: httpd.Limits{PerAddress: 2, Header: long}, Access: httpd.Access{Proxies: proxies}}), t, watch.New(0)}
 	ctx, cancel := context.WithCancel(context.Background())
 	var work sync.WaitGroup
 	work.Go(func() {
@@ -407,6 +406,7 @@ func TestPerAddress(t *testing.T) {
 		from = test.from
 		c := s.dial()
 		if !test.ok {
+			_, _ = io.WriteString(c, get) // it may be closed by now
 			c.ends()
 			continue
 		}

@@ -49,6 +49,7 @@ var tables = slices.Concat(
 	typesGuards,
 	observerGuards,
 	diskGuards,
+	httpGuards,
 	close8Guards,
 	slowGuards,
 	seqGuards,
