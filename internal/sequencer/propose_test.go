@@ -364,19 +364,19 @@ func (j *judging) BuildForced(ctx context.Context, height, at uint64, most int, 
 	return j.Engine.BuildForced(ctx, height, at, most, forced)
 }
 
-// A hundred items of strangers, as large as they may be, that no block can include: what the engine is asked about them
+// Forty items of strangers, as large as they may be, that no block can include: what the engine is asked about them
 // while a block is made is bounded, and the honest item behind them has its turn all the same.
 func TestForcedBehindStrangers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var builder *judging
-		b := newInboxBench(t, local.Options{ForcedDelay: 3600, ForcedMax: 101, Limit: 1 << 22}, func(c *sequencer.Config, _ *local.Options) {
+		b := newInboxBench(t, local.Options{ForcedDelay: 3600, ForcedMax: 41, Limit: 1 << 22}, func(c *sequencer.Config, _ *local.Options) {
 			builder = &judging{Engine: c.Builder.(*kv.Engine)}
 			c.Builder = builder
 		})
 		stop := b.run(t)
 		time.Sleep(5 * time.Second)
 		b.proposer.set(errors.New("no answer"), nil) // so that the items stay
-		for i := range 100 {
+		for i := range 40 {
 			txs := make([]string, 290)
 			for n := range txs {
 				txs[n] = fmt.Sprintf("no pair %d", i)
@@ -384,7 +384,7 @@ func TestForcedBehindStrangers(t *testing.T) {
 			b.force(txs...)
 		}
 		b.force("honest=1")
-		time.Sleep(2 * time.Minute)
+		time.Sleep(40 * time.Second)
 		synctest.Wait()
 		if v, ok, _ := b.machine.KV.Get([]byte("honest")); !ok || string(v) != "1" {
 			t.Error("the honest item was not included")
