@@ -114,7 +114,7 @@ var decodeGuards = []guard{
 	{
 		name: "the gate comes before the body of an offer",
 		file: "node/unsafe.go",
-		from: "if err := o.offers.Gate(); err != nil {", to: "if err := error(nil); err != nil {",
+		from: "if err := o.offers().Gate(); err != nil {", to: "if err := error(nil); err != nil {",
 		pkg: "./node", test: "TestGateBeforeBody",
 	},
 	{

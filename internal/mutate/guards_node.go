@@ -4,7 +4,7 @@ var nodeGuards = []guard{
 	{
 		name: "no block is taken beside a DA layer",
 		file: "node/unsafe.go",
-		from: "if n.up.offers == nil {",
+		from: "if offers == nil {",
 		to:   "if false {",
 		pkg:  "./node", test: "TestNoOffersBesideADALayer",
 	},
@@ -18,7 +18,7 @@ var nodeGuards = []guard{
 	{
 		name: "the body of a transaction is bounded",
 		file: "node/http.go",
-		from: "http.MaxBytesReader(w, r.Body, maxTx)",
+		from: "http.MaxBytesReader(w, r.Body, int64(most))",
 		to:   "r.Body",
 		pkg:  "./node", test: "TestHTTP",
 	},
@@ -38,9 +38,9 @@ var nodeGuards = []guard{
 	},
 	{
 		name: "no block is made before the source has shown whether there are some",
-		file: "node/node.go",
-		from: "n.up.follower.State().Wait(ctx, func(s follow.State) bool { return s.Live })",
-		to:   "n.up.follower.State().Wait(ctx, func(s follow.State) bool { return true })",
+		file: "node/opened.go",
+		from: "o.up.follower.State().Wait(ctx, func(s follow.State) bool { return s.Live })",
+		to:   "o.up.follower.State().Wait(ctx, func(s follow.State) bool { return true })",
 		pkg:  "./node", test: "TestNoBlockBeforeTheSource",
 	},
 	{

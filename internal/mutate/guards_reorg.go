@@ -52,7 +52,7 @@ var reorgGuards = []guard{
 	{
 		name: "also about a proposal of blocks that are here",
 		file: "internal/syncer/l1.go",
-		from: "\tk.foreseeAll(ctx, item)\n", to: "",
+		from: "\tk.foreseeAll(ctx, item.Data.Messages, opened)\n", to: "",
 		pkg: "./internal/syncer", test: "TestJudgingHoldsNoBlockUp/drafted_false",
 	},
 	{
