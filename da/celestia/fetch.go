@@ -201,6 +201,7 @@ func (f *fetching) plan(ctx context.Context, from, to uint64) {
 	f.work.Go(func() {
 		defer close(ahead)
 		room := newFlow(maxChunks, 0)
+		room.usual = 512 << 10 // until the first answer tells
 		for at := from; at < to; {
 			c := &chunk{from: at, to: min(at+chunkLen, to), ready: make(chan struct{})}
 			expected, err := room.acquire(ctx, extent{})

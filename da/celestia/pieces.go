@@ -61,6 +61,9 @@ func (e *endpoint) inPieces(ctx context.Context, h *head) (blobs []da.Blob, err 
 			c.shelf.putPieces(p)
 		}
 	}()
+	if len(p.done) == 0 && len(p.part) == 0 {
+		c.opt.Logger.Info("content is too large for one message and comes in pieces", "height", h.Height, "bytes", c.extent(h).most, "source", e.name)
+	}
 	dah := h.dah
 	if dah == nil {
 		if _, dah, err = e.proofHeader(ctx, h.Height, h.hash); err != nil {

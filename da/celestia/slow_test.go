@@ -269,7 +269,7 @@ func TestLongEvent(t *testing.T) {
 	if _, err := f.State().Wait(deadline(t, time.Minute), func(s follow.State) bool { return s.Live }); err != nil {
 		t.Fatal(err)
 	}
-	was := link.Passed()
+	was, pushed := link.Passed(), c.Stats().Inline
 	link.SetRate(16 << 20) // so that little is under way when the event is left
 	var want []da.Blob
 	for i := range 8 {
@@ -278,6 +278,9 @@ func TestLongEvent(t *testing.T) {
 	height := fill(t, chain, want...)
 	sink.reach(t, height, time.Minute)
 	same(t, sink.blocks[len(sink.blocks)-1].Blobs, want)
+	if got := c.Stats().Inline; got != pushed {
+		t.Errorf("the event was read to its end: %d heights came whole, %d before it", got, pushed)
+	}
 	// Its shares come twice each, as share.GetRange gives them, and of the event little more than the limit.
 	if got, most := link.Passed()-was, uint64(len(want)*700_000*8/3*11/10+4<<20); got > most {
 		t.Errorf("%d bytes have come, want at most %d", got, most)

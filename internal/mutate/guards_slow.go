@@ -5,15 +5,15 @@ var slowGuards = []guard{
 	{
 		name: "a call without a byte ends",
 		file: "internal/jsonrpc/clock.go",
-		from: "case silent <= 0:",
-		to:   "case silent <= -time.Hour:",
+		from: "silent := moved.Add(k.limit)",
+		to:   "silent := moved.Add(1000 * k.limit)",
 		pkg:  "./internal/jsonrpc", test: "TestClock/bytes,_then_silence",
 	},
 	{
 		name: "an answer comes at the lowest rate",
 		file: "internal/jsonrpc/clock.go",
-		from: "case slow <= 0:",
-		to:   "case slow <= -time.Hour:",
+		from: "slow := k.start.Add(k.limit + ",
+		to:   "slow := k.start.Add(1000*k.limit + ",
 		pkg:  "./internal/jsonrpc", test: "TestClock/below_the_lowest_rate",
 	},
 	{
