@@ -56,11 +56,15 @@ func readDA(o *opened) (posted, error) {
 	return func(ctx context.Context, of store.Origin) (headers []*block.SignedHeader, data []*block.DataBlob, err error) {
 		collect := func(item follow.Item[da.Block]) error {
 			for _, b := range item.Data.Blobs { // what does not decode is nobody's block
-				if h, err := block.DecodeSignedHeader(b.Data); err == nil && b.Namespace == headerNS {
-					headers = append(headers, h)
+				if b.Namespace == headerNS {
+					if h, err := block.DecodeSignedHeader(b.Data); err == nil {
+						headers = append(headers, h)
+					}
 				}
-				if d, err := block.ReadDataBlob(b.Data); err == nil && b.Namespace == dataNS {
-					data = append(data, d)
+				if b.Namespace == dataNS {
+					if d, err := block.ReadDataBlob(b.Data); err == nil {
+						data = append(data, d)
+					}
 				}
 			}
 			return nil

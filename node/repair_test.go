@@ -16,14 +16,15 @@ import (
 	"headrace/node"
 )
 
-// flip changes one byte of a value that begins with this text, in a table of a database, and fails the test if there is
-// none.
+// flip changes one byte of a value that begins with this text, in each table of a database that has it: one may be left
+// from before a compaction. It fails the test if none has it.
 func flip(t *testing.T, dir, text string) {
 	t.Helper()
 	tables, err := filepath.Glob(filepath.Join(dir, "*.sst"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	flipped := 0
 	for _, name := range tables {
 		content, err := os.ReadFile(name)
 		if err != nil {
@@ -34,10 +35,12 @@ func flip(t *testing.T, dir, text string) {
 			if err := os.WriteFile(name, content, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			return
+			flipped++
 		}
 	}
-	t.Fatalf("%q is in no table of %s", text, dir)
+	if flipped == 0 {
+		t.Fatalf("%q is in no table of %s", text, dir)
+	}
 }
 
 // fill makes blocks of incompressible transactions, more than a database keeps in memory. The value of key "rot-N" is
@@ -79,7 +82,6 @@ func TestRottenBlock(t *testing.T) {
 		flip(t, filepath.Join(o.Home, "store"), "rot-3=")
 
 		n = start(t, o)
-		n.until(t, name+" ready", ready)
 		var rotten []uint64
 		for h := uint64(1); h <= top.Height; h++ {
 			code, body := ask(t, n, http.MethodGet, fmt.Sprintf("/v1/blocks/%d", h), "")
@@ -149,7 +151,6 @@ func TestRottenEngine(t *testing.T) {
 	flip(t, filepath.Join(o.Home, "kv"), value.Value[:60])
 
 	n = start(t, o)
-	n.until(t, "ready", ready)
 	if body := wantStatus(t, n, "/v1/kv/rot-3", 500); !strings.Contains(body, "corrupt") {
 		t.Errorf("got %s, want it corrupt", body)
 	}
