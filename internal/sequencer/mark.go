@@ -118,12 +118,13 @@ func (m *Mark) write(ref block.Ref) (err error) {
 	return nil // it will be doubted
 }
 
-// Close closes the file.
+// Close closes the file. Closing again does nothing.
 func (m *Mark) Close() error {
-	if m.file == nil {
+	file := m.file
+	if m.file = nil; file == nil {
 		return nil
 	}
-	return m.file.Close()
+	return file.Close()
 }
 
 // host identifies the machine, without telling its identity.
