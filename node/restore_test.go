@@ -1,9 +1,12 @@
 package node_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -148,4 +151,56 @@ func TestRestoredBackup(t *testing.T) {
 		t.Error("a trusted home waits")
 	}
 	seq.stopped(t)
+}
+
+// A kill may come between a block's signature and its mark, and at the next start again: the mark is brought up to the
+// store first, so that it is never two blocks behind.
+func TestMarkCatchesUp(t *testing.T) {
+	t.Parallel()
+	d, _ := daLayer(t, "127.0.0.1:0", "", 50*time.Millisecond)
+	c := newChain(t, "marked")
+	o := c.sequencer(t, d.URL(), 50*time.Millisecond)
+	o.Bounds.Flight = time.Hour // who waits does not go on
+	seq := start(t, o)
+	seq.until(t, "at block 3", func(s node.Status) bool { return s.Heads.Unsafe.Height >= 3 })
+	seq.stopped(t)
+
+	path := filepath.Join(o.Home, "signed")
+	read := func() (m map[string]any) {
+		t.Helper()
+		raw, err := os.ReadFile(path)
+		if err == nil {
+			d := json.NewDecoder(bytes.NewReader(raw))
+			d.UseNumber()
+			err = d.Decode(&m)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	o.Config.Sequencer.Lazy, o.Config.Sequencer.LazyInterval = true, time.Hour // nothing is signed now
+	seq = start(t, o)
+	last := seq.until(t, "ready", func(s node.Status) bool { return s.Ready }).Heads.Unsafe
+	before, err := seq.Block(last.Height - 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seq.stopped(t)
+	behind := read()
+	behind["height"], behind["hash"], behind["at"] = last.Height-1, before.Hash, json.Number(strconv.FormatInt(time.Now().UnixNano(), 10))
+	raw, err := json.Marshal(behind)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw = append(raw, bytes.Repeat([]byte{' '}, 512-len(raw))...)
+	if err := os.WriteFile(path, raw, 0o600); err != nil { // in the same file
+		t.Fatal(err)
+	}
+	seq = start(t, o)
+	seq.until(t, "ready", func(s node.Status) bool { return s.Ready })
+	seq.stopped(t)
+	if got := read()["hash"]; got != last.Hash.String() {
+		t.Errorf("the mark names %v, want the store's last block %s", got, last.Hash)
+	}
 }

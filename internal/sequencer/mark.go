@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"strings"
 	"time"
@@ -43,8 +44,9 @@ type marked struct {
 // markSize is the size of the file: it is overwritten in one piece.
 const markSize = 512
 
-// slack is how far the system's note of the moment may be from our own.
-const slack = 50 * time.Millisecond
+// slack is how far the system's note of the moment may be from our own. A busy machine pauses for some tenths of a
+// second; nobody puts a file back sooner after it was written.
+const slack = time.Second / 2
 
 // OpenMark reads the mark at path. It changes nothing.
 func OpenMark(path string) *Mark {
@@ -88,6 +90,13 @@ func (m *Mark) doubt(last syncer.Signed) string {
 		return fmt.Sprintf("its record says that it signed block %d last, its store block %d", m.was.Height, last.Ref.Height)
 	}
 	return m.why
+}
+
+// note writes that ref was signed. If it cannot, the next start will wait, which is all it costs.
+func (m *Mark) note(ref block.Ref, log *slog.Logger) {
+	if err := m.write(ref); err != nil {
+		log.Warn("no mark that this home signed last", "height", ref.Height, "err", err)
+	}
 }
 
 // write notes that ref was signed.

@@ -56,6 +56,7 @@ func TestMark(t *testing.T) {
 		}, 9, "another machine"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			path := filepath.Join(t.TempDir(), "signed")
 			m := sequencer.OpenMark(path)
 			if why := m.Doubt(signed(5)); !strings.Contains(why, "no record") {
@@ -64,7 +65,7 @@ func TestMark(t *testing.T) {
 			must(m.Write(at(5)))
 			before, err := os.ReadFile(path)
 			must(err)
-			time.Sleep(100 * time.Millisecond) // twice as old as what cannot be told from a new one
+			time.Sleep(time.Second) // twice as old as what cannot be told from a new one
 			for h := byte(6); h <= 9; h++ {
 				must(m.Write(at(h)))
 			}

@@ -110,11 +110,7 @@ func New(cfg Config) (*Sequencer, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Mark != nil {
-		cfg.Syncer.OnSigned(func(ref block.Ref) {
-			if err := cfg.Mark.write(ref); err != nil { // the next start will wait, which is all it costs
-				cfg.Logger.Warn("no mark that this home signed last", "height", ref.Height, "err", err)
-			}
-		})
+		cfg.Syncer.OnSigned(func(ref block.Ref) { cfg.Mark.note(ref, cfg.Logger) })
 	}
 	q := &Sequencer{cfg: cfg, status: new(watch.Value[Status]), txs: make(chan struct{}, 1), clock: newClock(&cfg)}
 	q.forced = newForced(q)
@@ -237,6 +233,9 @@ func (q *Sequencer) begin(ctx context.Context) error {
 	}
 	why := q.cfg.Mark.doubt(last)
 	if why == "" {
+		if signed { // a kill may have come between the two, and may come there again
+			q.cfg.Mark.note(last.Ref, q.cfg.Logger)
+		}
 		return nil
 	}
 	q.pause(fmt.Sprintf("this home may not be the one that signed last (%s): no block is signed until %s; sequencer.trust_home signs at once", why, q.cfg.InFlight))
