@@ -34,7 +34,7 @@ func TestSuite(t *testing.T) {
 func subject(t *testing.T, n *geth.Node) exectest.Subject {
 	disk := vfs.NewCrashableMem()
 	opt := options(t, n)
-	opt.Dir, opt.FS, opt.BuildTime = "index", disk, time.Millisecond
+	opt.Dir, opt.FS, opt.BuildTime = "index", disk, 20*time.Millisecond
 	var e *engineapi.Engine
 	reopen := func(t *testing.T) exec.Engine {
 		t.Helper()
