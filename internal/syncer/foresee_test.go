@@ -52,6 +52,10 @@ func TestJudgingHoldsNoBlockUp(t *testing.T) {
 					done := make(chan error, 1) // the judging's result
 					go func() { done <- judging() }()
 					synctest.Wait() // it waits for the engine
+					if !w.node.Free() {
+						close(answers)
+						t.Fatalf("judged in the section, where no block can be made meanwhile: %v", <-done)
+					}
 					for range 5 {
 						produce()
 					}
