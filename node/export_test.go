@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 
@@ -58,4 +59,11 @@ func InPlace(text []byte) ([]byte, error) {
 	var p inPlace
 	err := json.Unmarshal(text, &p)
 	return p, err
+}
+
+// Refetch reads a lost block from a source that has these halves where it was posted.
+func Refetch(ctx context.Context, o Options, headers []*block.SignedHeader, data []*block.DataBlob, l store.Lost) (*block.Block, error) {
+	return (&opened{opt: &o}).refetch(ctx, func(context.Context, store.Origin) ([]*block.SignedHeader, []*block.DataBlob, error) {
+		return headers, data, nil
+	}, l)
 }

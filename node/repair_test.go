@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"headrace/block"
+	"headrace/internal/store"
 	"headrace/node"
 )
 
@@ -205,4 +207,32 @@ func TestStartOver(t *testing.T) {
 	n = start(t, o)
 	top := n.until(t, "ready", func(s node.Status) bool { return s.Ready && s.Heads.Safe.Height > 5 }).Heads.Safe.Height
 	wantSame(t, seq, n, top)
+}
+
+// TestLostBlockAmongOthers: where a lost block was posted the source has more of the proposer's, and all of them are
+// whole. The one that was lost is taken, and none if it is not there.
+func TestLostBlockAmongOthers(t *testing.T) {
+	c := newChain(t, "among")
+	var headers []*block.SignedHeader
+	var data []*block.DataBlob
+	for i := range 3 {
+		h, s, _ := c.signed(t, fmt.Appendf(nil, "key=%d", i))
+		d, err := block.ReadDataBlob(s.Encode())
+		if err != nil {
+			t.Fatal(err)
+		}
+		headers, data = append(headers, h), append(data, d)
+	}
+	lost := func(hash block.Hash) (*block.Block, error) {
+		l := store.Lost{Ref: block.Ref{Height: 1, Hash: hash}, Origin: store.Origin{Source: block.Ref{Height: 7}}}
+		return node.Refetch(t.Context(), c.full(t, ""), headers, data, l)
+	}
+	for i, h := range headers {
+		if b, err := lost(h.Header.Hash()); err != nil || b.Hash() != h.Header.Hash() {
+			t.Errorf("block %d of what was posted: got %v, %v, want %s", i, b, err, h.Header.Hash())
+		}
+	}
+	if b, err := lost(block.Hash{1}); !errors.Is(err, store.ErrCorrupt) {
+		t.Errorf("a block that was not posted there: got %v, %v, want %v", b, err, store.ErrCorrupt)
+	}
 }

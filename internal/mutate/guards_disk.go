@@ -53,6 +53,6 @@ var diskGuards = []guard{
 		name: "a block that is read again is the one that was lost",
 		file: "node/repair.go",
 		from: "if h.Header.Hash() != l.Ref.Hash {", to: "if false {",
-		pkg: "./node", test: "TestRottenBlock",
+		pkg: "./node", test: "TestLostBlockAmongOthers",
 	},
 }
