@@ -59,7 +59,22 @@ func (o *opened) engineAPI() (*engineapi.Engine, error) {
 	}
 	return engineapi.New(engineapi.Options{
 		URL: c.URL, JWT: secret, Genesis: genesis, ChainID: o.opt.Genesis.ChainID, InitialHeight: o.opt.Genesis.InitialHeight,
-		Dir: filepath.Join(o.opt.Home, "engine"), FeeRecipient: fees, Logger: o.log,
+		Dir: filepath.Join(o.opt.Home, "engine"), FS: o.opt.engineFS, FeeRecipient: fees, Logger: o.log,
 		DialOptions: engineapi.DialOptions{Called: o.opt.Observer.EngineCalled},
 	})
+}
+
+// engineOnDisk says where in the home the engine that the configuration names keeps what can be made anew from the
+// store's blocks, and how to read all of that; "" if it keeps nothing there.
+func (opt *Options) engineOnDisk() (dir string, check func(dir string) error) {
+	kind := opt.Config.Engine.Kind
+	switch {
+	case opt.Engine != nil || kind == "grpc":
+		return "", nil
+	case kind == "engineapi":
+		return filepath.Join(opt.Home, "engine"), func(dir string) error { return engineapi.CheckIndex(dir, opt.engineFS, opt.Logger) }
+	}
+	return filepath.Join(opt.Home, "kv"), func(dir string) error {
+		return kv.Check(dir, kv.Options{FS: opt.engineFS, InitialHeight: opt.Genesis.InitialHeight, Logger: opt.Logger})
+	}
 }

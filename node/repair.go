@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"headrace/block"
-	"headrace/exec/kv"
 	"headrace/internal/derive"
 	"headrace/internal/store"
 )
@@ -20,9 +19,10 @@ const refetch = time.Minute
 
 // Repair looks at all that is in a home whose node does not run, and mends what cannot be read; say is told of each
 // thing that it does. The blocks of a damaged store are copied, and those that are lost read from the canonical source
-// again. A damaged key-value engine is removed: it is given the stored blocks again. With startOver the store is moved
-// away, whatever is in it, and the node will read its chain from the beginning: a sequencer forgets the blocks that it
-// signed and that were never posted.
+// again. What an engine has in the home, the key-value engine's state or the index of an execution client's blocks, is
+// removed if it is damaged: the engine is given the stored blocks again. With startOver the store is moved away, whatever
+// is in it, and the node will read its chain from the beginning: a sequencer forgets the blocks that it signed and that
+// were never posted.
 func Repair(ctx context.Context, opt Options, startOver bool, say func(format string, a ...any)) error {
 	if opt.Logger == nil {
 		opt.Logger = slog.New(slog.DiscardHandler)
@@ -51,11 +51,12 @@ func Repair(ctx context.Context, opt Options, startOver bool, say func(format st
 		say("read %d lost blocks again, from %d to %d", len(lost), lost[0], lost[len(lost)-1])
 	}
 	say("the store is whole")
-	if opt.Config.Engine.Kind != "" && opt.Config.Engine.Kind != "kv" || opt.Engine != nil {
+	engine, check := opt.engineOnDisk()
+	if engine == "" {
 		return nil
 	}
-	err = kv.Check(filepath.Join(opt.Home, "kv"), kv.Options{FS: opt.engineFS, InitialHeight: opt.Genesis.InitialHeight, Logger: opt.Logger})
-	if errors.Is(err, kv.ErrCorrupt) {
+	err = check(engine)
+	if errors.Is(err, ErrDamaged) {
 		return removeEngine(&opt, say)
 	}
 	if err == nil {
@@ -64,9 +65,12 @@ func Repair(ctx context.Context, opt Options, startOver bool, say func(format st
 	return err
 }
 
-// removeEngine removes what the key-value engine has on disk.
+// removeEngine removes what the engine has in the home.
 func removeEngine(opt *Options, say func(string, ...any)) error {
-	dir := filepath.Join(opt.Home, "kv")
+	dir, _ := opt.engineOnDisk()
+	if dir == "" {
+		return nil
+	}
 	remove := os.RemoveAll
 	if opt.engineFS != nil {
 		remove = opt.engineFS.RemoveAll

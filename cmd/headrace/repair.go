@@ -18,7 +18,8 @@ func newRepair() *cobra.Command {
 		Long: `Look at all that a home has on disk, and mend what cannot be read. Stop its node first.
 
 Blocks that cannot be read are read from the DA layer, or the L1, again; the rest of the store is copied. What was there before stays as store.damaged,
-which may be removed. A key-value engine that is damaged is removed: it is given the blocks again at the next start. Nothing that is whole is changed.
+which may be removed. An engine's part of the home, the key-value engine's state or the index of an execution client's blocks, is removed if it is damaged: the
+engine is given the blocks again at the next start. Nothing that is whole is changed.
 
 If more of the store is damaged than blocks, --start-over moves it away, and the node reads its chain from the beginning. A sequencer then forgets the
 blocks that it has signed and never posted, and signs others in their place.`,

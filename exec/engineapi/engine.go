@@ -87,7 +87,7 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Engine is an exec.Engine, exec.Builder, exec.Forcer, exec.Labeler and exec.Exempter.
+// Engine is an exec.Engine, exec.Builder, exec.Forcer, exec.Labeler, exec.Exempter and exec.Disk.
 type Engine struct {
 	opt    Options
 	client *Client
@@ -95,10 +95,12 @@ type Engine struct {
 
 	connected atomic.Bool // stays true once it is
 
+	index *index // its methods may be called at any time
+
 	mu sync.Mutex // serialises the methods, and guards the rest but for states
 
-	index *index // nil after Close
-	head  record
+	closed bool
+	head   record
 	// ahead: the client may have canonical blocks above head, which are nobody's; see promote.
 	ahead           bool
 	safe, finalized record // zero: no such label
@@ -116,6 +118,7 @@ var (
 	_ exec.Labeler  = (*Engine)(nil)
 	_ exec.Forcer   = (*Engine)(nil)
 	_ exec.Exempter = (*Engine)(nil)
+	_ exec.Disk     = (*Engine)(nil)
 )
 
 // New opens the index and returns an engine that connects to the client at its first use: a client that is down shows
@@ -130,9 +133,6 @@ func New(opt Options) (*Engine, error) {
 	if opt.BuildTime == 0 {
 		opt.BuildTime = 50 * time.Millisecond
 	}
-	if opt.FS == nil {
-		opt.FS = vfs.Default
-	}
 	if opt.Logger == nil {
 		opt.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -146,13 +146,14 @@ func New(opt Options) (*Engine, error) {
 		first: record{height: opt.InitialHeight - 1, exec: genesis.Hash(), root: genesis.Root(), time: genesis.Time()},
 	}
 	if err := e.openIndex(); err != nil {
-		return nil, errors.Join(err, e.Close())
+		_ = e.Close() // what it says now would only repeat err
+		return nil, err
 	}
 	return e, nil
 }
 
 func (e *Engine) openIndex() (err error) {
-	e.index, err = openIndex(e.opt.Dir, e.opt.FS, identity{ChainID: e.opt.ChainID, InitialHeight: e.opt.InitialHeight, Genesis: e.first.exec})
+	e.index, err = openIndex(e.opt.Dir, e.opt.FS, e.opt.Logger, identity{ChainID: e.opt.ChainID, InitialHeight: e.opt.InitialHeight, Genesis: e.first.exec})
 	if err != nil {
 		return err
 	}
@@ -168,7 +169,7 @@ func (e *Engine) openIndex() (err error) {
 // holds nothing if it fails.
 func (e *Engine) begin(ctx context.Context) (err error) {
 	e.mu.Lock()
-	if e.index == nil {
+	if e.closed {
 		err = errClosed
 	} else if !e.connected.Load() {
 		err = e.connect(ctx)
@@ -195,12 +196,24 @@ func (e *Engine) Close() error {
 	e.client.Close()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	x := e.index
-	if e.index = nil; x == nil {
+	e.closed = true
+	if e.index == nil { // it could not be opened
 		return nil
 	}
-	return x.close()
+	return e.index.Close()
 }
+
+// Err implements exec.Disk, for the index.
+func (e *Engine) Err() error { return e.index.Err() }
+
+// Failed implements exec.Disk.
+func (e *Engine) Failed() <-chan struct{} { return e.index.Failed() }
+
+// Damage implements exec.Disk.
+func (e *Engine) Damage() error { return e.index.Damage() }
+
+// Damaged implements exec.Disk.
+func (e *Engine) Damaged() <-chan struct{} { return e.index.Damaged() }
 
 // number is the execution block number of a rollup height.
 func (e *Engine) number(height uint64) uint64 { return height - e.first.height }

@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"headrace/block"
+	"headrace/internal/disk"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -29,7 +31,7 @@ type record struct {
 //
 // Keys are 'b' and the height, 8 bytes big-endian; values 104 bytes: hash, exec, root, time (big-endian).
 type index struct {
-	db *pebble.DB
+	*disk.DB
 }
 
 // identity says whose blocks the index holds.
@@ -44,18 +46,34 @@ const indexFormat = 1
 
 var identityKey = []byte("identity")
 
-func openIndex(dir string, fs vfs.FS, id identity) (*index, error) {
-	db, err := pebble.Open(dir, &pebble.Options{
-		FS: fs, FormatMajorVersion: pebble.FormatNewest, MemTableSize: 256 << 10, Logger: quiet{},
-	})
+// ErrCorrupt says that what the index has on disk cannot be read; test with errors.Is.
+var ErrCorrupt = disk.ErrCorrupt
+
+func openIndex(dir string, fs vfs.FS, log *slog.Logger, id identity) (*index, error) {
+	db, err := disk.Open(dir, disk.Options{FS: fs, Logger: log, MemTableBytes: 256 << 10})
 	if err != nil {
-		return nil, fmt.Errorf("open engine index: %w", err)
+		return nil, fmt.Errorf("engine index: %w", err)
 	}
-	x := &index{db: db}
+	x := &index{db}
 	if err := x.claim(id); err != nil {
-		return nil, errors.Join(err, db.Close())
+		db.Close() // what it says now would only repeat err
+		return nil, err
 	}
 	return x, nil
+}
+
+// CheckIndex reads all of the index in dir. It returns an ErrCorrupt if that is damaged: the directory can be removed
+// then, since an engine with a new index takes its client's blocks over.
+func CheckIndex(dir string, fs vfs.FS, log *slog.Logger) error {
+	db, err := disk.Open(dir, disk.Options{FS: fs, Logger: log})
+	if err != nil {
+		return fmt.Errorf("engine index: %w", err)
+	}
+	err = db.Damage()
+	if err == nil {
+		err = db.Verify()
+	}
+	return errors.Join(err, db.Close())
 }
 
 // claim makes a new index ours, and refuses another chain's.
@@ -65,54 +83,63 @@ func (x *index) claim(id identity) error {
 	if err != nil {
 		return err
 	}
-	got, closer, err := x.db.Get(identityKey)
-	if errors.Is(err, pebble.ErrNotFound) {
-		return x.db.Set(identityKey, want, pebble.Sync)
-	}
-	if err != nil {
+	got, ok, err := x.Get(identityKey)
+	switch {
+	case err != nil:
 		return fmt.Errorf("read engine index: %w", err)
-	}
-	defer closer.Close()
-	if !bytes.Equal(got, want) {
+	case !ok:
+		return x.commit(func(b *pebble.Batch) error { return b.Set(identityKey, want, nil) }, true)
+	case !bytes.Equal(got, want):
 		return fmt.Errorf("%w: engine index is of %s, want %s: is this another chain's directory?", ErrConfig, got, want)
 	}
 	return nil
 }
 
+func (x *index) commit(fill func(*pebble.Batch) error, sync bool) error {
+	b := x.NewBatch()
+	defer b.Close()
+	if err := fill(b); err != nil {
+		return err
+	}
+	return x.Commit(b, sync)
+}
+
 func key(height uint64) []byte { return binary.BigEndian.AppendUint64([]byte{'b'}, height) }
+
+// end is behind the keys of all records.
+var end = []byte{'b' + 1}
 
 // top returns the highest record.
 func (x *index) top() (record, bool, error) {
-	it, err := x.db.NewIter(&pebble.IterOptions{LowerBound: key(0), UpperBound: []byte{'b' + 1}})
+	k, v, ok, err := x.Last(key(0), end)
 	if err != nil {
 		return record{}, false, fmt.Errorf("read engine index: %w", err)
 	}
-	defer it.Close()
-	if !it.Last() {
-		return record{}, false, it.Error()
+	if !ok {
+		return record{}, false, nil
 	}
-	r, err := decodeRecord(binary.BigEndian.Uint64(it.Key()[1:]), it.Value())
+	r, err := x.decode(binary.BigEndian.Uint64(k[1:]), v)
 	return r, err == nil, err
 }
 
 func (x *index) get(height uint64) (record, bool, error) {
-	value, closer, err := x.db.Get(key(height))
-	if errors.Is(err, pebble.ErrNotFound) {
-		return record{}, false, nil
-	}
+	v, ok, err := x.Get(key(height))
 	if err != nil {
 		return record{}, false, fmt.Errorf("read engine index at %d: %w", height, err)
 	}
-	defer closer.Close()
-	r, err := decodeRecord(height, value)
+	if !ok {
+		return record{}, false, nil
+	}
+	r, err := x.decode(height, v)
 	return r, err == nil, err
 }
 
 func (x *index) put(r record) error {
 	v := make([]byte, 0, 104)
 	v = append(append(append(v, r.hash[:]...), r.exec[:]...), r.root[:]...)
+	v = binary.BigEndian.AppendUint64(v, r.time)
 	// Not synced: what a crash takes from the end is executed again.
-	if err := x.db.Set(key(r.height), binary.BigEndian.AppendUint64(v, r.time), pebble.NoSync); err != nil {
+	if err := x.commit(func(b *pebble.Batch) error { return b.Set(key(r.height), v, nil) }, false); err != nil {
 		return fmt.Errorf("write engine index at %d: %w", r.height, err)
 	}
 	return nil
@@ -120,27 +147,18 @@ func (x *index) put(r record) error {
 
 // truncate drops the records above height.
 func (x *index) truncate(height uint64) error {
-	if err := x.db.DeleteRange(key(height+1), []byte{'b' + 1}, pebble.Sync); err != nil {
+	if err := x.commit(func(b *pebble.Batch) error { return b.DeleteRange(key(height+1), end, nil) }, true); err != nil {
 		return fmt.Errorf("truncate engine index to %d: %w", height, err)
 	}
 	return nil
 }
 
-func (x *index) close() error { return x.db.Close() }
-
-func decodeRecord(height uint64, v []byte) (record, error) {
+func (x *index) decode(height uint64, v []byte) (record, error) {
 	if len(v) != 104 {
-		return record{}, fmt.Errorf("engine index at %d: record of %d bytes, want 104", height, len(v))
+		return record{}, x.Corrupt(fmt.Errorf("engine index at %d: record of %d bytes, want 104", height, len(v)))
 	}
 	return record{
 		height: height, hash: block.Hash(v[:32]), exec: common.Hash(v[32:64]), root: common.Hash(v[64:96]),
 		time: binary.BigEndian.Uint64(v[96:]),
 	}, nil
 }
-
-// quiet is a logger for Pebble that says nothing; what goes wrong comes back as an error.
-type quiet struct{}
-
-func (quiet) Infof(string, ...any)              {}
-func (quiet) Errorf(string, ...any)             {}
-func (quiet) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }

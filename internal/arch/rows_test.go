@@ -43,7 +43,7 @@ var rows = map[string]row{
 	"exec/grpc/execv1":           {"", "generated messages"},
 	"exec/grpc/internal/gen":     {"", "it generates code, and is no part of any program"},
 	"exec/grpc/internal/gen/cmd": {"exec/grpc/internal/gen", "it generates code, and is no part of any program"},
-	"exec/engineapi":             {"exec block watch", "an engine knows blocks, and nothing of where they come from"},
+	"exec/engineapi":             {"exec block watch internal/disk", "an engine knows blocks, and nothing of where they come from"},
 	"internal/derive":            {"block da l1", "pure: no I/O and no clock, or I3 could not be shown"},
 	"internal/store":             {"block da l1 internal/disk", "it stores what it is given; only the syncer decides what that is"},
 

@@ -14,6 +14,7 @@
 package disk
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -340,6 +341,27 @@ func (d *DB) Each(from, to []byte, fn func(key, value []byte) error) error {
 		err = d.readError(cerr)
 	}
 	return err
+}
+
+// Last returns copies of the highest key in [from, to) and of its value.
+func (d *DB) Last(from, to []byte) (key, value []byte, ok bool, err error) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if d.closed {
+		return nil, nil, false, ErrClosed
+	}
+	it, err := d.db.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: to})
+	if err != nil {
+		return nil, nil, false, d.readError(err)
+	}
+	if it.Last() {
+		key, ok = bytes.Clone(it.Key()), true
+		value = bytes.Clone(it.Value())
+	}
+	if err := it.Close(); err != nil { // it says what has gone wrong before, too
+		return nil, nil, false, d.readError(err)
+	}
+	return key, value, ok, nil
 }
 
 func (d *DB) readError(err error) error {

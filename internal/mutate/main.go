@@ -49,6 +49,7 @@ var tables = slices.Concat(
 	typesGuards,
 	observerGuards,
 	diskGuards,
+	disk2Guards,
 	httpGuards,
 	close8Guards,
 	slowGuards,
