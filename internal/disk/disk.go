@@ -200,7 +200,7 @@ func (d *DB) open(opt Options) (err error) {
 		Logger:                      d.fuse,
 		EventListener: &pebble.EventListener{
 			BackgroundError: d.backgroundError,
-			DataCorruption:  func(info pebble.DataCorruptionInfo) { d.rot.note(info.Details) },
+			DataCorruption:  d.corruption,
 		},
 		CompactionConcurrencyRange: func() (lower, upper int) { return 1, 1 },
 		// Without compactions (see compactions) commits go on for some gigabytes.
@@ -226,6 +226,12 @@ func (d *DB) backgroundError(err error) {
 		return
 	}
 	d.fuse.trip(err)
+}
+
+// corruption hears of damage that is read.
+func (d *DB) corruption(info pebble.DataCorruptionInfo) {
+	d.fuse.rotten.add(d.fuse.PathBase(info.Path), info.Details)
+	d.rot.note(info.Details)
 }
 
 // Dir returns the directory that Open was given.

@@ -22,6 +22,7 @@ type fuse struct {
 	log    *slog.Logger
 	blown  atomic.Pointer[error]
 	failed chan struct{} // closed once blown is set
+	rotten blocks        // of tables
 
 	shadowOnce sync.Once
 	shadow     *vfs.MemFS // use memory()
@@ -105,7 +106,16 @@ func (f *fuse) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
 			return file, nil
 		}
 	}
-	return f.FS.Open(name, opts...)
+	file, err := f.FS.Open(name, opts...)
+	if err == nil && isTable(name) {
+		file = tableFile{file, f.PathBase(name), &f.rotten}
+	}
+	return file, err
+}
+
+// isTable reports whether a file is one that Pebble never writes to again once it is whole.
+func isTable(name string) bool {
+	return strings.HasSuffix(name, ".sst") || strings.HasSuffix(name, ".blob")
 }
 
 func (f *fuse) Stat(name string) (vfs.FileInfo, error) {
@@ -179,7 +189,7 @@ func (f *fuseFile) write(verb string, do func() error) error {
 		}
 		f.fuse.trip(fmt.Errorf("%s: %w", verb, err))
 	}
-	if strings.HasSuffix(f.name, ".sst") || strings.HasSuffix(f.name, ".blob") {
+	if isTable(f.name) {
 		return err
 	}
 	return nil

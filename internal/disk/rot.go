@@ -6,9 +6,13 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"regexp"
+	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
@@ -86,4 +90,70 @@ func (r *rot) recall() error {
 	}
 	r.set(fmt.Errorf("found earlier: %s", strings.TrimSpace(string(text))))
 	return nil
+}
+
+// blocks are the parts of tables whose checksum did not fit. A table never changes, so they are not read again: where a
+// checksum does not fit Pebble tries out which bit may have been flipped, and that takes it seconds of CPU, or minutes,
+// for a large block. Whoever asks for what is in one must not be able to have that done again and again.
+type blocks struct {
+	mu    sync.Mutex
+	known map[place]rottenBlock
+}
+
+type place struct {
+	table string // the file's name, without its directory
+	at    int64
+}
+
+// rottenBlock is what Pebble said of a block.
+type rottenBlock string
+
+func (b rottenBlock) Error() string { return string(b) }
+
+// Is makes it for Pebble what its own error was.
+func (b rottenBlock) Is(target error) bool { return target == pebble.ErrCorruption }
+
+// inBlock is how Pebble says in which block of a table it is.
+var inBlock = regexp.MustCompile(`block (\d+)/\d+: .*checksum mismatch.*`)
+
+// add notes the block that Pebble speaks of, if it does of one.
+func (b *blocks) add(table string, err error) {
+	found := inBlock.FindStringSubmatch(oneLine{err}.Error())
+	if found == nil {
+		return
+	}
+	at, err := strconv.ParseInt(found[1], 10, 64)
+	if err != nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.known == nil {
+		b.known = map[place]rottenBlock{}
+	}
+	b.known[place{table, at}] = rottenBlock(found[0])
+}
+
+// at returns what is wrong with the block of a table that begins there, or nil.
+func (b *blocks) at(table string, at int64) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err, ok := b.known[place{table, at}]; ok {
+		return err
+	}
+	return nil
+}
+
+// tableFile is a table that is read.
+type tableFile struct {
+	vfs.File
+	name   string
+	rotten *blocks
+}
+
+func (f tableFile) ReadAt(p []byte, at int64) (int, error) {
+	if err := f.rotten.at(f.name, at); err != nil {
+		return 0, err
+	}
+	return f.File.ReadAt(p, at)
 }

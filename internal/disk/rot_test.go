@@ -1,8 +1,10 @@
 package disk_test
 
 import (
+	"encoding/binary"
 	"errors"
 	"io/fs"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -172,6 +174,43 @@ func TestDamageStopsNothing(t *testing.T) {
 	}
 	if got := fs.reads.Load() - reads; got > 40 {
 		t.Errorf("got %d reads of %s to know of its damage", got, name)
+	}
+}
+
+// TestRottenBlockIsReadOnce: what is in a rotten block is an error each time, for the same key and for others, and costs no read: Pebble
+// searches what it has read for a flipped bit, which takes very long.
+func TestRottenBlockIsReadOnce(t *testing.T) {
+	fs, name := rotten(t)
+	db := open(t, fs)
+	defer mustClose(t, db)
+	var lost []uint64
+	var said string
+	key := func(n uint64) []byte { return binary.BigEndian.AppendUint64([]byte("v"), n) }
+	for n := uint64(1); n <= 60; n++ {
+		if _, _, err := db.Get(key(n)); err != nil {
+			lost, said = append(lost, n), err.Error()
+		}
+	}
+	if len(lost) == 0 || len(lost) == 60 {
+		t.Fatalf("%d of 60 values are lost, want some of them", len(lost))
+	}
+	reads := fs.reads.Load()
+	for _, n := range lost {
+		for _, key := range [][]byte{key(n), append(key(n), "and one that is not there"...)} {
+			if _, ok, err := db.Get(key); !ok && err == nil {
+				continue // behind the block
+			} else if !errors.Is(err, disk.ErrCorrupt) || err.Error() != said {
+				t.Fatalf("got %v the second time, want what was said the first time: %s", err, said)
+			}
+		}
+	}
+	if got := fs.reads.Load() - reads; got != 0 {
+		t.Errorf("got %d more reads of %s, want none", got, name)
+	}
+	for n := range uint64(60) {
+		if _, _, err := db.Get(key(n + 1)); err != nil && !slices.Contains(lost, n+1) {
+			t.Errorf("value %d beside the damage: %v", n+1, err)
+		}
 	}
 }
 

@@ -4,7 +4,7 @@ var diskGuards = []guard{
 	{
 		name: "damage that is read stops no commit",
 		file: "internal/disk/disk.go",
-		from: "{ d.rot.note(info.Details) }", to: "{ d.fuse.trip(info.Details) }",
+		from: "d.rot.note(info.Details)", to: "d.fuse.trip(info.Details)",
 		pkg: "./internal/disk", test: "TestDamageStopsNothing",
 	},
 	{

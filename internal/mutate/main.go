@@ -54,6 +54,7 @@ var tables = slices.Concat(
 	close8Guards,
 	slowGuards,
 	seqGuards,
+	breakerGuards,
 )
 
 func main() {

@@ -1,0 +1,10 @@
+package main
+
+var breakerGuards = []guard{
+	{
+		name: "a rotten block of a table is read once",
+		file: "internal/disk/disk.go",
+		from: "d.fuse.rotten.add(d.fuse.PathBase(info.Path), info.Details)", to: "",
+		pkg: "./internal/disk", test: "TestRottenBlockIsReadOnce",
+	},
+}
