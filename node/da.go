@@ -108,9 +108,12 @@ func openDA(o *opened, cfg syncer.Config, opt follow.Options) (*upstream, error)
 			cfg.Submitter, cfg.HeaderNamespace, cfg.DataNamespace = client, header, data
 			return nil
 		},
-		fetches:  func() uint64 { return client.Stats().ContentFetches },
-		decided:  func(ctx context.Context) (uint64, error) { return afterFlight(ctx, follower, flight) },
-		inFlight: fmt.Sprintf("the DA layer has been read to its head %s from now, when nothing is under way any more", flight),
+		fetches: func() uint64 { return client.Stats().ContentFetches },
+		decided: func(ctx context.Context) (uint64, error) { return afterFlight(ctx, follower, flight) },
+		inFlight: func() string {
+			until := time.Now().Add(flight).UTC().Format(time.RFC3339)
+			return fmt.Sprintf("the DA layer has been read to the head that it has at %s, when nothing is under way any more", until)
+		},
 	}, nil
 }
 

@@ -84,8 +84,10 @@ func openL1(o *opened, cfg syncer.Config, opt follow.Options) (*upstream, error)
 			s.Source.Endpoints = endpoints(client.Endpoints())
 			s.Proposal, s.earlier = &sync.Proposal, sync.Earlier
 		},
-		fetches:  func() uint64 { return 0 },
-		inFlight: "the L1 has been read to its head, with no transaction of the proposing account under way there",
+		fetches: func() uint64 { return 0 },
+		inFlight: func() string {
+			return "the L1 has been read to its head, with no transaction of the proposing account under way there"
+		},
 	}
 	up.post = func(cfg *sequencer.Config) error {
 		account, err := postToL1(cfg, &o.opt.Config.L1, client)

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -108,6 +109,10 @@ func TestRestoredBackup(t *testing.T) {
 		s := seq.until(t, "at the DA layer's head", func(s node.Status) bool { return s.Source.Live && s.Heads.Safe.Height >= top.Height })
 		if s.Ready || !strings.Contains(s.Reason, "may not be the one") || s.Counts.Produced > 0 || s.Heads.Unsafe != s.Heads.Safe {
 			t.Errorf("%s: got %+v, want it to say that it waits, and no block of its own", what, s)
+		}
+		ends, err := time.Parse("has at "+time.RFC3339, regexp.MustCompile(`has at [^,]*`).FindString(s.Reason))
+		if left := time.Until(ends); err != nil || left > time.Hour || left < 50*time.Minute {
+			t.Errorf("%s: got reason %q, want it to name the time in an hour's time, however often it is asked", what, s.Reason)
 		}
 		if b, err := seq.Block(top.Height); err != nil || b.Hash != top.Hash.String() {
 			t.Errorf("%s: block %d is %s (%v), want %s", what, top.Height, b.Hash, err, top.Hash)

@@ -49,9 +49,9 @@ type upstream struct {
 	fetches func() uint64                 // requests for content so far
 
 	// decided returns when nothing that was posted before by whoever has the sequencer's keys can be included any
-	// more, with the height up to which it may have been. inFlight says so.
+	// more, with the height up to which it may have been. inFlight says so, as that wait begins.
 	decided  func(context.Context) (height uint64, err error)
-	inFlight string
+	inFlight func() string
 }
 
 // follower is what the node uses of a follow.Follower, whatever it follows.

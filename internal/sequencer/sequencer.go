@@ -48,10 +48,11 @@ type Config struct {
 
 	// Mark shows whether the home is the one that signed last. If it does not, nothing is signed or posted before
 	// Decided has returned: once the node has followed the source past everything that may have been on its way there
-	// when it started. InFlight says in words what that waits for. A nil Mark: it is known to be the one.
+	// when it started. InFlight says in words, as the wait begins, until when or for what that is. A nil Mark: it is
+	// known to be the one.
 	Mark     *Mark
 	Decided  func(context.Context) error
-	InFlight string
+	InFlight func() string
 	Trust    bool // the home, whatever Mark says
 
 	Wall  func() time.Time     // the machine's clock; default time.Now
@@ -238,7 +239,7 @@ func (q *Sequencer) begin(ctx context.Context) error {
 		}
 		return nil
 	}
-	q.pause(fmt.Sprintf("this home may not be the one that signed last (%s): no block is signed until %s; sequencer.trust_home signs at once", why, q.cfg.InFlight))
+	q.pause(fmt.Sprintf("this home may not be the one that signed last (%s): no block is signed until %s; sequencer.trust_home signs at once", why, q.cfg.InFlight()))
 	q.cfg.Logger.Warn("waiting before the first signature", "cause", why)
 	if err := q.cfg.Decided(ctx); err != nil {
 		return err
