@@ -98,6 +98,7 @@ func (d *DB) openLocked(base vfs.FS, opt Options) error {
 		return err
 	}
 	if err := d.open(opt); err != nil {
+		d.fuse.tidy()
 		return err
 	}
 	err = d.Err()
@@ -106,6 +107,7 @@ func (d *DB) openLocked(base vfs.FS, opt Options) error {
 	}
 	if err != nil {
 		d.db.Close() // what it says now would only repeat err
+		d.fuse.tidy()
 		return err
 	}
 	return nil
@@ -386,6 +388,7 @@ func (d *DB) Close() error {
 	}
 	d.closed = true
 	err := d.db.Close()
+	d.fuse.tidy()
 	if failed := d.Err(); failed != nil {
 		err = failed
 	}

@@ -21,8 +21,9 @@ type fuse struct {
 	vfs.FS // the disk
 	log    *slog.Logger
 	blown  atomic.Pointer[error]
-	failed chan struct{} // closed once blown is set
-	rotten blocks        // of tables
+	failed chan struct{}          // closed once blown is set
+	rotten blocks                 // of tables
+	torn   atomic.Pointer[string] // the table that is not whole because writing stopped in it
 
 	shadowOnce sync.Once
 	shadow     *vfs.MemFS // use memory()
@@ -33,6 +34,14 @@ func (f *fuse) trip(err error) {
 	if f.blown.CompareAndSwap(nil, &err) {
 		close(f.failed)
 		f.log.Error("stop writing", "err", err)
+	}
+}
+
+// tidy removes the table in which writing stopped. It is not whole, so nothing on the disk names it; and whoever opens the database again and
+// again while the disk is full must not fill it with them.
+func (f *fuse) tidy() {
+	if name := f.torn.Load(); name != nil {
+		_ = f.FS.Remove(*name) // if that fails too, the next one who opens the database removes it
 	}
 }
 
@@ -190,6 +199,7 @@ func (f *fuseFile) write(verb string, do func() error) error {
 		f.fuse.trip(fmt.Errorf("%s: %w", verb, err))
 	}
 	if isTable(f.name) {
+		f.fuse.torn.CompareAndSwap(nil, &f.name)
 		return err
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -211,6 +212,52 @@ func TestRottenBlockIsReadOnce(t *testing.T) {
 		if _, _, err := db.Get(key(n + 1)); err != nil && !slices.Contains(lost, n+1) {
 			t.Errorf("value %d beside the damage: %v", n+1, err)
 		}
+	}
+}
+
+// fullFS takes the first bytes of a table, and has no room for more.
+type fullFS struct{ vfs.FS }
+
+func (f fullFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	file, err := f.FS.Create(name, c)
+	if err == nil && strings.HasSuffix(name, ".sst") {
+		file = fullFile{file}
+	}
+	return file, err
+}
+
+type fullFile struct{ vfs.File }
+
+func (f fullFile) Write(p []byte) (int, error) {
+	n, err := f.File.Write(p[:len(p)/2])
+	return n, errors.Join(err, syscall.ENOSPC)
+}
+
+// TestFullDiskIsNotFilled: who opens a database again and again while the disk is full leaves nothing there each time.
+func TestFullDiskIsNotFilled(t *testing.T) {
+	mem := vfs.NewMem()
+	db := open(t, mem)
+	for n := range uint64(10) {
+		if err := put(db, n+1, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustClose(t, db)
+	before := len(contents(t, mem))
+	opt := small
+	opt.FS = fullFS{mem}
+	for range 5 {
+		if _, err := disk.Open("home/db", opt); err == nil || errors.Is(err, disk.ErrCorrupt) {
+			t.Fatalf("a full disk: got %v", err)
+		}
+	}
+	if after := contents(t, mem); len(after) > before {
+		t.Errorf("%d files became %d: %q", before, len(after), slices.Sorted(maps.Keys(after)))
+	}
+	db = open(t, mem)
+	defer mustClose(t, db)
+	if n, err := last(db); err != nil || n != 10 {
+		t.Errorf("got %d commits, %v, want 10", n, err)
 	}
 }
 
