@@ -10,6 +10,7 @@ import (
 	"headrace/block"
 	"headrace/da"
 	"headrace/internal/httpd"
+	"headrace/internal/redact"
 )
 
 // Config is everything an operator can set. The same names serve in the YAML file, in the environment
@@ -119,7 +120,7 @@ func (c *Config) Validate() error {
 	for _, a := range c.DA.Address {
 		u, err := url.Parse(a)
 		if err != nil || u.Host == "" || !strings.Contains(" http https ws wss ", " "+u.Scheme+" ") {
-			return fmt.Errorf("da.address %q is not an http, https, ws or wss URL such as http://127.0.0.1:26658", a)
+			return fmt.Errorf("da.address %s is not an http, https, ws or wss URL such as http://127.0.0.1:26658", redact.Refused(a))
 		}
 	}
 	for _, e := range []struct {
@@ -134,7 +135,7 @@ func (c *Config) Validate() error {
 		for _, a := range e.addresses {
 			u, err := url.Parse(a)
 			if err != nil || u.Host == "" || !strings.Contains(e.schemes, " "+u.Scheme+" ") {
-				return fmt.Errorf("%s %q is not a URL such as %s", e.key, a, e.example)
+				return fmt.Errorf("%s %s is not a URL such as %s", e.key, redact.Refused(a), e.example)
 			}
 		}
 	}
@@ -158,6 +159,9 @@ func (c *Config) Validate() error {
 	case "grpc":
 		if c.Engine.Address == "" {
 			return fmt.Errorf("engine.kind is grpc: set engine.address, host:port or unix:/path")
+		}
+		if strings.ContainsAny(c.Engine.Address, "@?#") { // gRPC would take it for a host, and repeat it
+			return fmt.Errorf("engine.address is neither host:port nor unix:/path")
 		}
 	default:
 		return fmt.Errorf("engine.kind %q is not known: use kv, engineapi or grpc", c.Engine.Kind)

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/ethereum/go-ethereum/rpc"
 
 	"headrace/await"
+	"headrace/internal/redact"
 	"headrace/watch"
 )
 
@@ -35,9 +37,10 @@ type Options struct {
 // heads, which is there as long as somebody waits or Keep is in force, and is made anew whenever it breaks. A node
 // that is down, or not yet up, only makes the waits take longer.
 type Node struct {
-	url  string
-	opt  Options
-	news watch.Value[news]
+	name    string         // the address without what is secret in it
+	secrets redact.Secrets // of the address
+	opt     Options
+	news    watch.Value[news]
 
 	stats struct{ sessions, heads, checks, probes, hits atomic.Uint64 }
 
@@ -54,7 +57,7 @@ func New(url string, opt Options) *Node {
 	if opt.Dial == nil {
 		opt.Dial = func(ctx context.Context) (*rpc.Client, error) { return rpc.DialOptions(ctx, url) }
 	}
-	return &Node{url: url, opt: opt}
+	return &Node{name: strings.Trim(redact.Refused(url), `"`), secrets: redact.Of(url), opt: opt}
 }
 
 // Stats count since New.
@@ -165,7 +168,7 @@ func look[T any](ctx context.Context, node *Node, n news, ask func(context.Conte
 	case ctx.Err() != nil: // we gave up, nothing failed
 		return v, false
 	}
-	*failure = err
+	*failure = node.secrets.Error(err)
 	if limited.Err() != nil && n.session.silentSince(began) {
 		n.session.conn.Close() // a dead socket that does not say so; the watcher makes another
 	}
@@ -227,13 +230,13 @@ func (e *Node) subscribe(ctx context.Context) error {
 	defer cancel()
 	conn, err := e.opt.Dial(limited)
 	if err != nil {
-		return fmt.Errorf("connect to %s: %w", e.url, err)
+		return fmt.Errorf("connect to %s: %w", e.name, e.secrets.Error(err))
 	}
 	defer conn.Close() // unsubscribing would wait for the peer
 	heads := make(chan *Header)
 	sub, err := conn.EthSubscribe(limited, heads, "newHeads")
 	if err != nil {
-		return fmt.Errorf("subscribe to heads of %s: %w", e.url, err)
+		return fmt.Errorf("subscribe to heads of %s: %w", e.name, e.secrets.Error(err))
 	}
 	s := &session{conn: conn}
 	s.hear()
@@ -249,7 +252,7 @@ func (e *Node) subscribe(ctx context.Context) error {
 			if err == nil {
 				err = errors.New("no answer in time")
 			}
-			return fmt.Errorf("connection to %s ended: %w", e.url, err)
+			return fmt.Errorf("connection to %s ended: %w", e.name, e.secrets.Error(err))
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -175,7 +175,11 @@ func readFile(path string) (map[string]any, error) {
 		return nil, errors.New("there is no such file: make a home with headrace init first, or name another one with --home")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: mend the file, or move it away and write it anew", err)
+		text, _, quotes := strings.Cut(err.Error(), "`") // what it quotes may be secret
+		if quotes {
+			text += "a value that does not belong there"
+		}
+		return nil, fmt.Errorf("%s: mend the file, or move it away and write it anew", text)
 	}
 	values := map[string]any{}
 	for key, v := range layer.All() {

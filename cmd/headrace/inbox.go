@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"headrace/internal/redact"
 	"headrace/l1"
 	"headrace/l1/ethereum"
 	"headrace/node"
@@ -76,7 +77,7 @@ func l1Options(ctx context.Context, c node.L1Config) (opt ethereum.Options, err 
 	case errors.Is(ctx.Err(), context.Canceled):
 		return opt, fmt.Errorf("interrupted: %w", err)
 	case err != nil:
-		return opt, fmt.Errorf("%w: is an Ethereum node running at %s? --l1.http and --l1.ws name another one", err, strings.Join(urls, " or "))
+		return opt, fmt.Errorf("%w: is an Ethereum node running at %s? --l1.http and --l1.ws name another one", err, strings.Join(redact.Addresses(urls), " or "))
 	}
 	opt = endpoints(c)
 	opt.ChainID = id

@@ -16,6 +16,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"headrace/internal/redact"
 )
 
 func main() { os.Exit(run(os.Args[1:])) }
@@ -99,13 +101,17 @@ func noArgs(cmd *cobra.Command, args []string) error {
 		}
 	}
 	if len(names) == 0 {
-		return usagef("it takes no argument such as %q: see %s --help", args[0], cmd.CommandPath())
+		return usagef("it takes no argument such as %s: see %s --help", redact.Refused(args[0]), cmd.CommandPath())
 	}
-	return usagef("there is no command %q: did you mean %q? See %s --help", args[0], nearest(args[0], names), cmd.CommandPath())
+	return usagef("there is no command %s: did you mean %q? See %s --help", redact.Refused(args[0]), nearest(args[0], names), cmd.CommandPath())
 }
 
 // badFlag makes a wrong flag a usage error, and names the nearest one.
 func badFlag(cmd *cobra.Command, err error) error {
+	invalid := (*pflag.InvalidValueError)(nil)
+	if errors.As(err, &invalid) && invalid.GetFlag().Value.Type() == "stringSlice" { // its value may be an address with a key in it
+		return usagef("--%s takes values with commas between, without quotes: see %s --help", invalid.GetFlag().Name, cmd.CommandPath())
+	}
 	unknown := (*pflag.NotExistError)(nil)
 	if !errors.As(err, &unknown) || len(unknown.GetSpecifiedName()) < 2 {
 		return usagef("%w: see %s --help", err, cmd.CommandPath())

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -9,7 +10,12 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"headrace/internal/redact"
 )
+
+// nodeClient asks nodes. No token of theirs follows a redirect elsewhere.
+var nodeClient = &http.Client{CheckRedirect: redact.Redirect}
 
 // nodeAt is a node that a command asks, by the flags that all such commands have.
 type nodeAt struct{ address, token, tokenFile string }
@@ -25,7 +31,7 @@ func (n *nodeAt) flags(cmd *cobra.Command) {
 func (n *nodeAt) url() (*url.URL, error) {
 	u, err := url.Parse(n.address)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, usagef("--node %q is not a URL such as http://127.0.0.1:7331", n.address)
+		return nil, usagef("--node %s is not a URL such as http://127.0.0.1:7331", redact.Refused(n.address))
 	}
 	return u, nil
 }
@@ -34,21 +40,38 @@ func (n *nodeAt) url() (*url.URL, error) {
 func (n *nodeAt) request(ctx context.Context, u *url.URL) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
-		return nil, fmt.Errorf("ask node: %w", err)
+		return nil, fmt.Errorf("ask node: %w", redact.Error(err))
 	}
-	token := n.token
-	switch {
-	case n.tokenFile != "":
-		text, err := os.ReadFile(n.tokenFile)
-		if err != nil {
-			return nil, fmt.Errorf("read token: %w", err)
-		}
-		token = strings.TrimSpace(string(text))
-	case token == "":
-		token = os.Getenv("HEADRACE_HTTP_TOKEN")
+	token, err := n.secret()
+	if err != nil {
+		return nil, err
 	}
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	return req, nil
+}
+
+// secret returns the token; "" if there is none.
+func (n *nodeAt) secret() (string, error) {
+	switch {
+	case n.tokenFile != "":
+		text, err := os.ReadFile(n.tokenFile)
+		if err != nil {
+			return "", fmt.Errorf("read token: %w", err)
+		}
+		return strings.TrimSpace(string(text)), nil
+	case n.token == "":
+		return os.Getenv("HEADRACE_HTTP_TOKEN"), nil
+	}
+	return n.token, nil
+}
+
+// clean takes out of an error what is secret in the node's address, and the token: an answer may repeat both.
+func (n *nodeAt) clean(err error) error {
+	if usage := (usageError{}); errors.As(err, &usage) {
+		return err // nobody was asked
+	}
+	token, _ := n.secret() // one that cannot be read was not sent
+	return redact.Of(n.address, token).Error(err)
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"headrace/internal/redact"
 )
 
 func newStatus() *cobra.Command {
@@ -26,7 +28,7 @@ func newStatus() *cobra.Command {
 			defer cancel()
 			body, err := fetchStatus(ctx, at)
 			if err != nil {
-				return err
+				return at.clean(err)
 			}
 			if asJSON {
 				_, err = cmd.OutOrStdout().Write(body)
@@ -59,9 +61,9 @@ func fetchStatus(ctx context.Context, at nodeAt) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := nodeClient.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("ask node: %w: is it running? --node names another address", err)
+		return nil, fmt.Errorf("ask node: %w: is it running? --node names another address", redact.Error(err))
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxStatus))
@@ -69,7 +71,7 @@ func fetchStatus(ctx context.Context, at nodeAt) ([]byte, error) {
 		return nil, fmt.Errorf("read status: %w", err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("ask node: %s answered %s: is this a headrace node?", req.URL, resp.Status)
+		return nil, fmt.Errorf("ask node: %s answered %s: is this a headrace node?", redact.Address(u.String()), resp.Status)
 	}
 	return body, nil
 }

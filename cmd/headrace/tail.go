@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"headrace/internal/redact"
 	"headrace/node"
 )
 
@@ -53,7 +54,7 @@ printed are reorganised away, a line says to which one the chain went back; what
 			if asJSON {
 				t.print = jsonEvent(cmd.OutOrStdout())
 			}
-			return t.run(cmd.Context())
+			return t.at.clean(t.run(cmd.Context()))
 		},
 	}
 	t.at.flags(cmd)
@@ -94,7 +95,7 @@ func (t *tail) run(ctx context.Context) error {
 			return err
 		case !said || before != t.id: // once for each time that it works, or ends
 			said = true
-			fmt.Fprintf(os.Stderr, "headrace tail: %s: trying again\n", oneLine(err))
+			fmt.Fprintf(os.Stderr, "headrace tail: %s: trying again\n", oneLine(t.at.clean(err)))
 		}
 		_ = pause.Sleep(ctx, nil)
 	}
@@ -116,9 +117,9 @@ func (t *tail) stream(ctx context.Context, works func()) error {
 	if t.id != "" {
 		req.Header.Set("Last-Event-ID", t.id)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := nodeClient.Do(req)
 	if err != nil {
-		return fmt.Errorf("ask node: %w", err)
+		return fmt.Errorf("ask node: %w", redact.Error(err))
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {

@@ -18,6 +18,7 @@ import (
 	"headrace/await/ethereum"
 	"headrace/block"
 	"headrace/follow"
+	"headrace/internal/redact"
 	"headrace/node"
 )
 
@@ -80,7 +81,7 @@ func newNodeWait(name, operand, short string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return waitNode(cmd.Context(), cmd.OutOrStdout(), u, at, query, timeout)
+			return at.clean(waitNode(cmd.Context(), cmd.OutOrStdout(), u, at, query, timeout))
 		},
 	}
 	at.flags(cmd)
@@ -106,7 +107,7 @@ func oneArg(cmd *cobra.Command, operand string, args []string) (string, error) {
 		return "", usagef("it takes one argument, the %s: see %s --help", strings.ToLower(operand), cmd.CommandPath())
 	}
 	if _, err := strconv.ParseUint(args[0], 10, 64); err != nil {
-		return "", usagef("%q is not a number", args[0])
+		return "", usagef("%s is not a number", redact.Refused(args[0]))
 	}
 	return args[0], nil
 }
@@ -183,9 +184,9 @@ func (w *nodeWait) ask(ctx context.Context, wait time.Duration) (answer []byte, 
 	if err != nil {
 		return nil, 0, refusedError{err}
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := nodeClient.Do(req)
 	if err != nil {
-		return nil, 0, fmt.Errorf("ask node: %w", err)
+		return nil, 0, fmt.Errorf("ask node: %w", redact.Error(err))
 	}
 	defer resp.Body.Close()
 	if answer, err = io.ReadAll(io.LimitReader(resp.Body, maxStatus)); err != nil {
@@ -243,7 +244,7 @@ func newBlockWait() *cobra.Command {
 		Short: "Wait until any Ethereum node has a block",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if u, err := url.Parse(rpc); err != nil || u.Host == "" || u.Scheme != "ws" && u.Scheme != "wss" {
-				return usagef("--rpc %q is not the URL of a WebSocket, such as ws://127.0.0.1:8546", rpc)
+				return usagef("--rpc %s is not the URL of a WebSocket, such as ws://127.0.0.1:8546", redact.Refused(rpc))
 			}
 			if len(args) != 1 {
 				return usagef("it takes one argument, a block's number or hash: see %s --help", cmd.CommandPath())

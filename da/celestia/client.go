@@ -16,6 +16,7 @@ import (
 	"headrace/da"
 	"headrace/follow"
 	"headrace/internal/jsonrpc"
+	"headrace/internal/redact"
 )
 
 // Options are the properties of a Client. The zero value follows nothing and can submit.
@@ -126,8 +127,9 @@ func New(addresses []string, opt Options) (*Client, error) {
 		c.chainID.Store(&c.opt.ChainID)
 	}
 	var sources []follow.Source[da.Block]
-	for _, a := range addresses {
-		e, err := c.newEndpoint(a)
+	names := redact.Addresses(addresses)
+	for i, a := range addresses {
+		e, err := c.newEndpoint(a, names[i])
 		if err != nil {
 			_ = c.Close()
 			return nil, err
@@ -203,7 +205,7 @@ func (c *Client) Endpoints() []follow.SourceStatus { return c.best.Status() }
 func addresses(address string) (ws, post string, err error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" {
-		return "", "", fmt.Errorf("address %q of the DA endpoint is no URL like http://host:26658", address)
+		return "", "", fmt.Errorf("address %s of the DA endpoint is no URL like http://host:26658", redact.Refused(address))
 	}
 	secure := false
 	switch u.Scheme {
@@ -211,7 +213,7 @@ func addresses(address string) (ws, post string, err error) {
 	case "https", "wss":
 		secure = true
 	default:
-		return "", "", fmt.Errorf("address %q of the DA endpoint begins with none of http, https, ws, wss", address)
+		return "", "", fmt.Errorf("address %s of the DA endpoint begins with none of http, https, ws, wss", redact.Refused(address))
 	}
 	w, p := *u, *u
 	w.Scheme, p.Scheme = "ws", "http"

@@ -11,7 +11,6 @@ import (
 	"headrace/da"
 	"headrace/follow"
 	"headrace/internal/jsonrpc"
-	"headrace/internal/redact"
 	"headrace/internal/square"
 )
 
@@ -21,7 +20,7 @@ type endpoint struct {
 	*follow.Either[da.Block]
 
 	client *Client
-	name   string // the address without what is secret in it
+	name   string // the address without what is secret in it, and a number if another has the same
 	news   *jsonrpc.Client
 	bulk   *jsonrpc.Client
 	post   *jsonrpc.Client
@@ -79,13 +78,13 @@ func (w way) Subscribe(ctx context.Context, update func(follow.Update[da.Block])
 	return w.subscribe(ctx, update)
 }
 
-func (c *Client) newEndpoint(address string) (*endpoint, error) {
+func (c *Client) newEndpoint(address, name string) (*endpoint, error) {
 	ws, post, err := addresses(address)
 	if err != nil {
 		return nil, err
 	}
 	o := jsonrpc.ClientOptions{Header: header(c.opt.Token), CallTimeout: c.opt.CallTimeout, DialTimeout: c.opt.DialTimeout, Silence: c.opt.Silence, ReadLimit: int64(c.opt.MaxMessage), Logger: c.opt.Logger}
-	e := &endpoint{client: c, name: redact.Address(address), fetches: map[*fetching]context.Context{}}
+	e := &endpoint{client: c, name: name, fetches: map[*fetching]context.Context{}}
 	e.health = follow.NewHealth(e.name, "da", &c.opt.Observer)
 	if called := c.opt.Observer.Called; called != nil {
 		o.Called = func(method string, took time.Duration, err error) { called(method, 1, took, classify(err)) }

@@ -17,6 +17,8 @@ import (
 	"github.com/ethereum/go-ethereum/params/forks"
 	"github.com/ethereum/go-ethereum/rpc"
 	"github.com/golang-jwt/jwt/v5"
+
+	"headrace/internal/redact"
 )
 
 // A Client speaks the Engine API to one execution client: it knows the requests and their versions, and judges
@@ -24,6 +26,7 @@ import (
 // concurrent use.
 type Client struct {
 	rpc       *rpc.Client
+	secrets   redact.Secrets // of the address
 	transport *http.Transport
 	opt       DialOptions
 	open      context.Context // ends with Close, and every call with it
@@ -44,20 +47,21 @@ type DialOptions struct {
 // Dial returns a client of the Engine API at url, http or https, which authenticates with secret. It makes no request.
 func Dial(url string, secret [32]byte, opt DialOptions) (*Client, error) {
 	if !strings.HasPrefix(url, "http://") && !strings.HasPrefix(url, "https://") {
-		return nil, fmt.Errorf("%w: execution client at %q: want an http or https URL", ErrConfig, url)
+		return nil, fmt.Errorf("%w: execution client at %s: want an http or https URL", ErrConfig, redact.Refused(url))
 	}
 	if opt.Timeout == 0 {
 		opt.Timeout = 30 * time.Second
 	}
+	secrets := redact.Of(url)
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	c, err := rpc.DialOptions(context.Background(), url,
-		rpc.WithHTTPClient(&http.Client{Transport: transport}),
+		rpc.WithHTTPClient(&http.Client{Transport: transport, CheckRedirect: redact.Redirect}),
 		rpc.WithHTTPAuth(func(h http.Header) error { return authorize(h, secret, time.Now()) }))
 	if err != nil {
-		return nil, fmt.Errorf("dial execution client at %s: %w", url, err)
+		return nil, fmt.Errorf("dial execution client at %s: %w", redact.Refused(url), secrets.Error(err))
 	}
 	open, end := context.WithCancel(context.Background())
-	return &Client{rpc: c, transport: transport, opt: opt, open: open, close: end}, nil
+	return &Client{rpc: c, secrets: secrets, transport: transport, opt: opt, open: open, close: end}, nil
 }
 
 // authorize adds a token that is good for one request: the Engine API accepts one for a minute after its time of issue.
@@ -101,7 +105,7 @@ func (c *Client) request(ctx context.Context, method string, do func(context.Con
 	defer cancel()
 	defer context.AfterFunc(c.open, cancel)()
 	start := time.Now()
-	err := explain(method, do(ctx))
+	err := c.secrets.Error(explain(method, redact.Error(do(ctx))))
 	if err != nil && c.open.Err() != nil {
 		err = fmt.Errorf("%s: %w", method, errClosed)
 	}

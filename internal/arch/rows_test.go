@@ -43,21 +43,21 @@ var rows = map[string]row{
 	"exec/grpc/execv1":           {"", "generated messages"},
 	"exec/grpc/internal/gen":     {"", "it generates code, and is no part of any program"},
 	"exec/grpc/internal/gen/cmd": {"exec/grpc/internal/gen", "it generates code, and is no part of any program"},
-	"exec/engineapi":             {"exec block watch internal/disk", "an engine knows blocks, and nothing of where they come from"},
+	"exec/engineapi":             {"exec block watch internal/disk internal/redact", "an engine knows blocks, and nothing of where they come from"},
 	"internal/derive":            {"block da l1", "pure: no I/O and no clock, or I3 could not be shown"},
 	"internal/store":             {"block da l1 internal/disk", "it stores what it is given; only the syncer decides what that is"},
 
 	// The node.
 	"internal/syncer":    {"block da l1 exec follow watch internal/derive internal/store", "one mutex and no goroutine: whoever brings items or blocks comes from above"},
 	"internal/sequencer": {"block da l1 exec follow watch internal/derive internal/syncer", "it makes and posts blocks through the syncer's section; it must not reach around it to the store"},
-	"node": {"block da da/celestia l1 l1/ethereum exec exec/kv exec/grpc exec/engineapi follow watch await internal/derive internal/httpd internal/store internal/syncer internal/sequencer",
+	"node": {"block da da/celestia l1 l1/ethereum exec exec/kv exec/grpc exec/engineapi follow watch await internal/derive internal/httpd internal/redact internal/store internal/syncer internal/sequencer",
 		"it puts the parts together; dev chains and the command line are for those who run it"},
 
 	"internal/syncer/syncertest": {"block da da/local exec exec/kv follow watch internal/derive internal/store internal/syncer", "a syncer with everything around it, for the tests of whoever uses one"},
 
 	// Around the node.
 	"await":                {"ref watch", "it waits for any node, so it must not need ours"},
-	"await/ethereum":       {"await watch", "it waits for any Ethereum client, so it must not need ours"},
+	"await/ethereum":       {"await watch internal/redact", "it waits for any Ethereum client, so it must not need ours"},
 	"devnet/geth":          {"", "a process; what it is used for is not its business"},
 	"devnet/geth/gethtest": {"devnet/geth", "it builds geth with the tests, and nothing else"},
 	"devnet/beacon":        {"devnet/geth exec/engineapi watch", "a consensus for one L1; the rollup above it is not its business"},
@@ -65,7 +65,7 @@ var rows = map[string]row{
 	"devnet": {"devnet/... node block da da/fault da/local da/celestia l1 l1/local l1/ethereum exec exec/kv exec/engineapi follow watch await contracts internal/keyfile",
 		"a test bed stands on what users have: the node's public face, never the parts inside it"},
 	"internal/mutate": {"", "it takes guards out of any package, and needs none of them to do so"},
-	"cmd/headrace": {"node devnet/... await/ethereum block da da/fault da/local da/celestia follow l1 l1/ethereum internal/httpd internal/keyfile watch",
+	"cmd/headrace": {"node devnet/... await/ethereum block da da/fault da/local da/celestia follow l1 l1/ethereum internal/httpd internal/keyfile internal/redact watch",
 		"the command line is one more user of the public packages: what it needs, a program that embeds a node needs too"},
 }
 

@@ -7,9 +7,12 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"headrace/internal/redact"
 )
 
 // ClientOptions are the limits of a Client. The zero value is good.
@@ -22,7 +25,7 @@ type ClientOptions struct {
 	ReadLimit    int64         // bytes of a message: 64 MiB, which a full Celestia block in base64 fits into
 	MaxPending   int           // bytes of answers that wait to be decoded; beyond, the socket is not read on: 64 MiB
 	MaxQueued    int           // bytes of values that wait in one channel; beyond, the oldest is forgotten: 32 MiB
-	HTTPClient   *http.Client  // for POSTs and upgrades: one of its own. Its Timeout must be zero: calls have their own
+	HTTPClient   *http.Client  // for POSTs and upgrades: one of its own, by which no token follows a redirect elsewhere. Its Timeout must be zero: calls have their own
 	Logger       *slog.Logger  // none
 
 	// Called is told of each request after it, by the goroutine that made it, that of a channel included. It must be
@@ -108,11 +111,12 @@ type ClientStats struct {
 // Client calls one server: over one WebSocket, made when it is needed, for ws:// and wss:// addresses; by POSTs for
 // http:// and https://. All methods are safe for concurrent use.
 type Client struct {
-	url  string
-	ws   bool
-	opt  ClientOptions
-	http *http.Client
-	big  chan struct{} // one token: who reads a big answer over HTTP
+	url     string
+	secrets redact.Secrets // of the address and the headers
+	ws      bool
+	opt     ClientOptions
+	http    *http.Client
+	big     chan struct{} // one token: who reads a big answer over HTTP
 
 	ids   atomic.Uint64
 	stats struct{ dials, calls, received, dropped, strays atomic.Uint64 }
@@ -132,24 +136,30 @@ type Client struct {
 func NewClient(address string, opt ClientOptions) (*Client, error) {
 	u, err := url.Parse(address)
 	if err != nil {
-		return nil, fmt.Errorf("parse address: %w", err)
+		return nil, errors.New("parse address: it is no URL")
 	}
-	c := &Client{url: address, opt: opt.withDefaults(), closing: make(chan struct{}), big: make(chan struct{}, 1)}
+	var tokens []string
+	for _, values := range opt.Header {
+		for _, v := range values {
+			tokens = append(tokens, strings.TrimPrefix(v, "Bearer "))
+		}
+	}
+	c := &Client{url: address, secrets: redact.Of(address, tokens...), opt: opt.withDefaults(), closing: make(chan struct{}), big: make(chan struct{}, 1)}
 	switch u.Scheme {
 	case "ws", "wss":
 		c.ws = true
 	case "http", "https":
 	default:
-		return nil, fmt.Errorf("address %q is none of http, https, ws, wss", address)
+		return nil, fmt.Errorf("address %s is none of http, https, ws, wss", redact.Refused(address))
 	}
 	if u.Host == "" {
-		return nil, fmt.Errorf("address %q has no host", address)
+		return nil, fmt.Errorf("address %s has no host", redact.Refused(address))
 	}
 	if c.http = c.opt.HTTPClient; c.http == nil {
 		t := http.DefaultTransport.(*http.Transport).Clone()
 		t.MaxIdleConnsPerHost = 64
 		t.DialContext = dialer(c.opt.DialTimeout)
-		c.http = &http.Client{Transport: t}
+		c.http = &http.Client{Transport: t, CheckRedirect: redact.Redirect}
 	}
 	return c, nil
 }
@@ -218,9 +228,10 @@ func (c *Client) Drop(reason error) {
 
 // Call calls a method and, if it succeeds, gives the result to decode, which must not keep it. decode runs in the
 // caller's goroutine; nil decodes nothing. Errors: an *Error from the server, a *StatusError, decode's own, or why
-// there was no answer.
+// there was no answer. Their texts have nothing in them that is secret in the address or the header.
 func (c *Client) Call(ctx context.Context, method string, params Raw, decode func(result []byte) error) (err error) {
 	defer c.opt.called(method, time.Now(), &err)
+	defer func() { err = c.secrets.Error(err) }()
 	ctx, clock := c.clock(ctx, method)
 	defer clock.stop()
 	if !c.ws {
@@ -237,7 +248,8 @@ func (c *Client) Call(ctx context.Context, method string, params Raw, decode fun
 // handle returns an error, ctx or the channel ends, or the connection breaks; it returns which of these, never nil.
 // Values that arrived before the end are handled first. handle must not keep the value. opened, if not nil, is called
 // once the channel is open, before any value.
-func (c *Client) Subscribe(ctx context.Context, method string, params Raw, opened func(), handle func(value []byte) error) error {
+func (c *Client) Subscribe(ctx context.Context, method string, params Raw, opened func(), handle func(value []byte) error) (err error) {
+	defer func() { err = c.secrets.Error(err) }()
 	if !c.ws {
 		return fmt.Errorf("%w: %w", ErrUnsent, &Error{Code: CodeNoMethod, Message: "channels need a WebSocket"})
 	}

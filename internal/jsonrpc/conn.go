@@ -73,7 +73,7 @@ func (c *Client) dial(ctx context.Context) (*conn, error) {
 	if err != nil {
 		switch {
 		case resp != nil && resp.StatusCode != http.StatusSwitchingProtocols:
-			return nil, fmt.Errorf("dial: %w", statusError(resp))
+			return nil, fmt.Errorf("dial: %w", c.statusError(resp))
 		case ctx.Err() != nil:
 			return nil, fmt.Errorf("dial: %w", context.Cause(ctx))
 		}

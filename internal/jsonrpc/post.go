@@ -26,7 +26,7 @@ func (c *Client) post(ctx context.Context, clock *clock, method string, params R
 	body := appendRequest(make([]byte, 0, len(params)+len(method)+64), id, method, params)
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, bytes.NewReader(body))
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnsent, err)
+		return fmt.Errorf("%w: %w", ErrUnsent, redact.Error(err))
 	}
 	for k, v := range c.opt.Header {
 		req.Header[k] = v
@@ -44,7 +44,7 @@ func (c *Client) post(ctx context.Context, clock *clock, method string, params R
 	}
 	defer resp.Body.Close()
 	if !strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") {
-		return statusError(resp)
+		return c.statusError(resp)
 	}
 	msg, done, err := c.readBody(ctx, clock, counted{resp.Body, &in, c.opt.Heard})
 	defer done()
@@ -100,12 +100,13 @@ func (c *Client) readBody(ctx context.Context, clock *clock, r io.Reader) (msg [
 	return buf.Bytes(), done, nil
 }
 
-// statusError reads what there is to read of an HTTP answer that is not JSON.
-func statusError(resp *http.Response) error {
+// statusError reads what there is to read of an HTTP answer that is not JSON. Whoever refuses an address may repeat it.
+func (c *Client) statusError(resp *http.Response) error {
 	e := &StatusError{Status: resp.StatusCode}
 	if resp.Body != nil {
-		b, _ := io.ReadAll(io.LimitReader(resp.Body, 512))
-		e.Body = strings.TrimSpace(string(b))
+		b, _ := io.ReadAll(io.LimitReader(resp.Body, 8<<10)) // more than is kept: no secret must be cut in two
+		text := strings.TrimSpace(c.secrets.Text(string(b)))
+		e.Body = text[:min(len(text), 512)]
 	}
 	if s, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && s > 0 {
 		e.RetryAfter = min(time.Duration(s)*time.Second, time.Hour)

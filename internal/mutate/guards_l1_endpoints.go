@@ -60,8 +60,8 @@ var l1EndpointGuards = []guard{
 	{
 		name: "an endpoint's name has no secret",
 		file: "internal/redact/redact.go",
-		from: "u.User, u.RawQuery, u.Fragment = nil, \"\", \"\"",
-		to:   "",
+		from: "(&url.URL{Scheme: u.Scheme, Host: u.Host}).String()",
+		to:   "u.String()",
 		pkg:  "./l1/ethereum", test: "TestEndpointNames",
 	},
 	{

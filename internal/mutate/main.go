@@ -33,6 +33,7 @@ const bound = 2 * time.Minute
 // tables hold the guards, one for each package.
 var tables = slices.Concat(
 	followGuards,
+	secretsGuards,
 	deriveGuards,
 	authorityGuards,
 	decodeGuards,

@@ -23,6 +23,7 @@ import (
 // wrong is a lack of content and never a verdict on it: the L1 has shown that the blobs exist.
 type beacon struct {
 	url     string
+	secrets redact.Secrets // of the address
 	health  *follow.Health
 	http    *http.Client
 	timeout time.Duration
@@ -215,6 +216,7 @@ func (s statusError) Is(target error) bool {
 func (b *beacon) get(ctx context.Context, path string, data any) (err error) {
 	started, parent := time.Now(), ctx
 	defer func() {
+		err = b.secrets.Error(err)
 		var status statusError
 		switch {
 		case err == nil, errors.As(err, &status) && status.maybeNoSuchCall():
@@ -233,7 +235,7 @@ func (b *beacon) get(ctx context.Context, path string, data any) (err error) {
 	r.Header.Set("Accept", "application/json")
 	resp, err := b.http.Do(r)
 	if err != nil {
-		return redact.Error(err)
+		return err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {

@@ -109,10 +109,11 @@ func New(opt Options) (*Client, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = 2 * opt.Parallel
 	c := &Client{
-		opt: opt, inbox: common.Address(opt.Inbox), http: &http.Client{Transport: limited{transport, maxResponse}},
+		opt: opt, inbox: common.Address(opt.Inbox), http: &http.Client{Transport: limited{transport, maxResponse}, CheckRedirect: redact.Redirect},
 		forced: lru.NewCache[forcedKey, l1.Forced](forcedCacheSize),
 	}
 	poll, sockets := c.open(opt.HTTP, "read"), c.open(opt.WS, "news")
+	beacons := redact.Addresses(opt.Beacon)
 	c.read = follow.Best(slices.Concat(poll, sockets)...)
 	switch {
 	case len(sockets) == 0:
@@ -124,16 +125,19 @@ func New(opt Options) (*Client, error) {
 			opt.Logger.Info("L1 news", "polling", polling)
 		}})
 	}
-	for _, url := range opt.Beacon {
-		c.beacons = append(c.beacons, &beacon{url: url, health: follow.NewHealth(redact.Address(url), "beacon", &c.opt.Observer), http: c.http, timeout: opt.CallTimeout})
+	for i, url := range opt.Beacon {
+		c.beacons = append(c.beacons, &beacon{
+			url: url, secrets: redact.Of(url), health: follow.NewHealth(beacons[i], "beacon", &c.opt.Observer), http: c.http, timeout: opt.CallTimeout,
+		})
 	}
 	return c, nil
 }
 
 // open adds endpoints to the readers, and returns them as sources.
 func (c *Client) open(urls []string, role string) (sources []follow.Source[l1.Block]) {
-	for _, url := range urls {
-		e := newEndpoint(c, url, role)
+	names := redact.Addresses(urls)
+	for i, url := range urls {
+		e := newEndpoint(c, url, names[i], role)
 		c.readers = append(c.readers, e)
 		sources = append(sources, e)
 	}

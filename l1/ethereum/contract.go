@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"sort"
 	"time"
@@ -13,7 +14,9 @@ import (
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/ethereum/go-ethereum/rpc"
 
+	"headrace/internal/redact"
 	"headrace/l1"
 	"headrace/l1/ethereum/inbox"
 )
@@ -33,14 +36,15 @@ func AddressOf(key *ecdsa.PrivateKey) l1.Address {
 func AskChainID(ctx context.Context, url string, timeout time.Duration) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, Options{CallTimeout: timeout}.withDefaults().CallTimeout)
 	defer cancel()
-	conn, err := dialRPC(ctx, url)
+	secrets := redact.Of(url)
+	conn, err := dialRPC(ctx, url, rpc.WithHTTPClient(&http.Client{CheckRedirect: redact.Redirect}))
 	if err != nil {
-		return 0, fmt.Errorf("dial L1: %w", err)
+		return 0, fmt.Errorf("dial L1: %w", secrets.Error(err))
 	}
 	defer conn.Close()
 	var id hexutil.Uint64
 	if err := conn.CallContext(ctx, &id, "eth_chainId"); err != nil {
-		return 0, fmt.Errorf("ask L1 for its chain id: %w", err)
+		return 0, fmt.Errorf("ask L1 for its chain id: %w", secrets.Error(err))
 	}
 	return uint64(id), nil
 }

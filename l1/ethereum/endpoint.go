@@ -19,22 +19,22 @@ import (
 // endpoint is one address of an Ethereum node. It is a follow.Source whose news comes by a WebSocket or by polling,
 // as its address says.
 type endpoint struct {
-	client *Client
-	url    string
-	socket bool
-	name   string // the address without what is secret in it
-	health *follow.Health
-	batch  adaptive // headers in one request
-	logs   adaptive // blocks in one eth_getLogs
+	client  *Client
+	url     string
+	secrets redact.Secrets // of the address
+	socket  bool
+	name    string // the address without what is secret in it, and a number if another has the same
+	health  *follow.Health
+	batch   adaptive // headers in one request
+	logs    adaptive // blocks in one eth_getLogs
 
 	mu     sync.Mutex // guards the rest
 	bulk   *rpc.Client
 	closed bool
 }
 
-func newEndpoint(c *Client, url, role string) *endpoint {
-	name := redact.Address(url)
-	e := &endpoint{client: c, url: url, socket: role == "news", name: name, health: follow.NewHealth(name, role, &c.opt.Observer)}
+func newEndpoint(c *Client, url, name, role string) *endpoint {
+	e := &endpoint{client: c, url: url, secrets: redact.Of(url), socket: role == "news", name: name, health: follow.NewHealth(name, role, &c.opt.Observer)}
 	e.batch = adaptive{n: min(16, c.opt.Batch), max: c.opt.Batch}
 	e.logs = adaptive{n: 512, max: 8192}
 	return e
@@ -59,7 +59,7 @@ func (e *endpoint) dial(ctx context.Context) (*rpc.Client, error) {
 	defer cancel()
 	conn, err := dialRPC(ctx, e.url, rpc.WithHTTPClient(e.client.http), rpc.WithWebsocketMessageSizeLimit(maxResponse))
 	if err != nil {
-		return nil, fmt.Errorf("dial L1: %w", redact.Error(err))
+		return nil, fmt.Errorf("dial L1: %w", e.secrets.Error(err))
 	}
 	var id hexutil.Uint64
 	err = e.timed(ctx, "eth_chainId", 1, func(ctx context.Context) error { return conn.CallContext(ctx, &id, "eth_chainId") })
@@ -130,7 +130,11 @@ func (e *endpoint) callBatch(ctx context.Context, elems []rpc.BatchElem) error {
 		return nil
 	}
 	return e.request(ctx, elems[0].Method, len(elems), func(ctx context.Context, conn *rpc.Client) error {
-		return conn.BatchCallContext(ctx, elems)
+		err := conn.BatchCallContext(ctx, elems)
+		for i := range elems {
+			elems[i].Error = e.secrets.Error(elems[i].Error)
+		}
+		return err
 	})
 }
 
@@ -163,7 +167,7 @@ func (e *endpoint) timed(ctx context.Context, method string, n int, do func(cont
 	ctx, cancel := context.WithTimeout(ctx, e.client.opt.CallTimeout)
 	defer cancel()
 	started := time.Now()
-	err := redact.Error(do(ctx))
+	err := e.secrets.Error(do(ctx))
 	e.health.Called(method, n, started, err)
 	return err
 }
