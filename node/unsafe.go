@@ -111,12 +111,25 @@ func (o *offering) offer(w http.ResponseWriter, r *http.Request) (buffered bool,
 	// A body that does not come keeps others waiting. What has no deadline, a recorder, needs none.
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(offerTime))
-	body, err := readOffer(http.MaxBytesReader(w, r.Body, maxUnsafe), size)
+	body, err := readOffer(&timely{http.MaxBytesReader(w, r.Body, maxUnsafe), time.Now().Add(offerTime)}, size)
 	_ = control.SetReadDeadline(time.Time{})
 	if err != nil {
 		return false, fmt.Errorf("%w: %w", syncer.ErrGarbled, err)
 	}
 	return o.offers().Offer(r.Context(), body.Header, body.Data)
+}
+
+// timely is a body until a moment: one that drips may move its connection's deadline with each byte.
+type timely struct {
+	io.Reader
+	until time.Time
+}
+
+func (t *timely) Read(p []byte) (int, error) {
+	if time.Now().After(t.until) {
+		return 0, fmt.Errorf("it has not come within %s", offerTime)
+	}
+	return t.Reader.Read(p)
 }
 
 // offered is the body: header and data as in a proposal; no data for a block without transactions.

@@ -212,6 +212,28 @@ func TestOffersAreWeighed(t *testing.T) {
 	}
 }
 
+// dripping is a body of which a byte comes each second.
+type dripping struct{}
+
+func (dripping) Read(p []byte) (int, error) {
+	time.Sleep(time.Second) // of the bubble's clock
+	return copy(p, " "), nil
+}
+
+// TestOfferThatDrips: a body that comes too slowly is given up, so that it does not keep others out, also while a part
+// of it comes each second.
+func TestOfferThatDrips(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOffers(t)
+		o.L1.Offers.SetGate(t.Context(), true)
+		begun := time.Now()
+		code, answer := o.post(t, dripping{}, 1<<20)
+		if took := time.Since(begun); code != http.StatusBadRequest || took > 30*time.Second {
+			t.Errorf("got %d after %s: %s; want 400 within half a minute", code, took, answer)
+		}
+	})
+}
+
 // TestUnsafeBodyIsBounded: what is posted is not read into memory without end (I6).
 func TestUnsafeBodyIsBounded(t *testing.T) {
 	o := newOffers(t)
