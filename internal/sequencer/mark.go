@@ -92,9 +92,11 @@ func (m *Mark) doubt(last syncer.Signed) string {
 	return m.why
 }
 
-// note writes that ref was signed. If it cannot, the next start will wait, which is all it costs.
+// note writes that ref was signed. If it cannot, the next start will wait, which is all it costs: the mark goes, since
+// with a copy of the store from that moment the old one would agree.
 func (m *Mark) note(ref block.Ref, log *slog.Logger) {
 	if err := m.write(ref); err != nil {
+		err = errors.Join(err, m.Close(), os.Remove(m.path))
 		log.Warn("no mark that this home signed last", "height", ref.Height, "err", err)
 	}
 }

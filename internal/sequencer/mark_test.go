@@ -87,6 +87,22 @@ func TestMark(t *testing.T) {
 	}
 }
 
+// A mark that cannot be written is gone: beside a copy of the store from before, the old one would be believed.
+func TestMarkThatCannotBeWritten(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "signed")
+	m := sequencer.OpenMark(path)
+	at := block.Ref{Height: 7, Hash: block.Hash{7}}
+	if err := m.Write(at); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.NoteInVain(block.Ref{Height: 8, Hash: block.Hash{8}}); err != nil {
+		t.Fatal(err)
+	}
+	if why := sequencer.OpenMark(path).Doubt(syncer.Signed{Ref: at}); !strings.Contains(why, "no record") {
+		t.Errorf("got doubt %q, want that there is no record", why)
+	}
+}
+
 func BenchmarkMark(b *testing.B) {
 	m := sequencer.OpenMark(filepath.Join(b.TempDir(), "signed"))
 	defer m.Close()
