@@ -111,6 +111,9 @@ func breakDisk(t *testing.T, n *running, broken *disktest.FaultFS, i int, opens 
 	if code, body := ask(t, n, http.MethodPost, "/v1/txs", last+"=there"); code != http.StatusAccepted {
 		t.Errorf("transaction while the disk is full: got %d: %s", code, body)
 	}
+	if s.Disk != "" { // the fault outlasts a try
+		n.until(t, "opening its home in vain", func(s node.Status) bool { return strings.Contains(s.Disk, "; opening it anew: ") })
+	}
 	broken.Mend()
 	freed := time.Now()
 	n.until(t, "at the head again", func(now node.Status) bool {
