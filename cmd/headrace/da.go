@@ -36,7 +36,8 @@ func newDA() *cobra.Command {
 		Long: `Run a DA layer for development: Celestia's JSON-RPC over HTTP and WebSocket on one port.
 
 It makes a block at each interval, empty or not. Its address is the first line on standard output; logs go to standard error. Without --home its
-history is gone when it stops. With --auth a request needs a token that headrace da token has made. Pages in a browser are answered only if --origin names
+history is gone when it stops. A write of it that fails, on a full disk say, ends it with exit status 5: no height that it announced is lost, and it goes on
+when it is started again. The status is 6 if the history is damaged. With --auth a request needs a token that headrace da token has made. Pages in a browser are answered only if --origin names
 theirs.
 
 It misbehaves on demand: --fault, which may be repeated, takes a kind and where and how it happens, for example --fault false-empty,from=100,to=120,rate=0.5
@@ -128,7 +129,7 @@ func runDA(cmd *cobra.Command, opt daOptions) error {
 	defer opt.Handler.Faults.Clear()
 	server, err := devnet.NewDA(opt.DAOptions)
 	if err != nil {
-		return err
+		return onDisk(err)
 	}
 	head := server.Chain().Head()
 	fmt.Fprintln(cmd.OutOrStdout(), server.URL())
@@ -143,7 +144,7 @@ func runDA(cmd *cobra.Command, opt daOptions) error {
 	cancel()
 	chaos.Wait()
 	if err != nil {
-		return err
+		return onDisk(err)
 	}
 	opt.Logger.Info("stopped", "height", head.Load().Height)
 	return nil

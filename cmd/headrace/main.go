@@ -1,7 +1,7 @@
 // Command headrace runs a rollup's nodes: a sequencer, full nodes, and a DA layer for development.
 //
 // Each subcommand says what it did on standard output, logs to standard error, and ends a failure with one line that says what to do. The exit
-// status is 0 for success and for a stop by signal, 1 for a failure, and 2 for a command line that makes no sense; wait and start have two more each. The first SIGINT or SIGTERM
+// status is 0 for success and for a stop by signal, 1 for a failure, and 2 for a command line that makes no sense; wait, start and da have two more each. The first SIGINT or SIGTERM
 // stops cleanly, the second at once.
 package main
 
