@@ -93,15 +93,18 @@ func (o *opened) openSequencer() error {
 	case o.opt.Key == nil:
 		return errors.New("sequencer.enabled: no signing key was given")
 	}
+	mark, err := sequencer.OpenMark(filepath.Join(o.opt.Home, "signed"))
+	if err != nil {
+		return err
+	}
+	o.own(mark)
 	cfg := sequencer.Config{
 		Syncer: o.up.syncer, Builder: builder, Key: o.opt.Key, CaughtUp: o.caughtUp,
 		BlockTime: c.BlockTime, Lazy: c.Lazy, LazyInterval: c.LazyInterval, MaxPending: c.MaxPending, Logger: o.log,
 		Wall: o.opt.Clock, Ahead: o.ahead,
-		Mark: sequencer.OpenMark(filepath.Join(o.opt.Home, "signed")), Decided: o.decided, InFlight: o.up.inFlight, Trust: c.TrustHome,
+		Mark: mark, Decided: o.decided, InFlight: o.up.inFlight, Trust: c.TrustHome,
 	}
-	o.own(cfg.Mark)
-	err := o.up.post(&cfg)
-	if err != nil {
+	if err := o.up.post(&cfg); err != nil {
 		return err
 	}
 	o.seq, err = sequencer.New(cfg)

@@ -25,4 +25,16 @@ var disk2Guards = []guard{
 		from: "if errors.Is(err, ErrDamaged) {", to: "if false {",
 		pkg: "./node", test: "TestRottenIndex",
 	},
+	{
+		name: "a mark that cannot be opened for want of descriptors is no other machine's",
+		file: "internal/sequencer/mark.go",
+		from: "if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {", to: "if false {",
+		pkg: "./e2e", test: "TestFewDescriptors",
+	},
+	{
+		name: "a DA layer whose disk fails says so by its exit status",
+		file: "cmd/headrace/da.go",
+		from: "chaos.Wait()\n\tif err != nil {\n\t\treturn onDisk(err)", to: "chaos.Wait()\n\tif err != nil {\n\t\treturn err",
+		pkg: "./e2e", test: "TestDiskFull",
+	},
 }

@@ -123,7 +123,7 @@ var seqGuards = []guard{
 	{
 		name: "a mark of another machine is doubted",
 		file: "internal/sequencer/mark.go",
-		from: "case m.was.Host != host():",
+		from: "case m.was.Host != m.host:",
 		to:   "case false:",
 		pkg:  "./internal/sequencer", test: "TestMark",
 	},

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"headrace/block"
@@ -26,6 +27,7 @@ import (
 // nothing else. It is no lock: the store is locked.
 type Mark struct {
 	path   string
+	host   string
 	file   *os.File // nil: not written yet
 	was    marked
 	absent bool   // when it was opened
@@ -48,19 +50,32 @@ const markSize = 512
 // second; nobody puts a file back sooner after it was written.
 const slack = time.Second / 2
 
-// OpenMark reads the mark at path. It changes nothing.
-func OpenMark(path string) *Mark {
-	m := &Mark{path: path}
-	m.why = m.read()
-	return m
+// OpenMark reads the mark at path. It changes nothing. An error, for want of descriptors, says nothing of the mark.
+func OpenMark(path string) (m *Mark, err error) {
+	m = &Mark{path: path}
+	if m.host, err = host(); err == nil {
+		m.why, err = m.read()
+	}
+	return m, err
+}
+
+// scarce returns err if it is about the process, and not about the file that was to be opened.
+func scarce(err error) error {
+	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+		return fmt.Errorf("read what was signed last: %w", err)
+	}
+	return nil
 }
 
 // read reads what is there, and returns what speaks against it.
-func (m *Mark) read() (why string) {
+func (m *Mark) read() (why string, _ error) {
 	raw, err := os.ReadFile(m.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		m.absent = true
-		return "it holds no record of its own that it has signed"
+		return "it holds no record of its own that it has signed", nil
+	}
+	if err := scarce(err); err != nil {
+		return "", err
 	}
 	var inode uint64
 	var changed time.Time
@@ -72,13 +87,13 @@ func (m *Mark) read() (why string) {
 	}
 	switch {
 	case err != nil:
-		return fmt.Sprintf("its record of what it signed cannot be read: %v", err)
-	case m.was.Host != host():
-		return "it was on another machine when it signed last"
+		return fmt.Sprintf("its record of what it signed cannot be read: %v", err), nil
+	case m.was.Host != m.host:
+		return "it was on another machine when it signed last", nil
 	case m.was.Inode != inode || changed.Sub(time.Unix(0, m.was.At)).Abs() > slack:
-		return "it was copied or put back since it signed last"
+		return "it was copied or put back since it signed last", nil
 	}
-	return ""
+	return "", nil
 }
 
 // none reports whether no mark was there.
@@ -114,7 +129,7 @@ func (m *Mark) write(ref block.Ref) (err error) {
 			return fmt.Errorf("note what was signed: %w", err)
 		}
 		now := time.Now()
-		raw, err := json.Marshal(marked{Host: host(), Inode: inode, At: now.UnixNano(), Height: ref.Height, Hash: ref.Hash})
+		raw, err := json.Marshal(marked{Host: m.host, Inode: inode, At: now.UnixNano(), Height: ref.Height, Hash: ref.Hash})
 		if err != nil {
 			return fmt.Errorf("note what was signed: %w", err)
 		}
@@ -138,13 +153,16 @@ func (m *Mark) Close() error {
 	return file.Close()
 }
 
-// host identifies the machine, without telling its identity.
-func host() string {
+// host identifies the machine, without telling its identity. What it cannot read now it must not be without later.
+func host() (string, error) {
 	id, err := os.ReadFile("/etc/machine-id")
+	if err := scarce(err); err != nil {
+		return "", err
+	}
 	name := strings.TrimSpace(string(id))
 	if err != nil || name == "" {
 		name, _ = os.Hostname() // what cannot be told apart is not told apart
 	}
 	sum := sha256.Sum256([]byte("headrace\n" + name))
-	return fmt.Sprintf("%x", sum[:16])
+	return fmt.Sprintf("%x", sum[:16]), nil
 }

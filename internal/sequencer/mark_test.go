@@ -13,6 +13,15 @@ import (
 	"headrace/internal/syncer"
 )
 
+func openMark(t testing.TB, path string) *sequencer.Mark {
+	t.Helper()
+	m, err := sequencer.OpenMark(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
 // A mark is believed after an orderly end and after a kill, also one between the store's record and the mark; and not
 // when the file, or the store beside it, was copied, put back or changed, in whatever way.
 func TestMark(t *testing.T) {
@@ -58,7 +67,7 @@ func TestMark(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			path := filepath.Join(t.TempDir(), "signed")
-			m := sequencer.OpenMark(path)
+			m := openMark(t, path)
 			if why := m.Doubt(signed(5)); !strings.Contains(why, "no record") {
 				t.Fatalf("without a mark: got %q, want that there is none", why)
 			}
@@ -73,14 +82,14 @@ func TestMark(t *testing.T) {
 			if c.change != nil {
 				c.change(path, before)
 			}
-			again := sequencer.OpenMark(path)
+			again := openMark(t, path)
 			why := again.Doubt(signed(c.last))
 			if (why == "") != (c.want == "") || !strings.Contains(why, c.want) {
 				t.Fatalf("got doubt %q, want %q", why, c.want)
 			}
 			must(again.Write(at(20)))
 			must(again.Close())
-			if why := sequencer.OpenMark(path).Doubt(signed(20)); why != "" {
+			if why := openMark(t, path).Doubt(signed(20)); why != "" {
 				t.Errorf("after the home has signed again: got doubt %q", why)
 			}
 		})
@@ -104,7 +113,7 @@ func TestMarkThatCannotBeWritten(t *testing.T) {
 }
 
 func BenchmarkMark(b *testing.B) {
-	m := sequencer.OpenMark(filepath.Join(b.TempDir(), "signed"))
+	m := openMark(b, filepath.Join(b.TempDir(), "signed"))
 	defer m.Close()
 	for n := range b.N {
 		if err := m.Write(block.Ref{Height: uint64(n), Hash: block.Hash{1}}); err != nil {
