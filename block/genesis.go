@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Genesis is what all nodes of a chain agree on beforehand: the file that ev-node calls genesis.json, and at most one of two more
@@ -92,6 +93,8 @@ func (g *Genesis) Validate() error {
 		return bad("chain_id", "is missing")
 	case len(g.ChainID) > maxChainID:
 		return bad("chain_id", "has %d bytes; %d are the most", len(g.ChainID), maxChainID)
+	case !utf8.ValidString(g.ChainID):
+		return bad("chain_id", "%q is not UTF-8", g.ChainID) // JSON would make another one of it
 	case g.InitialHeight == 0:
 		return bad("initial_height", "is 0 or missing; the first block's height is usually 1")
 	case g.StartTime.IsZero():
@@ -104,12 +107,20 @@ func (g *Genesis) Validate() error {
 		return bad("da and l1", "are both there; a chain has one canonical source")
 	case g.DA != nil && (g.DA.HeaderNamespace == "" || g.DA.DataNamespace == ""):
 		return bad("da", "needs header_namespace and data_namespace, each a name or 58 hexadecimal digits")
+	case g.DA != nil && (notHex(g.DA.HeaderNamespace) || notHex(g.DA.DataNamespace)):
+		return bad("da", "names namespace %q or %q with 58 characters that are not all hexadecimal digits: choose a name of another length", g.DA.HeaderNamespace, g.DA.DataNamespace)
 	case g.L1 != nil && g.L1.ChainID == 0:
 		return bad("l1.chain_id", "is 0 or missing")
 	case g.L1 != nil && !isAddress(g.L1.Inbox):
 		return bad("l1.inbox", "%q is not 0x and 40 hexadecimal digits", g.L1.Inbox)
 	}
 	return nil
+}
+
+// notHex reports whether a namespace has the length of one in hexadecimal digits, and is none.
+func notHex(namespace string) bool {
+	_, err := hex.DecodeString(namespace)
+	return len(namespace) == 58 && err != nil
 }
 
 const maxChainID = 256 // bytes; of every header and metadata

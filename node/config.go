@@ -1,11 +1,14 @@
 package node
 
 import (
+	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
 
 	"headrace/block"
 	"headrace/da"
@@ -139,8 +142,25 @@ func (c *Config) Validate() error {
 			}
 		}
 	}
-	if _, _, err := net.SplitHostPort(c.HTTP.Address); err != nil {
+	_, port, err := net.SplitHostPort(c.HTTP.Address)
+	if err != nil {
 		return fmt.Errorf("http.address %q is not host:port: %w", c.HTTP.Address, err)
+	}
+	if _, err := net.LookupPort("tcp", port); err != nil {
+		return fmt.Errorf("http.address %q: the port is neither a number up to 65535 nor a service's name", c.HTTP.Address)
+	}
+	for _, t := range []struct{ key, token string }{{"da.token", c.DA.Token}, {"http.token", c.HTTP.Token}} {
+		if err := checkToken(t.token); err != nil {
+			return fmt.Errorf("%s %w", t.key, err)
+		}
+	}
+	for _, n := range []struct{ key, name string }{{"da.header_namespace", c.DA.HeaderNamespace}, {"da.data_namespace", c.DA.DataNamespace}} {
+		if _, err := namespace(n.name); err != nil {
+			return fmt.Errorf("%s: %w", n.key, err)
+		}
+	}
+	if err := c.Log.check(); err != nil {
+		return err
 	}
 	for _, o := range c.HTTP.Origins {
 		if err := httpd.CheckOrigin(o); err != nil {
@@ -168,6 +188,27 @@ func (c *Config) Validate() error {
 	}
 	if c.Sequencer.BlockTime < 0 || c.DA.BlockTime < 0 || c.DA.CallTimeout < 0 || c.L1.CallTimeout < 0 {
 		return fmt.Errorf("sequencer.block_time, da.block_time, da.call_timeout and l1.call_timeout must not be negative")
+	}
+	return nil
+}
+
+// checkToken refuses what no header can carry. Spaces and line breaks around a token, which a mounted secret ends with,
+// are taken off where it is used.
+func checkToken(token string) error {
+	if strings.ContainsFunc(strings.TrimSpace(token), unicode.IsControl) {
+		return errors.New("holds what no header can carry: a line break or another control character")
+	}
+	return nil
+}
+
+// check refuses what is no logger.
+func (c *LogConfig) check() error {
+	var level slog.Level
+	if c.Level != "" && level.UnmarshalText([]byte(c.Level)) != nil {
+		return fmt.Errorf("log.level %q is not known: use debug, info, warn or error", c.Level)
+	}
+	if c.Format != "" && c.Format != "text" && c.Format != "json" {
+		return fmt.Errorf("log.format %q is not known: use text or json", c.Format)
 	}
 	return nil
 }

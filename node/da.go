@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"headrace/block"
@@ -38,7 +39,7 @@ func daClient(o *opened) (client *celestia.Client, header, data da.Namespace, er
 	}
 	log, b := o.log.With("source", "celestia"), o.opt.Bounds
 	client, err = celestia.New(c.Address, celestia.Options{
-		Token: c.Token, Namespaces: []da.Namespace{header, data},
+		Token: strings.TrimSpace(c.Token), Namespaces: []da.Namespace{header, data},
 		CallTimeout: c.CallTimeout, Level: level, Logger: log,
 		GasPrice: c.GasPrice, MaxGasPrice: c.MaxGasPrice, Priority: int(min(c.Priority, 4)), Keys: c.Keys,
 		Silence: b.Silence, Hold: b.Hold, Probe: b.Probe, Polling: b.Polling, SubmitTimeout: b.Submit, Observer: o.opt.Observer.Source,

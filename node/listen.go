@@ -71,13 +71,16 @@ func (n *Node) token(c *HTTPConfig) (string, error) {
 	if c.Token != "" && c.TokenFile != "" {
 		return "", fmt.Errorf("http.token and http.token_file are both set: keep one")
 	}
-	token, from := c.Token, "http.token"
+	token, from := strings.TrimSpace(c.Token), "http.token"
 	if c.TokenFile != "" {
 		text, err := os.ReadFile(n.inHome(c.TokenFile))
 		if err != nil {
 			return "", fmt.Errorf("read http.token_file: %w", err)
 		}
 		token, from = strings.TrimSpace(string(text)), "http.token_file"
+	}
+	if err := checkToken(token); err != nil {
+		return "", fmt.Errorf("%s %w", from, err)
 	}
 	if len(token) < minToken && (token != "" || c.TokenFile != "") {
 		return "", fmt.Errorf("%s holds fewer than %d characters: make one with openssl rand -hex 32", from, minToken)

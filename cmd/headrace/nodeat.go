@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -46,6 +47,9 @@ func (n *nodeAt) request(ctx context.Context, u *url.URL) (*http.Request, error)
 	if err != nil {
 		return nil, err
 	}
+	if strings.ContainsFunc(token, unicode.IsControl) {
+		return nil, usagef("the token, of --token, --token-file or HEADRACE_HTTP_TOKEN, holds a line break or another control character")
+	}
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
@@ -62,9 +66,9 @@ func (n *nodeAt) secret() (string, error) {
 		}
 		return strings.TrimSpace(string(text)), nil
 	case n.token == "":
-		return os.Getenv("HEADRACE_HTTP_TOKEN"), nil
+		return strings.TrimSpace(os.Getenv("HEADRACE_HTTP_TOKEN")), nil
 	}
-	return n.token, nil
+	return strings.TrimSpace(n.token), nil
 }
 
 // clean takes out of an error what is secret in the node's address, and the token: an answer may repeat both.

@@ -79,4 +79,25 @@ var secretsGuards = []guard{
 		to:   `fmt.Errorf("ask L1 for its chain id: %w", err)`,
 		pkg:  "./cmd/headrace", test: "TestNoSecretInTexts",
 	},
+	{
+		name: "a token's line break is taken off",
+		file: "node/da.go",
+		from: "Token: strings.TrimSpace(c.Token)",
+		to:   "Token: strings.TrimLeft(c.Token, \" \")",
+		pkg:  "./node", test: "TestTokenOfAFile",
+	},
+	{
+		name: "a token that no header can carry is refused at the start",
+		file: "node/config.go",
+		from: "if err := checkToken(t.token); err != nil {",
+		to:   "if err := checkToken(\"\"); err != nil {",
+		pkg:  "./node", test: "TestRefusedAtTheStart",
+	},
+	{
+		name: "a chain's id is UTF-8",
+		file: "block/genesis.go",
+		from: "case !utf8.ValidString(g.ChainID):",
+		to:   "case false && utf8.ValidString(g.ChainID):",
+		pkg:  "./cmd/headrace", test: "TestInitRefusesWhatStartRefuses",
+	},
 }
