@@ -99,7 +99,10 @@ func TestMark(t *testing.T) {
 // A mark that cannot be written is gone: beside a copy of the store from before, the old one would be believed.
 func TestMarkThatCannotBeWritten(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "signed")
-	m := sequencer.OpenMark(path)
+	m, err := sequencer.OpenMark(path)
+	if err != nil {
+		t.Fatal(err)
+	}
 	at := block.Ref{Height: 7, Hash: block.Hash{7}}
 	if err := m.Write(at); err != nil {
 		t.Fatal(err)
@@ -107,7 +110,10 @@ func TestMarkThatCannotBeWritten(t *testing.T) {
 	if err := m.NoteInVain(block.Ref{Height: 8, Hash: block.Hash{8}}); err != nil {
 		t.Fatal(err)
 	}
-	if why := sequencer.OpenMark(path).Doubt(syncer.Signed{Ref: at}); !strings.Contains(why, "no record") {
+	if m, err = sequencer.OpenMark(path); err != nil {
+		t.Fatal(err)
+	}
+	if why := m.Doubt(syncer.Signed{Ref: at}); !strings.Contains(why, "no record") {
 		t.Errorf("got doubt %q, want that there is no record", why)
 	}
 }
