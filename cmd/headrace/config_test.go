@@ -118,7 +118,7 @@ func TestEverySettingByEveryWay(t *testing.T) {
 		switch s.def.(type) {
 		case string:
 			return map[string]any{
-				"http.address": "127.0.0.2:1", "engine.kind": "kv", "da.level": "trust",
+				"http.address": "127.0.0.2:1", "engine.kind": "kv", "da.level": "trust", "log.level": "debug", "log.format": "json",
 			}[s.key]
 		case bool:
 			return true
@@ -221,11 +221,11 @@ func TestTextSurvivesTheFile(t *testing.T) {
 	for _, text := range []string{
 		strings.Repeat("0", 57) + "1", strings.Repeat("1", 58), "1e3", "0x10", "true", "~", "null", "", " a ", "a: b", "# no comment", `"`, `'`, `\n`, "line\nbreak", "\u2028", "é<>&", "2026-01-01", "[a]",
 	} {
-		c, err := load(t, configText(map[string]any{"da.token": text}))
+		c, err := load(t, configText(map[string]any{"l1.key_file": text}))
 		if err != nil {
 			t.Errorf("%q: %v", text, err)
-		} else if c.DA.Token != text {
-			t.Errorf("got %q, want %q", c.DA.Token, text)
+		} else if c.L1.KeyFile != text {
+			t.Errorf("got %q, want %q", c.L1.KeyFile, text)
 		}
 	}
 }
