@@ -22,7 +22,7 @@ import (
 )
 
 var (
-	reorgs    = flag.Int("reorgs", 200, "reorgs in TestReorgsLoseNothing")
+	reorgs    = flag.Int("reorgs", fewReorgs, "reorgs in TestReorgsLoseNothing")
 	reorgSeed = flag.Uint64("reorgseed", 1, "of TestReorgsLoseNothing")
 )
 
