@@ -118,7 +118,7 @@ var celestiaGuards = []guard{
 		name: "an event has no blob of another namespace",
 		file: "da/celestia/subscribe.go",
 		from: "e.blobs[j].Namespace != f.e.client.opt.Namespaces[i]",
-		to:   "e.blobs[j].Namespace == da.Namespace{}",
+		to:   "e.blobs[j].Namespace == (da.Namespace{})",
 		pkg:  "./da/celestia", test: "TestLyingEvents",
 	},
 	{
