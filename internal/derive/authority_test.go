@@ -181,7 +181,7 @@ func TestOneSetOfTables(t *testing.T) {
 		},
 		"a proposal": func(cfg derive.Config) {
 			p := &l1.Proposal{Blocks: []l1.Encoded{{Header: c[0].header, Data: c[0].data}}}
-			if _, void := derive.Proposal(&cfg, genesisTip(), p); void != "" {
+			if _, void := propose(cfg, genesisTip(), p); void != "" {
 				t.Error(void)
 			}
 		},

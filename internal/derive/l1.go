@@ -9,11 +9,6 @@ import (
 	"headrace/l1"
 )
 
-// Proposal is Open and On in one.
-func Proposal(cfg *Config, tip Tip, p *l1.Proposal) (blocks []*block.Block, void string) {
-	return Open(cfg, p).On(cfg, tip)
-}
-
 // Opened is a proposal that has been verified as far as that depends on its content alone. It is immutable.
 type Opened struct {
 	void   string // why it makes no block, whatever it builds on

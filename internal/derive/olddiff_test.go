@@ -686,7 +686,7 @@ func (r *random) propose(h *house, i int, header, data []byte, seen *tally) erro
 		cfg.Authority = NewAuthority(h.old.ChainID, h.old.Proposer)
 	}
 	want, wantVoid := oldProposal(&h.old, tip, p)
-	got, gotVoid := Proposal(&cfg, tip, p)
+	got, gotVoid := Open(&cfg, p).On(&cfg, tip)
 	if (gotVoid == "") != (wantVoid == "") || !reflect.DeepEqual(got, want) {
 		return fmt.Errorf("proposal %+v on %+v:\ngot %d blocks, %q\nwant %d blocks, %q", p, tip, len(got), gotVoid, len(want), wantVoid)
 	}

@@ -209,7 +209,7 @@ func TestFirstProposedBlockIsNotBeforeTheStart(t *testing.T) {
 
 // propose has the proposal judged.
 func propose(cfg derive.Config, tip derive.Tip, p *l1.Proposal) ([]*block.Block, string) {
-	return derive.Proposal(&cfg, tip, p)
+	return derive.Open(&cfg, p).On(&cfg, tip)
 }
 
 // first returns the chain's first block.

@@ -1,5 +1,6 @@
 package main
 
+// diskGuards are about a disk that fails, and a home that is damaged.
 var diskGuards = []guard{
 	{
 		name: "damage that is read stops no commit",
@@ -54,5 +55,59 @@ var diskGuards = []guard{
 		file: "node/repair.go",
 		from: "if h.Header.Hash() != l.Ref.Hash {", to: "if false {",
 		pkg: "./node", test: "TestLostBlockAmongOthers",
+	},
+	{
+		name: "an index whose write failed says so",
+		file: "exec/engineapi/engine.go",
+		from: "func (e *Engine) Err() error { return e.index.Err() }", to: "func (e *Engine) Err() error { return nil }",
+		pkg: "./exec/engineapi", test: "TestDiskFails",
+	},
+	{
+		name: "a check of an index reads all of it",
+		file: "exec/engineapi/index.go",
+		from: "err = db.Verify()", to: "err = nil",
+		pkg: "./exec/engineapi", test: "TestIndexRots",
+	},
+	{
+		name: "an index on a full disk is opened anew",
+		file: "exec/engineapi/engine.go",
+		from: "func (e *Engine) Failed() <-chan struct{} { return e.index.Failed() }", to: "func (e *Engine) Failed() <-chan struct{} { return nil }",
+		pkg: "./node", test: "TestIndexFailsAndReturns",
+	},
+	{
+		name: "what an engine has in the home is removed if it is damaged",
+		file: "node/repair.go",
+		from: "if errors.Is(err, ErrDamaged) {", to: "if false {",
+		pkg: "./node", test: "TestRottenIndex",
+	},
+	{
+		name: "a mark that cannot be opened for want of descriptors is no other machine's",
+		file: "internal/sequencer/mark.go",
+		from: "if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {", to: "if false {",
+		pkg: "./e2e", test: "TestFewDescriptors",
+	},
+	{
+		name: "a DA layer whose disk fails says so by its exit status",
+		file: "cmd/headrace/da.go",
+		from: "chaos.Wait()\n\tif err != nil {\n\t\treturn onDisk(err)", to: "chaos.Wait()\n\tif err != nil {\n\t\treturn err",
+		pkg: "./e2e", test: "TestDiskFull",
+	},
+	{
+		name: "a rotten block of a table is read once",
+		file: "internal/disk/disk.go",
+		from: "d.fuse.rotten.add(d.fuse.PathBase(info.Path), info.Details)", to: "",
+		pkg: "./internal/disk", test: "TestRottenBlockIsReadOnce",
+	},
+	{
+		name: "what a full disk leaves of a table is removed",
+		file: "internal/disk/fuse.go",
+		from: "_ = f.FS.Remove(*name) //", to: "_ = *name //",
+		pkg: "./internal/disk", test: "TestFullDiskIsNotFilled",
+	},
+	{
+		name: "the body of an offer does not drip",
+		file: "node/unsafe.go",
+		from: "if time.Now().After(t.until) {", to: "if false {",
+		pkg: "./node", test: "TestOfferThatDrips",
 	},
 }

@@ -50,12 +50,10 @@ var tables = slices.Concat(
 	typesGuards,
 	observerGuards,
 	diskGuards,
-	disk2Guards,
 	httpGuards,
-	close8Guards,
+	liesGuards,
 	slowGuards,
-	seqGuards,
-	breakerGuards,
+	sequencerGuards,
 )
 
 func main() {

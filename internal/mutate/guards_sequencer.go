@@ -1,6 +1,6 @@
 package main
 
-var seqGuards = []guard{
+var sequencerGuards = []guard{
 	{
 		name: "a block and a proposal have one limit",
 		file: "internal/sequencer/sequencer.go",

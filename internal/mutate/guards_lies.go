@@ -1,6 +1,7 @@
 package main
 
-var close8Guards = []guard{
+// liesGuards are about sources that are wrong, each in its own way, and about whom that is held against.
+var liesGuards = []guard{
 	{
 		name: "a subscription that no retry can cure ends the follower",
 		file: "follow/follower.go",
