@@ -14,9 +14,9 @@ import (
 	"unicode/utf8"
 )
 
-// Genesis is what all nodes of a chain agree on beforehand: the file that ev-node calls genesis.json, and at most one of two more
-// objects that name the chain's canonical source, "da" or "l1". Without either it is a chain on a DA layer whose namespaces come from
-// each node's configuration.
+// Genesis is what all nodes of a chain agree on beforehand: the file that ev-node calls genesis.json, and at most one
+// of two more objects that name the chain's canonical source, "da" or "l1". Without either it is a chain on a DA
+// layer whose namespaces come from each node's configuration.
 type Genesis struct {
 	ChainID                string     `json:"chain_id"`
 	StartTime              time.Time  `json:"start_time"`
@@ -54,7 +54,8 @@ func LoadGenesis(path string) (*Genesis, error) {
 	return g, nil
 }
 
-// ParseGenesis parses and validates a genesis. Keys that are not known are errors: a misspelt one would otherwise be a fork.
+// ParseGenesis parses and validates a genesis. Keys that are not known are errors: a misspelt one would otherwise be
+// a fork.
 func ParseGenesis(b []byte) (*Genesis, error) {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
@@ -140,8 +141,8 @@ func (g *Genesis) Encode() []byte {
 	return append(b, '\n')
 }
 
-// Hash returns the chain's identity: the SHA-256 of the genesis in one canonical form, whatever white space, order of keys, time zone or
-// letter case of hexadecimal digits the file has.
+// Hash returns the chain's identity: the SHA-256 of the genesis in one canonical form, whatever white space, order of
+// keys, time zone or letter case of hexadecimal digits the file has.
 func (g *Genesis) Hash() Hash {
 	c := *g
 	c.StartTime = c.StartTime.UTC()

@@ -104,7 +104,8 @@ func (s *Signer) set(f field) error {
 	return nil
 }
 
-// appendSignature appends what follows the content of every signed message: the signature and the signer, the latter even when it is empty.
+// appendSignature appends what follows the content of every signed message: the signature and the signer, the latter
+// even when it is empty.
 func appendSignature(b, signature []byte, s *Signer) []byte {
 	b = appendBytes(b, signedSignature, signature)
 	b = appendPrefix(b, signedSigner, s.size())
@@ -116,12 +117,14 @@ func sizeSignature(signature []byte, s *Signer) int {
 	return sizeBytes(signedSignature, len(signature)) + sizePrefixed(signedSigner, s.size())
 }
 
-// Encode returns the encoding of s: a header blob. It is an envelope if s has an envelope signature, else the plain form.
+// Encode returns the encoding of s: a header blob. It is an envelope if s has an envelope signature, else the plain
+// form.
 func (s *SignedHeader) Encode() []byte {
 	return appendBytes(s.plain(), signedEnvelope, s.EnvelopeSignature)
 }
 
-// plain returns the encoding without the envelope signature, which is what the envelope signature is made over. It has room for one.
+// plain returns the encoding without the envelope signature, which is what the envelope signature is made over. It
+// has room for one.
 func (s *SignedHeader) plain() []byte {
 	n := s.Header.size()
 	size := sizePrefixed(signedContent, n) + sizeSignature(s.Signature, &s.Signer)
@@ -130,8 +133,8 @@ func (s *SignedHeader) plain() []byte {
 	return appendSignature(b, s.Signature, &s.Signer)
 }
 
-// DecodeSignedHeader decodes a header blob, envelope or plain. Nothing is verified. The result keeps parts of b, which must not be
-// written to afterwards.
+// DecodeSignedHeader decodes a header blob, envelope or plain. Nothing is verified. The result keeps parts of b,
+// which must not be written to afterwards.
 func DecodeSignedHeader(b []byte) (*SignedHeader, error) {
 	s, found := new(SignedHeader), false
 	err := eachField(b, func(f field) error {

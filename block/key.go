@@ -132,7 +132,8 @@ func (k *PublicKey) verifySum(sum, sig []byte) bool {
 	return err == nil && s.Verify(sum, pub)
 }
 
-// PrivateKey is a signing key. It is immutable, and does not show itself when it is printed or logged. The zero PrivateKey signs nothing.
+// PrivateKey is a signing key. It is immutable, and does not show itself when it is printed or logged. The zero
+// PrivateKey signs nothing.
 type PrivateKey struct {
 	pub PublicKey
 	raw []byte // 64 bytes of Ed25519 (seed and public key), or 32 of secp256k1
@@ -201,7 +202,8 @@ func (k *PrivateKey) Encode() []byte { return encodeKey(k.pub.typ, k.raw) }
 // Public returns the key's public half.
 func (k *PrivateKey) Public() PublicKey { return k.pub }
 
-// Sign returns the key's signature over msg. The same key and message give the same signature. The zero PrivateKey returns nil.
+// Sign returns the key's signature over msg. The same key and message give the same signature. The zero PrivateKey
+// returns nil.
 func (k *PrivateKey) Sign(msg []byte) []byte {
 	switch k.pub.typ {
 	case Ed25519:

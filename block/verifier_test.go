@@ -74,7 +74,8 @@ func torsion(t testing.TB) (out []*edwards25519.Point) {
 	}
 }
 
-// points returns small multiples of B and some others, each with every point of small order added, in every encoding that decodes to it.
+// points returns small multiples of B and some others, each with every point of small order added, in every encoding
+// that decodes to it.
 func points(t testing.TB, seed byte) (out []point) {
 	t.Helper()
 	small := torsion(t)
@@ -93,7 +94,8 @@ func points(t testing.TB, seed byte) (out []point) {
 	return out
 }
 
-// unusual returns all encodings, of a point or not, in which no point is written: those with a y of p or more, and the two with an x of -0.
+// unusual returns all encodings, of a point or not, in which no point is written: those with a y of p or more, and
+// the two with an x of -0.
 func unusual(t testing.TB) (out [][]byte) {
 	t.Helper()
 	top := bytes.Repeat([]byte{0xff}, 32)
@@ -109,9 +111,10 @@ func unusual(t testing.TB) (out [][]byte) {
 	return append(out, one, bytes.Clone(top))
 }
 
-// TestVerifierAtTheEdges compares verdicts where implementations of Ed25519 differ: keys and points R of small and of mixed order, in each
-// encoding, with an S that solves the equation but for the points of small order, with that S plus the order, and with S and k of note.
-// The cases of "Taming the Many EdDSAs" (Chalkias, Garillot, Nikolaenko; section 5) are all among them.
+// TestVerifierAtTheEdges compares verdicts where implementations of Ed25519 differ: keys and points R of small and of
+// mixed order, in each encoding, with an S that solves the equation but for the points of small order, with that S
+// plus the order, and with S and k of note. The cases of "Taming the Many EdDSAs" (Chalkias, Garillot, Nikolaenko;
+// section 5) are all among them.
 func TestVerifierAtTheEdges(t *testing.T) {
 	order, err := hex.DecodeString("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010")
 	if err != nil {
@@ -159,7 +162,8 @@ func plus(a, b []byte) []byte {
 	return out
 }
 
-// TestVerifierDigits takes a key that is the neutral point: then R = [S]B, and S can be chosen to have every byte and every carry in it.
+// TestVerifierDigits takes a key that is the neutral point: then R = [S]B, and S can be chosen to have every byte and
+// every carry in it.
 func TestVerifierDigits(t *testing.T) {
 	neutral := edwards25519.NewIdentityPoint().Bytes()
 	v := block.NewVerifier(publicKey(t, neutral))
@@ -211,7 +215,8 @@ func TestVerifierVectors(t *testing.T) {
 	}
 }
 
-// TestVerifierMutations compares verdicts on honest signatures with one bit changed, of the message, the signature or the key, and on other lengths.
+// TestVerifierMutations compares verdicts on honest signatures with one bit changed, of the message, the signature or
+// the key, and on other lengths.
 func TestVerifierMutations(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for range 3 {
@@ -259,7 +264,8 @@ func FuzzVerifier(f *testing.F) {
 	})
 }
 
-// TestVerifierOfHeadersAndData gives the verdicts of the messages' own methods, for a signer in another encoding too, and refuses another key.
+// TestVerifierOfHeadersAndData gives the verdicts of the messages' own methods, for a signer in another encoding too,
+// and refuses another key.
 func TestVerifierOfHeadersAndData(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind.String(), func(t *testing.T) {

@@ -13,7 +13,8 @@ func (b *Block) Hash() Hash { return b.Header.Header.Hash() }
 // Ref returns the block's height and hash.
 func (b *Block) Ref() Ref { return Ref{Height: b.Height(), Hash: b.Hash()} }
 
-// Encode returns the whole block for keeping: the encodings of the signed header and of the data, each after its length as a varint.
+// Encode returns the whole block for keeping: the encodings of the signed header and of the data, each after its
+// length as a varint.
 //
 //	+--------+---------------+--------+------+
 //	| length | signed header | length | data |

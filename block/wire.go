@@ -74,8 +74,8 @@ var (
 	errUTF8     = errors.New("string is not valid UTF-8")
 )
 
-// The setters store a field's value; of a field that occurs twice the last one counts, as in any proto3 decoder. An empty byte field is
-// the same as an absent one: nil.
+// The setters store a field's value; of a field that occurs twice the last one counts, as in any proto3 decoder. An
+// empty byte field is the same as an absent one: nil.
 
 func (f *field) uint(to *uint64) error {
 	if f.typ != protowire.VarintType {
@@ -107,7 +107,8 @@ func (f *field) str(to *string) error {
 	return nil
 }
 
-// message decodes an embedded message into what is there already: parts of a message that occurs twice are merged, as in proto3.
+// message decodes an embedded message into what is there already: parts of a message that occurs twice are merged, as
+// in proto3.
 func (f *field) message(visit func(f field) error) error {
 	if f.typ != protowire.BytesType {
 		return errWireType
@@ -145,7 +146,8 @@ func sizeBytes(num protowire.Number, n int) int {
 	return sizePrefixed(num, n)
 }
 
-// appendPrefix appends the tag and length of a field whose n bytes follow; unlike appendBytes it does so for an empty one too.
+// appendPrefix appends the tag and length of a field whose n bytes follow; unlike appendBytes it does so for an empty
+// one too.
 func appendPrefix(b []byte, num protowire.Number, n int) []byte {
 	return protowire.AppendVarint(protowire.AppendTag(b, num, protowire.BytesType), uint64(n))
 }

@@ -1,5 +1,6 @@
-// Package devnet runs a whole rollup in one process: a DA layer, a sequencer and full nodes, talking over real loopback sockets with real signatures. It is the
-// demo behind `headrace dev`, and a test bed for others: New makes it, Run runs it until its context ends, and then all of it has stopped.
+// Package devnet runs a whole rollup in one process: a DA layer, a sequencer and full nodes, talking over real
+// loopback sockets with real signatures. It is the demo behind `headrace dev`, and a test bed for others: New makes
+// it, Run runs it until its context ends, and then all of it has stopped.
 package devnet
 
 import (
@@ -27,7 +28,8 @@ type Options struct {
 	Logger      *slog.Logger  // default: silent
 	OnBlock     func(Line)    // called for each block once every full node has applied it; must be quick
 
-	// Through, if not nil, gives the address at which a node (0 is the sequencer) reaches the DA layer, for a proxy in between.
+	// Through, if not nil, gives the address at which a node (0 is the sequencer) reaches the DA layer, for a proxy
+	// in between.
 	Through func(index int, address string) (string, error)
 }
 
@@ -240,7 +242,8 @@ func (n *Net) load(ctx context.Context) error {
 	return n.send(ctx, n.opt.TxRate, n.opt.Logger, func(i uint64) ([]byte, error) { return fmt.Appendf(nil, "key-%d=%d", i%100, i), nil })
 }
 
-// send sends the sequencer rate transactions per second, each as make makes it of its number. One that is not taken is sent again: later ones may need it.
+// send sends the sequencer rate transactions per second, each as make makes it of its number. One that is not taken
+// is sent again: later ones may need it.
 func (m *members) send(ctx context.Context, rate float64, log *slog.Logger, make func(i uint64) ([]byte, error)) error {
 	if rate <= 0 {
 		<-ctx.Done()

@@ -23,9 +23,9 @@ import (
 	"headrace/node"
 )
 
-// TestDiskFull: the disk of a sequencer, then of a full node, is full for a while. Each says that it is not live, and is
-// at the head again in the same process once there is room. The DA layer ends, with the status that says why, and goes on
-// when it is started again. Nothing is lost. What cannot be opened at its start ends with that status too.
+// TestDiskFull: the disk of a sequencer, then of a full node, is full for a while. Each says that it is not live, and
+// is at the head again in the same process once there is room. The DA layer ends, with the status that says why, and
+// goes on when it is started again. Nothing is lost. What cannot be opened at its start ends with that status too.
 func TestDiskFull(t *testing.T) {
 	noteSources(t)
 	r := newRollup(t, rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0)))
@@ -173,8 +173,8 @@ func lower(t *testing.T, s *server) (raise func()) {
 	return func() { limit(was.Cur) }
 }
 
-// fails fails the test unless s is not live from the moment at which it has noticed what breaks, and back at the head in
-// the same process after mend. Meanwhile nudge has it write.
+// fails fails the test unless s is not live from the moment at which it has noticed what breaks, and back at the head
+// in the same process after mend. Meanwhile nudge has it write.
 func (s *server) fails(t *testing.T, breaks, nudge, mend func()) {
 	t.Helper()
 	ctx, cancel := context.WithTimeoutCause(t.Context(), patience, errors.New("it hangs"))
@@ -184,7 +184,8 @@ func (s *server) fails(t *testing.T, breaks, nudge, mend func()) {
 	url := s.ready(ctx, t)
 	c.status(ctx, t, url, "ready", func(s node.Status) bool { return s.Ready })
 	breaks()
-	// Want of descriptors may be met by a read first. That is no failed write: it is tried again, and the reason says so.
+	// Want of descriptors may be met by a read first. That is no failed write: it is tried again, and the reason says
+	// so.
 	down := c.status(ctx, t, url, "told of its disk", func(s node.Status) bool {
 		told := s.Disk != "" || strings.Contains(s.Reason, "too many open files")
 		if !told {

@@ -77,7 +77,8 @@ type rollup struct {
 	servers      []*server
 }
 
-// pickPort returns a port of the loopback that is free, below those that the system gives to outgoing connections: while the DA layer is down, nobody else gets it.
+// pickPort returns a port of the loopback that is free, below those that the system gives to outgoing connections:
+// while the DA layer is down, nobody else gets it.
 func pickPort(t *testing.T, rng *rand.Rand) string {
 	t.Helper()
 	for range 100 {
@@ -137,8 +138,9 @@ func cheapen(t *testing.T, path string) {
 	}
 }
 
-// kill kills one server, or all at once, at a random moment from now, starts what it killed again at once, and returns how many that were. A third of the moments are a few
-// milliseconds away: then the victim may still be starting. Another third come when it has just logged a block: then it may be at the next one.
+// kill kills one server, or all at once, at a random moment from now, starts what it killed again at once, and
+// returns how many that were. A third of the moments are a few milliseconds away: then the victim may still be
+// starting. Another third come when it has just logged a block: then it may be at the next one.
 func (r *rollup) kill(t *testing.T, rng *rand.Rand) int {
 	t.Helper()
 	victims := []*server{r.servers[rng.IntN(len(r.servers))]}
@@ -170,7 +172,8 @@ func (r *rollup) kill(t *testing.T, rng *rand.Rand) int {
 	return len(victims)
 }
 
-// progress waits until the full node has applied a block above any before: no sequence of kills leaves the rollup stuck.
+// progress waits until the full node has applied a block above any before: no sequence of kills leaves the rollup
+// stuck.
 func (r *rollup) progress(ctx context.Context, t *testing.T, above uint64) uint64 {
 	t.Helper()
 	p, err := r.all.p.told.Wait(ctx, func(p progress) bool { return p.Safe > above })
@@ -188,8 +191,8 @@ func (r *rollup) tails() string {
 	return b.String()
 }
 
-// TestKills: three processes under load, each killed again and again at any moment. Afterwards both nodes have the same blocks, which are those on the DA layer, each
-// applied once, with the state that their transactions give.
+// TestKills: three processes under load, each killed again and again at any moment. Afterwards both nodes have the
+// same blocks, which are those on the DA layer, each applied once, with the state that their transactions give.
 func TestKills(t *testing.T) {
 	noteSources(t)
 	seed := *seedFlag

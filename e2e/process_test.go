@@ -1,4 +1,5 @@
-// Package e2e_test runs Headrace as its users do, as separate processes that talk over sockets and keep their homes on disk, and kills them.
+// Package e2e_test runs Headrace as its users do, as separate processes that talk over sockets and keep their homes
+// on disk, and kills them.
 //
 // The command is built once. Every process is killed and waited for when its test ends, whatever the outcome.
 package e2e_test
@@ -60,8 +61,8 @@ func buildAndRun(m *testing.M) int {
 	return 0
 }
 
-// noteSources looks at all of the module's sources, for go test: it notes which files a test looks at, and then knows that a result it kept is stale when one of them has
-// changed. From what this package imports it cannot tell.
+// noteSources looks at all of the module's sources, for go test: it notes which files a test looks at, and then knows
+// that a result it kept is stale when one of them has changed. From what this package imports it cannot tell.
 func noteSources(t *testing.T) {
 	t.Helper()
 	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {

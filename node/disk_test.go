@@ -23,9 +23,9 @@ import (
 // returns is how long the head may take to be reached again once the disk works.
 const returns = 10 * time.Second
 
-// TestDiskFailsAndReturns: the disk below the store or the engine is full, or has no descriptors left, from each of its
-// operations in turn on, until it is freed. The sequencer is not live and says so; when the fault ends it goes on in the
-// same process, loses no transaction that it took, and has signed no height twice.
+// TestDiskFailsAndReturns: the disk below the store or the engine is full, or has no descriptors left, from each of
+// its operations in turn on, until it is freed. The sequencer is not live and says so; when the fault ends it goes on
+// in the same process, loses no transaction that it took, and has signed no height twice.
 func TestDiskFailsAndReturns(t *testing.T) {
 	full := &fs.PathError{Op: "write", Path: "disk", Err: syscall.ENOSPC}
 	many := &fs.PathError{Op: "open", Path: "disk", Err: syscall.EMFILE}
@@ -68,8 +68,8 @@ func TestDiskFailsAndReturns(t *testing.T) {
 	}
 }
 
-// breakDisk fails the disk from its operation i on, waits until the node is not live, frees the disk, and waits until it
-// is at the head again.
+// breakDisk fails the disk from its operation i on, waits until the node is not live, frees the disk, and waits until
+// it is at the head again.
 func breakDisk(t *testing.T, n *running, broken *disktest.FaultFS, i int, opens bool) {
 	t.Helper()
 	size := 1

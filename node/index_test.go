@@ -63,9 +63,9 @@ func rewind(t *testing.T, g *geth.Node) {
 	call("debug_setHead", fmt.Sprintf(`"%#x"`, number-1))
 }
 
-// TestIndexFailsAndReturns: the disk below the index of an execution client's blocks is full, from each of its operations
-// in turn on, and the client loses blocks, which the index writes down at once. The sequencer says so, and when the disk is freed it goes on in the same process and has signed no height
-// twice.
+// TestIndexFailsAndReturns: the disk below the index of an execution client's blocks is full, from each of its
+// operations in turn on, and the client loses blocks, which the index writes down at once. The sequencer says so, and
+// when the disk is freed it goes on in the same process and has signed no height twice.
 func TestIndexFailsAndReturns(t *testing.T) {
 	t.Parallel()
 	d, _ := daLayer(t, "127.0.0.1:0", "", 200*time.Millisecond)

@@ -18,11 +18,11 @@ import (
 const refetch = time.Minute
 
 // Repair looks at all that is in a home whose node does not run, and mends what cannot be read; say is told of each
-// thing that it does. The blocks of a damaged store are copied, and those that are lost read from the canonical source
-// again. What an engine has in the home, the key-value engine's state or the index of an execution client's blocks, is
-// removed if it is damaged: the engine is given the stored blocks again. With startOver the store is moved away, whatever
-// is in it, and the node will read its chain from the beginning: a sequencer forgets the blocks that it signed and that
-// were never posted.
+// thing that it does. The blocks of a damaged store are copied, and those that are lost read from the canonical
+// source again. What an engine has in the home, the key-value engine's state or the index of an execution client's
+// blocks, is removed if it is damaged: the engine is given the stored blocks again. With startOver the store is moved
+// away, whatever is in it, and the node will read its chain from the beginning: a sequencer forgets the blocks that
+// it signed and that were never posted.
 func Repair(ctx context.Context, opt Options, startOver bool, say func(format string, a ...any)) error {
 	if opt.Logger == nil {
 		opt.Logger = slog.New(slog.DiscardHandler)

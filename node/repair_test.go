@@ -174,8 +174,8 @@ func TestRottenEngine(t *testing.T) {
 	}
 }
 
-// TestStartOver: a store of which more than blocks is damaged does not open, and says what to do; a full node then reads
-// its chain from the beginning.
+// TestStartOver: a store of which more than blocks is damaged does not open, and says what to do; a full node then
+// reads its chain from the beginning.
 func TestStartOver(t *testing.T) {
 	t.Parallel()
 	d, _ := daLayer(t, "127.0.0.1:0", "", 50*time.Millisecond)

@@ -140,7 +140,8 @@ func noSecret(t *testing.T, plain, socket, host string) {
 	}
 }
 
-// leaks runs a node until each of the first n endpoints has been asked in vain, and looks for secrets in all that it says.
+// leaks runs a node until each of the first n endpoints has been asked in vain, and looks for secrets in all that it
+// says.
 func leaks(t *testing.T, o node.Options, n int) node.Status {
 	t.Helper()
 	log := &logs{}

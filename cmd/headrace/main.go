@@ -1,8 +1,9 @@
 // Command headrace runs a rollup's nodes: a sequencer, full nodes, and a DA layer for development.
 //
-// Each subcommand says what it did on standard output, logs to standard error, and ends a failure with one line that says what to do. The exit
-// status is 0 for success and for a stop by signal, 1 for a failure, and 2 for a command line that makes no sense; wait, start and da have two more each. The first SIGINT or SIGTERM
-// stops cleanly, the second at once.
+// Each subcommand says what it did on standard output, logs to standard error, and ends a failure with one line that
+// says what to do. The exit status is 0 for success and for a stop by signal, 1 for a failure, and 2 for a command
+// line that makes no sense; wait, start and da have two more each. The first SIGINT or SIGTERM stops cleanly, the
+// second at once.
 package main
 
 import (
@@ -54,7 +55,8 @@ func exitStatus(err error) int {
 	return statusFailure
 }
 
-// untilSignal returns a context that ends with the first SIGINT or SIGTERM. By then the second one already has its usual effect: it kills.
+// untilSignal returns a context that ends with the first SIGINT or SIGTERM. By then the second one already has its
+// usual effect: it kills.
 func untilSignal(parent context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(parent)
 	signals := make(chan os.Signal, 1) // package signal sends

@@ -16,10 +16,11 @@ import (
 	"headrace/internal/jsonrpc"
 )
 
-// Faults on the wire. The chain lies about itself, see package fault and local.View; here connections, channels and answers go wrong. Connections
-// are numbered from 1; a POST has no number.
+// Faults on the wire. The chain lies about itself, see package fault and local.View; here connections, channels and
+// answers go wrong. Connections are numbered from 1; a POST has no number.
 
-// FaultsHandler serves a set of faults: GET lists them, POST puts one in force and answers with its id, DELETE ends the one with ?id=, or all.
+// FaultsHandler serves a set of faults: GET lists them, POST puts one in force and answers with its id, DELETE ends
+// the one with ?id=, or all.
 func FaultsHandler(set *fault.Set) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer := func(status int, v any) {
@@ -117,7 +118,8 @@ func (h *Handler) newWire(*http.Request) jsonrpc.Wire {
 
 func (w *wire) target() fault.Target { return fault.Target{Conn: w.number} }
 
-// deadPoll is how often a dead connection looks whether it may live again: a probe of what the operator does, not of our own state.
+// deadPoll is how often a dead connection looks whether it may live again: a probe of what the operator does, not of
+// our own state.
 const deadPoll = 20 * time.Millisecond
 
 func (w *wire) Write(ctx context.Context, size int) error {

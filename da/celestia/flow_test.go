@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// TestFlow: the window grows while answers are quick, shrinks when they are slow, and never lets more be in flight than its limit.
+// TestFlow: the window grows while answers are quick, shrinks when they are slow, and never lets more be in flight
+// than its limit.
 func TestFlow(t *testing.T) {
 	f := newFlow(64, 0)
 	for range 200 {
@@ -31,7 +32,8 @@ func TestFlow(t *testing.T) {
 	}
 }
 
-// TestFlowBytes: over the bytes no request starts, and answers that were under way are forgotten, until there is room again (I6).
+// TestFlowBytes: over the bytes no request starts, and answers that were under way are forgotten, until there is room
+// again (I6).
 func TestFlowBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFlow(8, 100)

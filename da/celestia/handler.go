@@ -20,8 +20,8 @@ import (
 	"headrace/watch"
 )
 
-// Chain is what a Handler serves; da/local has one. Its methods may be called at any time from any goroutine. Its errors match those of
-// package da: ErrFuture, ErrPruned, ErrSyncing, ErrTooBig and so on.
+// Chain is what a Handler serves; da/local has one. Its methods may be called at any time from any goroutine. Its
+// errors match those of package da: ErrFuture, ErrPruned, ErrSyncing, ErrTooBig and so on.
 type Chain interface {
 	ChainID() string
 	Interval() time.Duration
@@ -92,7 +92,8 @@ func set[T comparable](v *T, def T) {
 	}
 }
 
-// Close closes every subscription and connection as a node that stops does, and waits for them. It does not close the chain.
+// Close closes every subscription and connection as a node that stops does, and waits for them. It does not close the
+// chain.
 func (h *Handler) Close() error { return h.rpc.Close() }
 
 // exposed reports whether other hosts can reach what a request came to.
@@ -134,8 +135,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.rpc.ServeHTTP(w, r)
 }
 
-// Serve serves connections of a listener, within Limits, until ctx ends; then it closes the handler and the listener, and returns nil once all is
-// closed. Whoever does not read is cut, which celestia-node does for a POST alone.
+// Serve serves connections of a listener, within Limits, until ctx ends; then it closes the handler and the listener,
+// and returns nil once all is closed. Whoever does not read is cut, which celestia-node does for a POST alone.
 func (h *Handler) Serve(ctx context.Context, l net.Listener) error {
 	h.beyond.Store(!httpd.Loopback(l.Addr()))
 	server := httpd.New(l, httpd.Options{Limits: h.opt.Limits, Access: h.opt.Access, Logger: h.opt.Logger})
@@ -159,7 +160,8 @@ func (h *Handler) Serve(ctx context.Context, l net.Listener) error {
 	return err
 }
 
-// clients limits the rate of requests by address. Addresses that have been quiet long enough to have their whole burst back are forgotten.
+// clients limits the rate of requests by address. Addresses that have been quiet long enough to have their whole
+// burst back are forgotten.
 type clients struct {
 	mu sync.Mutex
 	by map[string]*rate.Limiter

@@ -175,8 +175,8 @@ func (h *Handler) blobSubscribe(a *jsonrpc.Args) jsonrpc.Run {
 	}
 }
 
-// stream sends what value makes of each height from the next one on. It is made when it is written: what waits is heights. With a full
-// queue the channel is closed before the next event, as celestia-node does.
+// stream sends what value makes of each height from the next one on. It is made when it is written: what waits is
+// heights. With a full queue the channel is closed before the next event, as celestia-node does.
 func (h *Handler) stream(ctx context.Context, ns da.Namespace, queue int, value func(height uint64) (jsonrpc.Raw, error)) *jsonrpc.Stream {
 	head, changed := h.chain.Head().Get() // now, and not when the stream runs: the answer says that it has begun
 	faulty := h.newFaultyStream(ctx, ns)
@@ -288,7 +288,8 @@ func (h *Handler) hasKey(name string) bool {
 	return false
 }
 
-// estimateGas is celestia-app's estimate: for the transaction, for each blob, and for each byte of the shares they take.
+// estimateGas is celestia-app's estimate: for the transaction, for each blob, and for each byte of the shares they
+// take.
 func estimateGas(blobs []da.Blob) uint64 {
 	const perTx, perBlob, perShare = 75_000, 700, 8 * 512
 	gas := uint64(perTx)
@@ -309,7 +310,8 @@ func txHash(blobs []da.Blob) [32]byte {
 
 var errZero = errors.New("height is equal to 0")
 
-// reach returns once a height can be read. The next height is waited for; what is further away is an error, as is what is no more.
+// reach returns once a height can be read. The next height is waited for; what is further away is an error, as is
+// what is no more.
 func (h *Handler) reach(ctx context.Context, height uint64) error {
 	if height == 0 {
 		return errZero

@@ -14,9 +14,10 @@ import (
 	"headrace/internal/square"
 )
 
-// A height whose content does not fit into one message is asked for in pieces: one namespace at a time, and a namespace
-// that does not fit either by ranges of its shares, a few rows of the square each. Each row is verified against its root
-// when it comes: that its shares are all it has of the namespace. What has come is kept when a try ends.
+// A height whose content does not fit into one message is asked for in pieces: one namespace at a time, and a
+// namespace that does not fit either by ranges of its shares, a few rows of the square each. Each row is verified
+// against its root when it comes: that its shares are all it has of the namespace. What has come is kept when a try
+// ends.
 
 // pieces are what has come so far of a height.
 type pieces struct {
@@ -42,8 +43,8 @@ func (c *Client) extent(h *head) (x extent) {
 	return x
 }
 
-// fits reports whether so many bytes of shares are asked for at once. At the level Prove they come as shares anyway, and
-// beside the blobs: asking for blobs too only saves calls, and is for what is small.
+// fits reports whether so many bytes of shares are asked for at once. At the level Prove they come as shares anyway,
+// and beside the blobs: asking for blobs too only saves calls, and is for what is small.
 func (c *Client) fits(shares int) bool {
 	limit := c.opt.MaxMessage
 	if c.opt.Level == da.Prove {
@@ -120,8 +121,8 @@ func (e *endpoint) piece(ctx context.Context, p *pieces, h *head, dah *square.DA
 	return blobs, nil
 }
 
-// pieceRows returns how many rows of a square of a width are asked for at once: a small part of a message of the largest
-// size, so that little is lost with it. A share is twice in an answer, as base64.
+// pieceRows returns how many rows of a square of a width are asked for at once: a small part of a message of the
+// largest size, so that little is lost with it. A share is twice in an answer, as base64.
 func pieceRows(message, width int) int {
 	return max(message/16/(width*square.ShareSize*8/3), 1)
 }

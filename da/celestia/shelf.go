@@ -8,9 +8,10 @@ import (
 	"headrace/follow"
 )
 
-// shelf holds what a fetch leaves when it ends for the next one, of whichever endpoint: contents that were not delivered, within a bound in bytes, and what has come so far of one height that is fetched in pieces. All of it is
-// known by the hash of its header, which commits to it: nothing of another fork is mixed in. It is safe for concurrent
-// use.
+// shelf holds what a fetch leaves when it ends for the next one, of whichever endpoint: contents that were not
+// delivered, within a bound in bytes, and what has come so far of one height that is fetched in pieces. All of it is
+// known by the hash of its header, which commits to it: nothing of another fork is mixed in. It is safe for
+// concurrent use.
 type shelf struct {
 	limit int
 

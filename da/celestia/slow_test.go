@@ -257,7 +257,8 @@ func TestPiecesAreKept(t *testing.T) {
 	}
 }
 
-// TestLongEvent: an event that is too long is not read to its end. Its height is fetched, and later heads are announced.
+// TestLongEvent: an event that is too long is not read to its end. Its height is fetched, and later heads are
+// announced.
 func TestLongEvent(t *testing.T) {
 	chain := newChain(t, local.Options{MaxBlockBytes: 160 << 20, MaxPending: 200 << 20})
 	produce(t, chain, 1)

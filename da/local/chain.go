@@ -35,7 +35,8 @@ type Options struct {
 	MaxPending    int           // bytes of blobs that wait for a block: 128 MiB. Submit refuses more with da.ErrRateLimited
 	Logger        *slog.Logger  // none
 
-	// Announce, if not nil, is called with each new head right before it is announced, by the goroutine that made the block. It must not block.
+	// Announce, if not nil, is called with each new head right before it is announced, by the goroutine that made the
+	// block. It must not block.
 	Announce func(Head)
 }
 
@@ -205,7 +206,8 @@ func (c *Chain) produce(subs *[]*submission) (Head, error) {
 	return head, nil
 }
 
-// pack builds the square of subs, nil if it is empty. What it cannot hold goes back into the queue, and what no square could is refused.
+// pack builds the square of subs, nil if it is empty. What it cannot hold goes back into the queue, and what no
+// square could is refused.
 func (c *Chain) pack(subs *[]*submission) (*content, error) {
 	for {
 		sq, err := c.build(*subs)
@@ -292,7 +294,8 @@ func (c *Chain) within(height uint64) error {
 	return nil
 }
 
-// Blobs returns the blobs in a namespace at a height by index; none if there are none. The caller must not write to them.
+// Blobs returns the blobs in a namespace at a height by index; none if there are none. The caller must not write to
+// them.
 func (c *Chain) Blobs(height uint64, ns da.Namespace) ([]da.Blob, error) {
 	if err := c.within(height); err != nil {
 		return nil, err
@@ -300,8 +303,8 @@ func (c *Chain) Blobs(height uint64, ns da.Namespace) ([]da.Blob, error) {
 	return c.history.blobs(height, ns)
 }
 
-// Square returns the square of a height, made anew from its submissions: proofs come from it. The last one is kept, if it is not wide, because
-// who asks for one namespace of a height asks for another next.
+// Square returns the square of a height, made anew from its submissions: proofs come from it. The last one is kept,
+// if it is not wide, because who asks for one namespace of a height asks for another next.
 func (c *Chain) Square(height uint64) (*square.Square, error) {
 	if err := c.within(height); err != nil {
 		return nil, err

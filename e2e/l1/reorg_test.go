@@ -12,8 +12,8 @@ import (
 	"headrace/node"
 )
 
-// TestReorgs are S24, S27 to S30 and P4, one after the other on one chain of real geths: to a higher fork, to a lower, to one as high, and to one without any
-// proposal; and on from there. The same while the node is down.
+// TestReorgs are S24, S27 to S30 and P4, one after the other on one chain of real geths: to a higher fork, to a
+// lower, to one as high, and to one without any proposal; and on from there. The same while the node is down.
 func TestReorgs(t *testing.T) { t.Parallel(); reorgs(t, chosen(t)) }
 
 func reorgs(t testing.TB, mode waits) *world {
@@ -72,7 +72,8 @@ func reorgs(t testing.TB, mode waits) *world {
 	return w
 }
 
-// TestReplacedInOneStep is E4 and P5: the L1 goes to another branch at once, with no empty one in between that would give the node time.
+// TestReplacedInOneStep is E4 and P5: the L1 goes to another branch at once, with no empty one in between that would
+// give the node time.
 func TestReplacedInOneStep(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, chosen(t), l1.Settings{}, 0)
@@ -84,7 +85,8 @@ func TestReplacedInOneStep(t *testing.T) {
 	old := w.inbox.Chain.Head()
 	m.canonical(5, a.tip())
 
-	// A wait for proposal 5 by its L1 transaction is not satisfied by the other proposal 5, and is by its own when it is back (E4).
+	// A wait for proposal 5 by its L1 transaction is not satisfied by the other proposal 5, and is by its own when it
+	// is back (E4).
 	w.reorg(root, 1)
 	m.canonical(0, nil)
 	mark, blocks := common.Hash(old.Txs[0].Hash()), a.blocks
@@ -121,7 +123,8 @@ func TestReplacedInOneStep(t *testing.T) {
 	m.chain(blocks)
 }
 
-// TestFinalizedStays: what the L1 has finalized is final here (I10), survives a restart, and is what the execution client holds to be final.
+// TestFinalizedStays: what the L1 has finalized is final here (I10), survives a restart, and is what the execution
+// client holds to be final.
 func TestFinalizedStays(t *testing.T) {
 	t.Parallel()
 	w, a, m := setup(t, chosen(t))

@@ -39,8 +39,8 @@
 // the right rules, and finds where index and client stand. A failure is that call's error, and the next call tries
 // again.
 //
-// An Engine's methods are serialised, but for Exempt, which waits for the client beside the others. It starts no goroutines but those of its index and its connections, which Close
-// ends.
+// An Engine's methods are serialised, but for Exempt, which waits for the client beside the others. It starts no
+// goroutines but those of its index and its connections, which Close ends.
 package engineapi
 
 import (

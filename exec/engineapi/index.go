@@ -25,9 +25,9 @@ type record struct {
 	time   uint64      // the execution block's timestamp, Unix seconds
 }
 
-// index is the durable map from rollup heights to execution blocks. The execution client cannot hold it: a rollup header's hash covers the
-// execution block, so that block cannot name it. A record is written once its block is the client's head, so the index never leads the client;
-// when either loses its newest blocks, they are executed again.
+// index is the durable map from rollup heights to execution blocks. The execution client cannot hold it: a rollup
+// header's hash covers the execution block, so that block cannot name it. A record is written once its block is the
+// client's head, so the index never leads the client; when either loses its newest blocks, they are executed again.
 //
 // Keys are 'b' and the height, 8 bytes big-endian; values 104 bytes: hash, exec, root, time (big-endian).
 type index struct {

@@ -27,8 +27,8 @@ var kinds = []struct {
 	{exec.ErrFull, "FULL", codes.ResourceExhausted},
 }
 
-// toStatus is the status of an engine's error in a call with ctx. The end of ctx, which is the caller's, has codes of its own; the end of any other
-// context is the engine's trouble.
+// toStatus is the status of an engine's error in a call with ctx. The end of ctx, which is the caller's, has codes of
+// its own; the end of any other context is the engine's trouble.
 func toStatus(ctx context.Context, err error) error {
 	if err == nil {
 		return nil

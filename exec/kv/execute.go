@@ -90,8 +90,8 @@ func (e *Engine) apply(at *head, hash block.Hash, b *block.Block) ([]byte, error
 	return bytes.Clone(next.root), e.commit(batch, &next, ch)
 }
 
-// forget deletes the records that history no longer asks for: history blocks can be taken back, and the one below them is what they are
-// taken back to.
+// forget deletes the records that history no longer asks for: history blocks can be taken back, and the one below
+// them is what they are taken back to.
 func (e *Engine) forget(batch *pebble.Batch, next *head) error {
 	for ; next.oldest+e.history < next.height; next.oldest++ {
 		if err := errors.Join(batch.Delete(recordKey(next.oldest), nil), batch.Delete(txsKey(next.oldest), nil)); err != nil {

@@ -13,8 +13,8 @@
 // far as the history that is kept; the transactions of these blocks are kept with it, and go back to the pool.
 //
 // Concurrency: everything may overlap. Execute and Revert exclude each other; Get and Head do not wait for them. The
-// pool of transactions is in memory only, first in, first out; it is full when what waits fills eight blocks. What Revert
-// gives back to it has room of its own, as much again.
+// pool of transactions is in memory only, first in, first out; it is full when what waits fills eight blocks. What
+// Revert gives back to it has room of its own, as much again.
 package kv
 
 import (

@@ -231,8 +231,8 @@ func sameState(t *testing.T, n int, e *kv.Engine, want map[string]string) {
 	}
 }
 
-// TestDiskFaults fails each operation of the disk in turn, once not done and once done: the engine refuses to go on, and opened again it stands at a block it
-// has executed, with that block's state.
+// TestDiskFaults fails each operation of the disk in turn, once not done and once done: the engine refuses to go on,
+// and opened again it stands at a block it has executed, with that block's state.
 func TestDiskFaults(t *testing.T) {
 	var blocks []*block.Block
 	var last *block.Block

@@ -106,7 +106,8 @@ func (e *Engine) create() error {
 	return e.commit(batch, e.empty(), &changes{touched: true})
 }
 
-// changes gathers what one block does to the state: the keys it touches, in the order of the first touch, with values before and after.
+// changes gathers what one block does to the state: the keys it touches, in the order of the first touch, with values
+// before and after.
 type changes struct {
 	db      *disk.DB
 	sum     lthash

@@ -24,8 +24,8 @@ func foreign(b []byte) []byte {
 	return protowire.AppendBytes(protowire.AppendTag(bytes.Clone(b), 99, protowire.BytesType), []byte("x"))
 }
 
-// TestForgedDataTakesNoMemory: whoever forges data of the largest size, in whatever encoding, has no memory taken for it
-// (I6, I9).
+// TestForgedDataTakesNoMemory: whoever forges data of the largest size, in whatever encoding, has no memory taken for
+// it (I6, I9).
 func TestForgedDataTakesNoMemory(t *testing.T) {
 	b := signedMany(t, manyTxs)
 	s, err := block.DecodeSignedData(b.data)

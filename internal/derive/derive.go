@@ -165,9 +165,9 @@ func (d *Deriver) Step(b *da.Block) (Result, error) {
 	return d.StepVerified(Verify(&d.cfg, d.Known(), b))
 }
 
-// StepVerified takes one item whose signatures have been checked. After an error other than ErrAhead the Deriver is of
-// no more use: make a new one from what is stored. Items may repeat, from any height on: what is at or below the tip is dropped as
-// stale.
+// StepVerified takes one item whose signatures have been checked. After an error other than ErrAhead the Deriver is
+// of no more use: make a new one from what is stored. Items may repeat, from any height on: what is at or below the
+// tip is dropped as stale.
 func (d *Deriver) StepVerified(v *Verified) (Result, error) {
 	if d.failed != nil {
 		return Result{}, d.failed

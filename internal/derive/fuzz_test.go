@@ -7,11 +7,13 @@ import (
 	"headrace/internal/derive"
 )
 
-// FuzzStep posts what the input says: pieces of an honest chain, whole, damaged or in any order, and bytes of any kind. Whatever it is, nothing
-// panics, and only the honest chain's blocks come out, in order, from one Deriver as from one that is made anew for every item.
+// FuzzStep posts what the input says: pieces of an honest chain, whole, damaged or in any order, and bytes of any
+// kind. Whatever it is, nothing panics, and only the honest chain's blocks come out, in order, from one Deriver as
+// from one that is made anew for every item.
 //
-// Each instruction is a byte: below 0x40, post that blob of the chain; below 0x80, post it with one bit flipped, at the place that the next
-// two bytes say; below 0xf0, post the following bytes, as many as the low six bits say; from there on, the item is complete.
+// Each instruction is a byte: below 0x40, post that blob of the chain; below 0x80, post it with one bit flipped, at
+// the place that the next two bytes say; below 0xf0, post the following bytes, as many as the low six bits say; from
+// there on, the item is complete.
 func FuzzStep(f *testing.F) {
 	const n = 6
 	c := chain(f, n, 2, 5)

@@ -6,12 +6,13 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// compactions is a scheduler that can be held. It is held until the database is open: when Pebble fails to open after its first flush, it
-// does not wait for the compaction that this has set off, which then reads files that are closed, and panics. It is held again when a
-// compaction has met damage: Pebble would try the same one again at once, and without end.
+// compactions is a scheduler that can be held. It is held until the database is open: when Pebble fails to open after
+// its first flush, it does not wait for the compaction that this has set off, which then reads files that are closed,
+// and panics. It is held again when a compaction has met damage: Pebble would try the same one again at once, and
+// without end.
 //
-// Pebble's usual scheduler looks ten times a second whether more compactions are allowed now; with a limit of always one there is nothing
-// to see, and an idle database sleeps.
+// Pebble's usual scheduler looks ten times a second whether more compactions are allowed now; with a limit of always
+// one there is nothing to see, and an idle database sleeps.
 type compactions struct {
 	pebble.CompactionScheduler
 	run atomic.Bool
@@ -21,7 +22,8 @@ func newCompactions() *compactions {
 	return &compactions{CompactionScheduler: pebble.NewConcurrencyLimitSchedulerWithNoPeriodicGrantingForTest()}
 }
 
-// begin lets compactions run. One that waits is set off by the end of another, as which a slot that is given back counts.
+// begin lets compactions run. One that waits is set off by the end of another, as which a slot that is given back
+// counts.
 func (c *compactions) begin() {
 	c.run.Store(true)
 	if ok, slot := c.TrySchedule(); ok {

@@ -9,8 +9,9 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// creating is a file that is there while a database is made. Pebble's first files name each other, and a power loss among them leaves a
-// directory that cannot be opened. Nobody has been told of a database that still has this file, so what is left of it is removed.
+// creating is a file that is there while a database is made. Pebble's first files name each other, and a power loss
+// among them leaves a directory that cannot be opened. Nobody has been told of a database that still has this file,
+// so what is left of it is removed.
 const creating = "CREATING"
 
 // prepare readies dir for Pebble and reports whether a database is made there.
@@ -67,7 +68,8 @@ func clear(dir string, names []string, base vfs.FS) error {
 	return syncDir(dir, base)
 }
 
-// finish says that the database is made. All of it is on disk: Pebble synced the directory after its last file, and now we do.
+// finish says that the database is made. All of it is on disk: Pebble synced the directory after its last file, and
+// now we do.
 func finish(dir string, base vfs.FS) error {
 	err := syncDir(dir, base)
 	if err == nil {

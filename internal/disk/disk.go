@@ -1,14 +1,18 @@
-// Package disk opens Pebble databases the way Headrace uses them: one writer, commits that are atomic, and a disk that fails once.
+// Package disk opens Pebble databases the way Headrace uses them: one writer, commits that are atomic, and a disk
+// that fails once.
 //
-// Order and durability: a commit without sync is visible at once and reaches the disk soon; a crash loses at most a suffix of such
-// commits, never one from the middle (I2). A commit with sync, and everything committed before it, is on disk when Commit returns.
+// Order and durability: a commit without sync is visible at once and reaches the disk soon; a crash loses at most a
+// suffix of such commits, never one from the middle (I2). A commit with sync, and everything committed before it, is
+// on disk when Commit returns.
 //
-// After the first error of a write, a sync or a background job, nothing more is written: the files stay as a crash at that moment would
-// leave them, every later commit returns the error, and the owner, whom Failed tells, closes the database and opens it anew to learn what
-// became of the last commit. (A retry after a failed sync would report success for data that the operating system has already dropped.)
+// After the first error of a write, a sync or a background job, nothing more is written: the files stay as a crash at
+// that moment would leave them, every later commit returns the error, and the owner, whom Failed tells, closes the
+// database and opens it anew to learn what became of the last commit. (A retry after a failed sync would report
+// success for data that the operating system has already dropped.)
 //
-// Damage that a read or a background job finds is another thing, and stops nothing: what is whole can be read, and commits go on. It is
-// noted in the directory, so that Damage knows of it whenever the database is opened, until it has been rebuilt.
+// Damage that a read or a background job finds is another thing, and stops nothing: what is whole can be read, and
+// commits go on. It is noted in the directory, so that Damage knows of it whenever the database is opened, until it
+// has been rebuilt.
 //
 // Concurrency: everything may overlap; commits are made one after another in the order of their calls.
 package disk
@@ -59,8 +63,8 @@ type DB struct {
 	closed bool
 }
 
-// Open opens the database in dir, or creates it, and holds the directory's lock until Close. Errors: ErrLocked, ErrNewerFormat,
-// ErrCorrupt, or the file system's own.
+// Open opens the database in dir, or creates it, and holds the directory's lock until Close. Errors: ErrLocked,
+// ErrNewerFormat, ErrCorrupt, or the file system's own.
 func Open(dir string, opt Options) (*DB, error) {
 	base := opt.FS
 	if base == nil {
@@ -113,8 +117,8 @@ func (d *DB) openLocked(base vfs.FS, opt Options) error {
 	return nil
 }
 
-// lockDirectory tells a lock that is held from a directory that cannot be locked: opening the lock file fails with a path, locking it with
-// a bare errno, and a lock held by this very process with neither.
+// lockDirectory tells a lock that is held from a directory that cannot be locked: opening the lock file fails with a
+// path, locking it with a bare errno, and a lock held by this very process with neither.
 func lockDirectory(dir string, base vfs.FS) (*pebble.Lock, error) {
 	lock, err := pebble.LockDirectory(dir, base)
 	if err == nil {
@@ -157,8 +161,8 @@ func Corrupt(dir string, cause error) error {
 	return fmt.Errorf("open %s: %w: %w: restore a copy, or move it away and sync again", dir, ErrCorrupt, oneLine{cause})
 }
 
-// openError tells a file system that refuses, with a path in its error, from files that contradict themselves, each other (one names
-// another that is gone), or what we always write.
+// openError tells a file system that refuses, with a path in its error, from files that contradict themselves, each
+// other (one names another that is gone), or what we always write.
 func openError(dir string, err error) error {
 	var path *fs.PathError
 	if errors.As(err, &path) && !errors.Is(err, fs.ErrNotExist) {
@@ -251,7 +255,8 @@ func (d *DB) Err() error {
 // Failed is closed when Err is no longer nil.
 func (d *DB) Failed() <-chan struct{} { return d.fuse.failed }
 
-// Damage returns nil, or an ErrCorrupt that says what was first found to be damaged, now or before the database was opened.
+// Damage returns nil, or an ErrCorrupt that says what was first found to be damaged, now or before the database was
+// opened.
 func (d *DB) Damage() error { return d.rot.cause() }
 
 // Damaged is closed when Damage is no longer nil.
@@ -266,8 +271,8 @@ func (d *DB) Corrupt(cause error) error {
 // NewBatch returns an empty batch; the caller closes it.
 func (d *DB) NewBatch() *pebble.Batch { return d.db.NewBatch() }
 
-// Commit applies b as one, and with sync returns when it and all before it are on disk. After an error the outcome is unknown until the
-// database is opened anew, and Commit always fails.
+// Commit applies b as one, and with sync returns when it and all before it are on disk. After an error the outcome is
+// unknown until the database is opened anew, and Commit always fails.
 func (d *DB) Commit(b *pebble.Batch, sync bool) error {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
@@ -325,8 +330,8 @@ func (d *DB) Verify() error {
 	return d.Each(nil, nil, func([]byte, []byte) error { return nil })
 }
 
-// Each calls fn with the keys in [from, to) in order, without bounds where nil, until fn returns an error, which it returns. The slices are good during the call only. Each sees
-// the database as it was at the start.
+// Each calls fn with the keys in [from, to) in order, without bounds where nil, until fn returns an error, which it
+// returns. The slices are good during the call only. Each sees the database as it was at the start.
 func (d *DB) Each(from, to []byte, fn func(key, value []byte) error) error {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
@@ -379,7 +384,8 @@ func (d *DB) readError(err error) error {
 	return fmt.Errorf("read %s: %w", d.dir, err)
 }
 
-// Close makes everything committed durable, waits for reads under way, and gives the directory back. A second Close does nothing.
+// Close makes everything committed durable, waits for reads under way, and gives the directory back. A second Close
+// does nothing.
 func (d *DB) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()

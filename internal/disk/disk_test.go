@@ -82,8 +82,8 @@ func last(db *disk.DB) (uint64, error) {
 	return n, err
 }
 
-// TestFaults fails every few operations of the disk, once not done and once done, and sees that commits acknowledged as durable survive, that
-// there is no hole, and that nothing is written after the error.
+// TestFaults fails every few operations of the disk, once not done and once done, and sees that commits acknowledged
+// as durable survive, that there is no hole, and that nothing is written after the error.
 func TestFaults(t *testing.T) {
 	for _, done := range []bool{false, true} {
 		faults := 0
@@ -150,8 +150,8 @@ func checkFailed(t *testing.T, db *disk.DB, err error, at int) {
 	}
 }
 
-// TestPowerLossWhileReopening takes the power away before each operation of a database's second life, several times with other parts of what was not
-// synced: it must open, with all that was durable.
+// TestPowerLossWhileReopening takes the power away before each operation of a database's second life, several times
+// with other parts of what was not synced: it must open, with all that was durable.
 func TestPowerLossWhileReopening(t *testing.T) {
 	mem := vfs.NewCrashableMem()
 	db := open(t, mem)
@@ -186,7 +186,8 @@ func TestPowerLossWhileReopening(t *testing.T) {
 	}
 }
 
-// TestNothingIsWrittenAfterAFailure compares the files right after a failed sync with those after the database has been used and closed.
+// TestNothingIsWrittenAfterAFailure compares the files right after a failed sync with those after the database has
+// been used and closed.
 func TestNothingIsWrittenAfterAFailure(t *testing.T) {
 	mem := vfs.NewMem()
 	fs := &disktest.FaultFS{FS: mem, At: -1}
@@ -293,9 +294,10 @@ func TestLockOnRealFiles(t *testing.T) {
 	}
 }
 
-// TestDamage flips a bit in each part of each file. Opening and reading must give an error of the right kind or what was written, and never
-// panic; a flip in the log may look like its end: then there is less, but no hole. (The manifest is left out: damage in it looks like its end too, and
-// the tables named after that are forgotten. Owners compare what they find with what they know.)
+// TestDamage flips a bit in each part of each file. Opening and reading must give an error of the right kind or what
+// was written, and never panic; a flip in the log may look like its end: then there is less, but no hole. (The
+// manifest is left out: damage in it looks like its end too, and the tables named after that are forgotten. Owners
+// compare what they find with what they know.)
 func TestDamage(t *testing.T) {
 	mem := vfs.NewMem()
 	db := open(t, mem)
@@ -337,7 +339,8 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-// TestInBubbles flushes in several synctest bubbles of one process, one after the other: what Pebble pools must not tie them together.
+// TestInBubbles flushes in several synctest bubbles of one process, one after the other: what Pebble pools must not
+// tie them together.
 func TestInBubbles(t *testing.T) {
 	for range 3 {
 		synctest.Test(t, func(t *testing.T) {

@@ -13,10 +13,11 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// fuse is a file system that at the first failure stops writing to the disk, and Pebble's logger, which hears of other failures. From then on
-// changes go to memory and succeed. Pebble knows no other way on: it retries a failed flush without end, even while it opens or closes, and
-// wants its process to die of a failed log or manifest. So it goes on in memory until it is closed, the disk stays as the failure left it, and
-// DB reports the failure for every commit.
+// fuse is a file system that at the first failure stops writing to the disk, and Pebble's logger, which hears of
+// other failures. From then on changes go to memory and succeed. Pebble knows no other way on: it retries a failed
+// flush without end, even while it opens or closes, and wants its process to die of a failed log or manifest. So it
+// goes on in memory until it is closed, the disk stays as the failure left it, and DB reports the failure for every
+// commit.
 type fuse struct {
 	vfs.FS // the disk
 	log    *slog.Logger
@@ -37,8 +38,8 @@ func (f *fuse) trip(err error) {
 	}
 }
 
-// tidy removes the table in which writing stopped. It is not whole, so nothing on the disk names it; and whoever opens the database again and
-// again while the disk is full must not fill it with them.
+// tidy removes the table in which writing stopped. It is not whole, so nothing on the disk names it; and whoever
+// opens the database again and again while the disk is full must not fill it with them.
 func (f *fuse) tidy() {
 	if name := f.torn.Load(); name != nil {
 		_ = f.FS.Remove(*name) // if that fails too, the next one who opens the database removes it
@@ -70,8 +71,8 @@ func (f *fuse) Fatalf(format string, args ...any) { f.trip(fmt.Errorf(format, ar
 // Unwrap returns the disk.
 func (f *fuse) Unwrap() vfs.FS { return f.FS }
 
-// Create makes a file. A marker names another file, whose own entry in the directory must be on disk first: POSIX does not say that syncing a file
-// does that, and Pebble syncs the directory only after both.
+// Create makes a file. A marker names another file, whose own entry in the directory must be on disk first: POSIX
+// does not say that syncing a file does that, and Pebble syncs the directory only after both.
 func (f *fuse) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
 	if f.cause() == nil && strings.HasPrefix(f.PathBase(name), "marker.") {
 		if err := syncDir(f.PathDir(name), f.FS); err != nil {
@@ -188,8 +189,8 @@ type fuseFile struct {
 
 var errBlown = errors.New("writing has stopped after an earlier error")
 
-// write does one write or sync. When it cannot be done, Pebble hears of it only if it may read the file again; that is for a table, which it
-// then writes anew. The others, logs above all, are read at the next start only.
+// write does one write or sync. When it cannot be done, Pebble hears of it only if it may read the file again; that
+// is for a table, which it then writes anew. The others, logs above all, are read at the next start only.
 func (f *fuseFile) write(verb string, do func() error) error {
 	err := errBlown
 	if f.fuse.cause() == nil {

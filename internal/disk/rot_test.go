@@ -18,9 +18,9 @@ import (
 	"headrace/internal/disk/disktest"
 )
 
-// TestFaultThatLasts fails all operations of one kind from a certain one on, as a full disk or a process without descriptors does, while a
-// database is made, opened, used, closed and opened anew. Nothing of that is taken for damage, and once the fault has ended the database
-// opens, with all that was durable.
+// TestFaultThatLasts fails all operations of one kind from a certain one on, as a full disk or a process without
+// descriptors does, while a database is made, opened, used, closed and opened anew. Nothing of that is taken for
+// damage, and once the fault has ended the database opens, with all that was durable.
 func TestFaultThatLasts(t *testing.T) {
 	for name, fault := range map[string]*disktest.FaultFS{
 		"disk full":           {Err: &fs.PathError{Op: "write", Path: "home/db", Err: syscall.ENOSPC}},
@@ -141,8 +141,8 @@ func (f readsFile) ReadAt(p []byte, off int64) (int, error) {
 	return f.File.ReadAt(p, off)
 }
 
-// TestDamageStopsNothing: a read of a rotten block is an error of that read alone. What is whole is read, commits go on, and whoever opens
-// the database later knows of the damage without a read.
+// TestDamageStopsNothing: a read of a rotten block is an error of that read alone. What is whole is read, commits go
+// on, and whoever opens the database later knows of the damage without a read.
 func TestDamageStopsNothing(t *testing.T) {
 	fs, name := rotten(t)
 	db := open(t, fs)
@@ -182,8 +182,8 @@ func TestDamageStopsNothing(t *testing.T) {
 // place is the part of a text about damage that says where it is.
 var place = regexp.MustCompile(`block \d+/\d+: crc32c checksum mismatch \w+ != \w+`)
 
-// TestRottenBlockIsReadOnce: what is in a rotten block is an error each time, for the same key and for others, and costs no read: Pebble
-// searches what it has read for a flipped bit, which takes very long.
+// TestRottenBlockIsReadOnce: what is in a rotten block is an error each time, for the same key and for others, and
+// costs no read: Pebble searches what it has read for a flipped bit, which takes very long.
 func TestRottenBlockIsReadOnce(t *testing.T) {
 	fs, name := rotten(t)
 	db := open(t, fs)
@@ -265,7 +265,8 @@ func TestFullDiskIsNotFilled(t *testing.T) {
 	}
 }
 
-// TestCompactionMeetsDamage: a compaction that cannot read its input ends no process, fails no commit, and is not tried without end.
+// TestCompactionMeetsDamage: a compaction that cannot read its input ends no process, fails no commit, and is not
+// tried without end.
 func TestCompactionMeetsDamage(t *testing.T) {
 	fs, name := rotten(t)
 	db := open(t, fs)

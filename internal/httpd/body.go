@@ -59,8 +59,8 @@ func (b *body) grow(n int) error {
 }
 
 // ReadMessage reads a message of another protocol on a connection of ours, by the same limits as a body: it counts as
-// it comes, and cut is called to end its connection when too little comes. The hold is to be given back when the message
-// is of no use any more. A nil budget has no limits.
+// it comes, and cut is called to end its connection when too little comes. The hold is to be given back when the
+// message is of no use any more. A nil budget has no limits.
 func (b *Budget) ReadMessage(ctx context.Context, r io.Reader, cut func()) ([]byte, *Hold, error) {
 	if b == nil {
 		msg, err := io.ReadAll(r)

@@ -7,13 +7,15 @@
 //	> {"jsonrpc":"2.0","method":"xrpc.cancel","params":[1]}                    names the request
 //	< {"jsonrpc":"2.0","method":"xrpc.ch.close","params":[2]}                  names the channel, gives no reason
 //
-// Concurrency. A Client always reads its socket: no handler and no decoder runs in the loop that reads. Values of a channel wait in a queue
-// bounded in bytes that forgets the oldest; the bytes of answers that wait to be decoded are bounded too, and there the loop waits for the
-// decoders, which wait for nobody (I6). Ids are never used twice. A call ends when no byte comes for too long, or answers come too slowly, and the connection goes on; silence ends the
-// connection, and the next call dials anew. Channels are not opened again by themselves: Subscribe returns, and says why (I11).
+// Concurrency. A Client always reads its socket: no handler and no decoder runs in the loop that reads. Values of a
+// channel wait in a queue bounded in bytes that forgets the oldest; the bytes of answers that wait to be decoded are
+// bounded too, and there the loop waits for the decoders, which wait for nobody (I6). Ids are never used twice. A
+// call ends when no byte comes for too long, or answers come too slowly, and the connection goes on; silence ends the
+// connection, and the next call dials anew. Channels are not opened again by themselves: Subscribe returns, and says
+// why (I11).
 //
-// A Server answers in any order, as soon as a method returns. The values of one channel keep their order; between channels there is none. A
-// channel whose reader is so slow that its queue is full is closed after what is queued.
+// A Server answers in any order, as soon as a method returns. The values of one channel keep their order; between
+// channels there is none. A channel whose reader is so slow that its queue is full is closed after what is queued.
 //
 // Client.Close and Server.Close end every goroutine that the client or the server has started, and wait for them.
 package jsonrpc
@@ -23,7 +25,8 @@ import (
 	"fmt"
 )
 
-// Error is an error answer. Code tells where it comes from, see the constants; Message is all that tells the errors of a method apart.
+// Error is an error answer. Code tells where it comes from, see the constants; Message is all that tells the errors
+// of a method apart.
 type Error struct {
 	Code    int             `json:"code"`
 	Message string          `json:"message"`

@@ -45,9 +45,10 @@ func ParseLevel(s string) (Level, error) {
 	return 0, fmt.Errorf("level %q is none of %s", s, strings.Join(levels[:], ", "))
 }
 
-// Method serves one method. Bind reads the parameters, with Arg; the function it returns is the call. An error it returns is answered with
-// code 1 and its text, a panic with code 0; a result is written as JSON, or as it is if it is Raw; a *Stream opens a channel. A result that may be
-// large is better a func() (any, error), which returns it and is called when there is room for it; it must not wait.
+// Method serves one method. Bind reads the parameters, with Arg; the function it returns is the call. An error it
+// returns is answered with code 1 and its text, a panic with code 0; a result is written as JSON, or as it is if it
+// is Raw; a *Stream opens a channel. A result that may be large is better a func() (any, error), which returns it and
+// is called when there is room for it; it must not wait.
 type Method struct {
 	Params  int
 	Level   Level
@@ -58,9 +59,10 @@ type Method struct {
 // Run is a call, ready to be made. Its context ends when the caller cancels it or goes away.
 type Run func(ctx context.Context) (any, error)
 
-// Stream is the result of a method that opens a channel. Run sends values until it returns, which closes the channel, or ctx ends. A value
-// is encoded when it is written; a func() (Raw, error) is called then, and must not wait: see Delayed. send does not wait: it returns false when Queue values are waiting,
-// and the channel then is to be closed, for its reader is too slow.
+// Stream is the result of a method that opens a channel. Run sends values until it returns, which closes the channel,
+// or ctx ends. A value is encoded when it is written; a func() (Raw, error) is called then, and must not wait: see
+// Delayed. send does not wait: it returns false when Queue values are waiting, and the channel then is to be closed,
+// for its reader is too slow.
 type Stream struct {
 	Queue int // 16
 	Run   func(ctx context.Context, send func(value any) bool)
@@ -144,8 +146,8 @@ func (o ServerOptions) withDefaults() ServerOptions {
 
 // Wire is what happens to the messages of one connection on their way.
 type Wire interface {
-	// Write is called before each message that the server writes, in the order of writing, and may wait, until ctx ends with the connection.
-	// size is 0 for a ping. With an error the connection ends, without a word.
+	// Write is called before each message that the server writes, in the order of writing, and may wait, until ctx
+	// ends with the connection. size is 0 for a ping. With an error the connection ends, without a word.
 	Write(ctx context.Context, size int) error
 
 	// Alive reports whether a ping of the client is to be answered.
@@ -188,11 +190,12 @@ func NewServer(methods map[string]Method, opt ServerOptions) *Server {
 	return s
 }
 
-// Bound bounds what is in memory at a time of answers, and of messages that come over WebSockets. It is for who serves, before anything comes; a
-// request's body is bounded by who serves too.
+// Bound bounds what is in memory at a time of answers, and of messages that come over WebSockets. It is for who
+// serves, before anything comes; a request's body is bounded by who serves too.
 func (s *Server) Bound(answers, bodies *httpd.Budget) { s.answers, s.bodies = answers, bodies }
 
-// Close closes all channels, then all connections, and waits for them. Like a node that stops, it sends xrpc.ch.close and then no close frame.
+// Close closes all channels, then all connections, and waits for them. Like a node that stops, it sends xrpc.ch.close
+// and then no close frame.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	s.closed = true
@@ -244,7 +247,8 @@ type request struct {
 	Params []byte // part of the message, and valid JSON
 }
 
-// UnmarshalJSON reads a request, which must be valid JSON. Its parameters can be many MiB, so they are neither copied nor gone through.
+// UnmarshalJSON reads a request, which must be valid JSON. Its parameters can be many MiB, so they are neither copied
+// nor gone through.
 func (r *request) UnmarshalJSON(data []byte) error {
 	f, err := scanFrame(data)
 	if err != nil {
@@ -363,7 +367,8 @@ func (s *Server) serveBatch(ctx context.Context, w http.ResponseWriter, data []b
 	}
 }
 
-// answer answers one request over HTTP: with nothing if it is a notification that went well. The answer is held until it is written.
+// answer answers one request over HTTP: with nothing if it is a notification that went well. The answer is held until
+// it is written.
 func (s *Server) answer(ctx context.Context, req *request, level Level) ([]byte, *httpd.Hold, int) {
 	if err := checkID(req.ID); err != nil {
 		return appendError(nil, req.ID, parseError(err.Error())), nil, http.StatusInternalServerError
@@ -422,7 +427,8 @@ func status(e *Error) int {
 	return http.StatusInternalServerError
 }
 
-// call makes a call. Its checks are in the order of go-jsonrpc's: the method, its parameters, and only then the permission.
+// call makes a call. Its checks are in the order of go-jsonrpc's: the method, its parameters, and only then the
+// permission.
 func (s *Server) call(ctx context.Context, req *request, level Level, channels bool) (any, *Error) {
 	m, ok := s.methods[req.Method]
 	switch {

@@ -13,7 +13,8 @@ import (
 	"headrace/internal/httpd"
 )
 
-// socket is one WebSocket of a server. One goroutine reads, one pings, one runs each call, two each stream; serve waits for all of them.
+// socket is one WebSocket of a server. One goroutine reads, one pings, one runs each call, two each stream; serve
+// waits for all of them.
 type socket struct {
 	server *Server
 	ws     *websocket.Conn
@@ -262,7 +263,8 @@ func (k *socket) serveStream(ctx context.Context, req *request, stream *Stream) 
 	}
 }
 
-// writeValue writes one value of a channel when there is room for it. It reports whether the channel is to end: there is no more to be had.
+// writeValue writes one value of a channel when there is room for it. It reports whether the channel is to end: there
+// is no more to be had.
 func (k *socket) writeValue(ctx context.Context, id uint64, v any) (ended bool, err error) {
 	if d, ok := v.(Delayed); ok {
 		late := time.NewTimer(time.Until(d.Until)) // the delay that is asked for

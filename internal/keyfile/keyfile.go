@@ -1,10 +1,10 @@
-// Package keyfile keeps a signing key in a file that a passphrase encrypts: an age file with a scrypt recipient, so that the age tool reads
-// it too. What is encrypted is the key's libp2p private-key protobuf.
+// Package keyfile keeps a signing key in a file that a passphrase encrypts: an age file with a scrypt recipient, so
+// that the age tool reads it too. What is encrypted is the key's libp2p private-key protobuf.
 //
 // Memory: scrypt works in 256 MiB. They are given back to the operating system before Save and Load return.
 //
-// Durability: when Save returns nil the file is on disk, whole and with mode 0600; a crash before leaves the old file or none.
-// Concurrency: calls may overlap; of two Saves without Replace for one path one fails with ErrExists.
+// Durability: when Save returns nil the file is on disk, whole and with mode 0600; a crash before leaves the old file
+// or none. Concurrency: calls may overlap; of two Saves without Replace for one path one fails with ErrExists.
 package keyfile
 
 import (
@@ -45,7 +45,8 @@ type Options struct {
 	Logger     *slog.Logger // warned when others may read the file; default: silent
 }
 
-// Save encrypts key with the passphrase and writes it to path. Without Options.Replace it never touches a file that is there.
+// Save encrypts key with the passphrase and writes it to path. Without Options.Replace it never touches a file that
+// is there.
 func Save(path string, key *block.PrivateKey, passphrase string, opt Options) error {
 	sealed, err := seal(key, passphrase, opt.WorkFactor)
 	if err != nil {
@@ -86,8 +87,9 @@ func seal(key *block.PrivateKey, passphrase string, workFactor int) ([]byte, err
 	return out.Bytes(), nil
 }
 
-// write makes the file appear at path at once and whole: a temporary file is synced, then renamed, then the directory is synced. A
-// hard link stands in for the rename where nothing may be replaced, because it fails if there is something.
+// write makes the file appear at path at once and whole: a temporary file is synced, then renamed, then the directory
+// is synced. A hard link stands in for the rename where nothing may be replaced, because it fails if there is
+// something.
 func write(path string, b []byte, replace bool) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // mode 0600
 	if err != nil {

@@ -144,8 +144,8 @@ func (f *forced) build(ctx context.Context, height, now uint64, most int) ([][]b
 	return txs, nil
 }
 
-// firstItems returns what is missing of the first items, as many as are judged for one block; the rest is for the blocks
-// that follow.
+// firstItems returns what is missing of the first items, as many as are judged for one block; the rest is for the
+// blocks that follow.
 func firstItems(missing []derive.MissingTx, queue []l1.Forced) []derive.MissingTx {
 	judged := 0
 	for i, l := range missing {

@@ -11,8 +11,9 @@ import (
 	"headrace/da"
 )
 
-// Commitment returns the share commitment of a blob: the merkle root over the roots of the subtrees that its shares fill in the rows of a
-// square, wherever it lies. It says the same as the blob's namespace, data, share version and signer together.
+// Commitment returns the share commitment of a blob: the merkle root over the roots of the subtrees that its shares
+// fill in the rows of a square, wherever it lies. It says the same as the blob's namespace, data, share version and
+// signer together.
 func Commitment(b *da.Blob) ([]byte, error) {
 	shares, err := split(b)
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"headrace/internal/square"
 )
 
-// TestGather: a namespace that begins and ends within rows is gathered from ranges of shares as well as from its rows at
-// once, and nothing passes that is not all of a row or leaves a row out.
+// TestGather: a namespace that begins and ends within rows is gathered from ranges of shares as well as from its rows
+// at once, and nothing passes that is not all of a row or leaves a row out.
 func TestGather(t *testing.T) {
 	var blobs []da.Blob
 	for i, ns := range []da.Namespace{namespace("ns-0"), alpha, alpha, alpha, beta} {

@@ -11,8 +11,9 @@ import (
 	"headrace/da"
 )
 
-// A proof of rows has two encodings: that of blob.GetCommitmentProof leaves out zeros and has its roots in base64, that of share.GetRange
-// writes everything and has them in upper-case hexadecimal. 64-bit integers are strings in both.
+// A proof of rows has two encodings: that of blob.GetCommitmentProof leaves out zeros and has its roots in base64,
+// that of share.GetRange writes everything and has them in upper-case hexadecimal. 64-bit integers are strings in
+// both.
 
 type rowProofJSON struct {
 	RowRoots [][]byte          `json:"row_roots"`
@@ -28,7 +29,8 @@ type merkleProofJSON struct {
 	Aunts    [][]byte `json:"aunts,omitempty"`
 }
 
-// rangeProofJSON is a Proof as share.GetRange writes it: of shares that are there, so without a leaf's hash, and without the flag.
+// rangeProofJSON is a Proof as share.GetRange writes it: of shares that are there, so without a leaf's hash, and
+// without the flag.
 type rangeProofJSON struct {
 	Start int      `json:"start,omitempty"`
 	End   int      `json:"end,omitempty"`

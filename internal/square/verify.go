@@ -15,7 +15,8 @@ func unproven(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", da.ErrNotProven, fmt.Errorf(format, args...))
 }
 
-// VerifyDAH checks that the roots are those that a header's data hash commits to: 2k row and 2k column roots, k a power of two.
+// VerifyDAH checks that the roots are those that a header's data hash commits to: 2k row and 2k column roots, k a
+// power of two.
 func VerifyDAH(d *DAH, dataHash []byte) error {
 	n := len(d.RowRoots)
 	if n < 2 || n > 2*MaxWidth || n&(n-1) != 0 || len(d.ColumnRoots) != n {
@@ -35,7 +36,8 @@ func VerifyDAH(d *DAH, dataHash []byte) error {
 // AbsentByHash reports whether a data hash alone proves that a block has nothing in any namespace for users.
 func AbsentByHash(dataHash []byte) bool { return bytes.Equal(dataHash, EmptyDataHash[:]) }
 
-// AbsentByRoots reports whether roots, verified by VerifyDAH, prove that no share of ns is in the square: no row's range includes it.
+// AbsentByRoots reports whether roots, verified by VerifyDAH, prove that no share of ns is in the square: no row's
+// range includes it.
 func AbsentByRoots(d *DAH, ns da.Namespace) bool { return len(d.rows(ns)) == 0 }
 
 // rows returns which rows of the original square may have shares of ns. The lower half holds the extension only.
@@ -62,9 +64,9 @@ func (d *DAH) Extent(ns da.Namespace) (least, most int) {
 	return least, most
 }
 
-// VerifyNamespace checks that rows are all that a block has in ns, no share missing and none added, against roots verified by VerifyDAH,
-// and returns the blobs in it with their places and their commitments computed anew. No blobs and no error mean that ns is proven absent,
-// or holds padding only.
+// VerifyNamespace checks that rows are all that a block has in ns, no share missing and none added, against roots
+// verified by VerifyDAH, and returns the blobs in it with their places and their commitments computed anew. No blobs
+// and no error mean that ns is proven absent, or holds padding only.
 func VerifyNamespace(d *DAH, ns da.Namespace, rows []NamespaceRow) ([]da.Blob, error) {
 	g := NewGather(d, ns)
 	if len(g.rows) != len(rows) {
@@ -76,8 +78,8 @@ func VerifyNamespace(d *DAH, ns da.Namespace, rows []NamespaceRow) ([]da.Blob, e
 	return g.Blobs()
 }
 
-// Gather is VerifyNamespace in steps: it takes the rows of a namespace a few at a time, and holds no more than the blobs
-// in those so far.
+// Gather is VerifyNamespace in steps: it takes the rows of a namespace a few at a time, and holds no more than the
+// blobs in those so far.
 type Gather struct {
 	d      *DAH
 	rows   []int // that may have shares of the namespace

@@ -11,7 +11,8 @@ import (
 	"headrace/da"
 )
 
-// VerifyCommitment checks that a blob with a commitment in namespace ns is in the block with a data hash. It says nothing about other blobs.
+// VerifyCommitment checks that a blob with a commitment in namespace ns is in the block with a data hash. It says
+// nothing about other blobs.
 func VerifyCommitment(p *CommitmentProof, dataHash []byte, ns da.Namespace, commitment []byte) error {
 	if p.Namespace != ns {
 		return unproven("proof is for namespace %s, not %s", p.Namespace, ns)
@@ -89,7 +90,8 @@ func VerifyRange(r *ShareRange, dataHash []byte, start, end int) error {
 
 type span struct{ start, end int }
 
-// contiguous checks that proofs, one for each row, are of shares that follow each other without a hole, and returns their ranges and number.
+// contiguous checks that proofs, one for each row, are of shares that follow each other without a hole, and returns
+// their ranges and number.
 func contiguous(proofs []*Proof, rows, k int) (ranges []span, shares int, err error) {
 	if len(proofs) != rows {
 		return nil, 0, unproven("%d proofs for %d rows", len(proofs), rows)

@@ -180,8 +180,8 @@ func (r *rebuild) body(height uint64, hash block.Hash) (*block.Block, error) {
 	return block.DecodeBlock(raw[len(hash):])
 }
 
-// mark returns a block's mark. If it cannot be read, the block after it, or the state, has what matters of it; where the
-// block was posted is not known then.
+// mark returns a block's mark. If it cannot be read, the block after it, or the state, has what matters of it; where
+// the block was posted is not known then.
 func (r *rebuild) mark(height uint64) (mark, error) {
 	m, err := r.from.mark(height)
 	if err == nil || !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrNotFound) {

@@ -121,8 +121,8 @@ type Batch struct {
 	Append   []Record // on top of what is left, contiguous
 	Promote  []Promotion
 
-	// Stored blocks; Finalized <= Safe <= Unsafe. Finalized never goes back. When Safe does, the blocks above it that are
-	// not dropped stay as unsafe ones, without their origin.
+	// Stored blocks; Finalized <= Safe <= Unsafe. Finalized never goes back. When Safe does, the blocks above it that
+	// are not dropped stay as unsafe ones, without their origin.
 	Safe, Finalized  *block.Ref
 	Position, Proven *block.Ref // Proven <= Position; not below the start
 

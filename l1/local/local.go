@@ -1,9 +1,11 @@
-// Package local is an L1 in the process, with an inbox, that can reorganise: for developing rollups and testing them, without sockets or an Ethereum
-// client. It gives the same l1.Block content, keeps the same rules, and answers the same questions as an Ethereum L1 with the contract Inbox.
+// Package local is an L1 in the process, with an inbox, that can reorganise: for developing rollups and testing them,
+// without sockets or an Ethereum client. It gives the same l1.Block content, keeps the same rules, and answers the
+// same questions as an Ethereum L1 with the contract Inbox.
 //
-// Blocks come on demand (Mine), with each transaction (Options.Instant), or on a clock (Run). Its clock is that of package time, so
-// it runs inside testing/synctest bubbles. Everything is in memory and nothing is ever forgotten, side forks included: about half a kilobyte for each block, and
-// the content. All methods are safe for concurrent use; a subscriber that is slow sees the latest head, not each.
+// Blocks come on demand (Mine), with each transaction (Options.Instant), or on a clock (Run). Its clock is that of
+// package time, so it runs inside testing/synctest bubbles. Everything is in memory and nothing is ever forgotten,
+// side forks included: about half a kilobyte for each block, and the content. All methods are safe for concurrent
+// use; a subscriber that is slow sees the latest head, not each.
 package local
 
 import (
@@ -152,9 +154,10 @@ func (c *Chain) Head() l1.Block {
 	return c.chain[len(c.chain)-1].block
 }
 
-// Reorg takes back the canonical blocks above base and then calls build, which makes the new fork with Mine and the other methods; none, for a head that
-// only goes down. The new head is announced once, afterwards, so a fork can be lower, equal or higher. The transactions of the blocks taken back, and those
-// that wait, are dropped. It fails, and changes nothing, if a block above base is finalized.
+// Reorg takes back the canonical blocks above base and then calls build, which makes the new fork with Mine and the
+// other methods; none, for a head that only goes down. The new head is announced once, afterwards, so a fork can be
+// lower, equal or higher. The transactions of the blocks taken back, and those that wait, are dropped. It fails, and
+// changes nothing, if a block above base is finalized.
 func (c *Chain) Reorg(base uint64, build func()) error {
 	c.mu.Lock()
 	if base < c.finalized || base >= uint64(len(c.chain)) {

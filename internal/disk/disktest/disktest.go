@@ -1,5 +1,5 @@
-// Package disktest breaks disks on purpose, for tests of what stands on package disk: a file system that fails one operation, and copies of a
-// file system as a crash at a given byte would leave it.
+// Package disktest breaks disks on purpose, for tests of what stands on package disk: a file system that fails one
+// operation, and copies of a file system as a crash at a given byte would leave it.
 package disktest
 
 import (
@@ -25,8 +25,9 @@ func Sparse(n int) int {
 // ErrInjected is the error of an operation that a FaultFS fails.
 var ErrInjected = errors.New("injected disk error")
 
-// FaultFS counts the operations that change files, and fails one of them: number At, from 0; negative for none. Faults come in pairs: with
-// Done the operation is carried out and then reported as failed, without it is not carried out.
+// FaultFS counts the operations that change files, and fails one of them: number At, from 0; negative for none.
+// Faults come in pairs: with Done the operation is carried out and then reported as failed, without it is not carried
+// out.
 type FaultFS struct {
 	vfs.FS
 	At   int
@@ -198,8 +199,8 @@ func (f *faultFile) Sync() error { return f.fs.op(f.File.Sync) }
 
 func (f *faultFile) SyncData() error { return f.fs.op(f.File.SyncData) }
 
-// Copy returns a crashable copy of one directory, all of it synced. change, if not nil, gets each file's name and content and returns the content of
-// the copy.
+// Copy returns a crashable copy of one directory, all of it synced. change, if not nil, gets each file's name and
+// content and returns the content of the copy.
 func Copy(t testing.TB, from vfs.FS, dir string, change func(name string, content []byte) []byte) *vfs.MemFS {
 	t.Helper()
 	to := vfs.NewCrashableMem()
