@@ -167,4 +167,10 @@ var sequencerGuards = []guard{
 		from: "m.Close(), os.Remove(m.path))", to: "m.Close())",
 		pkg: "./internal/sequencer", test: "TestMarkThatCannotBeWritten",
 	},
+	{
+		name: "a proposal included on another branch is not proposed again without end",
+		file: "internal/sequencer/propose.go",
+		from: "s.Position.Height >= in.Block.Height && s.Position != at", to: "s.Position.Height >= in.Block.Height",
+		pkg: "./internal/sequencer", test: "TestIncludedOnAnotherBranch",
+	},
 }

@@ -29,7 +29,7 @@ func (q *Sequencer) propose(ctx context.Context) error {
 		looked = s.Position
 		draft, err := q.draft(ctx, s)
 		if err == nil && len(draft.Blocks) > 0 {
-			_, err = q.proposeOne(ctx, draft)
+			_, err = q.proposeOne(ctx, draft, s.Position)
 		}
 		switch {
 		case ctx.Err() != nil:
@@ -125,9 +125,10 @@ func (q *Sequencer) encode(b *block.Block) (l1.Encoded, error) {
 	return e, nil
 }
 
-// proposeOne returns once the proposal is included and this node has followed the L1 past it, or it is clear that it
-// will not.
-func (q *Sequencer) proposeOne(ctx context.Context, d draftOf) (l1.Inclusion, error) {
+// proposeOne returns once the proposal, drafted at this position, is included and this node has followed the L1 past
+// it, or it is clear that it will not. A position beside it, on a branch that the L1 has left, shows nothing: from there
+// the same draft would be made and found included again, at once and without end, until the node has gone back.
+func (q *Sequencer) proposeOne(ctx context.Context, d draftOf, at block.Ref) (l1.Inclusion, error) {
 	bounded, cancel := context.WithTimeout(ctx, q.cfg.SubmitTimeout)
 	defer cancel()
 	start := time.Now()
@@ -137,7 +138,9 @@ func (q *Sequencer) proposeOne(ctx context.Context, d draftOf) (l1.Inclusion, er
 		return in, fmt.Errorf("propose %d, blocks up to %d: %w", d.ID, d.last, err)
 	}
 	q.cfg.Logger.Debug("proposed", "id", in.ID, "to", d.last, "source", in.Block.Height)
-	s, err := q.cfg.Syncer.Status().Wait(bounded, func(s syncer.Status) bool { return s.Position.Height >= in.Block.Height })
+	s, err := q.cfg.Syncer.Status().Wait(bounded, func(s syncer.Status) bool {
+		return s.Proposal.ID >= d.ID || s.Position.Height >= in.Block.Height && s.Position != at
+	})
 	switch {
 	case err != nil:
 		return in, fmt.Errorf("proposal %d is included in L1 block %d, which has not been followed: %w", d.ID, in.Block.Height, err)

@@ -25,6 +25,7 @@ type proposer struct {
 	l1.Proposer
 	mu            sync.Mutex
 	before, after error
+	answer        func(l1.Draft) (l1.Inclusion, error) // in place of the inbox's
 }
 
 func (p *proposer) set(before, after error) {
@@ -35,8 +36,11 @@ func (p *proposer) set(before, after error) {
 
 func (p *proposer) Propose(ctx context.Context, d l1.Draft) (l1.Inclusion, error) {
 	p.mu.Lock()
-	before, after := p.before, p.after
+	before, after, answer := p.before, p.after, p.answer
 	p.mu.Unlock()
+	if answer != nil {
+		return answer(d)
+	}
 	if before != nil {
 		return l1.Inclusion{}, before
 	}
@@ -103,6 +107,31 @@ func (b *inboxBench) force(txs ...string) {
 		raw = append(raw, []byte(tx))
 	}
 	b.chain.Send(local.Tx{From: l1.Address{9}, Force: l1.EncodeTxs(raw)})
+}
+
+// A proposal that is found included below the node's position, on a branch that the node has not followed yet, is not
+// proposed again before the node has moved: that costs as many calls as the L1 has blocks.
+func TestIncludedOnAnotherBranch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newInboxBench(t, local.Options{}, nil)
+		stop := b.run(t)
+		time.Sleep(3 * time.Second)
+		calls := 0
+		b.proposer.mu.Lock()
+		b.proposer.answer = func(d l1.Draft) (l1.Inclusion, error) {
+			if calls++; calls > 1000 { // or the bubble's time would stand still
+				return l1.Inclusion{}, errors.New("called without end")
+			}
+			return l1.Inclusion{ID: d.ID, Block: l1.Ref{Height: 1}}, nil
+		}
+		b.proposer.mu.Unlock()
+		time.Sleep(5 * time.Second)
+		stop()
+		if calls == 0 || calls > 20 {
+			t.Errorf("got %d calls in five blocks of the L1, want one or two for each", calls)
+		}
+		b.machine.Close()
+	})
 }
 
 // A sequencer proposes to an inbox; a full node follows it. Failures before and after inclusion, and a reorg that

@@ -22,7 +22,7 @@ import (
 )
 
 var (
-	reorgs    = flag.Int("reorgs", fewReorgs, "reorgs in TestReorgsLoseNothing")
+	reorgs    = flag.Int("reorgs", 200, "reorgs in TestReorgsLoseNothing")
 	reorgSeed = flag.Uint64("reorgseed", 1, "of TestReorgsLoseNothing")
 )
 
@@ -117,12 +117,18 @@ func TestReorgsLoseNothing(t *testing.T) {
 					}
 				}
 				b.proposer.set(nil, nil)
+				level := func() bool { // the last reorg has been followed, by both
+					at := block.Hash(b.chain.Head().Hash)
+					return b.machine.Status().Load().Position.Hash == at && full.Status().Load().Position.Hash == at
+				}
 				b.until(t, func() bool {
 					s := b.machine.Status().Load()
-					return b.machine.KV.Stats().PoolTxs == 0 && s.Safe.Height+10 > s.Unsafe.Height
+					return level() && b.machine.KV.Stats().PoolTxs == 0 && s.Safe.Height+10 > s.Unsafe.Height
 				})
 				last := b.machine.Status().Load().Unsafe.Height
-				b.until(t, func() bool { return full.Status().Load().Safe.Height >= last })
+				b.until(t, func() bool {
+					return level() && min(full.Status().Load().Safe.Height, b.machine.Status().Load().Safe.Height) >= last
+				})
 				stop()
 
 				found := map[string]int{}
