@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -51,7 +52,9 @@ func TestHostile(t *testing.T) {
 	nodes := []*observed{observe(t, r.seq, "sequencer"), observe(t, r.all, "full node")}
 	for _, n := range nodes {
 		n.calm(t)
+		n.follow(ctx, t)
 		work.Go(func() { n.probe(ctx) })
+		work.Go(n.behind)
 	}
 	work.Go(func() { nodes[0].production(ctx) })
 	loading, stop := context.WithCancel(ctx)
@@ -114,7 +117,7 @@ func (r *rollup) attack(t *testing.T, big uint64) (end func()) {
 	url := func(s *server) string { return s.url.Load().url }
 	orders, err := json.Marshal(attack{
 		Nodes: []string{url(r.seq), url(r.all)}, DA: url(r.da), Genesis: filepath.Join(r.home, "seq", "genesis.json"),
-		PubKey: key.Public().Encode(), Big: big, Blob: 1_900_000, Blobs: 4, Every: 4 * time.Second,
+		PubKey: key.Public().Encode(), Big: big, Blob: hostileBlob(), Blobs: 4, Every: 4 * time.Second,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -142,14 +145,24 @@ func (r *rollup) attack(t *testing.T, big uint64) (end func()) {
 	return end
 }
 
+// hostileBlob returns the size of a hostile blob: four of them fill a height of 32 MiB when the attack is a long one.
+func hostileBlob() int {
+	if *hostileFlag < 5*time.Minute {
+		return 1_900_000
+	}
+	return 7_850_000
+}
+
 // observed is a node that is watched from outside.
 type observed struct {
 	name   string
 	server *server
 	pid    int
 	url    string
+	status io.ReadCloser // a stream of what it says of itself, begun before the attack
 
 	mu     sync.Mutex // guards the rest
+	lags   []uint64   // heights that the position was behind the DA layer's head, at each change of the status
 	took   []time.Duration
 	failed []error
 	gaps   []time.Duration // between blocks made
@@ -185,6 +198,42 @@ func (n *observed) peak(t *testing.T) int {
 	}
 	t.Fatal("no VmHWM")
 	return 0
+}
+
+// follow opens a stream of the node's status, as an operator's page has one.
+func (n *observed) follow(ctx context.Context, t *testing.T) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, n.url+"/v1/events?events=status", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		_ = resp.Body.Close()
+		t.Fatalf("got %s for a stream of the status, want 200", resp.Status)
+	}
+	n.status = resp.Body
+}
+
+// behind notes how far the node's position is behind the DA layer's head, until the stream ends.
+func (n *observed) behind() {
+	defer n.status.Close()
+	lines := bufio.NewReaderSize(n.status, 64<<10)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if err != nil {
+			return
+		}
+		var s node.Status
+		if data, ok := bytes.CutPrefix(line, []byte("data:")); ok && json.Unmarshal(data, &s) == nil {
+			n.mu.Lock()
+			n.lags = append(n.lags, s.Source.Lag)
+			n.mu.Unlock()
+		}
+	}
 }
 
 // probe asks /readyz as a supervisor does, ten times a second, over a connection of its own.
@@ -253,8 +302,11 @@ func (n *observed) report(t *testing.T) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	peak := n.peak(t)
-	t.Logf("%s: at most %d MiB; %d probes answered, p99 %s, %d not; %d blocks, longest gap %s", n.name, peak>>20,
-		len(n.took), percentile(n.took, 99), len(n.failed), len(n.gaps), percentile(n.gaps, 100))
+	t.Logf("%s: at most %d MiB; %d probes answered, p99 %s, %d not; %d blocks, longest gap %s; of %d looks, at most %d heights behind", n.name, peak>>20,
+		len(n.took), percentile(n.took, 99), len(n.failed), len(n.gaps), percentile(n.gaps, 100), len(n.lags), slices.Max(append(n.lags, 0)))
+	if len(n.lags) == 0 {
+		t.Errorf("the %s has streamed no status", n.name)
+	}
 	if peak > maxRSS {
 		t.Errorf("the %s held %d MiB under attack, want at most %d", n.name, peak>>20, maxRSS>>20)
 	}
@@ -266,6 +318,9 @@ func (n *observed) report(t *testing.T) {
 	}
 	if p99 := percentile(n.took, 99); p99 > time.Second {
 		t.Errorf("the %s has answered probes after %s (p99), want a second at most", n.name, p99)
+	}
+	if lag := slices.Max(n.lags); lag > 3 {
+		t.Errorf("the %s was %d heights behind the DA layer's head, want three at most", n.name, lag)
 	}
 	if gap := percentile(n.gaps, 100); gap > 3*250*time.Millisecond {
 		t.Errorf("the %s made no block for %s, want three block times at most", n.name, gap)
