@@ -61,6 +61,17 @@ func (s *Several[T]) Status() []SourceStatus {
 	return out
 }
 
+// Pace returns that of the source that is furthest, of those whose pace is known; 0: none is.
+func (s *Several[T]) Pace() time.Duration {
+	var best SourceStatus
+	for _, m := range s.members {
+		if st := m.health.Status(); st.Pace > 0 && (best.Pace == 0 || st.Head > best.Head) {
+			best = st
+		}
+	}
+	return best.Pace
+}
+
 // Order returns in which order the sources, by their place, are best asked for something: first those that have not
 // failed lately and do not want to be left alone, of these those that were not too slow, of these the one that is
 // least behind.

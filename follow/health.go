@@ -12,13 +12,13 @@ type Health struct {
 	mu    sync.Mutex   // guards the rest
 	st    SourceStatus // but for Healthy; Lag is what Seen said
 	sick  bool
-	doubt Backoff   // grows with each failure in a row
-	after time.Time // until then others are asked first
-	busy  Backoff   // grows each time it asks to be left alone
-	rests time.Time // until then it wants to be
-	asked bool      // its head is known by asking, and its lag is that of then
-	top   uint64    // the highest height it has announced, and when: what its pace is measured from
-	topAt time.Time
+	doubt Backoff       // grows with each failure in a row
+	after time.Time     // until then others are asked first
+	busy  Backoff       // grows each time it asks to be left alone
+	rests time.Time     // until then it wants to be
+	asked bool          // its head is known by asking, and its lag is that of then
+	pace  pace          // measured from what it announces
+	fixed time.Duration // its pace, as somebody knows it; 0: it is measured
 
 	observer *Observer
 }
@@ -69,7 +69,9 @@ func (h *Health) Heard(height uint64, mode string) {
 	h.st.Head, h.st.HeadAt, h.st.Live = height, now, true
 	h.mode(mode, nil)
 	h.asked = false
-	h.measure(height, now)
+	if h.pace.heard(height, now); h.fixed == 0 {
+		h.st.Pace = h.pace.typical()
+	}
 }
 
 // Seen notes the head that the source has given when it was asked, while no news of it comes, and how far that was
@@ -103,19 +105,24 @@ func (h *Health) behind(best uint64) uint64 {
 	return max(best, h.st.Head) - h.st.Head
 }
 
-// measure updates the pace: about the time between two heights, as they are announced. The caller holds h.mu.
-func (h *Health) measure(height uint64, now time.Time) {
-	if height <= h.top {
-		return
+// Paced fixes the pace, which somebody knows. It is not measured then. A negative one: the source has none, and its
+// pace stays unknown.
+func (h *Health) Paced(each time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.fixed, h.st.Pace = each, max(each, 0)
+}
+
+// shortest is the patience with a source of very short block times: about what a busy machine takes to notice.
+const shortest = 500 * time.Millisecond
+
+// Patience returns how long the source's silence is no sign of anything: three of its heights, but not longer than most,
+// which is also the answer while its pace is not known.
+func (h *Health) Patience(most time.Duration) time.Duration {
+	if pace := h.Status().Pace; pace > 0 {
+		return min(max(3*pace, shortest), most)
 	}
-	if h.top > 0 {
-		each := now.Sub(h.topAt) / time.Duration(height-h.top)
-		if h.st.Pace == 0 {
-			h.st.Pace = each
-		}
-		h.st.Pace += (each - h.st.Pace) / 8
-	}
-	h.top, h.topAt = height, now
+	return most
 }
 
 // Silent notes that no more news comes, until Heard, and why.

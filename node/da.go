@@ -41,7 +41,7 @@ func daClient(o *opened) (client *celestia.Client, header, data da.Namespace, er
 	client, err = celestia.New(c.Address, celestia.Options{
 		Token: strings.TrimSpace(c.Token), Namespaces: []da.Namespace{header, data},
 		CallTimeout: c.CallTimeout, Level: level, Logger: log,
-		GasPrice: c.GasPrice, MaxGasPrice: c.MaxGasPrice, Priority: int(min(c.Priority, 4)), Keys: c.Keys,
+		BlockTime: c.BlockTime, GasPrice: c.GasPrice, MaxGasPrice: c.MaxGasPrice, Priority: int(min(c.Priority, 4)), Keys: c.Keys,
 		Silence: b.Silence, Hold: b.Hold, Probe: b.Probe, Polling: b.Polling, SubmitTimeout: b.Submit, Observer: o.opt.Observer.Source,
 	})
 	if err != nil {

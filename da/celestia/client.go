@@ -34,6 +34,7 @@ type Options struct {
 	DialTimeout   time.Duration  // 10 s
 	Silence       time.Duration  // a connection without a byte for so long is dead: 20 s
 	Hold          time.Duration  // how long a height waits for the other namespaces' events, while nothing comes in. Then it is announced without blobs: 2 s
+	BlockTime     time.Duration  // between two heights, as somebody knows it: it is measured
 	Probe         time.Duration  // after so long without an event the head is asked for: 15 s, or the time of three blocks if that is shorter
 	Polling       time.Duration  // how long to poll over HTTP before a WebSocket is tried again, the first time: 10 s
 	Window        int            // the most requests in flight in a fetch: 512. It starts low and finds what the endpoint bears
@@ -166,6 +167,9 @@ func (c *Client) ranked() []*endpoint {
 	}
 	return out
 }
+
+// BlockTime returns the time between two heights, given or measured; 0: not known yet.
+func (c *Client) BlockTime() time.Duration { return c.best.Pace() }
 
 // Dial is New with one address.
 func Dial(address string, opt Options) (*Client, error) { return New([]string{address}, opt) }

@@ -86,6 +86,7 @@ func (c *Client) newEndpoint(address, name string) (*endpoint, error) {
 	o := jsonrpc.ClientOptions{Header: header(c.opt.Token), CallTimeout: c.opt.CallTimeout, DialTimeout: c.opt.DialTimeout, Silence: c.opt.Silence, ReadLimit: int64(c.opt.MaxMessage), Logger: c.opt.Logger}
 	e := &endpoint{client: c, name: name, fetches: map[*fetching]context.Context{}}
 	e.health = follow.NewHealth(e.name, "da", &c.opt.Observer)
+	e.health.Paced(c.opt.BlockTime)
 	if called := c.opt.Observer.Called; called != nil {
 		o.Called = func(method string, took time.Duration, err error) { called(method, 1, took, classify(err)) }
 	}

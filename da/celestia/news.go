@@ -22,7 +22,7 @@ func (e *endpoint) poll(ctx context.Context, update func(follow.Update[da.Block]
 	announce(last)
 	backoff := follow.Backoff{}
 	for {
-		h, err := e.header(ctx, e.http, "header.GetByHeight", params(last.Height+1), false)
+		h, err := e.next(ctx, last.Height+1)
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
@@ -34,7 +34,7 @@ func (e *endpoint) poll(ctx context.Context, update func(follow.Update[da.Block]
 		case err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, da.ErrFuture) && !errors.Is(err, da.ErrSyncing):
 			return err
 		}
-		// No block for as long as a call may take, or the head has gone back: look at it anew.
+		// No block for as long as that is no sign of anything, or the head has gone back: look at it anew.
 		if err := backoff.Sleep(ctx, nil); err != nil {
 			return err
 		}
@@ -44,4 +44,12 @@ func (e *endpoint) poll(ctx context.Context, update func(follow.Update[da.Block]
 		last = h
 		announce(h)
 	}
+}
+
+// next asks for a header that is answered once it is there. That it does not come in time says nothing of the endpoint:
+// its chain may be slow.
+func (e *endpoint) next(ctx context.Context, height uint64) (head, error) {
+	ctx, cancel := context.WithTimeout(ctx, e.patience())
+	defer cancel()
+	return e.header(ctx, e.http, "header.GetByHeight", params(height), false)
 }

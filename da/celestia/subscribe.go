@@ -294,7 +294,7 @@ func (f *feed) watch(ctx context.Context) error {
 			timer.Reset(hold)
 			continue
 		}
-		patience := f.patience()
+		patience := f.e.patience()
 		next, quiet, err := f.look(ctx, hold, patience)
 		switch {
 		case err != nil && suspect:
@@ -338,7 +338,8 @@ func (f *feed) look(ctx context.Context, hold, patience time.Duration) (next, qu
 }
 
 // probe asks a silent endpoint for its head, and returns an error if that shows the subscription to be of no use: the
-// head is further, and what is there has not begun to come in for as long as a late event is waited for.
+// head is further, and what is there has not begun to come in for as long as a late event is waited for. A head that is
+// not further is announced: that it is the same one says that its chain is slow, and the endpoint well.
 func (f *feed) probe(ctx context.Context, quiet time.Duration) error {
 	before := f.top()
 	h, err := f.e.header(ctx, f.e.news, "header.NetworkHead", noParams, false)
@@ -360,11 +361,14 @@ func (f *feed) probe(ctx context.Context, quiet time.Duration) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if h.Height < before && f.topLocked() == before { // the node has gone back
+	if f.topLocked() != before {
+		return nil
+	}
+	if h.Height < before { // the node has gone back
 		f.merger = newMerger(len(f.merger.last))
 		clear(f.behind)
-		f.announceLocked(follow.Update[da.Block]{Head: follow.Ref{Height: h.Height, Hash: h.hash}})
 	}
+	f.announceLocked(follow.Update[da.Block]{Head: follow.Ref{Height: h.Height, Hash: h.hash}}) // of the same head again: the endpoint lives
 	return nil
 }
 
@@ -381,10 +385,4 @@ func (f *feed) top() uint64 {
 func (f *feed) topLocked() uint64 { return max(f.merger.top(), f.e.health.Status().Head) }
 
 // patience is how long silence is no sign of anything: a few blocks.
-func (f *feed) patience() time.Duration {
-	pace := f.e.health.Status().Pace
-	if pace == 0 {
-		return f.e.client.opt.Probe
-	}
-	return min(max(3*pace, 500*time.Millisecond), f.e.client.opt.Probe)
-}
+func (e *endpoint) patience() time.Duration { return e.health.Patience(e.client.opt.Probe) }
