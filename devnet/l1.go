@@ -168,7 +168,6 @@ func (n *L1) makeNodes() error {
 func (n *L1) config(i int) (node.Config, error) {
 	c := node.Default()
 	c.HTTP.Address = "127.0.0.1:0"
-	c.DA.BlockTime = n.opt.L1BlockTime
 	ws, http := n.inbox.Geth.WS(), n.inbox.Geth.HTTP()
 	if n.opt.Through != nil {
 		for _, url := range []*string{&ws, &http} {
@@ -181,6 +180,7 @@ func (n *L1) config(i int) (node.Config, error) {
 		}
 	}
 	c.L1.WS, c.L1.HTTP, c.L1.Beacon, c.L1.KeyFile, c.L1.Blobs = []string{ws}, []string{http}, n.inbox.Client.Beacon, n.path("proposer-key"), n.opt.Blobs
+	c.L1.BlockTime = n.opt.L1BlockTime.String()
 	if !n.opt.KV {
 		client := n.clients[i]
 		c.Engine.Kind, c.Engine.URL = "engineapi", client.Engine()

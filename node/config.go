@@ -45,7 +45,7 @@ type DAConfig struct {
 	Token           string        `koanf:"token" help:"its authorization token; read for a full node, write for a sequencer"`
 	HeaderNamespace string        `koanf:"header_namespace" help:"namespace of the headers, a name or 58 hexadecimal digits; only for a genesis that names none"`
 	DataNamespace   string        `koanf:"data_namespace" help:"namespace of the data, likewise"`
-	BlockTime       time.Duration `koanf:"block_time" help:"time between the DA layer's blocks, for the stall bound; 0: measured"`
+	BlockTime       time.Duration `koanf:"block_time" help:"time between the DA layer's blocks, the clock of all that waits for one; 0: measured"`
 	CallTimeout     time.Duration `koanf:"call_timeout" help:"how long a request may go without a byte; a whole answer only has to come at 16 KiB/s" default:"30s"`
 	Level           string        `koanf:"level" help:"how much of what it tells is proven: trust, prove-empty or prove" default:"prove-empty"`
 	GasPrice        float64       `koanf:"gas_price" help:"first gas price of a submission, in utia per unit of gas; 0: the celestia-node's estimate"`
@@ -66,6 +66,7 @@ type L1Config struct {
 	KeyFile     string        `koanf:"key_file" help:"a file with the private key, in hexadecimal, of the L1 account that proposes; for the sequencer"`
 	Blobs       bool          `koanf:"blobs" help:"put proposals into blobs instead of call data"`
 	CallTimeout time.Duration `koanf:"call_timeout" help:"bound of one request" default:"10s"`
+	BlockTime   string        `koanf:"block_time" yaml:"number" help:"time between the L1's blocks, such as 12s, the clock of all that waits for one; on-demand: they have no rhythm, as those of a dev chain that mines with each transaction; empty: the slot time of a public L1, else measured"`
 }
 
 // EngineConfig is about execution.
@@ -170,6 +171,9 @@ func (c *Config) Validate() error {
 	if _, err := c.DA.level(); err != nil {
 		return fmt.Errorf("da.level: %w", err)
 	}
+	if _, err := c.L1.blockTime(); err != nil {
+		return err
+	}
 	switch c.Engine.Kind {
 	case "kv":
 	case "engineapi":
@@ -211,6 +215,24 @@ func (c *LogConfig) check() error {
 		return fmt.Errorf("log.format %q is not known: use text or json", c.Format)
 	}
 	return nil
+}
+
+// onDemand is the block time of an L1 whose blocks have no rhythm.
+const onDemand = -1
+
+// blockTime returns the time between the L1's blocks: 0 if it is to be found out, or onDemand.
+func (c *L1Config) blockTime() (time.Duration, error) {
+	switch c.BlockTime {
+	case "", "0":
+		return 0, nil
+	case "on-demand":
+		return onDemand, nil
+	}
+	d, err := time.ParseDuration(c.BlockTime)
+	if err != nil || d <= 0 {
+		return 0, fmt.Errorf("l1.block_time %q is neither a duration such as 12s, nor on-demand", c.BlockTime)
+	}
+	return d, nil
 }
 
 // level returns the level of verification; the default for "".

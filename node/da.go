@@ -101,6 +101,7 @@ func openDA(o *opened, cfg syncer.Config, opt follow.Options) (*upstream, error)
 	follower := follow.New(sink.Checked(client), sink, opt)
 	return &upstream{
 		layer: "DA layer", unit: "DA", syncer: sink.Syncer, follower: follower,
+		blockTime: client.BlockTime, unknown: 6 * time.Second, // Celestia's, at the most
 		beside: []func(context.Context) error{sink.Prover(client, follower.Wake)},
 		status: func(s *Status, _ *syncer.Status) {
 			s.Source.Endpoints, s.Source.Calls = endpoints(client.Endpoints()), client.Stats()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"time"
 
 	"headrace/await"
 	"headrace/block"
@@ -67,3 +68,19 @@ func Refetch(ctx context.Context, o Options, headers []*block.SignedHeader, data
 		return headers, data, nil
 	}, l)
 }
+
+// Readiness is that of a node which follows a source with these blocks and has nothing else to say.
+func Readiness(l1 bool, blockTime time.Duration, src follow.State, position uint64) (ready bool, reason string, next time.Duration) {
+	up := &upstream{layer: "DA layer", unit: "DA", unknown: 6 * time.Second}
+	if l1 {
+		up = &upstream{layer: "L1", unit: "L1", unknown: 12 * time.Second, slots: true}
+	}
+	s := Status{Source: Source{Head: src.Head, Endpoints: []Endpoint{{Address: "ws://here"}}}}
+	if src.Head.Height > position {
+		s.Source.Lag = src.Head.Height - position
+	}
+	return readiness(&s, src, up, blockTime, time.Now())
+}
+
+// OnDemand is the block time of an L1 whose blocks have no rhythm.
+const OnDemand = time.Duration(onDemand)

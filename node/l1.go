@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,16 +35,32 @@ func l1Client(o *opened) (*ethereum.Client, error) {
 	if len(c.WS)+len(c.HTTP) == 0 {
 		return nil, fmt.Errorf("the genesis names an inbox on an L1: set l1.ws, l1.http or both to an Ethereum node of chain %d", g.ChainID)
 	}
+	each, err := c.blockTime()
+	if err != nil {
+		return nil, err
+	}
+	var silence time.Duration
+	if each == onDemand {
+		silence = living
+	}
 	log := o.log.With("source", "l1")
 	client, err := ethereum.New(ethereum.Options{
 		WS: c.WS, HTTP: c.HTTP, Beacon: c.Beacon, ChainID: g.ChainID, Inbox: inbox, StartBlock: g.StartBlock,
-		CallTimeout: c.CallTimeout, Logger: log, Observer: o.opt.Observer.Source,
+		BlockTime: each, Silence: silence, CallTimeout: c.CallTimeout, Logger: log, Observer: o.opt.Observer.Source,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("l1: %w", err)
 	}
 	o.own(closer(client.Close))
 	return client, nil
+}
+
+// rhythm returns the time between the blocks of the L1. That of a DA layer, if it is given, was the L1's once.
+func rhythm(c *Config, client *ethereum.Client) time.Duration {
+	if each, _ := c.L1.blockTime(); each != 0 {
+		return each
+	}
+	return cmp.Or(c.DA.BlockTime, client.BlockTime())
 }
 
 // readL1 reads the proposals in the L1 block that a block came with.
@@ -79,6 +96,7 @@ func openL1(o *opened, cfg syncer.Config, opt follow.Options) (*upstream, error)
 	}
 	up := &upstream{
 		layer: "L1", unit: "L1", syncer: sink.Syncer, offers: sink.Offers, follower: follow.New(client, sink, opt),
+		blockTime: func() time.Duration { return rhythm(&o.opt.Config, client) }, unknown: 12 * time.Second, slots: true,
 		beside: []func(context.Context) error{func(ctx context.Context) error { return followFinality(ctx, client, sink, opt.Logger) }},
 		status: func(s *Status, sync *syncer.Status) {
 			s.Source.Endpoints = endpoints(client.Endpoints())

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -8,14 +9,38 @@ import (
 	"headrace/follow"
 )
 
-// staleAfter is how many DA block times may pass without news, or with a lag, before the node is not ready (I5).
-const staleAfter = 3
+// staleAfter is how many block times may pass without news, or with a lag, before the node is not ready (I5). living is
+// that time for a source whose blocks come on demand, which is asked so often whether it is there.
+const (
+	staleAfter = 3
+	living     = 2 * time.Second
+)
+
+// minStall is the least that the node waits for: what the news of a block may be late by has nothing to do with how often
+// blocks come.
+const minStall = time.Second
+
+// bound returns for how long the source may be silent, or the node behind it, before the node is not ready. With slots it
+// is half a slot more: two missed ones in turn, and a block that is late in the third, are no reason.
+func (up *upstream) bound(blockTime time.Duration) time.Duration {
+	if blockTime < 0 {
+		return staleAfter * living
+	}
+	blockTime = cmp.Or(blockTime, up.unknown)
+	bound := staleAfter * blockTime
+	if up.slots {
+		bound += blockTime / 2
+	}
+	return max(bound, minStall)
+}
 
 // readiness computes from lag and age whether the node is ready, why not, and when the answer may change by the clock
 // alone (I5).
 func readiness(s *Status, src follow.State, up *upstream, blockTime time.Duration, now time.Time) (ready bool, reason string, next time.Duration) {
-	bound := max(staleAfter*blockTime, minStall)
-	age := now.Sub(src.AdvancedAt)
+	bound, age := up.bound(blockTime), now.Sub(src.AdvancedAt)
+	if blockTime < 0 { // nothing but that it answers is a sign of life
+		age = now.Sub(src.NewsAt)
+	}
 	kind, layer, paused := up.unit, up.layer, ""
 	if s.Sequencer != nil {
 		paused = s.Sequencer.Paused
@@ -34,6 +59,8 @@ func readiness(s *Status, src follow.State, up *upstream, blockTime time.Duratio
 		return false, blocked(fmt.Sprintf("waiting for the first news from the %s at %s", layer, addresses(s.Source.Endpoints))), 0
 	case engineAway(s):
 		return false, blocked(""), bound - age
+	case age >= bound && blockTime < 0:
+		return false, blocked(fmt.Sprintf("the %s at %s has not answered for %s, the bound is %s", layer, addresses(s.Source.Endpoints), age.Round(time.Millisecond), bound)), time.Second
 	case age >= bound && src.Head.Height < src.Highest:
 		return false, blocked(fmt.Sprintf("the head of the %s has gone back from %d to %d", layer, src.Highest, src.Head.Height)), time.Second
 	case age >= bound && paused != "":
@@ -66,28 +93,4 @@ func addresses(of []Endpoint) string {
 		names[i] = of[i].Address
 	}
 	return strings.Join(names, ", ")
-}
-
-// minStall keeps a DA layer with very short block times from making readiness flicker.
-const minStall = 500 * time.Millisecond
-
-// assumed is Celestia's block time, until something is measured.
-const assumed = 6 * time.Second
-
-// blockTime returns the time between the source's blocks: fixed by the operator, or the pace of the endpoint that is
-// furthest.
-func blockTime(fixed time.Duration, of []Endpoint) time.Duration {
-	if fixed > 0 {
-		return fixed
-	}
-	var best Endpoint
-	for _, e := range of {
-		if e.Pace > 0 && (best.Pace == 0 || e.Head > best.Head) {
-			best = e
-		}
-	}
-	if best.Pace > 0 {
-		return best.Pace
-	}
-	return assumed
 }

@@ -52,13 +52,13 @@ type Heads struct {
 
 // Source is where the node stands on the DA layer.
 type Source struct {
-	Position  block.Ref  `json:"position"` // the last DA height applied
-	Proven    block.Ref  `json:"proven"`   // the last one at or below which the content is shown complete
-	Head      block.Ref  `json:"head"`     // the newest one announced
-	HeadAt    time.Time  `json:"head_at"`  // when a new height was announced last
-	Lag       uint64     `json:"lag"`      // heights between the two
-	BlockTime string     `json:"block_time"`
-	Live      bool       `json:"live"` // the position has reached the head of the present subscription
+	Position  block.Ref  `json:"position"`   // the last DA height applied
+	Proven    block.Ref  `json:"proven"`     // the last one at or below which the content is shown complete
+	Head      block.Ref  `json:"head"`       // the newest one announced
+	HeadAt    time.Time  `json:"head_at"`    // when a new height was announced last
+	Lag       uint64     `json:"lag"`        // heights between the two
+	BlockTime string     `json:"block_time"` // between two heights: a duration, or "on-demand"; "" while it is not known
+	Live      bool       `json:"live"`       // the position has reached the head of the present subscription
 	Endpoints []Endpoint `json:"endpoints"`
 	Calls     Calls      `json:"calls"`
 }
@@ -157,9 +157,14 @@ func (n *Node) publish(o *opened) (next time.Duration) {
 	if o.up.offers != nil {
 		s.Unsafe = &Unsafe{Open: sync.Gate, Buffered: sync.Buffered}
 	}
-	blockTime := blockTime(n.opt.Config.DA.BlockTime, s.Source.Endpoints)
+	blockTime := o.up.blockTime()
 	o.blockTime.Store(int64(blockTime))
-	s.Source.BlockTime = blockTime.Round(time.Millisecond).String()
+	switch {
+	case blockTime > 0:
+		s.Source.BlockTime = blockTime.Round(time.Millisecond).String()
+	case blockTime < 0:
+		s.Source.BlockTime = "on-demand"
+	}
 	if src.Head.Height > sync.Position.Height {
 		s.Source.Lag = src.Head.Height - sync.Position.Height
 	}

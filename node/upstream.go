@@ -44,6 +44,10 @@ type upstream struct {
 	follower follower
 	beside   []func(context.Context) error // what runs beside the follower
 
+	blockTime func() time.Duration // between two blocks of the source, given or measured; 0: not known; onDemand: there is none
+	unknown   time.Duration        // is reckoned with while it is not known
+	slots     bool                 // some blocks are missing now and then
+
 	status  func(*Status, *syncer.Status) // adds to the status what only this kind has
 	post    func(*sequencer.Config) error // makes a sequencer post there
 	fetches func() uint64                 // requests for content so far

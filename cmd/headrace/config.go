@@ -38,6 +38,8 @@ type setting struct {
 	key  string // "da.address"
 	help string
 	def  any // string, bool, uint64, float64, time.Duration or []string
+
+	number bool // a string that may be a number, which needs no quotes then
 }
 
 func (s setting) env() string {
@@ -59,7 +61,7 @@ func leaves(prefix string, v reflect.Value) (out []setting) {
 		if list := reflect.TypeFor[[]string](); value.CanConvert(list) {
 			def = value.Convert(list).Interface()
 		}
-		out = append(out, setting{key: key, help: field.Tag.Get("help"), def: def})
+		out = append(out, setting{key: key, help: field.Tag.Get("help"), def: def, number: field.Tag.Get("yaml") == "number"})
 	}
 	return out
 }
@@ -291,6 +293,9 @@ func (s setting) fromYAML(v any) (any, error) {
 	case string:
 		if text, ok := v.(string); ok {
 			return text, nil
+		}
+		if n, ok := v.(int); ok && s.number {
+			return strconv.Itoa(n), nil
 		}
 		return nil, fmt.Errorf("%s: write the value in quotes, so that it is read as text", s.key)
 	case []string:

@@ -118,7 +118,7 @@ func TestEverySettingByEveryWay(t *testing.T) {
 		switch s.def.(type) {
 		case string:
 			return map[string]any{
-				"http.address": "127.0.0.2:1", "engine.kind": "kv", "da.level": "trust", "log.level": "debug", "log.format": "json",
+				"http.address": "127.0.0.2:1", "engine.kind": "kv", "da.level": "trust", "log.level": "debug", "log.format": "json", "l1.block_time": "on-demand",
 			}[s.key]
 		case bool:
 			return true

@@ -159,7 +159,7 @@ func (s *status) text(now time.Time) string {
 	line("proven", "%s", s.Source.Proven)
 	line(source+" head", "%s", s.Source.Head)
 	if !s.Source.HeadAt.IsZero() {
-		line("", "%s ago, a block each %s, %d behind", now.Sub(s.Source.HeadAt).Round(time.Millisecond), s.Source.BlockTime, s.Source.Lag)
+		line("", "%s ago%s, %d behind", now.Sub(s.Source.HeadAt).Round(time.Millisecond), eachBlock(s.Source.BlockTime), s.Source.Lag)
 	}
 	if q := s.Sequencer; q != nil {
 		line("sequencer", "%d blocks wait for %s, submitted up to %d", q.Pending, layer, q.Submitted)
@@ -178,4 +178,15 @@ func (s *status) text(now time.Time) string {
 		line("waits", "%s at %d: %s%s", w.Stage, w.Height, w.Cause, more)
 	}
 	return b.String()
+}
+
+// eachBlock says how often a block comes, if that is known.
+func eachBlock(blockTime string) string {
+	switch blockTime {
+	case "":
+		return ""
+	case "on-demand":
+		return ", blocks on demand"
+	}
+	return ", a block each " + blockTime
 }

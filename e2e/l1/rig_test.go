@@ -185,7 +185,7 @@ func (w *world) light(change func(*node.Options)) *member {
 func (w *world) member() *member {
 	c := node.Default()
 	c.HTTP.Address = "127.0.0.1:0"
-	c.DA.BlockTime = time.Minute // blocks come when the test makes them: no news is no reason to worry
+	c.L1.BlockTime = "on-demand" // blocks come when the test makes them: no news is no reason to worry
 	c.L1.WS, c.L1.HTTP, c.L1.Beacon = w.inbox.Client.WS, w.inbox.Client.HTTP, w.inbox.Client.Beacon
 	return &member{w: w, opt: node.Options{Home: w.t.TempDir(), Genesis: w.genesis, Config: c}}
 }

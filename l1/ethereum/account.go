@@ -24,7 +24,7 @@ import (
 type AccountOptions struct {
 	Content    Content       // where proposals' content goes; default: where it is cheaper
 	MaxBlobs   int           // in one transaction; default 6, the most since Osaka
-	Resend     time.Duration // a transaction that is not included after so long is sent again with a higher fee; default 36 s
+	Resend     time.Duration // a transaction that is not included after so long is sent again with a higher fee; default three block times, or 36 s while that is not known
 	MaxFee     *big.Int      // wei per gas, at most; default 500 gwei
 	MaxBlobFee *big.Int      // wei per blob gas, at most; default 500 gwei
 }
@@ -40,7 +40,6 @@ const (
 
 func (o AccountOptions) withDefaults() AccountOptions {
 	o.MaxBlobs = cmp.Or(o.MaxBlobs, 6)
-	o.Resend = cmp.Or(o.Resend, 36*time.Second)
 	o.MaxFee = cmp.Or(o.MaxFee, gwei(500))
 	o.MaxBlobFee = cmp.Or(o.MaxBlobFee, gwei(500))
 	return o
@@ -251,7 +250,7 @@ const patience = 3
 // again sends the transaction again when it is time: with higher fees or, if the endpoint that took it fails or stays
 // behind, soon, and as it is, to another.
 func (a *Account) again(ctx context.Context, r request, try *attempt) {
-	elsewhere, wait := try.failed || try.late >= patience, a.opt.Resend
+	elsewhere, wait := try.failed || try.late >= patience, a.resend()
 	if elsewhere {
 		wait /= 8
 	}
@@ -310,7 +309,7 @@ func (a *Account) outcome(ctx context.Context, try *attempt) (*types.Receipt, er
 		if receipt = a.receiptElsewhere(ctx, try); receipt == nil && ctx.Err() == nil {
 			err = errNonceTaken
 		}
-	case time.Since(try.sentAt) >= a.opt.Resend: // a reorg took back an earlier transaction of the account, for good
+	case time.Since(try.sentAt) >= a.resend(): // a reorg took back an earlier transaction of the account, for good
 		err = errNonceTaken
 	}
 	return receipt, err

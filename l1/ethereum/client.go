@@ -50,9 +50,10 @@ type Options struct {
 	TrustLogs bool
 
 	CallTimeout time.Duration // of one request; default 10 s
-	Poll        time.Duration // between looks at the head while there is no WebSocket; default 1 s
+	BlockTime   time.Duration // of the L1, as somebody knows it; default: its slot time, of an L1 that is known by its ChainID, else measured. Negative: it has none, blocks come on demand
+	Poll        time.Duration // between looks at the head while there is no WebSocket; default 1 s, or half a block time if that is shorter
 	Redial      time.Duration // before an attempt to get back from polling to WebSocket, the first time, and between looks at HTTP endpoints that bring no news; default 15 s
-	Silence     time.Duration // no news for so long: the socket is probed; default 15 s
+	Silence     time.Duration // no news for so long: the socket is probed; default 15 s, or three block times if that is shorter
 	Batch       int           // headers in one request at most; default 128. It adapts downwards to what the endpoint bears
 	Parallel    int           // blocks with content that are read at the same time in one Fetch; default 8
 
@@ -62,6 +63,7 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	o.CallTimeout = cmp.Or(o.CallTimeout, 10*time.Second)
+	o.BlockTime = cmp.Or(o.BlockTime, slots[o.ChainID])
 	o.Poll = cmp.Or(o.Poll, time.Second)
 	o.Redial = cmp.Or(o.Redial, 15*time.Second)
 	o.Silence = cmp.Or(o.Silence, 15*time.Second)

@@ -35,6 +35,7 @@ type endpoint struct {
 
 func newEndpoint(c *Client, url, name, role string) *endpoint {
 	e := &endpoint{client: c, url: url, secrets: redact.Of(url), socket: role == "news", name: name, health: follow.NewHealth(name, role, &c.opt.Observer)}
+	e.health.Paced(c.opt.BlockTime)
 	e.batch = adaptive{n: min(16, c.opt.Batch), max: c.opt.Batch}
 	e.logs = adaptive{n: 512, max: 8192}
 	return e

@@ -112,7 +112,7 @@ func (e *endpoint) listen(ctx context.Context, news headFunc) error {
 		return err
 	}
 	news(head, true)
-	silence := time.NewTimer(opt.Silence) // a watchdog: a socket may be dead, or its subscription, and not say so
+	silence := time.NewTimer(e.health.Patience(opt.Silence)) // a watchdog: a socket may be dead, or its subscription, and not say so
 	defer silence.Stop()
 	var heard *header // of the subscription, last
 	for {
@@ -138,7 +138,7 @@ func (e *endpoint) listen(ctx context.Context, news headFunc) error {
 		}
 		news(now, now.hash != head.hash)
 		head = now
-		silence.Reset(opt.Silence)
+		silence.Reset(e.health.Patience(opt.Silence))
 	}
 }
 
@@ -174,9 +174,9 @@ func (e *endpoint) headOf(ctx context.Context, s *newsSocket) (*header, error) {
 	return h, nil
 }
 
-// poll looks at the head every Options.Poll until an error or ctx's end.
+// poll looks at the head, every Options.Poll or more often, until an error or ctx's end.
 func (e *endpoint) poll(ctx context.Context, news headFunc) error {
-	tick := time.NewTicker(e.client.opt.Poll) // the endpoint has no news to give
+	tick := time.NewTimer(0) // the endpoint has no news to give
 	defer tick.Stop()
 	var last *header
 	for {
@@ -191,6 +191,7 @@ func (e *endpoint) poll(ctx context.Context, news headFunc) error {
 		}
 		news(head, last == nil || last.hash != head.hash)
 		last = head
+		tick.Reset(e.pollAgain())
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

@@ -116,8 +116,17 @@ func (m *muted) NewHeads(ctx context.Context) (*rpc.Subscription, error) {
 }
 
 // A subscription that says nothing, on a socket that lives, is found out by the watchdog and made again: blocks come
-// late, but they come.
+// late, but they come. The watchdog's clock is the L1's block time, where that is known.
 func TestMutedSubscription(t *testing.T) {
+	for name, change := range map[string]func(*ethereum.Options){
+		"by the longest silence": func(o *ethereum.Options) { o.Silence = 20 * time.Millisecond },
+		"by the block time":      func(o *ethereum.Options) { o.Silence, o.BlockTime = time.Hour, 10*time.Millisecond },
+	} {
+		t.Run(name, func(t *testing.T) { testMutedSubscription(t, change) })
+	}
+}
+
+func testMutedSubscription(t *testing.T, change func(*ethereum.Options)) {
 	t.Parallel()
 	r := newRig(t, geth.Prague, l1.Settings{})
 	server := rpc.NewServer()
@@ -129,7 +138,7 @@ func TestMutedSubscription(t *testing.T) {
 	silent := watch.New(0)
 	c := r.client(func(o *ethereum.Options) {
 		o.WS = []string{"ws" + endpoint.URL[len("http"):]}
-		o.Silence = 20 * time.Millisecond
+		change(o)
 		o.Observer.Mode = func(_, mode string, err error) {
 			if mode == "" && strings.Contains(err.Error(), "the subscription did not announce it") {
 				silent.Update(func(n int) int { return n + 1 })
