@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -66,6 +67,7 @@ type L1Config struct {
 	KeyFile     string        `koanf:"key_file" help:"a file with the private key, in hexadecimal, of the L1 account that proposes; for the sequencer"`
 	Blobs       bool          `koanf:"blobs" help:"put proposals into blobs instead of call data"`
 	CallTimeout time.Duration `koanf:"call_timeout" help:"bound of one request" default:"10s"`
+	Finality    string        `koanf:"finality" yaml:"number" help:"what of the L1 is final, so that no reorg takes it back: node, what the Ethereum node calls finalized, or a depth of at least 1, in blocks below the head; never what a block is, so nodes of one chain may differ" default:"node"`
 	BlockTime   string        `koanf:"block_time" yaml:"number" help:"time between the L1's blocks, such as 12s, the clock of all that waits for one; on-demand: they have no rhythm, as those of a dev chain that mines with each transaction; empty: the slot time of a public L1, else measured"`
 }
 
@@ -107,7 +109,7 @@ func Default() Config {
 	return Config{
 		Sequencer: SequencerConfig{KeyFile: "sequencer.key", BlockTime: time.Second, LazyInterval: time.Minute, MaxPending: 1000},
 		DA:        DAConfig{Address: []string{"http://127.0.0.1:26658"}, CallTimeout: 30 * time.Second, Level: da.ProveEmpty.String()},
-		L1:        L1Config{CallTimeout: 10 * time.Second},
+		L1:        L1Config{CallTimeout: 10 * time.Second, Finality: "node"},
 		Engine:    EngineConfig{Kind: "kv"},
 		HTTP: HTTPConfig{
 			Address: "127.0.0.1:7331", MaxConns: 1280, MaxPerAddress: 256, MaxWaiting: maxWaiting, AnswerBytes: 16 << 20, BodyBytes: 16 << 20,
@@ -174,6 +176,9 @@ func (c *Config) Validate() error {
 	if _, err := c.L1.blockTime(); err != nil {
 		return err
 	}
+	if _, err := c.L1.depth(); err != nil {
+		return err
+	}
 	switch c.Engine.Kind {
 	case "kv":
 	case "engineapi":
@@ -233,6 +238,18 @@ func (c *L1Config) blockTime() (time.Duration, error) {
 		return 0, fmt.Errorf("l1.block_time %q is neither a duration such as 12s, nor on-demand", c.BlockTime)
 	}
 	return d, nil
+}
+
+// depth returns how many blocks below its head the L1 is final; 0: as far as its node says.
+func (c *L1Config) depth() (uint64, error) {
+	if c.Finality == "" || c.Finality == "node" {
+		return 0, nil
+	}
+	depth, err := strconv.ParseUint(c.Finality, 10, 64)
+	if err != nil || depth == 0 {
+		return 0, fmt.Errorf("l1.finality %q is neither node nor a depth of at least 1: were the newest block final, the first reorg would be the end", c.Finality)
+	}
+	return depth, nil
 }
 
 // level returns the level of verification; the default for "".

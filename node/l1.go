@@ -89,6 +89,10 @@ func openL1(o *opened, cfg syncer.Config, opt follow.Options) (*upstream, error)
 	if err != nil {
 		return nil, err
 	}
+	depth, err := o.opt.Config.L1.depth()
+	if err != nil {
+		return nil, err
+	}
 	opt.Logger = o.log.With("source", "l1")
 	sink, err := syncer.OpenL1(cfg)
 	if err != nil {
@@ -97,7 +101,7 @@ func openL1(o *opened, cfg syncer.Config, opt follow.Options) (*upstream, error)
 	up := &upstream{
 		layer: "L1", unit: "L1", syncer: sink.Syncer, offers: sink.Offers, follower: follow.New(client, sink, opt),
 		blockTime: func() time.Duration { return rhythm(&o.opt.Config, client) }, unknown: 12 * time.Second, slots: true,
-		beside: []func(context.Context) error{func(ctx context.Context) error { return followFinality(ctx, client, sink, opt.Logger) }},
+		beside: []func(context.Context) error{func(ctx context.Context) error { return followFinality(ctx, client, sink, depth, opt.Logger) }},
 		status: func(s *Status, sync *syncer.Status) {
 			s.Source.Endpoints = endpoints(client.Endpoints())
 			s.Proposal, s.earlier = &sync.Proposal, sync.Earlier
@@ -142,8 +146,9 @@ func postToL1(cfg *sequencer.Config, c *L1Config, client *ethereum.Client) (*eth
 	return account, nil
 }
 
-// followFinality asks the L1, with each block of it that was applied, what it has finalized.
-func followFinality(ctx context.Context, client *ethereum.Client, sink *syncer.L1Sink, log *slog.Logger) error {
+// followFinality asks the L1, with each block of it that was applied, what it has finalized; or takes that for it which
+// is deep enough, if depth is not 0.
+func followFinality(ctx context.Context, client *ethereum.Client, sink *syncer.L1Sink, depth uint64, log *slog.Logger) error {
 	var backoff follow.Backoff
 	at := uint64(0)
 	for {
@@ -151,7 +156,7 @@ func followFinality(ctx context.Context, client *ethereum.Client, sink *syncer.L
 		if err != nil {
 			return err
 		}
-		switch err := finalize(ctx, client, sink); {
+		switch err := finalize(ctx, client, sink, depth); {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case follow.IsFatal(err):
@@ -168,7 +173,10 @@ func followFinality(ctx context.Context, client *ethereum.Client, sink *syncer.L
 	}
 }
 
-func finalize(ctx context.Context, client *ethereum.Client, sink *syncer.L1Sink) error {
+func finalize(ctx context.Context, client *ethereum.Client, sink *syncer.L1Sink, depth uint64) error {
+	if depth > 0 {
+		return sink.FinalizeBelow(ctx, depth)
+	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second) // one endpoint may be silent
 	defer cancel()
 	ref, err := client.Finalized(ctx)

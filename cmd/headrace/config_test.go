@@ -118,7 +118,7 @@ func TestEverySettingByEveryWay(t *testing.T) {
 		switch s.def.(type) {
 		case string:
 			return map[string]any{
-				"http.address": "127.0.0.2:1", "engine.kind": "kv", "da.level": "trust", "log.level": "debug", "log.format": "json", "l1.block_time": "on-demand",
+				"http.address": "127.0.0.2:1", "engine.kind": "kv", "da.level": "trust", "log.level": "debug", "log.format": "json", "l1.block_time": "on-demand", "l1.finality": "64",
 			}[s.key]
 		case bool:
 			return true
@@ -247,6 +247,12 @@ func TestWrongFiles(t *testing.T) {
 		"l1: {http: ws://127.0.0.1:8545}":          `l1.http "ws://127.0.0.1:8545" is not a URL such as http://127.0.0.1:8545`,
 		"l1: {beacon: 127.0.0.1:5052}":             `l1.beacon "127.0.0.1:5052" is not a URL such as http://127.0.0.1:5052`,
 		"l1: {call_timeout: -1s}":                  "must not be negative",
+		"l1: {finality: latest}":                   `l1.finality "latest" is neither node nor a depth of at least 1`,
+		"l1: {finality: 0}":                        `l1.finality "0" is neither node nor a depth`,
+		"l1: {finality: -1}":                       `l1.finality "-1" is neither`,
+		"l1: {finality: 1.5}":                      "l1.finality: write the value in quotes",
+		"l1: {block_time: 5}":                      `l1.block_time "5" is neither a duration such as 12s, nor on-demand`,
+		"l1: {block_time: -1s}":                    `l1.block_time "-1s" is neither`,
 		"da: {address: []}":                        "da.address is empty",
 		"da: [":                                    "mend the file, or move it away",
 		"da: {token: a}\nda: {token: b}":           "already defined",
@@ -260,6 +266,18 @@ func TestWrongFiles(t *testing.T) {
 		_, err := load(t, text)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got error %v, want one that contains %q", text, err, want)
+		}
+	}
+}
+
+// TestNumberOrWord: what is a number or a word needs no quotes in YAML, and means the same however it is given.
+func TestNumberOrWord(t *testing.T) {
+	for text, want := range map[string]string{
+		"l1: {finality: 64}": "64", "l1: {finality: '64'}": "64", "l1: {finality: node}": "node", "l1: {finality: ''}": "", "": "node",
+		"l1: {finality: 64, block_time: on-demand}": "64", "l1: {finality: 64, block_time: 2s}": "64", "l1: {finality: 64, block_time: 0}": "64",
+	} {
+		if c, err := load(t, text); err != nil || c.L1.Finality != want {
+			t.Errorf("%q: got %q, %v, want %q", text, c.L1.Finality, err, want)
 		}
 	}
 }

@@ -319,7 +319,10 @@ func (k *L1Sink) Revert(ctx context.Context) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	st, in := k.cfg.Store.State(), k.inbox()
-	if st.Position.Height <= max(in.Finalized.Height, k.cfg.Store.Start().Height) {
+	switch {
+	case st.Position.Height <= in.Finalized.Height:
+		return fmt.Errorf("%w: L1 block %d was called that%s", follow.ErrFinalized, in.Finalized.Height, wayOut)
+	case st.Position.Height <= k.cfg.Store.Start().Height:
 		return follow.ErrFinalized
 	}
 	to, err := k.itemBefore(st.Position)
@@ -415,6 +418,23 @@ func (k *L1Sink) Finalize(ctx context.Context, at l1.Ref) error {
 	k.publish()
 	k.label(ctx)
 	return nil
+}
+
+// wayOut says what to do about an L1 that reverts what it calls final.
+const wayOut = "; if the endpoint is right all the same, its L1 reverts what it calls final: stop the node, move store and kv in its home away, set l1.finality to a depth that is not reverted, such as 64, and start it: it reads the L1 anew"
+
+// FinalizeBelow calls final what is so many blocks of the L1, or more, below the position: whatever the L1 says of it.
+// It decides what a revert may take back, and nothing about any block (I3).
+func (k *L1Sink) FinalizeBelow(ctx context.Context, depth uint64) error {
+	at := k.Status().Load().Position.Height
+	if at <= depth {
+		return nil
+	}
+	ref, ok := k.At(at - depth)
+	if !ok {
+		return nil // so far back as nobody asks
+	}
+	return k.Finalize(ctx, l1.Ref(ref))
 }
 
 // label informs an engine that wants to know which blocks are safe and finalized. It does so again at the next
