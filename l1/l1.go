@@ -234,6 +234,10 @@ type Reader interface {
 	// limit of them.
 	Queue(ctx context.Context, at Hash, limit int) ([]Forced, error)
 
+	// Gone reports whether a block is not, or no longer, on the chain of the endpoint that proposals go through now, and
+	// where that endpoint stands, which may be below the block. One that is behind another has no say: gone is false.
+	Gone(ctx context.Context, at Ref) (head Ref, gone bool, err error)
+
 	// Settings returns the inbox's constants.
 	Settings(ctx context.Context) (Settings, error)
 }

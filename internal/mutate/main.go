@@ -41,6 +41,7 @@ var tables = slices.Concat(
 	reorgGuards,
 	storeGuards,
 	celestiaGuards,
+	clocksGuards,
 	ethereumGuards,
 	l1EndpointGuards,
 	engineapiGuards,

@@ -19,6 +19,7 @@ func (q *Sequencer) propose(ctx context.Context) error {
 	}
 	backoff := follow.Backoff{Min: 200 * time.Millisecond, Max: 10 * time.Second}
 	var looked block.Ref // up to where the L1 was followed at the last look
+	lost := false        // the last try makes one doubt that the L1 has the node's position
 	for {
 		s, err := q.cfg.Syncer.Status().Wait(ctx, func(s syncer.Status) bool {
 			return s.Unsafe.Height > s.Safe.Height || q.cfg.Lazy && s.Position != looked // what is forced ends the wait for transactions
@@ -27,10 +28,18 @@ func (q *Sequencer) propose(ctx context.Context) error {
 			return err
 		}
 		looked = s.Position
-		draft, err := q.draft(ctx, s)
-		if err == nil && len(draft.Blocks) > 0 {
-			_, err = q.proposeOne(ctx, draft, s.Position)
+		at := s
+		if lost && q.cfg.Inbox != nil {
+			at, err = q.from(ctx, s)
 		}
+		var draft draftOf
+		if err == nil {
+			draft, err = q.draft(ctx, at)
+		}
+		if err == nil && len(draft.Blocks) > 0 {
+			_, err = q.proposeOne(ctx, draft, s, at.Position != s.Position)
+		}
+		lost = errors.Is(err, l1.ErrNotFound) || errors.Is(err, l1.ErrStale) || errors.Is(err, errStandsBelow)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -125,10 +134,11 @@ func (q *Sequencer) encode(b *block.Block) (l1.Encoded, error) {
 	return e, nil
 }
 
-// proposeOne returns once the proposal, drafted at this position, is included and this node has followed the L1 past
-// it, or it is clear that it will not. A position beside it, on a branch that the L1 has left, shows nothing: from there
-// the same draft would be made and found included again, at once and without end, until the node has gone back.
-func (q *Sequencer) proposeOne(ctx context.Context, d draftOf, at block.Ref) (l1.Inclusion, error) {
+// proposeOne returns once the proposal, which was drafted when this was the status, is included and this node has
+// followed the L1 past it, or it is clear that it will not. A position beside it, on a branch that the L1 has left, shows
+// nothing: from there the same draft would be made and found included again, at once and without end, until the node has
+// gone back. Elsewhere means that the draft was not made for the position: then nothing but the proposal itself shows it.
+func (q *Sequencer) proposeOne(ctx context.Context, d draftOf, was syncer.Status, elsewhere bool) (l1.Inclusion, error) {
 	bounded, cancel := context.WithTimeout(ctx, q.cfg.SubmitTimeout)
 	defer cancel()
 	start := time.Now()
@@ -139,7 +149,10 @@ func (q *Sequencer) proposeOne(ctx context.Context, d draftOf, at block.Ref) (l1
 	}
 	q.cfg.Logger.Debug("proposed", "id", in.ID, "to", d.last, "source", in.Block.Height)
 	s, err := q.cfg.Syncer.Status().Wait(bounded, func(s syncer.Status) bool {
-		return s.Proposal.ID >= d.ID || s.Position.Height >= in.Block.Height && s.Position != at
+		if elsewhere {
+			return s.Proposal.Tx == block.Hash(in.Tx)
+		}
+		return s.Proposal.ID >= d.ID || s.Position.Height >= in.Block.Height && s.Position != was.Position
 	})
 	switch {
 	case err != nil:
@@ -150,9 +163,10 @@ func (q *Sequencer) proposeOne(ctx context.Context, d draftOf, at block.Ref) (l1
 	return in, nil
 }
 
-// moved waits until the node has learned something of the inbox that it did not know in s, for a while.
+// moved waits until the node has learned something of the inbox that it did not know in s, for as long as the L1 may be
+// silent.
 func (q *Sequencer) moved(ctx context.Context, s syncer.Status) error {
-	look, cancel := context.WithTimeout(ctx, q.cfg.SubmitTimeout)
+	look, cancel := context.WithTimeout(ctx, min(q.cfg.Patience(), q.cfg.SubmitTimeout))
 	defer cancel()
 	_, _ = q.cfg.Syncer.Status().Wait(look, func(now syncer.Status) bool { return now.Proposal != s.Proposal || now.Position != s.Position })
 	return ctx.Err()

@@ -87,7 +87,9 @@ func (b *inboxBench) start(t *testing.T, opt local.Options, change func(*sequenc
 	b.chain = local.New(opt)
 	b.follower = follow.New[l1.Block](b.chain, b.machine.L1, follow.Options{})
 	b.proposer = &proposer{Proposer: b.chain.Proposer(l1.Address{1})}
-	cfg.Proposer, cfg.Inbox = b.proposer, b.chain
+	if cfg.Proposer = b.proposer; cfg.Inbox == nil {
+		cfg.Inbox = b.chain
+	}
 	var err error
 	if b.seq, err = sequencer.New(cfg); err != nil {
 		t.Fatal(err)

@@ -65,7 +65,12 @@ type Config struct {
 	MaxBlockBytes  int           // of the transactions of one block, as exec.Size counts; default 1 MiB. Less if a proposal holds less
 	MaxSubmitBytes int           // of the blobs of one submission; default 2 MiB. A single block may exceed it
 	SubmitTimeout  time.Duration // of one submission; default 1 minute
-	Logger         *slog.Logger  // default: silent
+
+	// Patience is how long the source may be silent, or an endpoint of the L1 stand below the node, before that means
+	// anything: some block times. Default 36 s.
+	Patience func() time.Duration
+
+	Logger *slog.Logger // default: silent
 }
 
 // Status is what the sequencer does now.
@@ -93,6 +98,7 @@ type Sequencer struct {
 	txs    chan struct{} // holds one token when transactions have come, for lazy mode
 	forced *forced
 	clock  clock // owned by produce
+	gone   gone  // owned by propose
 }
 
 // New checks cfg and returns a sequencer.
@@ -107,6 +113,9 @@ func New(cfg Config) (*Sequencer, error) {
 	setDefault(&cfg.MaxBlockBytes, 1<<20)
 	setDefault(&cfg.MaxSubmitBytes, 2<<20)
 	setDefault(&cfg.SubmitTimeout, time.Minute)
+	if cfg.Patience == nil {
+		cfg.Patience = func() time.Duration { return 36 * time.Second }
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -173,6 +173,9 @@ func (s *Syncer) At(height uint64) (follow.Ref, bool) {
 	return item.Ref, ok && err == nil
 }
 
+// BeforeFirst names what the first block builds on.
+func (s *Syncer) BeforeFirst() block.Ref { return block.Ref{Height: s.cfg.Genesis.InitialHeight - 1} }
+
 // publish must be called inside the section, after a commit.
 func (s *Syncer) publish() {
 	st := s.cfg.Store.State()

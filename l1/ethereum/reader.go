@@ -107,6 +107,25 @@ func (e *endpoint) queue(ctx context.Context, at l1.Hash, limit int) ([]l1.Force
 	return queue, nil
 }
 
+// Gone is l1.Reader's.
+func (c *Client) Gone(ctx context.Context, at l1.Ref) (head l1.Ref, gone bool, err error) {
+	e, err := c.front(ctx)
+	if err != nil {
+		return head, false, err
+	}
+	h, err := e.head(ctx)
+	switch {
+	case err != nil:
+		return head, false, err
+	case e.behind(h) > 0:
+		return l1.Ref(h.ref()), false, nil
+	case h.number() < at.Height:
+		return l1.Ref(h.ref()), true, nil
+	}
+	there, err := e.header(ctx, hexutil.EncodeUint64(at.Height))
+	return l1.Ref(h.ref()), err == nil && (there == nil || there.hash != common.Hash(at.Hash)), err
+}
+
 // Settings is l1.Reader's. They never change, so they are asked for once.
 func (c *Client) Settings(ctx context.Context) (l1.Settings, error) {
 	c.mu.Lock()

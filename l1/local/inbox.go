@@ -186,11 +186,14 @@ func (p *proposer) Propose(ctx context.Context, d l1.Draft) (l1.Inclusion, error
 	return at, err
 }
 
-// lookUp looks for the proposal with the draft's id: the draft itself, or another.
+// lookUp looks for the proposal with the draft's id: the draft itself, or another, or earlier ones that are missing.
 func (p *proposer) lookUp(d l1.Draft, payload []byte) (at l1.Inclusion, found bool, err error) {
 	c := p.chain
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if next := c.chain[len(c.chain)-1].state.NextID; d.ID > next {
+		return l1.Inclusion{}, true, fmt.Errorf("proposal %d, next is %d: %w", d.ID, next, l1.ErrStale)
+	}
 	for _, n := range slices.Backward(c.chain) {
 		for _, m := range n.block.Messages {
 			if m.Proposal == nil || m.Proposal.ID != d.ID {

@@ -66,6 +66,7 @@ type Chain struct {
 	safe      uint64              // 0: none yet
 	finalized uint64              // 0: none yet
 	serial    uint64              // counts blocks and transactions: makes each hash unique
+	failed    int                 // transactions that were included, and refused: they cost gas
 	quiet     bool                // inside Reorg: nothing is announced, Run makes no blocks
 	changed   chan struct{}       // closed and replaced when the head moves
 }
@@ -127,7 +128,10 @@ func (c *Chain) mine() l1.Block {
 	n.block = l1.Block{Number: parent.block.Number + 1, Parent: parent.block.Hash, Time: max(parent.block.Time, now()+c.ahead)}
 	n.block.Hash = c.hash(n.block.Number, n.block.Parent, n.block.Time)
 	for _, tx := range c.pool {
-		c.receipts[tx.hash] = n.run(tx, c.opt)
+		r := n.run(tx, c.opt)
+		if c.receipts[tx.hash] = r; r.err != nil {
+			c.failed++
+		}
 	}
 	c.pool = nil
 	c.chain, c.byHash[n.block.Hash] = append(c.chain, n), n
@@ -255,6 +259,13 @@ func (n *node) item() follow.Item[l1.Block] {
 	return follow.Item[l1.Block]{Height: b.Number, Hash: follow.Hash(b.Hash), Parent: follow.Hash(b.Parent), Size: b.Size(), Data: b}
 }
 
+// Failed returns how many transactions were included in a block, on any fork, and refused there.
+func (c *Chain) Failed() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.failed
+}
+
 // Finalized is l1.Reader's.
 func (c *Chain) Finalized(context.Context) (l1.Ref, error) { return c.tag(&c.finalized) }
 
@@ -286,6 +297,14 @@ func (c *Chain) Queue(_ context.Context, at l1.Hash, limit int) ([]l1.Forced, er
 		return nil, err
 	}
 	return n.queue[:min(limit, len(n.queue))], nil
+}
+
+// Gone is l1.Reader's.
+func (c *Chain) Gone(_ context.Context, at l1.Ref) (head l1.Ref, gone bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	gone = at.Height >= uint64(len(c.chain)) || c.chain[at.Height].block.Hash != l1.Hash(at.Hash)
+	return c.chain[len(c.chain)-1].block.Ref(), gone, nil
 }
 
 // Settings is l1.Reader's.
