@@ -83,7 +83,7 @@ var clocksGuards = []guard{
 	{
 		name: "what is deep enough is final",
 		file: "internal/syncer/l1.go",
-		from: "return k.Finalize(ctx, l1.Ref(ref))", to: "return nil",
+		from: "return k.Finalize(ctx, l1.Ref(ref))", to: "_ = ref\n\treturn nil",
 		pkg: "./internal/syncer", test: "TestDepthIsNoBlocksMatter",
 	},
 	{
@@ -95,7 +95,7 @@ var clocksGuards = []guard{
 	{
 		name: "a proposal goes to the head where the position is gone",
 		file: "internal/sequencer/propose.go",
-		from: "if lost && q.cfg.Inbox != nil {", to: "if false {",
+		from: "if lost && q.cfg.Inbox != nil {", to: "if lost && false {",
 		pkg: "./internal/sequencer", test: "TestHeadVanishes",
 	},
 	{
