@@ -2,6 +2,8 @@ package follow
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -200,6 +202,19 @@ func (h *Health) Rested(ctx context.Context) error {
 		return nil
 	}
 	return sleep(ctx, d, nil)
+}
+
+// ErrResting: nothing was asked, since the source wants to be left alone. That says nothing new of it.
+var ErrResting = errors.New("it has asked to be left alone")
+
+// Resting returns an ErrResting that says until when the source wants to be left alone; nil if it does not.
+func (h *Health) Resting() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.rests.After(time.Now()) {
+		return nil
+	}
+	return fmt.Errorf("%w until %s", ErrResting, h.rests.UTC().Format(time.RFC3339))
 }
 
 // doubtful reports whether others should be asked first.

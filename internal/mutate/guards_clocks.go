@@ -41,7 +41,7 @@ var clocksGuards = []guard{
 	{
 		name: "a muted subscription is found out by the block time",
 		file: "l1/ethereum/news.go",
-		from: "silence.Reset(e.health.Patience(opt.Silence))", to: "silence.Reset(opt.Silence)",
+		from: "time.NewTimer(e.health.Patience(opt.Silence))", to: "time.NewTimer(opt.Silence)",
 		pkg: "./l1/ethereum", test: "TestMutedSubscription/by_the_block_time",
 	},
 	{
@@ -115,5 +115,17 @@ var clocksGuards = []guard{
 		file: "l1/ethereum/reader.go",
 		from: "(there == nil || there.hash != common.Hash(at.Hash))", to: "there == nil",
 		pkg: "./l1/ethereum", test: "TestGone",
+	},
+	{
+		name: "an L1 endpoint that wants to be left alone is not asked",
+		file: "l1/ethereum/rest.go",
+		from: "if err := r.health.Resting(); err != nil {", to: "if err := r.health.Resting(); err != nil && false {",
+		pkg: "./l1/ethereum", test: "TestRetryAfter",
+	},
+	{
+		name: "what was not asked says nothing of an L1 endpoint",
+		file: "l1/ethereum/endpoint.go",
+		from: "case !errors.Is(err, follow.ErrResting):", to: "default:",
+		pkg: "./l1/ethereum", test: "TestRetryAfter",
 	},
 }

@@ -221,7 +221,7 @@ func (b *beacon) get(ctx context.Context, path string, data any) (err error) {
 		switch {
 		case err == nil, errors.As(err, &status) && status.maybeNoSuchCall():
 			b.health.Good()
-		case parent.Err() == nil:
+		case parent.Err() == nil && !errors.Is(err, follow.ErrResting):
 			b.health.Bad(err)
 		}
 		b.health.Called("beacon", 1, started, err)
@@ -233,7 +233,7 @@ func (b *beacon) get(ctx context.Context, path string, data any) (err error) {
 		return err
 	}
 	r.Header.Set("Accept", "application/json")
-	resp, err := b.http.Do(r)
+	resp, err := patient(b.http, b.health).Do(r)
 	if err != nil {
 		return err
 	}

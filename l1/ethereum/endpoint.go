@@ -58,7 +58,7 @@ func (e *endpoint) close() {
 func (e *endpoint) dial(ctx context.Context) (*rpc.Client, error) {
 	ctx, cancel := context.WithTimeout(ctx, e.client.opt.CallTimeout)
 	defer cancel()
-	conn, err := dialRPC(ctx, e.url, rpc.WithHTTPClient(e.client.http), rpc.WithWebsocketMessageSizeLimit(maxResponse))
+	conn, err := dialRPC(ctx, e.url, rpc.WithHTTPClient(patient(e.client.http, e.health)), rpc.WithWebsocketMessageSizeLimit(maxResponse))
 	if err != nil {
 		return nil, fmt.Errorf("dial L1: %w", e.secrets.Error(err))
 	}
@@ -144,7 +144,7 @@ func (e *endpoint) request(ctx context.Context, method string, n int, do func(co
 	conn, err := e.conn(ctx)
 	if err == nil {
 		err = e.timed(ctx, method, n, func(ctx context.Context) error { return do(ctx, conn) })
-		if err != nil && ctx.Err() == nil && !answered(err) {
+		if err != nil && ctx.Err() == nil && !answered(err) && !errors.Is(err, follow.ErrResting) {
 			e.drop(conn)
 		}
 	}
@@ -152,9 +152,10 @@ func (e *endpoint) request(ctx context.Context, method string, n int, do func(co
 		return context.Cause(ctx)
 	}
 	var rpcErr rpc.Error
-	if err == nil || errors.As(err, &rpcErr) { // what it says of a block or a transaction does not speak against it
+	switch {
+	case err == nil, errors.As(err, &rpcErr): // what it says of a block or a transaction does not speak against it
 		e.health.Good()
-	} else {
+	case !errors.Is(err, follow.ErrResting):
 		e.health.Bad(err)
 	}
 	if err != nil {
