@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
+	"headrace/internal/edge"
 	"headrace/watch"
 )
 
@@ -70,6 +72,7 @@ type Follower[T any] struct {
 	sink      Sink[T]
 	opt       Options
 	state     *watch.Value[State]
+	said      edge.Log      // what fails again and again
 	wake      chan struct{} // holds one token when somebody wants us to look again
 	announced chan struct{} // holds one token when there is news
 
@@ -153,7 +156,11 @@ func (f *Follower[T]) listen(ctx context.Context) error {
 			backoff.Reset()
 		}
 		d := backoff.Next()
-		f.opt.Logger.Warn("subscription ended", "err", err, "retry", d)
+		what := "no news can be had"
+		if heard {
+			what = "subscription ended"
+		}
+		f.said.Warn(f.opt.Logger, what, err, "retry", d)
 		f.update(func(s State) State {
 			s.Subscribed, s.Live = false, false
 			s.News = f.waiting(s.News, StageSubscribe, s.Head.Height, err, d)
@@ -548,16 +555,12 @@ func (f *Follower[T]) check(ctx context.Context, head Ref) error {
 func (f *Follower[T]) blocked(err error, retry time.Duration) {
 	stage := &stageError{StageFetch, 0, err}
 	errors.As(err, &stage)
-	first := false
 	f.update(func(s State) State {
-		first = s.Waiting.Stage != stage.stage || s.Waiting.Height != stage.height
 		s.Waiting = f.waiting(s.Waiting, stage.stage, stage.height, stage.err, retry)
 		s.Last = f.sink.Last()
 		return s
 	})
-	if first {
-		f.opt.Logger.Warn("waiting", "stage", stage.stage, "height", stage.height, "err", stage.err)
-	}
+	f.said.Warn(f.opt.Logger, "waiting", stage.err, "stage", stage.stage, "height", stage.height)
 }
 
 // update changes the state, and tells the observer what it changes of what is waited for.
@@ -585,7 +588,7 @@ func (f *Follower[T]) waiting(old Waiting, stage Stage, height uint64, cause err
 	if old.Stage == stage && old.Height == height && !old.Since.IsZero() {
 		since = old.Since
 	}
-	return Waiting{Stage: stage, Height: height, Cause: cause.Error(), Since: since, Next: now.Add(retry)}
+	return Waiting{Stage: stage, Height: height, Cause: strings.ReplaceAll(cause.Error(), "\n", "; "), Since: since, Next: now.Add(retry)}
 }
 
 // caughtUp publishes that a step went well, and whether it left nothing to do.

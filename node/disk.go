@@ -129,7 +129,7 @@ func (n *Node) reopen(ctx context.Context, o *opened, failure error, backoff *fo
 		case lasts(err):
 			return fmt.Errorf("open the home anew: %w", err)
 		}
-		n.log.Warn("the home cannot be opened yet", "err", err)
+		n.said.Warn(n.log, "the home cannot be opened yet", err)
 		failure = fmt.Errorf("%w; opening it anew: %w", o.failure(), err)
 		n.down.Store(&failure)
 		n.publish(o)

@@ -84,3 +84,6 @@ func Readiness(l1 bool, blockTime time.Duration, src follow.State, position uint
 
 // OnDemand is the block time of an L1 whose blocks have no rhythm.
 const OnDemand = time.Duration(onDemand)
+
+// Since says of what waits since when it does, given what waited before.
+func Since(now, before []Waiting, at time.Time) { since(now, before, at) }

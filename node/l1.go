@@ -10,6 +10,7 @@ import (
 
 	"headrace/block"
 	"headrace/follow"
+	"headrace/internal/edge"
 	"headrace/internal/sequencer"
 	"headrace/internal/store"
 	"headrace/internal/syncer"
@@ -150,6 +151,7 @@ func postToL1(cfg *sequencer.Config, c *L1Config, client *ethereum.Client) (*eth
 // is deep enough, if depth is not 0.
 func followFinality(ctx context.Context, client *ethereum.Client, sink *syncer.L1Sink, depth uint64, log *slog.Logger) error {
 	var backoff follow.Backoff
+	var said edge.Log
 	at := uint64(0)
 	for {
 		s, err := sink.Status().Wait(ctx, func(s syncer.Status) bool { return s.Position.Height != at })
@@ -162,7 +164,7 @@ func followFinality(ctx context.Context, client *ethereum.Client, sink *syncer.L
 		case follow.IsFatal(err):
 			return err
 		case err != nil:
-			log.Warn("finality not known", "err", err)
+			said.Warn(log, "finality not known", err)
 			if err := backoff.Sleep(ctx, nil); err != nil {
 				return err
 			}

@@ -19,6 +19,7 @@ import (
 	"headrace/block"
 	"headrace/exec"
 	"headrace/follow"
+	"headrace/internal/edge"
 	"headrace/internal/httpd"
 	"headrace/internal/store"
 	"headrace/internal/syncer"
@@ -76,6 +77,7 @@ type (
 type Node struct {
 	opt    Options
 	log    *slog.Logger
+	said   edge.Log // what fails again and again
 	http   *httpd.Server
 	status *watch.Value[Status]
 	text   statusText

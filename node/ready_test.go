@@ -266,6 +266,11 @@ func TestOutage(t *testing.T) {
 		if s.Sequencer.Pending != most || !strings.Contains(s.Sequencer.Paused, fmt.Sprintf("%d blocks wait for inclusion", most)) {
 			t.Errorf("got %+v, want a pause with %d blocks pending", s.Sequencer, most)
 		}
+		for _, w := range s.Waiting {
+			if w.Since.IsZero() {
+				t.Errorf("got %+v, want since when it waits", w)
+			}
+		}
 		if err := n.SubmitTx(t.Context(), fmt.Appendf(nil, "round=%d", round)); err != nil {
 			t.Errorf("submit during the pause: %v", err)
 		}

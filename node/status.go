@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"time"
 
 	"headrace/block"
@@ -184,6 +185,7 @@ func (n *Node) publish(o *opened) (next time.Duration) {
 	}
 	s.Ready, s.Reason, next = readiness(&s, src, o.up, blockTime, time.Now())
 	s.Waiting = append(s.Waiting, own...) // what the sequencer waits for follows from the rest, as a rule: it is not the reason
+	since(s.Waiting, n.status.Load().Waiting, time.Now())
 	if src.Live && o.headSince.Load() == nil {
 		calls := o.up.fetches()
 		o.headSince.Store(&calls)
@@ -233,12 +235,27 @@ func missing(w derive.Waiting) string {
 	return fmt.Sprintf("no header of block %d has been posted, and %d headers and %d data of it and of later blocks wait", w.Height, w.Headers, w.Data)
 }
 
+// since says of each thing that waits since when it does, where nobody has noted that: since it was first published. The
+// height may rise meanwhile, as that of a submission that fails does.
+func since(now, before []Waiting, at time.Time) {
+	for i := range now {
+		w := &now[i]
+		if !w.Since.IsZero() {
+			continue
+		}
+		w.Since = at
+		if j := slices.IndexFunc(before, func(b Waiting) bool { return b.Stage == w.Stage && !b.Since.IsZero() }); j >= 0 {
+			w.Since = before[j].Since
+		}
+	}
+}
+
 func seqWaits(q sequencer.Status, sync syncer.Status) (out []Waiting) {
 	if q.Paused != "" {
 		out = append(out, Waiting{Stage: follow.StageProduce, Height: sync.Unsafe.Height + 1, Cause: q.Paused})
 	}
 	if q.Failure != "" {
-		out = append(out, Waiting{Stage: follow.StageSubmit, Height: sync.Safe.Height + 1, Cause: q.Failure, Since: q.FailedAt})
+		out = append(out, Waiting{Stage: follow.StageSubmit, Height: sync.Safe.Height + 1, Cause: q.Failure})
 	}
 	return out
 }

@@ -56,6 +56,7 @@ import (
 
 	"headrace/block"
 	"headrace/exec"
+	"headrace/internal/edge"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/ethereum/go-ethereum/common"
@@ -90,6 +91,7 @@ type Options struct {
 // Engine is an exec.Engine, exec.Builder, exec.Forcer, exec.Labeler, exec.Exempter and exec.Disk.
 type Engine struct {
 	opt    Options
+	said   edge.Log // what fails again and again
 	client *Client
 	first  record // the execution genesis, as the block before the first
 

@@ -50,11 +50,11 @@ func (e *Engine) BuildForced(ctx context.Context, height, time uint64, maxBytes 
 		}
 	}
 	if err != nil {
-		e.opt.Logger.Warn("forced transactions are left to the execution client's pool", "height", height, "err", err)
+		e.said.Warn(e.opt.Logger, "forced transactions are left to the execution client's pool", err, "height", height)
 		for _, tx := range txs {
 			hash, err := e.send(ctx, tx.raw)
 			if err != nil {
-				e.opt.Logger.Warn("and that does not take one", "hash", tx.Hash(), "err", err)
+				e.said.Warn(e.opt.Logger, "and that does not take one", err, "hash", tx.Hash())
 				continue
 			}
 			e.expect(hash)

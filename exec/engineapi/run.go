@@ -226,7 +226,7 @@ func (e *Engine) rewind(ctx context.Context) error {
 		}
 		err = e.choose(ctx, h.Reported, false)
 		if errors.Is(err, errNotMoved) {
-			e.opt.Logger.Warn("execution client keeps blocks that were reverted", "height", e.head.height, "err", err)
+			e.said.Warn(e.opt.Logger, "execution client keeps blocks that were reverted", err, "height", e.head.height)
 			return nil
 		}
 		if err != nil {

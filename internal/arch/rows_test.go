@@ -14,6 +14,7 @@ var rows = map[string]row{
 
 	"contracts": {"", "artifacts of the inbox contract and nothing else"},
 
+	"internal/edge":          {"", "what is said, and to whom, is not its business: it counts"},
 	"internal/redact":        {"", "everybody's texts go through it, so it knows nothing of what they are about"},
 	"internal/jsonrpc":       {"internal/httpd internal/redact", "a protocol: it must not know whose methods it carries"},
 	"internal/httpd":         {"", "it bounds what strangers cost, whatever they ask for"},
@@ -23,7 +24,7 @@ var rows = map[string]row{
 	"internal/square":        {"da follow", "Celestia's mathematics, without sockets, so that client and server can both trust it"},
 
 	// Following: heights and hashes only.
-	"follow":            {"ref watch", "sockets are below it in a source, blocks above it in a sink: it sees heights and hashes"},
+	"follow":            {"ref watch internal/edge", "sockets are below it in a source, blocks above it in a sink: it sees heights and hashes"},
 	"follow/followtest": {"follow watch", "a suite for any source must not favour one"},
 
 	// Sources.
@@ -31,7 +32,7 @@ var rows = map[string]row{
 	"da/local":    {"da da/fault follow watch internal/square internal/disk", "a chain, not a node: whoever follows it comes from above"},
 	"da/celestia": {"da da/fault da/local follow watch internal/httpd internal/jsonrpc internal/redact internal/square", "a protocol between two parties; the rollup's blocks are opaque bytes to it"},
 	"l1/local":    {"l1 follow watch", "a chain, not a node: whoever follows it comes from above"},
-	"l1/ethereum": {"l1 l1/ethereum/inbox follow watch contracts internal/redact", "a client; payloads are opaque bytes to it"},
+	"l1/ethereum": {"l1 l1/ethereum/inbox follow watch contracts internal/edge internal/redact", "a client; payloads are opaque bytes to it"},
 
 	"l1/ethereum/inbox": {"contracts", "generated bindings"},
 
@@ -43,14 +44,14 @@ var rows = map[string]row{
 	"exec/grpc/execv1":           {"", "generated messages"},
 	"exec/grpc/internal/gen":     {"", "it generates code, and is no part of any program"},
 	"exec/grpc/internal/gen/cmd": {"exec/grpc/internal/gen", "it generates code, and is no part of any program"},
-	"exec/engineapi":             {"exec block watch internal/disk internal/redact", "an engine knows blocks, and nothing of where they come from"},
+	"exec/engineapi":             {"exec block watch internal/disk internal/edge internal/redact", "an engine knows blocks, and nothing of where they come from"},
 	"internal/derive":            {"block da l1", "pure: no I/O and no clock, or I3 could not be shown"},
 	"internal/store":             {"block da l1 internal/disk", "it stores what it is given; only the syncer decides what that is"},
 
 	// The node.
-	"internal/syncer":    {"block da l1 exec follow watch internal/derive internal/store", "one mutex and no goroutine: whoever brings items or blocks comes from above"},
-	"internal/sequencer": {"block da l1 exec follow watch internal/derive internal/syncer", "it makes and posts blocks through the syncer's section; it must not reach around it to the store"},
-	"node": {"block da da/celestia l1 l1/ethereum exec exec/kv exec/grpc exec/engineapi follow watch await internal/derive internal/httpd internal/redact internal/store internal/syncer internal/sequencer",
+	"internal/syncer":    {"block da l1 exec follow watch internal/derive internal/edge internal/store", "one mutex and no goroutine: whoever brings items or blocks comes from above"},
+	"internal/sequencer": {"block da l1 exec follow watch internal/derive internal/edge internal/syncer", "it makes and posts blocks through the syncer's section; it must not reach around it to the store"},
+	"node": {"block da da/celestia l1 l1/ethereum exec exec/kv exec/grpc exec/engineapi follow watch await internal/derive internal/edge internal/httpd internal/redact internal/store internal/syncer internal/sequencer",
 		"it puts the parts together; dev chains and the command line are for those who run it"},
 
 	"internal/syncer/syncertest": {"block da da/local exec exec/kv follow watch internal/derive internal/store internal/syncer", "a syncer with everything around it, for the tests of whoever uses one"},

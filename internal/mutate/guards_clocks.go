@@ -128,4 +128,30 @@ var clocksGuards = []guard{
 		from: "case !errors.Is(err, follow.ErrResting):", to: "default:",
 		pkg: "./l1/ethereum", test: "TestRetryAfter",
 	},
+	{
+		name: "what fails again and again is said once",
+		file: "internal/edge/edge.go",
+		from: "due := !now.Before(e.next)", to: "due := true",
+		pkg: "./internal/edge", test: "TestRepeats",
+	},
+	{
+		name: "what is remembered of failures is bounded",
+		file: "internal/edge/edge.go",
+		from: "len(l.told) >= most", to: "false",
+		pkg: "./internal/edge", test: "TestBounded",
+	},
+	{
+		name: "what has not begun has not ended",
+		file: "follow/follower.go",
+		from: `if heard {
+			what`, to: `if true {
+			what`,
+		pkg: "./follow", test: "TestSaidOnce",
+	},
+	{
+		name: "what waits says since when",
+		file: "node/status.go",
+		from: "w.Since = before[j].Since", to: "_ = before[j].Since",
+		pkg: "./node", test: "TestWaitingSince",
+	},
 }

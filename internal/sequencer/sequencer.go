@@ -23,6 +23,7 @@ import (
 	"headrace/da"
 	"headrace/exec"
 	"headrace/follow"
+	"headrace/internal/edge"
 	"headrace/internal/syncer"
 	"headrace/l1"
 	"headrace/watch"
@@ -97,8 +98,9 @@ type Sequencer struct {
 	status *watch.Value[Status]
 	txs    chan struct{} // holds one token when transactions have come, for lazy mode
 	forced *forced
-	clock  clock // owned by produce
-	gone   gone  // owned by propose
+	clock  clock    // owned by produce
+	gone   gone     // owned by propose
+	said   edge.Log // what fails again and again
 }
 
 // New checks cfg and returns a sequencer.
@@ -279,7 +281,7 @@ func (q *Sequencer) produce(ctx context.Context) error {
 			return err
 		case err != nil:
 			q.pause(err.Error())
-			q.cfg.Logger.Warn("no block made", "err", err)
+			q.said.Warn(q.cfg.Logger, "no block made", err)
 			if err := backoff.Sleep(ctx, nil); err != nil {
 				return err
 			}

@@ -120,7 +120,7 @@ func (q *Sequencer) blobs(b *block.Block) ([]da.Blob, error) {
 }
 
 func (q *Sequencer) failed(err error) {
-	q.cfg.Logger.Warn("submission failed", "err", err)
+	q.said.Warn(q.cfg.Logger, "submission failed", err)
 	q.status.Update(func(s Status) Status {
 		s.Failure, s.FailedAt, s.Failures = err.Error(), time.Now(), s.Failures+1
 		return s

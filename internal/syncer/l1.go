@@ -12,6 +12,7 @@ import (
 	"headrace/exec"
 	"headrace/follow"
 	"headrace/internal/derive"
+	"headrace/internal/edge"
 	"headrace/internal/store"
 	"headrace/l1"
 )
@@ -21,6 +22,8 @@ import (
 type L1Sink struct {
 	*Syncer
 	Offers *Offers // what comes beside the L1
+
+	said edge.Log // what fails again and again
 
 	// The Syncer's mutex guards the rest.
 	recent    []Proposal // canonical, oldest first, the last one included; replaced, never changed
@@ -88,7 +91,7 @@ func (k *L1Sink) Apply(ctx context.Context, item follow.Item[l1.Block]) error {
 	}
 	if len(p.made) > 0 && !k.engineKnown { // it may have been taken back for a proposal, and stand below the unsafe head
 		if err := k.reconcile(ctx); err != nil { // the next block that needs it tries again
-			k.cfg.Logger.Warn("engine not brought up yet", "err", err)
+			k.said.Warn(k.cfg.Logger, "engine not brought up yet", err)
 		}
 	}
 	if len(p.done) > 0 {
@@ -449,7 +452,7 @@ func (k *L1Sink) label(ctx context.Context) {
 	err := e.Label(ctx, st.Safe, st.Finalized)
 	k.Took(StepLabel, st.Safe.Height, start, err)
 	if err != nil {
-		k.cfg.Logger.Warn("engine not informed of safe and finalized", "err", err)
+		k.said.Warn(k.cfg.Logger, "engine not informed of safe and finalized", err)
 	}
 }
 

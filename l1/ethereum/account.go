@@ -17,6 +17,7 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/rpc"
 
+	"headrace/internal/edge"
 	"headrace/l1"
 )
 
@@ -56,6 +57,7 @@ type Account struct {
 	from   common.Address
 	signer types.Signer
 	opt    AccountOptions
+	said   edge.Log // what fails again and again
 
 	mu         sync.Mutex // held by the call whose transaction is under way; guards the rest
 	cellProofs bool       // the endpoint wants blobs with cell proofs
@@ -231,7 +233,7 @@ func (a *Account) transact(ctx context.Context, at *endpoint, nonce uint64, r re
 		case ctx.Err() != nil:
 			return nil, fmt.Errorf("wait for transaction %s: %w: %w", try.hashes[len(try.hashes)-1], l1.ErrUnknownOutcome, context.Cause(ctx))
 		case err != nil:
-			a.client.opt.Logger.Warn("look for transaction", "hash", try.hashes[0], "err", err)
+			a.said.Warn(a.client.opt.Logger, "look for transaction", err, "hash", try.hashes[0])
 			try.failed = true
 		}
 		a.again(ctx, r, &try)
@@ -263,7 +265,7 @@ func (a *Account) again(ctx context.Context, r request, try *attempt) {
 		a.bump(try, r.sidecar != nil)
 	}
 	if err := a.submit(ctx, r, try, !elsewhere); err != nil && ctx.Err() == nil {
-		a.client.opt.Logger.Warn("send transaction again", "hash", try.hashes[0], "err", err)
+		a.said.Warn(a.client.opt.Logger, "send transaction again", err, "hash", try.hashes[0])
 		try.sentAt, try.failed = time.Now(), true
 	}
 }
