@@ -45,6 +45,7 @@ func (m noLeaks) Run() int {
 }
 
 func TestMain(m *testing.M) {
+	trustTestServers()
 	testscript.Main(noLeaks{m}, map[string]func(){
 		"headrace": func() {
 			keyOptions.WorkFactor = 4 // a key file costs a second otherwise

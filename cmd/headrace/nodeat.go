@@ -12,11 +12,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"headrace/internal/httpc"
 	"headrace/internal/redact"
 )
 
-// nodeClient asks nodes. No token of theirs follows a redirect elsewhere.
-var nodeClient = &http.Client{CheckRedirect: redact.Redirect}
+// nodeClient asks the node. No token follows a redirect elsewhere.
+var nodeClient = httpc.New(httpc.Options{Timeout: onePoll})
 
 // nodeAt is a node that a command asks, by the flags that all such commands have.
 type nodeAt struct{ address, token, tokenFile string }

@@ -48,5 +48,5 @@ func TestCommandsCarryTheToken(t *testing.T) {
 			}
 		}
 	}
-	http.DefaultClient.CloseIdleConnections()
+	nodeClient.CloseIdleConnections()
 }

@@ -116,8 +116,8 @@ func oneArg(cmd *cobra.Command, operand string, args []string) (string, error) {
 var pauses = follow.Backoff{Min: 50 * time.Millisecond, Max: 2 * time.Second}
 
 // onePoll bounds one request of a long wait, so that a connection that has died without a word does not take all its
-// time.
-const onePoll = 30 * time.Second
+// time. Tests are quicker.
+var onePoll = 30 * time.Second
 
 // lateAnswer is how long after its time the node's answer to a wait that timed out may come.
 const lateAnswer = 250 * time.Millisecond

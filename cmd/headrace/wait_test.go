@@ -20,7 +20,7 @@ func execute(t *testing.T, args ...string) (out string, status int, message stri
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), hung)
 	defer cancel()
-	defer http.DefaultClient.CloseIdleConnections()
+	defer nodeClient.CloseIdleConnections()
 	var buf bytes.Buffer
 	root := newRoot()
 	root.SetOut(&buf)

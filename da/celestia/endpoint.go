@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"headrace/da"
 	"headrace/follow"
+	"headrace/internal/httpc"
 	"headrace/internal/jsonrpc"
 	"headrace/internal/square"
 )
@@ -25,6 +27,7 @@ type endpoint struct {
 	bulk   *jsonrpc.Client
 	post   *jsonrpc.Client
 	http   *jsonrpc.Client
+	asker  *http.Client // of all four
 	health *follow.Health
 
 	polling atomic.Bool // there is no WebSocket: calls go over HTTP
@@ -84,7 +87,9 @@ func (c *Client) newEndpoint(address, name string) (*endpoint, error) {
 		return nil, err
 	}
 	o := jsonrpc.ClientOptions{Header: header(c.opt.Token), CallTimeout: c.opt.CallTimeout, DialTimeout: c.opt.DialTimeout, Silence: c.opt.Silence, ReadLimit: int64(c.opt.MaxMessage), Logger: c.opt.Logger}
-	e := &endpoint{client: c, name: name, fetches: map[*fetching]context.Context{}}
+	asker := httpc.New(httpc.Options{Timeout: c.opt.CallTimeout, DialTimeout: c.opt.DialTimeout, Parallel: 64})
+	e := &endpoint{client: c, name: name, asker: asker, fetches: map[*fetching]context.Context{}}
+	o.HTTPClient = asker
 	e.health = follow.NewHealth(e.name, "da", &c.opt.Observer)
 	e.health.Paced(c.opt.BlockTime)
 	if called := c.opt.Observer.Called; called != nil {
@@ -113,6 +118,7 @@ func (e *endpoint) close() {
 	for _, c := range []*jsonrpc.Client{e.news, e.bulk, e.post, e.http} {
 		_ = c.Close()
 	}
+	e.asker.CloseIdleConnections()
 }
 
 // note notes how a call went. What tells about a height, and not about the endpoint, is no failure of it.

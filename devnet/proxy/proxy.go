@@ -1,5 +1,5 @@
 // Package proxy is a TCP proxy on the loopback that adds latency to what clients send, lets only so many bytes a
-// second through to them, and can cut or freeze its connections: a slow or broken link for tests.
+// second through to them, and can cut its connections, freeze them or swallow what they send: a slow or broken link for tests.
 //
 // Bytes keep their order. A Proxy owns its goroutines; Run waits for all of them.
 package proxy
@@ -25,6 +25,8 @@ type Proxy struct {
 	thaw   chan struct{} // not nil while frozen; closed by the thaw
 	conns  map[net.Conn]struct{}
 	refuse bool
+
+	swallowed map[net.Conn]struct{} // of conns, those that are dead
 }
 
 // New opens a port of the loopback that forwards to target (host:port), delaying each byte on its way to the target
@@ -34,7 +36,7 @@ func New(target string, delay time.Duration) (*Proxy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open proxy: %w", err)
 	}
-	return &Proxy{target: target, listener: l, delay: delay, conns: map[net.Conn]struct{}{}}, nil
+	return &Proxy{target: target, listener: l, delay: delay, conns: map[net.Conn]struct{}{}, swallowed: map[net.Conn]struct{}{}}, nil
 }
 
 // Address returns host:port.
@@ -137,7 +139,13 @@ func (p *Proxy) forward(ctx context.Context, client net.Conn) {
 	defer p.untrack(client, server)
 	var wg sync.WaitGroup
 	wg.Go(func() { p.pipe(ctx, server, client, true); _ = server.Close(); _ = client.Close() })
-	wg.Go(func() { p.pipe(ctx, client, server, false); _ = server.Close(); _ = client.Close() })
+	wg.Go(func() {
+		p.pipe(ctx, client, server, false)
+		_ = server.Close()
+		if !p.swallows(client) {
+			_ = client.Close()
+		}
+	})
 	wg.Wait()
 }
 
@@ -155,6 +163,7 @@ func (p *Proxy) untrack(conns ...net.Conn) {
 	defer p.mu.Unlock()
 	for _, c := range conns {
 		delete(p.conns, c)
+		delete(p.swallowed, c)
 	}
 }
 
@@ -195,6 +204,9 @@ func (p *Proxy) pipe(ctx context.Context, dst, src net.Conn, delayed bool) {
 		}
 		if p.hold(ctx, c.due) != nil {
 			break
+		}
+		if p.swallows(dst) {
+			continue
 		}
 		if _, err := dst.Write(c.bytes); err != nil {
 			break

@@ -18,6 +18,7 @@ import (
 	"github.com/ethereum/go-ethereum/rpc"
 	"github.com/golang-jwt/jwt/v5"
 
+	"headrace/internal/httpc"
 	"headrace/internal/redact"
 )
 
@@ -25,12 +26,12 @@ import (
 // nothing. It keeps no state but its connections, so it goes on working when the execution client restarts. Safe for
 // concurrent use.
 type Client struct {
-	rpc       *rpc.Client
-	secrets   redact.Secrets // of the address
-	transport *http.Transport
-	opt       DialOptions
-	open      context.Context // ends with Close, and every call with it
-	close     context.CancelFunc
+	rpc     *rpc.Client
+	secrets redact.Secrets // of the address
+	http    *http.Client
+	opt     DialOptions
+	open    context.Context // ends with Close, and every call with it
+	close   context.CancelFunc
 }
 
 var errClosed = errors.New("engine is closed")
@@ -53,15 +54,15 @@ func Dial(url string, secret [32]byte, opt DialOptions) (*Client, error) {
 		opt.Timeout = 30 * time.Second
 	}
 	secrets := redact.Of(url)
-	transport := http.DefaultTransport.(*http.Transport).Clone()
+	asker := httpc.New(httpc.Options{Timeout: opt.Timeout})
 	c, err := rpc.DialOptions(context.Background(), url,
-		rpc.WithHTTPClient(&http.Client{Transport: transport, CheckRedirect: redact.Redirect}),
+		rpc.WithHTTPClient(asker),
 		rpc.WithHTTPAuth(func(h http.Header) error { return authorize(h, secret, time.Now()) }))
 	if err != nil {
 		return nil, fmt.Errorf("dial execution client at %s: %w", redact.Refused(url), secrets.Error(err))
 	}
 	open, end := context.WithCancel(context.Background())
-	return &Client{rpc: c, secrets: secrets, transport: transport, opt: opt, open: open, close: end}, nil
+	return &Client{rpc: c, secrets: secrets, http: asker, opt: opt, open: open, close: end}, nil
 }
 
 // authorize adds a token that is good for one request: the Engine API accepts one for a minute after its time of issue.
@@ -78,7 +79,7 @@ func authorize(h http.Header, secret [32]byte, now time.Time) error {
 func (c *Client) Close() {
 	c.close()
 	c.rpc.Close()
-	c.transport.CloseIdleConnections()
+	c.http.CloseIdleConnections()
 }
 
 func (c *Client) call(ctx context.Context, result any, method string, args ...any) error {

@@ -8,7 +8,9 @@
 // everything may overlap.
 //
 // Each call ends within Options.Timeout. A lost connection is made again by itself; calls meanwhile fail at once, and
-// the caller repeats.
+// the caller repeats. After a call without an answer the next one is made on a new connection, since the old one may be
+// dead; what is under way on that goes on. Nothing is pinged: a gRPC server ends connections that ping it more often
+// than each five minutes, unless it is told otherwise.
 package execgrpc
 
 import (
@@ -46,9 +48,8 @@ const defaultMessageBytes = 64 << 20
 // an engine without a builder's side, SubmitTx and Build fail with errors.ErrUnsupported.
 type Engine struct {
 	target  string
-	conn    *grpc.ClientConn
-	client  execv1.EngineClient
 	timeout time.Duration
+	links   links
 	dropped atomic.Uint64 // as the last Build said
 }
 
@@ -73,7 +74,7 @@ func Dial(target string, opt Options) (*Engine, error) {
 	if opt.TLS != nil {
 		creds = credentials.NewTLS(opt.TLS)
 	}
-	conn, err := grpc.NewClient(target,
+	options := []grpc.DialOption{
 		grpc.WithTransportCredentials(creds),
 		grpc.WithNoProxy(),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(opt.MaxMessageBytes), grpc.MaxCallSendMsgSize(opt.MaxMessageBytes)),
@@ -81,37 +82,46 @@ func Dial(target string, opt Options) (*Engine, error) {
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second},
 			MinConnectTimeout: 5 * time.Second,
-		}))
-	if err != nil {
+		}),
+	}
+	e := &Engine{target: target, timeout: opt.Timeout}
+	e.links.dial = func() (*grpc.ClientConn, error) { return grpc.NewClient(target, options...) }
+	if err := e.links.open(); err != nil {
 		return nil, fmt.Errorf("dial engine %s: %w", target, err)
 	}
-	return &Engine{target: target, conn: conn, client: execv1.NewEngineClient(conn), timeout: opt.Timeout}, nil
+	return e, nil
 }
 
 // Ready connects if need be and returns when the connection stands, or when ctx ends.
 func (e *Engine) Ready(ctx context.Context) error {
 	for {
-		state := e.conn.GetState()
+		conn := e.links.present()
+		state := conn.GetState()
 		switch state {
 		case connectivity.Ready:
 			return nil
 		case connectivity.Shutdown:
 			return fmt.Errorf("connect to engine %s: %w", e.target, net.ErrClosed)
 		case connectivity.Idle:
-			e.conn.Connect()
+			conn.Connect()
 		}
-		if !e.conn.WaitForStateChange(ctx, state) {
+		if !conn.WaitForStateChange(ctx, state) {
 			return fmt.Errorf("connect to engine %s: %w", e.target, ctx.Err())
 		}
 	}
 }
 
 // Close ends the connection and the calls under way.
-func (e *Engine) Close() error { return e.conn.Close() }
+func (e *Engine) Close() error { return e.links.close() }
 
-// within is a call's context with the call's deadline.
-func (e *Engine) within(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, e.timeout)
+// within returns a call's context with the call's deadline, and what it is made by. done must be called at its end.
+func (e *Engine) within(ctx context.Context) (_ context.Context, client execv1.EngineClient, done func()) {
+	ctx, cancel := context.WithTimeout(ctx, e.timeout)
+	l := e.links.take()
+	return ctx, l.client, func() {
+		e.links.give(l, errors.Is(ctx.Err(), context.DeadlineExceeded))
+		cancel()
+	}
 }
 
 // fail is the error of a call made with ctx. The end of our own waiting is the context's error.
@@ -124,9 +134,9 @@ func (e *Engine) fail(ctx context.Context, err error) error {
 
 // Execute implements exec.Engine.
 func (e *Engine) Execute(ctx context.Context, b *block.Block) ([]byte, error) {
-	ctx, cancel := e.within(ctx)
-	defer cancel()
-	r, err := e.client.Execute(ctx, &execv1.ExecuteRequest{Block: encodeBlock(b)})
+	ctx, client, done := e.within(ctx)
+	defer done()
+	r, err := client.Execute(ctx, &execv1.ExecuteRequest{Block: encodeBlock(b)})
 	if err != nil {
 		return nil, e.fail(ctx, err)
 	}
@@ -135,9 +145,9 @@ func (e *Engine) Execute(ctx context.Context, b *block.Block) ([]byte, error) {
 
 // Head implements exec.Engine.
 func (e *Engine) Head(ctx context.Context) (exec.Head, error) {
-	ctx, cancel := e.within(ctx)
-	defer cancel()
-	r, err := e.client.Head(ctx, &execv1.HeadRequest{})
+	ctx, client, done := e.within(ctx)
+	defer done()
+	r, err := client.Head(ctx, &execv1.HeadRequest{})
 	if err != nil {
 		return exec.Head{}, e.fail(ctx, err)
 	}
@@ -150,9 +160,9 @@ func (e *Engine) Head(ctx context.Context) (exec.Head, error) {
 
 // Revert implements exec.Engine.
 func (e *Engine) Revert(ctx context.Context, height uint64) error {
-	ctx, cancel := e.within(ctx)
-	defer cancel()
-	if _, err := e.client.Revert(ctx, &execv1.RevertRequest{Height: height}); err != nil {
+	ctx, client, done := e.within(ctx)
+	defer done()
+	if _, err := client.Revert(ctx, &execv1.RevertRequest{Height: height}); err != nil {
 		return e.fail(ctx, err)
 	}
 	return nil
@@ -160,9 +170,9 @@ func (e *Engine) Revert(ctx context.Context, height uint64) error {
 
 // Label implements exec.Labeler. An engine that does not want labels is left without.
 func (e *Engine) Label(ctx context.Context, safe, finalized block.Ref) error {
-	ctx, cancel := e.within(ctx)
-	defer cancel()
-	_, err := e.client.Label(ctx, &execv1.LabelRequest{Safe: encodeRef(safe), Finalized: encodeRef(finalized)})
+	ctx, client, done := e.within(ctx)
+	defer done()
+	_, err := client.Label(ctx, &execv1.LabelRequest{Safe: encodeRef(safe), Finalized: encodeRef(finalized)})
 	if err != nil && status.Code(err) != codes.Unimplemented {
 		return e.fail(ctx, err)
 	}
@@ -171,9 +181,9 @@ func (e *Engine) Label(ctx context.Context, safe, finalized block.Ref) error {
 
 // SubmitTx implements exec.Builder.
 func (e *Engine) SubmitTx(ctx context.Context, tx []byte) error {
-	ctx, cancel := e.within(ctx)
-	defer cancel()
-	if _, err := e.client.SubmitTx(ctx, &execv1.SubmitTxRequest{Tx: tx}); err != nil {
+	ctx, client, done := e.within(ctx)
+	defer done()
+	if _, err := client.SubmitTx(ctx, &execv1.SubmitTxRequest{Tx: tx}); err != nil {
 		return e.fail(ctx, err)
 	}
 	return nil
@@ -181,9 +191,9 @@ func (e *Engine) SubmitTx(ctx context.Context, tx []byte) error {
 
 // Build implements exec.Builder.
 func (e *Engine) Build(ctx context.Context, height, time uint64, maxBytes int) ([][]byte, error) {
-	ctx, cancel := e.within(ctx)
-	defer cancel()
-	r, err := e.client.Build(ctx, &execv1.BuildRequest{Height: height, Time: time, MaxBytes: uint64(max(maxBytes, 0))})
+	ctx, client, done := e.within(ctx)
+	defer done()
+	r, err := client.Build(ctx, &execv1.BuildRequest{Height: height, Time: time, MaxBytes: uint64(max(maxBytes, 0))})
 	if err != nil {
 		return nil, e.fail(ctx, err)
 	}
@@ -207,9 +217,9 @@ func (e *Engine) Dropped() uint64 { return e.dropped.Load() }
 // Exempt implements exec.Exempter. What is no answer is an error, and never "no exemption": the other nodes' engines
 // may know of one.
 func (e *Engine) Exempt(ctx context.Context, height uint64, item [][]byte) (why []string, err error) {
-	ctx, cancel := e.within(ctx)
-	defer cancel()
-	r, err := e.client.Excuse(ctx, &execv1.ExcuseRequest{Height: height, Txs: item})
+	ctx, client, done := e.within(ctx)
+	defer done()
+	r, err := client.Excuse(ctx, &execv1.ExcuseRequest{Height: height, Txs: item})
 	if err != nil {
 		return nil, e.fail(ctx, err)
 	}

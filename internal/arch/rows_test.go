@@ -16,7 +16,8 @@ var rows = map[string]row{
 
 	"internal/edge":          {"", "what is said, and to whom, is not its business: it counts"},
 	"internal/redact":        {"", "everybody's texts go through it, so it knows nothing of what they are about"},
-	"internal/jsonrpc":       {"internal/httpd internal/redact", "a protocol: it must not know whose methods it carries"},
+	"internal/httpc":         {"internal/redact", "it makes connections to any endpoint; what is asked there is not its business"},
+	"internal/jsonrpc":       {"internal/httpc internal/httpd internal/redact", "a protocol: it must not know whose methods it carries"},
 	"internal/httpd":         {"", "it bounds what strangers cost, whatever they ask for"},
 	"internal/disk":          {"", "it makes a file system fail once and for good; what is stored on it is not its business"},
 	"internal/disk/disktest": {"internal/disk", "a disk that fails on demand, for the tests of whoever stores"},
@@ -30,9 +31,9 @@ var rows = map[string]row{
 	// Sources.
 	"da/fault":    {"da", "it says what goes wrong; whoever serves makes it so"},
 	"da/local":    {"da da/fault follow watch internal/square internal/disk", "a chain, not a node: whoever follows it comes from above"},
-	"da/celestia": {"da da/fault da/local follow watch internal/httpd internal/jsonrpc internal/redact internal/square", "a protocol between two parties; the rollup's blocks are opaque bytes to it"},
+	"da/celestia": {"da da/fault da/local follow watch internal/httpc internal/httpd internal/jsonrpc internal/redact internal/square", "a protocol between two parties; the rollup's blocks are opaque bytes to it"},
 	"l1/local":    {"l1 follow watch", "a chain, not a node: whoever follows it comes from above"},
-	"l1/ethereum": {"l1 l1/ethereum/inbox follow watch contracts internal/edge internal/redact", "a client; payloads are opaque bytes to it"},
+	"l1/ethereum": {"l1 l1/ethereum/inbox follow watch contracts internal/edge internal/httpc internal/redact", "a client; payloads are opaque bytes to it"},
 
 	"l1/ethereum/inbox": {"contracts", "generated bindings"},
 
@@ -44,7 +45,7 @@ var rows = map[string]row{
 	"exec/grpc/execv1":           {"", "generated messages"},
 	"exec/grpc/internal/gen":     {"", "it generates code, and is no part of any program"},
 	"exec/grpc/internal/gen/cmd": {"exec/grpc/internal/gen", "it generates code, and is no part of any program"},
-	"exec/engineapi":             {"exec block watch internal/disk internal/edge internal/redact", "an engine knows blocks, and nothing of where they come from"},
+	"exec/engineapi":             {"exec block watch internal/disk internal/edge internal/httpc internal/redact", "an engine knows blocks, and nothing of where they come from"},
 	"internal/derive":            {"block da l1", "pure: no I/O and no clock, or I3 could not be shown"},
 	"internal/store":             {"block da l1 internal/disk", "it stores what it is given; only the syncer decides what that is"},
 
@@ -58,7 +59,7 @@ var rows = map[string]row{
 
 	// Around the node.
 	"await":                {"ref watch", "it waits for any node, so it must not need ours"},
-	"await/ethereum":       {"await watch internal/redact", "it waits for any Ethereum client, so it must not need ours"},
+	"await/ethereum":       {"await watch internal/httpc internal/redact", "it waits for any Ethereum client, so it must not need ours"},
 	"devnet/geth":          {"", "a process; what it is used for is not its business"},
 	"devnet/geth/gethtest": {"devnet/geth", "it builds geth with the tests, and nothing else"},
 	"devnet/beacon":        {"devnet/geth exec/engineapi watch", "a consensus for one L1; the rollup above it is not its business"},
@@ -66,7 +67,7 @@ var rows = map[string]row{
 	"devnet": {"devnet/... node block da da/fault da/local da/celestia l1 l1/local l1/ethereum exec exec/kv exec/engineapi follow watch await contracts internal/keyfile",
 		"a test bed stands on what users have: the node's public face, never the parts inside it"},
 	"internal/mutate": {"", "it takes guards out of any package, and needs none of them to do so"},
-	"cmd/headrace": {"node devnet/... await/ethereum block da da/fault da/local da/celestia follow l1 l1/ethereum internal/httpd internal/keyfile internal/redact watch",
+	"cmd/headrace": {"node devnet/... await/ethereum block da da/fault da/local da/celestia follow l1 l1/ethereum internal/httpc internal/httpd internal/keyfile internal/redact watch",
 		"the command line is one more user of the public packages: what it needs, a program that embeds a node needs too"},
 }
 

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"headrace/internal/httpc"
 	"headrace/internal/redact"
 )
 
@@ -156,10 +157,7 @@ func NewClient(address string, opt ClientOptions) (*Client, error) {
 		return nil, fmt.Errorf("address %s has no host", redact.Refused(address))
 	}
 	if c.http = c.opt.HTTPClient; c.http == nil {
-		t := http.DefaultTransport.(*http.Transport).Clone()
-		t.MaxIdleConnsPerHost = 64
-		t.DialContext = dialer(c.opt.DialTimeout)
-		c.http = &http.Client{Transport: t, CheckRedirect: redact.Redirect}
+		c.http = httpc.New(httpc.Options{Timeout: max(c.opt.CallTimeout, 0), DialTimeout: c.opt.DialTimeout, Parallel: 64})
 	}
 	return c, nil
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -50,10 +49,6 @@ type answer struct {
 	result []byte
 	err    []byte
 	size   int // of the whole message, held until the caller is done with it
-}
-
-func dialer(timeout time.Duration) func(ctx context.Context, network, addr string) (net.Conn, error) {
-	return (&net.Dialer{Timeout: timeout, KeepAlive: 15 * time.Second}).DialContext
 }
 
 // dial makes a connection, whose goroutines the caller starts.

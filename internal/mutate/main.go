@@ -55,6 +55,7 @@ var tables = slices.Concat(
 	liesGuards,
 	slowGuards,
 	sequencerGuards,
+	connsGuards,
 )
 
 func main() {

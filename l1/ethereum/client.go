@@ -19,7 +19,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -82,7 +81,6 @@ const maxResponse = 64 << 20
 type Client struct {
 	opt     Options
 	inbox   common.Address
-	http    *http.Client
 	readers []*endpoint               // those of HTTP, then those of WS
 	read    *follow.Several[l1.Block] // of readers, in their order
 	news    follow.Source[l1.Block]
@@ -108,10 +106,8 @@ func New(opt Options) (*Client, error) {
 	case opt.Inbox == l1.Address{}:
 		return nil, errors.New("no address of the inbox contract")
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost = 2 * opt.Parallel
 	c := &Client{
-		opt: opt, inbox: common.Address(opt.Inbox), http: &http.Client{Transport: limited{transport, maxResponse}, CheckRedirect: redact.Redirect},
+		opt: opt, inbox: common.Address(opt.Inbox),
 		forced: lru.NewCache[forcedKey, l1.Forced](forcedCacheSize),
 	}
 	poll, sockets := c.open(opt.HTTP, "read"), c.open(opt.WS, "news")
@@ -129,7 +125,7 @@ func New(opt Options) (*Client, error) {
 	}
 	for i, url := range opt.Beacon {
 		c.beacons = append(c.beacons, &beacon{
-			url: url, secrets: redact.Of(url), health: follow.NewHealth(beacons[i], "beacon", &c.opt.Observer), http: c.http, timeout: opt.CallTimeout,
+			url: url, secrets: redact.Of(url), health: follow.NewHealth(beacons[i], "beacon", &c.opt.Observer), http: newHTTP(&c.opt), timeout: opt.CallTimeout,
 		})
 	}
 	return c, nil
@@ -151,7 +147,9 @@ func (c *Client) Close() {
 	for _, e := range c.readers {
 		e.close()
 	}
-	c.http.CloseIdleConnections()
+	for _, b := range c.beacons {
+		b.http.CloseIdleConnections()
+	}
 }
 
 // Endpoints returns the state of each endpoint, in the order of Options: WS, HTTP, Beacon.

@@ -5,7 +5,6 @@ import (
 	"crypto/ecdsa"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"sort"
 	"time"
@@ -34,10 +33,12 @@ func AddressOf(key *ecdsa.PrivateKey) l1.Address {
 // AskChainID returns the id of the chain that an endpoint serves, over HTTP or WebSocket. A timeout of 0 is the
 // default of Options.CallTimeout.
 func AskChainID(ctx context.Context, url string, timeout time.Duration) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, Options{CallTimeout: timeout}.withDefaults().CallTimeout)
+	opt := Options{CallTimeout: timeout}.withDefaults()
+	ctx, cancel := context.WithTimeout(ctx, opt.CallTimeout)
 	defer cancel()
-	secrets := redact.Of(url)
-	conn, err := dialRPC(ctx, url, rpc.WithHTTPClient(&http.Client{CheckRedirect: redact.Redirect}))
+	secrets, asker := redact.Of(url), newHTTP(&opt)
+	defer asker.CloseIdleConnections()
+	conn, err := dialRPC(ctx, url, rpc.WithHTTPClient(asker))
 	if err != nil {
 		return 0, fmt.Errorf("dial L1: %w", secrets.Error(err))
 	}

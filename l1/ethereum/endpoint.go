@@ -25,6 +25,7 @@ type endpoint struct {
 	socket  bool
 	name    string // the address without what is secret in it, and a number if another has the same
 	health  *follow.Health
+	http    *http.Client
 	batch   adaptive // headers in one request
 	logs    adaptive // blocks in one eth_getLogs
 
@@ -34,7 +35,7 @@ type endpoint struct {
 }
 
 func newEndpoint(c *Client, url, name, role string) *endpoint {
-	e := &endpoint{client: c, url: url, secrets: redact.Of(url), socket: role == "news", name: name, health: follow.NewHealth(name, role, &c.opt.Observer)}
+	e := &endpoint{client: c, url: url, secrets: redact.Of(url), socket: role == "news", name: name, health: follow.NewHealth(name, role, &c.opt.Observer), http: newHTTP(&c.opt)}
 	e.health.Paced(c.opt.BlockTime)
 	e.batch = adaptive{n: min(16, c.opt.Batch), max: c.opt.Batch}
 	e.logs = adaptive{n: 512, max: 8192}
@@ -52,13 +53,14 @@ func (e *endpoint) close() {
 		e.bulk.Close()
 		e.bulk = nil
 	}
+	e.http.CloseIdleConnections()
 }
 
 // dial connects and checks which chain the endpoint serves.
 func (e *endpoint) dial(ctx context.Context) (*rpc.Client, error) {
 	ctx, cancel := context.WithTimeout(ctx, e.client.opt.CallTimeout)
 	defer cancel()
-	conn, err := dialRPC(ctx, e.url, rpc.WithHTTPClient(patient(e.client.http, e.health)), rpc.WithWebsocketMessageSizeLimit(maxResponse))
+	conn, err := dialRPC(ctx, e.url, rpc.WithHTTPClient(patient(e.http, e.health)), rpc.WithWebsocketMessageSizeLimit(maxResponse))
 	if err != nil {
 		return nil, fmt.Errorf("dial L1: %w", e.secrets.Error(err))
 	}

@@ -4,9 +4,18 @@ import (
 	"errors"
 	"io"
 	"net/http"
+
+	"headrace/internal/httpc"
 )
 
 var errTooLarge = errors.New("response is larger than 64 MiB")
+
+// newHTTP returns a client for one endpoint.
+func newHTTP(opt *Options) *http.Client {
+	c := httpc.New(httpc.Options{Timeout: opt.CallTimeout, Parallel: 2 * opt.Parallel})
+	c.Transport = limited{c.Transport, maxResponse}
+	return c
+}
 
 // limited bounds the bodies of HTTP responses: an endpoint cannot make us hold more (I6).
 type limited struct {

@@ -1,0 +1,89 @@
+// Package httpc makes the HTTP clients by which endpoints are asked: one for each endpoint, whose connections nobody
+// else uses.
+//
+// A connection may be dead without a word: a NAT or a load balancer has forgotten it, and swallows what is sent. So a
+// connection that is not in use is closed soon, a call that gets no answer closes all that are not in use, and one of
+// HTTP/2, which many calls share, is pinged and dropped when it does not answer, whatever is in flight on it. What is
+// asked again after one call's time is asked on a new connection. A redirect is followed without what is secret.
+//
+// Nothing is asked twice here. Clients are safe for concurrent use; CloseIdleConnections ends what is left of one.
+package httpc
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"headrace/internal/redact"
+)
+
+// Options of a client. The zero value works.
+type Options struct {
+	Timeout     time.Duration // of a call, as its caller bounds it: 10 s. A dead connection of HTTP/2 is found within it
+	DialTimeout time.Duration // of a connection: 10 s
+	Parallel    int           // calls at a time, for so many connections are kept: 16
+}
+
+// The bounds of a client's connections.
+const (
+	idle      = 30 * time.Second // what lies between two blocks, and less than load balancers wait for
+	keepAlive = 15 * time.Second // between TCP's own probes
+	mostQuiet = 10 * time.Second // before a connection of HTTP/2 is pinged
+	mostLate  = 5 * time.Second  // of the answer
+)
+
+// New returns a client for one endpoint.
+func New(opt Options) *http.Client {
+	timeout := cmp.Or(opt.Timeout, 10*time.Second)
+	dialer := &net.Dialer{Timeout: cmp.Or(opt.DialTimeout, 10*time.Second), KeepAlive: keepAlive}
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.DialContext = dialer.DialContext
+	t.MaxIdleConnsPerHost = cmp.Or(opt.Parallel, 16)
+	t.MaxIdleConns = 0 // it has one host, and those that it redirects to
+	t.IdleConnTimeout = idle
+	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: min(timeout/2, mostQuiet), PingTimeout: min(timeout/4, mostLate)}
+	return &http.Client{Transport: &transport{t}, CheckRedirect: redact.Redirect}
+}
+
+// transport is one that takes the lack of an answer as a sign.
+type transport struct{ *http.Transport }
+
+func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := t.Transport.RoundTrip(req)
+	if err != nil {
+		t.unanswered(req.Context())
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusSwitchingProtocols { // a WebSocket is the caller's
+		resp.Body = &body{resp.Body, t, req.Context()}
+	}
+	return resp, nil
+}
+
+// unanswered closes the connections that are not in use, unless it was the caller who has given up: they may be as dead
+// as the one that gave no answer, and each would cost the time of a call.
+func (t *transport) unanswered(ctx context.Context) {
+	if errors.Is(context.Cause(ctx), context.Canceled) {
+		return
+	}
+	t.CloseIdleConnections()
+}
+
+// body is an answer's.
+type body struct {
+	io.ReadCloser
+	from *transport
+	ctx  context.Context // of the call
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		b.from.unanswered(b.ctx)
+	}
+	return n, err
+}

@@ -1,0 +1,26 @@
+package main
+
+// The guards of connections to endpoints, and of what the command line takes for final.
+var connsGuards = []guard{
+	{
+		name: "a call without an answer closes idle connections",
+		file: "internal/httpc/httpc.go",
+		from: "		t.unanswered(req.Context())",
+		to:   "		_ = t.unanswered",
+		pkg:  "./cmd/headrace", test: "TestDeadConnections/L1/http$",
+	},
+	{
+		name: "a dead connection of HTTP/2 is dropped",
+		file: "internal/httpc/httpc.go",
+		from: "SendPingTimeout: min(timeout/2, mostQuiet), ",
+		to:   "",
+		pkg:  "./cmd/headrace", test: "TestDeadConnections/engine/https$",
+	},
+	{
+		name: "a call to an engine without an answer is the last on its connection",
+		file: "exec/grpc/links.go",
+		from: "if unanswered && ",
+		to:   "if false && ",
+		pkg:  "./cmd/headrace", test: "TestDeadConnections/engine/grpc$",
+	},
+}
