@@ -345,6 +345,56 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestBodyDecides: an answer over HTTP is what its body is, whatever type the server or somebody between gives it, and
+// an answer with a status that is no JSON-RPC keeps its status.
+func TestBodyDecides(t *testing.T) {
+	var contentType, body string
+	var status int
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked, _ := io.ReadAll(r.Body)
+		w.Header()["Content-Type"] = []string{contentType}
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, strings.ReplaceAll(body, "ID", idOf(string(asked))))
+	}))
+	t.Cleanup(s.Close)
+	const result, refusal = `{"jsonrpc":"2.0","id":ID,"result":"ok"}`, `{"jsonrpc":"2.0","id":ID,"error":{"code":-32601,"message":"no"}}`
+	for _, kind := range []string{"application/json", "text/plain; charset=utf-8", "", "text/html"} {
+		for _, test := range []struct {
+			name, body string
+			status     int
+			want       string // "ok", "error", or the body that a *StatusError keeps
+		}{
+			{"result", result, 200, "ok"},
+			{"error", refusal, 200, "error"},
+			{"error with a status", refusal, 500, "error"},
+			{"page", "<html>busy</html>", 200, "<html>busy</html>"},
+			{"page with a status", "<html>busy</html>", 503, "<html>busy</html>"},
+			{"other JSON", `{"error":"forbidden"}`, 403, `{"error":"forbidden"}`},
+			{"nothing", "", 502, ""},
+		} {
+			contentType, body, status = kind, test.body, test.status
+			c := newClient(t, s.URL, jsonrpc.ClientOptions{})
+			var got string
+			err := c.Call(within(t, 5*time.Second), "m", jsonrpc.Array(), keep(&got))
+			var answered *jsonrpc.Error
+			var refused *jsonrpc.StatusError
+			switch ok := false; test.want {
+			case "ok":
+				ok = err == nil && got == `"ok"`
+				fallthrough
+			case "error":
+				if ok = ok || errors.As(err, &answered) && answered.Code == jsonrpc.CodeNoMethod && test.want == "error"; !ok {
+					t.Errorf("%s as %q: got %q, %v", test.name, kind, got, err)
+				}
+			default:
+				if !errors.As(err, &refused) || refused.Status != test.status || refused.Body != test.want {
+					t.Errorf("%s as %q: got %q, %v", test.name, kind, got, err)
+				}
+			}
+		}
+	}
+}
+
 // TestReconnect: after the connection breaks, calls fail with a reason, and the next one dials.
 func TestReconnect(t *testing.T) {
 	url := peer(t, func(ctx context.Context, ws *websocket.Conn) {

@@ -68,7 +68,8 @@ func (c *Client) dial(ctx context.Context) (*conn, error) {
 	if err != nil {
 		switch {
 		case resp != nil && resp.StatusCode != http.StatusSwitchingProtocols:
-			return nil, fmt.Errorf("dial: %w", c.statusError(resp))
+			body, _ := io.ReadAll(io.LimitReader(resp.Body, 8<<10)) // what the WebSocket's dialer has kept of it
+			return nil, fmt.Errorf("dial: %w", c.statusError(resp, body))
 		case ctx.Err() != nil:
 			return nil, fmt.Errorf("dial: %w", context.Cause(ctx))
 		}

@@ -43,24 +43,20 @@ func (c *Client) post(ctx context.Context, clock *clock, method string, params R
 		return redact.Error(err)
 	}
 	defer resp.Body.Close()
-	if !strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") {
-		return c.statusError(resp)
-	}
 	msg, done, err := c.readBody(ctx, clock, counted{resp.Body, &in, c.opt.Heard})
 	defer done()
-	if err != nil {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil && resp.StatusCode != http.StatusOK:
+		return c.statusError(resp, nil)
+	case err != nil:
 		return fmt.Errorf("read answer: %w", err)
 	}
 	c.stats.received.Add(uint64(len(msg)))
-	f, err := scanFrame(msg)
-	if err != nil {
-		if resp.StatusCode != http.StatusOK {
-			return &StatusError{Status: resp.StatusCode}
-		}
-		return fmt.Errorf("read answer: %w", err)
+	f, err := scanFrame(msg) // the body decides what it is: servers and those between name its type in many ways
+	if err != nil || f.result == nil && !isObject(f.err) {
+		return c.statusError(resp, msg)
 	}
 	if got, ok := uintOf(f.id); (!ok || got != id) && f.err == nil {
 		c.stats.strays.Add(1)
@@ -100,14 +96,14 @@ func (c *Client) readBody(ctx context.Context, clock *clock, r io.Reader) (msg [
 	return buf.Bytes(), done, nil
 }
 
-// statusError reads what there is to read of an HTTP answer that is not JSON. Whoever refuses an address may repeat it.
-func (c *Client) statusError(resp *http.Response) error {
-	e := &StatusError{Status: resp.StatusCode}
-	if resp.Body != nil {
-		b, _ := io.ReadAll(io.LimitReader(resp.Body, 8<<10)) // more than is kept: no secret must be cut in two
-		text := strings.TrimSpace(c.secrets.Text(string(b)))
-		e.Body = text[:min(len(text), 512)]
-	}
+// isObject reports whether a value is one that an error of JSON-RPC can be.
+func isObject(value []byte) bool { return len(value) > 0 && value[0] == '{' }
+
+// statusError is an HTTP answer that is no JSON-RPC, with this body. Whoever refuses an address may repeat it.
+func (c *Client) statusError(resp *http.Response, body []byte) error {
+	text := string(body[:min(len(body), 8<<10)]) // more than is kept: no secret must be cut in two
+	text = strings.TrimSpace(c.secrets.Text(text))
+	e := &StatusError{Status: resp.StatusCode, Body: text[:min(len(text), 512)]}
 	if s, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && s > 0 {
 		e.RetryAfter = min(time.Duration(s)*time.Second, time.Hour)
 	}

@@ -56,6 +56,7 @@ var tables = slices.Concat(
 	slowGuards,
 	sequencerGuards,
 	connsGuards,
+	l1netGuards,
 )
 
 func main() {
