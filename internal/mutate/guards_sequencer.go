@@ -170,7 +170,7 @@ var sequencerGuards = []guard{
 	{
 		name: "a proposal included on another branch is not proposed again without end",
 		file: "internal/sequencer/propose.go",
-		from: "s.Position.Height >= in.Block.Height && s.Position != at", to: "s.Position.Height >= in.Block.Height",
+		from: "s.Position.Height >= in.Block.Height && s.Position != was.Position", to: "s.Position.Height >= in.Block.Height",
 		pkg: "./internal/sequencer", test: "TestIncludedOnAnotherBranch",
 	},
 }
