@@ -97,7 +97,7 @@ func openDA(o *opened, cfg syncer.Config, opt follow.Options) (*upstream, error)
 	if b.Retry > 0 {
 		opt.Backoff.Max = b.Retry
 	}
-	flight := cmp.Or(b.Flight, flight)
+	flight := func() time.Duration { return flightTime(b.Flight, client.BlockTime()) }
 	follower := follow.New(sink.Checked(client), sink, opt)
 	return &upstream{
 		layer: "DA layer", unit: "DA", syncer: sink.Syncer, follower: follower,
@@ -113,7 +113,7 @@ func openDA(o *opened, cfg syncer.Config, opt follow.Options) (*upstream, error)
 		fetches: func() uint64 { return client.Stats().ContentFetches },
 		decided: func(ctx context.Context) (uint64, error) { return afterFlight(ctx, follower, flight) },
 		inFlight: func() string {
-			until := time.Now().Add(flight).UTC().Format(time.RFC3339)
+			until := time.Now().Add(flight()).UTC().Format(time.RFC3339)
 			return fmt.Sprintf("the DA layer has been read to the head that it has at %s, when nothing is under way any more", until)
 		},
 	}, nil
@@ -121,16 +121,28 @@ func openDA(o *opened, cfg syncer.Config, opt follow.Options) (*upstream, error)
 
 // flight is how long a submission of a process that has ended may still be included. A transaction's life in
 // Celestia's mempools is bounded in blocks, a few dozen; the celestia-node that was asked may have sent it again.
-const flight = 5 * time.Minute
+const (
+	flight       = 5 * time.Minute
+	flightBlocks = 50 // so long at least, if the DA layer's blocks are far apart
+)
 
-// afterFlight waits for so long, and then for the source's head.
-func afterFlight(ctx context.Context, source follower, flight time.Duration) (uint64, error) {
-	timer := time.NewTimer(flight) // of what is outside: nobody tells when a mempool forgets
+// flightTime returns how long that is, unless it is given, with the block time as far as it is known.
+func flightTime(given, blockTime time.Duration) time.Duration {
+	return cmp.Or(given, max(flight, flightBlocks*blockTime))
+}
+
+// afterFlight waits for so long, which may turn out to be longer meanwhile, and then for the source's head.
+func afterFlight(ctx context.Context, source follower, flight func() time.Duration) (uint64, error) {
+	start := time.Now()
+	timer := time.NewTimer(flight()) // of what is outside: nobody tells when a mempool forgets
 	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-		return 0, ctx.Err()
+	for left := flight(); left > 0; left = flight() - time.Since(start) {
+		timer.Reset(left)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
 	}
 	now := time.Now()
 	s, err := source.State().Wait(ctx, func(s follow.State) bool { return s.NewsAt.After(now) })

@@ -87,3 +87,11 @@ const OnDemand = time.Duration(onDemand)
 
 // Since says of what waits since when it does, given what waited before.
 func Since(now, before []Waiting, at time.Time) { since(now, before, at) }
+
+// FlightTime is how long what was submitted may still be included.
+func FlightTime(given, blockTime time.Duration) time.Duration { return flightTime(given, blockTime) }
+
+// AfterFlight waits for so long, and then for the source's head.
+func AfterFlight[T any](ctx context.Context, source *follow.Follower[T], flight func() time.Duration) (uint64, error) {
+	return afterFlight(ctx, source, flight)
+}

@@ -45,14 +45,14 @@ type Options struct {
 }
 
 // Bounds are the timeouts of the node towards its DA layer. A zero field has the default, which is made for
-// Celestia's six seconds between blocks. A DA layer that is many times faster, as in tests, wants shorter ones.
+// Celestia's three to six seconds between blocks. A DA layer that is many times faster, as in tests, wants shorter ones.
 type Bounds struct {
 	Silence time.Duration // a connection without a byte for so long is closed: 20 s
 	Hold    time.Duration // how long a height waits for the other namespace's event. Then it is fetched: 1 s
 	Probe   time.Duration // after so long without an event the head is asked for: 15 s, or the time of three blocks if that is shorter
 	Polling time.Duration // how long to poll over HTTP before a WebSocket is tried again: 10 s
 	Submit  time.Duration // how long a submission may take: 2 min
-	Flight  time.Duration // how long what was submitted by a process that has ended may still be included: 5 min
+	Flight  time.Duration // how long what was submitted by a process that has ended may still be included: 5 min, or 50 block times if that is longer
 	Stall   time.Duration // a subscription without an update, or a fetch without an item, for so long is started again: 30 s
 	Retry   time.Duration // the longest pause between two tries: 2 s
 }

@@ -154,4 +154,16 @@ var clocksGuards = []guard{
 		from: "w.Since = before[j].Since", to: "_ = before[j].Since",
 		pkg: "./node", test: "TestWaitingSince",
 	},
+	{
+		name: "a submission waits for its block, however slow the chain is",
+		file: "internal/sequencer/sequencer.go",
+		from: "return max(q.cfg.SubmitTimeout, q.cfg.Patience())", to: "return q.cfg.SubmitTimeout",
+		pkg: "./internal/sequencer", test: "TestSlowDALayer",
+	},
+	{
+		name: "a mempool forgets after a number of blocks",
+		file: "node/da.go",
+		from: "left > 0; left = flight() - time.Since(start)", to: "left > 0; left = 0 * time.Since(start)",
+		pkg: "./node", test: "TestFlightGrows",
+	},
 }

@@ -139,7 +139,7 @@ func (q *Sequencer) encode(b *block.Block) (l1.Encoded, error) {
 // nothing: from there the same draft would be made and found included again, at once and without end, until the node has
 // gone back. Elsewhere means that the draft was not made for the position: then nothing but the proposal itself shows it.
 func (q *Sequencer) proposeOne(ctx context.Context, d draftOf, was syncer.Status, elsewhere bool) (l1.Inclusion, error) {
-	bounded, cancel := context.WithTimeout(ctx, q.cfg.SubmitTimeout)
+	bounded, cancel := context.WithTimeout(ctx, q.timeout())
 	defer cancel()
 	start := time.Now()
 	in, err := q.cfg.Proposer.Propose(bounded, d.Draft)
@@ -166,7 +166,7 @@ func (q *Sequencer) proposeOne(ctx context.Context, d draftOf, was syncer.Status
 // moved waits until the node has learned something of the inbox that it did not know in s, for as long as the L1 may be
 // silent.
 func (q *Sequencer) moved(ctx context.Context, s syncer.Status) error {
-	look, cancel := context.WithTimeout(ctx, min(q.cfg.Patience(), q.cfg.SubmitTimeout))
+	look, cancel := context.WithTimeout(ctx, q.cfg.Patience())
 	defer cancel()
 	_, _ = q.cfg.Syncer.Status().Wait(look, func(now syncer.Status) bool { return now.Proposal != s.Proposal || now.Position != s.Position })
 	return ctx.Err()

@@ -65,10 +65,10 @@ type Config struct {
 	MaxPending     uint64        // blocks that may wait for the DA layer before production pauses; default 1000
 	MaxBlockBytes  int           // of the transactions of one block, as exec.Size counts; default 1 MiB. Less if a proposal holds less
 	MaxSubmitBytes int           // of the blobs of one submission; default 2 MiB. A single block may exceed it
-	SubmitTimeout  time.Duration // of one submission; default 1 minute
+	SubmitTimeout  time.Duration // of one submission; default 1 minute, and at least Patience: it waits for its block
 
 	// Patience is how long the source may be silent, or an endpoint of the L1 stand below the node, before that means
-	// anything: some block times. Default 36 s.
+	// anything: some block times. Default 36 s, or SubmitTimeout if that is shorter.
 	Patience func() time.Duration
 
 	Logger *slog.Logger // default: silent
@@ -116,7 +116,8 @@ func New(cfg Config) (*Sequencer, error) {
 	setDefault(&cfg.MaxSubmitBytes, 2<<20)
 	setDefault(&cfg.SubmitTimeout, time.Minute)
 	if cfg.Patience == nil {
-		cfg.Patience = func() time.Duration { return 36 * time.Second }
+		most := min(36*time.Second, cfg.SubmitTimeout)
+		cfg.Patience = func() time.Duration { return most }
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -180,6 +181,9 @@ func (q *Sequencer) SubmitTx(ctx context.Context, tx []byte) error {
 	}
 	return err
 }
+
+// timeout returns how long one submission may take.
+func (q *Sequencer) timeout() time.Duration { return max(q.cfg.SubmitTimeout, q.cfg.Patience()) }
 
 // full changes what is said of the builder's pool.
 func (q *Sequencer) full(change func(*Full)) {

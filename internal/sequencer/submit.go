@@ -94,7 +94,7 @@ func (q *Sequencer) post(ctx context.Context, from, last uint64, limit int) (to,
 		blobs = append(blobs, next...)
 	}
 	to--
-	ctx, cancel := context.WithTimeout(ctx, q.cfg.SubmitTimeout)
+	ctx, cancel := context.WithTimeout(ctx, q.timeout())
 	defer cancel()
 	start := time.Now()
 	height, err = q.cfg.Submitter.Submit(ctx, blobs)
@@ -128,11 +128,11 @@ func (q *Sequencer) failed(err error) {
 }
 
 // afterFailure backs off. When the blobs may be included all the same it also gives the DA layer two heights, and at
-// most lookFor, to show them.
+// most lookFor, or some block times if that is longer, to show them.
 func (q *Sequencer) afterFailure(ctx context.Context, err error, before syncer.Status, backoff *follow.Backoff) error {
 	const lookFor = 15 * time.Second
 	if errors.Is(err, da.ErrUnknownOutcome) || errors.Is(err, context.DeadlineExceeded) {
-		look, cancel := context.WithTimeout(ctx, lookFor)
+		look, cancel := context.WithTimeout(ctx, max(lookFor, q.cfg.Patience()))
 		defer cancel()
 		_, _ = q.cfg.Syncer.Status().Wait(look, func(s syncer.Status) bool { return s.Position.Height >= before.Position.Height+2 })
 	}

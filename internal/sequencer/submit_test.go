@@ -84,6 +84,34 @@ func (b *bench) close() {
 	b.full.Close()
 }
 
+// A DA layer whose blocks are further apart than a submission usually takes: the submission is waited for, as it is at
+// its block time, and nothing is posted twice.
+func TestSlowDALayer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const each = 90 * time.Second
+		w := syncertest.NewWorld(t, each)
+		m := w.Open(syncertest.NewHome(), nil)
+		t.Cleanup(m.Close)
+		sub := &submitter{Submitter: w.Chain, posted: map[string]int{}}
+		f := w.Follower(m)
+		q := newSequencer(w, m, f, sub, func(c *sequencer.Config) {
+			c.BlockTime, c.Patience = 10*time.Second, func() time.Duration { return 3 * each }
+		})
+		stop := syncertest.Run(t, w.Chain.Run, f.Run, q.Run)
+		time.Sleep(20 * each)
+		synctest.Wait()
+		if st, of := q.Status().Load(), m.Status().Load(); st.Failures != 0 || of.Safe.Height+30 < of.Unsafe.Height || of.Safe.Height < 100 {
+			t.Errorf("got %+v, %v safe of %v, want no submission in vain", st, of.Safe, of.Unsafe)
+		}
+		stop()
+		for hash, n := range sub.posted {
+			if n != 1 {
+				t.Errorf("block %s was posted %d times", hash, n)
+			}
+		}
+	})
+}
+
 // The DA layer is away: blocks are made up to the bound, then production pauses and says so; when it is back it
 // resumes and everything is posted once.
 func TestOutagePausesAndResumes(t *testing.T) {

@@ -1,0 +1,51 @@
+package node_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"headrace/follow"
+	"headrace/follow/followtest"
+	"headrace/node"
+)
+
+// How long what was submitted may still be included is a number of blocks, and some minutes at least.
+func TestFlightTime(t *testing.T) {
+	for _, c := range []struct{ given, blockTime, want time.Duration }{
+		{0, 0, 5 * time.Minute}, {0, 3 * time.Second, 5 * time.Minute}, {0, 40 * time.Second, 2000 * time.Second},
+		{time.Second, 40 * time.Second, time.Second},
+	} {
+		if got := node.FlightTime(c.given, c.blockTime); got != c.want {
+			t.Errorf("given %s, a block each %s: got %s, want %s", c.given, c.blockTime, got, c.want)
+		}
+	}
+}
+
+// A block time that becomes known while that is waited for counts: and then news is waited for.
+func TestFlightGrows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &pulse{health: follow.NewHealth("", "", nil), heads: make(chan uint64)}
+		f := follow.New[int](p, followtest.NewSink[int](10), follow.Options{Stall: time.Hour})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- f.Run(ctx) }()
+		defer func() { cancel(); <-ended }()
+		p.heads <- 10
+		start := time.Now()
+		go func() {
+			time.Sleep(30*time.Minute + time.Second)
+			p.heads <- 11
+		}()
+		height, err := node.AfterFlight(ctx, f, func() time.Duration {
+			if time.Since(start) < 4*time.Minute {
+				return node.FlightTime(0, 0)
+			}
+			return node.FlightTime(0, 36*time.Second)
+		})
+		if took := time.Since(start); err != nil || height != 11 || took != 30*time.Minute+time.Second {
+			t.Errorf("got height %d, %v, after %s, want the head after half an hour", height, err, took)
+		}
+	})
+}
