@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,18 +35,26 @@ func TestFlightGrows(t *testing.T) {
 		defer func() { cancel(); <-ended }()
 		p.heads <- 10
 		start := time.Now()
-		go func() {
-			time.Sleep(30*time.Minute + time.Second)
-			p.heads <- 11
-		}()
+		var work sync.WaitGroup
+		defer work.Wait()
+		defer cancel()
+		work.Go(func() {
+			for height := uint64(11); ctx.Err() == nil; height++ {
+				time.Sleep(50 * time.Second)
+				select {
+				case p.heads <- height:
+				case <-ctx.Done():
+				}
+			}
+		})
 		height, err := node.AfterFlight(ctx, f, func() time.Duration {
 			if time.Since(start) < 4*time.Minute {
 				return node.FlightTime(0, 0)
 			}
 			return node.FlightTime(0, 36*time.Second)
 		})
-		if took := time.Since(start); err != nil || height != 11 || took != 30*time.Minute+time.Second {
-			t.Errorf("got height %d, %v, after %s, want the head after half an hour", height, err, took)
+		if took := time.Since(start); err != nil || height != 10+37 || took != 37*50*time.Second {
+			t.Errorf("got height %d, %v, after %s, want the first head after half an hour", height, err, took)
 		}
 	})
 }
