@@ -82,7 +82,7 @@ func (b *Block) Size() int {
 }
 
 // Submitter posts blobs. Submit returns once the blobs are included, together and at one height. After an error the
-// outcome can be unknown (ErrUnknownOutcome, or a deadline): the blobs may be included yet, so whoever retries must
+// outcome can be unknown (ErrUnknownOutcome, or a deadline without ErrNotPosted): the blobs may be included yet, so whoever retries must
 // look first or tolerate a repeat. Calls may overlap.
 type Submitter interface {
 	Submit(ctx context.Context, blobs []Blob) (height uint64, err error)
@@ -102,6 +102,7 @@ var (
 	ErrWrongChain     = errors.New("endpoint serves another chain")                 // the operator must act
 	ErrRateLimited    = errors.New("endpoint asks to slow down")                    // back off
 	ErrRejected       = errors.New("submission rejected")                           // certainly not included
+	ErrNotPosted      = errors.New("submission did not reach a node")               // certainly not included; retry when one is there
 	ErrUnknownOutcome = errors.New("submission sent, but its outcome is not known") // look before you retry
 )
 

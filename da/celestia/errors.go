@@ -58,6 +58,8 @@ func classify(err error) error {
 			return fmt.Errorf("%w: %w", da.ErrUnauthorized, err)
 		case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 			return fmt.Errorf("%w: %w", da.ErrRateLimited, err)
+		case http.StatusRequestEntityTooLarge: // a proxy's: nginx takes 1 MiB by default
+			return fmt.Errorf("%w: %w", da.ErrTooBig, err)
 		}
 		if errors.Is(err, jsonrpc.ErrUnsent) { // an upgrade, refused by who answers HTTP
 			return fmt.Errorf("%w: %w", errNoSocket, err)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"regexp"
 	"slices"
 	"strconv"
@@ -17,8 +18,9 @@ import (
 
 // Submit posts blobs, together, and returns their height once they are included; see da.Submitter. A fee that is too
 // low is raised up to Options.MaxGasPrice; a sequence mismatch and a full mempool are tried again, with the next
-// account; an endpoint that cannot be reached is passed over for the next one. All these are certain not to have
-// posted anything. Whatever leaves that open ends Submit with da.ErrUnknownOutcome.
+// account; an endpoint that cannot be reached, or before which somebody lets nothing through, is passed over for the
+// next one. All these are certain not to have posted anything. Whatever leaves that open ends Submit with
+// da.ErrUnknownOutcome.
 func (c *Client) Submit(ctx context.Context, blobs []da.Blob) (uint64, error) {
 	if len(blobs) == 0 {
 		return 0, fmt.Errorf("%w: no blobs", da.ErrRejected)
@@ -36,9 +38,9 @@ func (c *Client) Submit(ctx context.Context, blobs []da.Blob) (uint64, error) {
 				return 0, err
 			}
 		case errors.Is(err, da.ErrSequence):
-		case errors.Is(err, da.ErrRateLimited), errors.Is(err, jsonrpc.ErrUnsent), errors.Is(err, da.ErrUnauthorized):
-			if len(endpoints) == 1 && !errors.Is(err, da.ErrRateLimited) {
-				return 0, err
+		case errors.Is(err, da.ErrNotPosted), errors.Is(err, da.ErrRateLimited), errors.Is(err, da.ErrUnauthorized):
+			if limited := errors.Is(err, da.ErrRateLimited); !limited && try >= len(endpoints) {
+				return 0, err // each has been asked
 			}
 			endpoints = append(endpoints[1:], endpoints[0])
 		default:
@@ -147,23 +149,33 @@ func (t txConfig) encode() []byte {
 	return b
 }
 
-// submitError tells a submission that certainly failed from one whose outcome nobody knows: once the request was
-// sent, only an answer that says so can rule out that it will be included.
+// submitError tells a submission that certainly failed from one whose outcome nobody knows. Once the request was sent,
+// only an answer that says so can rule out that it will be included: the node's own, or a status by which whoever stands
+// before the node says that it let nothing through. No other status says that, 503 neither: gateways give them for
+// requests that the node has.
 func submitError(err error) error {
 	var answer *jsonrpc.Error
 	var status *jsonrpc.StatusError
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &answer) && answer.Code != jsonrpc.CodeMethod && answer.Code != jsonrpc.CodePanic && kindOf(answer) == nil:
-		return fmt.Errorf("%w: %w", da.ErrRejected, err) // frames 027-032: the request was not understood
-	case errors.As(err, &answer):
-		if kindOf(answer) == nil {
-			return fmt.Errorf("%w: %w", da.ErrUnknownOutcome, err)
-		}
-		return classify(err)
-	case errors.Is(err, jsonrpc.ErrUnsent), errors.As(err, &status):
+	case errors.Is(err, jsonrpc.ErrUnsent):
+		return fmt.Errorf("%w: %w", da.ErrNotPosted, classify(err))
+	case errors.As(err, &status) && slices.Contains(notPosted, status.Status):
+		return fmt.Errorf("%w: %w", da.ErrNotPosted, classify(err))
+	case errors.As(err, &answer) && slices.Contains(notUnderstood, answer.Code) && kindOf(answer) == nil:
+		return fmt.Errorf("%w: %w", da.ErrRejected, err)
+	case errors.As(err, &answer) && kindOf(answer) != nil:
 		return classify(err)
 	}
 	return fmt.Errorf("%w: %w", da.ErrUnknownOutcome, err)
 }
+
+// notPosted are the statuses that are certain: a token, a path, a size or a rate, all looked at before anything else.
+var notPosted = []int{
+	http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusRequestEntityTooLarge, http.StatusTooManyRequests,
+}
+
+// notUnderstood are the codes of a node that did not understand the request: frames 028 to 032. Any other code may be
+// a gateway's, which gives its own troubles as JSON-RPC errors, too.
+var notUnderstood = []int{jsonrpc.CodeParse, jsonrpc.CodeInvalidRequest, jsonrpc.CodeNoMethod, jsonrpc.CodeParams}

@@ -3,9 +3,11 @@ package jsonrpc
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"strconv"
 	"strings"
 	"time"
@@ -35,9 +37,9 @@ func (c *Client) post(ctx context.Context, clock *clock, method string, params R
 	c.stats.calls.Add(1)
 	var in traffic
 	clock.sent(&in)
-	resp, err := c.http.Do(req)
+	resp, err := c.do(req)
 	if err != nil {
-		if ctx.Err() != nil {
+		if ctx.Err() != nil && !errors.Is(err, ErrUnsent) {
 			return context.Cause(ctx)
 		}
 		return redact.Error(err)
@@ -63,6 +65,17 @@ func (c *Client) post(ctx context.Context, clock *clock, method string, params R
 		return fmt.Errorf("answer has id %.40q, asked with %d", f.id, id)
 	}
 	return decodeAnswer(f.result, f.err, decode)
+}
+
+// do sends a request. ErrUnsent: there was no connection to send it on.
+func (c *Client) do(req *http.Request) (*http.Response, error) {
+	connected := false // set by the goroutine that calls Do
+	trace := httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected = true }}
+	resp, err := c.http.Do(req.WithContext(httptrace.WithClientTrace(req.Context(), &trace)))
+	if err != nil && !connected {
+		return nil, fmt.Errorf("%w: %w", ErrUnsent, err)
+	}
+	return resp, err
 }
 
 // bigAnswer is how far an answer may grow without the token that one call at a time can have: N calls hold N times

@@ -55,6 +55,7 @@ var tables = slices.Concat(
 	liesGuards,
 	slowGuards,
 	sequencerGuards,
+	gatewayGuards,
 	connsGuards,
 	l1netGuards,
 )
