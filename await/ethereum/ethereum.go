@@ -105,8 +105,8 @@ func (e *Node) release() {
 }
 
 // Ask asks the node something, and again at each new head, until the answer is yes: any condition on the state of a chain, such as a balance or a contract's value.
-// ask returns the answer, whether it is the one waited for, and an error if there was none; it must keep to its context. An error is no reason to give up; the
-// last one is part of the *await.Error. what says there what was waited for.
+// ask returns the answer, whether it is the one waited for, and an error if there was none; it must keep to its context. An error is no reason to give up, unless it
+// proves that another program is asked (ErrOther); the last one is part of the *await.Error. what says there what was waited for.
 func Ask[T any](ctx context.Context, node *Node, what string, ask func(context.Context, *rpc.Client) (T, bool, error), opts ...await.Option) (T, error) {
 	outer := ctx
 	ctx, stop := await.Race(ctx, await.SettingsOf(opts).Ends)
@@ -123,6 +123,10 @@ func Ask[T any](ctx context.Context, node *Node, what string, ask func(context.C
 				node.stats.hits.Add(1)
 			}
 			return v, nil
+		}
+		if errors.Is(failure, ErrOther) {
+			var none T
+			return none, &await.Error{What: what, Last: n.String(), Cause: failure}
 		}
 		probed = false
 		probe.Reset(node.opt.Probe)
@@ -168,7 +172,7 @@ func look[T any](ctx context.Context, node *Node, n news, ask func(context.Conte
 	case ctx.Err() != nil: // we gave up, nothing failed
 		return v, false
 	}
-	*failure = node.secrets.Error(err)
+	*failure = node.lacking(limited, n.session.conn, err)
 	if limited.Err() != nil && n.session.silentSince(began) {
 		n.session.conn.Close() // a dead socket that does not say so; the watcher makes another
 	}
@@ -230,13 +234,13 @@ func (e *Node) subscribe(ctx context.Context) error {
 	defer cancel()
 	conn, err := e.opt.Dial(limited)
 	if err != nil {
-		return fmt.Errorf("connect to %s: %w", e.name, e.secrets.Error(err))
+		return fmt.Errorf("connect to %s: %w", e.name, e.connecting(err))
 	}
 	defer conn.Close() // unsubscribing would wait for the peer
 	heads := make(chan *Header)
 	sub, err := conn.EthSubscribe(limited, heads, "newHeads")
 	if err != nil {
-		return fmt.Errorf("subscribe to heads of %s: %w", e.name, e.secrets.Error(err))
+		return fmt.Errorf("subscribe to heads of %s: %w", e.name, e.lacking(limited, conn, err))
 	}
 	s := &session{conn: conn}
 	s.hear()

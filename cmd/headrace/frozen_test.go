@@ -145,6 +145,7 @@ func l1Answers(w http.ResponseWriter, r *http.Request) {
 // nodeAnswers is a node with a height that is waited for, and with one event.
 func nodeAnswers(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/v1/events" {
+		w.Header().Set("Content-Type", "text/event-stream")
 		_, _ = io.WriteString(w, "event: block\nid: 1\ndata: {}\n\n")
 		return
 	}

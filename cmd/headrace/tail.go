@@ -126,9 +126,13 @@ func (t *tail) stream(ctx context.Context, works func()) error {
 		return refusal(resp)
 	}
 	works()
-	err = readEvents(resp.Body, func() { watchdog.Reset(quiet) }, t.take)
-	if ctx.Err() != nil {
-		err = context.Cause(ctx)
+	events := strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") // or there is one in it
+	err = readEvents(resp.Body, func() { watchdog.Reset(quiet) }, func(e sse) error { events = true; return t.take(e) })
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case !events:
+		return otherAnswer(resp)
 	}
 	return err
 }
@@ -155,19 +159,15 @@ func (t *tail) take(e sse) error {
 	return nil
 }
 
-// refusal is an answer that is no stream. It is final, unless the server is to blame.
+// refusal is an answer that is no stream.
 func refusal(resp *http.Response) error {
 	var answer struct {
 		Error string `json:"error"`
 	}
-	err := json.NewDecoder(io.LimitReader(resp.Body, maxStatus)).Decode(&answer)
-	switch {
-	case resp.StatusCode >= 500:
-		return fmt.Errorf("the node answered %s", resp.Status)
-	case err == nil && answer.Error != "":
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxStatus)).Decode(&answer); err == nil && refuses(resp.StatusCode, answer.Error) {
 		return refusedError{fmt.Errorf("the node refuses: %s", answer.Error)}
 	}
-	return refusedError{fmt.Errorf("%s answered %s: is this a headrace node?", resp.Request.URL.Host, resp.Status)}
+	return otherAnswer(resp)
 }
 
 // readEvents reads server-sent events until the stream ends, or take does. alive is called for each line.

@@ -43,7 +43,8 @@ func newWait() *cobra.Command {
 		Long: `Wait for a node, or for a block of any Ethereum node, without asking again and again.
 
 What satisfied the wait is printed as one line of JSON. The exit status is 0 when it was reached, 3 when the time was up (with the last value and the
-last error), and 4 when the node ended meanwhile. A node that cannot be reached is tried again until the time is up.`,
+last error), and 4 when the node ended meanwhile. A node that cannot be reached, or in whose place something else says that it is not there, is tried
+again until the time is up. What is no node, or no Ethereum node, ends the wait at once.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return usagef("say what to wait for: see %s --help", cmd.CommandPath())
@@ -94,6 +95,12 @@ func newNodeWait(name, operand, short string) *cobra.Command {
 
 func timeoutFlag(cmd *cobra.Command, timeout *time.Duration) {
 	cmd.Flags().DurationVar(timeout, "timeout", time.Minute, "how long to wait; 0: for ever")
+	cmd.PreRunE = func(*cobra.Command, []string) error {
+		if *timeout < 0 {
+			return usagef("--timeout %s is below zero: it is how long to wait; 0: for ever", *timeout)
+		}
+		return nil
+	}
 }
 
 // oneArg returns the only argument, which is a number, or "true" where none is wanted.
@@ -198,12 +205,27 @@ func (w *nodeWait) ask(ctx context.Context, wait time.Duration) (answer []byte, 
 	case err == nil && waited.Result != "":
 		w.last = waited
 		return answer, resp.StatusCode, nil
-	case resp.StatusCode == http.StatusBadRequest && err == nil, resp.StatusCode == http.StatusForbidden && waited.Error != "":
+	case err == nil && refuses(resp.StatusCode, waited.Error):
 		return nil, 0, refusedError{fmt.Errorf("the node refuses: %s", waited.Error)}
-	case resp.StatusCode < 500:
-		return nil, 0, refusedError{fmt.Errorf("%s answered %s: is this a headrace node?", w.url.Host, resp.Status)}
 	}
-	return nil, 0, fmt.Errorf("the node answered %s", resp.Status)
+	return nil, 0, otherAnswer(resp)
+}
+
+// otherAnswer is why an answer is not a node's. It is final only if it proves that another program is asked, by its
+// success. Whatever else it says may come from what stands before the node: an ingress says 404 before the node is up,
+// a gateway 429 when it is busy, and a token may be renewed.
+func otherAnswer(resp *http.Response) error {
+	err := fmt.Errorf("%s answered %s: is this a headrace node?", resp.Request.URL.Host, resp.Status)
+	if resp.StatusCode >= 200 && resp.StatusCode < 300 {
+		return refusedError{err}
+	}
+	return err
+}
+
+// refuses reports whether an answer with this status is the node's last word, if it says why as a node does: what is
+// asked for makes no sense, is not there any more, or is not for us.
+func refuses(status int, why string) bool {
+	return why != "" && (status == http.StatusBadRequest || status == http.StatusForbidden || status == http.StatusGone)
 }
 
 // describe is the last value and the last failure.

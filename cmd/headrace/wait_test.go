@@ -73,7 +73,8 @@ func TestWaitAtNode(t *testing.T) {
 		"the last error":       {[]http.HandlerFunc{hangUp}, 3, "last error: ask node: "},
 		"node has ended":       {[]http.HandlerFunc{say(504, late), say(410, ended)}, 4, "the node has ended"},
 		"node refuses":         {[]http.HandlerFunc{say(400, `{"error":"head \"best\" is not known"}`)}, 1, `the node refuses: head "best" is not known`},
-		"not a node":           {[]http.HandlerFunc{say(404, "404 page not found")}, 1, "is this a headrace node?"},
+		"before it is up":      {[]http.HandlerFunc{say(404, "404 page not found"), say(401, "no"), say(429, `{"error":"slow down"}`), say(403, "<html>"), say(200, reached)}, 0, ""},
+		"not a node for long":  {[]http.HandlerFunc{say(404, "404 page not found")}, 3, "is this a headrace node?"},
 		"not a node's success": {[]http.HandlerFunc{say(200, "hello")}, 1, "is this a headrace node?"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -155,10 +156,66 @@ func TestTailRefused(t *testing.T) {
 	t.Parallel()
 	for body, says := range map[string]string{
 		`{"error":"block 3 is pruned: the oldest one here is 9"}`: "the node refuses: block 3 is pruned",
-		"410 gone": "is this a headrace node?",
+		`{"error":"head best is not known"}`:                      "the node refuses: head best",
 	} {
 		if out, status, message := execute(t, "tail", "--node", answers(t, say(410, body))); status != 1 || out != "" || !strings.Contains(message, says) {
 			t.Errorf("got %q, exit status %d %q, want 1 and %q", out, status, message, says)
+		}
+	}
+}
+
+// What stands before a node that is not up yet ends neither; what is another program does.
+func TestTailBeforeItIsUp(t *testing.T) {
+	t.Parallel()
+	url := answers(t, say(404, "404 page not found"), say(401, "no"), say(429, `{"error":"slow down"}`), say(410, "gone"), events(blockEvent(1)))
+	if out, status, message := execute(t, "tail", "--node", url, "--count", "1"); status != 0 || !strings.HasPrefix(out, "1  ") {
+		t.Errorf("got %q, exit status %d %q, want the block", out, status, message)
+	}
+	if _, status, message := execute(t, "tail", "--node", answers(t, say(200, "hello"))); status != 1 || !strings.Contains(message, "is this a headrace node?") {
+		t.Errorf("got exit status %d %q of another program", status, message)
+	}
+}
+
+// Another program ends the wait for a block at once; what says that nothing is there does not.
+func TestWaitForBlockElsewhere(t *testing.T) {
+	t.Parallel()
+	other := rpc.NewServer()
+	if err := other.RegisterName("blob", oneBlock{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(other.Stop)
+	elsewhere := other.WebsocketHandler([]string{"*"}).ServeHTTP
+	for name, c := range map[string]struct {
+		handlers []http.HandlerFunc
+		status   int
+		says     string
+	}{
+		"another method":       {[]http.HandlerFunc{elsewhere}, 1, "no Ethereum node"},
+		"a page":               {[]http.HandlerFunc{say(200, "<html>")}, 1, "no Ethereum node"},
+		"not up":               {[]http.HandlerFunc{say(404, "404 page not found")}, 3, "404"},
+		"not up, then another": {[]http.HandlerFunc{say(404, ""), say(401, ""), say(429, ""), elsewhere}, 1, "no Ethereum node"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url := strings.Replace(answers(t, c.handlers...), "http", "ws", 1)
+			timeout := "1m"
+			if c.status == 3 {
+				timeout = "500ms"
+			}
+			_, status, message := execute(t, "wait", "block", "5", "--rpc", url, "--timeout", timeout)
+			if status != c.status || !strings.Contains(message, c.says) {
+				t.Errorf("got exit status %d %q, want %d and %q", status, message, c.status, c.says)
+			}
+		})
+	}
+}
+
+// A time below zero is none.
+func TestNegativeTimeout(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"wait", "ready"}, {"wait", "height", "1"}, {"wait", "block", "1", "--rpc", "ws://127.0.0.1:1"}} {
+		if _, status, message := execute(t, append(args, "--timeout", "-1s")...); status != 2 || !strings.Contains(message, "below zero") {
+			t.Errorf("%v: got exit status %d %q, want it refused", args, status, message)
 		}
 	}
 }
