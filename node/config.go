@@ -53,6 +53,7 @@ type DAConfig struct {
 	MaxGasPrice     float64       `koanf:"max_gas_price" help:"what it is raised to at most when it is too low; 0: the celestia-node's own limit"`
 	Priority        uint64        `koanf:"priority" help:"of the estimate, 1 to 3; 0: the celestia-node's default"`
 	Keys            []string      `koanf:"keys" help:"names of the celestia-node's keys that pay, used in turn; none: its default key"`
+	MaxSubmitBytes  uint64        `koanf:"max_submit_bytes" help:"bytes of the blobs of one submission, at most; its request is a third larger; a block that is larger is submitted alone" default:"2097152"`
 }
 
 // Addresses are those of endpoints that can stand in for each other, the preferred one first. One alone may be
@@ -108,7 +109,7 @@ type LogConfig struct {
 func Default() Config {
 	return Config{
 		Sequencer: SequencerConfig{KeyFile: "sequencer.key", BlockTime: time.Second, LazyInterval: time.Minute, MaxPending: 1000},
-		DA:        DAConfig{Address: []string{"http://127.0.0.1:26658"}, CallTimeout: 30 * time.Second, Level: da.ProveEmpty.String()},
+		DA:        DAConfig{Address: []string{"http://127.0.0.1:26658"}, CallTimeout: 30 * time.Second, Level: da.ProveEmpty.String(), MaxSubmitBytes: 2 << 20},
 		L1:        L1Config{CallTimeout: 10 * time.Second, Finality: "node"},
 		Engine:    EngineConfig{Kind: "kv"},
 		HTTP: HTTPConfig{

@@ -102,7 +102,7 @@ func (o *opened) openSequencer() error {
 		Syncer: o.up.syncer, Builder: builder, Key: o.opt.Key, CaughtUp: o.caughtUp,
 		BlockTime: c.BlockTime, Lazy: c.Lazy, LazyInterval: c.LazyInterval, MaxPending: c.MaxPending, Logger: o.log,
 		Wall: o.opt.Clock, Ahead: o.ahead, Patience: func() time.Duration { return o.up.bound(o.up.blockTime()) },
-		Mark: mark, Decided: o.decided, InFlight: o.up.inFlight, Trust: c.TrustHome,
+		Source: o.up.follower.State(), Mark: mark, Decided: o.decided, InFlight: o.up.inFlight, Trust: c.TrustHome,
 	}
 	if err := o.up.post(&cfg); err != nil {
 		return err

@@ -71,6 +71,8 @@ func readiness(s *Status, src follow.State, up *upstream, blockTime time.Duratio
 		return false, blocked(fmt.Sprintf("catching up: %d %s blocks behind", s.Source.Lag, kind)), bound - age
 	case src.Waiting.Stage != 0 && now.Sub(src.Waiting.Since) >= bound:
 		return false, blocked("stalled"), bound - age
+	case s.Sequencer != nil && s.Sequencer.Stuck != "":
+		return false, s.Sequencer.Stuck, bound - age
 	case paused != "":
 		return false, paused, bound - age
 	}

@@ -123,7 +123,8 @@ type Sequence struct {
 	Submitted uint64 `json:"submitted"`
 	Failure   string `json:"failure,omitempty"` // of the last submission
 	Failures  uint64 `json:"failures"`
-	MaxTx     int    `json:"max_tx_bytes"` // the largest transaction that is taken: a block holds no larger one
+	Stuck     string `json:"stuck,omitempty"` // why nothing can be posted before somebody acts
+	MaxTx     int    `json:"max_tx_bytes"`    // the largest transaction that is taken: a block holds no larger one
 	Pool      Pool   `json:"pool"`
 	Clock     string `json:"clock,omitempty"` // why the last block's time is not what the machine's clock said, with both
 }
@@ -175,7 +176,7 @@ func (n *Node) publish(o *opened) (next time.Duration) {
 		s.Mode = "sequencer"
 		q := o.seq.Status().Load()
 		s.Sequencer = &Sequence{
-			Paused: q.Paused, Pending: sync.Unsafe.Height - sync.Safe.Height, Submitted: q.Submitted, Failure: q.Failure, Failures: q.Failures,
+			Paused: q.Paused, Pending: sync.Unsafe.Height - sync.Safe.Height, Submitted: q.Submitted, Failure: q.Failure, Failures: q.Failures, Stuck: q.Stuck,
 			Clock: q.Clock, MaxTx: o.seq.MaxTx(), Pool: Pool{FullSince: q.Full.Since, Refused: q.Full.Refused},
 		}
 		if p, ok := o.engine.(exec.Pool); ok {

@@ -22,4 +22,25 @@ var gatewayGuards = []guard{
 		to:   "case errors.Is(err, da.ErrRateLimited)",
 		pkg:  "./da/celestia", test: "TestGatewayPassedOver",
 	},
+	{
+		name: "what may be posted is looked for before it is posted again",
+		file: "internal/sequencer/submit.go",
+		from: "return s.Position.Height >= last })",
+		to:   "return true })",
+		pkg:  "./internal/sequencer", test: "TestThousandUnknownOutcomes",
+	},
+	{
+		name: "a block that is too big even alone is named",
+		file: "internal/sequencer/submit.go",
+		from: "s.Stuck = err.Error(); return s",
+		to:   "return s",
+		pkg:  "./internal/sequencer", test: "TestTooBigAlone",
+	},
+	{
+		name: "a size that fared badly is remembered",
+		file: "internal/sequencer/portion.go",
+		from: "if p.raised {",
+		to:   "if false {",
+		pkg:  "./internal/sequencer", test: "TestUnknownOutcomeOfSize",
+	},
 }

@@ -67,7 +67,7 @@ func (q *Sequencer) propose(ctx context.Context) error {
 			}
 		}
 		q.failed(err)
-		if err := backoff.Sleep(ctx, nil); err != nil {
+		if err := q.sleep(ctx, &backoff); err != nil {
 			return err
 		}
 	}

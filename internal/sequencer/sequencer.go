@@ -59,6 +59,8 @@ type Config struct {
 	Wall  func() time.Time     // the machine's clock; default time.Now
 	Ahead func() time.Duration // how far a block's time may be ahead of the source's newest header; default 30 s
 
+	Source *watch.Value[follow.State] // how the source is followed: where its head is, and when it is back; nil: not known
+
 	BlockTime      time.Duration // default 1 s
 	Lazy           bool          // make a block only when there are transactions, or LazyInterval has passed
 	LazyInterval   time.Duration // default 60 s
@@ -81,6 +83,7 @@ type Status struct {
 	Failure   string    // of the last submission; empty after a success
 	FailedAt  time.Time // when
 	Failures  uint64    // since the start
+	Stuck     string    // why nothing can be posted before somebody acts; empty: nothing is known to be in the way
 	Full      Full      // the builder's pool
 	Clock     string    // why the last block's time is not what the machine's clock said, with both; empty if it is
 }
@@ -236,7 +239,7 @@ func (q *Sequencer) begin(ctx context.Context) error {
 		return err
 	}
 	if empty {
-		q.pause("waiting for the DA layer, to see whether this chain has blocks already")
+		q.pause("waiting for the " + q.layer() + ", to see whether this chain has blocks already")
 		if err := q.cfg.CaughtUp(ctx); err != nil {
 			return err
 		}
@@ -305,6 +308,14 @@ func (q *Sequencer) produce(ctx context.Context) error {
 	}
 }
 
+// layer is what blocks are posted to, in texts.
+func (q *Sequencer) layer() string {
+	if q.cfg.Proposer != nil {
+		return "L1"
+	}
+	return "DA layer"
+}
+
 // idle waits, in lazy mode, for transactions or for the time of the next empty block.
 func (q *Sequencer) idle(ctx context.Context, next time.Time) {
 	timer := time.NewTimer(time.Until(next)) // the clock of empty blocks
@@ -320,7 +331,7 @@ func (q *Sequencer) idle(ctx context.Context, next time.Time) {
 func (q *Sequencer) room(ctx context.Context) error {
 	pending := func(s syncer.Status) uint64 { return s.Unsafe.Height - s.Safe.Height }
 	if n := pending(q.cfg.Syncer.Status().Load()); n >= q.cfg.MaxPending {
-		q.pause(fmt.Sprintf("%d blocks wait for inclusion in the DA layer, which is the bound: block production goes on when they are included", n))
+		q.pause(fmt.Sprintf("%d blocks wait for inclusion in the %s, which is the bound: block production goes on when they are included", n, q.layer()))
 		q.cfg.Logger.Warn("block production paused", "pending", n)
 		_, err := q.cfg.Syncer.Status().Wait(ctx, func(s syncer.Status) bool { return pending(s) < q.cfg.MaxPending })
 		if err != nil {

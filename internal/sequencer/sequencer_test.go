@@ -27,7 +27,7 @@ func newSequencer(w *syncertest.World, m *syncertest.Machine, f *follow.Follower
 	w.T.Helper()
 	cfg := sequencer.Config{
 		Syncer: m.Syncer, Builder: m.KV, Key: w.Key, Submitter: submitter,
-		HeaderNamespace: syncertest.HeaderNS, DataNamespace: syncertest.DataNS, BlockTime: 50 * time.Millisecond,
+		HeaderNamespace: syncertest.HeaderNS, DataNamespace: syncertest.DataNS, BlockTime: 50 * time.Millisecond, Source: f.State(),
 		CaughtUp: func(ctx context.Context) error {
 			_, err := f.State().Wait(ctx, func(s follow.State) bool { return s.Live })
 			return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"headrace/block"
@@ -17,7 +18,7 @@ func (q *Sequencer) submit(ctx context.Context) error {
 	if err := q.cfg.CaughtUp(ctx); err != nil {
 		return err
 	}
-	limit := q.cfg.MaxSubmitBytes
+	part := portion{most: q.cfg.MaxSubmitBytes, limit: q.cfg.MaxSubmitBytes}
 	backoff := follow.Backoff{Min: 200 * time.Millisecond, Max: 10 * time.Second}
 	confirmed := q.cfg.Syncer.Status().Load().Safe.Height // seen on the DA layer
 	through, at := confirmed, uint64(0)                   // submitted up to through, reported included at DA height at
@@ -44,23 +45,37 @@ func (q *Sequencer) submit(ctx context.Context) error {
 			through = s.Safe.Height
 			continue
 		}
-		to, height, err := q.post(ctx, from, s.Unsafe.Height, limit)
+		to, size, height, err := q.post(ctx, from, s.Unsafe.Height, part.limit)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err == nil:
-			limit = q.cfg.MaxSubmitBytes
+			part.posted(time.Now())
 			through, at = to, height
-			q.status.Update(func(s Status) Status { s.Submitted, s.Failure = max(s.Submitted, to), ""; return s })
+			q.status.Update(func(s Status) Status {
+				s.Submitted, s.Failure, s.Stuck = max(s.Submitted, to), "", ""
+				return s
+			})
 			continue
-		case errors.Is(err, da.ErrTooBig) && to > from:
-			limit /= 2 // split it
+		case errors.Is(err, da.ErrTooBig) && to == from:
+			err = q.stuck(from, size, err)
+		case errors.Is(err, da.ErrTooBig):
+			part.tooBig(size, time.Now())
+		case unknown(err):
+			part.unknown(from, to, size, time.Now())
 		}
-		q.failed(err)
-		if err := q.afterFailure(ctx, err, s, &backoff); err != nil {
+		if err := q.afterFailure(ctx, err, part.times, &backoff); err != nil {
 			return err
 		}
 	}
+}
+
+// stuck notes that a block is refused as too big even alone, which no retry cures, and returns the error that says so.
+func (q *Sequencer) stuck(height uint64, size int, err error) error {
+	const remedy = "let the DA endpoint, and every proxy before it, take larger requests (nginx: client_max_body_size), or add an endpoint that does (da.address)"
+	err = fmt.Errorf("block %d, of %d bytes, is too big for the DA layer even alone, and no later block becomes safe before it: %s: %w", height, size, remedy, err)
+	q.status.Update(func(s Status) Status { s.Stuck = err.Error(); return s })
+	return err
 }
 
 // due waits until there is something to post: a block beyond what was submitted, or the DA layer having passed the
@@ -71,26 +86,27 @@ func (q *Sequencer) due(ctx context.Context, through, at uint64) (syncer.Status,
 	})
 }
 
-// post submits the blocks from..last, or as many of them as fit in limit bytes, and returns the last one it tried and
-// the DA height that has them.
-func (q *Sequencer) post(ctx context.Context, from, last uint64, limit int) (to, height uint64, err error) {
+// post submits the blocks from..last, or as many of them as fit in limit bytes, and returns the last one it tried, the
+// size of them, and the DA height that has them.
+func (q *Sequencer) post(ctx context.Context, from, last uint64, limit int) (to uint64, size int, height uint64, err error) {
 	var blobs []da.Blob
-	size := 0
 	for to = from; to <= last; to++ {
 		rec, err := q.cfg.Syncer.Block(to)
 		if err != nil {
-			return to, 0, err
+			return to, size, 0, err
 		}
 		next, err := q.blobs(rec.Block)
 		if err != nil {
-			return to, 0, err
+			return to, size, 0, err
 		}
+		more := 0
 		for i := range next {
-			size += len(next[i].Data) + 512 // shares are 512 bytes
+			more += len(next[i].Data) + 512 // shares are 512 bytes
 		}
-		if size > limit && to > from {
+		if size+more > limit && to > from {
 			break
 		}
+		size += more
 		blobs = append(blobs, next...)
 	}
 	to--
@@ -100,10 +116,10 @@ func (q *Sequencer) post(ctx context.Context, from, last uint64, limit int) (to,
 	height, err = q.cfg.Submitter.Submit(ctx, blobs)
 	q.cfg.Syncer.Took(syncer.StepPost, to, start, err)
 	if err != nil {
-		return to, 0, fmt.Errorf("submit blocks %d to %d: %w", from, to, err)
+		return to, size, 0, fmt.Errorf("submit blocks %d to %d: %w", from, to, err)
 	}
 	q.cfg.Logger.Debug("submitted", "from", from, "to", to, "source", height)
-	return to, height, nil
+	return to, size, height, nil
 }
 
 // blobs encodes a block's halves; an empty block has no data to post.
@@ -127,14 +143,66 @@ func (q *Sequencer) failed(err error) {
 	})
 }
 
-// afterFailure backs off. When the blobs may be included all the same it also gives the DA layer two heights, and at
-// most lookFor, or some block times if that is longer, to show them.
-func (q *Sequencer) afterFailure(ctx context.Context, err error, before syncer.Status, backoff *follow.Backoff) error {
-	const lookFor = 15 * time.Second
-	if errors.Is(err, da.ErrUnknownOutcome) || errors.Is(err, context.DeadlineExceeded) {
-		look, cancel := context.WithTimeout(ctx, max(lookFor, q.cfg.Patience()))
-		defer cancel()
-		_, _ = q.cfg.Syncer.Status().Wait(look, func(s syncer.Status) bool { return s.Position.Height >= before.Position.Height+2 })
+// lookFor is how many heights of the DA layer, beyond the head at the time of a failure, may still bring what was posted
+// then. Each failure in a row doubles it, up to the life of a transaction in Celestia's mempools.
+const (
+	lookFor     = 3
+	lookForMost = 12
+)
+
+// afterFailure backs off, though not longer than until the DA layer is back. When the blobs may be included all the
+// same, the heights that can show them are followed first, however long those take: nothing is posted on a guess. times
+// is how often that has been so in a row.
+func (q *Sequencer) afterFailure(ctx context.Context, err error, times int, backoff *follow.Backoff) error {
+	if unknown(err) {
+		last := q.head() + uint64(min(lookFor<<min(max(times-1, 0), 4), lookForMost))
+		q.failed(fmt.Errorf("%w (the DA layer is looked through up to height %d before the blocks are posted again)", err, last))
+		_, err := q.cfg.Syncer.Status().Wait(ctx, func(s syncer.Status) bool { return s.Position.Height >= last })
+		return err
 	}
-	return backoff.Sleep(ctx, nil)
+	q.failed(err)
+	return q.sleep(ctx, backoff)
+}
+
+// unknown reports whether what was submitted may be included in spite of the error.
+func unknown(err error) bool {
+	return errors.Is(err, da.ErrUnknownOutcome) || errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, da.ErrNotPosted)
+}
+
+// head returns the newest height of the source that is known of.
+func (q *Sequencer) head() uint64 {
+	at := q.cfg.Syncer.Status().Load().Position.Height
+	if q.cfg.Source != nil {
+		at = max(at, q.cfg.Source.Load().Head.Height)
+	}
+	return at
+}
+
+// sleep backs off. If the source is away meanwhile, the wait ends when it is back.
+func (q *Sequencer) sleep(ctx context.Context, backoff *follow.Backoff) error {
+	if q.cfg.Source == nil {
+		return backoff.Sleep(ctx, nil)
+	}
+	bounded, cancel := context.WithCancel(ctx)
+	defer cancel()
+	back := make(chan struct{}) // closed by the goroutine below
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	defer cancel()
+	watch.Go(func() {
+		_, err := q.cfg.Source.Wait(bounded, func(s follow.State) bool { return !s.Subscribed })
+		if err == nil {
+			_, err = q.cfg.Source.Wait(bounded, func(s follow.State) bool { return s.Subscribed })
+		}
+		if err == nil {
+			close(back)
+		}
+	})
+	err := backoff.Sleep(ctx, back)
+	select {
+	case <-back:
+		backoff.Reset()
+	default:
+	}
+	return err
 }

@@ -3,6 +3,7 @@ package sequencer_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -258,4 +259,92 @@ func TestWrongKey(t *testing.T) {
 	if _, err := sequencer.New(sequencer.Config{Syncer: m.Syncer, Key: other}); err == nil {
 		t.Fatal("a key that is not the proposer's was accepted")
 	}
+}
+
+// Of a thousand submissions that fail at a gateway, before and after the node took them, none is posted twice: it is
+// looked for first, also when that takes longer than any back-off. And all that is made becomes safe.
+func TestThousandUnknownOutcomes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil)
+		failures, n := 0, 0
+		fail := func() error {
+			if n++; failures < 1000 && n%5 != 0 {
+				failures++
+				return fmt.Errorf("%w: 504", da.ErrUnknownOutcome)
+			}
+			return nil
+		}
+		b.sub.set(func(s *submitter) {
+			s.before = func([]da.Blob) error {
+				if n%2 == 0 {
+					return fail()
+				}
+				return nil
+			}
+			s.after = fail
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), 24*time.Hour) // of the bubble's clock
+		defer cancel()
+		for done := false; !done; {
+			time.Sleep(time.Minute)
+			b.sub.set(func(*submitter) { done = failures == 1000 })
+			if ctx.Err() != nil {
+				t.Fatalf("%d failures in a day", failures)
+			}
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		syncertest.Agree(t, 1000, b.seq, b.full)
+		for hash, n := range b.sub.posted {
+			if n != 1 {
+				t.Errorf("header %s was posted %d times, want once", hash, n)
+			}
+		}
+		b.close()
+	})
+}
+
+// A block that is refused as too big even alone is named in the status, with what to do, until it is posted.
+func TestTooBigAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil)
+		b.sub.set(func(s *submitter) { s.before = func([]da.Blob) error { return da.ErrTooBig } })
+		time.Sleep(time.Minute)
+		if s := b.q.Status().Load(); !strings.Contains(s.Stuck, "block 1,") || !strings.Contains(s.Stuck, "client_max_body_size") {
+			t.Errorf("got %q, want the block and the remedy", s.Stuck)
+		}
+		b.sub.set(func(s *submitter) { s.before = nil })
+		time.Sleep(time.Minute)
+		if s := b.q.Status().Load(); s.Stuck != "" || s.Failure != "" {
+			t.Errorf("got %q, %q after it was posted", s.Stuck, s.Failure)
+		}
+		b.close()
+	})
+}
+
+// What fails with an unknown outcome because of its size is tried with less, whatever is said of it; and once less was
+// taken, more is tried seldom.
+func TestUnknownOutcomeOfSize(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil)
+		refused := 0
+		b.sub.set(func(s *submitter) {
+			s.before = func(blobs []da.Blob) error {
+				if len(blobs) > 8 {
+					refused++
+					return fmt.Errorf("%w: 502", da.ErrUnknownOutcome)
+				}
+				return nil
+			}
+		})
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		if s := b.seq.Status().Load(); s.Safe.Height < 1000 {
+			t.Errorf("safe head %d after five minutes, want it to move", s.Safe.Height)
+		}
+		if b.sub.set(func(*submitter) {}); refused > 30 {
+			t.Errorf("%d submissions were too large: the size is not remembered", refused)
+		}
+		b.close()
+	})
 }
