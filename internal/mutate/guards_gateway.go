@@ -43,4 +43,11 @@ var gatewayGuards = []guard{
 		to:   "if false {",
 		pkg:  "./internal/sequencer", test: "TestUnknownOutcomeOfSize",
 	},
+	{
+		name: "one null receipt is no verdict",
+		file: "l1/ethereum/account.go",
+		from: "if d.since.IsZero() {\n\t\t*d = doubt{head, now}\n\t\treturn false",
+		to:   "if d.since.IsZero() {\n\t\t*d = doubt{head, now}\n\t\treturn true",
+		pkg:  "./l1/ethereum", test: "TestDoubt",
+	},
 }

@@ -202,6 +202,7 @@ type attempt struct {
 	hashes      []common.Hash
 	sentAt      time.Time
 	quiet       common.Hash // head of at, as of which nothing had become of it
+	doubt       doubt       // that any of them was included, or will be
 	late        int         // times in a row that at was behind other endpoints
 	failed      bool        // since the last one was sent, at has failed once, or did not answer that: it may not have it
 	underpriced int         // times in a row that the endpoint wanted more
@@ -305,16 +306,40 @@ func (a *Account) outcome(ctx context.Context, try *attempt) (*types.Receipt, er
 	case receipt != nil || err != nil:
 		return receipt, err
 	case nonce == try.nonce:
-		try.quiet = head.hash
+		try.quiet, try.doubt = head.hash, doubt{}
 	case behind: // it gives no verdict
 	case nonce > try.nonce:
-		if receipt = a.receiptElsewhere(ctx, try); receipt == nil && ctx.Err() == nil {
-			err = errNonceTaken
+		if receipt = a.receiptElsewhere(ctx, try); receipt == nil && ctx.Err() == nil && try.doubt.holds(head.hash, time.Now(), a.resend()) {
+			err = try.taken()
 		}
 	case time.Since(try.sentAt) >= a.resend(): // a reorg took back an earlier transaction of the account, for good
-		err = errNonceTaken
+		if try.doubt.holds(head.hash, time.Now(), a.resend()) {
+			err = try.taken()
+		}
 	}
 	return receipt, err
+}
+
+// taken returns errNonceTaken with the hashes of the attempts.
+func (t *attempt) taken() error { return fmt.Errorf("transaction %s: %w", t.hashes, errNonceTaken) }
+
+// doubt is a contradiction between two reads: a nonce that is used up, and no receipt. Behind a load balancer the two
+// are answered by different nodes, and some nodes find receipts a while after the block. So it is no verdict before it
+// has been seen again.
+type doubt struct {
+	head  common.Hash // when it was seen first
+	since time.Time
+}
+
+// holds notes the contradiction at a head, and reports whether it is a verdict: seen again some seconds later at
+// another head or, on an L1 that makes no other, after some more. resend is the time of some blocks.
+func (d *doubt) holds(head common.Hash, now time.Time, resend time.Duration) bool {
+	if d.since.IsZero() {
+		*d = doubt{head, now}
+		return false
+	}
+	age := now.Sub(d.since)
+	return age >= resend/3 || head != d.head && age >= resend/12
 }
 
 // receiptElsewhere asks the other endpoints for the receipt: one that fails has no say.
