@@ -86,7 +86,7 @@ type EngineConfig struct {
 type HTTPConfig struct {
 	Address       string   `koanf:"address" help:"listen address of the node's HTTP endpoints; port 0 picks a free one" default:"127.0.0.1:7331"`
 	Hosts         []string `koanf:"hosts" help:"names, beside localhost, by which requests may call the node, such as a reverse proxy's; on the loopback no other is answered, elsewhere any is if none is given"`
-	Origins       []string `koanf:"origins" help:"origins, such as https://app.example, whose pages may send requests from a browser; none: no page may"`
+	Origins       []string `koanf:"origins" help:"origins, such as https://app.example, whose pages may ask from a browser and read the answers; none: no page may"`
 	Proxies       []string `koanf:"proxies" help:"addresses or networks of reverse proxies, to which max_per_address does not apply"`
 	Token         string   `koanf:"token" help:"what POST requests must carry as a bearer token; needed by a node that takes any and listens beyond the loopback"`
 	TokenFile     string   `koanf:"token_file" help:"a file that holds the token, relative to the home"`

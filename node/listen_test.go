@@ -1,6 +1,7 @@
 package node_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -133,6 +134,32 @@ func TestStrangers(t *testing.T) {
 		got, body := header(t, test.to, test.method, test.path, test.h)
 		if got != test.want || strings.Contains(body, token) {
 			t.Errorf("%s %s with %v: got %d %s, want %d", test.method, test.path, test.h, got, body, test.want)
+		}
+	}
+}
+
+// A page of a named origin reads a node's answers, events included.
+func TestNamedPage(t *testing.T) {
+	t.Parallel()
+	d, _ := daLayer(t, "127.0.0.1:0", "", 50*time.Millisecond)
+	o := newChain(t, "page").full(t, d.URL())
+	o.Config.HTTP.Origins = []string{"https://app.example"}
+	n := start(t, o)
+	for _, path := range []string{"/v1/status", "/v1/events?events=status", "/readyz", "/v1/nothing"} {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, n.URL()+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Origin", "https://app.example")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+		resp.Body.Close()
+		if got := resp.Header.Get("Access-Control-Allow-Origin"); got != "https://app.example" {
+			t.Errorf("%s: got %q, want the page's origin", path, got)
 		}
 	}
 }

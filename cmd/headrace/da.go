@@ -63,7 +63,7 @@ this host, with --auth by whoever has an admin token, and by nobody when it list
 	flags.IntVar(&opt.Chain.MaxBlockBytes, "max-block-bytes", 32<<20, "bytes of all blobs of a block; the largest square takes some 126 MiB")
 	flags.BoolVar(&opt.auth, "auth", false, "answer only requests with a token, signed with the secret in the home")
 	flags.StringSliceVar(&opt.Handler.Access.Hosts, "host", nil, "a name, beside localhost, by which requests may call it; on the loopback no other is answered")
-	flags.StringSliceVar(&opt.Handler.Access.Origins, "origin", nil, "an origin, such as https://app.example, whose pages may send requests from a browser; \"*\": every one")
+	flags.StringSliceVar(&opt.Handler.Access.Origins, "origin", nil, "an origin, such as https://app.example, whose pages may send requests from a browser; may be repeated")
 	flags.IntVar(&opt.Handler.Limits.Connections, "max-connections", 1280, "connections at a time")
 	flags.StringArrayVar(&opt.faults, "fault", nil, "KIND[,name=value...]: a fault to begin with; may be repeated")
 	flags.Uint64Var(&opt.chaos.Seed, "chaos", 0, "mix faults by chance, from this seed: the same seed gives the same faults")
@@ -98,6 +98,9 @@ func (o *daOptions) resolve() (err error) {
 	for _, origin := range o.Handler.Access.Origins {
 		if err := httpd.CheckOrigin(origin); err != nil {
 			return usagef("--origin: %w", err)
+		}
+		if origin == "*" { // any page could submit, and switch faults
+			return usagef("--origin: \"*\" is every page of the world: name an origin such as https://app.example, and repeat --origin for more")
 		}
 	}
 	o.Handler.Faults = new(fault.Set)

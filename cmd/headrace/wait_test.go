@@ -198,7 +198,7 @@ func TestWaitForBlockElsewhere(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			url := strings.Replace(answers(t, c.handlers...), "http", "ws", 1)
-			timeout := "1m"
+			timeout := "20s"
 			if c.status == 3 {
 				timeout = "500ms"
 			}

@@ -108,6 +108,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		httpd.Refuse(w, code, err)
 		return
 	}
+	if h.opt.Access.Share(w, r) {
+		return
+	}
 	if h.opt.Faults != nil && (h.serveFaults(w, r) || h.refuse(w, r)) {
 		return
 	}
@@ -121,16 +124,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		http.Error(w, "server busy, try again later", http.StatusServiceUnavailable)
 		return
-	}
-	if origin := r.Header.Get("Origin"); origin != "" && h.opt.Secret == nil { // one that may ask
-		w.Header().Set("Access-Control-Allow-Origin", origin)
-		w.Header().Set("Vary", "Origin")
-		if r.Method == http.MethodOptions {
-			w.Header().Set("Access-Control-Allow-Headers", "*")
-			w.Header().Set("Access-Control-Allow-Methods", "*")
-			w.WriteHeader(http.StatusNoContent)
-			return
-		}
 	}
 	h.rpc.ServeHTTP(w, r)
 }

@@ -102,6 +102,31 @@ func (a *Access) isOurs(host string, loopback bool) bool {
 	return same("localhost") || slices.ContainsFunc(a.Hosts, same)
 }
 
+// Share lets the page of a request that Check has passed read the answer, and reports whether it has answered: a
+// browser's question, before what a form could not send, whether the page may. Without it the page could ask, and read
+// nothing. It names the page's origin and never all, and no cookie goes along: whoever writes has a token.
+func (a *Access) Share(w http.ResponseWriter, r *http.Request) (answered bool) {
+	if len(a.Origins) == 0 {
+		return false
+	}
+	h := w.Header()
+	h.Set("Vary", "Origin")
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return false
+	}
+	h.Set("Access-Control-Allow-Origin", origin)
+	h.Set("Access-Control-Expose-Headers", "Retry-After")
+	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
+		return false
+	}
+	h.Set("Access-Control-Allow-Methods", "GET, POST, DELETE")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Last-Event-ID")
+	h.Set("Access-Control-Max-Age", "600")
+	w.WriteHeader(http.StatusNoContent)
+	return true
+}
+
 func (a *Access) mayAsk(origin string) bool {
 	return slices.ContainsFunc(a.Origins, func(o string) bool { return o == "*" || strings.EqualFold(o, origin) })
 }

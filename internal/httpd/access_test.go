@@ -69,6 +69,60 @@ func TestAccess(t *testing.T) {
 	}
 }
 
+// A page of a named origin may read what it is answered, and is told before it asks what it may; no other page is.
+func TestShare(t *testing.T) {
+	t.Parallel()
+	writes := func(r *http.Request) bool { return r.Method == http.MethodPost }
+	open := run(t, httpd.Options{}, nil)
+	named := run(t, httpd.Options{Access: httpd.Access{Origins: []string{"https://app.example"}, Token: token, Writes: writes}}, nil)
+	any := run(t, httpd.Options{Access: httpd.Access{Origins: []string{"*"}}}, nil)
+	const ours, evil = "https://app.example", "https://evil.example"
+	for _, test := range []struct {
+		to             *server
+		method, origin string
+		asks           string // the method that a browser asks for first
+		want           int
+		may            string // read: by which origin
+	}{
+		{named, "GET", ours, "", 200, ours},
+		{named, "POST", ours, "", 401, ours},
+		{named, "OPTIONS", ours, "POST", 204, ours},
+		{named, "OPTIONS", ours, "", 200, ours}, // no browser's question
+		{named, "OPTIONS", evil, "POST", 403, ""},
+		{named, "GET", evil, "", 403, ""},
+		{named, "GET", "", "", 200, ""},
+		{any, "GET", evil, "", 200, evil},
+		{open, "GET", ours, "", 403, ""},
+		{open, "OPTIONS", ours, "GET", 403, ""},
+		{open, "GET", "", "", 200, ""},
+	} {
+		c := test.to.dial()
+		header := ""
+		if test.origin != "" {
+			header += "Origin: " + test.origin + "\r\n"
+		}
+		if test.asks != "" {
+			header += "Access-Control-Request-Method: " + test.asks + "\r\n"
+		}
+		c.say("%s / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%s\r\n", test.method, header)
+		resp, err := http.ReadResponse(c.in, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		h := resp.Header
+		if resp.StatusCode != test.want || h.Get("Access-Control-Allow-Origin") != test.may || h.Get("Access-Control-Allow-Credentials") != "" {
+			t.Errorf("%s of a page of %q: got %d and %v, want %d, for %q", test.method, test.origin, resp.StatusCode, h, test.want, test.may)
+		}
+		if told := h.Get("Access-Control-Allow-Headers") != ""; told != (test.want == 204) {
+			t.Errorf("%s of a page of %q: got %v, want what it may send only when it asks", test.method, test.origin, h)
+		}
+		if test.to != open && test.want != 403 && h.Get("Vary") != "Origin" {
+			t.Errorf("%s of a page of %q: got Vary %q: a cache would give it to others", test.method, test.origin, h.Get("Vary"))
+		}
+	}
+}
+
 // Beyond the loopback any name is taken, unless names are given: then addresses and these.
 func TestHostsBeyondLoopback(t *testing.T) {
 	t.Parallel()

@@ -176,7 +176,13 @@ func (s *Server) bound(h http.Handler) http.Handler {
 			}
 		}
 		if code, err := s.opt.Check(r, s.loopback); err != nil {
+			if code == http.StatusUnauthorized { // of a page that may ask: it may know why
+				s.opt.Share(w, r)
+			}
 			Refuse(w, code, err)
+			return
+		}
+		if s.opt.Share(w, r) {
 			return
 		}
 		if r.Body != nil && r.Body != http.NoBody {

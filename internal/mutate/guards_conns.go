@@ -44,4 +44,18 @@ var connsGuards = []guard{
 		to:   "if false {",
 		pkg:  "./cmd/headrace", test: "TestNegativeTimeout",
 	},
+	{
+		name: "a page of a named origin may read",
+		file: "internal/httpd/httpd.go",
+		from: "		if s.opt.Share(w, r) {",
+		to:   "		if false {",
+		pkg:  "./node", test: "TestNamedPage",
+	},
+	{
+		name: "an answer to one origin is not for another",
+		file: "internal/httpd/access.go",
+		from: `	h.Set("Vary", "Origin")`,
+		to:   "",
+		pkg:  "./internal/httpd", test: "TestShare",
+	},
 }
