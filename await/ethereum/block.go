@@ -14,6 +14,7 @@ import (
 	"github.com/ethereum/go-ethereum/rpc"
 
 	"headrace/await"
+	"headrace/internal/batch"
 )
 
 // Header is what a node says of a block: the part that all Ethereum-like chains have.
@@ -69,7 +70,7 @@ func Canonical(ctx context.Context, node *Node, n uint64, hash common.Hash, dept
 		what += fmt.Sprintf(" below %d others", depth)
 	}
 	return waitHeader(ctx, node, what, opts, func(ctx context.Context, conn *rpc.Client) (*Header, error) {
-		return buried(ctx, conn, n, hash, depth)
+		return buried(ctx, conn, node.batch, n, hash, depth)
 	})
 }
 
@@ -129,7 +130,7 @@ const step = 64
 
 // buried returns block n if it is canonical, has the hash, and depth others stand on it: they are read together and
 // must link, so what a reorg mixes does not count.
-func buried(ctx context.Context, conn *rpc.Client, n uint64, hash common.Hash, depth uint64) (*Header, error) {
+func buried(ctx context.Context, conn *rpc.Client, size *batch.Size, n uint64, hash common.Hash, depth uint64) (*Header, error) {
 	if n+depth < n {
 		return nil, fmt.Errorf("there is no block number %d + %d", n, depth)
 	}
@@ -139,7 +140,7 @@ func buried(ctx context.Context, conn *rpc.Client, n uint64, hash common.Hash, d
 	}
 	for parent := top; parent.Number > n; { // downwards, so that each is proven an ancestor of a block that was canonical
 		from := max(n, parent.Number-min(step, parent.Number))
-		below, err := numbers(ctx, conn, from, parent.Number)
+		below, err := numbers(ctx, conn, size, from, parent.Number)
 		if err != nil {
 			return nil, err
 		}
@@ -157,20 +158,56 @@ func buried(ctx context.Context, conn *rpc.Client, n uint64, hash common.Hash, d
 	return top, nil
 }
 
-// numbers returns the blocks [from, to), nil where there is none.
-func numbers(ctx context.Context, conn *rpc.Client, from, to uint64) ([]*Header, error) {
+// numbers returns the blocks [from, to), nil where there is none: with as many in one request as the node bears.
+func numbers(ctx context.Context, conn *rpc.Client, size *batch.Size, from, to uint64) ([]*Header, error) {
 	headers := make([]*Header, to-from)
-	batch := make([]rpc.BatchElem, to-from)
-	for i := range batch {
-		batch[i] = rpc.BatchElem{Method: "eth_getBlockByNumber", Args: []any{hexutil.Uint64(from + uint64(i)), false}, Result: &headers[i]}
-	}
-	if err := conn.BatchCallContext(ctx, batch); err != nil {
-		return nil, fmt.Errorf("ask for blocks [%d, %d): %w", from, to, err)
-	}
-	for i := range batch {
-		if err := batch[i].Error; err != nil {
-			return nil, fmt.Errorf("ask for block %d: %w", from+uint64(i), err)
+	smaller := false
+	for done := 0; done < len(headers); {
+		n := min(len(headers)-done, size.Get())
+		err := numbersOnce(ctx, conn, from+uint64(done), headers[done:done+n])
+		switch {
+		case err == nil:
+			size.Worked(n)
+			done += n
+		case n == 1 && smaller: // the connection may have gone with the larger request: the next look tells
+			return nil, err
+		case !size.Failed(n), ctx.Err() != nil:
+			return nil, err
 		}
+		smaller = err != nil
 	}
 	return headers, nil
+}
+
+// numbersOnce makes one request for the blocks from a number on.
+func numbersOnce(ctx context.Context, conn *rpc.Client, from uint64, headers []*Header) (err error) {
+	if len(headers) == 1 {
+		headers[0], err = byNumber(ctx, conn, from)
+		return err
+	}
+	elems := make([]rpc.BatchElem, len(headers))
+	for i := range elems {
+		elems[i] = rpc.BatchElem{Method: "eth_getBlockByNumber", Args: []any{hexutil.Uint64(from + uint64(i)), false}, Result: &headers[i]}
+	}
+	if err := conn.BatchCallContext(ctx, elems); err != nil {
+		return fmt.Errorf("ask for %d blocks from %d on: %w", len(headers), from, err)
+	}
+	for i := range elems {
+		if err := elems[i].Error; err != nil {
+			return fmt.Errorf("ask for block %d: %w", from+uint64(i), err)
+		}
+	}
+	return nil
+}
+
+// hint is an announced head. It need not be whole: it is a reason to look.
+type hint struct{ header *Header }
+
+// UnmarshalJSON returns no error: that would end the subscription.
+func (h *hint) UnmarshalJSON(raw []byte) error {
+	whole := new(Header)
+	if json.Unmarshal(raw, whole) == nil {
+		h.header = whole
+	}
+	return nil
 }

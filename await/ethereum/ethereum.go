@@ -19,6 +19,7 @@ import (
 	"github.com/ethereum/go-ethereum/rpc"
 
 	"headrace/await"
+	"headrace/internal/batch"
 	"headrace/internal/redact"
 	"headrace/watch"
 )
@@ -29,18 +30,19 @@ type Options struct {
 	Probe       time.Duration // no news for so long: look without any; default 1 s. Some changes are not announced, a node's own rewinding among them
 	MaxBackoff  time.Duration // between attempts to connect, which begin 10 ms apart; default 1 s
 
-	// Dial connects. Default: to the address over WebSocket. The connection must be able to subscribe.
+	// Dial connects. Default: to the address.
 	Dial func(ctx context.Context) (*rpc.Client, error)
 }
 
-// Node is any Ethereum node, at its WebSocket endpoint. All waits share one connection with one subscription to new
-// heads, which is there as long as somebody waits or Keep is in force, and is made anew whenever it breaks. A node
-// that is down, or not yet up, only makes the waits take longer.
+// Node is any Ethereum node. All waits share one connection with one subscription to new heads, which is there as long
+// as somebody waits or Keep is in force, and is made anew whenever it breaks. A node that is down, or not yet up, only
+// makes the waits take longer. Where there are no subscriptions, as over HTTP, each wait looks every Options.Probe.
 type Node struct {
 	name    string         // the address without what is secret in it
 	secrets redact.Secrets // of the address
 	opt     Options
 	news    watch.Value[news]
+	batch   *batch.Size // headers in one request
 
 	stats struct{ sessions, heads, checks, probes, hits atomic.Uint64 }
 
@@ -49,7 +51,7 @@ type Node struct {
 	stop func()     // ends the watcher and waits for it; nil if there is none
 }
 
-// New returns the node at url (ws:// or wss://). It connects when somebody waits.
+// New returns the node at url (ws, wss, http or https). It connects when somebody waits.
 func New(url string, opt Options) *Node {
 	opt.CallTimeout = cmp.Or(opt.CallTimeout, 2*time.Second)
 	opt.Probe = cmp.Or(opt.Probe, time.Second)
@@ -57,7 +59,7 @@ func New(url string, opt Options) *Node {
 	if opt.Dial == nil {
 		opt.Dial = func(ctx context.Context) (*rpc.Client, error) { return rpc.DialOptions(ctx, url) }
 	}
-	return &Node{name: strings.Trim(redact.Refused(url), `"`), secrets: redact.Of(url), opt: opt}
+	return &Node{name: strings.Trim(redact.Refused(url), `"`), secrets: redact.Of(url), opt: opt, batch: batch.New(step, step)}
 }
 
 // Stats count since New.
@@ -174,7 +176,7 @@ func look[T any](ctx context.Context, node *Node, n news, ask func(context.Conte
 	}
 	*failure = node.lacking(limited, n.session.conn, err)
 	if limited.Err() != nil && n.session.silentSince(began) {
-		n.session.conn.Close() // a dead socket that does not say so; the watcher makes another
+		n.session.end() // a dead socket that does not say so; the watcher makes another
 	}
 	return v, false
 }
@@ -194,11 +196,16 @@ func (n news) String() string {
 	return fmt.Sprintf("head %d %s, announced %s ago", n.head.Number, n.head.Hash, time.Since(n.headAt).Round(time.Millisecond))
 }
 
-// session is a connection whose subscription has been acknowledged.
+// session is a connection whose subscription has been acknowledged, or that has none to be had.
 type session struct {
 	conn  *rpc.Client
+	ended chan struct{} // closed by end
+	once  sync.Once
 	heard atomic.Pointer[time.Time] // the last sign of life
 }
+
+// end closes the connection, so that the watcher makes another.
+func (s *session) end() { s.once.Do(func() { close(s.ended); s.conn.Close() }) }
 
 func (s *session) hear() { now := time.Now(); s.heard.Store(&now) }
 
@@ -237,12 +244,17 @@ func (e *Node) subscribe(ctx context.Context) error {
 		return fmt.Errorf("connect to %s: %w", e.name, e.connecting(err))
 	}
 	defer conn.Close() // unsubscribing would wait for the peer
-	heads := make(chan *Header)
+	heads := make(chan hint)
 	sub, err := conn.EthSubscribe(limited, heads, "newHeads")
-	if err != nil {
+	var failed <-chan error // never, without a subscription
+	var rpcErr rpc.Error
+	switch {
+	case err == nil:
+		failed = sub.Err()
+	case !errors.Is(err, rpc.ErrNotificationsUnsupported) && !errors.As(err, &rpcErr):
 		return fmt.Errorf("subscribe to heads of %s: %w", e.name, e.lacking(limited, conn, err))
-	}
-	s := &session{conn: conn}
+	} // else it can be asked all the same, and the waits do so now and then
+	s := &session{conn: conn, ended: make(chan struct{})}
 	s.hear()
 	e.stats.sessions.Add(1)
 	e.news.Update(func(n news) news { n.session, n.err = s, nil; return n }) // acknowledged: from here on a look misses nothing
@@ -251,8 +263,15 @@ func (e *Node) subscribe(ctx context.Context) error {
 		case h := <-heads:
 			s.hear()
 			e.stats.heads.Add(1)
-			e.news.Update(func(n news) news { n.head, n.headAt = h, time.Now(); return n })
-		case err := <-sub.Err():
+			e.news.Update(func(n news) news {
+				if h.header != nil {
+					n.head, n.headAt = h.header, time.Now()
+				}
+				return n
+			})
+		case <-s.ended:
+			return fmt.Errorf("connection to %s ended: no answer in time", e.name)
+		case err := <-failed:
 			if err == nil {
 				err = errors.New("no answer in time")
 			}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -265,8 +266,8 @@ func newBlockWait() *cobra.Command {
 		Use:   "block NUMBER|HASH --rpc URL [flags]",
 		Short: "Wait until any Ethereum node has a block",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if u, err := url.Parse(rpc); err != nil || u.Host == "" || u.Scheme != "ws" && u.Scheme != "wss" {
-				return usagef("--rpc %s is not the URL of a WebSocket, such as ws://127.0.0.1:8546", redact.Refused(rpc))
+			if u, err := url.Parse(rpc); err != nil || u.Host == "" || !slices.Contains([]string{"ws", "wss", "http", "https"}, u.Scheme) {
+				return usagef("--rpc %s is not the URL of an Ethereum node, such as ws://127.0.0.1:8546", redact.Refused(rpc))
 			}
 			if len(args) != 1 {
 				return usagef("it takes one argument, a block's number or hash: see %s --help", cmd.CommandPath())
@@ -286,7 +287,7 @@ func newBlockWait() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&rpc, "rpc", "", "WebSocket address of the Ethereum node")
+	flags.StringVar(&rpc, "rpc", "", "address of the Ethereum node: over ws or wss it announces its blocks; over http or https it is asked each second")
 	flags.Uint64Var(&depth, "depth", 0, "blocks that must stand on it; with a number only")
 	timeoutFlag(cmd, &timeout)
 	return cmd

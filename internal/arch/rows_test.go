@@ -15,6 +15,7 @@ var rows = map[string]row{
 	"contracts": {"", "artifacts of the inbox contract and nothing else"},
 
 	"internal/edge":          {"", "what is said, and to whom, is not its business: it counts"},
+	"internal/batch":         {"", "how much to ask for goes by what worked, whatever is asked of whom"},
 	"internal/redact":        {"", "everybody's texts go through it, so it knows nothing of what they are about"},
 	"internal/httpc":         {"internal/redact", "it makes connections to any endpoint; what is asked there is not its business"},
 	"internal/jsonrpc":       {"internal/httpc internal/httpd internal/redact", "a protocol: it must not know whose methods it carries"},
@@ -33,7 +34,7 @@ var rows = map[string]row{
 	"da/local":    {"da da/fault follow watch internal/square internal/disk", "a chain, not a node: whoever follows it comes from above"},
 	"da/celestia": {"da da/fault da/local follow watch internal/httpc internal/httpd internal/jsonrpc internal/redact internal/square", "a protocol between two parties; the rollup's blocks are opaque bytes to it"},
 	"l1/local":    {"l1 follow watch", "a chain, not a node: whoever follows it comes from above"},
-	"l1/ethereum": {"l1 l1/ethereum/inbox follow watch contracts internal/edge internal/httpc internal/redact", "a client; payloads are opaque bytes to it"},
+	"l1/ethereum": {"l1 l1/ethereum/inbox follow watch contracts internal/batch internal/edge internal/httpc internal/redact", "a client; payloads are opaque bytes to it"},
 
 	"l1/ethereum/inbox": {"contracts", "generated bindings"},
 
@@ -59,7 +60,7 @@ var rows = map[string]row{
 
 	// Around the node.
 	"await":                {"ref watch", "it waits for any node, so it must not need ours"},
-	"await/ethereum":       {"await watch internal/httpc internal/redact", "it waits for any Ethereum client, so it must not need ours"},
+	"await/ethereum":       {"await watch internal/batch internal/httpc internal/redact", "it waits for any Ethereum client, so it must not need ours"},
 	"devnet/geth":          {"", "a process; what it is used for is not its business"},
 	"devnet/geth/gethtest": {"devnet/geth", "it builds geth with the tests, and nothing else"},
 	"devnet/beacon":        {"devnet/geth exec/engineapi watch", "a consensus for one L1; the rollup above it is not its business"},
@@ -75,7 +76,7 @@ var rows = map[string]row{
 type dependency struct{ path, only, why string }
 
 var foreign = []dependency{
-	{"github.com/coder/websocket/...", "internal/jsonrpc node", "sockets are opened in one place per protocol"},
+	{"github.com/coder/websocket/...", "internal/jsonrpc node devnet/proxy", "sockets are opened in one place per protocol"},
 	{"github.com/gorilla/websocket/...", "l1/ethereum", "go-ethereum's RPC client dials with it"},
 	{"github.com/cockroachdb/pebble/v2/...", "internal/store internal/disk/... internal/syncer/syncertest exec/kv exec/engineapi da/local", "whoever stores does it alone: nobody else may know the files"},
 	{"github.com/celestiaorg/go-square/... github.com/celestiaorg/nmt/... github.com/celestiaorg/rsmt2d/... github.com/klauspost/reedsolomon/...", "internal/square", "Celestia's squares have one face here"},

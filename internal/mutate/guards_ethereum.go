@@ -17,7 +17,7 @@ var ethereumGuards = []guard{
 	},
 	{
 		name: "receipts are all that the header commits to",
-		file: "l1/ethereum/content.go",
+		file: "l1/ethereum/receipts.go",
 		from: "got != h.ReceiptHash",
 		to:   "got != got",
 		pkg:  "./l1/ethereum", test: "TestLies",

@@ -56,15 +56,9 @@ func (e *endpoint) provenLogs(ctx context.Context, h *header) ([]*types.Log, err
 	if !e.client.mayHold(h) {
 		return nil, nil
 	}
-	var receipts types.Receipts
-	if err := e.call(ctx, &receipts, "eth_getBlockReceipts", h.hash); err != nil {
+	receipts, err := e.receipts(ctx, h)
+	if err != nil {
 		return nil, err
-	}
-	if receipts == nil { // it has not indexed them yet, as a rule
-		return nil, fmt.Errorf("receipts of block %s: %w", h.hash, l1.ErrNotFound)
-	}
-	if got := types.DeriveSha(receipts, trie.NewListHasher()); got != h.ReceiptHash {
-		return nil, e.lies("%d receipts of block %s have root %s, want %s", len(receipts), h.hash, got, h.ReceiptHash)
 	}
 	var logs []*types.Log
 	index := uint(0)

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/rpc"
 
 	"headrace/follow"
+	"headrace/internal/batch"
 	"headrace/internal/redact"
 	"headrace/l1"
 )
@@ -26,8 +28,12 @@ type endpoint struct {
 	name    string // the address without what is secret in it, and a number if another has the same
 	health  *follow.Health
 	http    *http.Client
-	batch   adaptive // headers in one request
-	logs    adaptive // blocks in one eth_getLogs
+	batch   *batch.Size // calls in one request
+	logs    *batch.Size // blocks in one eth_getLogs
+
+	// What it lacks, as far as is known: forgotten with the connection.
+	receiptWay atomic.Int32 // the first of receiptWays that it may have
+	byNumber   atomic.Bool  // it does not know EIP-1898's objects, which name a block by its hash
 
 	mu     sync.Mutex // guards the rest
 	bulk   *rpc.Client
@@ -37,8 +43,7 @@ type endpoint struct {
 func newEndpoint(c *Client, url, name, role string) *endpoint {
 	e := &endpoint{client: c, url: url, secrets: redact.Of(url), socket: role == "news", name: name, health: follow.NewHealth(name, role, &c.opt.Observer), http: newHTTP(&c.opt)}
 	e.health.Paced(c.opt.BlockTime)
-	e.batch = adaptive{n: min(16, c.opt.Batch), max: c.opt.Batch}
-	e.logs = adaptive{n: 512, max: 8192}
+	e.batch, e.logs = batch.New(16, c.opt.Batch), batch.New(512, 8192)
 	return e
 }
 
@@ -115,6 +120,8 @@ func (e *endpoint) drop(conn *rpc.Client) {
 	if e.bulk == conn {
 		e.bulk = nil
 		conn.Close()
+		e.receiptWay.Store(0)
+		e.byNumber.Store(false)
 	}
 }
 
@@ -125,12 +132,33 @@ func (e *endpoint) call(ctx context.Context, result any, method string, args ...
 	})
 }
 
-// callBatch makes one request of several calls of one method. Each call's own error is in its element.
+// callBatch makes several calls of one method, as many in one request as the endpoint bears. Each call's own error is
+// in its element.
 func (e *endpoint) callBatch(ctx context.Context, elems []rpc.BatchElem) error {
+	for len(elems) > 0 {
+		n := min(len(elems), e.batch.Get())
+		err := e.callOnce(ctx, elems[:n])
+		switch {
+		case err == nil:
+			e.batch.Worked(n)
+			elems = elems[n:]
+		case ctx.Err() != nil, errors.Is(err, follow.ErrResting), !e.batch.Failed(n): // at rest, it has not said what it bears
+			return err
+		}
+	}
+	return nil
+}
+
+// callOnce makes one request of several calls of one method.
+func (e *endpoint) callOnce(ctx context.Context, elems []rpc.BatchElem) error {
 	if len(elems) == 1 {
 		one := &elems[0]
-		one.Error = e.call(ctx, one.Result, one.Method, one.Args...)
-		return nil
+		err := e.call(ctx, one.Result, one.Method, one.Args...)
+		var rpcErr rpc.Error
+		if errors.As(err, &rpcErr) {
+			one.Error, err = err, nil
+		}
+		return err
 	}
 	return e.request(ctx, elems[0].Method, len(elems), func(ctx context.Context, conn *rpc.Client) error {
 		err := conn.BatchCallContext(ctx, elems)
@@ -185,9 +213,11 @@ type callError struct {
 func (e *callError) Error() string { return e.endpoint + ": " + e.method + ": " + e.err.Error() }
 func (e *callError) Unwrap() error { return e.err }
 
+var errLie = errors.New("cannot be true")
+
 // lies notes an answer that cannot be true, which is more than the lack of one, and returns what is wrong with it.
 func (e *endpoint) lies(format string, args ...any) error {
-	err := fmt.Errorf("%s: "+format, append([]any{e.name}, args...)...)
+	err := fmt.Errorf("%s: "+format+": that %w", append(append([]any{e.name}, args...), errLie)...)
 	e.health.Bad(err)
 	return err
 }
@@ -197,44 +227,4 @@ func answered(err error) bool {
 	var rpcErr rpc.Error
 	var httpErr rpc.HTTPError
 	return errors.As(err, &rpcErr) || errors.As(err, &httpErr)
-}
-
-// adaptive is how much to ask for at once: it is halved when that was too much, and grows again slowly. Its zero
-// value is of no use.
-type adaptive struct {
-	mu   sync.Mutex
-	n    int
-	max  int
-	good int // requests in a row that were not too much
-}
-
-func (a *adaptive) size() int {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.n
-}
-
-func (a *adaptive) worked() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.good++; a.good >= 4 {
-		a.n, a.good = min(2*a.n, a.max), 0
-	}
-}
-
-// tooMuch reports whether a smaller request, than the one of n that failed with err, may do.
-func (a *adaptive) tooMuch(n int, err error) bool {
-	var httpErr rpc.HTTPError
-	switch {
-	case n <= 1:
-		return false
-	case errors.As(err, &httpErr) && (httpErr.StatusCode == http.StatusTooManyRequests || httpErr.StatusCode == http.StatusUnauthorized || httpErr.StatusCode == http.StatusForbidden):
-		return false // it does not want less, it wants us to wait or to go
-	case !answered(err) && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, errTooLarge):
-		return false // it is not there
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.n, a.good = max(1, min(a.n, n/2)), 0
-	return true
 }

@@ -97,15 +97,15 @@ func (e *endpoint) trustedUpTo(ctx context.Context) (uint64, error) {
 // the headers.
 func (e *endpoint) deliverTrusted(ctx context.Context, headers []*header, deliver func(follow.Item[l1.Block]) error) error {
 	for len(headers) > 0 {
-		n := min(len(headers), e.logs.size())
+		n := min(len(headers), e.logs.Get())
 		logs, err := e.logRange(ctx, headers[:n])
 		if err != nil {
-			if e.logs.tooMuch(n, err) {
+			if ctx.Err() == nil && !errors.Is(err, errLie) && !errors.Is(err, follow.ErrResting) && e.logs.Failed(n) {
 				continue
 			}
 			return fmt.Errorf("read L1 logs: %w", err)
 		}
-		e.logs.worked()
+		e.logs.Worked(n)
 		item := func(ctx context.Context, h *header) (follow.Item[l1.Block], error) {
 			return e.itemOf(ctx, h, logs[h.hash])
 		}

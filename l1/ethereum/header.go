@@ -3,6 +3,7 @@ package ethereum
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -80,32 +81,37 @@ func (e *endpoint) header(ctx context.Context, number string) (*header, error) {
 // why, at least one. They are linked.
 func (e *endpoint) headers(ctx context.Context, from uint64, n int) ([]*header, error) {
 	for {
-		n = min(n, e.batch.size())
+		n = min(n, e.batch.Get())
 		got, err := e.headerBatch(ctx, from, n)
-		if err == nil {
-			e.batch.worked()
-			return got, nil
-		}
-		if !e.batch.tooMuch(n, err) {
+		switch {
+		case ctx.Err() != nil:
+			return nil, context.Cause(ctx)
+		case err == nil, errors.Is(err, follow.ErrNotYet):
+			e.batch.Worked(n)
+			return got, err
+		case errors.Is(err, errLie), errors.Is(err, follow.ErrResting), !e.batch.Failed(n): // at rest, it has not said what it bears
 			return nil, err
+		case len(got) > 0:
+			return got, nil // the next call begins at the first that failed
 		}
-		e.client.opt.Logger.Debug("ask for fewer L1 headers", "n", e.batch.size(), "err", err)
+		e.client.opt.Logger.Debug("ask for fewer L1 headers", "n", n, "err", err)
 	}
 }
 
+// headerBatch makes one request. An error may come with the headers before the first that failed.
 func (e *endpoint) headerBatch(ctx context.Context, from uint64, n int) ([]*header, error) {
 	got := make([]*header, n)
 	elems := make([]rpc.BatchElem, n)
 	for i := range elems {
 		elems[i] = rpc.BatchElem{Method: "eth_getBlockByNumber", Args: []any{hexutil.EncodeUint64(from + uint64(i)), false}, Result: &got[i]}
 	}
-	if err := e.callBatch(ctx, elems); err != nil {
+	if err := e.callOnce(ctx, elems); err != nil {
 		return nil, err
 	}
 	for i, h := range got {
 		switch {
 		case elems[i].Error != nil:
-			return nil, elems[i].Error
+			return got[:i], elems[i].Error
 		case h == nil && i == 0:
 			return nil, fmt.Errorf("L1 block %d: %w", from, follow.ErrNotYet)
 		case h == nil:

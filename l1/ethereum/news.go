@@ -2,11 +2,13 @@ package ethereum
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
 	"time"
 
+	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/rpc"
 
 	"headrace/follow"
@@ -30,16 +32,45 @@ func (c *Client) Subscribe(ctx context.Context, update func(follow.Update[l1.Blo
 	return c.news.Subscribe(ctx, update)
 }
 
-// headFunc takes a head; fresh is false if it is the one before again.
-type headFunc func(head *header, fresh bool)
+// headFunc takes a head, and how it came; fresh is false if it is the one before again.
+type headFunc func(head *header, mode string, fresh bool)
+
+// The ways that heads come.
+const (
+	bySocket  = "websocket"
+	byPolling = "polling"
+)
+
+// heads passes heads to news: over a WebSocket from a subscription. Where there is none to be had, they are polled for
+// over the same socket, and now and then a subscription is tried again.
+func (e *endpoint) heads(ctx context.Context, news headFunc) error {
+	if !e.socket {
+		return e.poll(ctx, news, nil)
+	}
+	for pause := e.client.opt.Redial; ; pause = min(2*pause, mostPolling) {
+		err := e.listen(ctx, news)
+		if !errors.Is(err, errNoNews) {
+			return err
+		}
+		e.client.opt.Logger.Debug("L1 endpoint has no subscriptions: poll over its WebSocket", "endpoint", e.name, "err", err)
+		again := time.NewTimer(pause) // a probe of something outside
+		err = e.poll(ctx, news, again.C)
+		again.Stop()
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// errNoNews: the endpoint answers, and makes no subscription.
+var errNoNews = errors.New("the endpoint has no eth_subscribe")
+
+// mostPolling bounds the time between attempts to subscribe where it was refused.
+const mostPolling = 10 * time.Minute
 
 // Subscribe implements follow.Source.
 func (e *endpoint) Subscribe(ctx context.Context, update func(follow.Update[l1.Block])) error {
-	heads, mode := e.poll, "polling"
-	if e.socket {
-		heads, mode = e.listen, "websocket"
-	}
-	err := heads(ctx, func(head *header, fresh bool) {
+	err := e.heads(ctx, func(head *header, mode string, fresh bool) {
 		e.health.Heard(head.number(), mode)
 		e.client.heads.Set(head.number())
 		u := follow.Update[l1.Block]{Head: head.ref()}
@@ -69,7 +100,7 @@ func (e *endpoint) Subscribe(ctx context.Context, update func(follow.Update[l1.B
 type newsSocket struct {
 	conn  *rpc.Client
 	sub   *rpc.ClientSubscription
-	heads chan *header // sent to by conn
+	heads chan *pushed // sent to by conn
 }
 
 func (e *endpoint) dialNews(ctx context.Context) (*newsSocket, error) {
@@ -77,13 +108,17 @@ func (e *endpoint) dialNews(ctx context.Context) (*newsSocket, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &newsSocket{conn: conn, heads: make(chan *header, 16)}
+	s := &newsSocket{conn: conn, heads: make(chan *pushed, 16)}
 	err = e.timed(ctx, "eth_subscribe", 1, func(ctx context.Context) (err error) {
 		s.sub, err = conn.EthSubscribe(ctx, s.heads, "newHeads")
 		return err
 	})
 	if err != nil {
 		conn.Close()
+		var rpcErr rpc.Error
+		if errors.As(err, &rpcErr) {
+			err = fmt.Errorf("%w: %w", errNoNews, err)
+		}
 		return nil, fmt.Errorf("subscribe to L1 heads: %w", err)
 	}
 	return s, nil
@@ -96,7 +131,7 @@ func (e *endpoint) listen(ctx context.Context, news headFunc) error {
 	if err != nil {
 		return err
 	}
-	var newest watch.Value[*header] // set by the reader, which always reads: a slow onlooker never fills the client's queue
+	var newest watch.Value[*pushed] // set by the reader, which always reads: a slow onlooker never fills the client's queue
 	ended := make(chan error, 1)    // sent to once, by the reader
 	var reader sync.WaitGroup
 	reader.Go(func() { ended <- s.drain(&newest) })
@@ -111,13 +146,14 @@ func (e *endpoint) listen(ctx context.Context, news headFunc) error {
 	if err := e.client.checkInbox(ctx, head); err != nil {
 		return err
 	}
-	news(head, true)
+	news(head, bySocket, true)
 	silence := time.NewTimer(e.health.Patience(opt.Silence)) // a watchdog: a socket may be dead, or its subscription, and not say so
 	defer silence.Stop()
-	var heard *header // of the subscription, last
+	var heard *pushed // of the subscription, last
 	for {
-		now, changed := newest.Get()
-		if now == heard {
+		var now *header
+		latest, changed := newest.Get()
+		if latest == heard {
 			select {
 			case <-changed:
 				continue
@@ -134,16 +170,19 @@ func (e *endpoint) listen(ctx context.Context, news headFunc) error {
 				return context.Cause(ctx)
 			}
 		} else {
-			heard = now
+			heard = latest
+			if now, err = e.pushedHeader(ctx, s, latest); err != nil {
+				return err
+			}
 		}
-		news(now, now.hash != head.hash)
+		news(now, bySocket, now.hash != head.hash)
 		head = now
 		silence.Reset(e.health.Patience(opt.Silence))
 	}
 }
 
 // drain keeps the newest head until the subscription ends, and returns why it did.
-func (s *newsSocket) drain(newest *watch.Value[*header]) error {
+func (s *newsSocket) drain(newest *watch.Value[*pushed]) error {
 	for {
 		select {
 		case h := <-s.heads:
@@ -155,6 +194,48 @@ func (s *newsSocket) drain(newest *watch.Value[*header]) error {
 			return fmt.Errorf("L1 subscription ended: %w", err)
 		}
 	}
+}
+
+// pushed is a head that was announced. It is a hint (I8): one that is whole needs no further call, and of another only
+// the hash is needed, if it has one.
+type pushed struct {
+	header *header // nil: something is missing in it
+	hash   common.Hash
+}
+
+// UnmarshalJSON returns no error: that would end the subscription.
+func (p *pushed) UnmarshalJSON(b []byte) error {
+	h := new(header)
+	if json.Unmarshal(b, h) == nil {
+		p.header = h
+	}
+	var claim struct {
+		Hash common.Hash `json:"hash"`
+	}
+	if json.Unmarshal(b, &claim) == nil {
+		p.hash = claim.Hash
+	}
+	return nil
+}
+
+// pushedHeader returns the header of an announced head, and reads it if it was not whole.
+func (e *endpoint) pushedHeader(ctx context.Context, s *newsSocket, p *pushed) (*header, error) {
+	if p.header != nil {
+		return p.header, nil
+	}
+	if p.hash != (common.Hash{}) {
+		var h *header
+		err := e.timed(ctx, "eth_getBlockByHash", 1, func(ctx context.Context) error {
+			return s.conn.CallContext(ctx, &h, "eth_getBlockByHash", p.hash, false)
+		})
+		switch {
+		case ctx.Err() != nil:
+			return nil, context.Cause(ctx)
+		case err == nil && h != nil && h.hash == p.hash:
+			return h, nil
+		}
+	}
+	return e.headOf(ctx, s) // a head that is gone already, or not there yet
 }
 
 // headOf asks the socket's own peer for its head.
@@ -174,8 +255,8 @@ func (e *endpoint) headOf(ctx context.Context, s *newsSocket) (*header, error) {
 	return h, nil
 }
 
-// poll looks at the head, every Options.Poll or more often, until an error or ctx's end.
-func (e *endpoint) poll(ctx context.Context, news headFunc) error {
+// poll looks at the head, every Options.Poll or more often, until an error, ctx's end, or done.
+func (e *endpoint) poll(ctx context.Context, news headFunc, done <-chan time.Time) error {
 	tick := time.NewTimer(0) // the endpoint has no news to give
 	defer tick.Stop()
 	var last *header
@@ -189,11 +270,13 @@ func (e *endpoint) poll(ctx context.Context, news headFunc) error {
 				return err
 			}
 		}
-		news(head, last == nil || last.hash != head.hash)
+		news(head, byPolling, last == nil || last.hash != head.hash)
 		last = head
 		tick.Reset(e.pollAgain())
 		select {
 		case <-tick.C:
+		case <-done:
+			return nil
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/rpc"
 
+	"headrace/follow"
 	"headrace/l1"
 )
 
@@ -137,7 +138,7 @@ func inclusionOf(id uint64, l *types.Log) l1.Inclusion {
 func (p *proposing) find(ctx context.Context, last uint64) (*types.Log, error) {
 	e, opt := p.at, &p.client.opt
 	for to := last; ; {
-		n := uint64(e.logs.size())
+		n := uint64(e.logs.Get())
 		from := max(to-min(to, n-1), min(opt.StartBlock, to))
 		var logs []*types.Log
 		err := e.call(ctx, &logs, "eth_getLogs", map[string]any{
@@ -145,7 +146,7 @@ func (p *proposing) find(ctx context.Context, last uint64) (*types.Log, error) {
 			"topics": []any{topicProposed, indexTopic(p.draft.ID)},
 		})
 		switch {
-		case err != nil && e.logs.tooMuch(int(to-from+1), err):
+		case err != nil && ctx.Err() == nil && !errors.Is(err, follow.ErrResting) && e.logs.Failed(int(to-from+1)):
 			continue
 		case err != nil:
 			return nil, err
@@ -154,7 +155,7 @@ func (p *proposing) find(ctx context.Context, last uint64) (*types.Log, error) {
 		case from <= opt.StartBlock:
 			return nil, fmt.Errorf("the endpoint shows no such log: %w", l1.ErrNotFound)
 		}
-		e.logs.worked()
+		e.logs.Worked(int(to - from + 1))
 		to = from - 1
 	}
 }

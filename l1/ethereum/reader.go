@@ -167,12 +167,7 @@ func (c *Client) view(ctx context.Context, at l1.Hash, input []byte) ([]byte, er
 }
 
 func (e *endpoint) view(ctx context.Context, at l1.Hash, input []byte) ([]byte, error) {
-	var block any = "latest"
-	if !at.IsZero() {
-		block = map[string]any{"blockHash": common.Hash(at)}
-	}
-	var out hexutil.Bytes
-	err := e.call(ctx, &out, "eth_call", map[string]any{"to": e.client.inbox, "input": hexutil.Bytes(input)}, block)
+	out, err := e.viewAt(ctx, at, input)
 	var rpcErr rpc.Error
 	if errors.As(err, &rpcErr) { // no method that is called here reverts: the block or its state is not there
 		return nil, fmt.Errorf("%w: %w", err, l1.ErrNotFound)
@@ -180,5 +175,54 @@ func (e *endpoint) view(ctx context.Context, at l1.Hash, input []byte) ([]byte, 
 	if err == nil && len(out) == 0 {
 		return nil, fmt.Errorf("block %s, address %s: %w", at, e.client.opt.Inbox, l1.ErrNoInbox)
 	}
+	return out, err
+}
+
+// viewAt calls at a block's hash, as EIP-1898 has it, or where that is not known by number.
+func (e *endpoint) viewAt(ctx context.Context, at l1.Hash, input []byte) ([]byte, error) {
+	switch {
+	case at.IsZero():
+		return e.ethCall(ctx, input, "latest")
+	case e.byNumber.Load():
+		return e.viewNumber(ctx, common.Hash(at), input)
+	}
+	out, err := e.ethCall(ctx, input, map[string]any{"blockHash": common.Hash(at)})
+	var rpcErr rpc.Error
+	if !errors.As(err, &rpcErr) {
+		return out, err
+	}
+	if out, other := e.viewNumber(ctx, common.Hash(at), input); other == nil {
+		e.byNumber.Store(true)
+		return out, nil
+	}
+	return nil, err
+}
+
+// viewNumber calls at the number of a block that is canonical, before and after: the answer is of that block's state.
+func (e *endpoint) viewNumber(ctx context.Context, at common.Hash, input []byte) ([]byte, error) {
+	var h *header
+	if err := e.call(ctx, &h, "eth_getBlockByHash", at, false); err != nil {
+		return nil, err
+	}
+	if h == nil || h.hash != at {
+		return nil, fmt.Errorf("block %s: %w", at, l1.ErrNotFound)
+	}
+	if err := e.stillCanonical(ctx, h); err != nil {
+		return nil, fmt.Errorf("%w: %w", err, l1.ErrNotFound)
+	}
+	out, err := e.ethCall(ctx, input, hexutil.EncodeUint64(h.number()))
+	if err != nil {
+		return nil, err
+	}
+	if err := e.stillCanonical(ctx, h); err != nil {
+		return nil, fmt.Errorf("%w: %w", err, l1.ErrNotFound)
+	}
+	return out, nil
+}
+
+// ethCall calls the inbox. Older clients know the input as data only.
+func (e *endpoint) ethCall(ctx context.Context, input []byte, block any) ([]byte, error) {
+	var out hexutil.Bytes
+	err := e.call(ctx, &out, "eth_call", map[string]any{"to": e.client.inbox, "input": hexutil.Bytes(input), "data": hexutil.Bytes(input)}, block)
 	return out, err
 }

@@ -1,0 +1,76 @@
+package ethereum_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"headrace/await/ethereum"
+	"headrace/devnet/proxy"
+)
+
+// before returns a gateway with faults before a chain, and its address over HTTP.
+func before(t *testing.T, c *chain, f proxy.RPCFaults) (g *proxy.RPC, url string) {
+	t.Helper()
+	inner := http.NewServeMux()
+	inner.Handle("/", c.server)
+	inner.Handle("/ws", c.server.WebsocketHandler([]string{"*"}))
+	node := httptest.NewServer(inner)
+	t.Cleanup(func() { c.cut(true); node.Close() })
+	g = proxy.NewRPC(node.URL, "ws"+strings.TrimPrefix(node.URL, "http")+"/ws")
+	g.Set(f)
+	s := httptest.NewServer(g)
+	t.Cleanup(func() { s.CloseClientConnections(); s.Close(); g.Close() })
+	return g, s.URL
+}
+
+// A block below others is waited for at any endpoint: over HTTP too, with what batches it bears, without
+// subscriptions, and with announcements that lack something.
+func TestAnyEndpoint(t *testing.T) {
+	t.Parallel()
+	for name, f := range map[string]proxy.RPCFaults{
+		"whole":           {},
+		"no batches":      {MaxBatch: 1, Refusal: http.StatusForbidden},
+		"ten at most":     {MaxBatch: 10, Refusal: http.StatusTooManyRequests},
+		"an error object": {MaxBatch: 10, Refusal: http.StatusOK},
+		"it hangs up":     {MaxBatch: 10},
+		"no subscription": {Lacks: []string{"eth_subscribe"}},
+		"thin heads":      {StripPushed: []string{"number", "parentHash"}},
+		"another type":    {ContentType: "text/plain"},
+	} {
+		for _, socket := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, socket %t", name, socket), func(t *testing.T) {
+				t.Parallel()
+				c := newChain()
+				_, url := before(t, c, f)
+				if socket {
+					url = "ws" + strings.TrimPrefix(url, "http")
+				}
+				node := ethereum.New(url, ethereum.Options{Probe: 20 * time.Millisecond, CallTimeout: time.Second})
+				want := c.mine(1)
+				reached := make(chan error, 1)
+				go func() {
+					got, err := ethereum.Canonical(within(t, 30*time.Second), node, want.Number, common.Hash{}, 40)
+					if err == nil && got.Hash != want.Hash {
+						err = fmt.Errorf("got block %s, want %s", got.Hash, want.Hash)
+					}
+					reached <- err
+				}()
+				for range 41 {
+					c.mine(1)
+				}
+				if err := <-reached; err != nil {
+					t.Error(err)
+				}
+				if sessions := node.Stats().Sessions; name == "thin heads" && sessions != 1 {
+					t.Errorf("got %d connections, want one", sessions)
+				}
+			})
+		}
+	}
+}
