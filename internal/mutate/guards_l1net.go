@@ -68,7 +68,7 @@ var l1netGuards = []guard{
 		name: "state is read by number where hashes are not known",
 		file: "l1/ethereum/reader.go",
 		from: "\tif !errors.As(err, &rpcErr) {\n\t\treturn out, err",
-		to:   "\tif true {\n\t\treturn out, err",
+		to:   "\tif _ = rpcErr; true {\n\t\treturn out, err",
 		pkg:  "./l1/ethereum", test: "TestOneWayIsEnough/no_objects",
 	},
 	{
@@ -96,7 +96,7 @@ var l1netGuards = []guard{
 		name: "waits look at a node without subscriptions",
 		file: "await/ethereum/ethereum.go",
 		from: "case !errors.Is(err, rpc.ErrNotificationsUnsupported) && !errors.As(err, &rpcErr):",
-		to:   "case true:",
+		to:   "case true || errors.As(err, &rpcErr):",
 		pkg:  "./await/ethereum", test: "TestAnyEndpoint/whole",
 	},
 	{
