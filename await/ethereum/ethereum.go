@@ -20,6 +20,7 @@ import (
 
 	"headrace/await"
 	"headrace/internal/batch"
+	"headrace/internal/httpc"
 	"headrace/internal/redact"
 	"headrace/watch"
 )
@@ -57,7 +58,10 @@ func New(url string, opt Options) *Node {
 	opt.Probe = cmp.Or(opt.Probe, time.Second)
 	opt.MaxBackoff = cmp.Or(opt.MaxBackoff, time.Second)
 	if opt.Dial == nil {
-		opt.Dial = func(ctx context.Context) (*rpc.Client, error) { return rpc.DialOptions(ctx, url) }
+		client := httpc.New(httpc.Options{Timeout: opt.CallTimeout})
+		opt.Dial = func(ctx context.Context) (*rpc.Client, error) {
+			return rpc.DialOptions(ctx, url, rpc.WithHTTPClient(client))
+		}
 	}
 	return &Node{name: strings.Trim(redact.Refused(url), `"`), secrets: redact.Of(url), opt: opt, batch: batch.New(step, step)}
 }
