@@ -41,7 +41,7 @@ var gatewayGuards = []guard{
 		file: "internal/sequencer/portion.go",
 		from: "if p.raised {",
 		to:   "if false {",
-		pkg:  "./internal/sequencer", test: "TestUnknownOutcomeOfSize",
+		pkg:  "./internal/sequencer", test: "TestPortion",
 	},
 	{
 		name: "one null receipt is no verdict",

@@ -73,13 +73,6 @@ var secretsGuards = []guard{
 		pkg:  "./cmd/headrace", test: "TestNoSecretInTexts",
 	},
 	{
-		name: "what an Ethereum node answers tells no secret of its address",
-		file: "l1/ethereum/contract.go",
-		from: `fmt.Errorf("ask L1 for its chain id: %w", secrets.Error(err))`,
-		to:   `fmt.Errorf("ask L1 for its chain id: %w", err)`,
-		pkg:  "./cmd/headrace", test: "TestNoSecretInTexts",
-	},
-	{
 		name: "a token's line break is taken off",
 		file: "node/da.go",
 		from: "Token: strings.TrimSpace(c.Token)",
