@@ -215,7 +215,7 @@ func TestNegativeTimeout(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"wait", "ready"}, {"wait", "height", "1"}, {"wait", "block", "1", "--rpc", "ws://127.0.0.1:1"}} {
 		if _, status, message := execute(t, append(args, "--timeout", "-1s")...); status != 2 || !strings.Contains(message, "below zero") {
-			t.Errorf("%v: got exit status %d %q, want it refused", args, status, message)
+			t.Fatalf("%v: got exit status %d %q, want it refused", args, status, message)
 		}
 	}
 }
