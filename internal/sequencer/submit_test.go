@@ -136,11 +136,13 @@ func TestOutagePausesAndResumes(t *testing.T) {
 			t.Errorf("status is %+v, want neither pause nor failure", q)
 		}
 		syncertest.Agree(t, st.Unsafe.Height+100, b.seq, b.full)
-		for hash, n := range b.sub.posted {
-			if n != 1 {
-				t.Errorf("header %s was posted %d times, want once", hash, n)
+		b.sub.set(func(s *submitter) {
+			for hash, n := range s.posted {
+				if n != 1 {
+					t.Errorf("header %s was posted %d times, want once", hash, n)
+				}
 			}
-		}
+		})
 		b.close()
 	})
 }
@@ -266,8 +268,11 @@ func TestWrongKey(t *testing.T) {
 func TestThousandUnknownOutcomes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, nil)
+		var mu sync.Mutex // guards the two
 		failures, n := 0, 0
 		fail := func() error {
+			mu.Lock()
+			defer mu.Unlock()
 			if n++; failures < 1000 && n%5 != 0 {
 				failures++
 				return fmt.Errorf("%w: 504", da.ErrUnknownOutcome)
@@ -276,7 +281,10 @@ func TestThousandUnknownOutcomes(t *testing.T) {
 		}
 		b.sub.set(func(s *submitter) {
 			s.before = func([]da.Blob) error {
-				if n%2 == 0 {
+				mu.Lock()
+				even := n%2 == 0
+				mu.Unlock()
+				if even {
 					return fail()
 				}
 				return nil
@@ -287,7 +295,9 @@ func TestThousandUnknownOutcomes(t *testing.T) {
 		defer cancel()
 		for done := false; !done; {
 			time.Sleep(time.Minute)
-			b.sub.set(func(*submitter) { done = failures == 1000 })
+			mu.Lock()
+			done = failures == 1000
+			mu.Unlock()
 			if ctx.Err() != nil {
 				t.Fatalf("%d failures in a day", failures)
 			}
@@ -295,11 +305,13 @@ func TestThousandUnknownOutcomes(t *testing.T) {
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		syncertest.Agree(t, 1000, b.seq, b.full)
-		for hash, n := range b.sub.posted {
-			if n != 1 {
-				t.Errorf("header %s was posted %d times, want once", hash, n)
+		b.sub.set(func(s *submitter) {
+			for hash, n := range s.posted {
+				if n != 1 {
+					t.Errorf("header %s was posted %d times, want once", hash, n)
+				}
 			}
-		}
+		})
 		b.close()
 	})
 }
