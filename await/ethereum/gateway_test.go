@@ -52,6 +52,13 @@ func TestAnyEndpoint(t *testing.T) {
 					url = "ws" + strings.TrimPrefix(url, "http")
 				}
 				node := ethereum.New(url, ethereum.Options{Probe: 20 * time.Millisecond, CallTimeout: time.Second})
+				defer node.Keep()()
+				for range 10 { // one after the other, so that the subscription is there
+					head := c.mine(1)
+					if _, err := ethereum.Block(within(t, 30*time.Second), node, head.Number); err != nil {
+						t.Fatal(err)
+					}
+				}
 				want := c.mine(1)
 				reached := make(chan error, 1)
 				go func() {
