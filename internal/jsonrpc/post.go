@@ -8,10 +8,9 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptrace"
-	"strconv"
 	"strings"
-	"time"
 
+	"headrace/internal/httpc"
 	"headrace/internal/redact"
 )
 
@@ -116,9 +115,5 @@ func isObject(value []byte) bool { return len(value) > 0 && value[0] == '{' }
 func (c *Client) statusError(resp *http.Response, body []byte) error {
 	text := string(body[:min(len(body), 8<<10)]) // more than is kept: no secret must be cut in two
 	text = strings.TrimSpace(c.secrets.Text(text))
-	e := &StatusError{Status: resp.StatusCode, Body: text[:min(len(text), 512)]}
-	if s, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && s > 0 {
-		e.RetryAfter = min(time.Duration(s)*time.Second, time.Hour)
-	}
-	return e
+	return &StatusError{Status: resp.StatusCode, Body: text[:min(len(text), 512)], RetryAfter: httpc.RetryAfter(resp.Header)}
 }

@@ -233,7 +233,7 @@ func (b *beacon) get(ctx context.Context, path string, data any) (err error) {
 		return err
 	}
 	r.Header.Set("Accept", "application/json")
-	resp, err := patient(b.http, b.health).Do(r)
+	resp, err := b.http.Do(r)
 	if err != nil {
 		return err
 	}

@@ -124,8 +124,9 @@ func New(opt Options) (*Client, error) {
 		}})
 	}
 	for i, url := range opt.Beacon {
+		health := follow.NewHealth(beacons[i], "beacon", &c.opt.Observer)
 		c.beacons = append(c.beacons, &beacon{
-			url: url, secrets: redact.Of(url), health: follow.NewHealth(beacons[i], "beacon", &c.opt.Observer), http: newHTTP(&c.opt), timeout: opt.CallTimeout,
+			url: url, secrets: redact.Of(url), health: health, http: newHTTP(&c.opt, health), timeout: opt.CallTimeout,
 		})
 	}
 	return c, nil

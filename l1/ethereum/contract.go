@@ -36,7 +36,7 @@ func AskChainID(ctx context.Context, url string, timeout time.Duration) (uint64,
 	opt := Options{CallTimeout: timeout}.withDefaults()
 	ctx, cancel := context.WithTimeout(ctx, opt.CallTimeout)
 	defer cancel()
-	secrets, asker := redact.Of(url), newHTTP(&opt)
+	secrets, asker := redact.Of(url), newHTTP(&opt, nil)
 	defer asker.CloseIdleConnections()
 	conn, err := dialRPC(ctx, url, rpc.WithHTTPClient(asker))
 	if err != nil {

@@ -41,8 +41,9 @@ type endpoint struct {
 }
 
 func newEndpoint(c *Client, url, name, role string) *endpoint {
-	e := &endpoint{client: c, url: url, secrets: redact.Of(url), socket: role == "news", name: name, health: follow.NewHealth(name, role, &c.opt.Observer), http: newHTTP(&c.opt)}
+	e := &endpoint{client: c, url: url, secrets: redact.Of(url), socket: role == "news", name: name, health: follow.NewHealth(name, role, &c.opt.Observer)}
 	e.health.Paced(c.opt.BlockTime)
+	e.http = newHTTP(&c.opt, e.health)
 	e.batch, e.logs = batch.New(16, c.opt.Batch), batch.New(512, 8192)
 	return e
 }
@@ -65,7 +66,7 @@ func (e *endpoint) close() {
 func (e *endpoint) dial(ctx context.Context) (*rpc.Client, error) {
 	ctx, cancel := context.WithTimeout(ctx, e.client.opt.CallTimeout)
 	defer cancel()
-	conn, err := dialRPC(ctx, e.url, rpc.WithHTTPClient(patient(e.http, e.health)), rpc.WithWebsocketMessageSizeLimit(maxResponse))
+	conn, err := dialRPC(ctx, e.url, rpc.WithHTTPClient(e.http), rpc.WithWebsocketMessageSizeLimit(maxResponse))
 	if err != nil {
 		return nil, fmt.Errorf("dial L1: %w", e.secrets.Error(err))
 	}

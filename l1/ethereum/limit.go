@@ -5,16 +5,27 @@ import (
 	"io"
 	"net/http"
 
+	"headrace/follow"
 	"headrace/internal/httpc"
 )
 
 var errTooLarge = errors.New("response is larger than 64 MiB")
 
-// newHTTP returns a client for one endpoint.
-func newHTTP(opt *Options) *http.Client {
+// newHTTP returns a client for one endpoint, which has this health; nil: it has none.
+func newHTTP(opt *Options, health *follow.Health) *http.Client {
 	c := httpc.New(httpc.Options{Timeout: opt.CallTimeout, Parallel: 2 * opt.Parallel})
 	c.Transport = limited{c.Transport, maxResponse}
+	if health != nil {
+		c.Transport = resting{c.Transport, health}
+	}
 	return c
+}
+
+// closeIdle is CloseIdleConnections of what wraps a transport.
+func closeIdle(next http.RoundTripper) {
+	if t, ok := next.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
+	}
 }
 
 // limited bounds the bodies of HTTP responses: an endpoint cannot make us hold more (I6).
@@ -33,11 +44,7 @@ func (l limited) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // CloseIdleConnections is found by http.Client.
-func (l limited) CloseIdleConnections() {
-	if t, ok := l.next.(interface{ CloseIdleConnections() }); ok {
-		t.CloseIdleConnections()
-	}
-}
+func (l limited) CloseIdleConnections() { closeIdle(l.next) }
 
 type limitedBody struct {
 	io.ReadCloser
