@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -588,7 +587,7 @@ func (f *Follower[T]) waiting(old Waiting, stage Stage, height uint64, cause err
 	if old.Stage == stage && old.Height == height && !old.Since.IsZero() {
 		since = old.Since
 	}
-	return Waiting{Stage: stage, Height: height, Cause: strings.ReplaceAll(cause.Error(), "\n", "; "), Since: since, Next: now.Add(retry)}
+	return Waiting{Stage: stage, Height: height, Cause: edge.Line(cause), Since: since, Next: now.Add(retry)}
 }
 
 // caughtUp publishes that a step went well, and whether it left nothing to do.

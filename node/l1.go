@@ -56,14 +56,6 @@ func l1Client(o *opened) (*ethereum.Client, error) {
 	return client, nil
 }
 
-// rhythm returns the time between the blocks of the L1. That of a DA layer, if it is given, was the L1's once.
-func rhythm(c *Config, client *ethereum.Client) time.Duration {
-	if each, _ := c.L1.blockTime(); each != 0 {
-		return each
-	}
-	return cmp.Or(c.DA.BlockTime, client.BlockTime())
-}
-
 // readL1 reads the proposals in the L1 block that a block came with.
 func readL1(o *opened) (posted, error) {
 	client, err := l1Client(o)
@@ -90,6 +82,11 @@ func openL1(o *opened, cfg syncer.Config, opt follow.Options) (*upstream, error)
 	if err != nil {
 		return nil, err
 	}
+	each, err := o.opt.Config.L1.blockTime()
+	if err != nil {
+		return nil, err
+	}
+	each = cmp.Or(each, o.opt.Config.DA.BlockTime) // which was the L1's once
 	depth, err := o.opt.Config.L1.depth()
 	if err != nil {
 		return nil, err
@@ -101,7 +98,7 @@ func openL1(o *opened, cfg syncer.Config, opt follow.Options) (*upstream, error)
 	}
 	up := &upstream{
 		layer: "L1", unit: "L1", syncer: sink.Syncer, offers: sink.Offers, follower: follow.New(client, sink, opt),
-		blockTime: func() time.Duration { return rhythm(&o.opt.Config, client) }, unknown: 12 * time.Second, slots: true,
+		blockTime: func() time.Duration { return cmp.Or(each, client.BlockTime()) }, unknown: 12 * time.Second, slots: true,
 		beside: []func(context.Context) error{func(ctx context.Context) error { return followFinality(ctx, client, sink, depth, opt.Logger) }},
 		status: func(s *Status, sync *syncer.Status) {
 			s.Source.Endpoints = endpoints(client.Endpoints())

@@ -45,12 +45,15 @@ func (l *Log) Say(log *slog.Logger, level slog.Level, msg string, err error, arg
 	if !due {
 		return
 	}
-	args = append(args, "err", strings.ReplaceAll(err.Error(), "\n", "; "))
+	args = append(args, "err", Line(err))
 	if e.times > 1 {
 		args = append(args, "times", e.times, "since", e.since.UTC().Format(time.RFC3339))
 	}
 	log.Log(context.Background(), level, msg, args...)
 }
+
+// Line returns the text of an error as one line, as errors.Join makes several.
+func Line(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 // note counts a text, and reports whether it is to be logged now.
 func (l *Log) note(text string, now time.Time) (episode, bool) {
