@@ -82,8 +82,8 @@ func (b *Block) Size() int {
 }
 
 // Submitter posts blobs. Submit returns once the blobs are included, together and at one height. After an error the
-// outcome can be unknown (ErrUnknownOutcome, or a deadline without ErrNotPosted): the blobs may be included yet, so whoever retries must
-// look first or tolerate a repeat. Calls may overlap.
+// outcome can be unknown: ErrUnknownOutcome, or a deadline without ErrNotPosted. The blobs may be included yet then, so
+// whoever retries must look first or tolerate a repeat. Calls may overlap.
 type Submitter interface {
 	Submit(ctx context.Context, blobs []Blob) (height uint64, err error)
 }

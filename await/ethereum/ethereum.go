@@ -110,9 +110,10 @@ func (e *Node) release() {
 	}
 }
 
-// Ask asks the node something, and again at each new head, until the answer is yes: any condition on the state of a chain, such as a balance or a contract's value.
-// ask returns the answer, whether it is the one waited for, and an error if there was none; it must keep to its context. An error is no reason to give up, unless it
-// proves that another program is asked (ErrOther); the last one is part of the *await.Error. what says there what was waited for.
+// Ask asks the node something, and again at each new head, until the answer is yes: any condition on the state of a
+// chain, such as a balance or a contract's value. ask returns the answer, whether it is the one waited for, and an error
+// if there was none; it must keep to its context. An error is no reason to give up, unless it proves that another
+// program is asked (ErrOther). The last error is part of the *await.Error, with what: what was waited for.
 func Ask[T any](ctx context.Context, node *Node, what string, ask func(context.Context, *rpc.Client) (T, bool, error), opts ...await.Option) (T, error) {
 	outer := ctx
 	ctx, stop := await.Race(ctx, await.SettingsOf(opts).Ends)

@@ -1,5 +1,5 @@
-// Package proxy is a TCP proxy on the loopback that adds latency to what clients send, lets only so many bytes a
-// second through to them, and can cut its connections, freeze them or swallow what they send: a slow or broken link for tests.
+// Package proxy is a slow or broken link for tests: a TCP proxy on the loopback that adds latency to what clients send,
+// and lets only so many bytes a second through to them. It can cut its connections, freeze them, or swallow what is sent.
 //
 // Bytes keep their order. A Proxy owns its goroutines; Run waits for all of them.
 package proxy
