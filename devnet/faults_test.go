@@ -80,6 +80,7 @@ func faultRows() []row {
 		{"other-chain-id", []fault.Fault{{Kind: fault.OtherChain, Text: "another"}}, says(`headers are of "another"`), says(`headers are of "another"`), nil},
 		{"false-empty", one(fault.FalseEmpty), unproven, unproven, map[string]sign{"trust": goesOn}},
 		{"false-empty-namespace", []fault.Fault{{Kind: fault.FalseEmpty, Namespace: &dat}}, unproven, unproven, proofs},
+		{"false-empty-slow", []fault.Fault{{Kind: fault.FalseEmpty, Delay: fault.Duration(time.Hour)}}, says(`lost the data of this height`), says(`lost the data of this height`), nil},
 		{"missing-blob", one(fault.MissingBlob), unproven, unproven, map[string]sign{"trust": goesOn}},
 		{"corrupt-blob", one(fault.CorruptBlob), unproven, unproven, map[string]sign{"trust": skipped}},
 		{"huge-blob", []fault.Fault{{Kind: fault.HugeBlob, Size: 10_000}}, skipped, skipped, map[string]sign{"prove": unproven}},

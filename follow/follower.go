@@ -16,7 +16,8 @@ import (
 type Options struct {
 	Logger     *slog.Logger  // default: silent
 	QueueBytes int           // bound of the pushed items that wait; default 64 MiB
-	Stall      time.Duration // no news, or neither an item nor enough bytes of a running fetch, for so long: start that again; default 30 s
+	Stall      time.Duration // no news for so long: subscribe again; default 30 s
+	FetchStall time.Duration // neither an item nor enough bytes of a running fetch for so long: start that again; default Stall
 	Backoff    Backoff       // between retries; default 100 ms to 5 s
 	Observer   Observer
 }
@@ -98,6 +99,9 @@ func New[T any](source Source[T], sink Sink[T], opt Options) *Follower[T] {
 	}
 	if opt.Stall <= 0 {
 		opt.Stall = 30 * time.Second
+	}
+	if opt.FetchStall <= 0 {
+		opt.FetchStall = opt.Stall
 	}
 	return &Follower[T]{
 		source: source, sink: sink, opt: opt,
@@ -430,8 +434,8 @@ func (f *Follower[T]) fetchRange(ctx context.Context, from, to uint64, deliver f
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	least := int(f.opt.Stall.Seconds() * lowestRate)
-	watchdog := newMeter(f.opt.Stall, func(bytes int) bool { return bytes >= least }, func() { cancel(errFetchIdle) })
+	least := int(f.opt.FetchStall.Seconds() * lowestRate)
+	watchdog := newMeter(f.opt.FetchStall, func(bytes int) bool { return bytes >= least }, func() { cancel(errFetchIdle) })
 	defer watchdog.pause()
 	err = fetch(onReceived(ctx, watchdog.received), f.source, from, to, func(item Item[T]) error {
 		watchdog.pause() // the sink's time is not the source's
@@ -444,7 +448,7 @@ func (f *Follower[T]) fetchRange(ctx context.Context, from, to uint64, deliver f
 		return nil
 	})
 	if errors.Is(context.Cause(ctx), errFetchIdle) {
-		return fmt.Errorf("%w (%s)", errFetchIdle, f.opt.Stall)
+		return fmt.Errorf("%w (%s)", errFetchIdle, f.opt.FetchStall)
 	}
 	return err
 }

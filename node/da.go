@@ -95,6 +95,7 @@ func openDA(o *opened, cfg syncer.Config, opt follow.Options) (*upstream, error)
 		return nil, err
 	}
 	opt.Logger, opt.Stall = o.log.With("source", "celestia"), b.Stall
+	opt.FetchStall = fetchStall(b.Stall, o.opt.Config.DA.CallTimeout)
 	if b.Retry > 0 {
 		opt.Backoff.Max = b.Retry
 	}
@@ -120,6 +121,10 @@ func openDA(o *opened, cfg syncer.Config, opt follow.Options) (*upstream, error)
 		},
 	}, nil
 }
+
+// fetchStall is how long a fetch may go without progress: longer than any of its calls, so that one that gets no answer is
+// told of by whoever made it, and by what it was about.
+func fetchStall(stall, call time.Duration) time.Duration { return max(stall, call+call/2) }
 
 // flight is how long a submission of a process that has ended may still be included. A transaction's life in
 // Celestia's mempools is bounded in blocks, a few dozen; the celestia-node that was asked may have sent it again.

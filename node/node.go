@@ -48,7 +48,7 @@ type Options struct {
 // Celestia's three to six seconds between blocks. A DA layer that is many times faster, as in tests, wants shorter ones.
 type Bounds struct {
 	Silence time.Duration // a connection without a byte for so long is closed: 20 s
-	Hold    time.Duration // how long a height waits for the other namespace's event. Then it is fetched: 1 s
+	Hold    time.Duration // how long a height waits at least for the other namespace's event; longer, up to Probe, where that has come later. Then it is fetched: 2 s
 	Probe   time.Duration // after so long without an event the head is asked for: 15 s, or the time of three blocks if that is shorter
 	Polling time.Duration // how long to poll over HTTP before a WebSocket is tried again: 10 s
 	Submit  time.Duration // how long a submission may take: 2 min

@@ -57,14 +57,17 @@ type event struct {
 	height uint64
 	blobs  []da.Blob
 	header *square.Header
+	passed int  // blobs that were passed over, see decodeBlobs
 	bad    bool // the blobs are not what they claim to be
 }
 
-// appendEvent appends an event as celestia-node writes it.
+// appendEvent appends an event as celestia-node writes it; without a header, as it did before v0.29.
 func appendEvent(b []byte, height uint64, blobs []da.Blob, header *square.Header) []byte {
 	b = appendBlobs(append(b, `{"Blobs":`...), blobs)
 	b = strconv.AppendUint(append(b, `,"Height":`...), height, 10)
-	b = header.AppendPlainJSON(append(b, `,"Header":`...))
+	if header != nil {
+		b = header.AppendPlainJSON(append(b, `,"Header":`...))
+	}
 	return append(b, '}')
 }
 
@@ -75,7 +78,7 @@ func decodeEvent(data []byte) (event, error) {
 		var err error
 		switch string(key) {
 		case "Blobs":
-			e.blobs, err = decodeBlobs(value)
+			e.blobs, e.passed, err = decodeBlobs(value)
 		case "Height":
 			e.height, err = strconv.ParseUint(string(value), 10, 63)
 		case "Header":
@@ -101,21 +104,25 @@ func decodeEvent(data []byte) (event, error) {
 	return e, nil
 }
 
-// decodeBlobs reads an array of blobs, or null.
-func decodeBlobs(data []byte) ([]da.Blob, error) {
-	var out []da.Blob
-	err := jsonrpc.ScanArray(data, func(value []byte) error {
+// decodeBlobs reads an array of blobs, or null. Those of a share version above 1 are pointers to what is elsewhere
+// (Fibre): nothing that a rollup posts. They are passed over, as whoever reads shares does, and counted.
+func decodeBlobs(data []byte) (out []da.Blob, passed int, err error) {
+	err = jsonrpc.ScanArray(data, func(value []byte) error {
 		b, err := decodeBlob(value)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
+		case b.ShareVersion > 1:
+			passed++
+		default:
+			out = append(out, b)
 		}
-		out = append(out, b)
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("decode blobs: %w", err)
+		return nil, 0, fmt.Errorf("decode blobs: %w", err)
 	}
-	return out, nil
+	return out, passed, nil
 }
 
 func decodeBlob(data []byte) (da.Blob, error) {
@@ -185,8 +192,8 @@ func (n *namespace) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &b); err != nil {
 		return err
 	}
-	if len(b) != len(n) {
-		return fmt.Errorf("invalid namespace length: %d. Must be %d bytes", len(b), len(n))
+	if err := square.ValidNamespace(b); err != nil {
+		return err
 	}
 	*n = namespace(b)
 	return nil
@@ -202,8 +209,11 @@ func (s *submitted) UnmarshalJSON(data []byte) error {
 	}
 	blob.Commitment, blob.Index = nil, -1
 	s.Blob = blob
-	if blob.ShareVersion == 2 {
+	switch {
+	case blob.ShareVersion == 2:
 		return fmt.Errorf("share version 2 requires data of size 36 bytes (fibre_blob_version + commitment), got %d", len(blob.Data))
+	case blob.ShareVersion > 2:
+		return fmt.Errorf("share version %d not supported. Please use 0, 1, or 2", blob.ShareVersion)
 	}
 	if err := square.CheckBlob(&s.Blob); err != nil {
 		if inner := errors.Unwrap(err); inner != nil {

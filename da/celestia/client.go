@@ -33,7 +33,7 @@ type Options struct {
 	Keys          []string       // names of the accounts that pay, in turn: the node's default
 	DialTimeout   time.Duration  // 10 s
 	Silence       time.Duration  // a connection without a byte for so long is dead: 20 s
-	Hold          time.Duration  // how long a height waits for the other namespaces' events, while nothing comes in. Then it is announced without blobs: 2 s
+	Hold          time.Duration  // how long a height waits at least for the other namespaces' events, while nothing comes in: 2 s. It waits longer, up to Probe, at an endpoint whose events have come later. Then it is announced without blobs
 	BlockTime     time.Duration  // between two heights, as somebody knows it: it is measured
 	Probe         time.Duration  // after so long without an event the head is asked for: 15 s, or the time of three blocks if that is shorter
 	Polling       time.Duration  // how long to poll over HTTP before a WebSocket is tried again, the first time: 10 s
@@ -81,11 +81,12 @@ type Stats struct {
 	Inline         uint64 `json:"inline"`          // heights announced with their complete block
 	Incomplete     uint64 `json:"incomplete"`      // heights announced without, because a namespace's event was missing
 	Dropped        uint64 `json:"dropped"`         // events forgotten because we were slow
+	FibrePointers  uint64 `json:"fibre_pointers"`  // blobs of share version 2, each time that one was passed over
 	Bytes          uint64 `json:"bytes"`           // of messages received
 }
 
 type counters struct {
-	contents, headers, proofs, submissions, subscriptions, events, inline, incomplete atomic.Uint64
+	contents, headers, proofs, submissions, subscriptions, events, inline, incomplete, fibre atomic.Uint64
 }
 
 // Client is a source of the blobs in some namespaces, and posts blobs, by way of one or more endpoints of one chain.
@@ -187,7 +188,7 @@ func (c *Client) Stats() Stats {
 	n := &c.count
 	s := Stats{
 		ContentFetches: n.contents.Load(), HeaderCalls: n.headers.Load(), ProofCalls: n.proofs.Load(), Submissions: n.submissions.Load(),
-		Subscriptions: n.subscriptions.Load(), Events: n.events.Load(), Inline: n.inline.Load(), Incomplete: n.incomplete.Load(),
+		Subscriptions: n.subscriptions.Load(), Events: n.events.Load(), Inline: n.inline.Load(), Incomplete: n.incomplete.Load(), FibrePointers: n.fibre.Load(),
 	}
 	for _, e := range c.endpoints {
 		for _, ws := range []*jsonrpc.Client{e.news, e.bulk, e.post} {

@@ -29,6 +29,7 @@ type endpoint struct {
 	http   *jsonrpc.Client
 	asker  *http.Client // of all four
 	health *follow.Health
+	late   lateness
 
 	polling atomic.Bool // there is no WebSocket: calls go over HTTP
 
@@ -160,6 +161,21 @@ func (e *endpoint) call(ctx context.Context, method string, params jsonrpc.Raw, 
 	if err != nil {
 		err = fmt.Errorf("%s: %s: %w", e.name, method, err)
 	}
+	e.note(ctx, err)
+	return err
+}
+
+// data calls a method about the data of a height. An endpoint that has lost it may look for it for minutes (frames 103 to
+// 106), so no answer in time is looked into: one that knows the height's header meanwhile lives, and lacks the data.
+func (e *endpoint) data(ctx context.Context, height uint64, method string, params jsonrpc.Raw, decode func([]byte) error) error {
+	err := e.call(ctx, method, params, decode)
+	if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+		return err
+	}
+	if _, dead := e.header(ctx, nil, "header.GetByHeight", jsonrpc.Array(height), false); dead != nil {
+		return err
+	}
+	err = fmt.Errorf("height %d: %w: it answers for the header, and not for the data: %w", height, errUnavailable, err)
 	e.note(ctx, err)
 	return err
 }

@@ -11,7 +11,8 @@ import (
 )
 
 // texts maps the errors of celestia-node's methods to ours. They all have code 1: only the text tells them apart. The first row that
-// matches counts. frame is the captured frame that shows the text; "source" where it was read in celestia-node's or celestia-app's source.
+// matches counts. frame is the captured frame that shows the text, "calls.txt" the record in testdata; "source" where it
+// was read in celestia-node's or celestia-app's source.
 var texts = []struct {
 	frame  string
 	prefix string // the text begins with it
@@ -34,7 +35,7 @@ var texts = []struct {
 	{"source", "broadcast tx error", "code: 32", da.ErrSequence},
 	{"033", "broadcast tx error", "insufficient fee", da.ErrFee},
 	{"source", "", "insufficient minimum gas price", da.ErrFee},
-	{"source", "", "max gas price exceeded", da.ErrFee},
+	{"calls.txt", "state: estimated gas price exceeds max gas price", "", da.ErrFee},
 	{"099", "broadcast tx error", "code: 21", da.ErrTooBig},
 	{"source", "broadcast tx error", "code: 20", da.ErrRateLimited}, // the mempool is full
 	{"source", "broadcast tx error", "", da.ErrRejected},            // any other refusal before it was spread

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -47,7 +49,13 @@ func answers(t *testing.T, number string) []*jsonrpc.Error {
 // TestErrorTable: each row's frame shows an error that the row makes of its kind.
 func TestErrorTable(t *testing.T) {
 	for _, row := range texts {
-		if row.frame == "source" {
+		switch row.frame {
+		case "source":
+			continue
+		case "calls.txt":
+			if n := classified(t, row.prefix, row.kind); n == 0 {
+				t.Errorf("%q: no call of the record has this text", row.prefix)
+			}
 			continue
 		}
 		for _, number := range strings.Split(row.frame, ", ") {
@@ -80,6 +88,60 @@ func TestErrorTable(t *testing.T) {
 			} else if !errors.Is(err, want) {
 				t.Errorf("frame %s: %v is not %v", number, err, want)
 			}
+		}
+	}
+}
+
+// classified looks for answers in testdata/calls.txt whose text begins with prefix, and returns how many there are. Each
+// must be of a kind.
+func classified(t *testing.T, prefix string, kind error) (n int) {
+	t.Helper()
+	for _, e := range recorded(t, "") {
+		if !strings.HasPrefix(e.Message, prefix) {
+			continue
+		}
+		n++
+		if err := classify(e); !errors.Is(err, kind) {
+			t.Errorf("%q is %v, want %v", e.Message, err, kind)
+		}
+	}
+	return n
+}
+
+// recorded returns the errors in testdata/calls.txt that calls of a method were answered with; "" is any.
+func recorded(t *testing.T, method string) (out []*jsonrpc.Error) {
+	t.Helper()
+	data, err := os.ReadFile("testdata/calls.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := regexp.MustCompile(`^   \d+ \S+ keys=\[error id jsonrpc\] id=\S+ code=(-?\d+) (.*)$`)
+	call := ""
+	for line := range strings.Lines(string(data)) {
+		line = strings.TrimSuffix(line, "\n")
+		if !strings.HasPrefix(line, " ") {
+			call = line
+		} else if m := answer.FindStringSubmatch(line); m != nil && strings.HasPrefix(call, method) {
+			code, err := strconv.Atoi(m[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, &jsonrpc.Error{Code: code, Message: m[2]})
+		}
+	}
+	return out
+}
+
+// TestRecordedRefusals: whatever a real node has refused of a submission is known to be refused, but for a panic. What is
+// not known would be looked for, and posted again, for ever.
+func TestRecordedRefusals(t *testing.T) {
+	found := recorded(t, "blob.Submit ")
+	if len(found) < 12 {
+		t.Fatalf("%d refusals are recorded, want 12", len(found))
+	}
+	for _, e := range found {
+		if err := submitError(e); errors.Is(err, da.ErrUnknownOutcome) != (e.Code == jsonrpc.CodePanic) {
+			t.Errorf("code %d, %q is %v", e.Code, e.Message, err)
 		}
 	}
 }

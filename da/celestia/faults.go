@@ -228,11 +228,15 @@ func (s *faultyStream) heights(height uint64) []uint64 {
 	return out
 }
 
-// late makes an event late while latency is in force: counted from now, so that events stay as far apart as they are.
-func (s *faultyStream) late(value func() (jsonrpc.Raw, error)) any {
+// late makes an event late by what its data is looked for, and while latency is in force: counted from now, so that events
+// stay as far apart as they are.
+func (s *faultyStream) late(search time.Duration, value func() (jsonrpc.Raw, error)) any {
 	f, hit := s.faults.Hit(fault.Latency, fault.Target{Conn: s.target.Conn})
-	if !hit {
+	if hit {
+		search += time.Duration(f.Delay)
+	}
+	if search == 0 {
 		return value
 	}
-	return jsonrpc.Delayed{Until: time.Now().Add(time.Duration(f.Delay)), Value: value}
+	return jsonrpc.Delayed{Until: time.Now().Add(search), Value: value}
 }

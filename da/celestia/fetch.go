@@ -370,8 +370,10 @@ func (e *endpoint) contents(ctx context.Context, height uint64, namespaces []da.
 	params = append(params, ']', ']')
 	var blobs []da.Blob
 	e.client.count.contents.Add(1)
-	err := e.call(ctx, "blob.GetAll", params, func(result []byte) (err error) {
-		blobs, err = decodeBlobs(result)
+	err := e.data(ctx, height, "blob.GetAll", params, func(result []byte) (err error) {
+		var passed int
+		blobs, passed, err = decodeBlobs(result)
+		e.client.count.fibre.Add(uint64(passed))
 		return err
 	})
 	if err != nil {

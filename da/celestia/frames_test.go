@@ -235,7 +235,7 @@ func normal(s, number string) string {
 	s = strings.ReplaceAll(s, realAccount, ourAccount)
 	s = regexp.MustCompile(`celestia1[0-9a-z]{38}`).ReplaceAllString(s, "<address>")
 	s = regexp.MustCompile(`"(voting_power|proposer_priority|amount)":"-?\d+"`).ReplaceAllString(s, `"$1":"<number>"`)
-	s = regexp.MustCompile(`"ID":"\w*"`).ReplaceAllString(s, `"ID":"<peer>"`)
+	s = regexp.MustCompile(`"ID":"\w*","Addrs":\[[^]]*\]`).ReplaceAllString(s, `<peer>`) // calls.txt has what is in both
 	return regexp.MustCompile(`"[A-Za-z0-9+/]{27,}={0,2}"`).ReplaceAllStringFunc(s, func(text string) string {
 		b, err := base64.StdEncoding.DecodeString(text[1 : len(text)-1])
 		if err != nil {

@@ -89,11 +89,11 @@ func FuzzBlobs(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var list submittedList
 		_ = list.UnmarshalJSON(data)
-		blobs, err := decodeBlobs(data)
+		blobs, _, err := decodeBlobs(data)
 		if err != nil || len(blobs) == 0 {
 			return
 		}
-		again, err := decodeBlobs(appendBlobs(nil, blobs))
+		again, _, err := decodeBlobs(appendBlobs(nil, blobs))
 		if err != nil || !sameBlobs(blobs, again) {
 			t.Fatalf("%q: %+v became %+v (%v)", data, blobs, again, err)
 		}

@@ -43,6 +43,7 @@ type HandlerOptions struct {
 	MaxRequests  int           // at a time, a WebSocket counts for life: 500; more are answered with 503
 	RatePerIP    float64       // requests per second from one address, bursts of twice as many: no limit; more are answered with 429
 	MinGasPrice  float64       // in utia per gas: 0.004
+	OldAPI       bool          // answers as celestia-node 0.26 to 0.28 did: content type text/plain, events without a header, node.Info with a number as type, no batches
 	Keys         []string      // names of the keys there are, beside the default one
 	Queue        int           // events that a subscriber may leave unread: 16
 	PingInterval time.Duration // 5 s
@@ -75,6 +76,9 @@ func NewHandler(chain Chain, opt HandlerOptions) *Handler {
 	h := &Handler{chain: chain, opt: opt, slots: make(chan struct{}, opt.MaxRequests)}
 	h.methods = h.allMethods()
 	so := jsonrpc.ServerOptions{MaxBody: opt.MaxBody, PingInterval: opt.PingInterval, Logger: opt.Logger}
+	if opt.OldAPI {
+		so.ContentType, so.NoBatches = "text/plain; charset=utf-8", true
+	}
 	if opt.Secret != nil {
 		so.Authorize = func(r *http.Request) (Level, error) { return authorize(opt.Secret, r) }
 	}

@@ -3,6 +3,7 @@ package celestia_test
 import (
 	"context"
 	"net"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -38,6 +39,7 @@ func newChain(t testing.TB, opt local.Options) *local.Chain {
 // serve serves a chain on the loopback until the test ends, and returns the address.
 func serve(t testing.TB, chain celestia.Chain, opt celestia.HandlerOptions) string {
 	t.Helper()
+	opt.OldAPI = opt.OldAPI || os.Getenv(oldAPI) != ""
 	address, _ := serveHandler(t, celestia.NewHandler(chain, opt))
 	return address
 }

@@ -12,8 +12,10 @@ import (
 // namespace has reported it; once a namespace has reported a later one, it never will report it (I7). The merger is
 // pure: no clock, no goroutine, no lock.
 type merger struct {
-	last    []uint64   // per namespace, the height of its last event; 0 before the first
-	late    []int      // per namespace, how many events in a row were not later than that
+	last    []uint64      // per namespace, the height of its last event; 0 before the first
+	back    []int         // per namespace, how many events in a row were not later than that
+	took    time.Duration // how long after its first event the height of the last one was whole; valid if done
+	done    bool
 	heights []*partial // not complete yet, by height
 	bytes   int        // of blobs in them
 }
@@ -42,7 +44,7 @@ type merged struct {
 }
 
 func newMerger(namespaces int) *merger {
-	return &merger{last: make([]uint64, namespaces), late: make([]int, namespaces)}
+	return &merger{last: make([]uint64, namespaces), back: make([]int, namespaces)}
 }
 
 // top returns the highest height that any namespace has reported.
@@ -53,7 +55,7 @@ func (m *merger) add(i int, e event, now time.Time) []merged {
 	if last := m.last[i]; last != 0 && e.height <= last {
 		return m.again(i, e, now)
 	}
-	m.late[i] = 0
+	m.back[i], m.done = 0, false
 	return m.take(i, e, now)
 }
 
@@ -63,7 +65,7 @@ func (m *merger) again(i int, e event, now time.Time) []merged {
 	if e.height == m.last[i] {
 		return nil
 	}
-	if m.late[i]++; m.late[i] < 3 {
+	if m.back[i]++; m.back[i] < 3 {
 		return nil
 	}
 	*m = *newMerger(len(m.last))
@@ -73,6 +75,7 @@ func (m *merger) again(i int, e event, now time.Time) []merged {
 func (m *merger) take(i int, e event, now time.Time) []merged {
 	m.last[i] = e.height
 	p := m.at(e, now)
+	m.took, m.done = now.Sub(p.since), slices.Min(m.last) >= e.height
 	p.parts[i], p.here[i] = e.blobs, !e.bad
 	m.bytes += size(e.blobs)
 	if p.header == nil {
@@ -135,6 +138,9 @@ func (m *merger) overdue(now time.Time, hold time.Duration) []merged {
 	}
 	return out
 }
+
+// late returns how long after its first event the height of the last event was whole, if it is by that.
+func (m *merger) late() (time.Duration, bool) { return m.took, m.done }
 
 // waiting returns since when the oldest height waits that has not been announced.
 func (m *merger) waiting() (time.Time, bool) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"time"
 
 	"headrace/da"
 	"headrace/internal/jsonrpc"
@@ -27,6 +28,9 @@ func (h *Handler) allMethods() map[string]jsonrpc.Method {
 	h.headerMethods(m)
 	h.shareMethods(m)
 	h.nodeMethods(m)
+	h.stateMethods(m)
+	p2pMethods(m)
+	h.blobstreamMethods(m)
 	if h.opt.Faults != nil {
 		for name, method := range m {
 			m[name] = h.delayed(method)
@@ -45,7 +49,7 @@ func (h *Handler) blobGetAll(a *jsonrpc.Args) jsonrpc.Run {
 	height := argHeight(a)
 	namespaces := jsonrpc.Arg[[]namespace](a, "[]share.Namespace")
 	return func(ctx context.Context) (any, error) {
-		if err := h.reach(ctx, height); err != nil {
+		if err := h.reach(ctx, height, namespaces...); err != nil {
 			return nil, err
 		}
 		return func() (any, error) {
@@ -67,7 +71,7 @@ var errBlobNotFound = errors.New("blob: not found")
 func (h *Handler) blobGet(a *jsonrpc.Args) jsonrpc.Run {
 	height, ns, commitment := argHeight(a), argNamespace(a), jsonrpc.Arg[[]byte](a, "blob.Commitment")
 	return func(ctx context.Context) (any, error) {
-		if err := h.reach(ctx, height); err != nil {
+		if err := h.reach(ctx, height, namespace(ns)); err != nil {
 			return nil, err
 		}
 		return func() (any, error) {
@@ -145,6 +149,9 @@ func equalProofs(given, actual []*square.Proof) bool {
 func (h *Handler) blobGetCommitmentProof(a *jsonrpc.Args) jsonrpc.Run {
 	height, ns, commitment := argHeight(a), argNamespace(a), jsonrpc.Arg[[]byte](a, "blob.Commitment")
 	return func(ctx context.Context) (any, error) {
+		if height == 0 {
+			return nil, errors.New("height cannot be equal to 0")
+		}
 		sq, err := h.square(ctx, height)
 		if err != nil {
 			return nil, err
@@ -165,6 +172,9 @@ func (h *Handler) blobSubscribe(a *jsonrpc.Args) jsonrpc.Run {
 			blobs, err := h.chain.Blobs(height, ns)
 			if err != nil {
 				return nil, err
+			}
+			if h.opt.OldAPI {
+				return appendEvent(make([]byte, 0, blobsSize(blobs)), height, blobs, nil), nil
 			}
 			e, err := h.chain.Header(height)
 			if err != nil {
@@ -201,7 +211,7 @@ func (h *Handler) stream(ctx context.Context, ns da.Namespace, queue int, value 
 			}
 			for height := from; height <= head.Height; height++ {
 				for _, height := range faulty.heights(height) {
-					if !send(faulty.late(func() (jsonrpc.Raw, error) { return value(height) })) {
+					if !send(faulty.late(h.search(height, ns), func() (jsonrpc.Raw, error) { return value(height) })) {
 						return
 					}
 				}
@@ -262,18 +272,39 @@ func (h *Handler) pay(blobs []da.Blob, c txConfig) error {
 	if !h.hasKey(c.KeyName) {
 		return fmt.Errorf("failed to get tx author address: getting account key: %s.info: key not found [celestiaorg/cosmos-sdk@v0.52.3/crypto/keyring/keyring.go:521]", c.KeyName)
 	}
+	if err := knownSigner(c.Signer); err != nil {
+		return fmt.Errorf("failed to get tx author address: %w", err)
+	}
 	for i := range blobs {
 		if s := blobs[i].Signer; s != nil && !bytes.Equal(s, square.Account[:]) {
 			return fmt.Errorf("failed to create msg pay-for-blobs: blob signer %x does not match MsgPayForBlobs signer %X: invalid blob signer [cosmossdk.io/errors@v1.0.2/errors.go:155]", s, square.Account)
 		}
 	}
+	if !c.IsGasPriceSet && c.MaxGasPrice > 0 && c.MaxGasPrice < h.opt.MinGasPrice { // the estimate is the least that is taken
+		return errors.New("state: estimated gas price exceeds max gas price in tx config")
+	}
+	gas := estimateGas(blobs)
+	if c.Gas > 0 && c.Gas < gas {
+		return fmt.Errorf("broadcast tx error: hash %X error: out of gas in location: Has; gasWanted: %d, gasUsed: %d: out of gas code: 11", txHash(blobs), c.Gas, gas)
+	}
 	if c.IsGasPriceSet && c.GasPrice < h.opt.MinGasPrice {
-		gas := float64(max(c.Gas, estimateGas(blobs)))
+		gas := float64(max(c.Gas, gas))
 		fee, required := math.Ceil(c.GasPrice*gas), math.Ceil(h.opt.MinGasPrice*gas)
 		return fmt.Errorf("broadcast tx error: hash %X error: insufficient minimum gas price for this node; got: %.0futia, required: %.0futia (min gas price: %g utia/gas): insufficient fee code: 13",
 			txHash(blobs), fee, required, h.opt.MinGasPrice)
 	}
 	return nil
+}
+
+// knownSigner checks the address of an account that is to sign. "" is the default one.
+func knownSigner(address string) error {
+	switch err := square.CheckAddress(address); {
+	case address == "" || address == square.AccountAddress:
+		return nil
+	case err != nil:
+		return err
+	}
+	return fmt.Errorf("key with address %s not found: key not found", address)
 }
 
 func (h *Handler) hasKey(name string) bool {
@@ -310,9 +341,30 @@ func txHash(blobs []da.Blob) [32]byte {
 
 var errZero = errors.New("height is equal to 0")
 
-// reach returns once a height can be read. The next height is waited for; what is further away is an error, as is
-// what is no more.
-func (h *Handler) reach(ctx context.Context, height uint64) error {
+// reach returns once a height can be read, and what it has in namespaces has been looked for. The next height is waited
+// for; what is further away is an error, as is what is no more.
+func (h *Handler) reach(ctx context.Context, height uint64, namespaces ...namespace) error {
+	if err := h.reachHeader(ctx, height); err != nil {
+		return err
+	}
+	var search time.Duration
+	for _, ns := range namespaces {
+		search = max(search, h.search(height, da.Namespace(ns)))
+	}
+	return pause(ctx, search)
+}
+
+// search is how long the chain looks for the data of a namespace at a height: one that has lost some may.
+func (h *Handler) search(height uint64, ns da.Namespace) time.Duration {
+	if c, ok := h.chain.(interface {
+		Search(uint64, da.Namespace) time.Duration
+	}); ok {
+		return c.Search(height, ns)
+	}
+	return 0
+}
+
+func (h *Handler) reachHeader(ctx context.Context, height uint64) error {
 	if height == 0 {
 		return errZero
 	}
@@ -339,7 +391,7 @@ func (h *Handler) reach(ctx context.Context, height uint64) error {
 }
 
 func (h *Handler) square(ctx context.Context, height uint64) (*square.Square, error) {
-	if err := h.reach(ctx, height); err != nil {
+	if err := h.reach(ctx, height, namespace{}); err != nil {
 		return nil, err
 	}
 	sq, err := h.chain.Square(height)

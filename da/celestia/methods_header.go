@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"headrace/da"
@@ -95,10 +94,9 @@ func (h *Handler) headerWaitForHeight(a *jsonrpc.Args) jsonrpc.Run {
 
 // headerGetByHash looks a hash up among the heights there are, the newest first.
 func (h *Handler) headerGetByHash(a *jsonrpc.Args) jsonrpc.Run {
-	text := jsonrpc.Arg[string](a, "header.Hash")
+	text := string(jsonrpc.Arg[headerHash](a, "header.Hash"))
 	return func(ctx context.Context) (any, error) {
-		want, err := hex.DecodeString(text)
-		if err == nil && len(want) == 32 {
+		if want, err := hex.DecodeString(text); err == nil && len(want) == 32 {
 			for height, tail := h.chain.Head().Load().Height, h.chain.Tail(); height >= tail && ctx.Err() == nil; height-- {
 				e, err := h.chain.Header(height)
 				if err != nil {
@@ -111,6 +109,19 @@ func (h *Handler) headerGetByHash(a *jsonrpc.Args) jsonrpc.Run {
 		}
 		return nil, fmt.Errorf("hash %s: header: not found", strings.ToUpper(hex.EncodeToString([]byte(text))))
 	}
+}
+
+// headerHash is a hash in a request: hexadecimal digits.
+type headerHash string
+
+func (h *headerHash) UnmarshalJSON(data []byte) error {
+	var text *string
+	if err := json.Unmarshal(data, &text); err != nil || text == nil {
+		return fmt.Errorf("invalid hex string: %s", data)
+	}
+	*h = headerHash(*text)
+	_, err := hex.DecodeString(*text)
+	return err
 }
 
 // fromHeader is the first parameter of header.GetRangeByHeight; only its height is looked at.
@@ -127,10 +138,15 @@ func (h *Handler) headerGetRange(a *jsonrpc.Args) jsonrpc.Run {
 	from := jsonrpc.Arg[*fromHeader](a, "*header.ExtendedHeader")
 	to := argHeight(a)
 	return func(ctx context.Context) (any, error) {
-		first := from.Height + 1 // a header of null panics here, as it does in celestia-node
+		if from == nil {
+			return nil, errors.New("header/service: 'from' header is nil")
+		}
+		first := from.Height + 1
 		switch {
-		case to <= first:
-			return nil, fmt.Errorf("header/store: invalid range(%d,%d)", first, to)
+		case to < first:
+			return nil, errors.New("header/p2p: `from` must be less than `to`")
+		case to == first:
+			return nil, errors.New("empty header range")
 		case to-first > maxRange:
 			return nil, errors.New("header/p2p: header limit per 1 request exceeded")
 		}
@@ -147,39 +163,4 @@ func (h *Handler) headerGetRange(a *jsonrpc.Args) jsonrpc.Run {
 		}
 		return jsonrpc.Raw(append(out, ']')), nil
 	}
-}
-
-func (h *Handler) nodeMethods(m map[string]jsonrpc.Method) {
-	fixed := func(level Level, f func() any) jsonrpc.Method {
-		return jsonrpc.Method{Level: level, Bind: func(*jsonrpc.Args) jsonrpc.Run {
-			return func(context.Context) (any, error) { return f(), nil }
-		}}
-	}
-	m["node.Ready"] = fixed(Read, func() any { return true })
-	m["node.Info"] = fixed(Admin, func() any { return jsonrpc.Raw(`{"type":"Bridge","api_version":""}`) })
-	m["node.AuthVerify"] = jsonrpc.Method{Params: 1, Level: Admin, Bind: func(a *jsonrpc.Args) jsonrpc.Run {
-		token := jsonrpc.Arg[string](a, "string")
-		return func(context.Context) (any, error) { return verifyToken(h.opt.Secret, token) }
-	}}
-	m["node.AuthNew"] = jsonrpc.Method{Params: 1, Level: Admin, Bind: func(a *jsonrpc.Args) jsonrpc.Run {
-		names := jsonrpc.Arg[[]string](a, "[]auth.Permission")
-		return func(context.Context) (any, error) {
-			level := Public
-			for _, n := range names {
-				l, err := ParseLevel(n)
-				if err != nil {
-					return nil, err
-				}
-				level = max(level, l)
-			}
-			return NewToken(h.opt.Secret, level, 0)
-		}
-	}}
-	m["state.AccountAddress"] = fixed(Read, func() any { return square.AccountAddress })
-	m["state.Balance"] = fixed(Read, func() any { return jsonrpc.Raw(`{"denom":"utia","amount":"999999999661"}`) })
-	m["das.SamplingStats"] = fixed(Read, func() any {
-		head := strconv.FormatUint(h.chain.Head().Load().Height, 10)
-		return jsonrpc.Raw(`{"head_of_sampled_chain":` + head + `,"head_of_catchup":` + head + `,"network_head_height":` + head + `,"concurrency":0,"catch_up_done":true,"is_running":true}`)
-	})
-	m["p2p.Info"] = fixed(Admin, func() any { return json.RawMessage(`{"ID":"","Addrs":[]}`) })
 }

@@ -15,13 +15,15 @@ func (h *Handler) shareMethods(m map[string]jsonrpc.Method) {
 	m["share.GetRange"] = jsonrpc.Method{Params: 3, Level: Read, Bind: h.shareGetRange}
 	m["share.GetEDS"] = jsonrpc.Method{Params: 1, Level: Read, Bind: h.shareGetEDS}
 	m["share.GetShare"] = jsonrpc.Method{Params: 3, Level: Read, Bind: h.shareGetShare}
+	m["share.GetSamples"] = jsonrpc.Method{Params: 2, Level: Read, Bind: h.shareGetSamples}
+	m["share.GetRow"] = jsonrpc.Method{Params: 2, Level: Read, Bind: h.shareGetRow}
 	m["share.SharesAvailable"] = jsonrpc.Method{Params: 1, Level: Read, Bind: h.shareSharesAvailable}
 }
 
 func (h *Handler) shareGetNamespaceData(a *jsonrpc.Args) jsonrpc.Run {
 	height, ns := argHeight(a), argNamespace(a)
 	return func(ctx context.Context) (any, error) {
-		if err := h.reach(ctx, height); err != nil {
+		if err := h.reach(ctx, height, namespace(ns)); err != nil {
 			return nil, err
 		}
 		return func() (any, error) {
@@ -57,10 +59,8 @@ func (h *Handler) shareGetRange(a *jsonrpc.Args) jsonrpc.Run {
 		if err != nil {
 			return nil, err
 		}
-		if k := sq.Width(); start >= k*k || start < 0 {
-			return nil, fmt.Errorf("all getters failed: getting range from accessor:range validation: invalid start index of the range:%d. ODS shares amount %d\n"+
-				"verifying range id: invalid start index: from %d >= size: %d\n"+
-				"NewEmptyRangeNamespaceDataBlock: verifying range id: invalid start index: from %d >= size: %d", start, k*k, start, k, start, k)
+		if err := rangeError(start, end, sq.Width()); err != nil {
+			return nil, err
 		}
 		return func() (any, error) { return sq.Range(start, end) }, nil
 	}
@@ -95,6 +95,9 @@ func (h *Handler) shareGetShare(a *jsonrpc.Args) jsonrpc.Run {
 		if err != nil {
 			return nil, err
 		}
+		if err := sampleError(row, column, sq.Width()); err != nil {
+			return nil, err
+		}
 		share, err := sq.Share(row, column)
 		if err != nil {
 			return nil, err
@@ -103,10 +106,115 @@ func (h *Handler) shareGetShare(a *jsonrpc.Args) jsonrpc.Run {
 	}
 }
 
+// rangeError returns what a node says of a range of shares that is not in a square of width k; nil for one that is.
+func rangeError(start, end, k int) error {
+	const failed, block = "all getters failed: getting range from accessor:range validation: ", "NewEmptyRangeNamespaceDataBlock: "
+	shares := k * k
+	startAt := fmt.Sprintf("verifying range id: invalid start index: from %d >= size: %d", start, k)
+	endAt := fmt.Sprintf("verifying range id: invalid end index: to %d > size: %d", end, k)
+	switch {
+	case start < 0:
+		return fmt.Errorf("share: invalid range [%d, %d)\n%s\n%s%s", start, end, startAt, block, startAt)
+	case start >= shares:
+		return fmt.Errorf("%sinvalid start index of the range:%d. ODS shares amount %d\n%s\n%s%s", failed, start, shares, startAt, block, startAt)
+	case start >= end:
+		return fmt.Errorf("share: invalid range [%d, %d)", start, end)
+	case end > shares:
+		return fmt.Errorf("%sinvalid end coordinates of the range:%d. ODS shares amount %d\n%s\n%s%s", failed, end, shares, endAt, block, endAt)
+	}
+	return nil
+}
+
+// outside returns what a node says of an index that is not in an extended square; "" for one that is.
+func outside(name string, index, k int) string {
+	switch {
+	case index < 0:
+		return fmt.Sprintf("%s: %d < 0", name, index)
+	case index >= 2*k:
+		return fmt.Sprintf("%s: %d >= %d", name, index, 2*k)
+	}
+	return ""
+}
+
+const outOfBounds = "index out of bounds: invalid shwap ID, "
+
+func sampleError(row, column, k int) error {
+	what := ""
+	if o := outside("RowIndex", row, k); o != "" {
+		what = "verifying SampleID: verifying RowID: " + outOfBounds + o
+	} else if o = outside("ShareIndex", column, k); o != "" {
+		what = "verifying SampleID: " + outOfBounds + o
+	} else {
+		return nil
+	}
+	return fmt.Errorf("all getters failed: get sample from accessor:sample validation: %s\nfailed to create a sampleID from the coordinates: %s\nNewEmptySampleBlock: %s", what, what, what)
+}
+
+func rowError(row, k int) error {
+	o := outside("RowIndex", row, k)
+	if o == "" {
+		return nil
+	}
+	what := "verifying RowID: " + outOfBounds + o
+	return fmt.Errorf("all getters failed: getting axis half from accessor: axis half validation: %s\n%s\nNewEmptyRowBlock: %s", what, what, what)
+}
+
+// sample is a share of the extended square with the proof that its row has it.
+type sample struct {
+	Share []byte        `json:"share"`
+	Proof *square.Proof `json:"proof"`
+	Axis  int           `json:"proof_type"` // 0: of a row
+}
+
+func (h *Handler) shareGetSamples(a *jsonrpc.Args) jsonrpc.Run {
+	height := argHeight(a)
+	places := jsonrpc.Arg[[]struct{ Row, Col int }](a, "[]shwap.SampleCoords")
+	return func(ctx context.Context) (any, error) {
+		sq, err := h.square(ctx, height)
+		if err != nil {
+			return nil, err
+		}
+		return func() (any, error) {
+			out := make([]sample, len(places))
+			for i, p := range places {
+				if err := sampleError(p.Row, p.Col, sq.Width()); err != nil {
+					return nil, err
+				}
+				if out[i].Share, out[i].Proof, err = sq.Sample(p.Row, p.Col); err != nil {
+					return nil, err
+				}
+			}
+			return out, nil
+		}, nil
+	}
+}
+
+// shareGetRow gives the left half of a row: the other one can be computed.
+func (h *Handler) shareGetRow(a *jsonrpc.Args) jsonrpc.Run {
+	height, row := argHeight(a), jsonrpc.Arg[int](a, "int")
+	return func(ctx context.Context) (any, error) {
+		sq, err := h.square(ctx, height)
+		if err != nil {
+			return nil, err
+		}
+		if err := rowError(row, sq.Width()); err != nil {
+			return nil, err
+		}
+		shares, err := sq.Row(row)
+		if err != nil {
+			return nil, err
+		}
+		return struct {
+			Shares [][]byte `json:"shares"`
+			Side   string   `json:"side"`
+		}{shares[:sq.Width()], "LEFT"}, nil
+	}
+}
+
 func (h *Handler) shareSharesAvailable(a *jsonrpc.Args) jsonrpc.Run {
 	height := argHeight(a)
 	return func(ctx context.Context) (any, error) {
-		if err := h.reach(ctx, height); err != nil {
+		if err := h.reach(ctx, height, namespace{}); err != nil {
 			return nil, err
 		}
 		_, err := h.chain.Square(height)

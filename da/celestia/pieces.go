@@ -114,6 +114,7 @@ func (e *endpoint) piece(ctx context.Context, p *pieces, h *head, dah *square.DA
 		}
 	}
 	delete(p.part, ns)
+	e.client.count.fibre.Add(uint64(g.Passed()))
 	blobs, err := g.Blobs()
 	if err != nil {
 		return nil, e.notProven(&h.Header, err)
@@ -156,7 +157,7 @@ func (e *endpoint) gather(ctx context.Context, h *head, g *square.Gather, ns da.
 	}
 	var r square.ShareRange
 	e.client.count.proofs.Add(1)
-	err = e.call(ctx, "share.GetRange", params(h.Height, start, end), func(result []byte) error { return json.Unmarshal(result, &r) })
+	err = e.data(ctx, h.Height, "share.GetRange", params(h.Height, start, end), func(result []byte) error { return json.Unmarshal(result, &r) })
 	if err != nil {
 		return err
 	}
@@ -187,7 +188,7 @@ func (e *endpoint) boundary(ctx context.Context, height uint64, row, k int, beyo
 		var ns da.Namespace
 		if failed == nil {
 			e.client.count.proofs.Add(1)
-			failed = e.call(ctx, "share.GetShare", params(height, row, column), func(result []byte) error {
+			failed = e.data(ctx, height, "share.GetShare", params(height, row, column), func(result []byte) error {
 				share, err := decodeBase64(result)
 				if err == nil && len(share) != square.ShareSize {
 					err = fmt.Errorf("share of %d bytes", len(share))

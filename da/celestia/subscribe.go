@@ -131,6 +131,7 @@ func (f *feed) event(ctx context.Context, i int, value []byte) error {
 		return err
 	}
 	f.e.client.count.events.Add(1)
+	f.e.client.count.fibre.Add(uint64(e.passed))
 	for j := range e.blobs {
 		if e.blobs[j].Namespace != f.e.client.opt.Namespaces[i] {
 			return fmt.Errorf("event of height %d has a blob of another namespace", e.height)
@@ -149,6 +150,9 @@ func (f *feed) event(ctx context.Context, i int, value []byte) error {
 	defer f.mu.Unlock()
 	f.heard = time.Now()
 	f.settledLocked(ctx, f.merger.add(i, e, f.heard))
+	if d, whole := f.merger.late(); whole {
+		f.e.late.seen(d)
+	}
 	for j, last := range f.merger.last {
 		switch {
 		case last == f.merger.top():
@@ -271,8 +275,7 @@ const grace = 100 * time.Millisecond
 // fetched. A namespace that falls silent while others go on is stuck, and so is a node whose head goes on without a
 // word, or that does not answer. What is just coming in may be what is missing: it is waited for.
 func (f *feed) watch(ctx context.Context) error {
-	hold := f.e.client.opt.Hold
-	timer := time.NewTimer(hold)
+	timer := time.NewTimer(f.e.hold())
 	defer timer.Stop()
 	var work sync.WaitGroup
 	defer work.Wait()
@@ -289,6 +292,7 @@ func (f *feed) watch(ctx context.Context) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
+		hold := f.e.hold()
 		if f.receiving() {
 			suspect = false
 			timer.Reset(hold)
@@ -347,7 +351,7 @@ func (f *feed) probe(ctx context.Context, quiet time.Duration) error {
 		return err
 	}
 	if h.Height > before {
-		timer := time.NewTimer(f.e.client.opt.Hold)
+		timer := time.NewTimer(f.e.hold())
 		defer timer.Stop()
 		select {
 		case <-timer.C:
@@ -383,6 +387,9 @@ func (f *feed) top() uint64 {
 }
 
 func (f *feed) topLocked() uint64 { return max(f.merger.top(), f.e.health.Status().Head) }
+
+// hold is how long a height waits for its other events.
+func (e *endpoint) hold() time.Duration { return e.late.hold(e.client.opt.Hold, e.client.opt.Probe) }
 
 // patience is how long silence is no sign of anything: a few blocks.
 func (e *endpoint) patience() time.Duration { return e.health.Patience(e.client.opt.Probe) }

@@ -69,7 +69,11 @@ func allowed(level Level) []string {
 
 func verifyToken(secret []byte, token string) ([]string, error) {
 	var c claims
-	if _, err := jwt.ParseWithClaims(token, &c, func(*jwt.Token) (any, error) { return secret, nil }, jwt.WithValidMethods([]string{"HS256"})); err != nil {
+	_, err := jwt.ParseWithClaims(token, &c, func(*jwt.Token) (any, error) { return secret, nil }, jwt.WithValidMethods([]string{"HS256"}))
+	switch {
+	case errors.Is(err, jwt.ErrTokenMalformed): // a node's words
+		return nil, errors.New("token format is not valid")
+	case err != nil:
 		return nil, err
 	}
 	if !c.ExpiresAt.IsZero() && time.Now().After(c.ExpiresAt) {

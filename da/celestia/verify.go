@@ -159,7 +159,7 @@ func (e *endpoint) rows(ctx context.Context, height uint64, namespaces []da.Name
 		work.Go(func() {
 			var rows []square.NamespaceRow
 			e.client.count.proofs.Add(1)
-			err := e.call(ctx, "share.GetNamespaceData", params(height, appendNamespace(ns)), func(result []byte) error {
+			err := e.data(ctx, height, "share.GetNamespaceData", params(height, appendNamespace(ns)), func(result []byte) error {
 				return json.Unmarshal(result, &rows)
 			})
 			mu.Lock()

@@ -29,7 +29,7 @@ const (
 	Syncing       Kind = "syncing"        // heights from From on, or from now on, are "syncing in progress"; the head stays below
 	BelowTail     Kind = "below-tail"     // heights below To are pruned
 	OtherChain    Kind = "other-chain"    // from height From on, blocks are those of another chain: other hashes, no blobs; Text is its id if that differs too
-	FalseEmpty    Kind = "false-empty"    // blobs that are there are not reported; proofs fail with "data not available"
+	FalseEmpty    Kind = "false-empty"    // blobs that are there are not reported; proofs fail with "data not available". All of it comes Delay (0) later, as of a node that looks for them elsewhere: a real one takes 2 minutes
 	MissingBlob   Kind = "missing-blob"   // the last blob of a namespace at a height is left out
 	CorruptBlob   Kind = "corrupt-blob"   // a bit of each blob is wrong; its commitment is reported unchanged
 	HugeBlob      Kind = "huge-blob"      // a made-up blob of Size bytes (1 MiB) comes before the others
@@ -65,7 +65,7 @@ var kinds = []struct {
 	{Syncing, "heights from `from` on are still being synced"},
 	{BelowTail, "heights below `to` are pruned"},
 	{OtherChain, "another chain from height `from` on"},
-	{FalseEmpty, "blobs are reported absent, proofs as not available"},
+	{FalseEmpty, "blobs are reported absent, proofs as not available, after `delay`"},
 	{MissingBlob, "the last blob of a namespace is left out"},
 	{CorruptBlob, "a bit of each blob is wrong"},
 	{HugeBlob, "a made-up blob of `size` bytes"},
@@ -132,7 +132,7 @@ type Fault struct {
 	// How.
 	Depth     uint64   `json:"depth,omitempty"`      // heights: 10
 	Size      int      `json:"size,omitempty"`       // bytes: 1 MiB
-	Delay     Duration `json:"delay,omitempty"`      // 50 ms
+	Delay     Duration `json:"delay,omitempty"`      // of Latency: 50 ms; of FalseEmpty: how long the endpoint looks for what it has lost, 0
 	PerSecond int      `json:"per_second,omitempty"` // bytes: 1 MiB
 	Status    int      `json:"status,omitempty"`     // HTTP: 503
 	Text      string   `json:"text,omitempty"`       // of an error, or the other chain's id
@@ -173,7 +173,7 @@ func (f Fault) withDefaults() Fault {
 	if f.Size == 0 {
 		f.Size = 1 << 20
 	}
-	if f.Delay == 0 {
+	if f.Delay == 0 && f.Kind == Latency {
 		f.Delay = Duration(50 * time.Millisecond)
 	}
 	if f.PerSecond == 0 {

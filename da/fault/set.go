@@ -149,6 +149,21 @@ func (s *Set) Hit(k Kind, t Target) (Fault, bool) {
 	return f, ok
 }
 
+// At reports whether a fault of a kind is in force at t, and returns the oldest one. Like Is, it counts as no hit and rolls no dice.
+func (s *Set) At(k Kind, t Target) (Fault, bool) {
+	if s == nil {
+		return Fault{}, false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range s.faults {
+		if e.Kind == k && e.covers(t) {
+			return e.Fault, true
+		}
+	}
+	return Fault{}, false
+}
+
 // end takes the i-th fault away. The caller holds s.mu.
 func (s *Set) end(i int) {
 	if t := s.faults[i].timer; t != nil {

@@ -182,6 +182,12 @@ func (v *View) Blobs(height uint64, ns da.Namespace) ([]da.Blob, error) {
 	return v.distort(blobs, t)
 }
 
+// Search returns how long the endpoint looks for the data of a namespace at a height before it says that there is none.
+func (v *View) Search(height uint64, ns da.Namespace) time.Duration {
+	f, _ := v.faults.At(fault.FalseEmpty, fault.Target{Height: height, Namespace: ns})
+	return time.Duration(f.Delay)
+}
+
 // distort applies the faults that change a namespace's blobs. It does not write to blobs.
 func (v *View) distort(blobs []da.Blob, t fault.Target) ([]da.Blob, error) {
 	if len(blobs) > 0 {

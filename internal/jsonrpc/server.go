@@ -124,6 +124,9 @@ type ServerOptions struct {
 	PingInterval time.Duration // 5 s
 	WriteTimeout time.Duration // of one message: none, as in celestia-node, so that a reader can sleep as long as it likes
 
+	ContentType string // of answers: application/json
+	NoBatches   bool   // a list of requests is one that cannot be read
+
 	// Authorize returns what the sender of a request may do, or an error, which is answered with 401. nil: anything.
 	Authorize func(r *http.Request) (Level, error)
 
@@ -138,6 +141,7 @@ func (o ServerOptions) withDefaults() ServerOptions {
 	set(&o.ReadLimit, 64<<20)
 	set(&o.MaxCalls, 1024)
 	set(&o.PingInterval, 5*time.Second)
+	set(&o.ContentType, "application/json")
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -236,7 +240,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	defer context.AfterFunc(s.end, func() { cancel(ErrServerClosed) })()
-	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Type", s.opt.ContentType)
 	s.servePost(ctx, w, r.Body, level)
 }
 
@@ -322,7 +326,7 @@ func (s *Server) servePost(ctx context.Context, w http.ResponseWriter, body io.R
 		fail(&Error{Code: CodeInvalidRequest, Message: "Invalid request"})
 		return
 	}
-	if data[0] == '[' && data[len(data)-1] == ']' {
+	if !s.opt.NoBatches && data[0] == '[' && data[len(data)-1] == ']' {
 		s.serveBatch(ctx, w, data, level)
 		return
 	}
@@ -371,7 +375,7 @@ func (s *Server) serveBatch(ctx context.Context, w http.ResponseWriter, data []b
 // it is written.
 func (s *Server) answer(ctx context.Context, req *request, level Level) ([]byte, *httpd.Hold, int) {
 	if err := checkID(req.ID); err != nil {
-		return appendError(nil, req.ID, parseError(err.Error())), nil, http.StatusInternalServerError
+		return appendError(nil, nil, parseError(err.Error())), nil, http.StatusInternalServerError
 	}
 	result, e := s.call(ctx, req, level, false)
 	switch {

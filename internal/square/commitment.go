@@ -116,6 +116,8 @@ type parser struct {
 	count int // shares so far
 	out   []da.Blob
 
+	passed int // blobs of other share versions
+
 	blob  da.Blob // not complete yet
 	first int     // its first share
 	size  int     // its bytes
@@ -138,6 +140,7 @@ func (p *parser) add(s []byte, index int) error {
 		}
 		return p.take(s, data)
 	case info>>1 > 1:
+		p.passed += int(info & 1)
 		return nil
 	case info&1 == 0:
 		return fmt.Errorf("share %d continues no blob", p.count)

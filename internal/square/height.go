@@ -33,9 +33,7 @@ func (n Need) Nothing() bool { return !n.DAH && len(n.Namespaces) == 0 }
 func VerifyBlobs(level da.Level, ev *Evidence, followed []da.Namespace, told []da.Blob) (Need, error) {
 	by := map[da.Namespace][]da.Blob{}
 	for _, b := range told {
-		if b.ShareVersion <= 1 { // others are for nobody who follows a rollup, and parse passes over them too
-			by[b.Namespace] = append(by[b.Namespace], b)
-		}
+		by[b.Namespace] = append(by[b.Namespace], b)
 	}
 	if level == da.Trust {
 		return Need{}, nil

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"headrace/da"
 )
@@ -56,6 +57,14 @@ func payForBlobs(sequence uint64, blobs []da.Blob) PayForBlobs {
 
 func anyMessage(url string, m []byte) []byte {
 	return appendBytesField(appendBytesField(nil, 1, []byte(url)), 2, m)
+}
+
+// CheckAddress tells whether a text may be an account's address, in a node's words. The checksum is not looked at.
+func CheckAddress(address string) error {
+	if i := strings.LastIndexByte(address, '1'); i < 1 || i+7 > len(address) {
+		return fmt.Errorf("decoding bech32 failed: invalid separator index %d", i)
+	}
+	return nil
 }
 
 // bech32 writes an address as Cosmos chains do (BIP 173).

@@ -78,7 +78,7 @@ func (s *Square) NamespaceData(ns da.Namespace) ([]NamespaceRow, error) {
 	return out, nil
 }
 
-// tree returns the merkle tree of an upper row, and its 2k shares.
+// tree returns the merkle tree of a row, and its 2k shares.
 func (s *Square) tree(r int) (*nmt.NamespacedMerkleTree, [][]byte, error) {
 	shares, err := s.row(r)
 	if err != nil {

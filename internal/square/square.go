@@ -172,6 +172,13 @@ func CheckBlob(b *da.Blob) error {
 	return CheckNamespace(b.Namespace)
 }
 
+// ValidNamespace tells whether bytes are a namespace, one of those reserved included, in the words of Celestia's own
+// library.
+func ValidNamespace(b []byte) error {
+	_, err := share.NewNamespaceFromBytes(b)
+	return err
+}
+
 // CheckNamespace tells whether users may post blobs to a namespace: version 0, 18 leading zeros, and not one of the
 // reserved ones.
 func CheckNamespace(ns da.Namespace) error {
@@ -215,14 +222,39 @@ func (s *Square) extended(i int) int { return i/s.k*2*s.k + i%s.k }
 
 // Share returns one share of the extended square. Its row and column are below twice the width.
 func (s *Square) Share(row, column int) ([]byte, error) {
-	if row < 0 || column < 0 || row >= 2*s.k || column >= 2*s.k {
-		return nil, fmt.Errorf("share (%d, %d) is outside a square of %d", row, column, 2*s.k)
-	}
-	shares, err := s.row(row)
-	if err != nil {
+	shares, err := s.Row(row)
+	switch {
+	case err != nil:
 		return nil, err
+	case column < 0 || column >= len(shares):
+		return nil, fmt.Errorf("column %d is outside a square of %d", column, len(shares))
 	}
 	return shares[column], nil
+}
+
+// Row returns the shares of one row of the extended square, below twice the width.
+func (s *Square) Row(row int) ([][]byte, error) {
+	if row < 0 || row >= 2*s.k {
+		return nil, fmt.Errorf("row %d is outside a square of %d", row, 2*s.k)
+	}
+	return s.row(row)
+}
+
+// Sample returns one share of the extended square, with the proof that its row has it.
+func (s *Square) Sample(row, column int) ([]byte, *Proof, error) {
+	share, err := s.Share(row, column)
+	if err != nil {
+		return nil, nil, err
+	}
+	tree, _, err := s.tree(row)
+	if err != nil {
+		return nil, nil, err
+	}
+	proof, err := tree.ProveRange(column, column+1)
+	if err != nil {
+		return nil, nil, fmt.Errorf("prove share: %w", err)
+	}
+	return share, &proof, nil
 }
 
 // EDS returns the extended square's shares by rows.

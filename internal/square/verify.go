@@ -143,6 +143,9 @@ func (g *Gather) Add(rows []NamespaceRow) error {
 	return nil
 }
 
+// Passed returns how many blobs of other share versions than 0 and 1 have been passed over.
+func (g *Gather) Passed() int { return g.parser.passed }
+
 // Blobs returns the blobs, with their places and their commitments computed, once all rows have been added.
 func (g *Gather) Blobs() ([]da.Blob, error) {
 	blobs, err := g.parser.end()
