@@ -15,6 +15,7 @@ import (
 // An endpoint whose chain makes no block for longer than silence is borne says the same head again and again, by the
 // one subscription. So who follows it sees that it is well, and nothing is held against it.
 func TestSlowChain(t *testing.T) {
+	const probe = 50 * time.Millisecond
 	for _, mode := range []string{"websocket", "polling"} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
@@ -23,13 +24,16 @@ func TestSlowChain(t *testing.T) {
 				addFault(t, faults, fault.Fault{Kind: fault.NoSubscription})
 			}
 			url := serve(t, chain, celestia.HandlerOptions{Faults: faults})
-			c := newClient(t, url, celestia.Options{Namespaces: []da.Namespace{alpha, beta}, Probe: 20 * time.Millisecond})
-			updates := subscribe(t, c)
+			c := newClient(t, url, celestia.Options{Namespaces: []da.Namespace{alpha, beta}, Hold: probe / 10, Probe: probe})
+			updates, start := subscribe(t, c), time.Now()
 			first, before := next(t, updates), c.Endpoints()[0].Errors
 			for range 5 {
 				if u := next(t, updates); u.Head != first.Head || u.Item != nil {
 					t.Fatalf("got %+v after %+v, want the same head again", u, first)
 				}
+			}
+			if took := time.Since(start); mode == "websocket" && took < 4*probe { // polling has its own pauses, which grow
+				t.Errorf("asked five times within %s, want a pause of %s each", took, probe)
 			}
 			if st := c.Endpoints()[0]; st.Mode != mode || st.Errors != before || !st.Healthy {
 				t.Errorf("got %+v, want it well", st)

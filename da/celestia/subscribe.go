@@ -281,6 +281,7 @@ func (f *feed) watch(ctx context.Context) error {
 	defer work.Wait()
 	probed := make(chan error, 1) // by the probe that is under way: one at a time
 	probing, suspect := false, false
+	var asked time.Time // when the last probe began: a chain that makes no block is asked no more often than silence is borne
 	for {
 		select {
 		case <-f.poke:
@@ -309,11 +310,11 @@ func (f *feed) watch(ctx context.Context) error {
 			continue
 		}
 		suspect = false
-		if quiet >= patience && !probing {
-			probing = true
+		if now := time.Now(); quiet >= patience && !probing && now.Sub(asked) >= patience {
+			probing, asked = true, now
 			work.Go(func() { probed <- f.probe(ctx, quiet) })
 		}
-		timer.Reset(next)
+		timer.Reset(min(next, max(patience-time.Since(asked), grace)))
 	}
 }
 
