@@ -3,6 +3,7 @@ package follow_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -243,6 +244,31 @@ func TestSlowSinkIsNoIdleFetch(t *testing.T) {
 		wantLast(t, sink, c.Head())
 		if n := source.calls.Load(); n != 1 || cause != nil {
 			t.Fatalf("got %d fetches, ended by %v, want one that ends well", n, cause)
+		}
+	})
+}
+
+// A fetch may be given longer than a silence of the news: a call of it then ends by its own clock, and says what it was
+// about.
+func TestFetchOutlivesSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, sink := followtest.NewChain(3), followtest.NewSink[string](1)
+		c.Faults = headsOnly
+		own := errors.New("no answer about height 2")
+		source := &liar{Chain: c}
+		source.fetch = func(ctx context.Context, _, _ uint64, _ func(follow.Item[string]) error) error {
+			select {
+			case <-time.After(35 * time.Second):
+				return own
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+		f, _ := run(t, source, sink, follow.Options{Stall: 30 * time.Second, FetchStall: 45 * time.Second})
+		time.Sleep(40 * time.Second)
+		synctest.Wait()
+		if w := f.State().Load().Waiting; !strings.Contains(w.Cause, own.Error()) {
+			t.Errorf("waiting for %+v, want the call's own error", w)
 		}
 	})
 }

@@ -34,6 +34,9 @@ func BlocksOf(status *watch.Value[Status], oldest func() uint64, ref func(uint64
 	}}
 }
 
+// FetchStall is how long a fetch may go without progress.
+func FetchStall(stall, call time.Duration) time.Duration { return fetchStall(stall, call) }
+
 // Offering is POST /v1/unsafe with these offers.
 func Offering(offers *syncer.Offers) http.Handler {
 	return newOffering(func() *syncer.Offers { return offers })

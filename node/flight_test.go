@@ -58,3 +58,14 @@ func TestFlightGrows(t *testing.T) {
 		}
 	})
 }
+
+// A fetch is given longer than any of its calls.
+func TestFetchStall(t *testing.T) {
+	for _, c := range []struct{ stall, call, want time.Duration }{
+		{0, 30 * time.Second, 45 * time.Second}, {time.Minute, 30 * time.Second, time.Minute}, {0, 0, 0},
+	} {
+		if got := node.FetchStall(c.stall, c.call); got != c.want {
+			t.Errorf("stall %s, calls %s: got %s, want %s", c.stall, c.call, got, c.want)
+		}
+	}
+}

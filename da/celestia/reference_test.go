@@ -1,15 +1,22 @@
 package celestia_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/celestiaorg/nmt"
+	"github.com/celestiaorg/nmt/namespace"
 	reference "github.com/filecoin-project/go-jsonrpc"
 
 	"headrace/da"
@@ -61,7 +68,89 @@ type referenceShareAPI struct {
 	GetRange         func(context.Context, uint64, int, int) (json.RawMessage, error)
 	GetEDS           func(context.Context, uint64) (json.RawMessage, error)
 	GetShare         func(context.Context, uint64, int, int) ([]byte, error)
+	GetSamples       func(context.Context, uint64, []referenceCoords) ([]referenceSample, error)
+	GetRow           func(context.Context, uint64, int) (*referenceRow, error)
 	SharesAvailable  func(context.Context, uint64) error
+}
+
+type referenceCoords struct {
+	Row int `json:"row"`
+	Col int `json:"col"`
+}
+
+type referenceSample struct {
+	Share []byte     `json:"share"`
+	Proof *nmt.Proof `json:"proof"`
+	Axis  int        `json:"proof_type"`
+}
+
+type referenceRow struct {
+	Shares [][]byte `json:"shares"`
+	Side   string   `json:"side"`
+}
+
+// referenceStats is a node's das.SamplingStats.
+type referenceStats struct {
+	Sampled     uint64 `json:"head_of_sampled_chain"`
+	CatchUp     uint64 `json:"head_of_catchup"`
+	Head        uint64 `json:"network_head_height"`
+	Concurrency int    `json:"concurrency"`
+	Done        bool   `json:"catch_up_done"`
+	Running     bool   `json:"is_running"`
+}
+
+type referenceDASAPI struct {
+	SamplingStats func(context.Context) (referenceStats, error)
+	WaitCatchUp   func(context.Context) error
+}
+
+type referenceBalance struct {
+	Denom  string `json:"denom"`
+	Amount string `json:"amount"`
+}
+
+type referenceStateAPI struct {
+	AccountAddress    func(context.Context) (string, error)
+	Balance           func(context.Context) (*referenceBalance, error)
+	BalanceForAddress func(context.Context, string) (*referenceBalance, error)
+}
+
+// referenceAddrInfo is libp2p's: names and addresses are texts in JSON.
+type referenceAddrInfo struct {
+	ID    string
+	Addrs []string
+}
+
+type referenceBandwidth struct {
+	TotalIn, TotalOut int64
+	RateIn, RateOut   float64
+}
+
+type referenceP2PAPI struct {
+	Info                 func(context.Context) (referenceAddrInfo, error)
+	Peers                func(context.Context) ([]string, error)
+	PeerInfo             func(context.Context, string) (referenceAddrInfo, error)
+	Connectedness        func(context.Context, string) (int, error)
+	NATStatus            func(context.Context) (int, error)
+	ListBlockedPeers     func(context.Context) ([]string, error)
+	IsProtected          func(context.Context, string, string) (bool, error)
+	BandwidthStats       func(context.Context) (referenceBandwidth, error)
+	BandwidthForPeer     func(context.Context, string) (referenceBandwidth, error)
+	BandwidthForProtocol func(context.Context, string) (referenceBandwidth, error)
+	PubSubPeers          func(context.Context, string) ([]string, error)
+}
+
+// referenceMerkleProof is CometBFT's.
+type referenceMerkleProof struct {
+	Total    int64    `json:"total"`
+	Index    int64    `json:"index"`
+	LeafHash []byte   `json:"leaf_hash"`
+	Aunts    [][]byte `json:"aunts,omitempty"`
+}
+
+type referenceBlobstreamAPI struct {
+	GetDataRootTupleRoot           func(ctx context.Context, start, end uint64) (string, error)
+	GetDataRootTupleInclusionProof func(ctx context.Context, height, start, end uint64) (*referenceMerkleProof, error)
 }
 
 type referenceNodeAPI struct {
@@ -69,6 +158,9 @@ type referenceNodeAPI struct {
 	Info       func(context.Context) (map[string]any, error)
 	AuthNew    func(context.Context, []string) (string, error)
 	AuthVerify func(context.Context, string) ([]string, error)
+
+	AuthNewWithExpiry func(context.Context, []string, time.Duration) (string, error)
+	LogLevelSet       func(ctx context.Context, name, level string) error
 }
 
 // TestReferenceClient drives every method of the server with the library that celestia-node's own client is made of.
@@ -82,7 +174,11 @@ func TestReferenceClient(t *testing.T) {
 	var headers referenceHeaderAPI
 	var shares referenceShareAPI
 	var node referenceNodeAPI
-	for module, api := range map[string]any{"blob": &blobs, "header": &headers, "share": &shares, "node": &node} {
+	var das referenceDASAPI
+	var state referenceStateAPI
+	var p2p referenceP2PAPI
+	var blobstream referenceBlobstreamAPI
+	for module, api := range map[string]any{"blob": &blobs, "header": &headers, "share": &shares, "node": &node, "das": &das, "state": &state, "p2p": &p2p, "blobstream": &blobstream} {
 		closer, err := reference.NewMergeClient(ctx, "ws"+strings.TrimPrefix(url, "http"), module, []any{api}, auth)
 		if err != nil {
 			t.Fatal(err)
@@ -163,10 +259,10 @@ func TestReferenceClient(t *testing.T) {
 		_, err := f(ctx)
 		must(name, err)
 	}
-	state, err := headers.SyncState(ctx)
+	sync, err := headers.SyncState(ctx)
 	must("sync state", err)
-	if state["height"] == nil {
-		t.Errorf("sync state: %v", state)
+	if sync["height"] == nil {
+		t.Errorf("sync state: %v", sync)
 	}
 	must("sync wait", headers.SyncWait(ctx))
 	news, err := headers.Subscribe(ctx)
@@ -190,6 +286,113 @@ func TestReferenceClient(t *testing.T) {
 	_, err = shares.GetShare(ctx, height, 0, 1)
 	must("share", err)
 	must("shares available", shares.SharesAvailable(ctx, height))
+
+	samples, err := shares.GetSamples(ctx, height, []referenceCoords{{0, 1}, {1, 0}})
+	must("samples", err)
+	for i, s := range samples { // of the original square: filed under their own namespaces
+		if !s.Proof.VerifyInclusion(sha256.New(), namespace.ID(s.Share[:29]), [][]byte{s.Share}, h.DAH.RowRoots[i]) {
+			t.Errorf("sample %d is not proven", i)
+		}
+	}
+	row, err := shares.GetRow(ctx, height, 0)
+	must("row", err)
+	if row.Side != "LEFT" || len(row.Shares) != len(h.DAH.RowRoots)/2 || !bytes.Equal(row.Shares[1], samples[0].Share) {
+		t.Errorf("row: %d shares, side %s", len(row.Shares), row.Side)
+	}
+
+	short, err := node.AuthNewWithExpiry(ctx, []string{"read"}, time.Nanosecond)
+	must("short token", err)
+	if _, err := node.AuthVerify(ctx, short); err == nil || !strings.Contains(err.Error(), "expired") {
+		t.Errorf("a token of a nanosecond: %v", err)
+	}
+	must("log level", node.LogLevelSet(ctx, "*", "DEBUG"))
+	if err := node.LogLevelSet(ctx, "*", "loud"); err == nil {
+		t.Error("a level that there is not was taken")
+	}
+	must("catch up", das.WaitCatchUp(ctx))
+	stats, err := das.SamplingStats(ctx)
+	must("sampling", err)
+	if !stats.Done || stats.Head < height {
+		t.Errorf("sampling: %+v", stats)
+	}
+
+	address, err := state.AccountAddress(ctx)
+	must("address", err)
+	own, err := state.Balance(ctx)
+	must("balance", err)
+	same, err := state.BalanceForAddress(ctx, address)
+	must("balance of the address", err)
+	if own.Denom != "utia" || *own != *same {
+		t.Errorf("balances: %+v and %+v", own, same)
+	}
+
+	self, err := p2p.Info(ctx)
+	must("peer", err)
+	if !strings.HasPrefix(self.ID, "12D3KooW") || len(self.Addrs) != 1 {
+		t.Errorf("peer: %+v", self)
+	}
+	for _, call := range []func(context.Context) ([]string, error){p2p.Peers, p2p.ListBlockedPeers, func(ctx context.Context) ([]string, error) { return p2p.PubSubPeers(ctx, "x") }} {
+		peers, err := call(ctx)
+		must("peers", err)
+		if len(peers) != 0 {
+			t.Errorf("peers: %v", peers)
+		}
+	}
+	other, err := p2p.PeerInfo(ctx, self.ID)
+	must("peer info", err)
+	if other.ID != self.ID {
+		t.Errorf("peer info: %+v", other)
+	}
+	_, err = p2p.Connectedness(ctx, self.ID)
+	must("connectedness", err)
+	_, err = p2p.NATStatus(ctx)
+	must("NAT", err)
+	_, err = p2p.IsProtected(ctx, self.ID, "tag")
+	must("protected", err)
+	_, err = p2p.BandwidthStats(ctx)
+	must("bandwidth", err)
+	_, err = p2p.BandwidthForPeer(ctx, self.ID)
+	must("bandwidth of a peer", err)
+	_, err = p2p.BandwidthForProtocol(ctx, "/x")
+	must("bandwidth of a protocol", err)
+
+	root, err := blobstream.GetDataRootTupleRoot(ctx, 1, height+1)
+	must("tuple root", err)
+	proof2, err := blobstream.GetDataRootTupleInclusionProof(ctx, height, 1, height+1)
+	must("tuple proof", err)
+	if got := tupleRoot(height, h.Header.DataHash, proof2); got != root {
+		t.Errorf("the tuple's proof gives %s, want %s", got, root)
+	}
+	if _, err := blobstream.GetDataRootTupleInclusionProof(ctx, height+1, 1, height+1); err == nil {
+		t.Error("a height beyond the range is proven")
+	}
+}
+
+// tupleRoot is the root that a proof of a height and its data root gives, as the Blobstream contract computes it.
+func tupleRoot(height uint64, dataRoot []byte, p *referenceMerkleProof) string {
+	tuple := make([]byte, 65)
+	binary.BigEndian.PutUint64(tuple[25:], height)
+	copy(tuple[33:], dataRoot)
+	hash := sha256.Sum256(tuple)
+	at, total, aunts := p.Index, p.Total, p.Aunts
+	var up func(at, total int64, aunts [][]byte) [32]byte
+	up = func(at, total int64, aunts [][]byte) [32]byte {
+		if total == 1 {
+			return hash
+		}
+		last, rest := aunts[len(aunts)-1], aunts[:len(aunts)-1]
+		left := int64(1)
+		for left*2 < total {
+			left *= 2
+		}
+		if at < left {
+			l := up(at, left, rest)
+			return sha256.Sum256(slices.Concat([]byte{1}, l[:], last))
+		}
+		r := up(at-left, total-left, rest)
+		return sha256.Sum256(slices.Concat([]byte{1}, last, r[:]))
+	}
+	return fmt.Sprintf("%X", up(at, total, aunts))
 }
 
 // referenceServer is a node made with the reference library.

@@ -2,7 +2,11 @@ package celestia_test
 
 import (
 	"bytes"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -64,6 +68,10 @@ func TestLostHeightIsNamed(t *testing.T) {
 	if len(items) != 4 || err == nil || !strings.Contains(err.Error(), "lost the data of this height") || !strings.Contains(err.Error(), "height 5") {
 		t.Fatalf("got %d items and %v, want four and the cause", len(items), err)
 	}
+	dead := newClient(t, silent(t), opt) // nothing is known of a height by an endpoint that says nothing
+	if _, err = tryFetch(t, dead, 1, 9); err == nil || strings.Contains(err.Error(), "lost the data") {
+		t.Errorf("an endpoint that is dead: %v", err)
+	}
 	both, err := celestia.New([]string{damaged, serve(t, chain, celestia.HandlerOptions{})}, opt)
 	if err != nil {
 		t.Fatal(err)
@@ -72,6 +80,33 @@ func TestLostHeightIsNamed(t *testing.T) {
 	if items, err = tryFetch(t, both, 1, 9); err != nil || len(items) != 8 {
 		t.Errorf("with another endpoint: got %d items and %v", len(items), err)
 	}
+}
+
+// silent serves headers over HTTP, once each, and then nothing more.
+func silent(t *testing.T) string {
+	chain := newChain(t, local.Options{})
+	for range 8 {
+		submit(t, chain, blob(alpha, "x"))
+	}
+	h := celestia.NewHandler(chain, celestia.HandlerOptions{})
+	t.Cleanup(func() { _ = h.Close() })
+	var data atomic.Bool
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Del("Connection") // no WebSocket
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		if data.Load() || r.Method == http.MethodPost && !bytes.Contains(body, []byte(`"header.`)) {
+			data.Store(true)
+			<-r.Context().Done()
+			return
+		}
+		h.ServeHTTP(w, r)
+	}))
+	t.Cleanup(s.Close)
+	return s.URL
 }
 
 // lateChain is a chain whose node pushes one namespace later than the others.

@@ -41,6 +41,7 @@ var tables = slices.Concat(
 	reorgGuards,
 	storeGuards,
 	celestiaGuards,
+	callsGuards,
 	clocksGuards,
 	ethereumGuards,
 	l1EndpointGuards,
