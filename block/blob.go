@@ -25,27 +25,24 @@ type DataBlob struct {
 	canonical bool // raw is what SignedData.Encode would return
 
 	// Where the transactions are: in pieces of raw that are as they are in the canonical encoding. If there are more
-	// of them than fit here, which an encoder has no reason for, scattered is true, and raw is read once more.
+	// of them than fit here, which an encoder has no reason for, scattered is true, and they are to be had from
+	// gathered as long as this is the number of what is there; else raw is gone through once more.
 	pieces    [8][]byte
 	n         int
 	scattered bool
+	gathered  uint64
 }
 
 // ReadDataBlob reads a data blob. It accepts what DecodeSignedData does.
 func ReadDataBlob(raw []byte) (*DataBlob, error) {
-	d, found := &DataBlob{raw: raw}, false
-	err := eachField(raw, func(f field) error {
-		found = found || f.num == signedContent
-		return d.set(f)
-	})
-	if err == nil && !found {
-		err = errNoContent
-	}
+	r := reader{DataBlob: &DataBlob{raw: raw}}
+	err := r.read()
+	r.end(err == nil)
 	if err != nil {
 		return nil, fmt.Errorf("read data blob: %w", err)
 	}
-	d.canonical = d.isCanonical()
-	return d, nil
+	r.canonical = r.isCanonical()
+	return r.DataBlob, nil
 }
 
 // ReadSigned reads the two halves of a block as its proposer sends them: no data, which is nil then, for a block
@@ -58,80 +55,150 @@ func ReadSigned(header, data []byte) (h *SignedHeader, d *DataBlob, err error) {
 	return h, d, err
 }
 
-func (d *DataBlob) set(f field) error {
-	switch f.num {
-	case signedContent:
-		if f.typ != protowire.BytesType {
-			return errWireType
-		}
-		return d.readContent(f.bytes)
-	case signedSignature:
-		return f.raw(&d.signature)
-	case signedSigner:
-		return f.message(d.signer.set)
-	}
-	return nil
-}
-
-// readContent reads Data. What there can be millions of are its transactions.
-func (d *DataBlob) readContent(b []byte) (err error) {
+func (r *reader) read() (err error) {
 	var f field
-	piece := b // begins where the piece does that b follows
-	for len(b) > 0 {
-		n, size := shortTxs(b)
-		if d.txs, b = d.txs+n, b[size:]; len(b) == 0 {
-			break
-		}
-		at := b
-		if b, err = f.next(b); err != nil {
-			return err
-		}
-		if f.num == dataTxs && f.typ == protowire.BytesType {
-			d.txs++
-			if len(at)-len(b) == sizePrefixed(dataTxs, len(f.bytes)) {
-				continue
+	found := false
+	for i, end := 0, 0; i < len(r.raw); { // end is where the content ends that i is in, or i
+		if r.scattered {
+			if i, end = r.compact(i, end); i == len(r.raw) {
+				break
 			}
 		}
-		d.addPiece(piece[:len(piece)-len(at)])
-		piece = b
-		switch {
-		case f.num == dataMetadata:
-			err = f.message(d.setMetadata)
-		case f.num == dataTxs && f.typ != protowire.BytesType:
-			err = errWireType
-		case f.num == dataTxs:
-			d.txBytes, d.scattered = d.txBytes+sizePrefixed(dataTxs, len(f.bytes)), true
+		if i < end {
+			if i, err = r.dataField(&f, i, end); err != nil {
+				break
+			}
+			continue
+		}
+		rest, err := f.next(r.raw[i:])
+		if err != nil {
+			return err
+		}
+		i = len(r.raw) - len(rest)
+		if end = i; f.num == signedContent && f.typ == protowire.BytesType {
+			found = true
+			i, err = r.content(end-len(f.bytes), end)
+		} else {
+			err = r.set(&f)
 		}
 		if err != nil {
 			return fmt.Errorf("field %d: %w", f.num, err)
 		}
 	}
-	d.addPiece(piece)
+	if err == nil && !found {
+		err = errNoContent
+	}
+	return err
+}
+
+// set sets what is beside the content.
+func (d *DataBlob) set(f *field) error {
+	switch {
+	case f.num == signedContent:
+		return errWireType
+	case f.num == signedSignature:
+		return f.raw(&d.signature)
+	case f.num == signedSigner && (len(f.bytes) > 0 || f.typ != protowire.BytesType):
+		return f.message(d.signer.set)
+	}
 	return nil
 }
 
-func (d *DataBlob) addPiece(p []byte) {
-	d.txBytes += len(p)
-	switch {
-	case len(p) == 0:
-	case d.n < len(d.pieces):
-		d.pieces[d.n] = p
-		d.n++
-	default:
-		d.scattered = true
+// content reads the Data in raw[i:end], or what of it comes before the place at which the blob turns out to be
+// scattered, which it returns. What there can be millions of are its transactions.
+func (r *reader) content(i, end int) (at int, err error) {
+	var f field
+	piece := i // begins where the piece does that i follows
+	for i < end && !r.scattered {
+		n, size := shortTxs(r.raw[i:end])
+		if r.txs, i = r.txs+n, i+size; i == end {
+			break
+		}
+		rest, err := f.next(r.raw[i:end])
+		if err != nil {
+			return i, err
+		}
+		next := end - len(rest)
+		if f.isTx() && next-i == sizePrefixed(dataTxs, len(f.bytes)) {
+			r.txs, i = r.txs+1, next
+			continue
+		}
+		r.addPiece(r.raw[piece:i])
+		i, piece = next, next
+		if err := r.setData(&f); err != nil {
+			return i, err
+		}
 	}
+	if piece < i {
+		r.addPiece(r.raw[piece:i])
+	}
+	return i, nil
 }
 
-const txTag = dataTxs<<3 | byte(protowire.BytesType)
+// compact reads what it can of a scattered blob from i on, in a content that ends at end.
+func (r *reader) compact(i, end int) (int, int) {
+	o, i, end, n := compact(r.out, r.raw, i, end)
+	r.txBytes, r.txs = r.txBytes+o, r.txs+n
+	if r.gathers {
+		if r.out = r.out[o:]; len(r.out) < 32 {
+			r.end(false)
+		}
+	}
+	return i, end
+}
 
-// fourEmpty are four transactions without content, of which there can be the most.
-const fourEmpty = (uint64(txTag)<<8)<<48 | (uint64(txTag)<<8)<<32 | (uint64(txTag)<<8)<<16 | uint64(txTag)<<8
+// dataField reads one field of Data at raw[i:end], and returns where it ends.
+func (r *reader) dataField(f *field, i, end int) (int, error) {
+	rest, err := f.next(r.raw[i:end])
+	if err == nil {
+		err = r.setData(f)
+	}
+	return end - len(rest), err
+}
+
+// setData takes a field of Data that is no transaction in the canonical encoding, unless the blob is scattered.
+func (r *reader) setData(f *field) (err error) {
+	switch {
+	case f.num == dataMetadata:
+		err = r.setMetadata(f)
+	case f.isTx():
+		r.scatter()
+		var b [16]byte
+		prefix := appendPrefix(b[:0], dataTxs, len(f.bytes))
+		r.txs, r.txBytes = r.txs+1, r.txBytes+len(prefix)+len(f.bytes)
+		r.gather(prefix)
+		r.gather(f.bytes)
+	case f.num == dataTxs:
+		err = errWireType
+	}
+	if err != nil {
+		return fmt.Errorf("field %d: %w", f.num, err)
+	}
+	return nil
+}
+
+// isTx reports whether a field of Data is a transaction.
+func (f *field) isTx() bool { return f.num == dataTxs && f.typ == protowire.BytesType }
+
+func (r *reader) addPiece(p []byte) {
+	if len(p) == 0 {
+		return
+	}
+	r.txBytes += len(p)
+	if r.n < len(r.pieces) {
+		r.pieces[r.n] = p
+		r.n++
+		return
+	}
+	r.scatter()
+	r.gather(p)
+}
 
 // shortTxs returns how many transactions the encoding b of Data begins with whose tag and length have one byte each, as
 // is canonical for one of less than 128 bytes, and how many bytes they take.
 func shortTxs(b []byte) (n, size int) {
 	for end := 0; ; n++ {
-		for end+8 <= len(b) && binary.BigEndian.Uint64(b[end:]) == fourEmpty {
+		for end+8 <= len(b) && binary.LittleEndian.Uint64(b[end:]) == fourEmpty {
 			n, end = n+4, end+8
 		}
 		size = end
@@ -144,15 +211,33 @@ func shortTxs(b []byte) (n, size int) {
 	}
 }
 
-// setMetadata is Metadata.set, but copies no chain id.
-func (d *DataBlob) setMetadata(f field) error {
-	if f.num != metadataChainID {
-		return d.meta.set(f)
+// setMetadata is what f.message(d.meta.set) is, but copies no chain id.
+func (d *DataBlob) setMetadata(f *field) error {
+	if f.typ != protowire.BytesType {
+		return errWireType
 	}
-	if f.typ == protowire.BytesType && !utf8.Valid(f.bytes) {
-		return errUTF8
+	return d.eachMetadata(f.bytes)
+}
+
+func (d *DataBlob) eachMetadata(b []byte) (err error) {
+	var f field
+	for len(b) > 0 {
+		if b, err = f.next(b); err != nil {
+			return err
+		}
+		switch {
+		case f.num != metadataChainID:
+			err = d.meta.set(f)
+		case f.typ == protowire.BytesType && !utf8.Valid(f.bytes):
+			err = errUTF8
+		default:
+			err = f.raw(&d.chainID)
+		}
+		if err != nil {
+			return fmt.Errorf("field %d: %w", f.num, err)
+		}
 	}
-	return f.raw(&d.chainID)
+	return nil
 }
 
 // IsOf reports whether d says that it is of the chain with this id.
@@ -218,53 +303,53 @@ func (d *DataBlob) writeTxs(w func([]byte)) {
 		}
 		return
 	}
-	g := gathered{buf: make([]byte, 0, 4<<10), w: w}
-	_ = eachField(d.raw, func(f field) error { // it has been read before, without an error
-		if f.num == signedContent {
-			g.txs(f.bytes)
-		}
-		return nil
-	})
-	w(g.buf)
-}
-
-// gathered gives to w, part by part, what it is given in many small ones.
-type gathered struct {
-	buf []byte
-	w   func([]byte)
-}
-
-// txs adds the canonical encoding of the transactions of Data.
-func (g *gathered) txs(b []byte) {
-	var f field
-	for len(b) > 0 {
-		if _, n := shortTxs(b); n > 0 {
-			g.add(b[:n])
-			b = b[n:]
-			continue
-		}
-		if b, _ = f.next(b); f.num == dataTxs {
-			g.room(16)
-			g.buf = appendPrefix(g.buf, dataTxs, len(f.bytes))
-			g.add(f.bytes)
-		}
-	}
-}
-
-func (g *gathered) add(p []byte) {
-	if g.room(len(p)); len(p) > cap(g.buf) {
-		g.w(p)
+	gathered.Lock()
+	if gathered.of == d.gathered && d.gathered != 0 {
+		w(gathered.buf[:gathered.n])
+		gathered.Unlock()
 		return
 	}
-	g.buf = append(g.buf, p...)
+	gathered.Unlock()
+	compactTo(w, d.raw) // it has been read before, without an error
 }
 
-// room makes room for n bytes, if there can be.
-func (g *gathered) room(n int) {
-	if n > cap(g.buf)-len(g.buf) {
-		g.w(g.buf)
-		g.buf = g.buf[:0]
+// compactTo gives to w, part by part, the canonical encoding of the transactions of the data blob raw.
+func compactTo(w func([]byte), raw []byte) {
+	var f field
+	buf, n := make([]byte, 4<<10), 0 // n is how much is in it
+	flush := func() {
+		w(buf[:n])
+		n = 0
 	}
+	for i, end := 0, 0; i < len(raw); { // end is where the content ends that i is in, or i
+		if len(buf)-n < 32 {
+			flush()
+		}
+		var o int
+		o, i, end, _ = compact(buf[n:], raw, i, end)
+		switch n += o; {
+		case len(buf)-n < 32 || i == len(raw):
+		case i == end:
+			rest, _ := f.next(raw[i:])
+			i = len(raw) - len(rest)
+			if end = i; f.num == signedContent {
+				i -= len(f.bytes)
+			}
+		default:
+			rest, _ := f.next(raw[i:end])
+			if i = end - len(rest); !f.isTx() {
+				break
+			}
+			n = len(appendPrefix(buf[:n], dataTxs, len(f.bytes)))
+			if len(f.bytes) > len(buf)-n {
+				flush()
+				w(f.bytes)
+				break
+			}
+			n += copy(buf[n:], f.bytes)
+		}
+	}
+	flush()
 }
 
 // writeContent gives to w, part by part, the canonical encoding of the Data, which its signature is made over.
@@ -341,9 +426,12 @@ func (d *DataBlob) Canonical() *DataBlob {
 	content := c.raw[tail-d.contentSize() : tail : tail]
 	txs := len(content) - d.txBytes
 	meta, _ := protowire.ConsumeBytes(content[1:txs])
-	_ = eachField(meta, c.setMetadata)
-	_ = eachField(c.raw[tail:], c.set)
-	c.addPiece(content[txs:])
+	_ = c.eachMetadata(meta)
+	_ = eachField(c.raw[tail:], func(f field) error { return c.set(&f) })
+	if txs < len(content) {
+		c.pieces[0], c.n = content[txs:], 1
+	}
+	c.txBytes = d.txBytes
 	return c
 }
 

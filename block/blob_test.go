@@ -4,8 +4,13 @@ import (
 	"bytes"
 	"crypto/sha512"
 	"fmt"
+	"math/rand/v2"
+	"os"
 	"reflect"
 	"slices"
+	"strconv"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,8 +24,9 @@ const blobBytes = 7_900_000
 
 // shape is a data blob of a proposer, as it is posted.
 type shape struct {
-	name string
-	raw  []byte
+	name  string
+	raw   []byte
+	sigAt int // where its signature is
 }
 
 func field(num protowire.Number, b []byte) []byte {
@@ -31,48 +37,96 @@ func field(num protowire.Number, b []byte) []byte {
 // the canonical encoding, and in others that say the same.
 func shapes(t testing.TB, k *block.PrivateKey, size int) (out []shape) {
 	t.Helper()
+	var signatures [][]byte
 	signed := func(txs ...[]byte) *block.SignedData {
 		s, err := block.SignData(k, block.Data{Metadata: block.Metadata{ChainID: "chain", Height: 7, Time: 9, LastDataHash: make([]byte, 32)}, Txs: txs})
 		if err != nil {
 			t.Fatal(err)
 		}
+		signatures = append(signatures, s.Signature)
 		return &s
 	}
 	room := size - 300
 	two := signed(make([]byte, room/2), make([]byte, room/2)).Encode()
 	many := signed(make([][]byte, room/2)...).Encode()
 	longer := signed(slices.Repeat([][]byte{make([]byte, 128)}, room/131)...).Encode()
-	out = []shape{{"two", two}, {"many", many}, {"many of 128 bytes", longer}}
-	out = append(out, shape{"two, something foreign", append(bytes.Clone(two), field(99, []byte("x"))...)})
-	out = append(out, shape{"many, something foreign", append(bytes.Clone(many), field(99, []byte("x"))...)})
+	out = []shape{{name: "two", raw: two}, {name: "many", raw: many}, {name: "many of 128 bytes", raw: longer}}
+	out = append(out, shape{name: "two, something foreign", raw: append(bytes.Clone(two), field(99, []byte("x"))...)})
+	out = append(out, shape{name: "many, something foreign", raw: append(bytes.Clone(many), field(99, []byte("x"))...)})
 
 	// of writes so many transactions otherwise: the metadata, and each transaction as it is said
 	of := func(name string, each []byte, n int) shape {
 		b := signed(make([][]byte, n)...).Encode()
 		content, _ := protowire.ConsumeBytes(b[1:])
 		meta := content[:len(content)-2*n]
-		return shape{name, slices.Concat(field(1, slices.Concat(meta, bytes.Repeat(each, n))), b[1+protowire.SizeBytes(len(content)):])}
+		return shape{name: name, raw: slices.Concat(field(1, slices.Concat(meta, bytes.Repeat(each, n))), b[1+protowire.SizeBytes(len(content)):])}
 	}
 	out = append(out, of("something foreign between any two", []byte{0x12, 0, 0x18, 0}, room/4))
 	out = append(out, of("tags of two bytes", []byte{0x92, 0, 0}, room/3))
 	out = append(out, of("lengths of three bytes", []byte{0x12, 0x80, 0x80, 0}, room/4))
 	out = append(out, of("metadata before each", []byte{0x0a, 0, 0x12, 0}, room/4))
+	mixed := func(name string, size int, say, foreign func() []byte) { // as many as there can be, in no order that could be foreseen
+		r := rand.New(rand.NewPCG(1, 2))
+		var txs [][]byte
+		var said []byte
+		for len(said) < room {
+			if r.IntN(2) == 0 {
+				said = append(said, foreign()...)
+				continue
+			}
+			each := say()
+			said, txs = append(said, each...), append(txs, each[len(each)-size:])
+		}
+		b := signed(txs...).Encode()
+		content, n := protowire.ConsumeBytes(b[1:])
+		meta, _ := protowire.ConsumeBytes(content[1:])
+		meta = content[:1+protowire.SizeBytes(len(meta))]
+		out = append(out, shape{name: name, raw: slices.Concat(field(1, slices.Concat(meta, said)), b[1+n:])})
+	}
+	r := rand.New(rand.NewPCG(3, 4))
+	one := func(of ...string) func() []byte { return func() []byte { return []byte(of[r.IntN(len(of))]) } }
+	mixed("fields of two bytes, mixed", 0, one("\x12\x00"), one("\x18\x00", "\x1a\x00", "\x20\x07", "\x0a\x00"))
+	mixed("fields of three bytes, mixed", 1, one("\x12\x01x"), one("\x1a\x01x", "\x22\x01y"))
+	mixed("fields of two and three bytes, mixed", 1, one("\x12\x01x"), one("\x1a\x00", "\x18\x01"))
+	mixed("tags of one byte and two, mixed", 0, one("\x12\x00", "\x92\x00\x00"), one("\x18\x00", "\x98\x01\x00"))
+	mixed("lengths of one byte, two and three, mixed", 0, one("\x12\x00", "\x12\x80\x00", "\x12\x80\x80\x00"), one("\x1a\x00", "\x1a\x80\x00"))
+	mixed("every encoding, mixed", 1, one("\x12\x01a", "\x92\x00\x01b", "\x12\x81\x00c", "\x92\x80\x00\x81\x80\x00d"),
+		one("\x18\x00", "\x98\x01\x00", "\x0a\x00", "\x1d1234", "\x1b\x1c", "\x92\x01\x01f", "\x18\xff\x7f", "\x19\x00\x00\x00\x00\x00\x00\x00\x00", "\x0a\x02\x10\x07"))
+	out = append(out, of("a group for each", []byte("\x1b\x1c\x12\x00"), room/4))
+	out = append(out, of("tags and lengths of ten bytes", slices.Concat([]byte{0x92}, bytes.Repeat([]byte{0x80}, 8), []byte{0, 0x80}, bytes.Repeat([]byte{0x80}, 8), []byte{0}), room/20))
+	in := func(name string, num protowire.Number, b []byte) { // a field with millions of fields in it, before those that count
+		out = append(out, shape{name: name, raw: append(field(num, b), two[:]...)})
+	}
+	two = signed([]byte("tx"), nil).Encode()
+	in("metadata of many fields", 1, field(1, bytes.Repeat([]byte("\x28\x00"), room/2)))
+	in("a height for each", 1, field(1, bytes.Repeat([]byte("\x10\x01"), room/2)))
+	in("a group of many fields", 1, slices.Concat([]byte{0x1b}, bytes.Repeat([]byte("\x18\x00"), room/2), []byte{0x1c}))
+	in("a group of many groups", 1, slices.Concat([]byte{0x1b}, bytes.Repeat([]byte("\x1b\x1c"), room/2), []byte{0x1c}))
+	in("a signer of many fields", 3, bytes.Repeat([]byte("\x1a\x00"), room/2))
+	in("an address for each", 3, bytes.Repeat([]byte("\x0a\x01x"), room/3))
+	out = append(out, shape{name: "a signature for each", raw: append(bytes.Repeat([]byte("\x12\x01x"), room/3), two...)})
+	out = append(out, shape{name: "an address in a signer for each", raw: append(bytes.Repeat([]byte("\x1a\x03\x0a\x01x"), room/5), two...)})
 	contents := of("a content for each", nil, room/4)
 	contents.raw = append(contents.raw, bytes.Repeat([]byte{0x0a, 2, 0x12, 0}, room/4)...)
 	out = append(out, contents)
 	small := signed([]byte("tx"))
 	swapped := func(name string, at, first, second int) { // two fields of the canonical encoding in the wrong order
 		b := small.Encode()
-		out = append(out, shape{name, slices.Concat(b[:at], b[at+first:at+first+second], b[at:at+first], b[at+first+second:])})
+		out = append(out, shape{name: name, raw: slices.Concat(b[:at], b[at+first:at+first+second], b[at:at+first], b[at+first+second:])})
 	}
 	inner := bytes.Index(small.Encode(), []byte("chain")) - 2 // where the metadata begins: id, then height
 	swapped("metadata backwards", inner, 7, 2)
 	signer := bytes.Index(small.Encode(), small.Signer.Address) - 2
 	swapped("signer backwards", signer, 2+len(small.Signer.Address), 2+len(small.Signer.PubKey))
-	out = append(out, shape{"foreign things alone", append(small.Encode(), bytes.Repeat([]byte{0x98, 1, 0}, room/3)...)})
-	out = append(out, shape{"a signer for each", append(bytes.Repeat([]byte{0x1a, 0}, room/2), small.Encode()...)})
+	out = append(out, shape{name: "foreign things alone", raw: append(small.Encode(), bytes.Repeat([]byte{0x98, 1, 0}, room/3)...)})
+	out = append(out, shape{name: "a signer for each", raw: append(bytes.Repeat([]byte{0x1a, 0}, room/2), small.Encode()...)})
 	small.Signer.PubKey = append(bytes.Clone(small.Signer.PubKey), bytes.Repeat([]byte{0x18, 0}, room/2)...)
-	out = append(out, shape{"a long key", small.Encode()})
+	out = append(out, shape{name: "a long key", raw: small.Encode()})
+	for i := range out {
+		for _, sig := range signatures {
+			out[i].sigAt = max(out[i].sigAt, bytes.Index(out[i].raw, sig))
+		}
+	}
 	return out
 }
 
@@ -93,6 +147,9 @@ func TestDataBlobIsWhatItDecodesTo(t *testing.T) {
 	}
 }
 
+// another is a data blob whose transactions are scattered.
+var another = field(1, bytes.Repeat([]byte("\x92\x00\x03any"), 100))
+
 // sameBlob compares what ReadDataBlob says of raw with what DecodeSignedData does.
 func sameBlob(t testing.TB, name string, raw []byte) {
 	t.Helper()
@@ -112,6 +169,9 @@ func sameBlob(t testing.TB, name string, raw []byte) {
 	}
 	if got.Hash() != want.Data.Hash() || got.Commitment() != want.Data.Commitment() {
 		t.Fatalf("%s: got hashes %v and %v, want %v and %v", name, got.Hash(), got.Commitment(), want.Data.Hash(), want.Data.Commitment())
+	}
+	if _, err := block.ReadDataBlob(another); err != nil || got.Hash() != want.Data.Hash() || got.Commitment() != want.Data.Commitment() {
+		t.Fatalf("%s: got hashes %v and %v after another blob was read (%v), want %v and %v", name, got.Hash(), got.Commitment(), err, want.Data.Hash(), want.Data.Commitment())
 	}
 	if k, err := want.Signer.Key(); err == nil {
 		v := block.NewVerifier(k)
@@ -186,11 +246,9 @@ func full(t testing.TB, v *block.Verifier, raw []byte, genuine bool) {
 }
 
 // forge spoils the signature: whatever is done before it is looked at is done for anybody.
-func forge(raw []byte) []byte {
-	d, _ := block.DecodeSignedData(raw)
-	at := bytes.Index(raw, d.Signature)
-	raw = bytes.Clone(raw)
-	raw[at] ^= 1
+func (s *shape) forge() []byte {
+	raw := bytes.Clone(s.raw)
+	raw[s.sigAt] ^= 1
 	return raw
 }
 
@@ -204,7 +262,7 @@ func TestDataBlobMemory(t *testing.T) {
 	v := block.NewVerifier(k.Public())
 	v.Verify(nil, k.Sign(nil)) // makes the tables
 	for _, s := range shapes(t, k, blobBytes) {
-		forged := forge(s.raw)
+		forged := s.forge()
 		if got := allocated(func() { full(t, v, forged, false) }); got > 64<<10 {
 			t.Errorf("%s: got %d bytes allocated for a forgery, want at most 64 KiB", s.name, got)
 		}
@@ -228,7 +286,7 @@ func BenchmarkDataBlob(b *testing.B) {
 		for _, genuine := range []bool{true, false} {
 			raw, name := s.raw, s.name
 			if !genuine {
-				raw, name = forge(s.raw), s.name+", forged"
+				raw, name = s.forge(), s.name+", forged"
 			}
 			b.Run(name, func(b *testing.B) {
 				b.ReportAllocs()
@@ -313,4 +371,96 @@ func TestCheckIDs(t *testing.T) {
 			t.Errorf("signature %x: got something to check, %v", sig, err)
 		}
 	}
+}
+
+// TestDataBlobOfAnyFields compares as TestDataBlobIsWhatItDecodesTo does, for fields of every kind in any order, whole
+// and broken ones.
+func TestDataBlobOfAnyFields(t *testing.T) {
+	trials := 30_000
+	if n, err := strconv.Atoi(os.Getenv("HEADRACE_TRIALS")); err == nil {
+		trials = n
+	}
+	ofData := []string{
+		"\x12\x00", "\x12\x01x", "\x12\x06abcdef", "\x12\x07abcdefg", "\x12\x0eabcdefghijklmn", "\x12\x00\x12\x00\x12\x00\x12\x00", "\x12\x82\x01" + strings.Repeat("y", 130),
+		"\x92\x00\x00", "\x92\x80\x00\x02no", "\x12\x80\x00", "\x12\x83\x80\x80\x00abc", "\x12\x81\x80\x80\x80\x80\x80\x80\x80\x80\x00z", "\x92\x80\x80\x80\x80\x80\x80\x80\x80\x00\x01z",
+		"\x0a\x00", "\x0a\x02\x10\x07", "\x0a\x03\x0a\x01c", "\x8a\x00\x00", "\x8a\x00\x02\x18\x09", "\x0a\x84\x00\x22\x02hh",
+		"\x18\x00", "\x18\xff\x7f", "\x1a\x00", "\x1a\x03abc", "\x1a\x8a\x00aaaaaaaaaa", "\x98\x01\x00", "\x9a\x01\x02zz", "\x1d1234", "\x1912345678", "\x1b\x1c", "\x1b\x1b\x18\x00\x1c\x1c", "\x9b\x01\x9c\x01",
+	}
+	broken := []string{"\x12\x01", "\x1a\x05", "\x12\x05a", "\x92\x00\x02n", "\x10\x00", "\x08\x00", "\x90\x00\x00", "\x00\x00", "\x80\x00\x00", "\x12\x7f", "\x1e\x00", "\x1b\x24", "\x1c", "\x12", "\x92", "\x13\x14", "\x0b\x0c", "\x0a\x02\x10", "\x0a\x02\x12\x00", "\x0a\x03\x0a\x01\xff"}
+	beside := []string{"\x12\x00", "\x12\x01s", "\x1a\x00", "\x1a\x03\x0a\x01a", "\x1a\x02\x12\x00", "\x20\x00", "\x98\x01\x00", "\x0a\x00", "\x2b\x2c"}
+	for seed := range trials {
+		r := rand.New(rand.NewPCG(uint64(seed), 5))
+		var raw []byte
+		for range 1 + r.IntN(4)*r.IntN(8) {
+			if r.IntN(3) == 0 {
+				raw = append(raw, beside[r.IntN(len(beside))]...)
+				continue
+			}
+			var content []byte
+			few := 1 + r.IntN(len(ofData))
+			for range r.IntN(4) * r.IntN(20) {
+				content = append(content, ofData[(r.IntN(few)+seed)%len(ofData)]...)
+			}
+			if r.IntN(20) == 0 {
+				content = append(content, broken[r.IntN(len(broken))]...)
+			}
+			raw = append(raw, field(1, content)...)
+		}
+		if r.IntN(20) == 0 {
+			raw = raw[:r.IntN(len(raw)+1)]
+		}
+		if len(raw) > 0 && r.IntN(10) == 0 {
+			raw[r.IntN(len(raw))] ^= 1 << r.IntN(8)
+		}
+		sameBlob(t, fmt.Sprintf("seed %d", seed), raw)
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+// TestScatteredBlobs: there is one place to gather transactions in, for however many blobs, of whatever size.
+func TestScatteredBlobs(t *testing.T) {
+	scattered := func(n int, tx string) []byte { return field(1, bytes.Repeat([]byte("\x18\x00"+tx), n)) }
+	check := func(t *testing.T, of *block.DataBlob, raw []byte) {
+		t.Helper()
+		if want, err := block.DecodeSignedData(raw); err != nil || of.Commitment() != want.Data.Commitment() {
+			t.Errorf("got commitment %s, %v, want %s", of.Commitment(), err, want.Data.Commitment())
+		}
+	}
+	read := func(raw []byte) *block.DataBlob {
+		d, err := block.ReadDataBlob(raw)
+		if err != nil {
+			t.Error(err)
+		}
+		return d
+	}
+	first := scattered(100, "\x12\x01a")
+	a := read(first)
+	second := scattered(50, "\x12\x01b")
+	b := read(second)
+	check(t, a, first)
+	check(t, b, second)
+	if _, err := block.ReadDataBlob(append(scattered(40, "\x12\x01c"), 0)); err == nil {
+		t.Error("a blob that is broken at its end was read")
+	}
+	check(t, b, second)
+	large := strings.Repeat("d", 1_000_000)
+	for _, raw := range [][]byte{ // more than there is room for
+		scattered(1_000_000, "\x12\x09123456789"), scattered(20, "\x12\xc0\x84\x3d"+large), field(1, []byte("\x92\x00\x80\xad\xe2\x04"+strings.Repeat(large, 10))),
+	} {
+		d := read(raw)
+		check(t, d, raw)
+		check(t, b, second)
+	}
+	var g sync.WaitGroup
+	for i := range 4 {
+		g.Go(func() {
+			for j := range 200 {
+				raw := scattered(100+i, "\x12\x02"+string(rune('a'+i))+string(rune('a'+j%26)))
+				check(t, read(raw), raw)
+			}
+		})
+	}
+	g.Wait()
 }

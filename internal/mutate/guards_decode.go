@@ -24,13 +24,13 @@ var decodeGuards = []guard{
 	{
 		name: "a piece of transactions is as it is in the canonical encoding",
 		file: "block/blob.go",
-		from: "if len(at)-len(b) == sizePrefixed(dataTxs, len(f.bytes)) {", to: "if true {",
+		from: "if f.isTx() && next-i == sizePrefixed(dataTxs, len(f.bytes)) {", to: "if f.isTx() {",
 		pkg: "./block", test: "TestDataBlobIsWhatItDecodesTo",
 	},
 	{
 		name: "the canonical form keeps nothing of what it came in",
 		file: "block/blob.go",
-		from: "_ = eachField(c.raw[tail:], c.set)", to: "c.signature, c.signer = d.signature, d.signer",
+		from: "_ = eachField(c.raw[tail:], func(f field) error { return c.set(&f) })", to: "c.signature, c.signer = d.signature, d.signer",
 		pkg: "./block", test: "TestCanonicalKeepsNothing",
 	},
 	{

@@ -59,6 +59,7 @@ var tables = slices.Concat(
 	gatewayGuards,
 	connsGuards,
 	l1netGuards,
+	rim2Guards,
 )
 
 func main() {

@@ -1,0 +1,59 @@
+package main
+
+// rim2Guards are about what strangers can make dear: the encodings of data blobs.
+var rim2Guards = []guard{
+	{
+		name: "what is gathered is taken by the blob that it is of",
+		file: "block/blob.go",
+		from: "if gathered.of == d.gathered && d.gathered != 0 {", to: "if d.gathered != 0 {",
+		pkg: "./block", test: "TestScatteredBlobs",
+	},
+	{
+		name: "what is gathered anew is no longer of the blob before",
+		file: "block/compact.go",
+		from: "gathered.of, r.gathers, r.out = 0, true, gathered.buf[:]", to: "r.gathers, r.out = true, gathered.buf[:]",
+		pkg: "./block", test: "TestScatteredBlobs",
+	},
+	{
+		name: "a blob with more transactions than can be gathered is gone through again",
+		file: "block/compact.go",
+		from: "case len(p) > len(r.out)-32:", to: "case false:",
+		pkg: "./block", test: "TestScatteredBlobs",
+	},
+	{
+		name: "what gathers small transactions stops when there is no more room",
+		file: "block/blob.go",
+		from: "if r.out = r.out[o:]; len(r.out) < 32 {\n\t\t\tr.end(false)\n\t\t}", to: "if r.out = r.out[o:]; len(r.out) < 32 {\n\t\t\tr.out = gathered.buf[:]\n\t\t}",
+		pkg: "./block", test: "TestScatteredBlobs",
+	},
+	{
+		name: "a usual field ends within its content",
+		file: "block/compact.go",
+		from: "keep < 0 || w&0x8000 != 0 || size > 8 || size > end-i {", to: "keep < 0 || w&0x8000 != 0 || size > 8 {",
+		pkg: "./block", test: "TestDataBlobOfAnyFields",
+	},
+	{
+		name: "an unusual field ends within its content",
+		file: "block/compact.go",
+		from: "|tag&5 != 0 || n > end-i-size {", to: "|tag&5 != 0 {",
+		pkg: "./block", test: "TestDataBlobOfAnyFields",
+	},
+	{
+		name: "lanes are fields of Data that say nothing, or empty transactions",
+		file: "block/compact.go",
+		from: "w&(other|length) == 0 && fine == 0x8000*lanes", to: "w&(other|length) == 0 && fine != 0",
+		pkg: "./block", test: "TestDataBlobOfAnyFields",
+	},
+	{
+		name: "metadata that says something is read, however it is encoded",
+		file: "block/compact.go",
+		from: "(tag ^ uint64(metaTag) | uint64(n) - 1) >> 63", to: "(tag ^ uint64(metaTag) - 1) >> 63",
+		pkg: "./block", test: "TestDataBlobOfAnyFields",
+	},
+	{
+		name: "a content that begins is whole",
+		file: "block/compact.go",
+		from: "w&0x80ff != uint64(contentTag) || next > len(b) {", to: "w&0x80ff != uint64(contentTag) {",
+		pkg: "./block", test: "TestDataBlobOfAnyFields",
+	},
+}
