@@ -90,14 +90,50 @@ func repairStore(ctx context.Context, opt *Options, dir string) (lost []uint64, 
 		return nil, err
 	}
 	var read posted
-	return store.Repair(dir, id, sopt, func(l store.Lost) (_ *block.Block, err error) {
-		if read == nil {
-			if read, err = kindOf(opt.Genesis).reader(o); err != nil {
-				return nil, err
+	o.log.Info("checking the store", "path", dir)
+	p := repairing{log: o.log}
+	return store.Repair(dir, id, sopt, store.Mender{
+		Progress: p.copying,
+		Fetch: func(l store.Lost) (_ *block.Block, err error) {
+			p.fetching(l)
+			if read == nil {
+				if read, err = kindOf(opt.Genesis).reader(o); err != nil {
+					return nil, err
+				}
 			}
-		}
-		return o.refetch(ctx, read, l)
+			return o.refetch(ctx, read, l)
+		},
 	})
+}
+
+// eachProgress is how often a repair that lasts says how far it is.
+const eachProgress = 10 * time.Second
+
+// repairing logs how a repair goes on: when it begins to copy and to fetch, and then now and then.
+type repairing struct {
+	log  *slog.Logger
+	said time.Time // when it said something last; zero: nothing yet
+	lost int
+}
+
+func (p *repairing) copying(height, last uint64) {
+	switch {
+	case p.said.IsZero():
+		p.log.Info("the store is damaged: copying its blocks", "from", height, "to", last)
+	case time.Since(p.said) >= eachProgress:
+		p.log.Info("copying", "height", height, "to", last, "lost", p.lost)
+	default:
+		return
+	}
+	p.said = time.Now()
+}
+
+func (p *repairing) fetching(l store.Lost) {
+	if p.lost++; p.lost > 1 {
+		return
+	}
+	p.log.Info("a block is lost: reading it from the source again, and others that are", "height", l.Ref.Height, "source", l.Origin.Source.Height)
+	p.said = time.Now()
 }
 
 // refetch reads a block that is lost from the source again.

@@ -19,7 +19,8 @@ func newRepair() *cobra.Command {
 
 Blocks that cannot be read are read from the DA layer, or the L1, again; the rest of the store is copied. What was there before stays as store.damaged,
 which may be removed. An engine's part of the home, the key-value engine's state or the index of an execution client's blocks, is removed if it is damaged: the
-engine is given the blocks again at the next start. Nothing that is whole is changed.
+engine is given the blocks again at the next start. Nothing that is whole is changed. How far it is is logged to the standard error. If it is interrupted, or
+fails, run it again: until all is rebuilt the home stays as it is.
 
 If more of the store is damaged than blocks, --start-over moves it away, and the node reads its chain from the beginning. A sequencer then forgets the
 blocks that it has signed and never posted, and signs others in their place.`,

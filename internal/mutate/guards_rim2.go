@@ -1,6 +1,6 @@
 package main
 
-// rim2Guards are about what strangers can make dear: the encodings of data blobs.
+// rim2Guards are about what strangers can make dear, as the encodings of data blobs; and about repairs.
 var rim2Guards = []guard{
 	{
 		name: "what is gathered is taken by the blob that it is of",
@@ -55,5 +55,23 @@ var rim2Guards = []guard{
 		file: "block/compact.go",
 		from: "w&0x80ff != uint64(contentTag) || next > len(b) {", to: "w&0x80ff != uint64(contentTag) {",
 		pkg: "./block", test: "TestDataBlobOfAnyFields",
+	},
+	{
+		name: "a repair that fails takes no room",
+		file: "internal/store/repair.go",
+		from: "return nil, errors.Join(err, base.RemoveAll(dir+repaired))", to: "return nil, err",
+		pkg: "./internal/store", test: "TestRepairEndsAnywhere",
+	},
+	{
+		name: "a repair that was interrupted is no reason to begin a new store",
+		file: "internal/store/repair.go",
+		from: "return disk.Corrupt(dir, errors.New(\"a repair of it was interrupted\"))", to: "return nil",
+		pkg: "./internal/store", test: "TestRepairEndsAnywhere",
+	},
+	{
+		name: "a store that was rebuilt is put in its place by the next repair",
+		file: "internal/store/repair.go",
+		from: "if err := finishRepair(base, dir); err != nil {\n\t\treturn nil, err\n\t}\n", to: "",
+		pkg: "./internal/store", test: "TestRepairEndsAnywhere",
 	},
 }

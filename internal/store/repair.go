@@ -21,10 +21,17 @@ type Lost struct {
 	Before block.Hash // of the data of the block before it; zero for the first block
 }
 
-// Repair rebuilds a damaged store: what can be read is copied, and fetch gets the blocks that cannot. It returns their
-// heights. The damaged store stays beside it, as dir with .damaged. An error changes nothing: fetch's own, or an
-// ErrCorrupt if more than blocks is damaged, which only starting over cures. A store that is whole is left alone.
-func Repair(dir string, id Identity, opt Options, fetch func(Lost) (*block.Block, error)) (lost []uint64, err error) {
+// Mender is what a repair needs, and who watches it.
+type Mender struct {
+	Fetch    func(Lost) (*block.Block, error) // gets a block that cannot be read
+	Progress func(height, last uint64)        // is told, once damage is found, of each block before it is copied; nil: nobody
+}
+
+// Repair rebuilds a damaged store: what can be read is copied, and the mender fetches the blocks that cannot. It
+// returns their heights. The damaged store stays beside it, as dir with .damaged. An error changes nothing: that of a
+// fetch, or an ErrCorrupt if more than blocks is damaged, which only starting over cures. Nor does a crash: another
+// Repair begins anew, or puts what is rebuilt in its place. A store that is whole is left alone.
+func Repair(dir string, id Identity, opt Options, m Mender) (lost []uint64, err error) {
 	base := opt.FS
 	if base == nil {
 		base = vfs.Default
@@ -43,11 +50,11 @@ func Repair(dir string, id Identity, opt Options, fetch func(Lost) (*block.Block
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	r := rebuild{from: s, to: to, batch: to.NewBatch(), fetch: fetch}
+	r := rebuild{from: s, to: to, batch: to.NewBatch(), Mender: m}
 	err = r.run()
 	r.batch.Close()
 	if err = errors.Join(err, to.Close(), s.Close()); err != nil {
-		return nil, err
+		return nil, errors.Join(err, base.RemoveAll(dir+repaired)) // it may be what fills the disk
 	}
 	if err := SetAside(dir, opt); err != nil {
 		return nil, err
@@ -123,8 +130,8 @@ type rebuild struct {
 	from  *Store
 	to    *disk.DB
 	batch *pebble.Batch
-	fetch func(Lost) (*block.Block, error)
 	lost  []uint64
+	Mender
 }
 
 func (r *rebuild) run() error {
@@ -137,6 +144,9 @@ func (r *rebuild) run() error {
 	st := r.from.State()
 	var before block.Hash // of the data of the block before
 	for height := st.Oldest; height <= st.Unsafe.Height; height++ {
+		if r.Progress != nil {
+			r.Progress(height, st.Unsafe.Height)
+		}
 		rec, err := r.block(height, before)
 		if err != nil {
 			return fmt.Errorf("block %d: %w", height, err)
@@ -156,7 +166,7 @@ func (r *rebuild) block(height uint64, before block.Hash) (Record, error) {
 	rec.Root, rec.Origin = m.root, m.origin
 	if errors.Is(err, ErrCorrupt) || errors.Is(err, errTorn) {
 		if rec.Block, err = r.body(height, m.hash); err != nil {
-			rec.Block, err = r.fetch(Lost{Ref: block.Ref{Height: height, Hash: m.hash}, Origin: m.origin, Before: before})
+			rec.Block, err = r.Fetch(Lost{Ref: block.Ref{Height: height, Hash: m.hash}, Origin: m.origin, Before: before})
 			r.lost = append(r.lost, height)
 		}
 	}
