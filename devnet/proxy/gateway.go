@@ -55,7 +55,10 @@ func NewGateway(target string, opt GatewayOptions) (*Gateway, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parse target of gateway: %w", err)
 	}
-	pass := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(u) }}
+	pass := &httputil.ReverseProxy{
+		Rewrite:      func(r *httputil.ProxyRequest) { r.SetURL(u) },
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { page(w, http.StatusBadGateway) },
+	}
 	return &Gateway{target: u, opt: opt, pass: pass}, nil
 }
 
