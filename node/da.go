@@ -110,7 +110,7 @@ func openDA(o *opened, cfg syncer.Config, opt follow.Options) (*upstream, error)
 		},
 		post: func(cfg *sequencer.Config) error {
 			cfg.Submitter, cfg.HeaderNamespace, cfg.DataNamespace = client, header, data
-			cfg.MaxSubmitBytes = int(min(o.opt.Config.DA.MaxSubmitBytes, math.MaxInt))
+			cfg.Arrival, cfg.MaxSubmitBytes = b.Arrival, int(min(o.opt.Config.DA.MaxSubmitBytes, math.MaxInt))
 			return nil
 		},
 		fetches: func() uint64 { return client.Stats().ContentFetches },

@@ -104,6 +104,9 @@ func throughTrouble(t *testing.T, faults []proxy.Fault) {
 	c := newChain(t, "troubled")
 	o := c.sequencer(t, front.URL, each)
 	o.Config.Sequencer.MaxPending = 60
+	if faults[0].Node == proxy.Untouched {
+		o.Bounds.Arrival = time.Millisecond // nothing is on its way
+	}
 	seq := start(t, o)
 	for n, failing := 0, true; failing; n++ {
 		if err := seq.SubmitTx(t.Context(), fmt.Appendf(nil, "n=%d", n)); err != nil {

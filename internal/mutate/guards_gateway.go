@@ -25,9 +25,9 @@ var gatewayGuards = []guard{
 	{
 		name: "what may be posted is looked for before it is posted again",
 		file: "internal/sequencer/submit.go",
-		from: "return s.Position.Height >= last })",
-		to:   "return true })",
-		pkg:  "./internal/sequencer", test: "TestThousandUnknownOutcomes",
+		from: "last := q.head() + heights",
+		to:   "last := q.head() + 1",
+		pkg:  "./internal/sequencer", test: "TestLateArrival",
 	},
 	{
 		name: "a block that is too big even alone is named",

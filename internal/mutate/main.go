@@ -57,6 +57,7 @@ var tables = slices.Concat(
 	slowGuards,
 	sequencerGuards,
 	gatewayGuards,
+	postingGuards,
 	connsGuards,
 	l1netGuards,
 	rim2Guards,

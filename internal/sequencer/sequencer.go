@@ -68,6 +68,7 @@ type Config struct {
 	MaxBlockBytes  int           // of the transactions of one block, as exec.Size counts; default 1 MiB. Less if a proposal holds less
 	MaxSubmitBytes int           // of the blobs of one submission; default 2 MiB. A single block may exceed it
 	SubmitTimeout  time.Duration // of one submission; default 1 minute, and at least Patience: it waits for its block
+	Arrival        time.Duration // how long what was sent may take to the DA layer, though nothing has answered; default 1 s
 
 	// Patience is how long the source may be silent, or an endpoint of the L1 stand below the node, before that means
 	// anything: some block times. Default 36 s, or SubmitTimeout if that is shorter.
@@ -118,6 +119,7 @@ func New(cfg Config) (*Sequencer, error) {
 	setDefault(&cfg.MaxBlockBytes, 1<<20)
 	setDefault(&cfg.MaxSubmitBytes, 2<<20)
 	setDefault(&cfg.SubmitTimeout, time.Minute)
+	setDefault(&cfg.Arrival, time.Second)
 	if cfg.Patience == nil {
 		most := min(36*time.Second, cfg.SubmitTimeout)
 		cfg.Patience = func() time.Duration { return most }

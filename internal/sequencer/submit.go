@@ -64,7 +64,7 @@ func (q *Sequencer) submit(ctx context.Context) error {
 		case unknown(err):
 			part.unknown(from, to, size, time.Now())
 		}
-		if err := q.afterFailure(ctx, err, part.times, &backoff); err != nil {
+		if err := q.afterFailure(ctx, err, to, part.times, &backoff); err != nil {
 			return err
 		}
 	}
@@ -143,25 +143,38 @@ func (q *Sequencer) failed(err error) {
 	})
 }
 
-// lookFor is how many heights of the DA layer, beyond the head at the time of a failure, may still bring what was posted
-// then. Each failure in a row doubles it, up to the life of a transaction in Celestia's mempools.
+// lookFor is how many heights of the DA layer may still bring what was submitted. Each failure in a row doubles it, up to
+// the life of a transaction in Celestia's mempools. They are counted from Config.Arrival after the failure on: until then
+// what was sent may be on its way to the DA layer, which matters if that is a fast one.
 const (
 	lookFor     = 3
 	lookForMost = 12
 )
 
-// afterFailure backs off, though not longer than until the DA layer is back. When the blobs may be included all the
-// same, the heights that can show them are followed first, however long those take: nothing is posted on a guess. times
-// is how often that has been so in a row.
-func (q *Sequencer) afterFailure(ctx context.Context, err error, times int, backoff *follow.Backoff) error {
-	if unknown(err) {
-		last := q.head() + uint64(min(lookFor<<min(max(times-1, 0), 4), lookForMost))
-		q.failed(fmt.Errorf("%w (the DA layer is looked through up to height %d before the blocks are posted again)", err, last))
-		_, err := q.cfg.Syncer.Status().Wait(ctx, func(s syncer.Status) bool { return s.Position.Height >= last })
-		return err
+// afterFailure backs off, though not longer than until the DA layer is back. When the blobs of the blocks up to to may be
+// included all the same, the heights that can show them are followed first, however long those take: nothing is posted on
+// a guess. times is how often that has been so in a row.
+func (q *Sequencer) afterFailure(ctx context.Context, err error, to uint64, times int, backoff *follow.Backoff) error {
+	if !unknown(err) {
+		q.failed(err)
+		return q.sleep(ctx, backoff)
 	}
-	q.failed(err)
-	return q.sleep(ctx, backoff)
+	heights := uint64(min(lookFor<<min(max(times-1, 0), 4), lookForMost))
+	q.failed(fmt.Errorf("%w (the DA layer is looked through for %d heights before the blocks are posted again)", err, heights))
+	return q.look(ctx, to, heights)
+}
+
+// look returns when the blocks up to to are on the DA layer, or so many heights of it have not shown them.
+func (q *Sequencer) look(ctx context.Context, to, heights uint64) error {
+	there := func(s syncer.Status) bool { return s.Safe.Height >= to }
+	arrival, cancel := context.WithTimeout(ctx, q.cfg.Arrival) // at what is outside
+	defer cancel()
+	if _, err := q.cfg.Syncer.Status().Wait(arrival, there); err == nil || ctx.Err() != nil {
+		return ctx.Err()
+	}
+	last := q.head() + heights
+	_, err := q.cfg.Syncer.Status().Wait(ctx, func(s syncer.Status) bool { return there(s) || s.Position.Height >= last })
+	return err
 }
 
 // unknown reports whether what was submitted may be included in spite of the error.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -356,6 +357,71 @@ func TestUnknownOutcomeOfSize(t *testing.T) {
 		}
 		if b.sub.set(func(*submitter) {}); refused > 30 {
 			t.Errorf("%d submissions were too large: the size is not remembered", refused)
+		}
+		b.close()
+	})
+}
+
+// What was sent may be in a later block than the next one: it is looked for in some. And a DA layer may have several
+// blocks before it has arrived there: it is given the time. Nothing is posted twice.
+func TestLateArrival(t *testing.T) {
+	for _, c := range []struct{ arrival, takes time.Duration }{{0, 900 * time.Millisecond}, {1, 450 * time.Millisecond}} {
+		t.Run(c.takes.String(), func(t *testing.T) { lateArrival(t, c.arrival, c.takes) })
+	}
+}
+
+func lateArrival(t *testing.T, arrival, takes time.Duration) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, func(c *sequencer.Config) { c.Arrival = arrival })
+		time.Sleep(time.Second)
+		var late sync.WaitGroup
+		var lost atomic.Int64
+		b.sub.set(func(s *submitter) {
+			s.before = func(blobs []da.Blob) error {
+				late.Go(func() {
+					time.Sleep(takes) // blocks are 200 ms apart
+					if _, err := b.Chain.Submit(t.Context(), blobs); err != nil {
+						t.Error(err)
+					}
+				})
+				lost.Add(1)
+				return fmt.Errorf("%w: 504", da.ErrUnknownOutcome)
+			}
+		})
+		time.Sleep(30 * time.Second)
+		b.sub.set(func(s *submitter) { s.before = nil })
+		late.Wait()
+		time.Sleep(10 * time.Second)
+		if n := lost.Load(); n < 5 {
+			t.Errorf("%d submissions came late, want more: this shows nothing", n)
+		}
+		copies := map[string]int{}
+		for h := uint64(1); h <= b.Chain.Head().Load().Height; h++ {
+			blobs, err := b.Chain.Blobs(h, syncertest.HeaderNS)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, blob := range blobs {
+				copies[string(blob.Data)]++
+			}
+		}
+		for data, n := range copies {
+			if n != 1 {
+				t.Errorf("a header of %d bytes was posted %d times", len(data), n)
+			}
+		}
+		b.close()
+	})
+}
+
+// When the blocks are found, posting goes on at once: nothing else is waited for.
+func TestLookEndsWhenFound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, func(c *sequencer.Config) { c.Arrival = time.Hour })
+		b.sub.set(func(s *submitter) { s.after = func() error { return da.ErrUnknownOutcome } })
+		time.Sleep(time.Minute)
+		if s := b.seq.Status().Load(); s.Safe.Height < 1000 {
+			t.Errorf("safe head %d after a minute, want 20 blocks a second", s.Safe.Height)
 		}
 		b.close()
 	})
