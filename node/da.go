@@ -109,7 +109,7 @@ func openDA(o *opened, cfg syncer.Config, opt follow.Options) (*upstream, error)
 			s.Source.Endpoints, s.Source.Calls = endpoints(client.Endpoints()), client.Stats()
 		},
 		post: func(cfg *sequencer.Config) error {
-			cfg.Submitter, cfg.HeaderNamespace, cfg.DataNamespace = client, header, data
+			cfg.Head, cfg.Submitter, cfg.HeaderNamespace, cfg.DataNamespace = client.Head, client, header, data
 			cfg.Arrival, cfg.MaxSubmitBytes = b.Arrival, int(min(o.opt.Config.DA.MaxSubmitBytes, math.MaxInt))
 			return nil
 		},

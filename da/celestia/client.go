@@ -169,6 +169,26 @@ func (c *Client) ranked() []*endpoint {
 	return out
 }
 
+// Head asks for the newest height, the endpoints one after the other until one answers. News may be older: heights are
+// announced in turn.
+func (c *Client) Head(ctx context.Context) (uint64, error) {
+	var errs []error
+	for _, e := range c.ranked() {
+		var h head
+		err := e.call(ctx, "header.NetworkHead", noParams, func(result []byte) (err error) {
+			if h, err = decodeHead(result, false); err == nil {
+				err = c.sameChain(&h.Header)
+			}
+			return err
+		})
+		if err == nil {
+			return h.Height, nil
+		}
+		errs = append(errs, err)
+	}
+	return 0, &follow.FailedError{Errs: errs}
+}
+
 // BlockTime returns the time between two heights, given or measured; 0: not known yet.
 func (c *Client) BlockTime() time.Duration { return c.best.Pace() }
 

@@ -25,8 +25,8 @@ var gatewayGuards = []guard{
 	{
 		name: "what may be posted is looked for before it is posted again",
 		file: "internal/sequencer/submit.go",
-		from: "last := q.head() + heights",
-		to:   "last := q.head() + 1",
+		from: "last := head + heights",
+		to:   "last := head + 1",
 		pkg:  "./internal/sequencer", test: "TestLateArrival",
 	},
 	{

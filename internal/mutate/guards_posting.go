@@ -9,6 +9,13 @@ var postingGuards = []guard{
 		pkg:  "./internal/sequencer", test: "TestLateArrival",
 	},
 	{
+		name: "heights are looked through from the newest one on",
+		file: "internal/sequencer/submit.go",
+		from: "return max(height, q.head()), nil",
+		to:   "return min(height, q.head()), nil",
+		pkg:  "./internal/sequencer", test: "TestLookFromTheNewestHead",
+	},
+	{
 		name: "the look ends when everything was found",
 		file: "internal/sequencer/submit.go",
 		from: "there := func(s syncer.Status) bool { return s.Safe.Height >= to }",

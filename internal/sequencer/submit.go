@@ -172,9 +172,28 @@ func (q *Sequencer) look(ctx context.Context, to, heights uint64) error {
 	if _, err := q.cfg.Syncer.Status().Wait(arrival, there); err == nil || ctx.Err() != nil {
 		return ctx.Err()
 	}
-	last := q.head() + heights
-	_, err := q.cfg.Syncer.Status().Wait(ctx, func(s syncer.Status) bool { return there(s) || s.Position.Height >= last })
+	head, err := q.newest(ctx)
+	if err != nil {
+		return err
+	}
+	last := head + heights
+	_, err = q.cfg.Syncer.Status().Wait(ctx, func(s syncer.Status) bool { return there(s) || s.Position.Height >= last })
 	return err
+}
+
+// newest asks the DA layer for its head, until that is answered.
+func (q *Sequencer) newest(ctx context.Context) (uint64, error) {
+	backoff := follow.Backoff{Min: 200 * time.Millisecond, Max: 10 * time.Second}
+	for q.cfg.Head != nil {
+		height, err := q.cfg.Head(ctx)
+		if err == nil {
+			return max(height, q.head()), nil
+		}
+		if err := q.sleep(ctx, &backoff); err != nil {
+			return 0, err
+		}
+	}
+	return q.head(), nil
 }
 
 // unknown reports whether what was submitted may be included in spite of the error.

@@ -426,3 +426,35 @@ func TestLookEndsWhenFound(t *testing.T) {
 		b.close()
 	})
 }
+
+// The heights that are looked through are counted from the DA layer's newest, which the follower may not have heard of.
+func TestLookFromTheNewestHead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const ahead = 20
+		failed := false
+		b := newBench(t, func(c *sequencer.Config) {
+			c.Head = func(context.Context) (uint64, error) {
+				if !failed {
+					failed = true
+					return 0, da.ErrSyncing // it is asked again
+				}
+				return c.Syncer.Status().Load().Position.Height + ahead, nil
+			}
+		})
+		var tries []time.Time
+		b.sub.set(func(s *submitter) {
+			s.before = func([]da.Blob) error {
+				if tries = append(tries, time.Now()); len(tries) == 1 {
+					return da.ErrUnknownOutcome
+				}
+				return nil
+			}
+		})
+		time.Sleep(time.Minute)
+		b.sub.set(func(*submitter) {})
+		if len(tries) < 2 || tries[1].Sub(tries[0]) < ahead*200*time.Millisecond {
+			t.Errorf("tried at %v, want the second try after %d blocks, of 200 ms each", tries[:min(len(tries), 2)], ahead)
+		}
+		b.close()
+	})
+}
