@@ -26,6 +26,7 @@ type RPCFaults struct {
 	ContentType   string   // of answers; default application/json
 	Lacks         []string // methods that are not there
 	NoHashes      bool     // EIP-1898's objects, which name a block by its hash, are not known
+	OneInput      bool     // a call that names its input twice, as input and as data, is refused, and input alone is not known
 	StripReceipts []string // fields that receipts and the logs in them lack
 	StripPushed   []string // fields that announcements lack
 }
@@ -129,6 +130,8 @@ func (f *RPCFaults) without(list []message) (rest, answers []message) {
 			answers = append(answers, refusal(m["id"], "-32601", "the method "+method+" does not exist"))
 		case f.NoHashes && method == "eth_call" && bytes.Contains(m["params"], []byte(`"blockHash"`)):
 			answers = append(answers, refusal(m["id"], "-32602", "invalid block number"))
+		case f.OneInput && method == "eth_call" && bytes.Contains(m["params"], []byte(`"input"`)):
+			answers = append(answers, refusal(m["id"], "-32602", "duplicate field `data`"))
 		default:
 			rest = append(rest, m)
 		}

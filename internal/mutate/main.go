@@ -61,6 +61,7 @@ var tables = slices.Concat(
 	connsGuards,
 	l1netGuards,
 	rim2Guards,
+	devchainGuards,
 )
 
 func main() {

@@ -139,6 +139,7 @@ func TestOneWayIsEnough(t *testing.T) {
 		"few fields": {StripReceipts: []string{"transactionHash", "gasUsed", "logsBloom", "effectiveGasPrice", "blockHash", "blockNumber",
 			"transactionIndex", "logIndex", "removed", "from", "to", "contractAddress"}},
 		"no objects":   {NoHashes: true},
+		"one input":    {OneInput: true},
 		"another type": {ContentType: "text/plain"},
 	} {
 		for _, socket := range []bool{false, true} {

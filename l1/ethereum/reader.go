@@ -220,9 +220,10 @@ func (e *endpoint) viewNumber(ctx context.Context, at common.Hash, input []byte)
 	return out, nil
 }
 
-// ethCall calls the inbox. Older clients know the input as data only.
+// ethCall calls the inbox. The input goes by its older name alone, which all clients know: Ganache does not know the other
+// one, and Hardhat refuses a call with both.
 func (e *endpoint) ethCall(ctx context.Context, input []byte, block any) ([]byte, error) {
 	var out hexutil.Bytes
-	err := e.call(ctx, &out, "eth_call", map[string]any{"to": e.client.inbox, "input": hexutil.Bytes(input), "data": hexutil.Bytes(input)}, block)
+	err := e.call(ctx, &out, "eth_call", map[string]any{"to": e.client.inbox, "data": hexutil.Bytes(input)}, block)
 	return out, err
 }
