@@ -150,7 +150,7 @@ func port(addr string) string {
 func (n *Node) Restart(ctx context.Context) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.proc != nil && !n.proc.exited() {
+	if n.proc != nil && !n.proc.Exited() {
 		return errors.New("geth: already running")
 	}
 	p, err := start(n.opt.Binary, n.args(), filepath.Join(n.opt.Dir, "geth.log"))
@@ -158,8 +158,8 @@ func (n *Node) Restart(ctx context.Context) error {
 		return err
 	}
 	if err := n.serving(ctx, p); err != nil {
-		p.kill()
-		return fmt.Errorf("start geth in %s: %w\n%s", n.opt.Dir, err, p.tail())
+		p.Kill()
+		return fmt.Errorf("start geth in %s: %w\n%s", n.opt.Dir, err, p.Tail())
 	}
 	n.proc = p
 	return nil
@@ -169,8 +169,8 @@ func (n *Node) Restart(ctx context.Context) error {
 func (n *Node) serving(ctx context.Context, p *process) error {
 	select {
 	case <-p.listening:
-	case <-p.done:
-		return fmt.Errorf("exited: %w", p.err)
+	case <-p.Done():
+		return fmt.Errorf("exited: %w", p.Err())
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -194,8 +194,8 @@ func (n *Node) serving(ctx context.Context, p *process) error {
 func (n *Node) Run(ctx context.Context) error {
 	p := n.process()
 	select {
-	case <-p.done:
-		return fmt.Errorf("geth in %s exited: %w\n%s", n.opt.Dir, p.err, p.tail())
+	case <-p.Done():
+		return fmt.Errorf("geth in %s exited: %w\n%s", n.opt.Dir, p.Err(), p.Tail())
 	case <-ctx.Done():
 		return n.Close()
 	}
@@ -207,30 +207,30 @@ func (n *Node) Close() error {
 	// Just after its start geth does not hear, so it is asked again; not often, since at the tenth time it ends at once. The last wait is a
 	// watchdog for a process that is stuck.
 	for wait := 250 * time.Millisecond; wait < 20*time.Second; wait *= 2 {
-		if err := p.interrupt(); err != nil {
+		if err := p.Interrupt(); err != nil {
 			return err
 		}
 		select {
-		case <-p.done:
+		case <-p.Done():
 			return nil
 		case <-time.After(wait):
 		}
 	}
-	p.kill()
+	p.Kill()
 	return fmt.Errorf("geth in %s did not end when asked to, and was killed", n.opt.Dir)
 }
 
 // Kill ends the process with SIGKILL and waits for it: what it had not written is lost. Killing an ended node does nothing.
-func (n *Node) Kill() { n.process().kill() }
+func (n *Node) Kill() { n.process().Kill() }
 
 // Pause stops the process with SIGSTOP: its sockets stay open and silent. Resume lets it go on. Both do nothing after its end.
-func (n *Node) Pause() error { return n.process().pause() }
+func (n *Node) Pause() error { return n.process().Pause() }
 
 // Resume lets a paused process go on.
-func (n *Node) Resume() error { return n.process().resume() }
+func (n *Node) Resume() error { return n.process().Resume() }
 
 // Exited is closed when the present run of the process has ended.
-func (n *Node) Exited() <-chan struct{} { return n.process().done }
+func (n *Node) Exited() <-chan struct{} { return n.process().Done() }
 
 func (n *Node) process() *process {
 	n.mu.Lock()
@@ -269,4 +269,4 @@ func (n *Node) Genesis() *core.Genesis { return n.opt.Genesis }
 func (n *Node) GenesisBlock() *types.Block { return n.opt.Genesis.ToBlock() }
 
 // Log returns the last lines of the process' output, for the message of a test that failed.
-func (n *Node) Log() string { return strings.TrimSpace(n.process().tail()) }
+func (n *Node) Log() string { return strings.TrimSpace(n.process().Tail()) }
