@@ -112,7 +112,7 @@ func (s *chainServer) cpuTime(b *testing.B) (d time.Duration) {
 // catchUp runs a fresh node until it stands at the head.
 func (s *chainServer) catchUp(b *testing.B) {
 	c := node.Default()
-	c.HTTP.Address, c.DA.Address = "127.0.0.1:0", []string{"http://" + s.address}
+	c.HTTP.Address, c.DA.Address = "127.0.0.1:0", node.At("http://"+s.address)
 	server := s.cpuTime(b)
 	begin, before := time.Now(), usage(b)
 	n, err := node.New(node.Options{Home: b.TempDir(), Genesis: s.genesis, Config: c})

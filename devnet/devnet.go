@@ -114,7 +114,7 @@ func (n *Net) makeNodes() error {
 		}
 		c := node.Default()
 		c.HTTP.Address = "127.0.0.1:0"
-		c.DA.Address = []string{address}
+		c.DA.Address = node.At(address)
 		c.DA.BlockTime = n.opt.DABlockTime
 		if err := n.add(key, n.opt.BlockTime, node.Options{Home: n.opt.Home, Genesis: genesis, Config: c, Logger: n.opt.Logger}); err != nil {
 			return err

@@ -66,7 +66,8 @@ func OpenInbox(ctx context.Context, opt InboxOptions) (_ *Inbox, err error) {
 	i.api = &http.Server{Handler: i.Chain.API(), ReadHeaderTimeout: 10 * time.Second}
 	i.serving.Go(func() { _ = i.api.Serve(l) }) // until Close
 	i.Client = ethereum.Options{
-		WS: []string{i.Geth.WS()}, HTTP: []string{i.Geth.HTTP()}, Beacon: []string{"http://" + l.Addr().String()}, ChainID: geth.DevChainID, Logger: opt.Logger,
+		WS: []ethereum.Endpoint{{URL: i.Geth.WS()}}, HTTP: []ethereum.Endpoint{{URL: i.Geth.HTTP()}}, Beacon: []ethereum.Endpoint{{URL: "http://" + l.Addr().String()}},
+		ChainID: geth.DevChainID, Logger: opt.Logger,
 	}
 	return i, i.deploy(ctx, opt)
 }

@@ -179,7 +179,7 @@ func (n *L1) config(i int) (node.Config, error) {
 			*url = scheme + "://" + through
 		}
 	}
-	c.L1.WS, c.L1.HTTP, c.L1.Beacon, c.L1.KeyFile, c.L1.Blobs = []string{ws}, []string{http}, n.inbox.Client.Beacon, n.path("proposer-key"), n.opt.Blobs
+	c.L1.WS, c.L1.HTTP, c.L1.Beacon, c.L1.KeyFile, c.L1.Blobs = node.At(ws), node.At(http), n.inbox.Client.Beacon, n.path("proposer-key"), n.opt.Blobs
 	c.L1.BlockTime = n.opt.L1BlockTime.String()
 	if !n.opt.KV {
 		client := n.clients[i]

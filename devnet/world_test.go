@@ -119,7 +119,7 @@ func (w *world) endpoint(t *testing.T, faults *fault.Set) (url string) {
 func (w *world) node(t *testing.T, url string, level da.Level, tune func(*node.Options)) *node.Node {
 	t.Helper()
 	o := node.Options{Home: t.TempDir(), Genesis: w.genesis, Config: node.Default(), Bounds: bounds}
-	o.Config.DA.Address, o.Config.DA.Level, o.Config.DA.CallTimeout, o.Config.DA.BlockTime = []string{url}, level.String(), callTimeout, beat
+	o.Config.DA.Address, o.Config.DA.Level, o.Config.DA.CallTimeout, o.Config.DA.BlockTime = node.At(url), level.String(), callTimeout, beat
 	o.Config.HTTP.Address = "127.0.0.1:0"
 	if tune != nil {
 		tune(&o)

@@ -1,7 +1,7 @@
 package node
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"log/slog"
 	"net"
@@ -9,10 +9,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"headrace/block"
 	"headrace/da"
+	"headrace/internal/httpc"
 	"headrace/internal/httpd"
 	"headrace/internal/redact"
 )
@@ -42,8 +42,8 @@ type SequencerConfig struct {
 
 // DAConfig is about the DA layer.
 type DAConfig struct {
-	Address         []string      `koanf:"address" help:"JSON-RPC address of a celestia-node; may be repeated" default:"http://127.0.0.1:26658"`
-	Token           string        `koanf:"token" help:"its authorization token; read for a full node, write for a sequencer"`
+	Address         Addresses     `koanf:"address" help:"JSON-RPC address of a celestia-node; may be repeated" default:"http://127.0.0.1:26658"`
+	Token           string        `koanf:"token" help:"authorization token of those addresses that have none of their own; read for a full node, write for a sequencer"`
 	HeaderNamespace string        `koanf:"header_namespace" help:"namespace of the headers, a name or 58 hexadecimal digits; only for a genesis that names none"`
 	DataNamespace   string        `koanf:"data_namespace" help:"namespace of the data, likewise"`
 	BlockTime       time.Duration `koanf:"block_time" help:"time between the DA layer's blocks, the clock of all that waits for one; 0: measured"`
@@ -56,9 +56,39 @@ type DAConfig struct {
 	MaxSubmitBytes  uint64        `koanf:"max_submit_bytes" help:"bytes of the blobs of one submission, at most; its request is a third larger; a block that is larger is submitted alone" default:"2097152"`
 }
 
+// Address is that of an endpoint, with the bearer token that goes there and nowhere else. In the file it is a text, or
+// {address, token} or {address, token_file}.
+type Address = httpc.Endpoint
+
 // Addresses are those of endpoints that can stand in for each other, the preferred one first. One alone may be
 // written without a list.
-type Addresses []string
+type Addresses []Address
+
+// At returns addresses without tokens.
+func At(urls ...string) Addresses { return httpc.At(urls...) }
+
+// In returns the addresses of a setting with the files of their tokens found, below a home if their paths are
+// relative. Each must hold a token.
+func (a Addresses) In(home, setting string) (Addresses, error) {
+	var found Addresses
+	for i, e := range a {
+		e = e.In(home)
+		if _, err := e.Open(); err != nil {
+			return nil, fmt.Errorf("%s %s: %w", setting, httpc.Names(a)[i], err)
+		}
+		found = append(found, e)
+	}
+	return found, nil
+}
+
+// In returns the settings with the addresses found, as Addresses.In does.
+func (c L1Config) In(home string) (L1Config, error) {
+	var err1, err2, err3 error
+	c.WS, err1 = c.WS.In(home, "l1.ws")
+	c.HTTP, err2 = c.HTTP.In(home, "l1.http")
+	c.Beacon, err3 = c.Beacon.In(home, "l1.beacon")
+	return c, cmp.Or(err1, err2, err3)
+}
 
 // L1Config is about the L1 of a chain whose genesis names an inbox.
 type L1Config struct {
@@ -109,7 +139,7 @@ type LogConfig struct {
 func Default() Config {
 	return Config{
 		Sequencer: SequencerConfig{KeyFile: "sequencer.key", BlockTime: time.Second, LazyInterval: time.Minute, MaxPending: 1000},
-		DA:        DAConfig{Address: []string{"http://127.0.0.1:26658"}, CallTimeout: 30 * time.Second, Level: da.ProveEmpty.String(), MaxSubmitBytes: 2 << 20},
+		DA:        DAConfig{Address: At("http://127.0.0.1:26658"), CallTimeout: 30 * time.Second, Level: da.ProveEmpty.String(), MaxSubmitBytes: 2 << 20},
 		L1:        L1Config{CallTimeout: 10 * time.Second, Finality: "node"},
 		Engine:    EngineConfig{Kind: "kv"},
 		HTTP: HTTPConfig{
@@ -124,25 +154,23 @@ func (c *Config) Validate() error {
 	if len(c.DA.Address) == 0 {
 		return fmt.Errorf("da.address is empty: name at least one celestia-node, for example http://127.0.0.1:26658")
 	}
-	for _, a := range c.DA.Address {
-		u, err := url.Parse(a)
-		if err != nil || u.Host == "" || !strings.Contains(" http https ws wss ", " "+u.Scheme+" ") {
-			return fmt.Errorf("da.address %s is not an http, https, ws or wss URL such as http://127.0.0.1:26658", redact.Refused(a))
-		}
-	}
 	for _, e := range []struct {
 		key              string
 		addresses        Addresses
 		schemes, example string
 	}{
-		{"l1.ws", c.L1.WS, " ws wss ", "ws://127.0.0.1:8546"},
-		{"l1.http", c.L1.HTTP, " http https ", "http://127.0.0.1:8545"},
-		{"l1.beacon", c.L1.Beacon, " http https ", "http://127.0.0.1:5052"},
+		{"da.address", c.DA.Address, " http https ws wss ", "an http, https, ws or wss URL such as http://127.0.0.1:26658"},
+		{"l1.ws", c.L1.WS, " ws wss ", "a URL such as ws://127.0.0.1:8546"},
+		{"l1.http", c.L1.HTTP, " http https ", "a URL such as http://127.0.0.1:8545"},
+		{"l1.beacon", c.L1.Beacon, " http https ", "a URL such as http://127.0.0.1:5052"},
 	} {
 		for _, a := range e.addresses {
-			u, err := url.Parse(a)
+			u, err := url.Parse(a.URL)
 			if err != nil || u.Host == "" || !strings.Contains(e.schemes, " "+u.Scheme+" ") {
-				return fmt.Errorf("%s %s is not a URL such as %s", e.key, redact.Refused(a), e.example)
+				return fmt.Errorf("%s %s is not %s", e.key, redact.Refused(a.URL), e.example)
+			}
+			if err := a.Check(); err != nil {
+				return fmt.Errorf("%s %s: %w", e.key, a, err)
 			}
 		}
 	}
@@ -154,7 +182,7 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("http.address %q: the port is neither a number up to 65535 nor a service's name", c.HTTP.Address)
 	}
 	for _, t := range []struct{ key, token string }{{"da.token", c.DA.Token}, {"http.token", c.HTTP.Token}} {
-		if err := checkToken(t.token); err != nil {
+		if err := httpc.CheckToken(t.token); err != nil {
 			return fmt.Errorf("%s %w", t.key, err)
 		}
 	}
@@ -198,15 +226,6 @@ func (c *Config) Validate() error {
 	}
 	if c.Sequencer.BlockTime < 0 || c.DA.BlockTime < 0 || c.DA.CallTimeout < 0 || c.L1.CallTimeout < 0 {
 		return fmt.Errorf("sequencer.block_time, da.block_time, da.call_timeout and l1.call_timeout must not be negative")
-	}
-	return nil
-}
-
-// checkToken refuses what no header can carry. Spaces and line breaks around a token, which a mounted secret ends with,
-// are taken off where it is used.
-func checkToken(token string) error {
-	if strings.ContainsFunc(strings.TrimSpace(token), unicode.IsControl) {
-		return errors.New("holds what no header can carry: a line break or another control character")
 	}
 	return nil
 }

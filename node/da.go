@@ -38,8 +38,12 @@ func daClient(o *opened) (client *celestia.Client, header, data da.Namespace, er
 	if err != nil {
 		return nil, header, data, fmt.Errorf("da.level: %w", err)
 	}
+	addresses, err := c.Address.In(o.opt.Home, "da.address")
+	if err != nil {
+		return nil, header, data, err
+	}
 	log, b := o.log.With("source", "celestia"), o.opt.Bounds
-	client, err = celestia.New(c.Address, celestia.Options{
+	client, err = celestia.New(addresses, celestia.Options{
 		Token: strings.TrimSpace(c.Token), Namespaces: []da.Namespace{header, data},
 		CallTimeout: c.CallTimeout, Level: level, Logger: log,
 		BlockTime: c.BlockTime, GasPrice: c.GasPrice, MaxGasPrice: c.MaxGasPrice, Priority: int(min(c.Priority, 4)), Keys: c.Keys,

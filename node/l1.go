@@ -28,7 +28,11 @@ func l1Identity(opt *Options) (id string, first uint64, err error) {
 
 // l1Client makes a client of the configured endpoints. Nothing is dialled yet.
 func l1Client(o *opened) (*ethereum.Client, error) {
-	c, g := &o.opt.Config.L1, o.opt.Genesis.L1
+	c, err := o.opt.Config.L1.In(o.opt.Home)
+	if err != nil {
+		return nil, err
+	}
+	g := o.opt.Genesis.L1
 	inbox, err := l1.ParseAddress(g.Inbox)
 	if err != nil {
 		return nil, fmt.Errorf("genesis: l1.inbox: %w", err)

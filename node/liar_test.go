@@ -67,7 +67,7 @@ func TestNewRefusesOnAnL1(t *testing.T) {
 	c.genesis.DA, c.genesis.DAStartHeight = nil, 0
 	c.genesis.L1 = &block.GenesisL1{ChainID: 1, Inbox: "0x" + strings.Repeat("12", 20), StartBlock: 1}
 	good := c.sequencer(t, "http://127.0.0.1:1", time.Second)
-	good.Config.L1.HTTP, good.Config.L1.KeyFile = node.Addresses{"http://127.0.0.1:1"}, filepath.Join(t.TempDir(), "key")
+	good.Config.L1.HTTP, good.Config.L1.KeyFile = node.At("http://127.0.0.1:1"), filepath.Join(t.TempDir(), "key")
 	if err := os.WriteFile(good.Config.L1.KeyFile, []byte(strings.Repeat("17", 32)), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -78,9 +78,9 @@ func TestNewRefusesOnAnL1(t *testing.T) {
 		"no endpoint":               {"set l1.ws, l1.http or both", func(c *node.Config) { c.L1.HTTP = nil }},
 		"no key":                    {"set l1.key_file", func(c *node.Config) { c.L1.KeyFile = "" }},
 		"blobs that nobody reads":   {"set l1.beacon", func(c *node.Config) { c.L1.Blobs = true }},
-		"socket of another scheme":  {"l1.ws", func(c *node.Config) { c.L1.WS = node.Addresses{"http://127.0.0.1:1"} }},
-		"address of another scheme": {"l1.http", func(c *node.Config) { c.L1.HTTP = node.Addresses{"ws://127.0.0.1:1"} }},
-		"beacon without a host":     {"l1.beacon", func(c *node.Config) { c.L1.Beacon = node.Addresses{"http://"} }},
+		"socket of another scheme":  {"l1.ws", func(c *node.Config) { c.L1.WS = node.At("http://127.0.0.1:1") }},
+		"address of another scheme": {"l1.http", func(c *node.Config) { c.L1.HTTP = node.At("ws://127.0.0.1:1") }},
+		"beacon without a host":     {"l1.beacon", func(c *node.Config) { c.L1.Beacon = node.At("http://") }},
 	} {
 		o := good
 		c.change(&o.Config)
@@ -92,7 +92,7 @@ func TestNewRefusesOnAnL1(t *testing.T) {
 			t.Errorf("%s: got %q, want %q in it", name, err, c.want)
 		}
 	}
-	good.Config.L1.Blobs, good.Config.L1.Beacon = true, node.Addresses{"http://127.0.0.1:1"}
+	good.Config.L1.Blobs, good.Config.L1.Beacon = true, node.At("http://127.0.0.1:1")
 	made, err := node.New(good)
 	if err != nil {
 		t.Fatal(err)
@@ -123,8 +123,8 @@ func TestEndpointsOfAnL1(t *testing.T) {
 	c.genesis.DA, c.genesis.DAStartHeight = nil, 0
 	c.genesis.L1 = &block.GenesisL1{ChainID: 1, Inbox: "0x" + strings.Repeat("12", 20), StartBlock: 1}
 	o := c.full(t, "http://127.0.0.1:1")
-	o.Config.L1.WS = node.Addresses{"ws://user:secret@127.0.0.1:1/", "ws://127.0.0.1:2/?secret"}
-	o.Config.L1.HTTP, o.Config.L1.Beacon = node.Addresses{"http://127.0.0.1:3"}, node.Addresses{"http://127.0.0.1:4"}
+	o.Config.L1.WS = node.At("ws://user:secret@127.0.0.1:1/", "ws://127.0.0.1:2/?secret")
+	o.Config.L1.HTTP, o.Config.L1.Beacon = node.At("http://127.0.0.1:3"), node.At("http://127.0.0.1:4")
 	n := start(t, o)
 	failing := func(e node.Endpoint) bool {
 		return !e.Healthy && e.Errors > 0 && !e.Since.IsZero() && e.LastError != ""

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"headrace/internal/httpc"
 	"headrace/internal/httpd"
 )
 
@@ -79,7 +80,7 @@ func (n *Node) token(c *HTTPConfig) (string, error) {
 		}
 		token, from = strings.TrimSpace(string(text)), "http.token_file"
 	}
-	if err := checkToken(token); err != nil {
+	if err := httpc.CheckToken(token); err != nil {
 		return "", fmt.Errorf("%s %w", from, err)
 	}
 	if len(token) < minToken && (token != "" || c.TokenFile != "") {

@@ -56,10 +56,10 @@ func TestTokenBeyondLoopback(t *testing.T) {
 		"sequencer, both":            {func(o *node.Options) { o.Config.HTTP.Token, o.Config.HTTP.TokenFile = token, file }, "both set"},
 		"full":                       {func(o *node.Options) { o.Config.Sequencer.Enabled = false }, ""},
 		"full, on an L1": {func(o *node.Options) {
-			o.Config.Sequencer.Enabled, o.Genesis, o.Config.L1.HTTP = false, &onL1, []string{"http://127.0.0.1:1"}
+			o.Config.Sequencer.Enabled, o.Genesis, o.Config.L1.HTTP = false, &onL1, node.At("http://127.0.0.1:1")
 		}, "set http.token or http.token_file"},
 		"full, on an L1, loopback": {func(o *node.Options) {
-			o.Config.Sequencer.Enabled, o.Genesis, o.Config.L1.HTTP, o.Config.HTTP.Address = false, &onL1, []string{"http://127.0.0.1:1"}, "127.0.0.1:0"
+			o.Config.Sequencer.Enabled, o.Genesis, o.Config.L1.HTTP, o.Config.HTTP.Address = false, &onL1, node.At("http://127.0.0.1:1"), "127.0.0.1:0"
 		}, ""},
 	} {
 		o := c.sequencer(t, url, time.Second)

@@ -62,7 +62,7 @@ func TestNewRefuses(t *testing.T) {
 	refuse("port in use", "set http.address to another one", func(o *node.Options) { o.Config.HTTP.Address = busy.Addr().String() })
 	refuse("no home", file, func(o *node.Options) { o.Home = filepath.Join(file, "home") })
 	refuse("no DA address", "da.address is empty", func(o *node.Options) { o.Config.DA.Address = nil })
-	refuse("wrong DA address", "is not an http, https, ws or wss URL", func(o *node.Options) { o.Config.DA.Address = []string{"localhost:26658"} })
+	refuse("wrong DA address", "is not an http, https, ws or wss URL", func(o *node.Options) { o.Config.DA.Address = node.At("localhost:26658") })
 	refuse("wrong HTTP address", "is not host:port", func(o *node.Options) { o.Config.HTTP.Address = "7331" })
 	refuse("wrong engine", "engine.kind", func(o *node.Options) { o.Config.Engine.Kind = "vk" })
 	refuse("execution genesis with a fork of the future", "schedules fork Bogota (bogotaTime), which this release does not know", func(o *node.Options) {

@@ -113,7 +113,7 @@ func newChain(t *testing.T, id string) chain {
 // full returns the options of a full node with a home of its own.
 func (c chain) full(t *testing.T, url string) node.Options {
 	o := node.Options{Home: t.TempDir(), Genesis: c.genesis, Config: node.Default()}
-	o.Config.DA.Address = []string{url}
+	o.Config.DA.Address = node.At(url)
 	o.Config.HTTP.Address = "127.0.0.1:0"
 	return o
 }

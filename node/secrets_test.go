@@ -110,7 +110,7 @@ func TestNoSecretLeavesANode(t *testing.T) {
 func noSecret(t *testing.T, plain, socket, host string) {
 	c := newChain(t, "secrets")
 	o := c.full(t, "")
-	o.Config.DA.Address = []string{secretive(plain, host, 1), secretive(socket, host, 2), secretive(plain, host, 3)}
+	o.Config.DA.Address = node.At(secretive(plain, host, 1), secretive(socket, host, 2), secretive(plain, host, 3))
 	o.Config.DA.Token, o.Config.DA.CallTimeout = "plantedtoken", 200*time.Millisecond
 	s := leaks(t, o, 3)
 	names := []string{plain + "://" + host + " #1", socket + "://" + host, plain + "://" + host + " #2"}
@@ -125,9 +125,9 @@ func noSecret(t *testing.T, plain, socket, host string) {
 	onL1.L1 = &block.GenesisL1{ChainID: 1, Inbox: "0x" + strings.Repeat("12", 20), StartBlock: 1}
 	o = c.full(t, secretive(plain, host, 1))
 	o.Genesis, o.Config.L1.CallTimeout = &onL1, 200*time.Millisecond
-	o.Config.L1.WS = node.Addresses{secretive(socket, host, 1), secretive(socket, host, 2)}
-	o.Config.L1.HTTP = node.Addresses{secretive(plain, host, 1), secretive(plain, host, 2)}
-	o.Config.L1.Beacon = node.Addresses{secretive(plain, host, 1)}
+	o.Config.L1.WS = node.At(secretive(socket, host, 1), secretive(socket, host, 2))
+	o.Config.L1.HTTP = node.At(secretive(plain, host, 1), secretive(plain, host, 2))
+	o.Config.L1.Beacon = node.At(secretive(plain, host, 1))
 	leaks(t, o, 4)
 
 	e, err := engineapi.Dial(secretive(plain, host, 1), [32]byte{1}, engineapi.DialOptions{Timeout: 200 * time.Millisecond})
@@ -176,10 +176,10 @@ func leaks(t *testing.T, o node.Options, n int) node.Status {
 // TestNoSecretInARefusal: nor does it get into the error of a setting that is refused.
 func TestNoSecretInARefusal(t *testing.T) {
 	for name, change := range map[string]func(c *node.Config, address string){
-		"da.address": func(c *node.Config, a string) { c.DA.Address = []string{a} },
-		"l1.ws":      func(c *node.Config, a string) { c.L1.WS = node.Addresses{a} },
-		"l1.http":    func(c *node.Config, a string) { c.L1.HTTP = node.Addresses{a} },
-		"l1.beacon":  func(c *node.Config, a string) { c.L1.Beacon = node.Addresses{a} },
+		"da.address": func(c *node.Config, a string) { c.DA.Address = node.At(a) },
+		"l1.ws":      func(c *node.Config, a string) { c.L1.WS = node.At(a) },
+		"l1.http":    func(c *node.Config, a string) { c.L1.HTTP = node.At(a) },
+		"l1.beacon":  func(c *node.Config, a string) { c.L1.Beacon = node.At(a) },
 		"engine.address": func(c *node.Config, a string) {
 			c.Engine.Kind, c.Engine.Address = "grpc", a
 		},

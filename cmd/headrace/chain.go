@@ -86,7 +86,11 @@ func onL1(ctx context.Context, genesis *block.Genesis, opt initOptions, given ma
 	if err != nil {
 		return err
 	}
-	options, err := l1Options(ctx, config.L1)
+	l1Config, err := config.L1.In(opt.home)
+	if err != nil {
+		return err
+	}
+	options, err := l1Options(ctx, l1Config)
 	if err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ var reserved = []string{"HEADRACE_HOME", "HEADRACE_PASSPHRASE", "HEADRACE_GETH"}
 type setting struct {
 	key  string // "da.address"
 	help string
-	def  any // string, bool, uint64, float64, time.Duration or []string
+	def  any // string, bool, uint64, float64, time.Duration, []string or node.Addresses
 
 	number bool // a string that may be a number, which needs no quotes then
 }
@@ -57,11 +57,7 @@ func leaves(prefix string, v reflect.Value) (out []setting) {
 			out = append(out, leaves(key+delimiter, value)...)
 			continue
 		}
-		def := value.Interface()
-		if list := reflect.TypeFor[[]string](); value.CanConvert(list) {
-			def = value.Convert(list).Interface()
-		}
-		out = append(out, setting{key: key, help: field.Tag.Get("help"), def: def, number: field.Tag.Get("yaml") == "number"})
+		out = append(out, setting{key: key, help: field.Tag.Get("help"), def: value.Interface(), number: field.Tag.Get("yaml") == "number"})
 	}
 	return out
 }
@@ -103,6 +99,8 @@ func configFlags() *pflag.FlagSet {
 			flags.Duration(s.key, def, s.help)
 		case []string:
 			flags.StringSlice(s.key, def, s.help)
+		case node.Addresses:
+			flags.StringSlice(s.key, urls(def), s.help)
 		default:
 			panic(fmt.Sprintf("setting %s: type %T has no flag", s.key, def)) // a test calls this
 		}
@@ -185,6 +183,9 @@ func readFile(path string) (map[string]any, error) {
 	}
 	values := map[string]any{}
 	for key, v := range layer.All() {
+		if above, ok := addressesAbove(key); ok { // a single one, that has a token
+			key, v = above, layer.Get(above)
+		}
 		s, ok := find(key)
 		switch {
 		case isNothing(v) && (ok || isSection(key)): // "da:" with nothing below it but comments
@@ -255,8 +256,20 @@ func readFlags(flags *pflag.FlagSet) (map[string]any, error) {
 			given.AddFlag(f)
 		}
 	})
-	err := layer.Load(posflag.Provider(given, delimiter, nil), nil)
-	return layer.All(), err
+	if err := layer.Load(posflag.Provider(given, delimiter, nil), nil); err != nil {
+		return nil, err
+	}
+	values := layer.All()
+	for key, v := range values {
+		list, ok := v.([]string)
+		if s, _ := find(key); ok && s.isAddresses() {
+			var err error
+			if values[key], err = addressesOf(key, list); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return values, nil
 }
 
 // parse reads one value as the environment has it.
@@ -279,6 +292,8 @@ func (s setting) parse(text string) (v any, err error) {
 		want = "a duration such as 500ms, 1s or 1m"
 	case []string:
 		return strings.Split(text, ","), nil
+	case node.Addresses:
+		return addressesOf(s.key, strings.Split(text, ","))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %q is not %s", s.key, text, want)
@@ -312,6 +327,8 @@ func (s setting) fromYAML(v any) (any, error) {
 			out = append(out, text)
 		}
 		return out, nil
+	case node.Addresses:
+		return addressesIn(s.key, v)
 	}
 	return s.parse(fmt.Sprint(v))
 }

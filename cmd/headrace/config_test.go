@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -131,13 +132,10 @@ func TestEverySettingByEveryWay(t *testing.T) {
 			return 0.25
 		case time.Duration:
 			return 77 * time.Minute
+		case node.Addresses:
+			scheme := map[bool]string{true: "ws", false: "http"}[s.key == "l1.ws"]
+			return node.Addresses{{URL: scheme + "s://three"}, {URL: scheme + "://three:3/3", TokenFile: "/a/token"}, {URL: scheme + "://five/5"}}
 		default:
-			switch s.key {
-			case "l1.ws":
-				return []string{"wss://three", "ws://three:3"}
-			case "l1.http", "l1.beacon":
-				return []string{"https://four:4", "http://five/5"}
-			}
 			return []string{"http://one:1", "ws://two:2"}
 		}
 	}
@@ -155,6 +153,9 @@ func TestEverySettingByEveryWay(t *testing.T) {
 		}
 		text := strings.Trim(yamlValue(v), `"[]`)
 		text = strings.NewReplacer(`\"`, `"`, `","`, ",").Replace(text)
+		if list, ok := v.(node.Addresses); ok {
+			text = fmt.Sprintf("%s,%s,token_file=%s,%s", list[0].URL, list[1].URL, list[1].TokenFile, list[2].URL)
+		}
 		flagText := text
 		dir := home(t, configText(map[string]any{s.key: v}))
 		if got, err := loadConfig(dir, nil); err != nil || !reflect.DeepEqual(got, want) {
@@ -177,11 +178,11 @@ func TestAddressesOfAnL1(t *testing.T) {
 	for text, want := range map[string]node.Addresses{
 		"":                             nil,
 		"l1: {ws: ''}":                 {},
-		"l1: {ws: 'ws://one:1/a,b'}":   {one},
+		"l1: {ws: 'ws://one:1/a,b'}":   node.At(one),
 		"l1: {ws: ws://one:1/a,b}":     nil, // YAML ends the value at the comma, as ever: an error
-		"l1: {ws: ['ws://one:1/a,b']}": {one},
-		"l1:\n  ws: ws://one:1/a,b\n":  {one},
-		"l1:\n  ws:\n    - ws://one:1/a,b\n    - wss://two\n": {one, two},
+		"l1: {ws: ['ws://one:1/a,b']}": node.At(one),
+		"l1:\n  ws: ws://one:1/a,b\n":  node.At(one),
+		"l1:\n  ws:\n    - ws://one:1/a,b\n    - wss://two\n": node.At(one, two),
 		"l1: {ws: ['ws://one:1/a,b', '']}":                    nil, // an error
 	} {
 		c, err := load(t, text)
@@ -190,7 +191,7 @@ func TestAddressesOfAnL1(t *testing.T) {
 		}
 	}
 	c, err := load(t, "l1: {ws: ws://one}", "--l1.ws", "ws://two", "--l1.ws", "ws://three,ws://four")
-	if want := (node.Addresses{"ws://two", "ws://three", "ws://four"}); err != nil || !slices.Equal(c.L1.WS, want) {
+	if want := node.At("ws://two", "ws://three", "ws://four"); err != nil || !slices.Equal(c.L1.WS, want) {
 		t.Errorf("by flags: got %q, %v, want %q", c.L1.WS, err, want)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"headrace/node"
 )
 
 // The files of a home that init makes and start reads.
@@ -15,6 +17,8 @@ const (
 
 const configHead = `# Configuration of a headrace node. Every setting is here. A line that begins with # and no space shows a default: remove the # to change it.
 # The environment overrides this file, and flags override both: da.address below is HEADRACE_DA_ADDRESS and --da.address.
+# An address with a bearer token of its own is {address: URL, token_file: PATH} or {address: URL, token: TEXT} in this file, and URL,token_file=PATH elsewhere.
+# Paths of token files are relative to the home. A token_file is read again when the endpoint refuses the token.
 `
 
 // configText returns a config.yaml that has every setting with its help: those in values as given, the others commented out with their defaults.
@@ -42,11 +46,14 @@ func yamlValue(v any) string {
 	if d, ok := v.(time.Duration); ok {
 		return shortDuration(d)
 	}
+	if a, ok := v.(node.Addresses); ok {
+		v = addressesOut(a)
+	}
 	var b strings.Builder
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v); err != nil {
-		panic(fmt.Sprintf("encode %T: %v", v, err)) // texts, numbers, booleans and lists of texts always encode
+		panic(fmt.Sprintf("encode %T: %v", v, err)) // texts, numbers, booleans, and lists and structures of texts always encode
 	}
 	return strings.TrimSpace(b.String())
 }

@@ -193,7 +193,7 @@ func TestDeadConnections(t *testing.T) {
 		}
 	}
 	onL1 := func(t *testing.T, url string) func(context.Context) error {
-		opt := ethereum.Options{HTTP: []string{url}, ChainID: 1, Inbox: l1.Address{1}, CallTimeout: callTime}
+		opt := ethereum.Options{HTTP: httpc.At(url), ChainID: 1, Inbox: l1.Address{1}, CallTimeout: callTime}
 		if strings.HasPrefix(url, "ws") {
 			opt.WS, opt.HTTP = opt.HTTP, nil
 		}

@@ -56,20 +56,20 @@ func l1Settings(flags *pflag.FlagSet) (node.L1Config, error) {
 	}
 	c, err := makeConfig(env, given)
 	if err != nil {
-		err = usageError{err}
+		return c.L1, usageError{err}
 	}
-	return c.L1, err
+	return c.L1.In("") // without a home a path is one of the working directory
 }
 
 // l1Options returns the options of a client of an inbox, whose chain's id is asked for.
 func l1Options(ctx context.Context, c node.L1Config) (opt ethereum.Options, err error) {
-	urls := slices.Concat(c.HTTP, c.WS)
-	if len(urls) == 0 {
+	read := slices.Concat(c.HTTP, c.WS)
+	if len(read) == 0 {
 		return opt, usagef("say --l1.http URL, or --l1.ws, of an Ethereum node of the L1, for example http://127.0.0.1:8545")
 	}
 	var id uint64
-	for _, url := range urls {
-		if id, err = ethereum.AskChainID(ctx, url, c.CallTimeout); err == nil || ctx.Err() != nil {
+	for _, at := range read {
+		if id, err = ethereum.AskChainID(ctx, at, c.CallTimeout); err == nil || ctx.Err() != nil {
 			break
 		}
 	}
@@ -77,7 +77,7 @@ func l1Options(ctx context.Context, c node.L1Config) (opt ethereum.Options, err 
 	case errors.Is(ctx.Err(), context.Canceled):
 		return opt, fmt.Errorf("interrupted: %w", err)
 	case err != nil:
-		return opt, fmt.Errorf("%w: is an Ethereum node running at %s? --l1.http and --l1.ws name another one", err, strings.Join(redact.Addresses(urls), " or "))
+		return opt, fmt.Errorf("%w: is an Ethereum node running at %s? --l1.http and --l1.ws name another one", err, strings.Join(redact.Addresses(urls(read)), " or "))
 	}
 	opt = endpoints(c)
 	opt.ChainID = id

@@ -95,10 +95,13 @@ func (f *inboxFlags) ofHome(flags *pflag.FlagSet) (c node.L1Config, opt ethereum
 	case len(config.L1.HTTP)+len(config.L1.WS) == 0:
 		return c, opt, fmt.Errorf("%s names no Ethereum node: set l1.ws, l1.http or both to one of chain %d", filepath.Join(f.home, configName), genesis.L1.ChainID)
 	}
-	opt = endpoints(config.L1)
+	if c, err = config.L1.In(f.home); err != nil {
+		return c, opt, err
+	}
+	opt = endpoints(c)
 	opt.ChainID, opt.StartBlock = genesis.L1.ChainID, genesis.L1.StartBlock
 	opt.Inbox, err = l1.ParseAddress(genesis.L1.Inbox)
-	return config.L1, opt, err
+	return c, opt, err
 }
 
 // noInbox says what to do when what is asked for is not an inbox.

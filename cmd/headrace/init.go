@@ -125,6 +125,16 @@ func absolute(given map[string]any) error {
 		}
 		given[key] = path
 	}
+	for key, v := range given {
+		list, _ := v.(node.Addresses)
+		here, err := filepath.Abs(".")
+		if err != nil {
+			return fmt.Errorf("find %s: %w", key, err)
+		}
+		for i := range list {
+			list[i] = list[i].In(here)
+		}
+	}
 	return nil
 }
 
@@ -188,7 +198,7 @@ func missing(g *block.Genesis, given map[string]any) (todo []string) {
 		if !ok {
 			value = env[key]
 		}
-		list, _ := value.([]string)
+		list, _ := value.(node.Addresses)
 		text, _ := value.(string)
 		return text != "" || len(list) > 0
 	}

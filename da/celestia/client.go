@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
-	"net/http"
 	"net/url"
 	"slices"
 	"sync"
@@ -15,13 +14,14 @@ import (
 
 	"headrace/da"
 	"headrace/follow"
+	"headrace/internal/httpc"
 	"headrace/internal/jsonrpc"
 	"headrace/internal/redact"
 )
 
 // Options are the properties of a Client. The zero value follows nothing and can submit.
 type Options struct {
-	Token         string         // Bearer token: "read" to follow, "write" to submit; "" for none
+	Token         string         // Bearer token of the endpoints without one of their own: "read" to follow, "write" to submit; "" for none
 	Namespaces    []da.Namespace // to follow; a namespace given twice counts once
 	Level         da.Level       // how much is verified: ProveEmpty
 	ChainID       string         // that every header must have; "": that of the first header seen
@@ -110,11 +110,14 @@ var (
 	_ da.Prover               = (*Client)(nil)
 )
 
-// New returns a client of the endpoints at these addresses: http://, https://, ws:// or wss://, as a rule with the
-// path "/". New makes no request, so an endpoint that is down is found out by the first call that needs it. Close
-// must be called.
-func New(addresses []string, opt Options) (*Client, error) {
-	if len(addresses) == 0 {
+// Endpoint is the address of a celestia-node, http://, https://, ws:// or wss://, as a rule with the path "/", and the
+// token that goes there and nowhere else.
+type Endpoint = httpc.Endpoint
+
+// New returns a client of these endpoints. It makes no request, so an endpoint that is down is found out by the first
+// call that needs it. Close must be called.
+func New(endpoints []Endpoint, opt Options) (*Client, error) {
+	if len(endpoints) == 0 {
 		return nil, errors.New("no address of a DA endpoint")
 	}
 	if opt.GasPrice < 0 || opt.MaxGasPrice < 0 || math.IsNaN(opt.GasPrice+opt.MaxGasPrice) || math.IsInf(opt.GasPrice+opt.MaxGasPrice, 0) {
@@ -129,9 +132,9 @@ func New(addresses []string, opt Options) (*Client, error) {
 		c.chainID.Store(&c.opt.ChainID)
 	}
 	var sources []follow.Source[da.Block]
-	names := redact.Addresses(addresses)
-	for i, a := range addresses {
-		e, err := c.newEndpoint(a, names[i])
+	names := httpc.Names(endpoints)
+	for i, at := range endpoints {
+		e, err := c.newEndpoint(at, names[i])
 		if err != nil {
 			_ = c.Close()
 			return nil, err
@@ -193,7 +196,7 @@ func (c *Client) Head(ctx context.Context) (uint64, error) {
 func (c *Client) BlockTime() time.Duration { return c.best.Pace() }
 
 // Dial is New with one address.
-func Dial(address string, opt Options) (*Client, error) { return New([]string{address}, opt) }
+func Dial(address string, opt Options) (*Client, error) { return New(httpc.At(address), opt) }
 
 // Close ends everything that is under way and waits for the client's goroutines.
 func (c *Client) Close() error {
@@ -246,12 +249,4 @@ func addresses(address string) (ws, post string, err error) {
 		w.Scheme, p.Scheme = "wss", "https"
 	}
 	return w.String(), p.String(), nil
-}
-
-func header(token string) http.Header {
-	h := http.Header{}
-	if token != "" {
-		h.Set("Authorization", "Bearer "+token)
-	}
-	return h
 }

@@ -82,13 +82,20 @@ func (w way) Subscribe(ctx context.Context, update func(follow.Update[da.Block])
 	return w.subscribe(ctx, update)
 }
 
-func (c *Client) newEndpoint(address, name string) (*endpoint, error) {
-	ws, post, err := addresses(address)
+func (c *Client) newEndpoint(at Endpoint, name string) (*endpoint, error) {
+	ws, post, err := addresses(at.URL)
 	if err != nil {
 		return nil, err
 	}
-	o := jsonrpc.ClientOptions{Header: header(c.opt.Token), CallTimeout: c.opt.CallTimeout, DialTimeout: c.opt.DialTimeout, Silence: c.opt.Silence, ReadLimit: int64(c.opt.MaxMessage), Logger: c.opt.Logger}
-	asker := httpc.New(httpc.Options{Timeout: c.opt.CallTimeout, DialTimeout: c.opt.DialTimeout, Parallel: 64})
+	if at.Token == "" && at.TokenFile == "" {
+		at.Token = c.opt.Token
+	}
+	access, err := at.Open()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	o := jsonrpc.ClientOptions{Access: access, CallTimeout: c.opt.CallTimeout, DialTimeout: c.opt.DialTimeout, Silence: c.opt.Silence, ReadLimit: int64(c.opt.MaxMessage), Logger: c.opt.Logger}
+	asker := httpc.New(httpc.Options{Timeout: c.opt.CallTimeout, DialTimeout: c.opt.DialTimeout, Parallel: 64, Access: access})
 	e := &endpoint{client: c, name: name, asker: asker, fetches: map[*fetching]context.Context{}}
 	o.HTTPClient = asker
 	e.health = follow.NewHealth(e.name, "da", &c.opt.Observer)

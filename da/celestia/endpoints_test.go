@@ -16,6 +16,7 @@ import (
 	"headrace/da/fault"
 	"headrace/da/local"
 	"headrace/follow"
+	"headrace/internal/httpc"
 )
 
 // TestFirstToAnnounceWins: of two endpoints the one ahead is heard; when it goes, the other one is, and what is
@@ -27,7 +28,7 @@ func TestFirstToAnnounceWins(t *testing.T) {
 	behind := chain.View(slow)
 	addFault(t, slow, fault.Fault{Kind: fault.HeadBehind, Depth: 3})
 	address, stop := serveHandler(t, celestia.NewHandler(chain, celestia.HandlerOptions{}))
-	c, err := celestia.New([]string{serve(t, behind, celestia.HandlerOptions{}), address}, celestia.Options{Namespaces: []da.Namespace{alpha}})
+	c, err := celestia.New(httpc.At(serve(t, behind, celestia.HandlerOptions{}), address), celestia.Options{Namespaces: []da.Namespace{alpha}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +62,7 @@ func TestFirstToAnnounceWins(t *testing.T) {
 
 // TestAllEndpointsDown: then the subscription ends, and says of each why.
 func TestAllEndpointsDown(t *testing.T) {
-	c, err := celestia.New([]string{"http://127.0.0.1:1", "ws://127.0.0.1:2"}, celestia.Options{Namespaces: []da.Namespace{alpha}})
+	c, err := celestia.New(httpc.At("http://127.0.0.1:1", "ws://127.0.0.1:2"), celestia.Options{Namespaces: []da.Namespace{alpha}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +124,7 @@ func TestWrongChain(t *testing.T) {
 	if err := c.Fetch(deadline(t, 5*time.Second), 1, 2, nil); !errors.Is(err, da.ErrWrongChain) {
 		t.Errorf("fetch: got %v, want ErrWrongChain", err)
 	}
-	both, err := celestia.New([]string{serve(t, other, celestia.HandlerOptions{}), serve(t, one, celestia.HandlerOptions{})}, celestia.Options{ChainID: "one"})
+	both, err := celestia.New(httpc.At(serve(t, other, celestia.HandlerOptions{}), serve(t, one, celestia.HandlerOptions{})), celestia.Options{ChainID: "one"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,11 +137,11 @@ func TestWrongChain(t *testing.T) {
 // TestAddresses: what is no address, and what is shown of one.
 func TestAddresses(t *testing.T) {
 	for _, bad := range []string{"", "localhost", "localhost:26658", "ftp://x", "http://"} {
-		if _, err := celestia.New([]string{bad}, celestia.Options{}); err == nil {
+		if _, err := celestia.New(httpc.At(bad), celestia.Options{}); err == nil {
 			t.Errorf("address %q was taken", bad)
 		}
 	}
-	c, err := celestia.New([]string{"https://user:secret@host:26658/path?token=secret"}, celestia.Options{})
+	c, err := celestia.New(httpc.At("https://user:secret@host:26658/path?token=secret"), celestia.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +154,7 @@ func TestAddresses(t *testing.T) {
 // TestNoSecretsInErrors: what an endpoint that cannot be reached fails with names it without what is secret in its
 // address.
 func TestNoSecretsInErrors(t *testing.T) {
-	c, err := celestia.New([]string{"http://user:secret@127.0.0.1:1/?token=secret"}, celestia.Options{Namespaces: []da.Namespace{alpha}})
+	c, err := celestia.New(httpc.At("http://user:secret@127.0.0.1:1/?token=secret"), celestia.Options{Namespaces: []da.Namespace{alpha}})
 	if err != nil {
 		t.Fatal(err)
 	}

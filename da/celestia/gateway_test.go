@@ -14,6 +14,7 @@ import (
 	"headrace/da/celestia"
 	"headrace/da/local"
 	"headrace/devnet/proxy"
+	"headrace/internal/httpc"
 )
 
 // gateway puts a gateway without WebSockets before an address. fault says what it does to a submission.
@@ -97,7 +98,7 @@ func TestGatewayPassedOver(t *testing.T) {
 			chain := newChain(t, local.Options{Interval: 10 * time.Millisecond})
 			run(t, chain)
 			node := serve(t, chain, celestia.HandlerOptions{})
-			c, err := celestia.New([]string{gateway(t, node, 1<<20, func() proxy.Fault { return f }), node}, celestia.Options{})
+			c, err := celestia.New(httpc.At(gateway(t, node, 1<<20, func() proxy.Fault { return f }), node), celestia.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}

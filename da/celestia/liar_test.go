@@ -22,6 +22,7 @@ import (
 	"headrace/da/fault"
 	"headrace/da/local"
 	"headrace/follow"
+	"headrace/internal/httpc"
 	"headrace/internal/square"
 )
 
@@ -542,7 +543,7 @@ func TestForkedEndpoint(t *testing.T) {
 		<-late
 		return e
 	}}
-	c, err := celestia.New([]string{serve(t, ours, celestia.HandlerOptions{}), serve(t, l, celestia.HandlerOptions{})}, celestia.Options{Namespaces: []da.Namespace{alpha}})
+	c, err := celestia.New(httpc.At(serve(t, ours, celestia.HandlerOptions{}), serve(t, l, celestia.HandlerOptions{})), celestia.Options{Namespaces: []da.Namespace{alpha}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"headrace/da/celestia"
 	"headrace/da/local"
 	"headrace/follow"
+	"headrace/internal/httpc"
 )
 
 func TestMain(m *testing.M) {
@@ -65,7 +66,7 @@ func serveHandler(t testing.TB, h *celestia.Handler) (string, func()) {
 
 func newClient(t testing.TB, address string, opt celestia.Options) *celestia.Client {
 	t.Helper()
-	c, err := celestia.New([]string{address}, opt)
+	c, err := celestia.New(httpc.At(address), opt)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"headrace/da/celestia"
 	"headrace/da/fault"
 	"headrace/da/local"
+	"headrace/internal/httpc"
 )
 
 // TestSubmitRaisesFee: a price below the node's minimum is raised to it, once for all, and not beyond what is allowed.
@@ -32,7 +33,7 @@ func TestSubmitRaisesFee(t *testing.T) {
 		t.Errorf("with too low a maximum: got %v, want ErrFee", err)
 	}
 	for _, bad := range []celestia.Options{{GasPrice: -1}, {Priority: 4}} {
-		if _, err := celestia.New([]string{url}, bad); err == nil {
+		if _, err := celestia.New(httpc.At(url), bad); err == nil {
 			t.Errorf("options %+v were taken", bad)
 		}
 	}
@@ -109,7 +110,7 @@ func TestSubmitOutcome(t *testing.T) {
 func TestSubmitFailover(t *testing.T) {
 	chain := newChain(t, local.Options{Interval: 10 * time.Millisecond})
 	run(t, chain)
-	c, err := celestia.New([]string{"http://127.0.0.1:1", serve(t, chain, celestia.HandlerOptions{})}, celestia.Options{})
+	c, err := celestia.New(httpc.At("http://127.0.0.1:1", serve(t, chain, celestia.HandlerOptions{})), celestia.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"headrace/da/fault"
 	"headrace/da/local"
 	"headrace/follow"
+	"headrace/internal/httpc"
 )
 
 // TestProve: true claims are shown, false ones are found out, and an endpoint that cannot show anything decides nothing (I7).
@@ -100,7 +101,7 @@ func TestDamagedEndpoint(t *testing.T) {
 		if err == nil || want != nil && !errors.Is(err, want) {
 			t.Errorf("%s: got %v, want %v", kind, err, want)
 		}
-		both, err := celestia.New([]string{bad, good}, celestia.Options{Namespaces: []da.Namespace{alpha}})
+		both, err := celestia.New(httpc.At(bad, good), celestia.Options{Namespaces: []da.Namespace{alpha}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -63,7 +63,7 @@ func newProcess(w *world, engine string, g *geth.Node) *process {
 	genesis := filepath.Join(w.t.TempDir(), "genesis.json")
 	w.check(os.WriteFile(genesis, w.genesis.Encode(), 0o600))
 	p.args = []string{
-		"--home", p.home, "--http.address", "127.0.0.1:0", "--l1.ws", w.inbox.Client.WS[0], "--l1.http", w.inbox.Client.HTTP[0], "--l1.beacon", w.inbox.Client.Beacon[0],
+		"--home", p.home, "--http.address", "127.0.0.1:0", "--l1.ws", w.inbox.Client.WS[0].URL, "--l1.http", w.inbox.Client.HTTP[0].URL, "--l1.beacon", w.inbox.Client.Beacon[0].URL,
 		"--engine.kind", "engineapi", "--engine.url", engine, "--engine.jwt_file", filepath.Join(g.Dir(), "jwt.hex"), "--engine.genesis_file", w.l2,
 	}
 	out, err := exec.CommandContext(w.ctx, path, append([]string{"init", "--genesis", genesis}, p.args...)...).CombinedOutput()

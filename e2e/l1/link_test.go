@@ -32,7 +32,7 @@ func newLink(t testing.TB, w *world) *link {
 }
 
 func (l *link) through(o *node.Options) {
-	o.Config.L1.WS, o.Config.L1.HTTP = []string{"ws://" + l.Address()}, []string{"http://" + l.Address()}
+	o.Config.L1.WS, o.Config.L1.HTTP = node.At("ws://"+l.Address()), node.At("http://"+l.Address())
 	o.Config.L1.CallTimeout = time.Second
 }
 

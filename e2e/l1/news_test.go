@@ -96,7 +96,7 @@ func TestNews(t *testing.T) {
 	teller.subscribe = func() { w.propose(between) }
 	began := time.Now()
 	m := w.light(func(o *node.Options) {
-		o.Config.L1.WS = []string{url}
+		o.Config.L1.WS = node.At(url)
 		o.Observer.Applied = func(a node.Applied) {
 			mu.Lock()
 			defer mu.Unlock()

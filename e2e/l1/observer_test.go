@@ -241,7 +241,7 @@ func observeDA(t *testing.T, r *observed) {
 		ChainID: "observed", StartTime: time.Now().UTC(), InitialHeight: 1, DAStartHeight: 1, ProposerAddress: key.Public().Address(),
 		DA: &block.GenesisDA{HeaderNamespace: "observed-headers", DataNamespace: "observed-data"},
 	}}
-	o.Config.DA.Address, o.Config.DA.Level = []string{"http://" + link.Address()}, "prove"
+	o.Config.DA.Address, o.Config.DA.Level = node.At("http://"+link.Address()), "prove"
 	o.Config.HTTP.Address = "127.0.0.1:0"
 	o.Config.Sequencer.Enabled, o.Config.Sequencer.BlockTime = true, 50*time.Millisecond
 	n, err := node.New(o)

@@ -53,7 +53,7 @@ var rows = map[string]row{
 	// The node.
 	"internal/syncer":    {"block da l1 exec follow watch internal/derive internal/edge internal/store", "one mutex and no goroutine: whoever brings items or blocks comes from above"},
 	"internal/sequencer": {"block da l1 exec follow watch internal/derive internal/edge internal/syncer", "it makes and posts blocks through the syncer's section; it must not reach around it to the store"},
-	"node": {"block da da/celestia l1 l1/ethereum exec exec/kv exec/grpc exec/engineapi follow watch await internal/derive internal/edge internal/httpd internal/redact internal/store internal/syncer internal/sequencer",
+	"node": {"block da da/celestia l1 l1/ethereum exec exec/kv exec/grpc exec/engineapi follow watch await internal/derive internal/edge internal/httpc internal/httpd internal/redact internal/store internal/syncer internal/sequencer",
 		"it puts the parts together; dev chains and the command line are for those who run it"},
 
 	"internal/syncer/syncertest": {"block da da/local exec exec/kv follow watch internal/derive internal/store internal/syncer", "a syncer with everything around it, for the tests of whoever uses one"},

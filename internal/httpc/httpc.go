@@ -6,7 +6,8 @@
 // HTTP/2, which many calls share, is pinged and dropped when it does not answer, whatever is in flight on it. What is
 // asked again after one call's time is asked on a new connection. A redirect is followed without what is secret.
 //
-// Nothing is asked twice here. Clients are safe for concurrent use; CloseIdleConnections ends what is left of one.
+// Nothing is asked twice here, but for what was answered by 401, which proves that it was not done, when there is
+// another token by then. Clients are safe for concurrent use; CloseIdleConnections ends what is left of one.
 package httpc
 
 import (
@@ -26,6 +27,7 @@ type Options struct {
 	Timeout     time.Duration // of a call, as its caller bounds it: 10 s. A dead connection of HTTP/2 is found within it
 	DialTimeout time.Duration // of a connection: 10 s
 	Parallel    int           // calls at a time, for so many connections are kept: 16
+	Access      *Access       // of the endpoint: no token
 }
 
 // The bounds of a client's connections.
@@ -46,18 +48,55 @@ func New(opt Options) *http.Client {
 	t.MaxIdleConns = 0 // it has one host, and those that it redirects to
 	t.IdleConnTimeout = idle
 	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: min(timeout/2, mostQuiet), PingTimeout: min(timeout/4, mostLate)}
-	return &http.Client{Transport: &transport{t}, CheckRedirect: redact.Redirect}
+	return &http.Client{Transport: &transport{t, opt.Access}, CheckRedirect: redact.Redirect}
 }
 
-// transport is one that takes the lack of an answer as a sign.
-type transport struct{ *http.Transport }
+// transport is one that takes the lack of an answer as a sign, and knows the endpoint's token.
+type transport struct {
+	*http.Transport
+	access *Access
+}
 
+// RoundTrip sends a request, with the token if it is for this address, and again if there is another token by the time
+// that one is refused.
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := t.Transport.RoundTrip(req)
+	token := t.access.of(req)
+	resp, err := t.send(req, token)
+	if err != nil || token == "" {
+		return resp, err
+	}
+	if resp.StatusCode != http.StatusUnauthorized {
+		t.access.noted(nil)
+		return resp, nil
+	}
+	next, _ := t.access.read(token) // an error is kept: Error tells of it
+	again := replayed(req)
+	if next == token || again == nil {
+		return resp, nil
+	}
+	_, _ = io.CopyN(io.Discard, resp.Body, 8<<10) // a short one leaves the connection for what comes
+	_ = resp.Body.Close()
+	if resp, err = t.send(again, next); err == nil {
+		resp.Request = req
+	}
+	return resp, err
+}
+
+// send sends a request with a token, if it is not "".
+func (t *transport) send(req *http.Request, token string) (*http.Response, error) {
+	sent := req
+	if token != "" {
+		with := *req
+		with.Header = req.Header.Clone()
+		with.Header.Set("Authorization", "Bearer "+token)
+		sent = &with
+	}
+	resp, err := t.Transport.RoundTrip(sent)
 	if err != nil {
 		t.unanswered(req.Context())
 		return nil, err
 	}
+	resp.Request = req                                    // which has no token
 	if resp.StatusCode != http.StatusSwitchingProtocols { // a WebSocket is the caller's
 		resp.Body = &body{resp.Body, t, req.Context()}
 	}

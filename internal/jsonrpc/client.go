@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,7 +17,6 @@ import (
 
 // ClientOptions are the limits of a Client. The zero value is good.
 type ClientOptions struct {
-	Header       http.Header   // sent with each upgrade and each POST
 	CallTimeout  time.Duration // how long a call may go without a byte of answers, see clock: 30 s; below zero, only its context counts
 	DialTimeout  time.Duration // 10 s
 	WriteTimeout time.Duration // of one message: 30 s; a socket that takes no more is dead
@@ -26,7 +24,8 @@ type ClientOptions struct {
 	ReadLimit    int64         // bytes of a message: 64 MiB, which a full Celestia block in base64 fits into
 	MaxPending   int           // bytes of answers that wait to be decoded; beyond, the socket is not read on: 64 MiB
 	MaxQueued    int           // bytes of values that wait in one channel; beyond, the oldest is forgotten: 32 MiB
-	HTTPClient   *http.Client  // for POSTs and upgrades: one of its own, by which no token follows a redirect elsewhere. Its Timeout must be zero: calls have their own
+	HTTPClient   *http.Client  // for POSTs and upgrades: one of its own, which has Access. Its Timeout must be zero: calls have their own
+	Access       *httpc.Access // the token of the address: none
 	Logger       *slog.Logger  // none
 
 	// Called is told of each request after it, by the goroutine that made it, that of a channel included. It must be
@@ -113,7 +112,7 @@ type ClientStats struct {
 // http:// and https://. All methods are safe for concurrent use.
 type Client struct {
 	url     string
-	secrets redact.Secrets // of the address and the headers
+	secrets *httpc.Access // what no text may have in it
 	ws      bool
 	opt     ClientOptions
 	http    *http.Client
@@ -139,13 +138,12 @@ func NewClient(address string, opt ClientOptions) (*Client, error) {
 	if err != nil {
 		return nil, errors.New("parse address: it is no URL")
 	}
-	var tokens []string
-	for _, values := range opt.Header {
-		for _, v := range values {
-			tokens = append(tokens, strings.TrimPrefix(v, "Bearer "))
+	if opt.Access == nil {
+		if opt.Access, err = (httpc.Endpoint{URL: address}).Open(); err != nil {
+			return nil, err
 		}
 	}
-	c := &Client{url: address, secrets: redact.Of(address, tokens...), opt: opt.withDefaults(), closing: make(chan struct{}), big: make(chan struct{}, 1)}
+	c := &Client{url: address, secrets: opt.Access, opt: opt.withDefaults(), closing: make(chan struct{}), big: make(chan struct{}, 1)}
 	switch u.Scheme {
 	case "ws", "wss":
 		c.ws = true
@@ -157,7 +155,7 @@ func NewClient(address string, opt ClientOptions) (*Client, error) {
 		return nil, fmt.Errorf("address %s has no host", redact.Refused(address))
 	}
 	if c.http = c.opt.HTTPClient; c.http == nil {
-		c.http = httpc.New(httpc.Options{Timeout: max(c.opt.CallTimeout, 0), DialTimeout: c.opt.DialTimeout, Parallel: 64})
+		c.http = httpc.New(httpc.Options{Timeout: max(c.opt.CallTimeout, 0), DialTimeout: c.opt.DialTimeout, Parallel: 64, Access: c.opt.Access})
 	}
 	return c, nil
 }
@@ -226,7 +224,7 @@ func (c *Client) Drop(reason error) {
 
 // Call calls a method and, if it succeeds, gives the result to decode, which must not keep it. decode runs in the
 // caller's goroutine; nil decodes nothing. Errors: an *Error from the server, a *StatusError, decode's own, or why
-// there was no answer. Their texts have nothing in them that is secret in the address or the header.
+// there was no answer. Their texts have nothing in them that is secret in the address, nor a token.
 func (c *Client) Call(ctx context.Context, method string, params Raw, decode func(result []byte) error) (err error) {
 	defer c.opt.called(method, time.Now(), &err)
 	defer func() { err = c.secrets.Error(err) }()

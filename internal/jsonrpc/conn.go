@@ -61,7 +61,7 @@ func (c *Client) dial(ctx context.Context) (*conn, error) {
 	k.heard.Store(time.Now().UnixNano())
 	heard := func(context.Context, []byte) { k.heard.Store(time.Now().UnixNano()) }
 	ws, resp, err := websocket.Dial(ctx, c.url, &websocket.DialOptions{
-		HTTPClient: c.http, HTTPHeader: c.opt.Header,
+		HTTPClient:     c.http,
 		OnPingReceived: func(ctx context.Context, p []byte) bool { heard(ctx, p); return true },
 		OnPongReceived: heard,
 	})

@@ -29,9 +29,6 @@ func (c *Client) post(ctx context.Context, clock *clock, method string, params R
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnsent, redact.Error(err))
 	}
-	for k, v := range c.opt.Header {
-		req.Header[k] = v
-	}
 	req.Header.Set("Content-Type", "application/json")
 	c.stats.calls.Add(1)
 	var in traffic

@@ -54,8 +54,8 @@ var secretsGuards = []guard{
 	{
 		name: "a refusal that repeats its request tells no secret of an L1 endpoint",
 		file: "l1/ethereum/endpoint.go",
-		from: "err := e.secrets.Error(do(ctx))",
-		to:   "err := redact.Error(do(ctx))",
+		from: "err := e.access.Error(do(ctx))",
+		to:   "err := do(ctx)",
 		pkg:  "./node", test: "TestNoSecretLeavesANode/404",
 	},
 	{
@@ -82,8 +82,8 @@ var secretsGuards = []guard{
 	{
 		name: "a token that no header can carry is refused at the start",
 		file: "node/config.go",
-		from: "if err := checkToken(t.token); err != nil {",
-		to:   "if err := checkToken(\"\"); err != nil {",
+		from: "if err := httpc.CheckToken(t.token); err != nil {",
+		to:   "if err := httpc.CheckToken(\"\"); err != nil {",
 		pkg:  "./node", test: "TestRefusedAtTheStart",
 	},
 	{

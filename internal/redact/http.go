@@ -3,6 +3,8 @@ package redact
 import (
 	"errors"
 	"net/http"
+	"net/url"
+	"strings"
 )
 
 // Redirect is a http.Client's CheckRedirect. A redirect is followed, but away from scheme, host and port it carries
@@ -16,7 +18,7 @@ func Redirect(req *http.Request, via []*http.Request) error {
 		return http.ErrUseLastResponse
 	}
 	for _, before := range via {
-		if origin(before) != origin(req) {
+		if Origin(before.URL) != Origin(req.URL) {
 			req.Header.Del("Authorization")
 			req.Header.Del("Cookie")
 			req.Header.Del("Referer")
@@ -25,9 +27,9 @@ func Redirect(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// origin is where a request goes. An upgrade to a WebSocket goes by the scheme of either.
-func origin(req *http.Request) string {
-	scheme, port := req.URL.Scheme, req.URL.Port()
+// Origin is where an address leads to: scheme, host and port. An upgrade to a WebSocket goes by the scheme of either.
+func Origin(u *url.URL) string {
+	scheme, port := u.Scheme, u.Port()
 	switch scheme {
 	case "ws":
 		scheme = "http"
@@ -37,5 +39,5 @@ func origin(req *http.Request) string {
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[scheme]
 	}
-	return scheme + " " + req.URL.Hostname() + " " + port
+	return scheme + " " + strings.ToLower(u.Hostname()) + " " + port
 }

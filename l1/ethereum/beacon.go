@@ -15,7 +15,7 @@ import (
 	"github.com/ethereum/go-ethereum/crypto/kzg4844"
 
 	"headrace/follow"
-	"headrace/internal/redact"
+	"headrace/internal/httpc"
 	"headrace/l1"
 )
 
@@ -23,7 +23,7 @@ import (
 // wrong is a lack of content and never a verdict on it: the L1 has shown that the blobs exist.
 type beacon struct {
 	url     string
-	secrets redact.Secrets // of the address
+	access  *httpc.Access // its token, and what no text may have in it
 	health  *follow.Health
 	http    *http.Client
 	timeout time.Duration
@@ -216,7 +216,7 @@ func (s statusError) Is(target error) bool {
 func (b *beacon) get(ctx context.Context, path string, data any) (err error) {
 	started, parent := time.Now(), ctx
 	defer func() {
-		err = b.secrets.Error(err)
+		err = b.access.Error(err)
 		var status statusError
 		switch {
 		case err == nil, errors.As(err, &status) && status.maybeNoSuchCall():

@@ -18,6 +18,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -28,16 +29,19 @@ import (
 	"github.com/ethereum/go-ethereum/common/lru"
 
 	"headrace/follow"
-	"headrace/internal/redact"
+	"headrace/internal/httpc"
 	"headrace/l1"
 	"headrace/watch"
 )
 
+// Endpoint is an address, and the bearer token that goes there and nowhere else.
+type Endpoint = httpc.Endpoint
+
 // Options of a Client. WS or HTTP is needed, and ChainID and Inbox; the rest may be zero.
 type Options struct {
-	WS     []string // endpoints for news with its content, and for everything while no HTTP one works
-	HTTP   []string // endpoints for reading, and for news while no WS one works
-	Beacon []string // beacon APIs, for content in blobs
+	WS     []Endpoint // endpoints for news with its content, and for everything while no HTTP one works
+	HTTP   []Endpoint // endpoints for reading, and for news while no WS one works
+	Beacon []Endpoint // beacon APIs, for content in blobs
 
 	ChainID    uint64
 	Inbox      l1.Address
@@ -110,8 +114,11 @@ func New(opt Options) (*Client, error) {
 		opt: opt, inbox: common.Address(opt.Inbox),
 		forced: lru.NewCache[forcedKey, l1.Forced](forcedCacheSize),
 	}
-	poll, sockets := c.open(opt.HTTP, "read"), c.open(opt.WS, "news")
-	beacons := redact.Addresses(opt.Beacon)
+	poll, err1 := c.open(opt.HTTP, "read")
+	sockets, err2 := c.open(opt.WS, "news")
+	if err := cmp.Or(err1, err2, c.openBeacons()); err != nil {
+		return nil, err
+	}
 	c.read = follow.Best(slices.Concat(poll, sockets)...)
 	switch {
 	case len(sockets) == 0:
@@ -123,24 +130,37 @@ func New(opt Options) (*Client, error) {
 			opt.Logger.Info("L1 news", "polling", polling)
 		}})
 	}
-	for i, url := range opt.Beacon {
-		health := follow.NewHealth(beacons[i], "beacon", &c.opt.Observer)
-		c.beacons = append(c.beacons, &beacon{
-			url: url, secrets: redact.Of(url), health: health, http: newHTTP(&c.opt, health), timeout: opt.CallTimeout,
-		})
-	}
 	return c, nil
 }
 
 // open adds endpoints to the readers, and returns them as sources.
-func (c *Client) open(urls []string, role string) (sources []follow.Source[l1.Block]) {
-	names := redact.Addresses(urls)
-	for i, url := range urls {
-		e := newEndpoint(c, url, names[i], role)
+func (c *Client) open(endpoints []Endpoint, role string) (sources []follow.Source[l1.Block], err error) {
+	names := httpc.Names(endpoints)
+	for i, at := range endpoints {
+		access, err := at.Open()
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", names[i], err)
+		}
+		e := newEndpoint(c, at.URL, access, names[i], role)
 		c.readers = append(c.readers, e)
 		sources = append(sources, e)
 	}
-	return sources
+	return sources, nil
+}
+
+func (c *Client) openBeacons() error {
+	names := httpc.Names(c.opt.Beacon)
+	for i, at := range c.opt.Beacon {
+		access, err := at.Open()
+		if err != nil {
+			return fmt.Errorf("%s: %w", names[i], err)
+		}
+		health := follow.NewHealth(names[i], "beacon", &c.opt.Observer)
+		c.beacons = append(c.beacons, &beacon{
+			url: at.URL, access: access, health: health, http: newHTTP(&c.opt, access, health), timeout: c.opt.CallTimeout,
+		})
+	}
+	return nil
 }
 
 // Close closes idle connections. Calls under way fail; a closed Client cannot be used again.

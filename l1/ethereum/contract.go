@@ -15,7 +15,6 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/rpc"
 
-	"headrace/internal/redact"
 	"headrace/l1"
 	"headrace/l1/ethereum/inbox"
 )
@@ -32,20 +31,24 @@ func AddressOf(key *ecdsa.PrivateKey) l1.Address {
 
 // AskChainID returns the id of the chain that an endpoint serves, over HTTP or WebSocket. A timeout of 0 is the
 // default of Options.CallTimeout.
-func AskChainID(ctx context.Context, url string, timeout time.Duration) (uint64, error) {
+func AskChainID(ctx context.Context, at Endpoint, timeout time.Duration) (uint64, error) {
 	opt := Options{CallTimeout: timeout}.withDefaults()
 	ctx, cancel := context.WithTimeout(ctx, opt.CallTimeout)
 	defer cancel()
-	secrets, asker := redact.Of(url), newHTTP(&opt, nil)
-	defer asker.CloseIdleConnections()
-	conn, err := dialRPC(ctx, url, rpc.WithHTTPClient(asker))
+	access, err := at.Open()
 	if err != nil {
-		return 0, fmt.Errorf("dial L1: %w", secrets.Error(err))
+		return 0, fmt.Errorf("%s: %w", at, err)
+	}
+	asker := newHTTP(&opt, access, nil)
+	defer asker.CloseIdleConnections()
+	conn, err := dialRPC(ctx, at.URL, access, rpc.WithHTTPClient(asker))
+	if err != nil {
+		return 0, fmt.Errorf("dial L1: %w", access.Error(err))
 	}
 	defer conn.Close()
 	var id hexutil.Uint64
 	if err := conn.CallContext(ctx, &id, "eth_chainId"); err != nil {
-		return 0, fmt.Errorf("ask L1 for its chain id: %w", secrets.Error(err))
+		return 0, fmt.Errorf("ask L1 for its chain id: %w", access.Error(err))
 	}
 	return uint64(id), nil
 }

@@ -22,6 +22,7 @@ import (
 
 	"headrace/devnet/beacon"
 	"headrace/devnet/geth"
+	"headrace/internal/httpc"
 	"headrace/l1"
 	"headrace/l1/ethereum"
 )
@@ -66,7 +67,7 @@ func TestContract(t *testing.T) {
 		_, err := r.chain.Mine(ctx, beacon.Spec{})
 		r.check(err)
 	}
-	id, err := ethereum.AskChainID(ctx, r.node.WS(), 0)
+	id, err := ethereum.AskChainID(ctx, ethereum.Endpoint{URL: r.node.WS()}, 0)
 	if err != nil || id != geth.DevChainID {
 		t.Errorf("chain id: got %d, %v, want %d", id, err, geth.DevChainID)
 	}
@@ -90,7 +91,7 @@ func TestContract(t *testing.T) {
 	}
 
 	at := func(url string, inbox l1.Address) *ethereum.Client {
-		return r.client(func(o *ethereum.Options) { o.StartBlock, o.HTTP, o.WS, o.Inbox = 0, []string{url}, nil, inbox })
+		return r.client(func(o *ethereum.Options) { o.StartBlock, o.HTTP, o.WS, o.Inbox = 0, httpc.At(url), nil, inbox })
 	}
 	noLogs := refusing(t, r.node.HTTP(), func(method string) string {
 		if method == "eth_getLogs" {
@@ -177,13 +178,13 @@ func TestDialEnds(t *testing.T) {
 	t.Cleanup(func() { _ = listener.Close() })
 	for _, scheme := range []string{"http://", "ws://"} {
 		url := scheme + listener.Addr().String()
-		if id, err := ethereum.AskChainID(t.Context(), url, 50*time.Millisecond); err == nil {
+		if id, err := ethereum.AskChainID(t.Context(), ethereum.Endpoint{URL: url}, 50*time.Millisecond); err == nil {
 			t.Errorf("%s: got chain id %d, want the end of the time", scheme, id)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(50*time.Millisecond, cancel) // most likely in the handshake
 		started := time.Now()
-		if id, err := ethereum.AskChainID(ctx, url, time.Minute); err == nil {
+		if id, err := ethereum.AskChainID(ctx, ethereum.Endpoint{URL: url}, time.Minute); err == nil {
 			t.Errorf("%s: got chain id %d, want the end of the context", scheme, id)
 		}
 		if took := time.Since(started); took > 20*time.Second {
@@ -200,12 +201,12 @@ func TestReceiptWhileIndexing(t *testing.T) {
 	var log bytes.Buffer
 	c := r.client(func(o *ethereum.Options) {
 		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
-		o.HTTP = []string{refusing(t, r.node.HTTP(), func(method string) string {
+		o.HTTP = httpc.At(refusing(t, r.node.HTTP(), func(method string) string {
 			if method == "eth_getTransactionReceipt" && asked.Add(1) <= 2 {
 				return "transaction indexing is in progress"
 			}
 			return ""
-		})}
+		}))
 	})
 	r.mining(func(ctx context.Context) {
 		_, err := r.account(c, geth.DevKey(5), ethereum.CallData).Force(ctx, [][]byte{{1}})

@@ -4,20 +4,28 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/ethereum/go-ethereum/rpc"
 	"github.com/gorilla/websocket"
+
+	"headrace/internal/httpc"
 )
 
 // dialRPC connects to an endpoint, and gives up when ctx ends. By itself a WebSocket's handshake sees ctx's deadline only: an endpoint that takes the
 // connection and then says nothing would hold up whoever wants to stop.
-func dialRPC(ctx context.Context, url string, options ...rpc.ClientOption) (*rpc.Client, error) {
+func dialRPC(ctx context.Context, address string, access *httpc.Access, options ...rpc.ClientOption) (*rpc.Client, error) {
 	dialer := websocket.Dialer{ // as the rpc package's own, but for the first
 		NetDialContext: dialHandshake,
 		ReadBufferSize: 1024, WriteBufferSize: 1024, Proxy: http.ProxyFromEnvironment,
 	}
-	return rpc.DialOptions(ctx, url, append(options, rpc.WithWebsocketDialer(dialer))...)
+	options = append(options, rpc.WithWebsocketDialer(dialer))
+	if u, err := url.Parse(address); err == nil && strings.HasPrefix(u.Scheme, "ws") { // over HTTP the client that is given sees to it
+		options = append(options, rpc.WithHTTPAuth(access.Authorize))
+	}
+	return rpc.DialOptions(ctx, address, options...)
 }
 
 // dialHandshake dials a connection that ends with ctx until the handshake is done.

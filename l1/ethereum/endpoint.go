@@ -14,22 +14,22 @@ import (
 
 	"headrace/follow"
 	"headrace/internal/batch"
-	"headrace/internal/redact"
+	"headrace/internal/httpc"
 	"headrace/l1"
 )
 
 // endpoint is one address of an Ethereum node. It is a follow.Source whose news comes by a WebSocket or by polling,
 // as its address says.
 type endpoint struct {
-	client  *Client
-	url     string
-	secrets redact.Secrets // of the address
-	socket  bool
-	name    string // the address without what is secret in it, and a number if another has the same
-	health  *follow.Health
-	http    *http.Client
-	batch   *batch.Size // calls in one request
-	logs    *batch.Size // blocks in one eth_getLogs
+	client *Client
+	url    string
+	access *httpc.Access // its token, and what no text may have in it
+	socket bool
+	name   string // the address without what is secret in it, and a number if another has the same
+	health *follow.Health
+	http   *http.Client
+	batch  *batch.Size // calls in one request
+	logs   *batch.Size // blocks in one eth_getLogs
 
 	// What it lacks, as far as is known: forgotten with the connection.
 	receiptWay atomic.Int32 // the first of receiptWays that it may have
@@ -40,10 +40,10 @@ type endpoint struct {
 	closed bool
 }
 
-func newEndpoint(c *Client, url, name, role string) *endpoint {
-	e := &endpoint{client: c, url: url, secrets: redact.Of(url), socket: role == "news", name: name, health: follow.NewHealth(name, role, &c.opt.Observer)}
+func newEndpoint(c *Client, url string, access *httpc.Access, name, role string) *endpoint {
+	e := &endpoint{client: c, url: url, access: access, socket: role == "news", name: name, health: follow.NewHealth(name, role, &c.opt.Observer)}
 	e.health.Paced(c.opt.BlockTime)
-	e.http = newHTTP(&c.opt, e.health)
+	e.http = newHTTP(&c.opt, access, e.health)
 	e.batch, e.logs = batch.New(16, c.opt.Batch), batch.New(512, 8192)
 	return e
 }
@@ -66,9 +66,9 @@ func (e *endpoint) close() {
 func (e *endpoint) dial(ctx context.Context) (*rpc.Client, error) {
 	ctx, cancel := context.WithTimeout(ctx, e.client.opt.CallTimeout)
 	defer cancel()
-	conn, err := dialRPC(ctx, e.url, rpc.WithHTTPClient(e.http), rpc.WithWebsocketMessageSizeLimit(maxResponse))
+	conn, err := dialRPC(ctx, e.url, e.access, rpc.WithHTTPClient(e.http), rpc.WithWebsocketMessageSizeLimit(maxResponse))
 	if err != nil {
-		return nil, fmt.Errorf("dial L1: %w", e.secrets.Error(err))
+		return nil, fmt.Errorf("dial L1: %w", e.access.Error(err))
 	}
 	var id hexutil.Uint64
 	err = e.timed(ctx, "eth_chainId", 1, func(ctx context.Context) error { return conn.CallContext(ctx, &id, "eth_chainId") })
@@ -164,7 +164,7 @@ func (e *endpoint) callOnce(ctx context.Context, elems []rpc.BatchElem) error {
 	return e.request(ctx, elems[0].Method, len(elems), func(ctx context.Context, conn *rpc.Client) error {
 		err := conn.BatchCallContext(ctx, elems)
 		for i := range elems {
-			elems[i].Error = e.secrets.Error(elems[i].Error)
+			elems[i].Error = e.access.Error(elems[i].Error)
 		}
 		return err
 	})
@@ -200,7 +200,7 @@ func (e *endpoint) timed(ctx context.Context, method string, n int, do func(cont
 	ctx, cancel := context.WithTimeout(ctx, e.client.opt.CallTimeout)
 	defer cancel()
 	started := time.Now()
-	err := e.secrets.Error(do(ctx))
+	err := e.access.Error(do(ctx))
 	e.health.Called(method, n, started, err)
 	return err
 }

@@ -14,6 +14,7 @@ import (
 
 	"headrace/devnet/geth"
 	"headrace/follow"
+	"headrace/internal/httpc"
 	"headrace/l1"
 	"headrace/l1/ethereum"
 	"headrace/watch"
@@ -40,7 +41,7 @@ func (p *pair) client(change func(*ethereum.Options)) *ethereum.Client {
 	return p.rig.client(func(o *ethereum.Options) {
 		o.WS, o.HTTP = nil, nil
 		for _, r := range p.relay {
-			o.WS, o.HTTP = append(o.WS, r.url()), append(o.HTTP, "http"+strings.TrimPrefix(r.url(), "ws"))
+			o.WS, o.HTTP = append(o.WS, httpc.At(r.url())...), append(o.HTTP, httpc.At("http"+strings.TrimPrefix(r.url(), "ws"))...)
 		}
 		o.CallTimeout, o.Silence, o.Redial = time.Second, 100*time.Millisecond, 50*time.Millisecond
 		if change != nil {
@@ -299,7 +300,7 @@ func TestReadsFallOver(t *testing.T) {
 				return err
 			},
 		} {
-			c := r.client(func(o *ethereum.Options) { o.WS, o.HTTP = nil, []string{first, r.node.HTTP()} })
+			c := r.client(func(o *ethereum.Options) { o.WS, o.HTTP = nil, httpc.At(first, r.node.HTTP()) })
 			if err := read(c); err != nil {
 				t.Errorf("%s, the first endpoint is %s: %v", what, name, err)
 			}
@@ -316,7 +317,7 @@ func TestContentIsReadOnce(t *testing.T) {
 	r := newRig(t, geth.Prague, l1.Settings{})
 	var content atomic.Int64
 	c := r.client(func(o *ethereum.Options) {
-		o.WS = []string{r.node.WS(), r.node.WS(), r.node.WS()}
+		o.WS = httpc.At(r.node.WS(), r.node.WS(), r.node.WS())
 		o.Observer.Called = func(method string, _ int, _ time.Duration, _ error) {
 			if method == "eth_getBlockReceipts" {
 				content.Add(1)
@@ -350,7 +351,7 @@ func TestContentFromWhoAnnounces(t *testing.T) {
 		}
 		return ""
 	})
-	c := r.client(func(o *ethereum.Options) { o.HTTP = []string{reading} })
+	c := r.client(func(o *ethereum.Options) { o.HTTP = httpc.At(reading) })
 	_, state := follower(t, c, r.head().Height+1)
 	becomes(t, c, "endpoints", func(s []follow.SourceStatus) bool { return s[0].Live && s[1].Head > 0 })
 	r.propose(payload("a"))
@@ -370,7 +371,7 @@ func TestFinalizedNeverGoesBack(t *testing.T) {
 	final, _ := r.chain.At(2)
 	r.check(r.chain.Tag(t.Context(), final.Hash(), final.Hash()))
 	liar := newLiar(t, r.node.HTTP())
-	c := r.client(func(o *ethereum.Options) { o.HTTP = []string{liar.URL} })
+	c := r.client(func(o *ethereum.Options) { o.HTTP = httpc.At(liar.URL) })
 	want := l1.Ref{Height: 2, Hash: [32]byte(final.Hash())}
 	for name, lie := range map[string]func(any) any{"as it is": nil, "one that is behind": func(any) any { return early }, "one that has none": func(any) any { return nil }} {
 		if lie != nil {
@@ -394,7 +395,7 @@ func TestBeacons(t *testing.T) {
 	away.Close()
 	pruned := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(pruned.Close)
-	c := r.client(func(o *ethereum.Options) { o.Beacon = []string{away.URL, pruned.URL, r.beacon.URL} })
+	c := r.client(func(o *ethereum.Options) { o.Beacon = httpc.At(away.URL, pruned.URL, r.beacon.URL) })
 	var number uint64
 	r.mining(func(ctx context.Context) {
 		at, err := r.account(c, r.proposer, ethereum.Blobs).Propose(ctx, draft(1, "a"))
@@ -415,7 +416,7 @@ func TestBeacons(t *testing.T) {
 // Endpoints are listed in the order of the options, and tell nobody's secrets.
 func TestEndpointNames(t *testing.T) {
 	c, err := ethereum.New(ethereum.Options{
-		WS: []string{"ws://u:p@one/", "wss://two/v3/p?token=p"}, HTTP: []string{"http://three#p"}, Beacon: []string{"https://u:p@four?p"}, ChainID: 1, Inbox: l1.Address{1},
+		WS: httpc.At("ws://u:p@one/", "wss://two/v3/p?token=p"), HTTP: httpc.At("http://three#p"), Beacon: httpc.At("https://u:p@four?p"), ChainID: 1, Inbox: l1.Address{1},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"github.com/ethereum/go-ethereum/rpc"
 
 	"headrace/follow"
+	"headrace/internal/httpc"
 	"headrace/l1"
 	"headrace/l1/ethereum"
 	"headrace/watch"
@@ -67,7 +68,7 @@ func TestSlowOnlooker(t *testing.T) {
 	endpoint := httptest.NewServer(server.WebsocketHandler([]string{"*"}))
 	defer endpoint.Close()
 	defer server.Stop()
-	c, err := ethereum.New(ethereum.Options{WS: []string{"ws" + endpoint.URL[len("http"):]}, ChainID: 1, Inbox: l1.Address{1}})
+	c, err := ethereum.New(ethereum.Options{WS: httpc.At("ws" + endpoint.URL[len("http"):]), ChainID: 1, Inbox: l1.Address{1}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"headrace/devnet/beacon"
 	"headrace/devnet/geth"
 	"headrace/devnet/proxy"
+	"headrace/internal/httpc"
 	"headrace/l1"
 	"headrace/l1/ethereum"
 )
@@ -30,9 +31,9 @@ func gateway(t *testing.T, r *rig, f proxy.RPCFaults) (g *proxy.RPC, url string)
 // through returns a client of one endpoint, by one transport.
 func through(r *rig, url string, socket bool, change func(*ethereum.Options)) *ethereum.Client {
 	return r.client(func(o *ethereum.Options) {
-		o.HTTP, o.WS = []string{url}, nil
+		o.HTTP, o.WS = httpc.At(url), nil
 		if socket {
-			o.HTTP, o.WS = nil, []string{"ws" + strings.TrimPrefix(url, "http")}
+			o.HTTP, o.WS = nil, httpc.At("ws"+strings.TrimPrefix(url, "http"))
 		}
 		if change != nil {
 			change(o)

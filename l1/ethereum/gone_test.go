@@ -5,6 +5,7 @@ import (
 
 	"headrace/devnet/geth"
 	"headrace/follow"
+	"headrace/internal/httpc"
 	"headrace/l1"
 	"headrace/l1/ethereum"
 )
@@ -40,6 +41,6 @@ func TestGone(t *testing.T) {
 	want("one of two is behind", c, head, head.Height, false)
 	p.relay[1].setDown(true)
 	want("only the one that is behind is there", c, head, head.Height-3, false)
-	alone := r.client(func(o *ethereum.Options) { o.WS, o.HTTP = nil, []string{p.behind[0].URL} })
+	alone := r.client(func(o *ethereum.Options) { o.WS, o.HTTP = nil, httpc.At(p.behind[0].URL) })
 	want("one that is alone", alone, head, head.Height-3, true)
 }

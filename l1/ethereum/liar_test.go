@@ -12,6 +12,7 @@ import (
 	"github.com/ethereum/go-ethereum/params"
 
 	"headrace/devnet/geth"
+	"headrace/internal/httpc"
 	"headrace/l1"
 	"headrace/l1/ethereum"
 )
@@ -25,7 +26,7 @@ func TestLyingLogs(t *testing.T) {
 	height := r.head().Height
 	r.check(r.chain.Tag(t.Context(), r.chain.Head().Hash(), r.chain.Head().Hash()))
 	liar := newLiar(t, r.node.HTTP())
-	client := r.client(func(o *ethereum.Options) { o.HTTP, o.WS, o.TrustLogs = []string{liar.URL}, nil, true })
+	client := r.client(func(o *ethereum.Options) { o.HTTP, o.WS, o.TrustLogs = httpc.At(liar.URL), nil, true })
 	for name, change := range map[string]func(log map[string]any){
 		"of a block below the range":          func(log map[string]any) { log["blockNumber"] = "0x0" },
 		"of a block above the range":          func(log map[string]any) { log["blockNumber"] = "0xffff" },
@@ -55,7 +56,7 @@ func TestLogsOfBlocksNotFinal(t *testing.T) {
 	r.propose(payload("a"))
 	liar := newLiar(t, r.node.HTTP())
 	liar.set("eth_getLogs", func(any) any { return []any{} })
-	client := r.client(func(o *ethereum.Options) { o.HTTP, o.WS, o.TrustLogs = []string{liar.URL}, nil, true })
+	client := r.client(func(o *ethereum.Options) { o.HTTP, o.WS, o.TrustLogs = httpc.At(liar.URL), nil, true })
 	got := fetch(t, client, final.Number(), r.head().Height+1)
 	if last := got[len(got)-1]; len(last.Messages) != 1 {
 		t.Errorf("got %d messages in a block that is not final, want 1", len(last.Messages))
@@ -108,7 +109,7 @@ func TestFeeLimits(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			liar.set(c.method, func(any) any { return hexutil.EncodeBig(big.NewInt(1000 * params.GWei)) })
-			a := ethereum.NewAccount(r.client(func(o *ethereum.Options) { o.HTTP, o.WS = []string{liar.URL}, nil }), r.proposer,
+			a := ethereum.NewAccount(r.client(func(o *ethereum.Options) { o.HTTP, o.WS = httpc.At(liar.URL), nil }), r.proposer,
 				ethereum.AccountOptions{Content: c.content, MaxFee: most, MaxBlobFee: most})
 			r.mining(func(ctx context.Context) {
 				at, err := a.Propose(ctx, draft(r.state().NextID, c.method))

@@ -12,8 +12,8 @@ import (
 var errTooLarge = errors.New("response is larger than 64 MiB")
 
 // newHTTP returns a client for one endpoint, which has this health; nil: it has none.
-func newHTTP(opt *Options, health *follow.Health) *http.Client {
-	c := httpc.New(httpc.Options{Timeout: opt.CallTimeout, Parallel: 2 * opt.Parallel})
+func newHTTP(opt *Options, access *httpc.Access, health *follow.Health) *http.Client {
+	c := httpc.New(httpc.Options{Timeout: opt.CallTimeout, Parallel: 2 * opt.Parallel, Access: access})
 	c.Transport = limited{c.Transport, maxResponse}
 	if health != nil {
 		c.Transport = resting{c.Transport, health}

@@ -86,7 +86,7 @@ func (e *endpoint) Subscribe(ctx context.Context, update func(follow.Update[l1.B
 			update(u) // of the same head again: the endpoint lives
 		}
 	})
-	err = e.secrets.Error(err)
+	err = e.access.Error(err)
 	e.health.Silent(err)
 	var known *callError
 	if ctx.Err() != nil || errors.As(err, &known) {

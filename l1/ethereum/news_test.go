@@ -13,6 +13,7 @@ import (
 
 	"headrace/devnet/geth"
 	"headrace/follow"
+	"headrace/internal/httpc"
 	"headrace/l1"
 	"headrace/l1/ethereum"
 	"headrace/watch"
@@ -35,7 +36,7 @@ func TestPollingAndBack(t *testing.T) {
 	relay := newRelay(t, r.node.WS())
 	polling := watch.New(false)
 	c := r.client(func(o *ethereum.Options) {
-		o.WS = []string{relay.url()}
+		o.WS = httpc.At(relay.url())
 		o.Silence, o.CallTimeout, o.Redial = 50*time.Millisecond, 300*time.Millisecond, 30*time.Millisecond
 		o.Observer.Mode = func(_, mode string, _ error) {
 			if mode != "" {
@@ -74,7 +75,7 @@ func TestFrozenSocketAlone(t *testing.T) {
 	r := newRig(t, geth.Prague, l1.Settings{})
 	relay := newRelay(t, r.node.WS())
 	c := r.client(func(o *ethereum.Options) {
-		o.WS, o.HTTP = []string{relay.url()}, nil
+		o.WS, o.HTTP = httpc.At(relay.url()), nil
 		o.Silence, o.CallTimeout = 50*time.Millisecond, 200*time.Millisecond
 	})
 	_, state := follower(t, c, r.head().Height+1)
@@ -137,7 +138,7 @@ func testMutedSubscription(t *testing.T, change func(*ethereum.Options)) {
 	t.Cleanup(func() { server.Stop(); endpoint.Close() })
 	silent := watch.New(0)
 	c := r.client(func(o *ethereum.Options) {
-		o.WS = []string{"ws" + endpoint.URL[len("http"):]}
+		o.WS = httpc.At("ws" + endpoint.URL[len("http"):])
 		change(o)
 		o.Observer.Mode = func(_, mode string, err error) {
 			if mode == "" && strings.Contains(err.Error(), "the subscription did not announce it") {

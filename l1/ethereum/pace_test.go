@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"headrace/devnet/geth"
+	"headrace/internal/httpc"
 	"headrace/l1"
 	"headrace/l1/ethereum"
 )
@@ -27,7 +28,7 @@ func TestResendFollowsTheBlockTime(t *testing.T) {
 		"as somebody says": {ethereum.Options{ChainID: geth.DevChainID, BlockTime: time.Second}, time.Hour, time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c.opt.HTTP, c.opt.Inbox = []string{"http://127.0.0.1:1"}, l1.Address{1}
+			c.opt.HTTP, c.opt.Inbox = httpc.At("http://127.0.0.1:1"), l1.Address{1}
 			client, err := ethereum.New(c.opt)
 			if err != nil {
 				t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 
 	"headrace/devnet/beacon"
 	"headrace/devnet/geth"
+	"headrace/internal/httpc"
 	"headrace/l1"
 	"headrace/l1/ethereum"
 	"headrace/watch"
@@ -342,7 +343,7 @@ func TestSendFaults(t *testing.T) {
 	for id, after := range []bool{false, true} { // failed and not done, failed but done
 		liar := newLiar(t, r.node.HTTP())
 		liar.breakSend(after)
-		c := r.client(func(o *ethereum.Options) { o.HTTP = []string{liar.URL} })
+		c := r.client(func(o *ethereum.Options) { o.HTTP = httpc.At(liar.URL) })
 		a := ethereum.NewAccount(c, r.proposer, ethereum.AccountOptions{Content: ethereum.CallData, Resend: 50 * time.Millisecond})
 		r.mining(func(ctx context.Context) {
 			at, err := a.Propose(ctx, draft(uint64(id+1), strings.Repeat("x", 100)))

@@ -11,6 +11,7 @@ import (
 
 	"headrace/devnet/geth"
 	"headrace/follow"
+	"headrace/internal/httpc"
 	"headrace/l1"
 	"headrace/l1/ethereum"
 )
@@ -43,7 +44,7 @@ func TestRetryAfter(t *testing.T) {
 				w.WriteHeader(c.status)
 			}))
 			defer s.Close()
-			client := r.client(func(o *ethereum.Options) { o.WS, o.HTTP, o.Poll = nil, []string{s.URL}, time.Millisecond })
+			client := r.client(func(o *ethereum.Options) { o.WS, o.HTTP, o.Poll = nil, httpc.At(s.URL), time.Millisecond })
 			defer client.Close()
 			var err error
 			for range 3 {
@@ -60,7 +61,7 @@ func TestRetryAfter(t *testing.T) {
 			if st := client.Endpoints()[0]; c.rests && st.Errors != errors {
 				t.Errorf("got %+v: what was not asked is held against it", st)
 			}
-			both := r.client(func(o *ethereum.Options) { o.WS, o.HTTP = nil, []string{s.URL, r.node.HTTP()} })
+			both := r.client(func(o *ethereum.Options) { o.WS, o.HTTP = nil, httpc.At(s.URL, r.node.HTTP()) })
 			defer both.Close()
 			before = asked.Load()
 			for range 3 {
@@ -89,7 +90,7 @@ func TestRestEnds(t *testing.T) {
 		http.Redirect(w, req, r.node.HTTP(), http.StatusTemporaryRedirect)
 	}))
 	defer s.Close()
-	client := r.client(func(o *ethereum.Options) { o.WS, o.HTTP = nil, []string{s.URL} })
+	client := r.client(func(o *ethereum.Options) { o.WS, o.HTTP = nil, httpc.At(s.URL) })
 	if _, err := client.State(t.Context(), l1.Hash{}); err == nil {
 		t.Fatal("got an answer from an endpoint that refuses")
 	}

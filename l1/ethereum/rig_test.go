@@ -21,6 +21,7 @@ import (
 	"headrace/devnet/geth/gethtest"
 	"headrace/follow"
 	"headrace/follow/followtest"
+	"headrace/internal/httpc"
 	"headrace/l1"
 	"headrace/l1/ethereum"
 	"headrace/l1/ethereum/inbox"
@@ -59,7 +60,7 @@ func newRig(t *testing.T, fork geth.Fork, settings l1.Settings) *rig {
 	t.Cleanup(r.eth.Close)
 	r.beacon = httptest.NewServer(r.chain.API())
 	t.Cleanup(r.beacon.Close)
-	r.opt = ethereum.Options{WS: []string{r.node.WS()}, HTTP: []string{r.node.HTTP()}, Beacon: []string{r.beacon.URL}, ChainID: geth.DevChainID, Poll: 20 * time.Millisecond, CallTimeout: time.Minute}
+	r.opt = ethereum.Options{WS: httpc.At(r.node.WS()), HTTP: httpc.At(r.node.HTTP()), Beacon: httpc.At(r.beacon.URL), ChainID: geth.DevChainID, Poll: 20 * time.Millisecond, CallTimeout: time.Minute}
 
 	if settings.ForcedMax == 0 {
 		settings.ForcedMax = 2

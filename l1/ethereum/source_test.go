@@ -16,6 +16,7 @@ import (
 	"headrace/devnet/geth"
 	"headrace/follow"
 	"headrace/follow/followtest"
+	"headrace/internal/httpc"
 	"headrace/l1"
 	"headrace/l1/ethereum"
 )
@@ -27,7 +28,7 @@ func TestSource(t *testing.T) {
 		"websocket":          func(o *ethereum.Options) { o.HTTP = nil },
 		"polling":            func(o *ethereum.Options) { o.WS = nil },
 		"the second of each": func(o *ethereum.Options) {
-			o.WS, o.HTTP = []string{"ws://127.0.0.1:1", o.WS[0]}, []string{"http://127.0.0.1:1", o.HTTP[0]}
+			o.WS, o.HTTP = httpc.At("ws://127.0.0.1:1", o.WS[0].URL), httpc.At("http://127.0.0.1:1", o.HTTP[0].URL)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -46,7 +47,7 @@ func TestSource(t *testing.T) {
 			followtest.TestSource(t, func(t *testing.T) followtest.Harness[l1.Block] {
 				relay := newRelay(t, r.node.WS())
 				c := r.client(func(o *ethereum.Options) {
-					if o.WS = []string{relay.url()}; change != nil {
+					if o.WS = httpc.At(relay.url()); change != nil {
 						change(o)
 					}
 				})
@@ -251,8 +252,8 @@ func testIdentity(t *testing.T, r *rig) {
 	}
 	for name, opt := range map[string]ethereum.Options{
 		"no endpoint": {ChainID: 1, Inbox: l1.Address{1}},
-		"no chain":    {HTTP: []string{"http://localhost"}, Inbox: l1.Address{1}},
-		"no inbox":    {HTTP: []string{"http://localhost"}, ChainID: 1},
+		"no chain":    {HTTP: httpc.At("http://localhost"), Inbox: l1.Address{1}},
+		"no inbox":    {HTTP: httpc.At("http://localhost"), ChainID: 1},
 	} {
 		if _, err := ethereum.New(opt); err == nil {
 			t.Errorf("%s: accepted", name)

@@ -18,6 +18,7 @@ import (
 	"headrace/devnet/beacon"
 	"headrace/devnet/geth"
 	"headrace/follow"
+	"headrace/internal/httpc"
 	"headrace/l1"
 	"headrace/l1/ethereum"
 )
@@ -187,7 +188,7 @@ func TestLies(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			liar.set(c.method, c.lie)
-			client := r.client(func(o *ethereum.Options) { o.HTTP, o.WS = []string{liar.URL}, nil })
+			client := r.client(func(o *ethereum.Options) { o.HTTP, o.WS = httpc.At(liar.URL), nil })
 			got, err := tryFetch(t.Context(), client, height, height+1)
 			if err == nil || len(got) != 0 || errors.Is(err, l1.ErrContent) {
 				t.Errorf("got %d blocks, %v, want an error that is no verdict", len(got), err)
@@ -209,7 +210,7 @@ func TestLies(t *testing.T) {
 			object(list(v)[0])["blockHash"] = hexutil.Encode(make([]byte, 32))
 			return v
 		})
-		client := r.client(func(o *ethereum.Options) { o.HTTP, o.WS, o.TrustLogs = []string{liar.URL}, nil, true })
+		client := r.client(func(o *ethereum.Options) { o.HTTP, o.WS, o.TrustLogs = httpc.At(liar.URL), nil, true })
 		if got, err := tryFetch(t.Context(), client, height, height+1); err == nil || len(got) != 0 || liar.told() == 0 {
 			t.Errorf("got %d blocks, %v, want an error", len(got), err)
 		}
@@ -219,7 +220,7 @@ func TestLies(t *testing.T) {
 	})
 	t.Run("another chain", func(t *testing.T) {
 		liar.set("eth_chainId", func(any) any { return "0x1" })
-		client := r.client(func(o *ethereum.Options) { o.HTTP, o.WS = []string{liar.URL}, nil })
+		client := r.client(func(o *ethereum.Options) { o.HTTP, o.WS = httpc.At(liar.URL), nil })
 		if _, err := tryFetch(t.Context(), client, height, height+1); !errors.Is(err, l1.ErrWrongChain) {
 			t.Errorf("got %v, want ErrWrongChain", err)
 		}
@@ -236,7 +237,7 @@ func TestForkWhileReading(t *testing.T) {
 	height := r.head().Height
 	var parent any
 	liar := newLiar(t, r.node.HTTP())
-	c := r.client(func(o *ethereum.Options) { o.HTTP, o.WS = []string{liar.URL}, nil })
+	c := r.client(func(o *ethereum.Options) { o.HTTP, o.WS = httpc.At(liar.URL), nil })
 	n := 0
 	liar.set("eth_getBlockByNumber", func(v any) any {
 		switch n++; n {
@@ -267,7 +268,7 @@ func TestEndlessAnswer(t *testing.T) {
 		}
 	}))
 	defer endless.Close()
-	c, err := ethereum.New(ethereum.Options{HTTP: []string{endless.URL}, ChainID: 1, Inbox: l1.Address{1}, CallTimeout: time.Minute})
+	c, err := ethereum.New(ethereum.Options{HTTP: httpc.At(endless.URL), ChainID: 1, Inbox: l1.Address{1}, CallTimeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -281,7 +282,7 @@ func TestEndlessAnswer(t *testing.T) {
 // with its messages.
 func testLateReceipts(t *testing.T, r *rig) {
 	liar := newLiar(t, r.node.HTTP())
-	c := r.client(func(o *ethereum.Options) { o.HTTP, o.WS = []string{liar.URL}, nil }) // nobody else to ask
+	c := r.client(func(o *ethereum.Options) { o.HTTP, o.WS = httpc.At(liar.URL), nil }) // nobody else to ask
 	n := 0
 	liar.set("eth_getBlockReceipts", func(v any) any {
 		if n++; n <= 3 {
@@ -311,7 +312,7 @@ func testAdaptive(t *testing.T, r *rig) {
 		}
 		return 0
 	}
-	c := r.client(func(o *ethereum.Options) { o.HTTP, o.WS = []string{liar.URL}, nil })
+	c := r.client(func(o *ethereum.Options) { o.HTTP, o.WS = httpc.At(liar.URL), nil })
 	if got := fetch(t, c, 1, 61); len(got) != 60 {
 		t.Errorf("got %d blocks, want 60", len(got))
 	}
