@@ -140,3 +140,32 @@ func TestRedirect(t *testing.T) {
 		}
 	}
 }
+
+// Addresses have one origin if scheme, host and port are the same, however they are written.
+func TestOrigin(t *testing.T) {
+	of := func(address string) string {
+		u, err := url.Parse(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return redact.Origin(u)
+	}
+	for _, c := range []struct {
+		a, b string
+		same bool
+	}{
+		{"http://node.example/a", "http://user:key@Node.Example:80/b?c#d", true},
+		{"ws://node.example:26658", "http://node.example:26658", true},
+		{"wss://node.example", "https://node.example:443", true},
+		{"http://node.example:443", "https://node.example:443", false},
+		{"http://node.example", "https://node.example", false},
+		{"http://node.example", "http://node.example:8080", false},
+		{"http://node.example", "http://a.node.example", false},
+		{"http://node.example", "http://node.example.", false},
+		{"http://127.0.0.1", "http://[::1]", false},
+	} {
+		if got := of(c.a) == of(c.b); got != c.same {
+			t.Errorf("%s and %s: got one origin %t, want %t", c.a, c.b, got, c.same)
+		}
+	}
+}
