@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -110,9 +112,19 @@ func TestNoSecretLeavesANode(t *testing.T) {
 func noSecret(t *testing.T, plain, socket, host string) {
 	c := newChain(t, "secrets")
 	o := c.full(t, "")
-	o.Config.DA.Address = node.At(secretive(plain, host, 1), secretive(socket, host, 2), secretive(plain, host, 3))
+	file := filepath.Join(t.TempDir(), "token")
+	// with gives the first address the token in the file, and the last of several one of its own.
+	with := func(urls ...string) node.Addresses {
+		a := node.At(urls...)
+		a[0].TokenFile = file
+		if len(a) > 1 {
+			a[len(a)-1].Token = "plantedown"
+		}
+		return a
+	}
+	o.Config.DA.Address = append(with(secretive(plain, host, 1), secretive(socket, host, 2)), node.At(secretive(plain, host, 3))...)
 	o.Config.DA.Token, o.Config.DA.CallTimeout = "plantedtoken", 200*time.Millisecond
-	s := leaks(t, o, 3)
+	s := leaks(t, o, file, 3)
 	names := []string{plain + "://" + host + " #1", socket + "://" + host, plain + "://" + host + " #2"}
 	for i, e := range s.Source.Endpoints {
 		if e.Address != names[i] {
@@ -125,10 +137,10 @@ func noSecret(t *testing.T, plain, socket, host string) {
 	onL1.L1 = &block.GenesisL1{ChainID: 1, Inbox: "0x" + strings.Repeat("12", 20), StartBlock: 1}
 	o = c.full(t, secretive(plain, host, 1))
 	o.Genesis, o.Config.L1.CallTimeout = &onL1, 200*time.Millisecond
-	o.Config.L1.WS = node.At(secretive(socket, host, 1), secretive(socket, host, 2))
-	o.Config.L1.HTTP = node.At(secretive(plain, host, 1), secretive(plain, host, 2))
-	o.Config.L1.Beacon = node.At(secretive(plain, host, 1))
-	leaks(t, o, 4)
+	o.Config.L1.WS = with(secretive(socket, host, 1), secretive(socket, host, 2))
+	o.Config.L1.HTTP = with(secretive(plain, host, 1), secretive(plain, host, 2))
+	o.Config.L1.Beacon = with(secretive(plain, host, 1))
+	leaks(t, o, file, 4)
 
 	e, err := engineapi.Dial(secretive(plain, host, 1), [32]byte{1}, engineapi.DialOptions{Timeout: 200 * time.Millisecond})
 	if err != nil {
@@ -141,12 +153,18 @@ func noSecret(t *testing.T, plain, socket, host string) {
 }
 
 // leaks runs a node until each of the first n endpoints has been asked in vain, and looks for secrets in all that it
-// says.
-func leaks(t *testing.T, o node.Options, n int) node.Status {
+// says. In file is a token of it, which is replaced.
+func leaks(t *testing.T, o node.Options, file string, n int) node.Status {
 	t.Helper()
+	if err := os.WriteFile(file, []byte("plantedfile\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	log := &logs{}
 	o.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	r := start(t, o)
+	if err := os.WriteFile(file, []byte("plantedanew\n"), 0o600); err != nil { // which is read after a 401
+		t.Fatal(err)
+	}
 	s := r.until(t, "in trouble", func(s node.Status) bool {
 		for i := range n {
 			if len(s.Source.Endpoints) < n || s.Source.Endpoints[i].LastError == "" && s.Source.Endpoints[i].Calls == 0 {

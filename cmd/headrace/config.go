@@ -265,7 +265,7 @@ func readFlags(flags *pflag.FlagSet) (map[string]any, error) {
 		if s, _ := find(key); ok && s.isAddresses() {
 			var err error
 			if values[key], err = addressesOf(key, list); err != nil {
-				return nil, err
+				return nil, usageError{err}
 			}
 		}
 	}
