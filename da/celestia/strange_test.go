@@ -14,6 +14,7 @@ import (
 	"headrace/da/celestia"
 	"headrace/da/fault"
 	"headrace/da/local"
+	"headrace/internal/httpc"
 )
 
 // TestFibrePointers: a blob of share version 2 beside ours is passed over and counted, pushed or fetched, at each level. It
@@ -72,7 +73,7 @@ func TestLostHeightIsNamed(t *testing.T) {
 	if _, err = tryFetch(t, dead, 1, 9); err == nil || strings.Contains(err.Error(), "lost the data") {
 		t.Errorf("an endpoint that is dead: %v", err)
 	}
-	both, err := celestia.New([]string{damaged, serve(t, chain, celestia.HandlerOptions{})}, opt)
+	both, err := celestia.New(httpc.At(damaged, serve(t, chain, celestia.HandlerOptions{})), opt)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -76,7 +76,7 @@ func TestRepairOnAnL1(t *testing.T) {
 	run := func(args ...string) *exec.Cmd {
 		return exec.CommandContext(w.ctx, path, append(args, "--home", m.opt.Home)...)
 	}
-	if out, err := run("init", "--genesis", genesis, "--l1.ws", w.inbox.Client.WS[0], "--l1.http", w.inbox.Client.HTTP[0], "--l1.beacon", w.inbox.Client.Beacon[0]).CombinedOutput(); err != nil {
+	if out, err := run("init", "--genesis", genesis, "--l1.ws", w.inbox.Client.WS[0].URL, "--l1.http", w.inbox.Client.HTTP[0].URL, "--l1.beacon", w.inbox.Client.Beacon[0].URL).CombinedOutput(); err != nil {
 		t.Fatalf("init: %v: %s", err, out)
 	}
 	m.start()
