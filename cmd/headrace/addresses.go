@@ -110,7 +110,7 @@ func addressIn(v any) (a node.Address, err error) {
 
 // addressesOut returns what the file has for addresses.
 func addressesOut(list node.Addresses) any {
-	out := []any{}
+	var out []any
 	for _, a := range list {
 		if a.Token == "" && a.TokenFile == "" {
 			out = append(out, a.URL)

@@ -24,6 +24,10 @@ func TestNoSecretInTexts(t *testing.T) {
 			fmt.Fprintf(w, `{"error": "no %s for %s"}`, r.URL, r.Header.Get("Authorization"))
 		}
 	}
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte("plantedfile"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	hosts := map[string]string{"refused": "127.0.0.1:1"}
 	for _, status := range []int{307, 400, 401, 403, 404, 500} {
 		s := httptest.NewServer(echo(status))
@@ -41,6 +45,7 @@ func TestNoSecretInTexts(t *testing.T) {
 		}
 		says(t, name, "wait", "block", "1", "--timeout", "100ms", "--rpc", at("ws"))
 		says(t, name, "inbox", "show", "--inbox", "0x"+strings.Repeat("12", 20), "--l1.http", at("http"), "--l1.ws", at("wss"))
+		says(t, name, "inbox", "show", "--inbox", "0x"+strings.Repeat("12", 20), "--l1.http", at("http")+",token_file="+file, "--l1.ws", at("ws")+",token_file="+file)
 	}
 }
 
@@ -51,6 +56,8 @@ func TestNoSecretInUsage(t *testing.T) {
 		"da.address": "da: {address: 'ftp://planteduser:plantedpass@node.example/plantedpath'}",
 		"da":         "da: http://planteduser:plantedpass@node.example/plantedpath",
 		"yaml":       "http-plantedtoken",
+		"l1.ws":      "l1: {ws: [{address: 'ws://node.example', token: plantedtoken, planted: plantedtoken}]}",
+		"l1.http":    "l1: {http: {address: 'http://node.example', token: plantedtoken, token_file: x}}",
 	} {
 		if err := os.WriteFile(filepath.Join(home, configName), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -64,6 +71,8 @@ func TestNoSecretInUsage(t *testing.T) {
 		{"status", bad}, {bad}, {"status", "--node", bad}, {"wait", "block", "1", "--rpc", bad}, {"wait", "height", bad},
 		{"init", "--genesis", "none", "--home", filepath.Join(home, "new"), "--da.address", bad},
 		{"init", "--genesis", "none", "--home", filepath.Join(home, "new"), "--l1.ws", `plantedtoken"`},
+		{"init", "--genesis", "none", "--home", filepath.Join(home, "new"), "--l1.ws", "ws://node.example,token=plantedtoken"},
+		{"inbox", "show", "--inbox", "0x" + strings.Repeat("12", 20), "--l1.http", "http://node.example/plantedpath,token=plantedtoken"},
 		{"init", "--sequencer", "--home", filepath.Join(home, "new"), "--engine.kind", "grpc", "--engine.address", bad},
 	} {
 		says(t, fmt.Sprint(args), args...)
