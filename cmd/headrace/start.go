@@ -28,6 +28,10 @@ func newStart() *cobra.Command {
 The address of the node's HTTP endpoints is the first line on standard output; logs go to standard error. A setting is taken from the flag, else
 from the environment (HEADRACE_DA_ADDRESS for da.address), else from config.yaml in the home, else it has its default.
 
+An address of da.address, l1.ws, l1.http and l1.beacon may be followed by the file of the bearer token that goes there and nowhere else, relative to the home:
+--da.address URL,token_file=PATH. In config.yaml that is {address: URL, token_file: PATH}, or {address: URL, token: TEXT}. The file is read again when the
+endpoint refuses the token. da.token is for the addresses that have none.
+
 A write that fails, on a full disk say, does not end the node: /livez is 503 until the home could be opened anew. The exit status is 5 if that
 cannot be, and 6 if what is in the home is damaged and a restart does not help: see headrace repair.`,
 		Args: noArgs,

@@ -71,11 +71,21 @@ func open(t *testing.T, e httpc.Endpoint) (*httpc.Access, *http.Client) {
 	return a, c
 }
 
+// chunked is a body of unknown length that can be sent again.
+type chunked string
+
+func (chunked) Read([]byte) (int, error) { return 0, io.EOF }
+
 func post(t *testing.T, c *http.Client, url string, body io.Reader) (status int, err error) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, body)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if text, ok := body.(chunked); ok {
+		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(string(text))), nil }
+		req.Body, _ = req.GetBody()
+		req.ContentLength = -1
 	}
 	resp, err := c.Do(req)
 	if err != nil {
@@ -188,7 +198,13 @@ func TestTokenIsReplaced(t *testing.T) {
 	expect("before there is a new one", question(), 401, "two")
 	write("three\n")
 	expect("a body that cannot be sent again", io.MultiReader(question()), 401, "two")
-	expect("a body that can", question(), 200, "three")
+	expect("a body that can", chunked("question"), 200, "three")
+	valid = "of a length"
+	write(valid)
+	expect("a body of unknown length that can", chunked("question"), 200, "three", "of a length")
+	valid = "three"
+	write(valid)
+	expect("back to another", question(), 200, "of a length", "three")
 	valid = "four"
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
@@ -240,7 +256,7 @@ func TestAuthorize(t *testing.T) {
 	if err := os.WriteFile(file, []byte("one\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	a, _ := open(t, httpc.Endpoint{URL: "ws://127.0.0.1:1", TokenFile: file})
+	a, _ := open(t, httpc.Endpoint{URL: "ws://127.0.0.1:1", Token: " zero\r\n"})
 	expect := func(want string) {
 		t.Helper()
 		h := http.Header{"Authorization": {"Basic x"}}
@@ -248,6 +264,8 @@ func TestAuthorize(t *testing.T) {
 			t.Errorf("got %q (%v), want the token %s", h, err, want)
 		}
 	}
+	expect("zero")
+	a, _ = open(t, httpc.Endpoint{URL: "ws://127.0.0.1:1", TokenFile: file})
 	expect("one")
 	if err := os.WriteFile(file, []byte("two\n"), 0o600); err != nil {
 		t.Fatal(err)

@@ -96,7 +96,8 @@ func (t *transport) send(req *http.Request, token string) (*http.Response, error
 		t.unanswered(req.Context())
 		return nil, err
 	}
-	resp.Request = req                                    // which has no token
+	// The answer is given out with the request that has no token.
+	resp.Request = req
 	if resp.StatusCode != http.StatusSwitchingProtocols { // a WebSocket is the caller's
 		resp.Body = &body{resp.Body, t, req.Context()}
 	}

@@ -74,10 +74,10 @@ var secretsGuards = []guard{
 	},
 	{
 		name: "a token's line break is taken off",
-		file: "node/da.go",
-		from: "Token: strings.TrimSpace(c.Token)",
-		to:   "Token: strings.TrimLeft(c.Token, \" \")",
-		pkg:  "./node", test: "TestTokenOfAFile",
+		file: "internal/httpc/access.go",
+		from: "a.use(strings.TrimSpace(e.Token))",
+		to:   "a.use(e.Token)",
+		pkg:  "./internal/httpc", test: "TestAuthorize",
 	},
 	{
 		name: "a token that no header can carry is refused at the start",

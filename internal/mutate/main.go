@@ -62,6 +62,7 @@ var tables = slices.Concat(
 	l1netGuards,
 	rim2Guards,
 	devchainGuards,
+	tokensGuards,
 )
 
 func main() {
