@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	share "github.com/celestiaorg/go-square/v3/share"
-
 	"headrace/internal/jsonrpc"
 	"headrace/internal/square"
 )
@@ -90,10 +88,15 @@ func (h *Handler) stateMethods(m map[string]jsonrpc.Method) {
 	}
 	m["state.Transfer"] = jsonrpc.Method{Params: 3, Level: Write, Bind: func(*jsonrpc.Args) jsonrpc.Run { return unsupported }}
 	m["state.SubmitPayForBlob"] = jsonrpc.Method{Params: 2, Level: Write, Bind: func(a *jsonrpc.Args) jsonrpc.Run {
-		_ = jsonrpc.Arg[[]*share.Blob](a, "[]*share.Blob")
+		_ = jsonrpc.Arg[[]libraryBlob](a, "[]*share.Blob")
 		return unsupported
 	}}
 }
+
+// libraryBlob is a blob in a request as Celestia's own library writes one.
+type libraryBlob struct{}
+
+func (*libraryBlob) UnmarshalJSON(data []byte) error { return square.CheckLibraryJSON(data) }
 
 // address is an account's address in a request.
 type address string

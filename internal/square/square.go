@@ -179,6 +179,9 @@ func ValidNamespace(b []byte) error {
 	return err
 }
 
+// CheckLibraryJSON tells whether JSON is a blob as Celestia's own library writes one, in its words.
+func CheckLibraryJSON(data []byte) error { return new(share.Blob).UnmarshalJSON(data) }
+
 // CheckNamespace tells whether users may post blobs to a namespace: version 0, 18 leading zeros, and not one of the
 // reserved ones.
 func CheckNamespace(ns da.Namespace) error {
