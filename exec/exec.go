@@ -17,7 +17,7 @@ import (
 type Head struct {
 	Height uint64
 	Hash   block.Hash // header hash of the block
-	Root   []byte     // state root after it
+	Root   []byte     // state root after it; of the genesis state when it has executed none
 }
 
 // Engine executes blocks.

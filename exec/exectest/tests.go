@@ -22,6 +22,9 @@ func fresh(t *testing.T, r *run) {
 
 func chain(_ *testing.T, r *run) {
 	r.grow(12)
+	if len(r.head().Root) == 0 { // the blocks wrote something
+		r.t.Error("the engine tells no state root: nothing could show that two nodes have come to the same state")
+	}
 }
 
 // repeats executes blocks again (I4): at once, and from below the head.

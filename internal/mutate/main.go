@@ -38,6 +38,7 @@ var tables = slices.Concat(
 	authorityGuards,
 	decodeGuards,
 	syncerGuards,
+	rootGuards,
 	reorgGuards,
 	storeGuards,
 	celestiaGuards,

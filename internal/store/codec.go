@@ -218,6 +218,9 @@ func encodeChain(st *State) []byte {
 	e.bytes(st.Root)
 	e.bytes(st.SafeRoot)
 	e.number(st.Oldest)
+	if len(st.InitialRoot) > 0 { // homes of before have none, and stay as they are
+		e.bytes(st.InitialRoot)
+	}
 	return e
 }
 
@@ -229,5 +232,8 @@ func decodeChain(b []byte, st *State) error {
 	st.Root = d.bytes()
 	st.SafeRoot = d.bytes()
 	st.Oldest = d.number()
+	if len(d.rest) > 0 {
+		st.InitialRoot = d.bytes()
+	}
 	return d.end()
 }

@@ -46,12 +46,19 @@ func refuse(format string, args ...any) error {
 }
 
 func (c *change) stage() error {
-	for _, step := range []func() error{c.truncate, c.append, c.promote, c.heads, c.position, c.dropItems, c.item, c.halves, c.rest} {
+	for _, step := range []func() error{c.initial, c.truncate, c.append, c.correct, c.promote, c.heads, c.position, c.dropItems, c.item, c.halves, c.rest} {
 		if err := step(); err != nil {
 			return err
 		}
 	}
 	return c.write()
+}
+
+func (c *change) initial() error {
+	if c.b.InitialRoot != nil {
+		c.next.InitialRoot = bytes.Clone(c.b.InitialRoot)
+	}
+	return nil
 }
 
 func (c *change) truncate() error {
@@ -125,6 +132,26 @@ func (c *change) append() error {
 	return nil
 }
 
+// correct puts another root in the place of the one after the last block.
+func (c *change) correct() error {
+	switch {
+	case c.b.Root == nil:
+		return nil
+	case len(c.b.Append) > 0 || c.b.Truncate != nil || c.next.Unsafe.Height < c.s.fixed.initial:
+		return refuse("correct the state root of a block that is not stored yet")
+	}
+	m, err := c.mark(c.next.Unsafe.Height)
+	if err != nil {
+		return err
+	}
+	m.root = bytes.Clone(c.b.Root)
+	c.next.Root = m.root
+	if c.next.Safe == c.next.Unsafe {
+		c.next.SafeRoot = m.root
+	}
+	return c.batch.Set(originKey(c.next.Unsafe.Height), m.encode(), nil)
+}
+
 // set writes a value of two parts without joining them first.
 func (c *change) set(key, head, tail []byte) error {
 	op := c.batch.SetDeferred(len(key), len(head)+len(tail))
@@ -152,7 +179,7 @@ func (c *change) checkSuccessor(b *block.Block) error {
 // mark returns the mark of a block as it will be after what is staged so far.
 func (c *change) mark(height uint64) (mark, error) {
 	if height+1 == c.s.fixed.initial {
-		return mark{}, nil // before the first block: no hash, no root
+		return mark{root: c.next.InitialRoot}, nil // before the first block: no hash
 	}
 	if height <= c.base {
 		return c.s.mark(height)

@@ -61,7 +61,8 @@ type Options struct {
 type State struct {
 	Position, Proven        block.Ref // of the source: the last applied item; the last height up to which the content is shown complete
 	Unsafe, Safe, Finalized block.Ref // of the rollup; InitialHeight-1 with the zero hash before the first block
-	Root, SafeRoot          []byte    // state roots after Unsafe and after Safe; nil before the first block
+	Root, SafeRoot          []byte    // state roots after Unsafe and after Safe; InitialRoot before the first block
+	InitialRoot             []byte    // state root before the first block; nil: it is empty, or not known yet
 	Oldest                  uint64    // the lowest height that is not pruned
 	EnvelopesOnly           bool
 	Inbox                   *Inbox // of a source that is an L1; nil: nothing is known of it
@@ -131,6 +132,9 @@ type Batch struct {
 
 	RemoveHalves []block.HalfKey
 	AddHalves    []block.Half
+
+	InitialRoot []byte // sets it; nil changes nothing
+	Root        []byte // puts another state root in the place of the one after Unsafe; nil changes nothing. Not with Truncate or Append
 
 	EnvelopesOnly bool // true sets it; false changes nothing
 	Inbox         *Inbox

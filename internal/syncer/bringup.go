@@ -1,6 +1,7 @@
 package syncer
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"time"
@@ -17,7 +18,8 @@ const lookTimeout = 5 * time.Second
 func (s *Syncer) BringUp(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	want := s.cfg.Store.State().Unsafe
+	st := s.cfg.Store.State()
+	want := st.Unsafe
 	look, cancel := context.WithTimeout(ctx, lookTimeout)
 	head, err := s.head(look)
 	cancel()
@@ -25,7 +27,7 @@ func (s *Syncer) BringUp(ctx context.Context) error {
 	case err != nil:
 		s.engineKnown = false
 		return s.stuck(follow.StageEngine, want.Height, fmt.Errorf("engine head: %w", err))
-	case s.engineKnown && (head.Height != want.Height || head.Hash != want.Hash):
+	case s.engineKnown && (head.Height != want.Height || head.Hash != want.Hash || st.Root != nil && !bytes.Equal(head.Root, st.Root)):
 		s.cfg.Logger.Warn("the engine is not where it was left", "height", head.Height, "want", want.Height)
 		s.engineKnown = false
 	}

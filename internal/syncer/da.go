@@ -30,7 +30,11 @@ type DASink struct {
 
 // OpenDA returns the sink of a chain whose canonical source is a DA layer. It goes on from where the store stands.
 func OpenDA(cfg Config) (*DASink, error) {
-	d := &DASink{Syncer: open(cfg)}
+	s, err := open(cfg)
+	if err != nil {
+		return nil, err
+	}
+	d := &DASink{Syncer: s}
 	d.tell = d.add
 	if st := cfg.Store.State(); st.Proven != st.Position {
 		if err := d.setBack(); err != nil { // what was left to be shown is not known any more: read it again

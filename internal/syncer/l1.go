@@ -33,7 +33,10 @@ type L1Sink struct {
 // OpenL1 returns the sink of a chain whose canonical source is an inbox on an L1. It goes on from where the store
 // stands.
 func OpenL1(cfg Config) (*L1Sink, error) {
-	s := open(cfg)
+	s, err := open(cfg)
+	if err != nil {
+		return nil, err
+	}
 	k := &L1Sink{Syncer: s, Offers: &Offers{s: s, byID: map[block.Hash]offered{}}}
 	s.tell = func(now Status) Status {
 		now.Proposal, now.Earlier = k.inbox().Proposal, k.recent[:max(len(k.recent)-1, 0)]

@@ -64,7 +64,7 @@ func (s *Syncer) Produce(ctx context.Context, build func(context.Context, Parent
 	if err := s.reconcile(ctx); err != nil {
 		return block.Ref{}, err
 	}
-	parent, err := s.parent()
+	parent, err := s.parent(ctx)
 	if err != nil {
 		return block.Ref{}, err
 	}
@@ -107,12 +107,13 @@ func (s *Syncer) Produce(ctx context.Context, build func(context.Context, Parent
 	return blk.Ref(), nil
 }
 
-// parent describes the unsafe head.
-func (s *Syncer) parent() (Parent, error) {
+// parent describes the unsafe head, where the engine stands.
+func (s *Syncer) parent(ctx context.Context) (p Parent, err error) {
 	st := s.cfg.Store.State()
-	p := Parent{Ref: st.Unsafe, Root: st.Root, Time: uint64(s.cfg.Genesis.StartTime.UnixNano())}
+	p = Parent{Ref: st.Unsafe, Root: st.Root, Time: uint64(s.cfg.Genesis.StartTime.UnixNano())}
 	if st.Unsafe.Height < s.cfg.Genesis.InitialHeight {
-		return p, nil
+		p.Root, err = s.initialRoot(ctx, s.reconcile)
+		return p, err
 	}
 	rec, err := s.cfg.Store.Block(st.Unsafe.Height)
 	if err != nil {

@@ -124,9 +124,12 @@ type Syncer struct {
 	verifying chan struct{} // holds one for each signature check under way, or the like; see verify
 	judged    judged
 
-	mu          sync.Mutex // the serialised section; guards the rest, and what the sink and the Offers hold
-	engineKnown bool       // the engine has been compared with the store and found equal
-	reverts     uint64     // how often the engine was taken back
+	mu          sync.Mutex     // the serialised section; guards the rest, and what the sink and the Offers hold
+	engineKnown bool           // the engine has been compared with the store and found equal
+	diverged    *DivergedError // the engine's state was found to be another one; nil: it was not
+	claim       []byte         // root after the last block by the next header, while that is about to be executed
+	initial     []byte         // root before the first block, if the engine was asked
+	reverts     uint64         // how often the engine was taken back
 	counts      Counts
 	onSigned    func(block.Ref)     // see OnSigned; nil: nobody is told
 	sourceTime  time.Time           // see Status
@@ -136,14 +139,17 @@ type Syncer struct {
 // open returns a Syncer that goes on from where the store stands, for a sink that publishes when it has read what it
 // needs. It does not touch the engine: that is compared with the store by the first call that needs it, and brought
 // up by replay.
-func open(cfg Config) *Syncer {
+func open(cfg Config) (*Syncer, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	if cfg.MaxAhead <= 0 {
 		cfg.MaxAhead = time.Minute
 	}
-	return &Syncer{cfg: cfg, status: new(watch.Value[Status]), verifying: make(chan struct{}, max(runtime.GOMAXPROCS(0)-1, 1))}
+	s := &Syncer{cfg: cfg, status: new(watch.Value[Status]), verifying: make(chan struct{}, max(runtime.GOMAXPROCS(0)-1, 1))}
+	var err error
+	s.diverged, err = readDiverged(cfg.Store)
+	return s, err
 }
 
 // verify does work that strangers choose the amount of, which nobody in the section may wait for: on all cores but
@@ -185,6 +191,9 @@ func (s *Syncer) publish() {
 		if s.engineKnown || now.Stage.Name != follow.StageEngine && now.Stage.Name != follow.StageReplay {
 			now.Stage = Stage{} // what is published is done, but for the engine: an item without blocks does not need it
 		}
+		if s.diverged != nil && now.Stage == (Stage{}) {
+			now.Stage = Stage{Name: follow.StageRoot, Height: s.diverged.Height, Cause: s.diverged.Error()}
+		}
 		return s.tell(now)
 	})
 }
@@ -218,6 +227,9 @@ func (s *Syncer) tip() (derive.Tip, error) {
 // commit writes b. When the outcome of a commit is unknown only a restart can tell, so that ends the follower.
 func (s *Syncer) commit(b *store.Batch) error {
 	start, before := time.Now(), s.cfg.Store.State()
+	if len(b.Append) > 0 && b.Append[0].Block.Height() == s.cfg.Genesis.InitialHeight {
+		b.InitialRoot = s.initial
+	}
 	err := s.cfg.Store.Commit(b)
 	s.Took(StepCommit, s.cfg.Store.State().Position.Height, start, err)
 	if err != nil {

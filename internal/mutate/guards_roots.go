@@ -1,0 +1,88 @@
+package main
+
+var rootGuards = []guard{
+	{
+		name: "the first block is built on the engine's own state",
+		file: "internal/syncer/root.go",
+		from: "return s.initialRoot(ctx, ready)",
+		to:   "return h.AppHash, nil",
+		pkg:  "./internal/syncer", test: "TestInitialRoot",
+	},
+	{
+		name: "a sequencer writes the root before the first block",
+		file: "internal/syncer/produce.go",
+		from: "p.Root, err = s.initialRoot(ctx, s.reconcile)",
+		to:   "",
+		pkg:  "./internal/syncer", test: "TestInitialRoot$",
+	},
+	{
+		name: "a first header that names no root is taken",
+		file: "internal/syncer/engine.go",
+		from: "!unsaid && ",
+		to:   "",
+		pkg:  "./internal/syncer", test: "TestInitialRootUnsaid",
+	},
+	{
+		name: "an engine of another genesis is not the chain's",
+		file: "internal/syncer/engine.go",
+		from: "root != nil && !bytes.Equal(root, head.Root)",
+		to:   "false",
+		pkg:  "./internal/syncer", test: "TestInitialRoot$",
+	},
+	{
+		name: "an engine at the same block with another state is not the chain's",
+		file: "internal/syncer/engine.go",
+		from: "if !bytes.Equal(rec.Root, head.Root) {",
+		to:   "if false {",
+		pkg:  "./internal/syncer", test: "TestWrongEngineBehindTheHome",
+	},
+	{
+		name: "an engine exchanged while the node runs is found out",
+		file: "internal/syncer/bringup.go",
+		from: " || st.Root != nil && !bytes.Equal(head.Root, st.Root)",
+		to:   "",
+		pkg:  "./internal/syncer", test: "TestEngineExchanged",
+	},
+	{
+		name: "a root is corrected by the next header alone",
+		file: "internal/syncer/root.go",
+		from: "s.claim != nil && height == s.cfg.Store.State().Unsafe.Height && bytes.Equal(ours, s.claim)",
+		to:   "height == s.cfg.Store.State().Unsafe.Height",
+		pkg:  "./internal/syncer", test: "TestWrongEngineBehindTheHome",
+	},
+	{
+		name: "the right engine behind a home is asked",
+		file: "internal/syncer/root.go",
+		from: "s.engineKnown, s.claim = false, h.AppHash",
+		to:   "",
+		pkg:  "./internal/syncer", test: "TestRightEngineBehindTheHome",
+	},
+	{
+		name: "a restart knows that the engine diverged",
+		file: "internal/syncer/syncer.go",
+		from: "s.diverged, err = readDiverged(cfg.Store)",
+		to:   "",
+		pkg:  "./internal/syncer", test: "TestWrongEngineBehindTheHome",
+	},
+	{
+		name: "an engine that agrees again is believed",
+		file: "internal/syncer/root.go",
+		from: "Named: map[string][]byte{divergedKey: nil}",
+		to:   "",
+		pkg:  "./internal/syncer", test: "TestWrongEngineBehindTheHome",
+	},
+	{
+		name: "only the last block's root can be corrected",
+		file: "internal/store/commit.go",
+		from: "len(c.b.Append) > 0 || c.b.Truncate != nil || ",
+		to:   "",
+		pkg:  "./internal/store", test: "TestCorrectedRoot",
+	},
+	{
+		name: "the initial root is the chain's when all is taken back",
+		file: "internal/store/commit.go",
+		from: "mark{root: c.next.InitialRoot}, nil",
+		to:   "mark{}, nil",
+		pkg:  "./internal/store", test: "TestInitialRoot",
+	},
+}
