@@ -76,7 +76,7 @@ var syncerGuards = []guard{
 	{
 		name: "a replay that gave another root is taken back",
 		file: "internal/syncer/engine.go",
-		from: "errors.Join(err, s.revertTo(ctx, height-1))", to: "err",
+		from: "errors.Join(fmt.Errorf(\"replay block %d: %w\", height, err), s.revertTo(ctx, height-1))", to: "err",
 		pkg: "./internal/syncer", test: "TestReplayGivesTheStoredRoot",
 	},
 	{
