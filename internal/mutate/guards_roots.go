@@ -18,8 +18,8 @@ var rootGuards = []guard{
 	{
 		name: "a first header that names no root is taken",
 		file: "internal/syncer/engine.go",
-		from: "!unsaid && ",
-		to:   "",
+		from: "!unsaid && !bytes",
+		to:   "(unsaid || !unsaid) && !bytes",
 		pkg:  "./internal/syncer", test: "TestInitialRootUnsaid",
 	},
 	{
@@ -39,8 +39,8 @@ var rootGuards = []guard{
 	{
 		name: "an engine exchanged while the node runs is found out",
 		file: "internal/syncer/bringup.go",
-		from: " || st.Root != nil && !bytes.Equal(head.Root, st.Root)",
-		to:   "",
+		from: "st.Root != nil && !bytes.Equal(head.Root, st.Root)",
+		to:   "st.Root != nil && !bytes.Equal(st.Root, st.Root)",
 		pkg:  "./internal/syncer", test: "TestEngineExchanged",
 	},
 	{
