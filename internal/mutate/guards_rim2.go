@@ -1,6 +1,7 @@
 package main
 
-// rim2Guards are about what strangers can make dear, as the encodings of data blobs; and about repairs.
+// rim2Guards are about what strangers can make dear, as the encodings of data blobs; about repairs, and about a
+// crash within a reorg.
 var rim2Guards = []guard{
 	{
 		name: "what is gathered is taken by the blob that it is of",
@@ -73,5 +74,11 @@ var rim2Guards = []guard{
 		file: "internal/store/repair.go",
 		from: "if err := finishRepair(base, dir); err != nil {\n\t\treturn nil, err\n\t}\n", to: "",
 		pkg: "./internal/store", test: "TestRepairEndsAnywhere",
+	},
+	{
+		name: "what an L1 reverts stays signed, across a crash",
+		file: "internal/syncer/l1.go",
+		from: "b := &store.Batch{Position: &to.Ref, Proven: &to.Ref, DropItemsAbove: &to.Ref.Height, Inbox: &before}", to: "b := &store.Batch{Position: &to.Ref, Proven: &to.Ref, DropItemsAbove: &to.Ref.Height, Inbox: &before, Truncate: &to.Safe}\n\tk.engineKnown = false",
+		pkg: "./internal/sequencer", test: "TestCrashWithinAReorg",
 	},
 }
