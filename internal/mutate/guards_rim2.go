@@ -81,4 +81,10 @@ var rim2Guards = []guard{
 		from: "b := &store.Batch{Position: &to.Ref, Proven: &to.Ref, DropItemsAbove: &to.Ref.Height, Inbox: &before}", to: "b := &store.Batch{Position: &to.Ref, Proven: &to.Ref, DropItemsAbove: &to.Ref.Height, Inbox: &before, Truncate: &to.Safe}\n\tk.engineKnown = false",
 		pkg: "./internal/sequencer", test: "TestCrashWithinAReorg",
 	},
+	{
+		name: "a node leaves an endpoint that drips for one that could serve",
+		file: "follow/best.go",
+		from: "return bytes == 0 || bytes >=", to: "return true || bytes >=",
+		pkg: "./node", test: "TestSlowEndpointIsLeft",
+	},
 }
