@@ -29,7 +29,7 @@ func TestSlowEndpointIsLeft(t *testing.T) {
 	quick.Cut(true) // it is away until the other one is read from
 	slow.SetRate(rate)
 	o := c.full(t, "http://"+slow.Address())
-	o.Config.DA.Address = append(o.Config.DA.Address, "http://"+quick.Address())
+	o.Config.DA.Address = append(o.Config.DA.Address, node.At("http://"+quick.Address())...)
 	n := start(t, o)
 	n.until(t, "reading from the slow endpoint", func(node.Status) bool { return slow.Passed() > 5*rate })
 	if at := n.Status().Load().Source.Position.Height; at >= large {
