@@ -240,6 +240,31 @@ func readSubmitted(data []byte) error {
 	return errors.New("invalid blob")
 }
 
+// few is a list in a request that has no reason to be long. It ends at the first element that is wrong: what is decoded
+// can take many times the memory of what came.
+type few[T any] []T
+
+// fewMost is how many elements are few. A proof has one for each row of a square, 512 at most.
+const fewMost = 1024
+
+func (l *few[T]) UnmarshalJSON(data []byte) error {
+	if len(data) > 0 && data[0] != '[' {
+		return json.Unmarshal(data, (*[]T)(l))
+	}
+	*l = few[T]{}
+	return jsonrpc.ScanArray(data, func(value []byte) error {
+		if len(*l) == fewMost {
+			return fmt.Errorf("it has more than %d elements", fewMost)
+		}
+		var v T
+		if err := json.Unmarshal(value, &v); err != nil {
+			return err
+		}
+		*l = append(*l, v)
+		return nil
+	})
+}
+
 // submittedList is the first parameter of blob.Submit.
 type submittedList []*submitted
 

@@ -47,24 +47,32 @@ func argHeight(a *jsonrpc.Args) uint64 { return jsonrpc.Arg[uint64](a, "uint64")
 
 func (h *Handler) blobGetAll(a *jsonrpc.Args) jsonrpc.Run {
 	height := argHeight(a)
-	namespaces := jsonrpc.Arg[[]namespace](a, "[]share.Namespace")
+	namespaces := jsonrpc.Arg[few[namespace]](a, "[]share.Namespace")
 	return func(ctx context.Context) (any, error) {
 		if err := h.reach(ctx, height, namespaces...); err != nil {
 			return nil, err
 		}
 		return func() (any, error) {
 			var all []da.Blob
-			for _, ns := range namespaces { // in the order asked for; one asked for twice is given twice
+			for i, ns := range namespaces { // in the order asked for; one asked for twice is given twice
 				blobs, err := h.chain.Blobs(height, da.Namespace(ns))
 				if err != nil {
 					return nil, h.text(err, height)
 				}
-				all = append(all, blobs...)
+				if all = append(all, blobs...); i > 0 && blobsSize(all) > maxGetAll {
+					return nil, errTooLarge
+				}
 			}
 			return jsonrpc.Raw(appendBlobs(make([]byte, 0, blobsSize(all)), all)), nil
 		}, nil
 	}
 }
+
+// maxGetAll bounds the answer to blob.GetAll for several namespaces, of which the same can be named again and again: the
+// largest square has 170 MB.
+const maxGetAll = 192 << 20
+
+var errTooLarge = fmt.Errorf("blob: the answer would have more than %d MiB", maxGetAll>>20)
 
 var errBlobNotFound = errors.New("blob: not found")
 
@@ -108,7 +116,7 @@ func (h *Handler) blobProof(ctx context.Context, height uint64, ns da.Namespace,
 
 func (h *Handler) blobIncluded(a *jsonrpc.Args) jsonrpc.Run {
 	height, ns := argHeight(a), argNamespace(a)
-	proof := jsonrpc.Arg[*[]*square.Proof](a, "*blob.Proof")
+	proof := jsonrpc.Arg[*few[*square.Proof]](a, "*blob.Proof")
 	commitment := jsonrpc.Arg[[]byte](a, "blob.Commitment")
 	return func(ctx context.Context) (any, error) {
 		if proof == nil {

@@ -33,11 +33,11 @@ func (h *Handler) nodeMethods(m map[string]jsonrpc.Method) {
 		return func(context.Context) (any, error) { return verifyToken(h.opt.Secret, token) }
 	}}
 	m["node.AuthNew"] = jsonrpc.Method{Params: 1, Level: Admin, Bind: func(a *jsonrpc.Args) jsonrpc.Run {
-		names := jsonrpc.Arg[[]string](a, "[]auth.Permission")
+		names := jsonrpc.Arg[few[string]](a, "[]auth.Permission")
 		return func(context.Context) (any, error) { return h.newToken(names, 0) }
 	}}
 	m["node.AuthNewWithExpiry"] = jsonrpc.Method{Params: 2, Level: Admin, Bind: func(a *jsonrpc.Args) jsonrpc.Run {
-		names, lifetime := jsonrpc.Arg[[]string](a, "[]auth.Permission"), jsonrpc.Arg[time.Duration](a, "time.Duration")
+		names, lifetime := jsonrpc.Arg[few[string]](a, "[]auth.Permission"), jsonrpc.Arg[time.Duration](a, "time.Duration")
 		return func(context.Context) (any, error) { return h.newToken(names, lifetime) }
 	}}
 	m["node.LogLevelSet"] = jsonrpc.Method{Params: 2, Level: Admin, Bind: func(a *jsonrpc.Args) jsonrpc.Run {

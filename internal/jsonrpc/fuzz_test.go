@@ -21,7 +21,7 @@ func FuzzFrame(f *testing.F) {
 		frame, err := scanFrame(data)
 		_, _, _ = scanPair(frame.params)
 		_, _ = parseRequest(data)
-		_, _ = splitParams(data)
+		_, _, _ = splitParams(data, 2)
 		if !json.Valid(data) {
 			return
 		}

@@ -259,7 +259,12 @@ func (r *request) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	r.Params = f.params
-	if f.id != nil {
+	switch {
+	case len(f.id) > 1<<10 && f.id[0] == '[': // no id, and millions of values, perhaps: its kind is all that is said of it
+		r.ID = []any{}
+	case len(f.id) > 1<<10 && f.id[0] == '{':
+		r.ID = map[string]any{}
+	case f.id != nil:
 		if err := json.Unmarshal(f.id, &r.ID); err != nil {
 			return err
 		}
@@ -279,19 +284,21 @@ func parseRequest(data []byte) (*request, error) {
 	return r, r.UnmarshalJSON(data)
 }
 
-// splitParams takes a list of parameters apart. Its errors are encoding/json's.
-func splitParams(data []byte) ([]param, error) {
-	var out []param
+// splitParams takes a list of parameters apart, and says how many there are; more than most are counted alone. Its
+// errors are encoding/json's.
+func splitParams(data []byte, most int) (out []param, n int, err error) {
 	if len(data) == 0 {
-		return nil, nil
+		return nil, 0, nil
 	}
 	if err := ScanArray(data, func(value []byte) error {
-		out = append(out, param{value})
+		if n++; n <= most {
+			out = append(out, param{value})
+		}
 		return nil
 	}); err != nil {
-		return nil, json.Unmarshal(data, &out)
+		return nil, 0, json.Unmarshal(data, &out)
 	}
-	return out, nil
+	return out, n, nil
 }
 
 func checkID(id any) error {
@@ -342,30 +349,42 @@ func (s *Server) servePost(ctx context.Context, w http.ResponseWriter, body io.R
 	}
 }
 
-// serveBatch answers the requests of a batch one after the other. The status is 200 whatever they say.
+// serveBatch answers the requests of a batch one after the other. The status is 200 whatever they say. All are read
+// before the first is answered, and none is kept: there can be millions.
 func (s *Server) serveBatch(ctx context.Context, w http.ResponseWriter, data []byte, level Level) {
-	var reqs []request
-	if err := json.Unmarshal(data, &reqs); err != nil {
+	var req request
+	each := func(visit func()) error {
+		return ScanArray(data, func(value []byte) error {
+			req = request{}
+			err := req.UnmarshalJSON(value)
+			if err == nil {
+				visit()
+			}
+			return err
+		})
+	}
+	n := 0
+	if !json.Valid(data) || each(func() { n++ }) != nil {
 		w.WriteHeader(http.StatusInternalServerError)
 		_, _ = w.Write(appendError(nil, nil, parseError("Parse error")))
 		return
 	}
-	if len(reqs) == 0 {
+	if n == 0 {
 		w.WriteHeader(http.StatusBadRequest)
 		_, _ = w.Write(appendError(nil, nil, &Error{Code: CodeInvalidRequest, Message: "Invalid request"}))
 		return
 	}
 	next := "["
-	for i := range reqs {
-		answer, hold, _ := s.answer(ctx, &reqs[i], level)
+	_ = each(func() {
+		answer, hold, _ := s.answer(ctx, &req, level)
 		if answer == nil {
-			continue
+			return
 		}
 		_, _ = io.WriteString(w, next)
 		_, _ = w.Write(answer)
 		hold.Give()
 		next = ","
-	}
+	})
 	if next == "," {
 		_, _ = io.WriteString(w, "]")
 	}
@@ -443,11 +462,12 @@ func (s *Server) call(ctx context.Context, req *request, level Level, channels b
 	}
 	var a Args
 	var err error
-	if a.params, err = splitParams(req.Params); err != nil {
+	var n int
+	if a.params, n, err = splitParams(req.Params, m.Params); err != nil {
 		return nil, parseError("unmarshaling param array: " + err.Error())
 	}
-	if len(a.params) != m.Params {
-		return nil, &Error{Code: CodeParams, Message: fmt.Sprintf("wrong param count (method '%s'): %d != %d", req.Method, len(a.params), m.Params)}
+	if n != m.Params {
+		return nil, &Error{Code: CodeParams, Message: fmt.Sprintf("wrong param count (method '%s'): %d != %d", req.Method, n, m.Params)}
 	}
 	run := m.Bind(&a)
 	if a.err != nil {

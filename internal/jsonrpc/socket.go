@@ -196,13 +196,17 @@ func (k *socket) handle(msg []byte, hold *httpd.Hold) {
 
 // cancelCall ends the call or the channel of a request. An id that is not known is no error.
 func (k *socket) cancelCall(params []byte) {
-	var ids []any
-	if json.Unmarshal(params, &ids) != nil || len(ids) == 0 || checkID(ids[0]) != nil {
+	first, n, err := splitParams(params, 1)
+	if err != nil || n == 0 {
+		return
+	}
+	var id any
+	if first[0].data[0] == '[' || first[0].data[0] == '{' || json.Unmarshal(first[0].data, &id) != nil || checkID(id) != nil {
 		return
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if cancel := k.running[ids[0]]; cancel != nil {
+	if cancel := k.running[id]; cancel != nil {
 		cancel()
 	}
 }

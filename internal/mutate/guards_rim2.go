@@ -87,4 +87,28 @@ var rim2Guards = []guard{
 		from: "return bytes == 0 || bytes >=", to: "return true || bytes >=",
 		pkg: "./node", test: "TestSlowEndpointIsLeft",
 	},
+	{
+		name: "parameters that a method does not have are counted alone",
+		file: "internal/jsonrpc/server.go",
+		from: "if n++; n <= most {", to: "if n++; true {",
+		pkg: "./internal/jsonrpc", test: "TestManySmallThings",
+	},
+	{
+		name: "what is no id is not decoded",
+		file: "internal/jsonrpc/server.go",
+		from: "case len(f.id) > 1<<10 && f.id[0] == '[':", to: "case false:",
+		pkg: "./internal/jsonrpc", test: "TestManySmallThings",
+	},
+	{
+		name: "a list in a request to the DA layer ends",
+		file: "da/celestia/blob.go",
+		from: "if len(*l) == fewMost {", to: "if false {",
+		pkg: "./da/celestia", test: "TestLongLists",
+	},
+	{
+		name: "a namespace that is asked for many times is no answer of any size",
+		file: "da/celestia/methods.go",
+		from: "i > 0 && blobsSize(all) > maxGetAll", to: "false",
+		pkg: "./da/celestia", test: "TestLongLists",
+	},
 }
