@@ -2,7 +2,9 @@ package proxy
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -35,9 +37,10 @@ type GatewayOptions struct {
 
 // Fault is an answer that is not the node's.
 type Fault struct {
-	Status int  // of the answer; a redirect, 301 to 308, has nowhere to go that serves anything
-	Broken bool // the answer is cut in the middle, whatever Status says
-	Node   Node // how far the node got
+	Status int    // of the answer; a redirect, 301 to 308, has nowhere to go that serves anything
+	Broken bool   // the answer is cut in the middle, whatever Status says
+	Error  string // JSON of an error object: the answer is one of JSON-RPC, with status 200 if Status is 0
+	Node   Node   // how far the node got
 }
 
 // Node says how far the node got with a request that a gateway answers.
@@ -83,7 +86,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if g.opt.Fault != nil {
 		f = g.opt.Fault(r, body)
 	}
-	if f.Status == 0 && !f.Broken {
+	if f == (Fault{}) {
 		g.pass.ServeHTTP(w, r)
 		return
 	}
@@ -99,6 +102,8 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		page(w, http.StatusBadGateway)
 	case f.Broken:
 		cut(w, answer)
+	case f.Error != "":
+		object(w, f, body)
 	default:
 		page(w, f.Status)
 	}
@@ -148,6 +153,15 @@ func cut(w http.ResponseWriter, answer []byte) {
 	_, _ = w.Write(answer[:len(answer)/2])
 	_ = http.NewResponseController(w).Flush()
 	panic(http.ErrAbortHandler)
+}
+
+// object answers a request of JSON-RPC with an error object.
+func object(w http.ResponseWriter, f Fault, body []byte) {
+	var asked struct{ ID json.RawMessage }
+	_ = json.Unmarshal(body, &asked)
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(cmp.Or(f.Status, http.StatusOK))
+	fmt.Fprintf(w, `{"jsonrpc":"2.0","id":%s,"error":%s}`, asked.ID, f.Error)
 }
 
 // page answers with a page as nginx has it.

@@ -40,6 +40,8 @@ func explain(method string, err error) error {
 			return fmt.Errorf("%w: %s: the client refuses our token: is the JWT secret the client's, and do both clocks agree within a minute? (%w)", ErrConfig, method, err)
 		case http.StatusNotFound, http.StatusMethodNotAllowed:
 			return fmt.Errorf("%w: %s: no Engine API at this address (%w)", ErrConfig, method, err)
+		case http.StatusRequestEntityTooLarge:
+			return fmt.Errorf("%w: %s: the request is too large for what stands before the client: let it take 32 MiB (nginx: client_max_body_size), or connect to the client without it (%w)", ErrConfig, method, err)
 		}
 		return fmt.Errorf("%w: %s: %w", ErrUnavailable, method, err)
 	}

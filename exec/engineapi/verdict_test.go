@@ -187,6 +187,7 @@ func TestNoVerdict(t *testing.T) {
 		{"newPayload 401", map[string]rule{np: {status: 401}}, engineapi.ErrConfig, "JWT"},
 		{"newPayload 500", map[string]rule{np: {status: 500}}, engineapi.ErrUnavailable, "500"},
 		{"newPayload 404", map[string]rule{np: {status: 404}}, engineapi.ErrConfig, "address"},
+		{"newPayload 413", map[string]rule{np: {status: 413}}, engineapi.ErrConfig, "client_max_body_size"},
 		{"newPayload not done", map[string]rule{np: {drop: true}}, engineapi.ErrUnavailable, np},
 		{"newPayload done, answer lost", map[string]rule{np: {drop: true, forward: true}}, engineapi.ErrUnavailable, np},
 		{"forkchoice SYNCING", map[string]rule{fc: choice("SYNCING")}, engineapi.ErrUnavailable, "does not know"},

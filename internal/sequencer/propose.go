@@ -17,6 +17,7 @@ func (q *Sequencer) propose(ctx context.Context) error {
 	if err := q.cfg.CaughtUp(ctx); err != nil {
 		return err
 	}
+	part := portion{most: q.cfg.Proposer.Limit(), limit: q.cfg.Proposer.Limit()}
 	backoff := follow.Backoff{Min: 200 * time.Millisecond, Max: 10 * time.Second}
 	var looked block.Ref // up to where the L1 was followed at the last look
 	lost := false        // the last try makes one doubt that the L1 has the node's position
@@ -34,7 +35,7 @@ func (q *Sequencer) propose(ctx context.Context) error {
 		}
 		var draft draftOf
 		if err == nil {
-			draft, err = q.draft(ctx, at)
+			draft, err = q.draft(ctx, at, part.limit)
 		}
 		if err == nil && len(draft.Blocks) > 0 {
 			_, err = q.proposeOne(ctx, draft, s, at.Position != s.Position)
@@ -45,11 +46,20 @@ func (q *Sequencer) propose(ctx context.Context) error {
 			return ctx.Err()
 		case err == nil:
 			backoff.Reset()
+			if len(draft.Blocks) > 0 {
+				part.posted(time.Now())
+			}
 			q.status.Update(func(s Status) Status {
-				s.Submitted, s.Failure = max(s.Submitted, draft.last), ""
+				s.Submitted, s.Failure, s.Stuck = max(s.Submitted, draft.last), "", ""
 				return s
 			})
 			continue
+		case errors.Is(err, l1.ErrTooBig) && len(draft.Blocks) == 1:
+			err = q.stuck(draft.last, l1.Size(draft.Blocks), err)
+		case errors.Is(err, l1.ErrTooBig) && len(draft.Blocks) > 1:
+			part.tooBig(l1.Size(draft.Blocks), time.Now())
+		case errors.Is(err, l1.ErrUnknownOutcome) && len(draft.Blocks) > 0:
+			part.unknown(draft.last-uint64(len(draft.Blocks))+1, draft.last, l1.Size(draft.Blocks), time.Now())
 		case errors.Is(err, l1.ErrForcedDue) && draft.short && (draft.last < s.Unsafe.Height || s.Unsafe.Height-s.Safe.Height >= q.cfg.MaxPending):
 			// The inbox requires forced items whose transactions are not in the blocks of this draft. Either they are
 			// in later blocks, which do not fit into it, or in no block, because as many are pending as may be. So
@@ -80,9 +90,9 @@ type draftOf struct {
 	short bool
 }
 
-// draft makes a proposal of as many unsafe blocks as fit, and of the forced items whose transactions are in them, or
-// could be in no block.
-func (q *Sequencer) draft(ctx context.Context, s syncer.Status) (draftOf, error) {
+// draft makes a proposal of as many unsafe blocks as fit into limit bytes, but of one at least, and of the forced items
+// whose transactions are in them, or could be in no block.
+func (q *Sequencer) draft(ctx context.Context, s syncer.Status, limit int) (draftOf, error) {
 	d := draftOf{Draft: l1.Draft{ID: s.Proposal.ID + 1, Parent: l1.Hash(s.Safe.Hash)}, last: s.Safe.Height}
 	queue, err := q.forced.look(ctx, s)
 	if err != nil {
@@ -99,8 +109,9 @@ func (q *Sequencer) draft(ctx context.Context, s syncer.Status) (draftOf, error)
 		}
 		d.Blocks = append(d.Blocks, e)
 	}
-	n := l1.Fit(d.Blocks, q.cfg.Proposer.Limit())
+	n := max(l1.Fit(d.Blocks, limit), min(l1.Fit(d.Blocks, q.cfg.Proposer.Limit()), 1))
 	if n == 0 {
+		d.Blocks = nil
 		return d, fmt.Errorf("block %d was made when a proposal could hold more: propose in blobs (l1.blobs) until it is posted: %w", d.last+1, l1.ErrTooBig)
 	}
 	d.Blocks, d.last = d.Blocks[:n], d.last+uint64(n)

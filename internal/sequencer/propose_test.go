@@ -26,6 +26,7 @@ type proposer struct {
 	mu            sync.Mutex
 	before, after error
 	answer        func(l1.Draft) (l1.Inclusion, error) // in place of the inbox's
+	refuse        func(l1.Draft) error                 // before, by the draft; called with mu held
 }
 
 func (p *proposer) set(before, after error) {
@@ -37,6 +38,9 @@ func (p *proposer) set(before, after error) {
 func (p *proposer) Propose(ctx context.Context, d l1.Draft) (l1.Inclusion, error) {
 	p.mu.Lock()
 	before, after, answer := p.before, p.after, p.answer
+	if p.refuse != nil && before == nil {
+		before = p.refuse(d)
+	}
 	p.mu.Unlock()
 	if answer != nil {
 		return answer(d)
@@ -426,4 +430,48 @@ func TestForcedBehindStrangers(t *testing.T) {
 		}
 		b.machine.Close()
 	})
+}
+
+// A proposal that is too large for what stands before the L1's node is made smaller, and the size is remembered, also if
+// that says nothing but that the outcome is not known. A block that is too large alone is named, with what to do.
+func TestProposalTooBig(t *testing.T) {
+	for _, why := range []error{l1.ErrTooBig, l1.ErrUnknownOutcome} {
+		t.Run(why.Error(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newInboxBench(t, local.Options{}, func(c *sequencer.Config, _ *local.Options) { c.BlockTime = 50 * time.Millisecond })
+				refused, most := 0, 8
+				b.proposer.mu.Lock()
+				b.proposer.refuse = func(d l1.Draft) error {
+					if len(d.Blocks) <= most {
+						return nil
+					}
+					refused++
+					return why
+				}
+				b.proposer.mu.Unlock()
+				stop := b.run(t)
+				time.Sleep(5 * time.Minute)
+				synctest.Wait()
+				b.proposer.mu.Lock()
+				if s := b.machine.Status().Load(); s.Safe.Height < 500 || refused == 0 || refused > 40 {
+					t.Errorf("safe head %d after five minutes, %d proposals were too large: want it to move, and the size remembered", s.Safe.Height, refused)
+				}
+				most = 0
+				b.proposer.mu.Unlock()
+				time.Sleep(5 * time.Minute)
+				if s := b.seq.Status().Load(); (why == l1.ErrTooBig) != (strings.Contains(s.Stuck, "client_max_body_size") && strings.Contains(s.Stuck, "l1.http")) {
+					t.Errorf("got %q, want the remedy where the size is refused", s.Stuck)
+				}
+				b.proposer.mu.Lock()
+				b.proposer.refuse = nil
+				b.proposer.mu.Unlock()
+				time.Sleep(time.Minute)
+				if s := b.seq.Status().Load(); s.Stuck != "" || s.Failure != "" {
+					t.Errorf("got %q, %q after it was proposed", s.Stuck, s.Failure)
+				}
+				stop()
+				b.machine.Close()
+			})
+		})
+	}
 }

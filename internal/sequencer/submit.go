@@ -72,8 +72,11 @@ func (q *Sequencer) submit(ctx context.Context) error {
 
 // stuck notes that a block is refused as too big even alone, which no retry cures, and returns the error that says so.
 func (q *Sequencer) stuck(height uint64, size int, err error) error {
-	const remedy = "let the DA endpoint, and every proxy before it, take larger requests (nginx: client_max_body_size), or add an endpoint that does (da.address)"
-	err = fmt.Errorf("block %d, of %d bytes, is too big for the DA layer even alone, and no later block becomes safe before it: %s: %w", height, size, remedy, err)
+	endpoint, setting := "DA endpoint", "da.address"
+	if q.cfg.Proposer != nil {
+		endpoint, setting = "L1 endpoint", "l1.http"
+	}
+	err = fmt.Errorf("block %d, of %d bytes, is too big for the %s even alone, and no later block becomes safe before it: let the %s, and every proxy before it, take larger requests (nginx: client_max_body_size), or add an endpoint that does (%s): %w", height, size, q.layer(), endpoint, setting, err)
 	q.status.Update(func(s Status) Status { s.Stuck = err.Error(); return s })
 	return err
 }

@@ -7,6 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"net"
+	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -17,6 +20,7 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/rpc"
 
+	"headrace/follow"
 	"headrace/internal/edge"
 	"headrace/l1"
 )
@@ -200,12 +204,15 @@ type attempt struct {
 	nonce       uint64
 	fees        fees
 	hashes      []common.Hash
+	cells       *types.BlobTxSidecar // with cell proofs, once they were needed
 	sentAt      time.Time
 	quiet       common.Hash // head of at, as of which nothing had become of it
 	doubt       doubt       // that any of them was included, or will be
 	late        int         // times in a row that at was behind other endpoints
 	failed      bool        // since the last one was sent, at has failed once, or did not answer that: it may not have it
 	underpriced int         // times in a row that the endpoint wanted more
+	unsure      error       // what the last one was answered with, if that leaves open whether it was taken
+	refused     int         // times in a row that it was answered with an error object which leaves that open
 }
 
 type fees struct{ tip, cap, blob *big.Int }
@@ -215,6 +222,13 @@ func (e *endpoint) nonce(ctx context.Context, account common.Address) (uint64, e
 	var nonce hexutil.Uint64
 	err := e.call(ctx, &nonce, "eth_getTransactionCount", account, "latest")
 	return uint64(nonce), err
+}
+
+// nonceAt returns an account's next nonce after a block.
+func (e *endpoint) nonceAt(ctx context.Context, account common.Address, h *header) (nonce uint64, err error) {
+	var n hexutil.Uint64
+	err = e.asOf(ctx, h.hash, func(block any) error { return e.call(ctx, &n, "eth_getTransactionCount", account, block) })
+	return uint64(n), err
 }
 
 // transact sends a transaction with a nonce, and waits until it is included, reverted or not. Called with mu held.
@@ -232,18 +246,36 @@ func (a *Account) transact(ctx context.Context, at *endpoint, nonce uint64, r re
 		case receipt != nil, errors.Is(err, errNonceTaken):
 			return receipt, err
 		case ctx.Err() != nil:
-			return nil, fmt.Errorf("wait for transaction %s: %w: %w", try.hashes[len(try.hashes)-1], l1.ErrUnknownOutcome, context.Cause(ctx))
+			return nil, try.unknown(context.Cause(ctx))
 		case err != nil:
 			a.said.Warn(a.client.opt.Logger, "look for transaction", err, "hash", try.hashes[0])
 			try.failed = true
 		}
 		a.again(ctx, r, &try)
+		if try.refused == mostRefusals {
+			return nil, try.unknown(nil)
+		}
 		select {
 		case <-moved:
 		case <-look.C:
 		case <-ctx.Done():
 		}
 	}
+}
+
+// mostRefusals is how often in a row a transaction may be answered with an error object that leaves open what became of
+// it, before the caller learns of that.
+const mostRefusals = 3
+
+// unknown is the error of whoever stops to wait for the attempts, for the cause given, if there is another one.
+func (t *attempt) unknown(cause error) error {
+	err := fmt.Errorf("wait for transaction %s: %w", t.hashes[len(t.hashes)-1], l1.ErrUnknownOutcome)
+	for _, why := range []error{cause, t.unsure} {
+		if why != nil {
+			err = fmt.Errorf("%w: %w", err, why)
+		}
+	}
+	return err
 }
 
 // patience is how many looks in a row may find that the endpoint which took a transaction is behind others, before
@@ -261,7 +293,7 @@ func (a *Account) again(ctx context.Context, r request, try *attempt) {
 		return
 	}
 	if elsewhere {
-		a.move(try)
+		a.move(try, try.at)
 	} else {
 		a.bump(try, r.sidecar != nil)
 	}
@@ -271,14 +303,15 @@ func (a *Account) again(ctx context.Context, r request, try *attempt) {
 	}
 }
 
-// move makes another endpoint, if there is one, the one that takes the transaction.
-func (a *Account) move(try *attempt) {
+// move makes another endpoint than these, if there is one, the one that takes the transaction.
+func (a *Account) move(try *attempt, than ...*endpoint) bool {
 	for _, e := range a.client.ranked() {
-		if e != try.at {
+		if !slices.Contains(than, e) {
 			try.at, try.late, try.quiet = e, 0, common.Hash{}
-			return
+			return true
 		}
 	}
+	return false
 }
 
 // outcome returns the receipt of the attempt that was included, nil if none was yet. errNonceTaken: none will be.
@@ -383,8 +416,11 @@ func (e *endpoint) receipt(ctx context.Context, hashes []common.Hash) (*types.Re
 var errIndexing = errors.New("endpoint cannot find receipts yet")
 
 // submit signs and sends one more attempt, with fees of the day if price is set. It returns an error only if the
-// attempt is not on its way: the endpoint has refused it, or could not be asked.
+// attempt is not on its way: the node has refused it, or nobody let it through to one.
 func (a *Account) submit(ctx context.Context, r request, try *attempt, price bool) error {
+	var unsent []error    // of endpoints that it did not get to
+	var asked []*endpoint // those
+	otherForm := false    // of the blobs' proofs, was tried
 	for {
 		if price {
 			if err := a.price(ctx, try); err != nil {
@@ -402,63 +438,141 @@ func (a *Account) submit(ctx context.Context, r request, try *attempt, price boo
 		if n := len(try.hashes); n == 0 || try.hashes[n-1] != tx.Hash() {
 			try.hashes = append(try.hashes, tx.Hash()) // before it is sent: it may get through although we see an error
 		}
-		try.sentAt, try.quiet = time.Now(), common.Hash{}
+		try.sentAt, try.quiet, try.failed, try.unsure = time.Now(), common.Hash{}, false, nil
 		err = try.at.call(ctx, nil, "eth_sendRawTransaction", hexutil.Bytes(raw))
-		var rpcErr rpc.Error
-		try.failed = err != nil && !errors.As(err, &rpcErr)
-		switch refusal(err) {
-		case refusedNot:
-			try.underpriced = 0
+		kind := meaning(err)
+		if r.sidecar != nil && kind == refused { // perhaps it is only the form of the proofs
+			a.cellProofs = !a.cellProofs // the second time, back
+			if otherForm = !otherForm; otherForm {
+				continue
+			}
+		}
+		switch kind {
+		case taken:
+			try.underpriced, try.refused = 0, 0
 			return nil
-		case refusedNonce:
+		case unsure: // outcome will tell; until then it is sent as it is, again
+			try.failed, try.unsure = true, err
+			if try.refused++; !answeredByRPC(err) {
+				try.refused = 0
+			} else if r.sidecar != nil {
+				a.cellProofs = !a.cellProofs // in words that are not known it may say that the proofs have the wrong form
+			}
+			return nil
+		case takenNonce:
 			return nil // an attempt is included, or another transaction: outcome will tell
-		case refusedPrice:
+		case lowPrice:
 			if try.underpriced++; try.underpriced > 20 || !a.bump(try, r.sidecar != nil) {
 				return fmt.Errorf("fee %s, tip %s, blob fee %s is too low, and more is not allowed: %w", try.fees.cap, try.fees.tip, try.fees.blob, err)
 			}
-		case refusedFunds:
+		case noFunds:
 			return fmt.Errorf("account %s: %w: %w", a.from, l1.ErrFunds, err)
-		default:
-			if r.sidecar == nil || a.cellProofs {
-				try.at.health.Bad(err) // another endpoint may take it
-				return fmt.Errorf("send transaction: %w", err)
+		case notSent:
+			unsent, asked = append(unsent, err), append(asked, try.at)
+			if !a.move(try, asked...) {
+				return notPosted(unsent)
 			}
-			a.cellProofs = true // perhaps it was only that
+		default:
+			try.at.health.Bad(err) // another endpoint may take it
+			return fmt.Errorf("send transaction: %w", err)
 		}
 	}
 }
 
-// The ways an endpoint can answer a transaction.
-const (
-	refusedNot = iota // it is in the pool, or perhaps: no answer came
-	refusedNonce
-	refusedPrice
-	refusedFunds
-	refusedOther
-)
-
-// refusal tells endpoints' answers apart by the words that go-ethereum, and most others after it, use.
-func refusal(err error) int {
-	var rpcErr rpc.Error
-	if !errors.As(err, &rpcErr) {
-		return refusedNot
-	}
-	text := strings.ToLower(rpcErr.Error())
-	for _, row := range []struct {
-		words string
-		kind  int
-	}{
-		{"already known", refusedNot}, {"already imported", refusedNot}, {"known transaction", refusedNot}, {"alreadyknown", refusedNot},
-		{"nonce too low", refusedNonce}, {"nonce is too low", refusedNonce}, {"oldnonce", refusedNonce},
-		{"underpriced", refusedPrice}, {"fee too low", refusedPrice}, {"feetoolow", refusedPrice}, {"less than block base fee", refusedPrice},
-		{"less than block blob gas fee", refusedPrice}, {"gas price below minimum", refusedPrice},
-		{"insufficient funds", refusedFunds}, {"insufficientfunds", refusedFunds},
-	} {
-		if strings.Contains(text, row.words) {
-			return row.kind
+// notPosted is the error of a transaction that got to no node. l1.ErrTooBig: for one of those in its way it was too large.
+func notPosted(errs []error) error {
+	for _, err := range errs {
+		if status(err) == http.StatusRequestEntityTooLarge {
+			errs = append([]error{l1.ErrTooBig}, errs...)
+			break
 		}
 	}
-	return refusedOther
+	return fmt.Errorf("send transaction: it got to no L1 node: %w", &follow.FailedError{Errs: errs})
+}
+
+// answers are the ways in which a transaction can be answered.
+type answers int
+
+const (
+	taken      answers = iota // it is in the pool
+	unsure                    // or perhaps: nothing tells that the node has answered, or what
+	takenNonce                // another transaction of the account is included
+	lowPrice
+	noFunds
+	notSent // whoever stands before the node let nothing through, or there was no connection
+	refused // by the node
+)
+
+// meaning tells what is known after a transaction was answered. The words are those of go-ethereum, and of most others
+// after it. Whatever stands before a node may answer in its place, and while the node takes the transaction: with any
+// status, and with error objects of its own. So nothing but the node's own words is a verdict, and nothing but a status by
+// which nothing is let through means that it was not sent.
+func meaning(err error) answers {
+	var rpcErr rpc.Error
+	switch {
+	case err == nil:
+		return taken
+	case unreached(err), slices.Contains(letsNothingThrough, status(err)):
+		return notSent
+	case !errors.As(err, &rpcErr):
+		return unsure
+	case slices.Contains(notUnderstood, rpcErr.ErrorCode()):
+		return refused
+	}
+	text := strings.ToLower(rpcErr.Error())
+	for _, row := range words {
+		if strings.Contains(text, row.words) {
+			return row.means
+		}
+	}
+	return unsure
+}
+
+// letsNothingThrough are statuses for a token, a path, a size or a rate, all looked at before anything else.
+var letsNothingThrough = []int{
+	http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusRequestEntityTooLarge, http.StatusTooManyRequests,
+}
+
+// notUnderstood are the codes of a request that was not understood: invalid, without its method, with wrong parameters.
+var notUnderstood = []int{-32600, -32601, -32602}
+
+// words are those of nodes, in lower case. The first row that is found counts.
+var words = []struct {
+	words string
+	means answers
+}{
+	{"already known", taken}, {"already imported", taken}, {"known transaction", taken}, {"alreadyknown", taken},
+	{"nonce too low", takenNonce}, {"nonce is too low", takenNonce}, {"oldnonce", takenNonce},
+	{"underpriced", lowPrice}, {"fee too low", lowPrice}, {"feetoolow", lowPrice}, {"less than block base fee", lowPrice},
+	{"less than block blob gas fee", lowPrice}, {"gas price below minimum", lowPrice},
+	{"insufficient funds", noFunds}, {"insufficientfunds", noFunds},
+	{"intrinsic gas", refused}, {"floor data gas", refused}, {"exceeds block gas limit", refused}, {"gas limit too high", refused},
+	{"gas limit is too high", refused}, {"exceeds the configured cap", refused}, {"exceeds transaction gas limit", refused}, {"oversized data", refused},
+	{"max initcode size", refused}, {"not supported", refused}, {"notsupported", refused}, {"invalid sender", refused}, {"invalid signature", refused},
+	{"invalid chain id", refused}, {"txpool is full", refused}, {"already reserved", refused}, {"nonce too high", refused},
+	{"sidecar", refused}, {"kzg", refused}, {"proof", refused}, {"blob hashes", refused}, {"too many blobs", refused}, {"rlp: ", refused},
+}
+
+// answeredByRPC reports whether an error is an error object, by whomever.
+func answeredByRPC(err error) bool {
+	var rpcErr rpc.Error
+	return errors.As(err, &rpcErr)
+}
+
+// status returns the HTTP status of an answer that is no JSON-RPC, 0 if that is not what the error is.
+func status(err error) int {
+	var httpErr rpc.HTTPError
+	if errors.As(err, &httpErr) {
+		return httpErr.StatusCode
+	}
+	return 0
+}
+
+// unreached reports whether a request was certainly not sent.
+func unreached(err error) bool {
+	var call *callError
+	var dial *net.OpError
+	return errors.Is(err, follow.ErrResting) || errors.As(err, &call) && call.unsent || errors.As(err, &dial) && dial.Op == "dial"
 }
 
 // price sets the fees of the next attempt: what the market asks for, and never less than try has already.

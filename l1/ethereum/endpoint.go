@@ -173,6 +173,7 @@ func (e *endpoint) callOnce(ctx context.Context, elems []rpc.BatchElem) error {
 // request makes a request, and notes how the endpoint did.
 func (e *endpoint) request(ctx context.Context, method string, n int, do func(context.Context, *rpc.Client) error) error {
 	conn, err := e.conn(ctx)
+	unsent := err != nil
 	if err == nil {
 		err = e.timed(ctx, method, n, func(ctx context.Context) error { return do(ctx, conn) })
 		if err != nil && ctx.Err() == nil && !answered(err) && !errors.Is(err, follow.ErrResting) {
@@ -190,7 +191,7 @@ func (e *endpoint) request(ctx context.Context, method string, n int, do func(co
 		e.health.Bad(err)
 	}
 	if err != nil {
-		err = &callError{e.name, method, err}
+		err = &callError{e.name, method, unsent, err}
 	}
 	return err
 }
@@ -208,6 +209,7 @@ func (e *endpoint) timed(ctx context.Context, method string, n int, do func(cont
 // callError is a request that failed. The endpoint's health knows of it.
 type callError struct {
 	endpoint, method string
+	unsent           bool // certainly
 	err              error
 }
 

@@ -46,13 +46,6 @@ func (a *Account) Propose(ctx context.Context, d l1.Draft) (l1.Inclusion, error)
 		if p.at, err = a.client.front(ctx); err != nil {
 			return l1.Inclusion{}, err
 		}
-		// The nonce is read before the state. If a proposal comes in between, it is seen in the state; if it comes
-		// later and is ours, from an earlier call, it has taken the nonce. The other way round this one would follow
-		// it, only to be reverted.
-		nonce, err := p.at.nonce(ctx, a.from)
-		if err != nil {
-			return l1.Inclusion{}, err
-		}
 		state, found, at, err := p.lookUp(ctx)
 		if err == nil && !found {
 			err = p.check(ctx, state)
@@ -64,7 +57,7 @@ func (a *Account) Propose(ctx context.Context, d l1.Draft) (l1.Inclusion, error)
 		if err != nil {
 			return l1.Inclusion{}, err
 		}
-		receipt, err := a.transact(ctx, p.at, nonce, r)
+		receipt, err := a.transact(ctx, p.at, p.nonce, r)
 		switch {
 		case errors.Is(err, errNonceTaken) && ctx.Err() == nil:
 			continue // by an earlier attempt, perhaps: look
@@ -87,6 +80,7 @@ type proposing struct {
 	*Account
 	at      *endpoint // of this try
 	late    bool      // at was behind others when it was asked
+	nonce   uint64    // of the account, as of the block that the state is of
 	draft   l1.Draft
 	payload []byte
 	sidecar *types.BlobTxSidecar // of payload, once it is needed
@@ -100,6 +94,12 @@ func (p *proposing) lookUp(ctx context.Context) (state l1.CoreState, found bool,
 		return state, false, at, err
 	}
 	p.late = p.at.behind(head) > 0
+	// The nonce is of the same block as the state, whichever of several nodes behind one address answers. What was
+	// included since, from an earlier call perhaps, has taken the nonce. A newer one would have this proposal follow
+	// that, only to be reverted.
+	if p.nonce, err = p.at.nonceAt(ctx, p.from, head); err != nil {
+		return state, false, at, err
+	}
 	if state, err = p.at.state(ctx, l1.Hash(head.hash)); err != nil {
 		return state, false, at, err
 	}

@@ -178,46 +178,58 @@ func (e *endpoint) view(ctx context.Context, at l1.Hash, input []byte) ([]byte, 
 	return out, err
 }
 
-// viewAt calls at a block's hash, as EIP-1898 has it, or where that is not known by number.
-func (e *endpoint) viewAt(ctx context.Context, at l1.Hash, input []byte) ([]byte, error) {
-	switch {
-	case at.IsZero():
+// viewAt calls at a block's hash; the zero hash is the head.
+func (e *endpoint) viewAt(ctx context.Context, at l1.Hash, input []byte) (out []byte, err error) {
+	if at.IsZero() {
 		return e.ethCall(ctx, input, "latest")
-	case e.byNumber.Load():
-		return e.viewNumber(ctx, common.Hash(at), input)
 	}
-	out, err := e.ethCall(ctx, input, map[string]any{"blockHash": common.Hash(at)})
-	var rpcErr rpc.Error
-	if !errors.As(err, &rpcErr) {
-		return out, err
-	}
-	if out, other := e.viewNumber(ctx, common.Hash(at), input); other == nil {
-		e.byNumber.Store(true)
-		return out, nil
-	}
-	return nil, err
-}
-
-// viewNumber calls at the number of a block that is canonical, before and after: the answer is of that block's state.
-func (e *endpoint) viewNumber(ctx context.Context, at common.Hash, input []byte) ([]byte, error) {
-	var h *header
-	if err := e.call(ctx, &h, "eth_getBlockByHash", at, false); err != nil {
-		return nil, err
-	}
-	if h == nil || h.hash != at {
-		return nil, fmt.Errorf("block %s: %w", at, l1.ErrNotFound)
-	}
-	if err := e.stillCanonical(ctx, h); err != nil {
-		return nil, fmt.Errorf("%w: %w", err, l1.ErrNotFound)
-	}
-	out, err := e.ethCall(ctx, input, hexutil.EncodeUint64(h.number()))
+	err = e.asOf(ctx, common.Hash(at), func(block any) error {
+		out, err = e.ethCall(ctx, input, block)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	if err := e.stillCanonical(ctx, h); err != nil {
-		return nil, fmt.Errorf("%w: %w", err, l1.ErrNotFound)
-	}
 	return out, nil
+}
+
+// asOf asks for something as of the block with a hash: named as EIP-1898 has it, or where that is not known by number.
+func (e *endpoint) asOf(ctx context.Context, at common.Hash, question func(block any) error) error {
+	if e.byNumber.Load() {
+		return e.asOfNumber(ctx, at, question)
+	}
+	err := question(map[string]any{"blockHash": at})
+	var rpcErr rpc.Error
+	if errors.As(err, &rpcErr) && e.asOfNumber(ctx, at, question) == nil {
+		e.byNumber.Store(true)
+		return nil
+	}
+	return err
+}
+
+// asOfNumber asks by the number of a block that is canonical, before and after: the answer is as of that block.
+func (e *endpoint) asOfNumber(ctx context.Context, at common.Hash, question func(block any) error) error {
+	var h *header
+	if err := e.call(ctx, &h, "eth_getBlockByHash", at, false); err != nil {
+		return err
+	}
+	if h == nil || h.hash != at {
+		return fmt.Errorf("block %s: %w", at, l1.ErrNotFound)
+	}
+	canonical := func() error {
+		if err := e.stillCanonical(ctx, h); err != nil {
+			return fmt.Errorf("%w: %w", err, l1.ErrNotFound)
+		}
+		return nil
+	}
+	for _, step := range []func() error{
+		canonical, func() error { return question(hexutil.EncodeUint64(h.number())) }, canonical,
+	} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ethCall calls the inbox. The input goes by its older name alone, which all clients know: Ganache does not know the other

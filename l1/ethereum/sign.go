@@ -20,10 +20,14 @@ func (a *Account) sign(r request, try *attempt) (*types.Transaction, error) {
 		})
 	}
 	sidecar := r.sidecar
-	if a.cellProofs && sidecar.Version == types.BlobSidecarVersion0 {
-		if err := sidecar.ToV1(); err != nil {
-			return nil, fmt.Errorf("compute cell proofs: %w", err)
+	if a.cellProofs {
+		if try.cells == nil {
+			try.cells = sidecar.Copy()
+			if err := try.cells.ToV1(); err != nil {
+				return nil, fmt.Errorf("compute cell proofs: %w", err)
+			}
 		}
+		sidecar = try.cells
 	}
 	return types.SignNewTx(a.key, a.signer, &types.BlobTx{
 		ChainID: uint256.NewInt(a.client.opt.ChainID), Nonce: try.nonce, GasTipCap: uint256.MustFromBig(f.tip), GasFeeCap: uint256.MustFromBig(f.cap),

@@ -1,0 +1,191 @@
+package ethereum_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"headrace/devnet/geth"
+	"headrace/devnet/proxy"
+	"headrace/l1"
+	"headrace/l1/ethereum"
+)
+
+var gatewayFailures = flag.Int("gateway-failures", 2, "failures of each kind in TestSentThroughGateway")
+
+// before puts a gateway before a node's HTTP, and returns its address. fault says what becomes of a transaction.
+func before(t *testing.T, r *rig, most int64, fault func() proxy.Fault) string {
+	t.Helper()
+	g, err := proxy.NewGateway(r.node.HTTP(), proxy.GatewayOptions{MaxBody: most, Fault: func(_ *http.Request, body []byte) proxy.Fault {
+		if bytes.Contains(body, []byte(`"eth_sendRawTransaction"`)) {
+			return fault()
+		}
+		return proxy.Fault{}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	front := httptest.NewServer(g)
+	t.Cleanup(func() { front.CloseClientConnections(); front.Close(); _ = g.Close() })
+	return front.URL
+}
+
+// errorObjects are what gateways and providers answer as JSON-RPC, in the node's place.
+var errorObjects = []string{
+	`{"code":-32005,"message":"limit exceeded"}`,
+	`{"code":-32000,"message":"upstream timeout"}`,
+	`{"code":-32603,"message":"Internal error"}`,
+	`{"code":-32001,"message":"backend is not available"}`,
+	`{"code":429,"message":"compute units exhausted"}`,
+}
+
+// Whatever a gateway answers to a transaction, before and after the node took it, in call data and in blobs: each draft
+// is included once, by one transaction, and none of them is reverted.
+func TestSentThroughGateway(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, geth.Prague, l1.Settings{})
+	faults := []proxy.Fault{{Status: 401}, {Status: 403}, {Status: 404}, {Status: 413}, {Status: 429}}
+	for _, on := range []proxy.Node{proxy.Untouched, proxy.Sent, proxy.Answered} {
+		faults = append(faults, proxy.Fault{Broken: true, Node: on})
+		for _, status := range []int{302, 408, 499, 500, 502, 503, 504} {
+			faults = append(faults, proxy.Fault{Status: status, Node: on})
+		}
+		for _, object := range errorObjects {
+			faults = append(faults, proxy.Fault{Error: object, Node: on})
+		}
+		faults = append(faults, proxy.Fault{Error: errorObjects[1], Status: 504, Node: on})
+	}
+	var mu sync.Mutex // guards the two
+	var fault proxy.Fault
+	left := 0
+	url := before(t, r, 0, func() proxy.Fault {
+		mu.Lock()
+		defer mu.Unlock()
+		if left--; left < 0 {
+			return proxy.Fault{}
+		}
+		return fault
+	})
+	c := r.client(func(o *ethereum.Options) { o.WS, o.HTTP = nil, []string{url} })
+	start := r.nonce(r.proposer)
+	proposals := uint64(0)
+	for _, content := range []ethereum.Content{ethereum.CallData, ethereum.Blobs} {
+		for _, f := range faults {
+			if content == ethereum.Blobs && f.Node != proxy.Sent && f.Status < 400 { // enough of them in call data
+				continue
+			}
+			r.mining(func(ctx context.Context) {
+				// Each draft by an account of its own: what was learned is not carried over.
+				for n := range *gatewayFailures {
+					a := ethereum.NewAccount(c, r.proposer, ethereum.AccountOptions{Content: content, Resend: 80 * time.Millisecond})
+					mu.Lock()
+					fault, left = f, 1+n%4 // failures in a row
+					mu.Unlock()
+					d := draft(proposals+1, fmt.Sprint(proposals))
+					at, err := a.Propose(ctx, d)
+					for ; err != nil && ctx.Err() == nil; at, err = a.Propose(ctx, d) { // as the sequencer does
+						if errors.Is(err, l1.ErrStale) || f.Node != proxy.Untouched && !errors.Is(err, l1.ErrUnknownOutcome) {
+							t.Errorf("%+v: got %v, want that the outcome is not known", f, err)
+						}
+						if s := f.Status; f.Error == "" && 400 < s && s < 430 && s != 408 && errors.Is(err, l1.ErrUnknownOutcome) {
+							t.Errorf("%+v: got %v, want that it was not sent", f, err)
+						}
+						if errors.Is(err, l1.ErrTooBig) != (f.Status == 413) {
+							t.Errorf("%+v: got %v, want %v for 413 alone", f, err, l1.ErrTooBig)
+						}
+					}
+					if proposals++; err != nil || at.ID != proposals {
+						t.Fatalf("%+v: got %+v, %v", f, at, err)
+					}
+				}
+			})
+			if got := r.nonce(r.proposer) - start; got != proposals {
+				t.Fatalf("%+v: %d proposals cost %d transactions", f, proposals, got)
+			}
+		}
+	}
+	if got := r.state().NextID; got != proposals+1 {
+		t.Errorf("next id %d after %d proposals", got, proposals)
+	}
+	t.Logf("%d proposals, as many transactions", proposals)
+}
+
+// Nothing but the node's own words is a verdict. What repeats ends the wait all the same, with the words.
+func TestSentInVain(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, geth.Prague, l1.Settings{})
+	for name, c := range map[string]struct {
+		fault   proxy.Fault
+		unknown bool
+		words   string
+	}{
+		"an object": {proxy.Fault{Error: errorObjects[1]}, true, "upstream timeout"},
+		"a token":   {proxy.Fault{Status: 401}, false, "it got to no L1 node"},
+		"a verdict": {proxy.Fault{Error: `{"code":-32000,"message":"exceeds block gas limit"}`}, false, "exceeds block gas limit"},
+		"no method": {proxy.Fault{Error: `{"code":-32601,"message":"the method does not exist"}`}, false, "does not exist"},
+	} {
+		url := before(t, r, 0, func() proxy.Fault { return c.fault })
+		client := r.client(func(o *ethereum.Options) { o.WS, o.HTTP = nil, []string{url, url} })
+		a := ethereum.NewAccount(client, r.proposer, ethereum.AccountOptions{Content: ethereum.CallData, Resend: 80 * time.Millisecond})
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // only for a test that hangs
+		defer cancel()
+		if _, err := a.Propose(ctx, draft(1, "a")); err == nil || errors.Is(err, l1.ErrUnknownOutcome) != c.unknown || !strings.Contains(err.Error(), c.words) {
+			t.Errorf("%s: got %v, want %q, and an unknown outcome: %t", name, err, c.words, c.unknown)
+		}
+	}
+	if got := r.nonce(r.proposer); got != 0 {
+		t.Errorf("%d transactions were included", got)
+	}
+}
+
+// An endpoint before which somebody lets nothing through, or that is too small, is passed over at once for the next one.
+func TestSendPassedOver(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, geth.Prague, l1.Settings{})
+	for id, f := range []proxy.Fault{{Status: 401}, {Status: 403}, {Status: 404}, {Status: 429}, {}} { // the last one: too large for it
+		url := before(t, r, 1<<14, func() proxy.Fault { return f })
+		client := r.client(func(o *ethereum.Options) { o.WS, o.HTTP = nil, []string{url, r.node.HTTP()} })
+		a := ethereum.NewAccount(client, r.proposer, ethereum.AccountOptions{Content: ethereum.CallData, Resend: time.Hour})
+		d := draft(uint64(id+1), "a")
+		d.Blocks[0].Data = make([]byte, 1<<14)
+		r.mining(func(ctx context.Context) {
+			if at, err := a.Propose(ctx, d); err != nil || at.ID != d.ID {
+				t.Errorf("%+v: got %+v, %v", f, at, err)
+			}
+		})
+	}
+}
+
+// Nodes behind one address may stand at different blocks. The account's nonce is read as of the block that the inbox's
+// state is of: a newer one would have a proposal follow what it does not know of, and be reverted, for a fee.
+func TestNonceOfTheSameBlock(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, geth.Prague, l1.Settings{})
+	pool := newTrailing(t, r.node.HTTP())
+	c := r.client(func(o *ethereum.Options) { o.WS, o.HTTP = nil, []string{pool.URL} })
+	a := ethereum.NewAccount(c, r.proposer, ethereum.AccountOptions{Content: ethereum.CallData, Resend: 200 * time.Millisecond})
+	r.mining(func(ctx context.Context) {
+		_, err := a.Propose(ctx, draft(1, "a"))
+		r.check(err)
+	})
+	pool.freshNonce.Store(true)
+	pool.lag.Store(r.head().Height - r.opt.StartBlock) // before the proposal
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	r.mining(func(context.Context) {
+		if at, err := a.Propose(ctx, draft(1, "a")); err == nil && at.ID != 1 {
+			t.Errorf("got %+v", at)
+		}
+	})
+	if got := r.nonce(r.proposer); got != 1 {
+		t.Errorf("got %d transactions, want the first alone", got)
+	}
+}
