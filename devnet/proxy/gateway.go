@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -31,6 +30,9 @@ type GatewayOptions struct {
 	// 0: any.
 	MaxBody int64
 
+	// Transport is how the node is asked; default http.DefaultTransport.
+	Transport http.RoundTripper
+
 	// Fault says what is done to a request. The zero Fault passes it on. It may be called by many goroutines at once.
 	Fault func(r *http.Request, body []byte) Fault
 }
@@ -39,6 +41,7 @@ type GatewayOptions struct {
 type Fault struct {
 	Status int    // of the answer; a redirect, 301 to 308, has nowhere to go that serves anything
 	Broken bool   // the answer is cut in the middle, whatever Status says
+	GRPC   string // a status of gRPC: the answer has that alone, as those of a gateway that knows gRPC
 	Error  string // JSON of an error object: the answer is one of JSON-RPC, with status 200 if Status is 0
 	Node   Node   // how far the node got
 }
@@ -58,7 +61,11 @@ func NewGateway(target string, opt GatewayOptions) (*Gateway, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parse target of gateway: %w", err)
 	}
+	if opt.Transport == nil {
+		opt.Transport = http.DefaultTransport
+	}
 	pass := &httputil.ReverseProxy{
+		Transport:    opt.Transport,
 		Rewrite:      func(r *httputil.ProxyRequest) { r.SetURL(u) },
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { page(w, http.StatusBadGateway) },
 	}
@@ -104,6 +111,10 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		cut(w, answer)
 	case f.Error != "":
 		object(w, f, body)
+	case f.GRPC != "":
+		w.Header().Set("Content-Type", "application/grpc")
+		w.Header().Set("Grpc-Status", f.GRPC)
+		w.WriteHeader(http.StatusOK)
 	default:
 		page(w, f.Status)
 	}
@@ -134,16 +145,12 @@ func (g *Gateway) ask(ctx context.Context, r *http.Request, body []byte) ([]byte
 		return nil, err
 	}
 	req.Header = r.Header.Clone()
-	resp, err := http.DefaultTransport.RoundTrip(req)
+	resp, err := g.opt.Transport.RoundTrip(req)
 	if err != nil {
 		return nil, err
 	}
 	defer resp.Body.Close()
-	answer, err := io.ReadAll(resp.Body)
-	if err == nil && len(answer) == 0 {
-		err = errors.New("node gave no answer")
-	}
-	return answer, err
+	return io.ReadAll(resp.Body)
 }
 
 // cut sends half an answer, and ends the connection.

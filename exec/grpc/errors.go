@@ -5,10 +5,13 @@ import (
 	"errors"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"headrace/exec"
+	"headrace/exec/grpc/execv1"
 )
 
 // domain is the domain of every ErrorInfo.
@@ -86,4 +89,30 @@ func fromStatus(err error) error {
 		return &remote{s.Message(), context.DeadlineExceeded}
 	}
 	return err
+}
+
+// byAnEngine is an interceptor that lets nothing pass for an engine's answer but an engine's. Whatever stands before it
+// may answer in its place: with an HTTP status, of which gRPC makes a code (of 404 the one of a method that is missing),
+// or, if it knows gRPC, with a code. So a code without gRPC's content type is nobody's word on the call, and that a method
+// is missing is believed of an engine that has Head.
+func byAnEngine(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	var header, trailer metadata.MD
+	err := invoke(ctx, method, req, reply, conn, append(opts, grpc.Header(&header), grpc.Trailer(&trailer))...)
+	code := status.Code(err)
+	switch code {
+	case codes.OK, codes.Canceled, codes.DeadlineExceeded, codes.ResourceExhausted: // the last three are ours, or say nothing of the method
+		return err
+	}
+	if len(header.Get("content-type"))+len(trailer.Get("content-type")) == 0 {
+		return status.Error(codes.Unavailable, "no engine answers: "+status.Convert(err).Message())
+	}
+	if code != codes.Unimplemented {
+		return err
+	}
+	if method != execv1.Engine_Head_FullMethodName {
+		if conn.Invoke(ctx, execv1.Engine_Head_FullMethodName, &execv1.HeadRequest{}, &execv1.HeadResponse{}) == nil {
+			return err
+		}
+	}
+	return status.Error(codes.Unavailable, "no engine answers, or one without Head: "+status.Convert(err).Message())
 }

@@ -77,6 +77,7 @@ func Dial(target string, opt Options) (*Engine, error) {
 	options := []grpc.DialOption{
 		grpc.WithTransportCredentials(creds),
 		grpc.WithNoProxy(),
+		grpc.WithUnaryInterceptor(byAnEngine),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(opt.MaxMessageBytes), grpc.MaxCallSendMsgSize(opt.MaxMessageBytes)),
 		// An engine that was restarted is found again soon: the backoff stays short.
 		grpc.WithConnectParams(grpc.ConnectParams{
