@@ -24,7 +24,7 @@ import (
 //	GET  /readyz              200 when ready, else 503 and the reason
 //	GET  /v1/status           Status as JSON
 //	GET  /v1/blocks/{height}  a block as JSON
-//	POST /v1/txs              offers the body as a transaction to the sequencer
+//	POST /v1/txs              offers the body as a transaction to the sequencer; an error's code says whether it was taken
 //	POST /v1/unsafe           offers a signed block beside the canonical source, which is an L1
 //	GET  /v1/kv/{key}         a current value of the key-value engine
 //	GET  /v1/wait             answers when something is reached; see Waited
@@ -205,31 +205,47 @@ func (n *Node) getBlock(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// refusals are the codes of POST /v1/txs by which a transaction was certainly not taken. Any other answer than these and
+// 202, and the lack of one, leaves that open: it may be in a block yet.
+var refusals = []struct {
+	err    error
+	status int
+	code   string
+}{
+	{errNotSequencer, http.StatusConflict, "not_sequencer"},
+	{ErrTooBig, http.StatusRequestEntityTooLarge, "too_big"},
+	{exec.ErrInvalid, http.StatusBadRequest, "invalid"},
+	{exec.ErrFull, http.StatusServiceUnavailable, "full"},
+}
+
 func (n *Node) postTx(w http.ResponseWriter, r *http.Request) {
 	most := n.maxTx()
 	tx, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(most)))
 	if err != nil {
-		if status := httpd.BodyStatus(err); status != http.StatusRequestEntityTooLarge {
-			fail(w, status, err)
-		} else {
-			fail(w, status, fmt.Errorf("%w: a block holds one of at most %d bytes (%w)", ErrTooBig, most, err))
+		status := httpd.BodyStatus(err)
+		if status == http.StatusRequestEntityTooLarge {
+			failTx(w, status, "too_big", fmt.Errorf("%w: a block holds one of at most %d bytes (%w)", ErrTooBig, most, err))
+			return
 		}
+		failTx(w, status, "body", err)
 		return
 	}
-	switch err := n.SubmitTx(r.Context(), tx); {
-	case errors.Is(err, errNotSequencer):
-		fail(w, http.StatusConflict, err)
-	case errors.Is(err, ErrTooBig):
-		fail(w, http.StatusRequestEntityTooLarge, err)
-	case errors.Is(err, exec.ErrInvalid):
-		fail(w, http.StatusBadRequest, err)
-	case errors.Is(err, exec.ErrFull):
-		fail(w, http.StatusServiceUnavailable, err)
-	case err != nil:
-		fail(w, http.StatusInternalServerError, err)
-	default:
+	if err = n.SubmitTx(r.Context(), tx); err == nil {
 		reply(w, http.StatusAccepted, map[string]bool{"accepted": true})
+		return
 	}
+	for _, not := range refusals {
+		if errors.Is(err, not.err) {
+			failTx(w, not.status, not.code, err)
+			return
+		}
+	}
+	failTx(w, http.StatusInternalServerError, "unknown", err)
+}
+
+// failTx answers that a transaction was not taken, or with the code unknown that it may have been.
+func failTx(w http.ResponseWriter, status int, code string, err error) {
+	reply(w, status, map[string]string{"error": err.Error(), "code": code})
 }
 
 func (n *Node) getKey(w http.ResponseWriter, r *http.Request) {

@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -192,6 +193,53 @@ func TestOtherEngines(t *testing.T) {
 	full.until(t, "at the head", func(s node.Status) bool { return s.Heads.Safe.Height >= 1 })
 	if body := wantStatus(t, full, "/v1/kv/k0", 404); !strings.Contains(body, "not the key-value one") {
 		t.Errorf("got %s, want that this engine has no keys", body)
+	}
+}
+
+// failing is an engine whose pool fails in one way.
+type failing struct {
+	exec.Builder
+	plainEngine
+	err error
+}
+
+func (f failing) SubmitTx(context.Context, []byte) error { return f.err }
+
+// The code of POST /v1/txs tells whether a transaction was taken: certainly not, or nobody knows.
+func TestTxCodes(t *testing.T) {
+	t.Parallel()
+	engine, err := kv.Open(t.TempDir(), kv.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer engine.Close()
+	d, _ := daLayer(t, "127.0.0.1:0", "", 50*time.Millisecond)
+	c := newChain(t, "codes")
+	for _, test := range []struct {
+		err    error
+		status int
+		code   string
+	}{
+		{exec.ErrInvalid, 400, "invalid"}, {exec.ErrFull, 503, "full"}, {exec.ErrTooBig, 413, "too_big"},
+		{context.DeadlineExceeded, 500, "unknown"}, {errors.New("the engine answers 502"), 500, "unknown"},
+	} {
+		o := c.sequencer(t, d.URL(), time.Hour)
+		o.Engine = failing{engine, plainEngine{engine}, fmt.Errorf("submit: %w", test.err)}
+		seq := start(t, o)
+		status, body := ask(t, seq, http.MethodPost, "/v1/txs", "a=1")
+		var got struct{ Error, Code string }
+		if err := json.Unmarshal([]byte(body), &got); err != nil || status != test.status || got.Code != test.code || got.Error == "" {
+			t.Errorf("%v: got %d %s, want %d and code %s", test.err, status, body, test.status, test.code)
+		}
+		if status, body := ask(t, seq, http.MethodPost, "/v1/txs", "a="+strings.Repeat("x", 1<<20)); status != 413 || !strings.Contains(body, `"too_big"`) {
+			t.Errorf("got %d %s, want code too_big", status, body)
+		}
+		seq.stopped(t)
+	}
+	o := c.full(t, d.URL())
+	full := start(t, o)
+	if status, body := ask(t, full, http.MethodPost, "/v1/txs", "a=1"); status != 409 || !strings.Contains(body, `"not_sequencer"`) {
+		t.Errorf("got %d %s, want code not_sequencer", status, body)
 	}
 }
 

@@ -78,4 +78,11 @@ var postingGuards = []guard{
 		to:   "if true {",
 		pkg:  "./exec/grpc", test: "TestUnimplementedByAGateway",
 	},
+	{
+		name: "a transaction that may have been taken is not called refused",
+		file: "node/http.go",
+		from: "failTx(w, http.StatusInternalServerError, \"unknown\", err)",
+		to:   "failTx(w, http.StatusInternalServerError, \"invalid\", err)",
+		pkg:  "./node", test: "TestTxCodes",
+	},
 }
