@@ -158,6 +158,45 @@ func TestRestoredBackup(t *testing.T) {
 	seq.stopped(t)
 }
 
+// A copy of a home that is at work elsewhere signs nothing, however long it waits, while the other one posts; it says that
+// there is another. When that has ended it goes on where the chain is, after one more wait.
+func TestCopyOfASequencerAtWork(t *testing.T) {
+	t.Parallel()
+	d, _ := daLayer(t, "127.0.0.1:0", "", 50*time.Millisecond)
+	c := newChain(t, "copied")
+	o := c.sequencer(t, d.URL(), 50*time.Millisecond)
+	seq := start(t, o)
+	seq.until(t, "at block 5", func(s node.Status) bool { return s.Heads.Safe.Height >= 5 })
+	seq.stopped(t)
+	copied := t.TempDir()
+	overwrite(t, o.Home, copied)
+
+	seq = start(t, o)
+	seq.until(t, "at block 20", func(s node.Status) bool { return s.Heads.Safe.Height >= 20 })
+	two := o
+	two.Home, two.Bounds.Flight = copied, 3*time.Second
+	second := start(t, two)
+	const says = "another sequencer with this key"
+	from := second.until(t, "saying that there is another one", func(s node.Status) bool {
+		return s.Sequencer != nil && strings.Contains(s.Sequencer.Paused, says) || s.Counts.Produced > 0
+	}).Heads.Safe.Height
+	until := second.until(t, "waiting again", func(s node.Status) bool { // for as long as it has waited, and half of that
+		return s.Heads.Safe.Height > from+90 || s.Counts.Produced > 0
+	})
+	if until.Counts.Produced > 0 || until.Ready || !strings.Contains(until.Reason, says) {
+		t.Fatalf("got %+v, want it to wait, and to say why", until)
+	}
+	seq.stopped(t)
+	s := second.until(t, "making blocks", func(s node.Status) bool { return s.Counts.Produced > 0 })
+	if s.Counts.RevertedUnsafe > 0 {
+		t.Errorf("%d blocks reverted: it has signed others than the chain has", s.Counts.RevertedUnsafe)
+	}
+	second.until(t, "posting", func(s node.Status) bool {
+		return s.Heads.Safe.Height > until.Heads.Safe.Height+5 && s.Sequencer.Paused == ""
+	})
+	second.stopped(t)
+}
+
 // A kill may come between a block's signature and its mark, and at the next start again: the mark is brought up to the
 // store first, so that it is never two blocks behind.
 func TestMarkCatchesUp(t *testing.T) {

@@ -85,4 +85,11 @@ var postingGuards = []guard{
 		to:   "failTx(w, http.StatusInternalServerError, \"invalid\", err)",
 		pkg:  "./node", test: "TestTxCodes",
 	},
+	{
+		name: "a copy waits again while another sequencer posts",
+		file: "internal/sequencer/sequencer.go",
+		from: "if other == 0 {",
+		to:   "if other >= 0 {",
+		pkg:  "./node", test: "TestCopyOfASequencerAtWork",
+	},
 }

@@ -253,20 +253,55 @@ func (q *Sequencer) begin(ctx context.Context) error {
 	if q.cfg.Mark == nil || q.cfg.Trust {
 		return nil
 	}
-	why := q.cfg.Mark.doubt(last)
+	doubt := q.cfg.Mark.doubt(last)
+	why := doubt
 	if why == "" {
 		if signed { // a kill may have come between the two, and may come there again
 			q.cfg.Mark.note(last.Ref, q.cfg.Logger)
 		}
 		return nil
 	}
-	q.pause(fmt.Sprintf("this home may not be the one that signed last (%s): no block is signed until %s; sequencer.trust_home signs at once", why, q.cfg.InFlight()))
 	q.cfg.Logger.Warn("waiting before the first signature", "cause", why)
-	if err := q.cfg.Decided(ctx); err != nil {
-		return err
+	for {
+		q.pause(fmt.Sprintf("this home may not be the one that signed last (%s): no block is signed until %s; sequencer.trust_home signs at once", why, q.cfg.InFlight()))
+		other, err := q.other(ctx)
+		if err != nil {
+			return err
+		}
+		if other == 0 {
+			break
+		}
+		why = fmt.Sprintf("%s; and another sequencer with this key is at work, or was: block %d became safe meanwhile; stop one of the two", doubt, other)
+		q.said.Warn(q.cfg.Logger, "waiting again before the first signature", errors.New(why))
 	}
 	q.cfg.Logger.Info("nothing that this key may have signed is on its way: blocks are made")
 	return nil
+}
+
+// other waits until nothing that this key may have signed is on its way, and for as long as the source may be silent at
+// least. It returns the height of a block that became safe meanwhile, 0 if none did: nobody else has this key, so another
+// sequencer has posted it, and may go on. What was on its way when the wait began looks the same, and costs another wait.
+func (q *Sequencer) other(ctx context.Context) (height uint64, err error) {
+	if err := q.cfg.CaughtUp(ctx); err != nil {
+		return 0, err
+	}
+	seen := q.cfg.Syncer.Status().Load().Safe.Height
+	quiet, cancel := context.WithTimeout(ctx, q.cfg.Patience()) // at what is outside
+	defer cancel()
+	if err := q.cfg.Decided(ctx); err != nil {
+		return 0, err
+	}
+	s, err := q.cfg.Syncer.Status().Wait(quiet, func(s syncer.Status) bool { return s.Safe.Height > seen })
+	if err == nil {
+		return s.Safe.Height, nil
+	}
+	if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+		return 0, err
+	}
+	if now := q.cfg.Syncer.Status().Load().Safe.Height; now > seen {
+		return now, nil
+	}
+	return 0, nil
 }
 
 // produce makes blocks on the clock.
