@@ -15,6 +15,7 @@ import (
 
 	"headrace/devnet/geth"
 	"headrace/devnet/proxy"
+	"headrace/internal/httpc"
 	"headrace/l1"
 	"headrace/l1/ethereum"
 )
@@ -74,7 +75,7 @@ func TestSentThroughGateway(t *testing.T) {
 		}
 		return fault
 	})
-	c := r.client(func(o *ethereum.Options) { o.WS, o.HTTP = nil, []string{url} })
+	c := r.client(func(o *ethereum.Options) { o.WS, o.HTTP = nil, httpc.At(url) })
 	start := r.nonce(r.proposer)
 	proposals := uint64(0)
 	for _, content := range []ethereum.Content{ethereum.CallData, ethereum.Blobs} {
@@ -133,7 +134,7 @@ func TestSentInVain(t *testing.T) {
 		"no method": {proxy.Fault{Error: `{"code":-32601,"message":"the method does not exist"}`}, false, "does not exist"},
 	} {
 		url := before(t, r, 0, func() proxy.Fault { return c.fault })
-		client := r.client(func(o *ethereum.Options) { o.WS, o.HTTP = nil, []string{url, url} })
+		client := r.client(func(o *ethereum.Options) { o.WS, o.HTTP = nil, httpc.At(url, url) })
 		a := ethereum.NewAccount(client, r.proposer, ethereum.AccountOptions{Content: ethereum.CallData, Resend: 80 * time.Millisecond})
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // only for a test that hangs
 		defer cancel()
@@ -152,7 +153,7 @@ func TestSendPassedOver(t *testing.T) {
 	r := newRig(t, geth.Prague, l1.Settings{})
 	for id, f := range []proxy.Fault{{Status: 401}, {Status: 403}, {Status: 404}, {Status: 429}, {}} { // the last one: too large for it
 		url := before(t, r, 1<<14, func() proxy.Fault { return f })
-		client := r.client(func(o *ethereum.Options) { o.WS, o.HTTP = nil, []string{url, r.node.HTTP()} })
+		client := r.client(func(o *ethereum.Options) { o.WS, o.HTTP = nil, httpc.At(url, r.node.HTTP()) })
 		a := ethereum.NewAccount(client, r.proposer, ethereum.AccountOptions{Content: ethereum.CallData, Resend: time.Hour})
 		d := draft(uint64(id+1), "a")
 		d.Blocks[0].Data = make([]byte, 1<<14)
@@ -170,7 +171,7 @@ func TestNonceOfTheSameBlock(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, geth.Prague, l1.Settings{})
 	pool := newTrailing(t, r.node.HTTP())
-	c := r.client(func(o *ethereum.Options) { o.WS, o.HTTP = nil, []string{pool.URL} })
+	c := r.client(func(o *ethereum.Options) { o.WS, o.HTTP = nil, httpc.At(pool.URL) })
 	a := ethereum.NewAccount(c, r.proposer, ethereum.AccountOptions{Content: ethereum.CallData, Resend: 200 * time.Millisecond})
 	r.mining(func(ctx context.Context) {
 		_, err := a.Propose(ctx, draft(1, "a"))
