@@ -33,8 +33,11 @@ const (
 // Kinds are all of them.
 var Kinds = []Kind{Anvil, Ganache, Hardhat}
 
-// Key is the private key of an account that has money on each of these chains. Everybody knows it.
-const Key = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"
+// Key and OtherKey are the private keys of two accounts that have money on each of these chains. Everybody knows them.
+const (
+	Key      = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"
+	OtherKey = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"
+)
 
 // Options configure a Chain. Dir is required.
 type Options struct {

@@ -40,6 +40,9 @@ func (q *Sequencer) from(ctx context.Context, s syncer.Status) (syncer.Status, e
 			return s, fmt.Errorf("%w block %d, up to which this node has followed the L1: if it still does after %s, the next proposal goes there", errStandsBelow, s.Position.Height, patience.Round(time.Millisecond))
 		}
 	}
+	if head.Height < s.Final.Height { // the node will not go back so far: what is proposed there is paid for in vain
+		return s, fmt.Errorf("the L1 endpoint that proposals go through stands at block %d: %w", head.Height, syncer.RevertsFinal(s.Final))
+	}
 	return q.asOf(ctx, s, head)
 }
 

@@ -229,3 +229,35 @@ func TestVanishedHeadIsTold(t *testing.T) {
 		stop()
 	})
 }
+
+// An L1 that calls blocks final and takes them back is not followed there. So nothing is proposed there, which would be paid for in
+// vain, and the reason is told, with the way out.
+func TestVanishedFinal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		view := &endpoint{}
+		b := newInboxBench(t, local.Options{Instant: true}, func(cfg *sequencer.Config, _ *local.Options) {
+			cfg.Inbox, cfg.Patience = view, func() time.Duration { return 6 * time.Second }
+		})
+		view.Chain = b.chain
+		t.Cleanup(b.machine.Close)
+		stop := syncertest.Run(t, b.follower.Run, b.seq.Run)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		head := b.chain.Head().Number
+		if err := b.machine.L1.FinalizeBelow(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.chain.Reorg(head-2, nil); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := b.seq.Status().Load().Failure; !strings.Contains(got, "stands at block") || !strings.Contains(got, "l1.finality") {
+			t.Errorf("got %q, want the reason and the way out", got)
+		}
+		if got := b.chain.Head().Number; got != head-2 {
+			t.Errorf("the L1 stands at %d, want %d: nothing is to be paid for", got, head-2)
+		}
+		stop()
+	})
+}

@@ -40,7 +40,7 @@ func (q *Sequencer) propose(ctx context.Context) error {
 		if err == nil && len(draft.Blocks) > 0 {
 			_, err = q.proposeOne(ctx, draft, s, at.Position != s.Position)
 		}
-		lost = errors.Is(err, l1.ErrNotFound) || errors.Is(err, l1.ErrStale) || errors.Is(err, errStandsBelow)
+		lost = errors.Is(err, l1.ErrNotFound) || errors.Is(err, l1.ErrStale) || errors.Is(err, errStandsBelow) || errors.Is(err, follow.ErrFinalized)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()

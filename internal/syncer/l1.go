@@ -39,7 +39,8 @@ func OpenL1(cfg Config) (*L1Sink, error) {
 	}
 	k := &L1Sink{Syncer: s, Offers: &Offers{s: s, byID: map[block.Hash]offered{}}}
 	s.tell = func(now Status) Status {
-		now.Proposal, now.Earlier = k.inbox().Proposal, k.recent[:max(len(k.recent)-1, 0)]
+		in := k.inbox()
+		now.Proposal, now.Final, now.Earlier = in.Proposal, in.Finalized, k.recent[:max(len(k.recent)-1, 0)]
 		now.Gate, now.Buffered = k.Offers.open, len(k.Offers.order)
 		return now
 	}
@@ -327,7 +328,7 @@ func (k *L1Sink) Revert(ctx context.Context) error {
 	st, in := k.cfg.Store.State(), k.inbox()
 	switch {
 	case st.Position.Height <= in.Finalized.Height:
-		return fmt.Errorf("%w: L1 block %d was called that%s", follow.ErrFinalized, in.Finalized.Height, wayOut)
+		return RevertsFinal(in.Finalized)
 	case st.Position.Height <= k.cfg.Store.Start().Height:
 		return follow.ErrFinalized
 	}
@@ -426,8 +427,10 @@ func (k *L1Sink) Finalize(ctx context.Context, at l1.Ref) error {
 	return nil
 }
 
-// wayOut says what to do about an L1 that reverts what it calls final.
-const wayOut = "; if the endpoint is right all the same, its L1 reverts what it calls final: stop the node, move store and kv in its home away, set l1.finality to a depth that is not reverted, such as 64, and start it: it reads the L1 anew"
+// RevertsFinal is what is said of an L1 that takes back a block which it has called final, and what to do about that.
+func RevertsFinal(final block.Ref) error {
+	return fmt.Errorf("%w: L1 block %d was called that; if the endpoint is right all the same, its L1 reverts what it calls final: stop the node, move store and kv in its home away, set l1.finality to a depth that is not reverted, such as 64, and start it: it reads the L1 anew", follow.ErrFinalized, final.Height)
+}
 
 // FinalizeBelow calls final what is so many blocks of the L1, or more, below the position: whatever the L1 says of it.
 // It decides what a revert may take back, and nothing about any block (I3).

@@ -86,6 +86,7 @@ type Status struct {
 	SourceTime time.Time // the latest that an item of the source had, since the start; zero before the first
 	Proven     block.Ref
 	Proposal   Proposal       // of a chain whose canonical source is an L1 inbox
+	Final      block.Ref      // of such a chain: the highest L1 block that is known to be final; zero: none
 	Earlier    []Proposal     // canonical ones before it, oldest first; the newest keepProposals. Shared: read it only
 	Missing    derive.Waiting // what the next block waits for
 	Counts     Counts

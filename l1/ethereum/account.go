@@ -208,6 +208,7 @@ type attempt struct {
 	sentAt      time.Time
 	quiet       common.Hash // head of at, as of which nothing had become of it
 	doubt       doubt       // that any of them was included, or will be
+	gap         bool        // an earlier transaction of the account is missing, so none of them can be included
 	late        int         // times in a row that at was behind other endpoints
 	failed      bool        // since the last one was sent, at has failed once, or did not answer that: it may not have it
 	underpriced int         // times in a row that the endpoint wanted more
@@ -283,13 +284,14 @@ func (t *attempt) unknown(cause error) error {
 const patience = 3
 
 // again sends the transaction again when it is time: with higher fees or, if the endpoint that took it fails or stays
-// behind, soon, and as it is, to another.
+// behind, soon, and as it is, to another. Where an earlier transaction is missing, sending it once more leads nowhere, and
+// some dev chains answer when it is included, not before.
 func (a *Account) again(ctx context.Context, r request, try *attempt) {
 	elsewhere, wait := try.failed || try.late >= patience, a.resend()
 	if elsewhere {
 		wait /= 8
 	}
-	if ctx.Err() != nil || time.Since(try.sentAt) < wait {
+	if ctx.Err() != nil || try.gap && !elsewhere || time.Since(try.sentAt) < wait {
 		return
 	}
 	if elsewhere {
@@ -332,6 +334,7 @@ func (a *Account) outcome(ctx context.Context, try *attempt) (*types.Receipt, er
 	if err != nil {
 		return nil, err
 	}
+	try.gap = nonce < try.nonce && !behind
 	receipt, err := e.receipt(ctx, try.hashes)
 	switch {
 	case errors.Is(err, errIndexing):
@@ -345,8 +348,10 @@ func (a *Account) outcome(ctx context.Context, try *attempt) (*types.Receipt, er
 		if receipt = a.receiptElsewhere(ctx, try); receipt == nil && ctx.Err() == nil && try.doubt.holds(head.hash, time.Now(), a.resend()) {
 			err = try.taken()
 		}
-	case time.Since(try.sentAt) >= a.resend(): // a reorg took back an earlier transaction of the account, for good
-		if try.doubt.holds(head.hash, time.Now(), a.resend()) {
+	default: // a reorg took back an earlier transaction of the account: for good, if it stays so
+		if now := time.Now(); try.doubt.since.IsZero() {
+			try.doubt = doubt{head.hash, now}
+		} else if now.Sub(try.doubt.since) >= a.regain() {
 			err = try.taken()
 		}
 	}

@@ -1,6 +1,8 @@
 package ethereum_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -16,6 +18,7 @@ import (
 	"headrace/internal/httpc"
 	"headrace/l1"
 	"headrace/l1/ethereum"
+	"headrace/watch"
 )
 
 // gateway is one endpoint before the rig's node, with faults, over HTTP and WebSocket.
@@ -195,8 +198,8 @@ func TestNumberIsOfTheHash(t *testing.T) {
 	if _, err := r.chain.Mine(t.Context(), beacon.Empty()); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := c.State(t.Context(), gone); err == nil {
-		t.Errorf("got %+v, of another block", got)
+	if got, err := c.State(t.Context(), gone); !errors.Is(err, l1.ErrNotFound) || strings.Contains(err.Error(), "invalid block number") {
+		t.Errorf("got %+v, %v, want that the block is not there, and no other reason", got, err)
 	}
 }
 
@@ -232,5 +235,49 @@ func TestAnyNews(t *testing.T) {
 				t.Errorf("status: got %+v, want mode %s", got, test.mode)
 			}
 		})
+	}
+}
+
+// A dev chain is put back to before an earlier transaction of the account while one is under way. No block will ever have
+// that one: sending it again leads nowhere, and after a while it is given up.
+func TestEarlierTransactionIsGone(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, geth.Prague, l1.Settings{})
+	g, url := gateway(t, r, proxy.RPCFaults{})
+	looks := watch.New(0) // at the head
+	c := through(r, url, false, func(o *ethereum.Options) {
+		o.Observer.Called = func(method string, _ int, _ time.Duration, _ error) {
+			if method == "eth_getBlockByNumber" {
+				looks.Update(func(n int) int { return n + 1 })
+			}
+		}
+	})
+	a := ethereum.NewAccount(c, geth.DevKey(5), ethereum.AccountOptions{Content: ethereum.CallData, Resend: 600 * time.Millisecond})
+	base := r.chain.Head()
+	r.mining(func(ctx context.Context) {
+		_, err := a.Force(ctx, [][]byte{{1}})
+		r.check(err)
+	})
+	ended := make(chan error, 1)
+	go func() {
+		_, err := a.Force(t.Context(), [][]byte{{2}})
+		ended <- err
+	}()
+	look := func(n int) {
+		t.Helper()
+		now := looks.Load()
+		if _, err := looks.Wait(t.Context(), func(at int) bool { return at >= now+n }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	look(25) // it is sent, and waited for
+	r.check(r.chain.SetHead(t.Context(), base.Hash()))
+	look(2)
+	sent := g.Calls("eth_sendRawTransaction")
+	if err := <-ended; !errors.Is(err, l1.ErrUnknownOutcome) {
+		t.Errorf("got %v, want an unknown outcome", err)
+	}
+	if got := g.Calls("eth_sendRawTransaction"); got != sent {
+		t.Errorf("it was sent %d times more while an earlier one was missing", got-sent)
 	}
 }

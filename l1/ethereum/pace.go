@@ -38,3 +38,13 @@ func (a *Account) resend() time.Duration {
 	}
 	return unknown
 }
+
+// regain returns how long an earlier transaction of the account, which a reorg took back, may be missing before it is
+// gone for good: as long as one may take to be included. A dev chain that is put back to a snapshot brings none back.
+func (a *Account) regain() time.Duration {
+	const onDemand = 6 * time.Second
+	if a.client.opt.BlockTime < 0 {
+		return min(onDemand, a.resend())
+	}
+	return a.resend()
+}

@@ -41,6 +41,23 @@ func TestResendFollowsTheBlockTime(t *testing.T) {
 	}
 }
 
+// What a dev chain took back is gone sooner than what a reorg of an L1 did.
+func TestRegain(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ blockTime, resend, want time.Duration }{
+		{0, 0, 36 * time.Second}, {12 * time.Second, 0, 36 * time.Second}, {-1, 0, 6 * time.Second}, {-1, time.Second, time.Second},
+	} {
+		client, err := ethereum.New(ethereum.Options{ChainID: geth.DevChainID, BlockTime: c.blockTime, HTTP: []string{"http://127.0.0.1:1"}, Inbox: l1.Address{1}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		if got := ethereum.NewAccount(client, geth.DevKey(1), ethereum.AccountOptions{Resend: c.resend}).RegainWithin(); got != c.want {
+			t.Errorf("block time %s: got %s, want %s", c.blockTime, got, c.want)
+		}
+	}
+}
+
 // An L1 that nobody gave a block time is measured, by the news of its blocks.
 func TestBlockTimeIsMeasured(t *testing.T) {
 	t.Parallel()

@@ -200,9 +200,15 @@ func (e *endpoint) asOf(ctx context.Context, at common.Hash, question func(block
 	}
 	err := question(map[string]any{"blockHash": at})
 	var rpcErr rpc.Error
-	if errors.As(err, &rpcErr) && e.asOfNumber(ctx, at, question) == nil {
+	if !errors.As(err, &rpcErr) {
+		return err
+	}
+	switch other := e.asOfNumber(ctx, at, question); {
+	case other == nil:
 		e.byNumber.Store(true)
 		return nil
+	case errors.Is(other, l1.ErrNotFound):
+		return other // which is the reason, whether such objects are known or not
 	}
 	return err
 }
