@@ -153,7 +153,7 @@ func (w *world) run(change func(*node.Options)) *member {
 	w.t.Helper()
 	c := node.Default()
 	c.HTTP.Address = "127.0.0.1:0"
-	c.L1.BlockTime, c.L1.WS, c.L1.Finality = "on-demand", []string{w.chain.WS()}, "64"
+	c.L1.BlockTime, c.L1.WS, c.L1.Finality = "on-demand", node.At(w.chain.WS()), "64"
 	opt := node.Options{Home: w.t.TempDir(), Genesis: w.genesis, Config: c}
 	change(&opt)
 	n, err := node.New(opt)
@@ -184,7 +184,7 @@ func (w *world) sequencer(change func(*node.Options)) *member {
 
 // overHTTP is a change that leaves a node no WebSocket.
 func (w *world) overHTTP(o *node.Options) {
-	o.Config.L1.WS, o.Config.L1.HTTP = nil, []string{w.chain.HTTP()}
+	o.Config.L1.WS, o.Config.L1.HTTP = nil, node.At(w.chain.HTTP())
 }
 
 // until waits until the node's status satisfies pred.
