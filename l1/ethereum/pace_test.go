@@ -47,7 +47,7 @@ func TestRegain(t *testing.T) {
 	for _, c := range []struct{ blockTime, resend, want time.Duration }{
 		{0, 0, 36 * time.Second}, {12 * time.Second, 0, 36 * time.Second}, {-1, 0, 6 * time.Second}, {-1, time.Second, time.Second},
 	} {
-		client, err := ethereum.New(ethereum.Options{ChainID: geth.DevChainID, BlockTime: c.blockTime, HTTP: ethereum.At("http://127.0.0.1:1"), Inbox: l1.Address{1}})
+		client, err := ethereum.New(ethereum.Options{ChainID: geth.DevChainID, BlockTime: c.blockTime, HTTP: []ethereum.Endpoint{{URL: "http://127.0.0.1:1"}}, Inbox: l1.Address{1}})
 		if err != nil {
 			t.Fatal(err)
 		}
