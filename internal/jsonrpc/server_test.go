@@ -87,7 +87,7 @@ func TestPost(t *testing.T) {
 		{"read", `{"id":1,"jsonrpc":"2.0","method":"t.Count","params":[1]}`, `{"error":{"code":-32601,"message":"method 't.Count' not supported in this mode (no out channel support)"},"id":1,"jsonrpc":"2.0"}` + "\n", 500},
 		{"read", `{"id":1,"jsonrpc":"2.0","method":"t.Add","params":[1]}`, `{"error":{"code":-32602,"message":"wrong param count (method 't.Add'): 1 != 2"},"id":1,"jsonrpc":"2.0"}` + "\n", 500},
 		{"read", `{"id":1,"jsonrpc":"2.0","method":"t.Add","params":{"x":1}}`, `{"error":{"code":-32700,"message":"unmarshaling param array: json: cannot unmarshal object into Go value of type []jsonrpc.param"},"id":1,"jsonrpc":"2.0"}` + "\n", 500},
-		{"read", `{"id":true,"jsonrpc":"2.0","method":"t.Void","params":[]}`, `{"error":{"code":-32700,"message":"failed to parse ID: invalid id type: bool"},"id":true,"jsonrpc":"2.0"}` + "\n", 500},
+		{"read", `{"id":true,"jsonrpc":"2.0","method":"t.Void","params":[]}`, `{"error":{"code":-32700,"message":"failed to parse ID: invalid id type: bool"},"id":null,"jsonrpc":"2.0"}` + "\n", 500},
 		{"read", `{"jsonrpc":`, `{"error":{"code":-32700,"message":"Parse error"},"id":null,"jsonrpc":"2.0"}` + "\n", 500},
 		{"read", ``, `{"error":{"code":-32600,"message":"Invalid request"},"id":null,"jsonrpc":"2.0"}` + "\n", 400},
 		{"read", `[]`, `{"error":{"code":-32600,"message":"Invalid request"},"id":null,"jsonrpc":"2.0"}` + "\n", 400},

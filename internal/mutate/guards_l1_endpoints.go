@@ -32,7 +32,7 @@ var l1EndpointGuards = []guard{
 	{
 		name: "a transaction whose endpoint fails is given to another",
 		file: "l1/ethereum/account.go",
-		from: "\t\ta.move(try)",
+		from: "\t\ta.move(try, try.at)",
 		to:   "\t\t_ = a",
 		pkg:  "./l1/ethereum", test: "TestProposerSurvivesEndpoint/loss_of_the_first",
 	},

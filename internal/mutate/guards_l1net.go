@@ -67,8 +67,8 @@ var l1netGuards = []guard{
 	{
 		name: "state is read by number where hashes are not known",
 		file: "l1/ethereum/reader.go",
-		from: "\tif !errors.As(err, &rpcErr) {\n\t\treturn out, err",
-		to:   "\tif _ = rpcErr; true {\n\t\treturn out, err",
+		from: "\tif !errors.As(err, &rpcErr) {\n\t\treturn err",
+		to:   "\tif _ = rpcErr; true {\n\t\treturn err",
 		pkg:  "./l1/ethereum", test: "TestOneWayIsEnough/no_objects",
 	},
 	{

@@ -137,8 +137,8 @@ var sequencerGuards = []guard{
 	{
 		name: "a restored sequencer signs nothing until what was signed is known",
 		file: "internal/sequencer/sequencer.go",
-		from: "why := q.cfg.Mark.doubt(last)",
-		to:   "why := q.cfg.Mark.doubt(last)[:0]",
+		from: "doubt := q.cfg.Mark.doubt(last)",
+		to:   "doubt := q.cfg.Mark.doubt(last)[:0]",
 		pkg:  "./node", test: "TestRestoredBackup",
 	},
 	{
