@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -37,7 +38,8 @@ func newDA() *cobra.Command {
 
 It makes a block at each interval, empty or not. Its address is the first line on standard output; logs go to standard error. Without --home its
 history is gone when it stops. A write of it that fails, on a full disk say, ends it with exit status 5: no height that it announced is lost, and it goes on
-when it is started again. The status is 6 if the history is damaged. With --auth a request needs a token that headrace da token has made. Pages in a browser are answered only if --origin names
+when it is started again. The status is 6 if the history is damaged. With --home, or with --retain, it takes less than 512 MiB of memory, whatever is sent to it
+(GOMEMLIMIT, as all programs in Go know it, sets another aim than 320 MiB). With --auth a request needs a token that headrace da token has made. Pages in a browser are answered only if --origin names
 theirs.
 
 It misbehaves on demand: --fault, which may be repeated, takes a kind and where and how it happens, for example --fault false-empty,from=100,to=120,rate=0.5
@@ -130,7 +132,14 @@ func (o *daOptions) resolve() (err error) {
 	return err
 }
 
+// daHeap is the heap that the server aims at. What it needs at a time, with blocks of 32 MiB and strangers at all its doors,
+// is less; without an aim as much again would wait to be collected.
+const daHeap = 320 << 20
+
 func runDA(cmd *cobra.Command, opt daOptions) error {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(daHeap)
+	}
 	defer opt.Handler.Faults.Clear()
 	server, err := devnet.NewDA(opt.DAOptions)
 	if err != nil {
