@@ -14,6 +14,7 @@ import (
 
 	"headrace/da"
 	"headrace/follow"
+	"headrace/internal/edge"
 	"headrace/internal/httpc"
 	"headrace/internal/jsonrpc"
 	"headrace/internal/redact"
@@ -98,6 +99,7 @@ type Client struct {
 	shelf     shelf
 	count     counters
 	chainID   atomic.Pointer[string]
+	said      edge.Log      // what fails again and again
 	turn      atomic.Uint64 // submissions so far: whose account is next
 
 	mu       sync.Mutex

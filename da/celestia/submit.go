@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"regexp"
 	"slices"
@@ -46,7 +47,7 @@ func (c *Client) Submit(ctx context.Context, blobs []da.Blob) (uint64, error) {
 		default:
 			return 0, err
 		}
-		c.opt.Logger.Info("submission not posted, tried again", "try", try, "err", err)
+		c.said.Say(c.opt.Logger, slog.LevelInfo, "submission not posted, tried again", err)
 		if backoff.Sleep(ctx, nil) != nil {
 			return 0, err
 		}

@@ -57,6 +57,7 @@ var tables = slices.Concat(
 	liesGuards,
 	slowGuards,
 	sequencerGuards,
+	pauseGuards,
 	gatewayGuards,
 	postingGuards,
 	connsGuards,

@@ -1,16 +1,24 @@
 package sequencer
 
 import (
+	"context"
 	"log/slog"
 
 	"headrace/block"
+	"headrace/follow"
 	"headrace/internal/syncer"
+	"headrace/watch"
 )
 
 // Write and Doubt are what the sequencer uses of a Mark.
 func (m *Mark) Write(ref block.Ref) error { return m.write(ref) }
 
 func (m *Mark) Doubt(last syncer.Signed) string { return m.doubt(last) }
+
+// Pause is the sequencer's pause between two tries, of one that knows how its source is followed.
+func Pause(ctx context.Context, source *watch.Value[follow.State], backoff *follow.Backoff) error {
+	return (&Sequencer{cfg: Config{Source: source}}).sleep(ctx, backoff)
+}
 
 // NoteInVain has the next note fail to be written.
 func (m *Mark) NoteInVain(ref block.Ref) error {
