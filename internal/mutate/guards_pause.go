@@ -15,4 +15,11 @@ var pauseGuards = []guard{
 		to:   "var err error",
 		pkg:  "./internal/sequencer", test: "TestPauseEndsWhenTheSourceIsBack",
 	},
+	{
+		name: "a refused size is remembered when blocks would be dropped for it",
+		file: "internal/sequencer/portion.go",
+		from: "p.limit >= p.most || now.Sub(p.walled) < wall",
+		to:   "p.limit >= p.most",
+		pkg:  "./internal/sequencer", test: "TestPortionIsWholeAgain",
+	},
 }

@@ -30,6 +30,15 @@ func (p *portion) tooBig(size int, now time.Time) {
 	p.limit, p.walled, p.times = max(min(p.limit, size)/2, 1), now, 0
 }
 
+// whole takes back a limit that comes of unknown outcomes alone, and reports whether there was one.
+func (p *portion) whole(now time.Time) bool {
+	if p.limit >= p.most || now.Sub(p.walled) < wall {
+		return false
+	}
+	p.limit, p.raised, p.times = p.most, false, 0
+	return true
+}
+
 // unknown notes that the outcome of a submission is unknown. When that repeats for the same blocks, half of them are
 // tried. If one block alone fares no better, it was not the size.
 func (p *portion) unknown(from, to uint64, size int, now time.Time) {

@@ -5,31 +5,25 @@ import (
 	"time"
 )
 
-// TestPortion: a size that was tried again and fared as badly as before stays away for as long as one that was refused.
-func TestPortion(t *testing.T) {
-	now := time.Unix(1_000_000, 0)
+// A portion that unknown outcomes alone have made smaller is whole again when blocks would be dropped for it; one whose
+// size was refused is not.
+func TestPortionIsWholeAgain(t *testing.T) {
+	now := time.Now()
 	p := portion{most: 1000, limit: 1000}
-	fail := func() {
-		p.unknown(1, 10, 1000, now)
-		p.unknown(1, 10, 1000, now)
+	if p.whole(now) {
+		t.Error("nothing had made it smaller")
 	}
-	fail()
-	if p.limit != 500 {
-		t.Fatalf("got a limit of %d after an unknown outcome that repeated, want 500", p.limit)
+	for range 2 {
+		p.unknown(1, 9, 900, now)
 	}
-	p.posted(now) // it may have been an outage: the size is tried again
-	if p.limit != 1000 {
-		t.Fatalf("got a limit of %d after half was posted, want 1000", p.limit)
+	if p.limit != 450 {
+		t.Fatalf("after unknown outcomes: limit %d, want half of what was posted", p.limit)
 	}
-	fail()
-	for range 10 {
-		p.posted(now)
+	if !p.whole(now) || p.limit != 1000 {
+		t.Errorf("limit %d, want all", p.limit)
 	}
-	if p.limit != 500 {
-		t.Errorf("got a limit of %d, want 500: the larger size has failed twice", p.limit)
-	}
-	p.posted(now.Add(wall))
-	if p.limit != 1000 {
-		t.Errorf("got a limit of %d after %s, want 1000", p.limit, wall)
+	p.tooBig(900, now)
+	if p.whole(now.Add(time.Minute)) || p.limit != 450 {
+		t.Errorf("limit %d, want what was learned from a refusal", p.limit)
 	}
 }

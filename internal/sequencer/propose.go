@@ -60,6 +60,7 @@ func (q *Sequencer) propose(ctx context.Context) error {
 			part.tooBig(l1.Size(draft.Blocks), time.Now())
 		case errors.Is(err, l1.ErrUnknownOutcome) && len(draft.Blocks) > 0:
 			part.unknown(draft.last-uint64(len(draft.Blocks))+1, draft.last, l1.Size(draft.Blocks), time.Now())
+		case errors.Is(err, l1.ErrForcedDue) && draft.short && part.whole(time.Now()): // nothing is dropped for proposals that were made smaller on a suspicion
 		case errors.Is(err, l1.ErrForcedDue) && draft.short && (draft.last < s.Unsafe.Height || s.Unsafe.Height-s.Safe.Height >= q.cfg.MaxPending):
 			// The inbox requires forced items whose transactions are not in the blocks of this draft. Either they are
 			// in later blocks, which do not fit into it, or in no block, because as many are pending as may be. So
