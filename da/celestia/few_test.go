@@ -27,6 +27,7 @@ func TestLongLists(t *testing.T) {
 		"many namespaces":       {"blob.GetAll", `` + of(1025, `"`+alphaText+`"`), "more than 1024 elements"},
 		"a namespace each time": {"blob.GetAll", `` + of(200, `"`+alphaText+`"`), "more than 192 MiB"},
 		"an object":             {"blob.GetAll", `{}`, "cannot unmarshal object"},
+		"many samples":          {"share.GetSamples", of(1025, "{}"), "more than 1024 elements"},
 	} {
 		resp, err := http.Post(url, "application/json", strings.NewReader(`{"id":1,"jsonrpc":"2.0","method":"`+c.method+`","params":[`+strconv.FormatUint(height, 10)+`,`+c.params+`]}`))
 		if err != nil {

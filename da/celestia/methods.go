@@ -99,40 +99,36 @@ func (h *Handler) blobGet(a *jsonrpc.Args) jsonrpc.Run {
 
 func (h *Handler) blobGetProof(a *jsonrpc.Args) jsonrpc.Run {
 	height, ns, commitment := argHeight(a), argNamespace(a), jsonrpc.Arg[[]byte](a, "blob.Commitment")
-	return func(ctx context.Context) (any, error) { return h.blobProof(ctx, height, ns, commitment) }
-}
-
-func (h *Handler) blobProof(ctx context.Context, height uint64, ns da.Namespace, commitment []byte) ([]*square.Proof, error) {
-	sq, err := h.square(ctx, height)
-	if err != nil {
-		return nil, err
-	}
-	proof, err := sq.BlobProof(ns, commitment)
-	if errors.Is(err, da.ErrNotFound) {
-		return nil, errBlobNotFound
-	}
-	return proof, err
+	return h.ofSquare(height, func(sq *square.Square) (any, error) {
+		proof, err := sq.BlobProof(ns, commitment)
+		if errors.Is(err, da.ErrNotFound) {
+			return nil, errBlobNotFound
+		}
+		return proof, err
+	})
 }
 
 func (h *Handler) blobIncluded(a *jsonrpc.Args) jsonrpc.Run {
 	height, ns := argHeight(a), argNamespace(a)
 	proof := jsonrpc.Arg[*few[*square.Proof]](a, "*blob.Proof")
 	commitment := jsonrpc.Arg[[]byte](a, "blob.Commitment")
+	included := h.ofSquare(height, func(sq *square.Square) (any, error) {
+		actual, err := sq.BlobProof(ns, commitment)
+		switch {
+		case errors.Is(err, da.ErrNotFound):
+			return false, nil
+		case err != nil:
+			return nil, err
+		case !equalProofs(*proof, actual):
+			return nil, errors.New("blob: invalid proof")
+		}
+		return true, nil
+	})
 	return func(ctx context.Context) (any, error) {
 		if proof == nil {
 			return nil, errors.New("blob: proof cannot be nil")
 		}
-		actual, err := h.blobProof(ctx, height, ns, commitment)
-		if errors.Is(err, errBlobNotFound) {
-			return false, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		if !equalProofs(*proof, actual) {
-			return nil, errors.New("blob: invalid proof")
-		}
-		return true, nil
+		return included(ctx)
 	}
 }
 
@@ -156,19 +152,18 @@ func equalProofs(given, actual []*square.Proof) bool {
 
 func (h *Handler) blobGetCommitmentProof(a *jsonrpc.Args) jsonrpc.Run {
 	height, ns, commitment := argHeight(a), argNamespace(a), jsonrpc.Arg[[]byte](a, "blob.Commitment")
-	return func(ctx context.Context) (any, error) {
-		if height == 0 {
-			return nil, errors.New("height cannot be equal to 0")
-		}
-		sq, err := h.square(ctx, height)
-		if err != nil {
-			return nil, err
-		}
+	proof := h.ofSquare(height, func(sq *square.Square) (any, error) {
 		proof, err := sq.CommitmentProof(ns, commitment)
 		if errors.Is(err, da.ErrNotFound) {
 			return nil, errBlobNotFound
 		}
 		return proof, err
+	})
+	return func(ctx context.Context) (any, error) {
+		if height == 0 {
+			return nil, errors.New("height cannot be equal to 0")
+		}
+		return proof(ctx)
 	}
 }
 
@@ -398,15 +393,20 @@ func (h *Handler) reachHeader(ctx context.Context, height uint64) error {
 	return nil
 }
 
-func (h *Handler) square(ctx context.Context, height uint64) (*square.Square, error) {
-	if err := h.reach(ctx, height, namespace{}); err != nil {
-		return nil, err
+// ofSquare makes an answer of the square of a height, of which there are only as many in memory as answers are being built.
+func (h *Handler) ofSquare(height uint64, answer func(*square.Square) (any, error)) jsonrpc.Run {
+	return func(ctx context.Context) (any, error) {
+		if err := h.reach(ctx, height, namespace{}); err != nil {
+			return nil, err
+		}
+		return func() (any, error) {
+			sq, err := h.chain.Square(height)
+			if err != nil {
+				return nil, h.text(err, height)
+			}
+			return answer(sq)
+		}, nil
 	}
-	sq, err := h.chain.Square(height)
-	if err != nil {
-		return nil, h.text(err, height)
-	}
-	return sq, nil
 }
 
 // text returns an error of the chain in celestia-node's words.

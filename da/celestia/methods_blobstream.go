@@ -50,13 +50,13 @@ func (h *Handler) tuples(ctx context.Context, start, end uint64) (square.Tuples,
 	head := h.chain.Head().Load().Height
 	switch {
 	case start == 0:
-		return square.Tuples{}, errors.New("the start block is 0")
+		return square.Tuples{}, errZero
 	case start >= end:
 		return square.Tuples{}, errors.New("end block is smaller or equal to the start block")
 	case end-start > maxTuples:
 		return square.Tuples{}, fmt.Errorf("the query exceeds the limit of allowed blocks %d", maxTuples)
 	case end > head+1:
-		return square.Tuples{}, fmt.Errorf("end block %d is higher than current chain height %d", end, head)
+		return square.Tuples{}, fmt.Errorf("end block %d is higher than local chain height %d. Wait for the node until it syncs up to %d", end, head, end)
 	}
 	t := square.Tuples{First: start}
 	for height := start; height < end; height++ {

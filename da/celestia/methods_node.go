@@ -114,14 +114,17 @@ func (a *address) UnmarshalJSON(data []byte) error {
 // peerID is the name of the node that the server stands for, as libp2p writes one: of an Ed25519 key that nobody has.
 const peerID = "12D3KooWLdLaSCp47PrE8ffEUR4h9KWUYnvggnWkqT3rF4iZ6Uqu"
 
-// peer is a peer's name in a request: the names of Ed25519 and RSA keys begin so.
+// peer is a peer's name in a request: the names of Ed25519 and RSA keys begin so, and are in base 58.
 type peer string
+
+const base58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
 func (p *peer) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, (*string)(p)); err != nil {
 		return err
 	}
-	if !strings.HasPrefix(string(*p), "12D3KooW") && !strings.HasPrefix(string(*p), "Qm") {
+	known := strings.HasPrefix(string(*p), "12D3KooW") || strings.HasPrefix(string(*p), "Qm")
+	if !known || strings.Trim(string(*p), base58) != "" { // it goes into answers as it is
 		return errors.New("failed to parse peer ID: invalid cid: cid too short")
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"headrace/da"
 	"headrace/internal/jsonrpc"
@@ -54,56 +55,37 @@ func (h *Handler) namespaceData(height uint64, ns da.Namespace) ([]square.Namesp
 func (h *Handler) shareGetRange(a *jsonrpc.Args) jsonrpc.Run {
 	height := argHeight(a)
 	start, end := jsonrpc.Arg[int](a, "int"), jsonrpc.Arg[int](a, "int")
-	return func(ctx context.Context) (any, error) {
-		sq, err := h.square(ctx, height)
-		if err != nil {
-			return nil, err
-		}
+	return h.ofSquare(height, func(sq *square.Square) (any, error) {
 		if err := rangeError(start, end, sq.Width()); err != nil {
 			return nil, err
 		}
-		return func() (any, error) { return sq.Range(start, end) }, nil
-	}
+		return sq.Range(start, end)
+	})
 }
 
 func (h *Handler) shareGetEDS(a *jsonrpc.Args) jsonrpc.Run {
-	height := argHeight(a)
-	return func(ctx context.Context) (any, error) {
-		sq, err := h.square(ctx, height)
+	return h.ofSquare(argHeight(a), func(sq *square.Square) (any, error) {
+		shares, err := sq.EDS()
 		if err != nil {
 			return nil, err
 		}
-		return func() (any, error) {
-			shares, err := sq.EDS()
-			if err != nil {
-				return nil, err
-			}
-			out := append(make([]byte, 0, 32+len(shares)*700), `{"data_square":`...)
-			for i, s := range shares {
-				out = appendBase64(append(out, "[,"[min(i, 1)]), s)
-			}
-			return jsonrpc.Raw(append(out, `],"codec":"Leopard"}`...)), nil
-		}, nil
-	}
+		out := append(make([]byte, 0, 32+len(shares)*700), `{"data_square":`...)
+		for i, s := range shares {
+			out = appendBase64(append(out, "[,"[min(i, 1)]), s)
+		}
+		return jsonrpc.Raw(append(out, `],"codec":"Leopard"}`...)), nil
+	})
 }
 
 func (h *Handler) shareGetShare(a *jsonrpc.Args) jsonrpc.Run {
 	height := argHeight(a)
 	row, column := jsonrpc.Arg[int](a, "int"), jsonrpc.Arg[int](a, "int")
-	return func(ctx context.Context) (any, error) {
-		sq, err := h.square(ctx, height)
-		if err != nil {
-			return nil, err
-		}
+	return h.ofSquare(height, func(sq *square.Square) (any, error) {
 		if err := sampleError(row, column, sq.Width()); err != nil {
 			return nil, err
 		}
-		share, err := sq.Share(row, column)
-		if err != nil {
-			return nil, err
-		}
-		return share, nil
-	}
+		return sq.Share(row, column)
+	})
 }
 
 // rangeError returns what a node says of a range of shares that is not in a square of width k; nil for one that is.
@@ -166,37 +148,44 @@ type sample struct {
 	Axis  int           `json:"proof_type"` // 0: of a row
 }
 
+// coords are the place of a share in an extended square.
+type coords struct {
+	Row, Col int
+	at       int // where in the list they are asked for
+}
+
 func (h *Handler) shareGetSamples(a *jsonrpc.Args) jsonrpc.Run {
 	height := argHeight(a)
-	places := jsonrpc.Arg[[]struct{ Row, Col int }](a, "[]shwap.SampleCoords")
-	return func(ctx context.Context) (any, error) {
-		sq, err := h.square(ctx, height)
-		if err != nil {
-			return nil, err
+	places := jsonrpc.Arg[few[coords]](a, "[]shwap.SampleCoords")
+	return h.ofSquare(height, func(sq *square.Square) (any, error) {
+		for i, p := range places {
+			if err := sampleError(p.Row, p.Col, sq.Width()); err != nil {
+				return nil, err
+			}
+			places[i].at = i
 		}
-		return func() (any, error) {
-			out := make([]sample, len(places))
-			for i, p := range places {
-				if err := sampleError(p.Row, p.Col, sq.Width()); err != nil {
-					return nil, err
-				}
-				if out[i].Share, out[i].Proof, err = sq.Sample(p.Row, p.Col); err != nil {
+		slices.SortFunc(places, func(a, b coords) int { return a.Row - b.Row }) // each row is made once
+		out := make([]sample, len(places))
+		var proven func(column int) ([]byte, *square.Proof, error)
+		for i, p := range places {
+			var err error
+			if i == 0 || p.Row != places[i-1].Row {
+				if proven, err = sq.Sampler(p.Row); err != nil {
 					return nil, err
 				}
 			}
-			return out, nil
-		}, nil
-	}
+			if out[p.at].Share, out[p.at].Proof, err = proven(p.Col); err != nil {
+				return nil, err
+			}
+		}
+		return out, nil
+	})
 }
 
 // shareGetRow gives the left half of a row: the other one can be computed.
 func (h *Handler) shareGetRow(a *jsonrpc.Args) jsonrpc.Run {
 	height, row := argHeight(a), jsonrpc.Arg[int](a, "int")
-	return func(ctx context.Context) (any, error) {
-		sq, err := h.square(ctx, height)
-		if err != nil {
-			return nil, err
-		}
+	return h.ofSquare(height, func(sq *square.Square) (any, error) {
 		if err := rowError(row, sq.Width()); err != nil {
 			return nil, err
 		}
@@ -208,7 +197,7 @@ func (h *Handler) shareGetRow(a *jsonrpc.Args) jsonrpc.Run {
 			Shares [][]byte `json:"shares"`
 			Side   string   `json:"side"`
 		}{shares[:sq.Width()], "LEFT"}, nil
-	}
+	})
 }
 
 func (h *Handler) shareSharesAvailable(a *jsonrpc.Args) jsonrpc.Run {
@@ -217,10 +206,12 @@ func (h *Handler) shareSharesAvailable(a *jsonrpc.Args) jsonrpc.Run {
 		if err := h.reach(ctx, height, namespace{}); err != nil {
 			return nil, err
 		}
-		_, err := h.chain.Square(height)
-		if errors.Is(err, square.ErrUnavailable) {
-			return nil, errors.New("share: data not available")
-		}
-		return nil, err
+		return func() (any, error) {
+			_, err := h.chain.Square(height)
+			if errors.Is(err, square.ErrUnavailable) {
+				return nil, errors.New("share: data not available")
+			}
+			return nil, err
+		}, nil
 	}
 }

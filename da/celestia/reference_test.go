@@ -287,10 +287,11 @@ func TestReferenceClient(t *testing.T) {
 	must("share", err)
 	must("shares available", shares.SharesAvailable(ctx, height))
 
-	samples, err := shares.GetSamples(ctx, height, []referenceCoords{{0, 1}, {1, 0}})
+	places := []referenceCoords{{0, 1}, {1, 0}, {0, 0}}
+	samples, err := shares.GetSamples(ctx, height, places)
 	must("samples", err)
 	for i, s := range samples { // of the original square: filed under their own namespaces
-		if !s.Proof.VerifyInclusion(sha256.New(), namespace.ID(s.Share[:29]), [][]byte{s.Share}, h.DAH.RowRoots[i]) {
+		if !s.Proof.VerifyInclusion(sha256.New(), namespace.ID(s.Share[:29]), [][]byte{s.Share}, h.DAH.RowRoots[places[i].Row]) {
 			t.Errorf("sample %d is not proven", i)
 		}
 	}
@@ -300,10 +301,12 @@ func TestReferenceClient(t *testing.T) {
 		t.Errorf("row: %d shares, side %s", len(row.Shares), row.Side)
 	}
 
-	short, err := node.AuthNewWithExpiry(ctx, []string{"read"}, time.Nanosecond)
-	must("short token", err)
-	if _, err := node.AuthVerify(ctx, short); err == nil || !strings.Contains(err.Error(), "expired") {
-		t.Errorf("a token of a nanosecond: %v", err)
+	for _, lifetime := range []time.Duration{time.Nanosecond, -time.Hour} {
+		short, err := node.AuthNewWithExpiry(ctx, []string{"read"}, lifetime)
+		must("short token", err)
+		if _, err := node.AuthVerify(ctx, short); err == nil || !strings.Contains(err.Error(), "expired") {
+			t.Errorf("a token of %s: %v", lifetime, err)
+		}
 	}
 	must("log level", node.LogLevelSet(ctx, "*", "DEBUG"))
 	if err := node.LogLevelSet(ctx, "*", "loud"); err == nil {
@@ -343,6 +346,11 @@ func TestReferenceClient(t *testing.T) {
 	if other.ID != self.ID {
 		t.Errorf("peer info: %+v", other)
 	}
+	for _, name := range []string{`Qm"`, `Qm","Addrs":["x`, "12D3KooW0", ""} {
+		if _, err := p2p.PeerInfo(ctx, name); err == nil || !strings.Contains(err.Error(), "failed to parse peer ID") {
+			t.Errorf("peer info of %q: %v", name, err)
+		}
+	}
 	_, err = p2p.Connectedness(ctx, self.ID)
 	must("connectedness", err)
 	_, err = p2p.NATStatus(ctx)
@@ -365,6 +373,11 @@ func TestReferenceClient(t *testing.T) {
 	}
 	if _, err := blobstream.GetDataRootTupleInclusionProof(ctx, height+1, 1, height+1); err == nil {
 		t.Error("a height beyond the range is proven")
+	}
+	for want, r := range map[string][2]uint64{"height is equal to 0": {0, 2}, "is higher than local chain height": {1, 10_001}} {
+		if _, err := blobstream.GetDataRootTupleRoot(ctx, r[0], r[1]); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("tuples from %d to %d: %v, want %q", r[0], r[1], err, want)
+		}
 	}
 }
 

@@ -48,7 +48,7 @@ func NewToken(secret []byte, level Level, lifetime time.Duration) (string, error
 	}
 	c := claims{Allow: allowed(level), Nonce: make([]byte, 32)}
 	_, _ = rand.Read(c.Nonce) // never fails
-	if lifetime > 0 {
+	if lifetime != 0 {        // one that is over makes a token that has expired
 		c.ExpiresAt = time.Now().UTC().Add(lifetime)
 	}
 	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, c).SignedString(secret)

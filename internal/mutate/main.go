@@ -65,6 +65,7 @@ var tables = slices.Concat(
 	rim2Guards,
 	devchainGuards,
 	tokensGuards,
+	squareGuards,
 )
 
 func main() {

@@ -243,21 +243,25 @@ func (s *Square) Row(row int) ([][]byte, error) {
 	return s.row(row)
 }
 
-// Sample returns one share of the extended square, with the proof that its row has it.
-func (s *Square) Sample(row, column int) ([]byte, *Proof, error) {
-	share, err := s.Share(row, column)
-	if err != nil {
-		return nil, nil, err
+// Sampler returns what gives the shares of one row of the extended square, each with the proof that the row has it.
+func (s *Square) Sampler(row int) (func(column int) ([]byte, *Proof, error), error) {
+	if row < 0 || row >= 2*s.k {
+		return nil, fmt.Errorf("row %d is outside a square of %d", row, 2*s.k)
 	}
-	tree, _, err := s.tree(row)
+	tree, shares, err := s.tree(row)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	proof, err := tree.ProveRange(column, column+1)
-	if err != nil {
-		return nil, nil, fmt.Errorf("prove share: %w", err)
-	}
-	return share, &proof, nil
+	return func(column int) ([]byte, *Proof, error) {
+		if column < 0 || column >= len(shares) {
+			return nil, nil, fmt.Errorf("column %d is outside a square of %d", column, len(shares))
+		}
+		proof, err := tree.ProveRange(column, column+1)
+		if err != nil {
+			return nil, nil, fmt.Errorf("prove share: %w", err)
+		}
+		return shares[column], &proof, nil
+	}, nil
 }
 
 // EDS returns the extended square's shares by rows.
@@ -286,15 +290,25 @@ func (s *Square) EDS() ([][]byte, error) {
 	return out, nil
 }
 
-// row returns the 2k shares of an extended row.
+// row returns the 2k shares of an extended row. The left half of one that the extension has added is made of the columns,
+// one after the other: the whole extended square is four times as large.
 func (s *Square) row(r int) ([][]byte, error) {
-	if r >= s.k {
-		eds, err := s.EDS()
-		if err != nil {
-			return nil, err
+	row := make([][]byte, 0, 2*s.k)
+	if r < s.k {
+		row = append(row, s.ods[r*s.k:(r+1)*s.k]...)
+	} else {
+		column, added := make([][]byte, 2*s.k), room(s.k)
+		copy(column[s.k:], added)
+		for c := range s.k {
+			for i := range s.k {
+				column[i] = s.ods[i*s.k+c]
+			}
+			if err := extend(column); err != nil {
+				return nil, err
+			}
+			row = append(row, bytes.Clone(column[r]))
 		}
-		return eds[r*2*s.k : (r+1)*2*s.k], nil
 	}
-	row := append(append(make([][]byte, 0, 2*s.k), s.ods[r*s.k:(r+1)*s.k]...), room(s.k)...)
+	row = append(row, room(s.k)...)
 	return row, extend(row)
 }

@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"math/rand/v2"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -402,4 +404,58 @@ func (w *tree) Push(s []byte) error {
 	}
 	w.n++
 	return w.NamespacedMerkleTree.Push(append(bytes.Clone(ns), s...))
+}
+
+// TestSampler: what is told of one row is what the whole extended square has there, below the original square too, with proofs
+// that its roots bear out; and takes memory as one row does, not as the square.
+func TestSampler(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	s, err := square.Build([]da.Blob{randomBlob(rng, 400_000), randomBlob(rng, 4000)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eds, err := s.EDS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := 2 * s.Width()
+	dah := s.DAH()
+	for _, row := range []int{0, s.Width() - 1, s.Width(), w - 1} {
+		shares, err := s.Row(row)
+		if err != nil || !slices.EqualFunc(shares, eds[row*w:(row+1)*w], bytes.Equal) {
+			t.Fatalf("row %d is not the extended square's, error %v", row, err)
+		}
+		sample, err := s.Sampler(row)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, column := range []int{0, s.Width(), w - 1} {
+			share, proof, err := sample(column)
+			if err != nil || !bytes.Equal(share, eds[row*w+column]) {
+				t.Fatalf("share (%d, %d) differs, error %v", row, column, err)
+			}
+			ns := share[:square.NamespaceSize]
+			if row >= s.Width() || column >= s.Width() {
+				ns = bytes.Repeat([]byte{0xff}, square.NamespaceSize)
+			}
+			if !proof.VerifyInclusion(sha256.New(), ns, [][]byte{share}, dah.RowRoots[row]) {
+				t.Errorf("the proof of share (%d, %d) does not hold", row, column)
+			}
+		}
+		if _, _, err := sample(w); err == nil {
+			t.Error("a column outside the square was given")
+		}
+	}
+	if _, err := s.Sampler(w); err == nil {
+		t.Error("a row outside the square was given")
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if _, err := s.Row(w - 1); err != nil {
+		t.Fatal(err)
+	}
+	runtime.ReadMemStats(&after)
+	if took, square := after.TotalAlloc-before.TotalAlloc, uint64(len(eds)*square.ShareSize); took > square/4 {
+		t.Errorf("one row took %d bytes, the whole extended square has %d", took, square)
+	}
 }
