@@ -38,7 +38,7 @@ func newDA() *cobra.Command {
 
 It makes a block at each interval, empty or not. Its address is the first line on standard output; logs go to standard error. Without --home its
 history is gone when it stops. A write of it that fails, on a full disk say, ends it with exit status 5: no height that it announced is lost, and it goes on
-when it is started again. The status is 6 if the history is damaged. With --home, or with --retain, it takes less than 512 MiB of memory, whatever is sent to it
+when it is started again. The status is 6 if the history is damaged. With --home, or with --retain, it takes less than 512 MiB of memory, whatever is sent to it, but for share.GetEDS of the largest squares
 (GOMEMLIMIT, as all programs in Go know it, sets another aim than 320 MiB). With --auth a request needs a token that headrace da token has made. Pages in a browser are answered only if --origin names
 theirs.
 

@@ -61,6 +61,8 @@ type Handler struct {
 	clients clients
 	conns   atomic.Int64 // WebSockets so far
 	methods map[string]jsonrpc.Method
+
+	extending sync.Mutex // held while a whole extended square is made
 }
 
 // NewHandler returns a handler that serves a chain until it is closed.

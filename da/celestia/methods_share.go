@@ -65,6 +65,8 @@ func (h *Handler) shareGetRange(a *jsonrpc.Args) jsonrpc.Run {
 
 func (h *Handler) shareGetEDS(a *jsonrpc.Args) jsonrpc.Run {
 	return h.ofSquare(argHeight(a), func(sq *square.Square) (any, error) {
+		h.extending.Lock() // it is four times the square, and the answer more than that
+		defer h.extending.Unlock()
 		shares, err := sq.EDS()
 		if err != nil {
 			return nil, err

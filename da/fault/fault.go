@@ -161,6 +161,8 @@ func (f *Fault) Check() error {
 		return fmt.Errorf("fault %s happens to all namespaces alike", f.Kind)
 	case f.Size > 64<<20:
 		return fmt.Errorf("fault %s: size is more than 64 MiB", f.Kind)
+	case f.Status != 0 && (f.Status < 200 || f.Status > 599):
+		return fmt.Errorf("fault %s: status %d is none that ends a request: 200 to 599", f.Kind, f.Status)
 	}
 	return nil
 }
