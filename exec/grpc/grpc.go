@@ -33,6 +33,7 @@ import (
 	"headrace/block"
 	"headrace/exec"
 	"headrace/exec/grpc/execv1"
+	"headrace/exec/internal/links"
 )
 
 // Options of Dial. The zero value works.
@@ -49,7 +50,7 @@ const defaultMessageBytes = 64 << 20
 type Engine struct {
 	target  string
 	timeout time.Duration
-	links   links
+	links   *links.Links[execv1.EngineClient]
 	dropped atomic.Uint64 // as the last Build said
 }
 
@@ -85,18 +86,18 @@ func Dial(target string, opt Options) (*Engine, error) {
 			MinConnectTimeout: 5 * time.Second,
 		}),
 	}
-	e := &Engine{target: target, timeout: opt.Timeout}
-	e.links.dial = func() (*grpc.ClientConn, error) { return grpc.NewClient(target, options...) }
-	if err := e.links.open(); err != nil {
+	dial := func() (*grpc.ClientConn, error) { return grpc.NewClient(target, options...) }
+	to, err := links.Open(dial, execv1.NewEngineClient)
+	if err != nil {
 		return nil, fmt.Errorf("dial engine %s: %w", target, err)
 	}
-	return e, nil
+	return &Engine{target: target, timeout: opt.Timeout, links: to}, nil
 }
 
 // Ready connects if need be and returns when the connection stands, or when ctx ends.
 func (e *Engine) Ready(ctx context.Context) error {
 	for {
-		conn := e.links.present()
+		conn := e.links.Present()
 		state := conn.GetState()
 		switch state {
 		case connectivity.Ready:
@@ -113,14 +114,14 @@ func (e *Engine) Ready(ctx context.Context) error {
 }
 
 // Close ends the connection and the calls under way.
-func (e *Engine) Close() error { return e.links.close() }
+func (e *Engine) Close() error { return e.links.Close() }
 
 // within returns a call's context with the call's deadline, and what it is made by. done must be called at its end.
 func (e *Engine) within(ctx context.Context) (_ context.Context, client execv1.EngineClient, done func()) {
 	ctx, cancel := context.WithTimeout(ctx, e.timeout)
-	l := e.links.take()
-	return ctx, l.client, func() {
-		e.links.give(l, errors.Is(ctx.Err(), context.DeadlineExceeded))
+	l := e.links.Take()
+	return ctx, l.Client, func() {
+		e.links.Give(l, errors.Is(ctx.Err(), context.DeadlineExceeded))
 		cancel()
 	}
 }

@@ -18,7 +18,7 @@ var connsGuards = []guard{
 	},
 	{
 		name: "a call to an engine without an answer is the last on its connection",
-		file: "exec/grpc/links.go",
+		file: "exec/internal/links/links.go",
 		from: "if unanswered && ",
 		to:   "if false && ",
 		pkg:  "./cmd/headrace", test: "TestDeadConnections/engine/grpc$",

@@ -2,4 +2,4 @@
 // programs in Go use.
 package execv1
 
-//go:generate go run headrace/exec/grpc/internal/gen/cmd exec.proto headrace/exec/v1/exec.proto
+//go:generate go run headrace/exec/internal/gen/cmd exec.proto headrace/exec/v1/exec.proto

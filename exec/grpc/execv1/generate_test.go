@@ -6,7 +6,7 @@ import (
 	"os/exec"
 	"testing"
 
-	"headrace/exec/grpc/internal/gen"
+	"headrace/exec/internal/gen"
 )
 
 // TestGeneratedCodeIsCurrent makes the code anew and compares.

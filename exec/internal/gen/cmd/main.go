@@ -8,7 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"headrace/exec/grpc/internal/gen"
+	"headrace/exec/internal/gen"
 )
 
 func main() {

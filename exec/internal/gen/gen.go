@@ -1,4 +1,4 @@
-// Package gen makes the Go code of exec.proto: a compiler in Go reads the file, and the module's own tools protoc-gen-go and protoc-gen-go-grpc write
+// Package gen makes the Go code of a Protobuf file: a compiler in Go reads the file, and the module's own tools protoc-gen-go and protoc-gen-go-grpc write
 // the code. So whoever has the module can make the code anew, to the byte.
 package gen
 
@@ -12,10 +12,12 @@ import (
 	"os"
 	"os/exec"
 	"path"
+	"slices"
 
 	"github.com/bufbuild/protocompile"
 	"github.com/bufbuild/protocompile/protoutil"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/pluginpb"
 )
@@ -45,7 +47,7 @@ func Generate(ctx context.Context, file, name string) ([]File, error) {
 	request, err := proto.Marshal(&pluginpb.CodeGeneratorRequest{
 		FileToGenerate: []string{name},
 		Parameter:      proto.String("paths=source_relative"),
-		ProtoFile:      []*descriptorpb.FileDescriptorProto{protoutil.ProtoFromFileDescriptor(compiled[0])},
+		ProtoFile:      withImports(compiled[0], nil),
 	})
 	if err != nil {
 		return nil, err
@@ -59,6 +61,17 @@ func Generate(ctx context.Context, file, name string) ([]File, error) {
 		files = append(files, made...)
 	}
 	return files, nil
+}
+
+// withImports adds a file to files, behind what it imports.
+func withImports(file protoreflect.FileDescriptor, files []*descriptorpb.FileDescriptorProto) []*descriptorpb.FileDescriptorProto {
+	if slices.ContainsFunc(files, func(f *descriptorpb.FileDescriptorProto) bool { return f.GetName() == file.Path() }) {
+		return files
+	}
+	for i := range file.Imports().Len() {
+		files = withImports(file.Imports().Get(i).FileDescriptor, files)
+	}
+	return append(files, protoutil.ProtoFromFileDescriptor(file))
 }
 
 // run gives the request to a plugin of the Protobuf compiler.
