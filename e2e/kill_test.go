@@ -31,6 +31,7 @@ const patience = time.Minute
 type server struct {
 	name string
 	args []string
+	env  []string // of a process of this test; nil: it is the command
 	url  *watch.Value[address] // of the present process
 	p    *process
 	runs int
@@ -44,7 +45,11 @@ type address struct {
 
 // start runs the server's next process.
 func (s *server) start(t *testing.T) {
-	s.p = spawn(t, s.args...)
+	if s.env != nil {
+		s.p = spawnProgram(t, os.Args[0], s.env)
+	} else {
+		s.p = spawn(t, s.args...)
+	}
 	s.runs++
 	run, told := s.runs, s.p.told
 	s.url.Set(address{"", run})
@@ -102,16 +107,22 @@ func newRollup(t *testing.T, rng *rand.Rand) *rollup {
 
 func newRollupAt(t *testing.T, rng *rand.Rand, at pace) *rollup {
 	t.Helper()
+	return newRollupWith(t, rng, at, nil, nil)
+}
+
+// newRollupWith has more arguments for the init of the sequencer and of the full node.
+func newRollupWith(t *testing.T, rng *rand.Rand, at pace, ofSeq, ofFull []string) *rollup {
+	t.Helper()
 	home := t.TempDir()
 	in := func(names ...string) string { return filepath.Join(append([]string{home}, names...)...) }
 	listen := pickPort(t, rng)
 	if err := os.WriteFile(in("pass"), []byte("correct horse\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	headrace(t, "init", "--home", in("seq"), "--sequencer", "--passphrase-file", in("pass"), "--chain-id", "e2e",
-		"--da.address", "http://"+listen, "--http.address", "127.0.0.1:0", "--sequencer.block_time", at.block.String(), "--log.format", "json")
-	headrace(t, "init", "--home", in("full"), "--genesis", in("seq", "genesis.json"),
-		"--da.address", "http://"+listen, "--http.address", "127.0.0.1:0", "--log.format", "json")
+	headrace(t, append([]string{"init", "--home", in("seq"), "--sequencer", "--passphrase-file", in("pass"), "--chain-id", "e2e",
+		"--da.address", "http://" + listen, "--http.address", "127.0.0.1:0", "--sequencer.block_time", at.block.String(), "--log.format", "json"}, ofSeq...)...)
+	headrace(t, append([]string{"init", "--home", in("full"), "--genesis", in("seq", "genesis.json"),
+		"--da.address", "http://" + listen, "--http.address", "127.0.0.1:0", "--log.format", "json"}, ofFull...)...)
 	cheapen(t, in("seq", "sequencer.key"))
 	program := func(name string, args ...string) *server {
 		return &server{name: name, args: args, url: new(watch.Value[address])}

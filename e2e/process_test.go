@@ -34,6 +34,10 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	if orders := os.Getenv(executorEnv); orders != "" { // this process is an executor
+		fmt.Fprintln(os.Stderr, runExecutor(orders))
+		os.Exit(1)
+	}
 	os.Exit(buildAndRun(m))
 }
 
@@ -123,8 +127,14 @@ type process struct {
 // spawn starts a server. It is killed when the test ends.
 func spawn(t *testing.T, args ...string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command(binary, args...), told: watch.New(progress{})}
-	p.cmd.Env = environment()
+	return spawnProgram(t, binary, nil, args...)
+}
+
+// spawnProgram is spawn for any program, with more in its environment.
+func spawnProgram(t *testing.T, program string, env []string, args ...string) *process {
+	t.Helper()
+	p := &process{cmd: exec.Command(program, args...), told: watch.New(progress{})}
+	p.cmd.Env = append(environment(), env...)
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

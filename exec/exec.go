@@ -127,6 +127,14 @@ type Exempter interface {
 	Exempt(ctx context.Context, height uint64, item [][]byte) (why []string, err error)
 }
 
+// OneWay is implemented by engines that may be unable to take a block back. Headrace gives those the blocks of a DA layer
+// only, which are final, and its own: none that others offer, and none of an L1, which may be reorganised.
+type OneWay interface {
+	// OneWay reports whether Revert takes back nothing that was executed: it fails with ErrPruned. The last block may be
+	// given once more, to an engine whose Head is below it since it does not know whether it was executed.
+	OneWay() bool
+}
+
 var (
 	// ErrParent: the block's parent is not the engine's head. Headrace compares Head with its store and replays or
 	// reverts.

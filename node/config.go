@@ -104,12 +104,12 @@ type L1Config struct {
 
 // EngineConfig is about execution.
 type EngineConfig struct {
-	Kind         string `koanf:"kind" help:"execution engine: kv, a key-value state for tests and demos; engineapi, any Ethereum execution client; grpc, any engine that serves exec/grpc" default:"kv"`
+	Kind         string `koanf:"kind" help:"execution engine: kv, a key-value state for tests and demos; engineapi, any Ethereum execution client; grpc, any engine that serves exec/grpc; evolve-grpc, any executor of an Evolve chain that serves evnode.v1.ExecutorService" default:"kv"`
 	URL          string `koanf:"url" help:"of the execution client's Engine API, such as http://127.0.0.1:8551; for engineapi"`
 	JWTFile      string `koanf:"jwt_file" help:"a file with the secret of its Engine API, in hexadecimal"`
 	GenesisFile  string `koanf:"genesis_file" help:"the genesis that the execution client was initialised with"`
 	FeeRecipient string `koanf:"fee_recipient" help:"address that earns the fees of the blocks that a sequencer makes"`
-	Address      string `koanf:"address" help:"of the engine, host:port or unix:/path; for grpc"`
+	Address      string `koanf:"address" help:"of the engine: host:port or unix:/path for grpc, http://host:port or unix:///path for evolve-grpc"`
 }
 
 // HTTPConfig is about the node's own endpoints.
@@ -221,8 +221,12 @@ func (c *Config) Validate() error {
 		if strings.ContainsAny(c.Engine.Address, "@?#") { // gRPC would take it for a host, and repeat it
 			return fmt.Errorf("engine.address is neither host:port nor unix:/path")
 		}
+	case evolveGRPC:
+		if err := checkExecutor(c.Engine.Address); err != nil {
+			return err
+		}
 	default:
-		return fmt.Errorf("engine.kind %q is not known: use kv, engineapi or grpc", c.Engine.Kind)
+		return fmt.Errorf("engine.kind %q is not known: use kv, engineapi, grpc or evolve-grpc", c.Engine.Kind)
 	}
 	if c.Sequencer.BlockTime < 0 || c.DA.BlockTime < 0 || c.DA.CallTimeout < 0 || c.L1.CallTimeout < 0 {
 		return fmt.Errorf("sequencer.block_time, da.block_time, da.call_timeout and l1.call_timeout must not be negative")

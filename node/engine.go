@@ -1,10 +1,14 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 
+	"headrace/exec"
 	"headrace/exec/engineapi"
+	"headrace/exec/evolve"
+	"headrace/exec/evolve/evgrpc"
 	enginegrpc "headrace/exec/grpc"
 	"headrace/exec/kv"
 )
@@ -26,6 +30,13 @@ func (o *opened) openEngine(before *kv.Engine) (err error) {
 		o.own(e)
 	case "engineapi":
 		e, err := o.engineAPI()
+		if err != nil {
+			return err
+		}
+		o.engine = e
+		o.own(e)
+	case evolveGRPC:
+		e, err := o.evolve()
 		if err != nil {
 			return err
 		}
@@ -64,6 +75,48 @@ func (o *opened) engineAPI() (*engineapi.Engine, error) {
 	})
 }
 
+// evolveGRPC is the kind of an executor of an Evolve chain, over gRPC.
+const evolveGRPC = "evolve-grpc"
+
+// evolve makes an engine of the executor that the configuration names. One that is down is not an error: the first call
+// connects.
+func (o *opened) evolve() (*evolve.Engine, error) {
+	x, err := evgrpc.Dial(o.opt.Config.Engine.Address, evgrpc.Options{})
+	if err != nil {
+		return nil, fmt.Errorf("engine.address: %w", err)
+	}
+	o.own(x)
+	g := o.opt.Genesis
+	return evolve.New(x, evolve.Options{
+		ChainID: g.ChainID, InitialHeight: g.InitialHeight, GenesisTime: g.StartTime,
+		Dir: filepath.Join(o.opt.Home, "engine"), FS: o.opt.engineFS, Logger: o.log,
+	})
+}
+
+// checkExecutor refuses what is no address of an executor, and does not repeat it.
+func checkExecutor(address string) error {
+	if address == "" {
+		return fmt.Errorf("engine.kind is evolve-grpc: set engine.address, http://host:port or unix:///path")
+	}
+	if _, _, err := evgrpc.Parse(address); err != nil {
+		return fmt.Errorf("engine.address: %w", err)
+	}
+	return nil
+}
+
+// checkWay looks whether the engine can take blocks back, and if not, whether it ever has to: what a DA layer holds is
+// final.
+func (o *opened) checkWay() error {
+	if w, ok := o.engine.(exec.OneWay); !ok || !w.OneWay() {
+		return nil
+	}
+	if o.opt.Genesis.L1 != nil {
+		return errors.New("this engine cannot take blocks back, and the genesis names an inbox on an L1, which may be reorganised: such a chain needs an engine that can")
+	}
+	o.log.Info("the engine cannot take blocks back: this node takes no unsafe blocks, and follows no L1 inbox")
+	return nil
+}
+
 // engineOnDisk says where in the home the engine that the configuration names keeps what can be made anew from the
 // store's blocks, and how to read all of that; "" if it keeps nothing there.
 func (opt *Options) engineOnDisk() (dir string, check func(dir string) error) {
@@ -71,6 +124,8 @@ func (opt *Options) engineOnDisk() (dir string, check func(dir string) error) {
 	switch {
 	case opt.Engine != nil || kind == "grpc":
 		return "", nil
+	case kind == evolveGRPC:
+		return filepath.Join(opt.Home, "engine"), func(dir string) error { return evolve.CheckIndex(dir, opt.engineFS, opt.Logger) }
 	case kind == "engineapi":
 		return filepath.Join(opt.Home, "engine"), func(dir string) error { return engineapi.CheckIndex(dir, opt.engineFS, opt.Logger) }
 	}

@@ -216,6 +216,7 @@ var refusals = []struct {
 	{ErrTooBig, http.StatusRequestEntityTooLarge, "too_big"},
 	{exec.ErrInvalid, http.StatusBadRequest, "invalid"},
 	{exec.ErrFull, http.StatusServiceUnavailable, "full"},
+	{errors.ErrUnsupported, http.StatusNotImplemented, "unsupported"}, // the engine takes them in another way
 }
 
 func (n *Node) postTx(w http.ResponseWriter, r *http.Request) {

@@ -39,7 +39,7 @@ type opened struct {
 func open(opt *Options, before *kv.Engine) (*opened, error) {
 	o := &opened{opt: opt, log: opt.Logger}
 	openEngine := func() error { return o.openEngine(before) }
-	for _, open := range []func() error{o.openStore, openEngine, o.openUpstream, o.openSequencer} {
+	for _, open := range []func() error{o.openStore, openEngine, o.checkWay, o.openUpstream, o.openSequencer} {
 		if err := open(); err != nil {
 			_ = o.close()
 			if errors.Is(err, ErrDamaged) {

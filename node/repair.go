@@ -79,6 +79,9 @@ func removeEngine(opt *Options, say func(string, ...any)) error {
 		return fmt.Errorf("remove the engine's state: %w", err)
 	}
 	say("removed %s: the engine is given the blocks again at the next start", dir)
+	if opt.Config.Engine.Kind == evolveGRPC {
+		say("before that, give the executor an empty data directory: it cannot go back by itself")
+	}
 	return nil
 }
 

@@ -7,6 +7,7 @@
 package exectest
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -42,6 +43,9 @@ type Subject struct {
 	History uint64 // how many blocks the engine can take back; 0: all of them
 	Forgets bool   // repeats of blocks below the head may be answered with ErrParent
 
+	OneWay bool // it takes nothing back, see exec.OneWay
+	Redo   int  // how many of its last blocks it may ask for again when it is opened, also after an orderly end
+
 	// Tx returns the n-th of any number of different valid transactions for SubmitTx; nil leaves out the tests of a
 	// Builder.
 	Tx        func(n int) []byte
@@ -68,7 +72,7 @@ func Test(t *testing.T, open func(t *testing.T) Subject) {
 		{"RevertEverything", revertEverything},
 		{"RandomWalk", randomWalk},
 		{"SameRootsElsewhere", func(t *testing.T, r *run) { sameRoots(t, r, newRun(t, open(t))) }},
-		{"BadTransactions", badTransactions},
+		{"BadTransactions", func(t *testing.T, r *run) { badTransactions(t, r, open) }},
 		{"BlocksAreNotKept", blocksAreNotKept},
 		{"Cancelled", cancelled},
 		{"HeadOverlaps", headOverlaps},
@@ -218,6 +222,13 @@ func (r *run) replay(blocks []*block.Block) {
 
 func (r *run) revert(height uint64) {
 	r.t.Helper()
+	if r.s.OneWay && height < r.height() { // refused, without an effect
+		if err := r.e.Revert(r.t.Context(), height); !errors.Is(err, exec.ErrPruned) {
+			r.t.Fatalf("revert an engine that takes nothing back from %d to %d: got %v, want %v", r.height(), height, err, exec.ErrPruned)
+		}
+		r.check()
+		return
+	}
 	if err := r.e.Revert(r.t.Context(), height); err != nil {
 		r.t.Fatalf("revert from %d to %d: %v", r.height(), height, err)
 	}
@@ -259,6 +270,9 @@ func (r *run) head() exec.Head {
 // block there was.
 func (r *run) depth(n int) int {
 	n = min(n, len(r.chain))
+	if r.s.OneWay {
+		return 0
+	}
 	if r.s.History > 0 {
 		n = min(n, max(0, int(r.height()+r.s.History)-int(r.highest)))
 	}

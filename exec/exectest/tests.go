@@ -57,6 +57,13 @@ func parents(t *testing.T, r *run) {
 	other := func(h *block.Header, _ *block.Data) { h.ValidatorHash = bytes.Repeat([]byte{8}, 32) }
 	r.refuse("another block at the head's height", r.vary(good, other))
 	r.refuse("another block below the head", r.vary(r.chain[1], other))
+	if r.s.OneWay {
+		next := r.next()
+		gap := r.vary(next, func(h *block.Header, d *block.Data) { h.Height++; d.Metadata.Height++ })
+		r.refuse("a block with a gap below it", gap)
+		r.execute(next)
+		return
+	}
 
 	skipped := r.next()
 	r.execute(skipped)
@@ -96,6 +103,10 @@ func revert(_ *testing.T, r *run) {
 
 func revertEverything(_ *testing.T, r *run) {
 	r.grow(7)
+	if r.s.OneWay {
+		r.revert(r.s.InitialHeight - 1)
+		return
+	}
 	all := r.chain
 	for range 2 {
 		r.revert(r.s.InitialHeight - 1)
@@ -152,7 +163,7 @@ func sameRoots(t *testing.T, r, other *run) {
 	}
 }
 
-func badTransactions(t *testing.T, r *run) {
+func badTransactions(t *testing.T, r *run, open func(*testing.T) Subject) {
 	if r.s.BadTx == nil {
 		t.Skip("no transaction of this engine is skipped")
 	}
@@ -163,7 +174,13 @@ func badTransactions(t *testing.T, r *run) {
 	})
 	r.execute(with)
 	root := r.roots[with.Hash()]
-	r.revert(r.height() - 1)
+	if r.s.OneWay { // another engine gets the other block
+		before := r.chain[:1]
+		r = newRun(t, open(t))
+		r.replay(before)
+	} else {
+		r.revert(r.height() - 1)
+	}
 	r.execute(without)
 	if got := r.roots[without.Hash()]; got != root {
 		t.Errorf("root without the bad transactions: got %x, with them %x", got, root)
@@ -258,14 +275,16 @@ func reopen(t *testing.T, r *run) {
 		t.Skip("this engine cannot be reopened here")
 	}
 	for range 3 {
-		if lost := r.recovered(r.s.Reopen(t)); len(lost) > 0 {
+		lost := r.recovered(r.s.Reopen(t))
+		if len(lost) > r.s.Redo {
 			t.Fatalf("%d blocks are lost by an orderly end", len(lost))
 		}
+		r.replay(lost)
 		r.grow(4)
 		r.revert(r.height() - 1)
 	}
 	all := r.chain
-	r.recovered(r.s.Reopen(t))
+	r.replay(r.recovered(r.s.Reopen(t)))
 	r.revert(r.height() - uint64(r.depth(3)))
 	r.replay(all[len(r.chain):])
 }
@@ -279,7 +298,7 @@ func crash(t *testing.T, r *run) {
 	rng := seeded(2)
 	for range 12 {
 		r.grow(1 + rng.IntN(4))
-		if rng.IntN(3) == 0 {
+		if rng.IntN(3) == 0 && !r.s.OneWay {
 			r.crashInRevert(t, uint64(1+rng.IntN(r.depth(3))))
 			continue
 		}
