@@ -48,6 +48,7 @@ var tables = slices.Concat(
 	l1EndpointGuards,
 	engineapiGuards,
 	engineapiRuleGuards,
+	evgrpcGuards,
 	nodeGuards,
 	nodeBlocksGuards,
 	typesGuards,
