@@ -124,33 +124,42 @@ func (e *Engine) build(ctx context.Context, height uint64, time uint64, maxBytes
 // unlike any other, because it would not go on with one that it had handed out. mu is held.
 func (e *Engine) produce(ctx context.Context, seconds uint64, fill time.Duration) (*engine.ExecutionPayloadEnvelope, common.Hash, error) {
 	a := e.attributes(seconds)
-	beaconRoot := *a.BeaconRoot
+	envelope, err := e.ask(ctx, a, a.Timestamp, fill)
+	if err == nil && envelope.ExecutionPayload.ParentHash != e.head.exec {
+		err = fmt.Errorf("client made a block on %s, want %s", envelope.ExecutionPayload.ParentHash, e.head.exec)
+	}
+	return envelope, *a.BeaconRoot, err
+}
+
+// ask has the client make a block on our head, with these attributes and for this time, and gives it so long to fill
+// it. mu is held.
+func (e *Engine) ask(ctx context.Context, attributes any, timestamp uint64, fill time.Duration) (*engine.ExecutionPayloadEnvelope, error) {
 	state := engine.ForkchoiceStateV1{HeadBlockHash: e.head.exec, SafeBlockHash: e.safe.exec, FinalizedBlockHash: e.finalized.exec}
-	r, err := e.client.ForkchoiceUpdated(ctx, state, a)
+	r, err := e.client.forkchoice(ctx, state, attributes)
 	if err != nil {
-		return nil, beaconRoot, err
+		return nil, err
 	}
 	switch {
 	case r.PayloadStatus.Status == engine.SYNCING:
-		return nil, beaconRoot, e.lost(ctx, "does not know our head")
+		return nil, e.lost(ctx, "does not know our head")
 	case r.PayloadStatus.Status != engine.VALID:
-		return nil, beaconRoot, fmt.Errorf("client answers a fork choice with status %q", r.PayloadStatus.Status)
+		return nil, fmt.Errorf("client answers a fork choice with status %q", r.PayloadStatus.Status)
 	case r.PayloadID == nil:
-		return nil, beaconRoot, errors.New("client builds no block on our head, which it would not go back to")
+		return nil, errors.New("client builds no block on our head, which it would not go back to")
 	}
 	e.ahead = false
 	if fill > 0 {
 		select { // the client works on it: this time is its to use
 		case <-ctx.Done():
-			return nil, beaconRoot, ctx.Err()
+			return nil, ctx.Err()
 		case <-time.After(fill):
 		}
 	}
-	envelope, err := e.client.GetPayload(ctx, *r.PayloadID, e.opt.Genesis.Config.LatestFork(a.Timestamp))
-	if err == nil && envelope.ExecutionPayload.ParentHash != e.head.exec {
-		err = fmt.Errorf("client made a block on %s, want %s", envelope.ExecutionPayload.ParentHash, e.head.exec)
+	envelope, err := e.client.GetPayload(ctx, *r.PayloadID, e.opt.Genesis.Config.LatestFork(timestamp))
+	if err == nil && envelope.ExecutionPayload == nil {
+		err = errors.New("client answers with no block")
 	}
-	return envelope, beaconRoot, err
+	return envelope, err
 }
 
 // attributes describes the block to be made on our head, unlike any that was asked for before. mu is held.

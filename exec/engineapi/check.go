@@ -66,7 +66,7 @@ func checkSchedule(config []byte) error {
 
 // checkClient compares the client with the genesis given to us: its first block, its chain id, and its fork schedule
 // as far as it tells.
-func checkClient(ctx context.Context, c *Client, g *core.Genesis, genesis common.Hash) error {
+func checkClient(ctx context.Context, c *Client, g *core.Genesis, genesis common.Hash, derived bool) error {
 	if err := checkMethods(ctx, c, g); err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func checkClient(ctx context.Context, c *Client, g *core.Genesis, genesis common
 	if id.Cmp(g.Config.ChainID) != 0 {
 		return fmt.Errorf("%w: the client's chain id is %v, want %v", ErrConfig, id, g.Config.ChainID)
 	}
-	return checkForks(ctx, c, g)
+	return checkForks(ctx, c, g, derived)
 }
 
 // checkMethods asks for the methods that the chain's forks need, before the first of them is missing at some height.
@@ -122,8 +122,8 @@ type rules struct {
 }
 
 // checkForks compares the fork schedules: a genesis block's hash does not cover them. A client that does not know
-// eth_config is believed.
-func checkForks(ctx context.Context, c *Client, g *core.Genesis) error {
+// eth_config is believed. A client for derived blocks may have precompiled contracts of its own.
+func checkForks(ctx context.Context, c *Client, g *core.Genesis, derived bool) error {
 	head, err := c.Latest(ctx)
 	if err != nil {
 		return err
@@ -147,7 +147,7 @@ func checkForks(ctx context.Context, c *Client, g *core.Genesis) error {
 		told *rules
 		time uint64
 	}{{"now", told.Current, head.Time}, {"at last", told.Last, ^uint64(0)}} {
-		if diff := at.told.differ(g, at.time); diff != "" {
+		if diff := at.told.differ(g, at.time, derived); diff != "" {
 			return fmt.Errorf("%w: by the execution genesis given to this node its rules are those of %s %s, but the client's have other %s: compare the two genesis files",
 				ErrConfig, strings.ToLower(g.Config.LatestFork(at.time).String()), at.name, diff)
 		}
@@ -155,8 +155,8 @@ func checkForks(ctx context.Context, c *Client, g *core.Genesis) error {
 	return nil
 }
 
-// differ names the first thing in which r is not what g says for time.
-func (r *rules) differ(g *core.Genesis, time uint64) string {
+// differ names the first thing in which r is not what g says for time; with derived, a client of such blocks.
+func (r *rules) differ(g *core.Genesis, time uint64, derived bool) string {
 	fork := g.Config.LatestFork(time)
 	if start := g.Config.Timestamp(fork); start != nil {
 		time = *start
@@ -172,7 +172,7 @@ func (r *rules) differ(g *core.Genesis, time uint64) string {
 		return fmt.Sprintf("fork times (fork id %s, want %s)", r.ForkID, hexutil.Bytes(id[:]))
 	case !sameAddresses(r.SystemContracts, g.Config.ActiveSystemContracts(time)):
 		return "system contracts"
-	case !sameAddresses(r.Precompiles, precompiles):
+	case !derived && !sameAddresses(r.Precompiles, precompiles):
 		return "precompiled contracts"
 	case blobs != nil && ours != nil && *blobs != *ours:
 		return "blob limits"

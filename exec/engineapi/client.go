@@ -47,6 +47,11 @@ type DialOptions struct {
 
 // Dial returns a client of the Engine API at url, http or https, which authenticates with secret. It makes no request.
 func Dial(url string, secret [32]byte, opt DialOptions) (*Client, error) {
+	return dial(url, func(h http.Header) error { return authorize(h, secret, time.Now()) }, opt)
+}
+
+// dial is Dial with what authenticates a request, or nil.
+func dial(url string, auth rpc.HTTPAuth, opt DialOptions) (*Client, error) {
 	if !strings.HasPrefix(url, "http://") && !strings.HasPrefix(url, "https://") {
 		return nil, fmt.Errorf("%w: execution client at %s: want an http or https URL", ErrConfig, redact.Refused(url))
 	}
@@ -55,9 +60,11 @@ func Dial(url string, secret [32]byte, opt DialOptions) (*Client, error) {
 	}
 	secrets := redact.Of(url)
 	asker := httpc.New(httpc.Options{Timeout: opt.Timeout})
-	c, err := rpc.DialOptions(context.Background(), url,
-		rpc.WithHTTPClient(asker),
-		rpc.WithHTTPAuth(func(h http.Header) error { return authorize(h, secret, time.Now()) }))
+	options := []rpc.ClientOption{rpc.WithHTTPClient(asker)}
+	if auth != nil {
+		options = append(options, rpc.WithHTTPAuth(auth))
+	}
+	c, err := rpc.DialOptions(context.Background(), url, options...)
 	if err != nil {
 		return nil, fmt.Errorf("dial execution client at %s: %w", redact.Refused(url), secrets.Error(err))
 	}
@@ -151,6 +158,11 @@ func newPayloadMethod(withRequests bool) string {
 // ForkchoiceUpdated makes state.HeadBlockHash and its ancestors canonical and, if attributes are given, starts to
 // build a block on top.
 func (c *Client) ForkchoiceUpdated(ctx context.Context, state engine.ForkchoiceStateV1, attributes *engine.PayloadAttributes) (r engine.ForkChoiceResponse, err error) {
+	return c.forkchoice(ctx, state, attributes)
+}
+
+// forkchoice is ForkchoiceUpdated with attributes of any form.
+func (c *Client) forkchoice(ctx context.Context, state engine.ForkchoiceStateV1, attributes any) (r engine.ForkChoiceResponse, err error) {
 	return r, c.call(ctx, &r, "engine_forkchoiceUpdatedV3", state, attributes)
 }
 

@@ -1,5 +1,6 @@
 // Package engineapi makes an engine of any Ethereum execution client, through the Engine API that consensus clients
-// use.
+// use. New's Engine runs chains whose blocks Headrace seals, NewDerived's the EVM chains of Evolve: see Derived for what
+// is otherwise there.
 //
 // # Blocks
 //
@@ -49,6 +50,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sort"
 	"sync"
 	"sync/atomic"
@@ -75,6 +77,9 @@ type Options struct {
 	// FeeRecipient of the blocks that Build makes.
 	FeeRecipient common.Address
 
+	// EthURL is of the client's public JSON-RPC, for a Derived that builds. Default: it cannot build.
+	EthURL string
+
 	// BuildTime is how long Build lets the client fill a block before it fetches it. Default: 50 ms.
 	BuildTime time.Duration
 
@@ -93,7 +98,10 @@ type Engine struct {
 	opt    Options
 	said   edge.Log // what fails again and again
 	client *Client
-	first  record // the execution genesis, as the block before the first
+	eth    *Client // of Options.EthURL, or nil
+	first  record  // the execution genesis, as the block before the first
+
+	derived bool // the blocks are: see Derived
 
 	connected atomic.Bool // stays true once it is
 
@@ -108,7 +116,8 @@ type Engine struct {
 	safe, finalized record // zero: no such label
 	attempts        uint64 // makes each block that is built unlike the others
 	submitted       map[common.Hash]struct{}
-	passed          map[common.Hash]int // of the last block that was cut, what was left out: in so many in a row
+	passed          map[common.Hash]int    // of the last block that was cut, what was left out: in so many in a row
+	recent          map[common.Hash]uint64 // heights of the transactions of the last few derived blocks
 
 	statesMu sync.Mutex // guards states, and is held during no request
 	states   []*state   // what Exempt has read, of the last few blocks, the newest first
@@ -125,7 +134,9 @@ var (
 
 // New opens the index and returns an engine that connects to the client at its first use: a client that is down shows
 // when it is needed. Whatever New fails with is for someone to change. Close must be called.
-func New(opt Options) (*Engine, error) {
+func New(opt Options) (*Engine, error) { return open(opt, false) }
+
+func open(opt Options, derived bool) (*Engine, error) {
 	if err := checkGenesis(opt.Genesis); err != nil {
 		return nil, err
 	}
@@ -144,10 +155,16 @@ func New(opt Options) (*Engine, error) {
 	}
 	genesis := opt.Genesis.ToBlock()
 	e := &Engine{
-		opt: opt, client: client, submitted: map[common.Hash]struct{}{},
+		opt: opt, client: client, derived: derived, submitted: map[common.Hash]struct{}{},
 		first: record{height: opt.InitialHeight - 1, exec: genesis.Hash(), root: genesis.Root(), time: genesis.Time()},
 	}
-	if err := e.openIndex(); err != nil {
+	if opt.EthURL != "" {
+		e.eth, err = dial(opt.EthURL, nil, opt.DialOptions)
+	}
+	if err == nil {
+		err = e.openIndex()
+	}
+	if err != nil {
 		_ = e.Close() // what it says now would only repeat err
 		return nil, err
 	}
@@ -155,7 +172,8 @@ func New(opt Options) (*Engine, error) {
 }
 
 func (e *Engine) openIndex() (err error) {
-	e.index, err = openIndex(e.opt.Dir, e.opt.FS, e.opt.Logger, identity{ChainID: e.opt.ChainID, InitialHeight: e.opt.InitialHeight, Genesis: e.first.exec})
+	id := identity{ChainID: e.opt.ChainID, InitialHeight: e.opt.InitialHeight, Genesis: e.first.exec, Derived: e.derived}
+	e.index, err = openIndex(e.opt.Dir, e.opt.FS, e.opt.Logger, id)
 	if err != nil {
 		return err
 	}
@@ -184,8 +202,11 @@ func (e *Engine) begin(ctx context.Context) (err error) {
 }
 
 func (e *Engine) connect(ctx context.Context) error {
-	if err := checkClient(ctx, e.client, e.opt.Genesis, e.first.exec); err != nil {
+	if err := checkClient(ctx, e.client, e.opt.Genesis, e.first.exec, e.derived); err != nil {
 		return fmt.Errorf("check execution client at %s: %w", e.opt.URL, err)
+	}
+	if e.derived {
+		return e.settle(ctx)
 	}
 	if err := e.client.call(ctx, new(account), "eth_getProof", common.Address{}, []string{}, "latest"); errors.Is(err, errNoMethod) {
 		e.opt.Logger.Warn("the execution client offers no eth_getProof on its Engine API port: a chain whose inbox takes forced transactions will need it", "url", e.opt.URL)
@@ -196,6 +217,9 @@ func (e *Engine) connect(ctx context.Context) error {
 // Close ends the calls under way, and closes the index and the connections. The client runs on. It may be called again.
 func (e *Engine) Close() error {
 	e.client.Close()
+	if e.eth != nil {
+		e.eth.Close()
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.closed = true
@@ -295,6 +319,7 @@ func (e *Engine) common(ctx context.Context, height uint64) (record, error) {
 // goTo makes r, at or below it, the head. Labels above it fall.
 func (e *Engine) goTo(r record) {
 	e.head = r
+	maps.DeleteFunc(e.recent, func(_ common.Hash, height uint64) bool { return height > r.height })
 	if e.safe.height > r.height {
 		e.safe = record{}
 	}
@@ -322,14 +347,11 @@ func (e *Engine) Execute(ctx context.Context, b *block.Block) ([]byte, error) {
 	if parent := b.Header.Header.LastHeaderHash; height != e.head.height+1 || !bytes.Equal(parent, e.head.hash.Field()) {
 		return nil, fmt.Errorf("%w: block %d on %x, head is %d %s", exec.ErrParent, height, parent, e.head.height, e.head.hash)
 	}
-	header, payload, err := e.read(b)
+	payload, err := e.perform(ctx, b)
 	if err != nil {
 		return nil, err
 	}
-	if err := e.run(ctx, payload); err != nil {
-		return nil, fmt.Errorf("execute block %d: %w", height, err)
-	}
-	r := record{height: height, hash: hash, exec: payload.Data.BlockHash, root: header.Root, time: header.Time}
+	r := record{height: height, hash: hash, exec: payload.Data.BlockHash, root: payload.Data.StateRoot, time: payload.Data.Timestamp}
 	if err := e.promote(ctx, r); err != nil {
 		return nil, fmt.Errorf("promote block %d: %w", height, err)
 	}
@@ -338,5 +360,22 @@ func (e *Engine) Execute(ctx context.Context, b *block.Block) ([]byte, error) {
 	}
 	e.head = r
 	e.included(payload)
+	e.remember(r.height, payload)
 	return r.root.Bytes(), nil
+}
+
+// perform has the client execute b on our head. The client's head stays where it is.
+func (e *Engine) perform(ctx context.Context, b *block.Block) (p *Payload, err error) {
+	if e.derived {
+		p, err = e.derive(ctx, b)
+	} else {
+		if p, err = e.read(b); err != nil {
+			return nil, err
+		}
+		err = e.run(ctx, p)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("execute block %d: %w", b.Height(), err)
+	}
+	return p, nil
 }

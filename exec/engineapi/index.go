@@ -40,6 +40,7 @@ type identity struct {
 	ChainID       string      `json:"chain_id"`
 	InitialHeight uint64      `json:"initial_height"`
 	Genesis       common.Hash `json:"execution_genesis"`
+	Derived       bool        `json:"derived,omitempty"`
 }
 
 const indexFormat = 1

@@ -241,6 +241,7 @@ func tagged(t testing.TB, n *geth.Node, tag string) common.Hash {
 // A tap stands between an engine and its client. It counts requests, and does with them what it is told.
 type tap struct {
 	url string
+	see func(method string, params []json.RawMessage) // if set, before the first request: called with each
 
 	mu     sync.Mutex
 	counts map[string]int
@@ -266,8 +267,12 @@ func newTap(t testing.TB, target string) *tap {
 		var request struct {
 			ID     json.RawMessage
 			Method string
+			Params []json.RawMessage
 		}
 		json.Unmarshal(body, &request)
+		if p.see != nil {
+			p.see(request.Method, request.Params)
+		}
 		var batch []struct { // of one method
 			ID     json.RawMessage
 			Method string

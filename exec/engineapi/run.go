@@ -10,34 +10,33 @@ import (
 
 	"github.com/ethereum/go-ethereum/beacon/engine"
 	"github.com/ethereum/go-ethereum/common"
-	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/params/forks"
 )
 
 // read gives b's execution block. ErrInvalid comes from the content of b and of the blocks before it alone.
-func (e *Engine) read(b *block.Block) (*types.Header, *Payload, error) {
+func (e *Engine) read(b *block.Block) (*Payload, error) {
 	h, p, err := unseal(b.Data.Txs)
 	if err != nil {
-		return nil, nil, fmt.Errorf("block %d: %w: %w", b.Height(), exec.ErrInvalid, err)
+		return nil, fmt.Errorf("block %d: %w: %w", b.Height(), exec.ErrInvalid, err)
 	}
 	if want := e.number(b.Height()); p.Data.Number != want {
-		return nil, nil, fmt.Errorf("block %d: %w: sealed header has number %d, want %d", b.Height(), exec.ErrInvalid, p.Data.Number, want)
+		return nil, fmt.Errorf("block %d: %w: sealed header has number %d, want %d", b.Height(), exec.ErrInvalid, p.Data.Number, want)
 	}
 	if h.ParentHash != e.head.exec {
 		if e.head.height == e.first.height {
-			return nil, nil, fmt.Errorf("%w: the first block is sealed on %s, but the genesis given to this node and its client is %s", ErrConfig, h.ParentHash, e.head.exec)
+			return nil, fmt.Errorf("%w: the first block is sealed on %s, but the genesis given to this node and its client is %s", ErrConfig, h.ParentHash, e.head.exec)
 		}
-		return nil, nil, fmt.Errorf("block %d: %w: sealed on %s, want %s", b.Height(), exec.ErrInvalid, h.ParentHash, e.head.exec)
+		return nil, fmt.Errorf("block %d: %w: sealed on %s, want %s", b.Height(), exec.ErrInvalid, h.ParentHash, e.head.exec)
 	}
 	if h.Time <= e.head.time {
-		return nil, nil, fmt.Errorf("block %d: %w: sealed time %d is not after %d", b.Height(), exec.ErrInvalid, h.Time, e.head.time)
+		return nil, fmt.Errorf("block %d: %w: sealed time %d is not after %d", b.Height(), exec.ErrInvalid, h.Time, e.head.time)
 	}
 	fork := e.opt.Genesis.Config.LatestFork(h.Time)
 	if hasRequests := h.RequestsHash != nil; hasRequests != (fork >= forks.Prague) {
-		return nil, nil, fmt.Errorf("%w: block %d has a requests hash: %t, but by the execution genesis given to this node the fork at its time %d is %s",
+		return nil, fmt.Errorf("%w: block %d has a requests hash: %t, but by the execution genesis given to this node the fork at its time %d is %s",
 			ErrConfig, b.Height(), hasRequests, h.Time, fork)
 	}
-	return h, p, nil
+	return p, nil
 }
 
 // run has the client execute a block on our head. The client's head stays where it is.
@@ -50,6 +49,9 @@ func (e *Engine) run(ctx context.Context, p *Payload) error {
 	case engine.VALID:
 		return nil
 	case engine.INVALID:
+		if e.derived {
+			return fmt.Errorf("client says INVALID of the block that it has made itself: no verdict: %s", reason(status))
+		}
 		return e.judge(ctx, p, status)
 	case engine.SYNCING:
 		return e.lost(ctx, "does not know the parent")
@@ -71,12 +73,16 @@ func (e *Engine) lost(ctx context.Context, why string) error {
 	return fmt.Errorf("%w: it %s (%d %s)", ErrUnavailable, why, e.number(head.height), head.exec)
 }
 
+func reason(status engine.PayloadStatusV1) string {
+	if status.ValidationError != nil {
+		return *status.ValidationError
+	}
+	return "no reason given"
+}
+
 // judge decides whether the client's INVALID is a verdict on the content.
 func (e *Engine) judge(ctx context.Context, p *Payload, status engine.PayloadStatusV1) error {
-	reason := "no reason given"
-	if status.ValidationError != nil {
-		reason = *status.ValidationError
-	}
+	reason := reason(status)
 	if status.LatestValidHash == nil || *status.LatestValidHash != p.Data.ParentHash {
 		return fmt.Errorf("client says INVALID, but not on top of the parent %s (latest valid block: %v): no verdict: %s", p.Data.ParentHash, status.LatestValidHash, reason)
 	}
