@@ -104,11 +104,12 @@ type L1Config struct {
 
 // EngineConfig is about execution.
 type EngineConfig struct {
-	Kind         string `koanf:"kind" help:"execution engine: kv, a key-value state for tests and demos; engineapi, any Ethereum execution client; grpc, any engine that serves exec/grpc; evolve-grpc, any executor of an Evolve chain that serves evnode.v1.ExecutorService" default:"kv"`
-	URL          string `koanf:"url" help:"of the execution client's Engine API, such as http://127.0.0.1:8551; for engineapi"`
+	Kind         string `koanf:"kind" help:"execution engine: kv, a key-value state for tests and demos; engineapi, any Ethereum execution client; evolve-evm, ev-reth, for Evolve's EVM chains; grpc, any engine that serves exec/grpc; evolve-grpc, any executor of an Evolve chain that serves evnode.v1.ExecutorService" default:"kv"`
+	URL          string `koanf:"url" help:"of the execution client's Engine API, such as http://127.0.0.1:8551; for engineapi and evolve-evm"`
+	EthURL       string `koanf:"eth_url" help:"of the execution client's public JSON-RPC, such as http://127.0.0.1:8545, which tells what waits in its pool; for a sequencer with evolve-evm"`
 	JWTFile      string `koanf:"jwt_file" help:"a file with the secret of its Engine API, in hexadecimal"`
 	GenesisFile  string `koanf:"genesis_file" help:"the genesis that the execution client was initialised with"`
-	FeeRecipient string `koanf:"fee_recipient" help:"address that earns the fees of the blocks that a sequencer makes"`
+	FeeRecipient string `koanf:"fee_recipient" help:"address that earns the fees of the blocks that a sequencer makes; with evolve-evm a part of every block, the same on all nodes of the chain"`
 	Address      string `koanf:"address" help:"of the engine: host:port or unix:/path for grpc, http://host:port or unix:///path for evolve-grpc"`
 }
 
@@ -214,6 +215,13 @@ func (c *Config) Validate() error {
 		if c.Engine.URL == "" || c.Engine.JWTFile == "" || c.Engine.GenesisFile == "" {
 			return fmt.Errorf("engine.kind is engineapi: set engine.url, engine.jwt_file and engine.genesis_file")
 		}
+	case "evolve-evm":
+		switch {
+		case c.Engine.URL == "" || c.Engine.JWTFile == "" || c.Engine.GenesisFile == "" || c.Engine.FeeRecipient == "":
+			return fmt.Errorf("engine.kind is evolve-evm: set engine.url, engine.jwt_file, engine.genesis_file and engine.fee_recipient: the one that all nodes of the chain have, 0x and 40 zeros if they name none")
+		case c.Sequencer.Enabled && c.Engine.EthURL == "":
+			return fmt.Errorf("engine.kind is evolve-evm: set engine.eth_url, from which a sequencer takes what waits in the execution client's pool")
+		}
 	case "grpc":
 		if c.Engine.Address == "" {
 			return fmt.Errorf("engine.kind is grpc: set engine.address, host:port or unix:/path")
@@ -226,7 +234,7 @@ func (c *Config) Validate() error {
 			return err
 		}
 	default:
-		return fmt.Errorf("engine.kind %q is not known: use kv, engineapi, grpc or evolve-grpc", c.Engine.Kind)
+		return fmt.Errorf("engine.kind %q is not known: use kv, engineapi, evolve-evm, grpc or evolve-grpc", c.Engine.Kind)
 	}
 	if c.Sequencer.BlockTime < 0 || c.DA.BlockTime < 0 || c.DA.CallTimeout < 0 || c.L1.CallTimeout < 0 {
 		return fmt.Errorf("sequencer.block_time, da.block_time, da.call_timeout and l1.call_timeout must not be negative")

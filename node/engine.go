@@ -42,6 +42,13 @@ func (o *opened) openEngine(before *kv.Engine) (err error) {
 		}
 		o.engine = e
 		o.own(e)
+	case "evolve-evm":
+		e, err := o.evolveEVM()
+		if err != nil {
+			return err
+		}
+		o.engine = e
+		o.own(e)
 	default:
 		if o.kv, err = kv.Open(filepath.Join(o.opt.Home, "kv"), kv.Options{FS: o.opt.engineFS, InitialHeight: o.opt.Genesis.InitialHeight, Logger: o.log, Before: before}); err != nil {
 			return err
@@ -55,24 +62,45 @@ func (o *opened) openEngine(before *kv.Engine) (err error) {
 // engineAPI makes an engine of the execution client that the configuration names. A client that is down is not an
 // error: the first call connects.
 func (o *opened) engineAPI() (*engineapi.Engine, error) {
+	opt, err := o.clientOptions()
+	if err != nil {
+		return nil, err
+	}
+	return engineapi.New(opt)
+}
+
+// evolveEVM is engineAPI for an EVM chain of Evolve. Such a chain is on a DA layer: nothing that a proposal on an L1
+// holds could be void by its content.
+func (o *opened) evolveEVM() (*engineapi.Derived, error) {
+	if o.opt.Genesis.L1 != nil {
+		return nil, errors.New("engine.kind is evolve-evm, and the genesis names an inbox on an L1: only a chain on a DA layer has such an engine; use engineapi")
+	}
+	opt, err := o.clientOptions()
+	if err != nil {
+		return nil, err
+	}
+	opt.EthURL = o.opt.Config.Engine.EthURL
+	return engineapi.NewDerived(opt)
+}
+
+// clientOptions is what the configuration says of an execution client.
+func (o *opened) clientOptions() (opt engineapi.Options, err error) {
 	c := &o.opt.Config.Engine
-	secret, err := engineapi.ReadSecret(c.JWTFile)
-	if err != nil {
-		return nil, fmt.Errorf("engine.jwt_file: %w", err)
-	}
-	genesis, err := engineapi.ReadGenesis(c.GenesisFile)
-	if err != nil {
-		return nil, fmt.Errorf("engine.genesis_file: %w", err)
-	}
-	fees, err := engineapi.ParseAddress(c.FeeRecipient)
-	if err != nil {
-		return nil, fmt.Errorf("engine.fee_recipient: %w", err)
-	}
-	return engineapi.New(engineapi.Options{
-		URL: c.URL, JWT: secret, Genesis: genesis, ChainID: o.opt.Genesis.ChainID, InitialHeight: o.opt.Genesis.InitialHeight,
-		Dir: filepath.Join(o.opt.Home, "engine"), FS: o.opt.engineFS, FeeRecipient: fees, Logger: o.log,
+	opt = engineapi.Options{
+		URL: c.URL, ChainID: o.opt.Genesis.ChainID, InitialHeight: o.opt.Genesis.InitialHeight,
+		Dir: filepath.Join(o.opt.Home, "engine"), FS: o.opt.engineFS, Logger: o.log,
 		DialOptions: engineapi.DialOptions{Called: o.opt.Observer.EngineCalled},
-	})
+	}
+	if opt.JWT, err = engineapi.ReadSecret(c.JWTFile); err != nil {
+		return opt, fmt.Errorf("engine.jwt_file: %w", err)
+	}
+	if opt.Genesis, err = engineapi.ReadGenesis(c.GenesisFile); err != nil {
+		return opt, fmt.Errorf("engine.genesis_file: %w", err)
+	}
+	if opt.FeeRecipient, err = engineapi.ParseAddress(c.FeeRecipient); err != nil {
+		return opt, fmt.Errorf("engine.fee_recipient: %w", err)
+	}
+	return opt, nil
 }
 
 // evolveGRPC is the kind of an executor of an Evolve chain, over gRPC.
@@ -126,7 +154,7 @@ func (opt *Options) engineOnDisk() (dir string, check func(dir string) error) {
 		return "", nil
 	case kind == evolveGRPC:
 		return filepath.Join(opt.Home, "engine"), func(dir string) error { return evolve.CheckIndex(dir, opt.engineFS, opt.Logger) }
-	case kind == "engineapi":
+	case kind == "engineapi" || kind == "evolve-evm":
 		return filepath.Join(opt.Home, "engine"), func(dir string) error { return engineapi.CheckIndex(dir, opt.engineFS, opt.Logger) }
 	}
 	return filepath.Join(opt.Home, "kv"), func(dir string) error {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math/big"
 	"math/rand/v2"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -592,4 +593,77 @@ func payTo(height uint64, salt int) *types.Transaction {
 		ChainID: big.NewInt(geth.DevChainID), Nonce: height - 1, To: &to, Value: big.NewInt(1), Gas: 21_000,
 		GasTipCap: big.NewInt(params.GWei), GasFeeCap: big.NewInt(100 * params.GWei),
 	})
+}
+
+// What a client says of a block that it has made itself is no verdict on the rollup block.
+func TestDerivedInvalid(t *testing.T) {
+	t.Parallel()
+	r := newEvReth(t, geth.Prague)
+	e := derived(t, r.options(t))
+	b := plain(nil, raw(t, transfer(0, 0)))
+	r.tap.set("engine_newPayloadV4", rule{once: true, answer: fmt.Sprintf(`"result":{"status":"INVALID","latestValidHash":%q,"validationError":"as told"}`, r.GenesisBlock().Hash())})
+	if root, err := e.Execute(t.Context(), b); err == nil || errors.Is(err, exec.ErrInvalid) || !strings.Contains(err.Error(), "as told") {
+		t.Errorf("got root %x and %v, want an error that is no verdict", root, err)
+	}
+	if _, err := e.Execute(t.Context(), b); err != nil {
+		t.Error(err)
+	}
+}
+
+// A block holds what the client's pool lists, in its order, as far as it fits, and nothing that is in a block already.
+func TestDerivedPool(t *testing.T) {
+	t.Parallel()
+	r := newEvReth(t, geth.Prague)
+	opt := r.options(t)
+	e := derived(t, opt)
+	in, small, large := raw(t, transfer(0, 0)), raw(t, transfer(1, 0)), bytes.Repeat([]byte{7}, 500)
+	b := plain(nil, in)
+	if _, err := e.Execute(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	build := func(maxBytes int, listed, want [][]byte) {
+		t.Helper()
+		r.proxy.List(listed...)
+		got, err := e.Build(t.Context(), 2, 0, maxBytes)
+		if err != nil || !slices.EqualFunc(got, want, bytes.Equal) {
+			t.Errorf("built %x, %v, want %x", got, err, want)
+		}
+	}
+	build(1000, [][]byte{in, {}, small, large}, [][]byte{small, large})
+	build(520, [][]byte{small, large, small}, [][]byte{small})
+	build(520, [][]byte{large, small}, [][]byte{large})
+	build(100+len(small), [][]byte{large, small}, [][]byte{small}) // no block could hold the large one
+	if err := e.Revert(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	r.proxy.List(in)
+	if got, err := e.Build(t.Context(), 1, 0, 1000); err != nil || len(got) == 0 || !bytes.Equal(got[0], in) {
+		t.Errorf("after a revert: built %x, %v, want %x", got, err, in)
+	}
+	r.tap.requests()
+	deaf := opt
+	deaf.EthURL, deaf.Dir = r.Node.HTTP(), t.TempDir() // a geth, which has no such list
+	if _, err := derived(t, deaf).Build(t.Context(), 1, 0, 1000); !errors.Is(err, engineapi.ErrConfig) || !strings.Contains(err.Error(), "txpoolExt") {
+		t.Errorf("on a geth: got %v, want ErrConfig that names the method", err)
+	}
+}
+
+// The public JSON-RPC is given no token: the secret is the Engine API's.
+func TestDerivedPoolWithoutToken(t *testing.T) {
+	t.Parallel()
+	r := newEvReth(t, geth.Prague)
+	seen := make(chan string, 16)
+	eth := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		seen <- q.Header.Get("Authorization")
+		fmt.Fprint(w, `{"jsonrpc":"2.0","id":1,"result":[]}`)
+	}))
+	t.Cleanup(eth.Close)
+	opt := r.options(t)
+	opt.EthURL = eth.URL
+	if _, err := derived(t, opt).Build(t.Context(), 1, 0, 1000); err != nil {
+		t.Fatal(err)
+	}
+	if token := <-seen; token != "" {
+		t.Errorf("got an Authorization header of %d bytes, want none", len(token))
+	}
 }

@@ -39,6 +39,7 @@ var tables = slices.Concat(
 	decodeGuards,
 	syncerGuards,
 	rootGuards,
+	evevmGuards,
 	reorgGuards,
 	storeGuards,
 	celestiaGuards,
