@@ -605,6 +605,9 @@ func TestDerivedInvalid(t *testing.T) {
 	if root, err := e.Execute(t.Context(), b); err == nil || errors.Is(err, exec.ErrInvalid) || !strings.Contains(err.Error(), "as told") {
 		t.Errorf("got root %x and %v, want an error that is no verdict", root, err)
 	}
+	if got := r.tap.asked("engine_forkchoiceUpdatedV3"); got != 1 {
+		t.Errorf("%d blocks were asked for, want 1: another would show nothing of this one", got)
+	}
 	if _, err := e.Execute(t.Context(), b); err != nil {
 		t.Error(err)
 	}
