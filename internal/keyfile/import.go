@@ -5,6 +5,7 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/ed25519"
+	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -91,6 +92,54 @@ const (
 	signerThreads = 4
 )
 
+// ErrNotEd25519: a signer.json holds Ed25519 keys alone.
+var ErrNotEd25519 = errors.New("a signer.json holds an Ed25519 key, and this one is another kind of key")
+
+// Export writes key as the signer.json of an ev-node, encrypted with the passphrase: what Import reads. It never
+// touches a file that is there.
+func Export(path string, key *block.PrivateKey, passphrase string) error {
+	if kind := key.Public().Type(); kind != block.Ed25519 {
+		return fmt.Errorf("%w: %s", ErrNotEd25519, kind)
+	}
+	text, err := sealSigner(key, passphrase)
+	if err != nil {
+		return fmt.Errorf("encrypt %s: %w", path, err)
+	}
+	err = write(path, text, false)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return fmt.Errorf("%w: %s", ErrExists, path)
+	case err != nil:
+		return fmt.Errorf("write key file: %w", err) // err names the file
+	}
+	return nil
+}
+
+func sealSigner(key *block.PrivateKey, passphrase string) ([]byte, error) {
+	if passphrase == "" {
+		return nil, errors.New("the passphrase is empty")
+	}
+	raw := key.Encode()[4:] // without the protobuf around it, see fromRaw
+	f := signerFile{Salt: make([]byte, 16), Nonce: make([]byte, 12), Public: raw[len(raw)-ed25519.PublicKeySize:]}
+	_, _ = rand.Read(f.Salt) // never fails
+	_, _ = rand.Read(f.Nonce)
+	gcm, err := signerCipher(passphrase, f.Salt)
+	if err != nil {
+		return nil, err
+	}
+	f.Sealed = gcm.Seal(nil, f.Nonce, raw, nil)
+	return json.MarshalIndent(f, "", "  ")
+}
+
+// signerCipher returns what seals the key in a signer.json.
+func signerCipher(passphrase string, salt []byte) (cipher.AEAD, error) {
+	sealing, err := aes.NewCipher(argon2.IDKey([]byte(passphrase), salt, signerTime, signerMemory, signerThreads, 32))
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCM(sealing)
+}
+
 func openSigner(text []byte, passphrase string) (*block.PrivateKey, error) {
 	var f signerFile
 	if err := json.Unmarshal(text, &f); err != nil {
@@ -99,11 +148,7 @@ func openSigner(text []byte, passphrase string) (*block.PrivateKey, error) {
 	if len(f.Sealed) == 0 || len(f.Salt) == 0 {
 		return nil, errors.New("not a signer.json with a salt: let the ev-node that wrote it print the key with keys export")
 	}
-	sealing, err := aes.NewCipher(argon2.IDKey([]byte(passphrase), f.Salt, signerTime, signerMemory, signerThreads, 32))
-	if err != nil {
-		return nil, err
-	}
-	gcm, err := cipher.NewGCM(sealing)
+	gcm, err := signerCipher(passphrase, f.Salt)
 	if err != nil {
 		return nil, err
 	}

@@ -110,3 +110,65 @@ func TestImportErrors(t *testing.T) {
 		}
 	}
 }
+
+// TestExport: what is exported can be imported with its passphrase alone, is nobody else's to read, takes the place of
+// nothing, and shows no key. Two exports differ.
+func TestExport(t *testing.T) {
+	ed, dir := newKey(t, block.Ed25519), t.TempDir()
+	path, again := filepath.Join(dir, "signer.json"), filepath.Join(dir, "again.json")
+	for _, p := range []string{path, again} {
+		if err := keyfile.Export(p, ed, "correct horse"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("got %v, %v, want mode 0600", info, err)
+	}
+	got, err := keyfile.Import(path, "correct horse", block.Ed25519)
+	if err != nil || string(got.Encode()) != string(ed.Encode()) {
+		t.Errorf("got %v, %v imported, want the key that was exported", got, err)
+	}
+	if _, err := keyfile.Import(path, "battery staple", block.Ed25519); !errors.Is(err, keyfile.ErrPassphrase) {
+		t.Errorf("got %v with another passphrase, want ErrPassphrase", err)
+	}
+	var one, two struct {
+		Sealed []byte `json:"priv_key_encrypted"`
+		Nonce  []byte `json:"nonce"`
+		Public []byte `json:"pub_key"`
+		Salt   []byte `json:"salt"`
+	}
+	for p, into := range map[string]any{path: &one, again: &two} {
+		text, err := os.ReadFile(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(text, into); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if string(one.Public) != string(raw(ed)[32:]) || len(one.Salt) != 16 || len(one.Nonce) != 12 || strings.Contains(string(one.Sealed), string(raw(ed)[:32])) {
+		t.Errorf("got %+v, want the public key, a salt, a nonce, and the private key sealed", one)
+	}
+	if string(one.Salt) == string(two.Salt) || string(one.Nonce) == string(two.Nonce) {
+		t.Error("got the same salt or nonce twice")
+	}
+	before, _ := os.ReadFile(path)
+	if err := keyfile.Export(path, ed, "another"); !errors.Is(err, keyfile.ErrExists) {
+		t.Errorf("got %v over a file that is there, want ErrExists", err)
+	}
+	if after, _ := os.ReadFile(path); string(after) != string(before) {
+		t.Error("the file that was there has changed")
+	}
+	for kind, c := range map[string]struct {
+		key        *block.PrivateKey
+		passphrase string
+	}{"secp256k1": {newKey(t, block.Secp256k1), "correct horse"}, "passphrase is empty": {ed, ""}} {
+		none := filepath.Join(dir, "none.json")
+		if err := keyfile.Export(none, c.key, c.passphrase); err == nil || !strings.Contains(err.Error(), kind) {
+			t.Errorf("%s: got %v, want it refused by name", kind, err)
+		}
+		if _, err := os.Stat(none); err == nil {
+			t.Errorf("%s: got a file", kind)
+		}
+	}
+}
