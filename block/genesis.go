@@ -17,16 +17,22 @@ import (
 // Genesis is what all nodes of a chain agree on beforehand: the file that ev-node calls genesis.json, and at most one
 // of two more objects that name the chain's canonical source, "da" or "l1". Without either it is a chain on a DA
 // layer whose namespaces come from each node's configuration.
+//
+// DAEpochForcedInclusion, the DA heights of an epoch of forced inclusion, is kept for ev-node, which refuses 0. It has
+// no effect, and never will have any in a genesis that names no namespace of forced transactions.
 type Genesis struct {
 	ChainID                string     `json:"chain_id"`
 	StartTime              time.Time  `json:"start_time"`
 	InitialHeight          uint64     `json:"initial_height"`
-	ProposerAddress        []byte     `json:"proposer_address"`          // SHA-256 of the raw public key; base64 in the file
-	DAStartHeight          uint64     `json:"da_start_height"`           // no block was posted below this DA height
-	DAEpochForcedInclusion uint64     `json:"da_epoch_forced_inclusion"` // DA heights per epoch of forced inclusion; kept for ev-node, not used here
+	ProposerAddress        []byte     `json:"proposer_address"` // SHA-256 of the raw public key; base64 in the file
+	DAStartHeight          uint64     `json:"da_start_height"`  // no block was posted below this DA height
+	DAEpochForcedInclusion uint64     `json:"da_epoch_forced_inclusion"`
 	DA                     *GenesisDA `json:"da,omitempty"`
 	L1                     *GenesisL1 `json:"l1,omitempty"`
 }
+
+// EvolveEpoch is DAEpochForcedInclusion in an ev-node's genesis unless somebody chooses another.
+const EvolveEpoch = 50
 
 // GenesisDA names the namespaces of a chain on a DA layer: each by a name, or as 58 hexadecimal digits.
 type GenesisDA struct {

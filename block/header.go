@@ -65,6 +65,21 @@ func (v *Version) set(f field) error {
 	return nil
 }
 
+// HasLegacyFields reports whether the header in a header blob has one of the fields that the format had before: 5, 7
+// and 9. They are passed over in decoding, and a signature over them does not verify without.
+func HasLegacyFields(signed []byte) (has bool) {
+	_ = eachField(signed, func(f field) error { // what does not decode is no header at all
+		if f.num != signedContent {
+			return nil
+		}
+		return f.message(func(f field) error {
+			has = has || f.num == 5 || f.num == 7 || f.num == 9
+			return nil
+		})
+	})
+	return has
+}
+
 // set takes one field of a Header. Fields that are not known, the old format's among them, are passed over.
 func (h *Header) set(f field) error {
 	switch f.num {

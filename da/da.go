@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -115,6 +116,23 @@ func ParseNamespace(s string) (Namespace, error) {
 	}
 	copy(n[:], b)
 	return n, nil
+}
+
+// ErrLooksHex: what was given for a namespace looks like its hexadecimal digits, and is not 58 of them.
+var ErrLooksHex = errors.New("looks like hexadecimal digits, of which a namespace has 58")
+
+// NamespaceOf reads a namespace as an operator gives it: as 58 hexadecimal digits, with or without 0x before them, or
+// by a name. Other digits are refused: taken for a name they would be a namespace that nobody posts to.
+func NamespaceOf(s string) (Namespace, error) {
+	digits, marked := strings.CutPrefix(strings.Replace(s, "0X", "0x", 1), "0x")
+	_, err := hex.DecodeString(digits + strings.Repeat("0", len(digits)%2))
+	switch {
+	case err == nil && len(digits) == 58:
+		return ParseNamespace(digits)
+	case marked, len(s) == 58, err == nil && len(digits) >= 40:
+		return Namespace{}, fmt.Errorf("namespace %q %w: write all of them, or choose another name", s, ErrLooksHex)
+	}
+	return NamespaceFromName(s), nil
 }
 
 // NamespaceFromName returns the version-0 namespace that Evolve chains use for a name: its id ends in the first 10

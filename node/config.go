@@ -44,8 +44,9 @@ type SequencerConfig struct {
 type DAConfig struct {
 	Address         Addresses     `koanf:"address" help:"JSON-RPC address of a celestia-node; may be repeated" default:"http://127.0.0.1:26658"`
 	Token           string        `koanf:"token" help:"authorization token of those addresses that have none of their own; read for a full node, write for a sequencer"`
-	HeaderNamespace string        `koanf:"header_namespace" help:"namespace of the headers, a name or 58 hexadecimal digits; only for a genesis that names none"`
+	HeaderNamespace string        `koanf:"header_namespace" help:"namespace of the headers, a name or 58 hexadecimal digits, with or without 0x; only for a genesis that names none"`
 	DataNamespace   string        `koanf:"data_namespace" help:"namespace of the data, likewise"`
+	StartHeight     uint64        `koanf:"start_height" help:"DA height from which a home without a block reads, not above that of the chain's first block; 0: the genesis' da_start_height"`
 	BlockTime       time.Duration `koanf:"block_time" help:"time between the DA layer's blocks, the clock of all that waits for one; 0: measured"`
 	CallTimeout     time.Duration `koanf:"call_timeout" help:"how long a request may go without a byte; a whole answer only has to come at 16 KiB/s" default:"30s"`
 	Level           string        `koanf:"level" help:"how much of what it tells is proven: trust, prove-empty or prove" default:"prove-empty"`
@@ -292,9 +293,18 @@ func (c *DAConfig) level() (l da.Level, err error) {
 	return l, err
 }
 
-// namespaces returns the header and data namespaces: the genesis' own, which every node of the chain shares, or the
-// configuration's for a genesis without.
-func (c *Config) namespaces(g *block.Genesis) (header, data da.Namespace, err error) {
+// Namespaces returns the header and data namespaces as a new home of the chain reads them: the genesis' own, which
+// every node of the chain shares, or the configuration's for a genesis without.
+func (c *Config) Namespaces(g *block.Genesis) (header, data da.Namespace, err error) {
+	read := da.NamespaceOf
+	if g.DA != nil {
+		read = inGenesis
+	}
+	return c.namespaces(g, read)
+}
+
+// namespaces returns the namespaces, whose names read is given.
+func (c *Config) namespaces(g *block.Genesis, read func(string) (da.Namespace, error)) (header, data da.Namespace, err error) {
 	h, d := c.DA.HeaderNamespace, c.DA.DataNamespace
 	if g.DA != nil {
 		if h != "" && h != g.DA.HeaderNamespace || d != "" && d != g.DA.DataNamespace {
@@ -308,14 +318,23 @@ func (c *Config) namespaces(g *block.Genesis) (header, data da.Namespace, err er
 	if d == "" {
 		d = h
 	}
-	if header, err = namespace(h); err != nil {
+	if header, err = read(h); err != nil {
 		return header, data, err
 	}
-	data, err = namespace(d)
+	data, err = read(d)
 	return header, data, err
 }
 
-// namespace reads 58 hexadecimal digits, or takes anything else as a name.
+// inGenesis reads a namespace that a genesis names. With 0x before it, every node has taken it for a name so far, and
+// some may run so: what a genesis means is the same for all nodes of its chain.
+func inGenesis(s string) (da.Namespace, error) {
+	if n, err := da.NamespaceOf(s); err != nil || !strings.HasPrefix(strings.ToLower(s), "0x") {
+		return n, err
+	}
+	return da.Namespace{}, fmt.Errorf("namespace %q in a genesis %w, without 0x before them", s, da.ErrLooksHex)
+}
+
+// namespace reads a namespace as every version has: 58 hexadecimal digits, or anything else as a name.
 func namespace(s string) (da.Namespace, error) {
 	if len(s) == 58 {
 		return da.ParseNamespace(s)

@@ -12,6 +12,7 @@ import (
 	"headrace/da"
 	"headrace/da/celestia"
 	"headrace/follow"
+	"headrace/internal/derive"
 	"headrace/internal/sequencer"
 	"headrace/internal/store"
 	"headrace/internal/syncer"
@@ -24,14 +25,22 @@ var daKind = kind{identity: daIdentity, open: openDA, reader: readDA}
 type Calls = celestia.Stats
 
 func daIdentity(opt *Options) (id string, first uint64, err error) {
-	header, data, err := opt.Config.namespaces(opt.Genesis)
-	return fmt.Sprintf("da:%s:%s", header, data), opt.Genesis.DAStartHeight, err
+	header, data, err := opt.namespaces()
+	return fmt.Sprintf("da:%s:%s", header, data), cmp.Or(opt.Config.DA.StartHeight, opt.Genesis.DAStartHeight), err
+}
+
+// namespaces returns those of the home, which are its identity.
+func (o *Options) namespaces() (header, data da.Namespace, err error) {
+	if o.plainNames {
+		return o.Config.namespaces(o.Genesis, namespace)
+	}
+	return o.Config.Namespaces(o.Genesis)
 }
 
 // daClient makes a client of the configured endpoints. Nothing is dialled yet.
 func daClient(o *opened) (client *celestia.Client, header, data da.Namespace, err error) {
 	c := &o.opt.Config.DA
-	if header, data, err = o.opt.Config.namespaces(o.opt.Genesis); err != nil {
+	if header, data, err = o.opt.namespaces(); err != nil {
 		return nil, header, data, err
 	}
 	level, err := c.level()
@@ -98,6 +107,10 @@ func openDA(o *opened, cfg syncer.Config, opt follow.Options) (*upstream, error)
 	if err != nil {
 		return nil, err
 	}
+	o.log.Info("following the DA layer", "height", o.store.State().Position.Height+1, "header_namespace", header, "data_namespace", data)
+	if o.opt.Config.DA.StartHeight == 0 && o.opt.Genesis.DAStartHeight == 0 && o.store.State().Unsafe.Hash.IsZero() {
+		o.log.Warn("the genesis does not know from which DA height on the chain is, so all are read: the chain's nodes know it, set da.start_height")
+	}
 	opt.Logger, opt.Stall = o.log.With("source", "celestia"), b.Stall
 	opt.FetchStall = fetchStall(b.Stall, o.opt.Config.DA.CallTimeout)
 	if b.Retry > 0 {
@@ -118,12 +131,28 @@ func openDA(o *opened, cfg syncer.Config, opt follow.Options) (*upstream, error)
 			return nil
 		},
 		fetches: func() uint64 { return client.Stats().ContentFetches },
+		unseen: func(s *syncer.Status) (string, bool) {
+			return unseen(s, o.opt.Genesis.InitialHeight, o.store.Start().Height+1, header, data)
+		},
 		decided: func(ctx context.Context) (uint64, error) { return afterFlight(ctx, follower, flight) },
 		inFlight: func() string {
 			until := time.Now().Add(flight()).UTC().Format(time.RFC3339)
 			return fmt.Sprintf("the DA layer has been read to the head that it has at %s, when nothing is under way any more", until)
 		},
 	}, nil
+}
+
+// unseen says why there is no block of the chain at the DA layer's head, which has been read from a height on.
+func unseen(s *syncer.Status, initial, from uint64, header, data da.Namespace) (cause string, missing bool) {
+	if s.Missing.Headers > 0 && s.Missing.Missing == derive.MissingHeader {
+		return fmt.Sprintf("the DA layer has been read from height %d on, and there is no block %d, the chain's first, but %d headers of later ones: the chain begins below; set da.start_height to where, or to 1",
+			from, initial, s.Missing.Headers), true
+	}
+	cause = fmt.Sprintf("no block of this chain seen yet in namespaces %s and %s, from DA height %d on", header, data, from)
+	if n := s.Skipped[derive.Legacy]; n > 0 {
+		cause = fmt.Sprintf("%s, but %d headers of an older format, with fields 5, 7 or 9, in which chains are not supported", cause, n)
+	}
+	return cause, false
 }
 
 // fetchStall is how long a fetch may go without progress: longer than any of its calls, so that one that gets no answer is

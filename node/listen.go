@@ -3,12 +3,15 @@ package node
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
+	"time"
 
 	"headrace/internal/httpc"
 	"headrace/internal/httpd"
@@ -24,6 +27,9 @@ func (n *Node) listen() error {
 	}
 	l, err := net.Listen("tcp", c.Address)
 	if err != nil {
+		if errors.Is(err, syscall.EADDRINUSE) && isEvolve(c.Address) {
+			return fmt.Errorf("listen on %s: %w, by an ev-node, which has the same port by default: set http.address to another one, as with --http.address 127.0.0.1:7332", c.Address, err)
+		}
 		return fmt.Errorf("listen on %s: %w: stop what uses the port, or set http.address to another one", c.Address, err)
 	}
 	n.http = httpd.New(l, opt)
@@ -31,6 +37,30 @@ func (n *Node) listen() error {
 		return fmt.Errorf("http.address %s can be reached from other hosts, and this node takes writes: set http.token or http.token_file, or listen on 127.0.0.1", c.Address)
 	}
 	return nil
+}
+
+// isEvolve reports whether an ev-node answers at an address of this host: it says in a line of text whether it lives,
+// where nodes of ours have nothing.
+func isEvolve(address string) bool {
+	host, port, err := net.SplitHostPort(address)
+	if ip := net.ParseIP(host); err != nil || host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second) // a program of this host, which may not answer at all
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/health/live", nil)
+	if err != nil {
+		return false
+	}
+	client := httpc.New(httpc.Options{})
+	defer client.CloseIdleConnections()
+	resp, err := client.Do(req)
+	if err != nil {
+		return false
+	}
+	defer resp.Body.Close()
+	known := resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusServiceUnavailable
+	return known && strings.HasPrefix(resp.Header.Get("Content-Type"), "text/plain")
 }
 
 // takesWrites reports whether what is posted may be taken: a sequencer takes transactions, and a full node of a chain

@@ -41,6 +41,9 @@ type Options struct {
 
 	storeFS, engineFS store.FS // nil: the operating system's
 
+	// plainNames: the home takes names of namespaces that look like hexadecimal digits for names. Its store says so.
+	plainNames bool
+
 	Clock func() time.Time // the machine's clock, for the times of a sequencer's blocks; default time.Now
 }
 

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"headrace/da"
 	"headrace/exec"
 	"headrace/exec/kv"
 	"headrace/follow"
@@ -55,15 +56,78 @@ func (o *opened) openStore() error {
 	if err := os.MkdirAll(o.opt.Home, 0o700); err != nil {
 		return fmt.Errorf("make home: %w", err)
 	}
-	id, opt, err := o.identity()
+	dir := filepath.Join(o.opt.Home, "store")
+	err := o.asNamed(dir, func(id store.Identity, opt store.Options) (err error) {
+		if o.store, err = store.Open(dir, id, opt); err != nil {
+			return err
+		}
+		return o.startAnew(dir, id, opt)
+	})
 	if err != nil {
-		return err
-	}
-	if o.store, err = store.Open(filepath.Join(o.opt.Home, "store"), id, opt); err != nil {
 		return err
 	}
 	o.own(o.store)
 	return nil
+}
+
+// asNamed calls open with whose store it is and, if that is not whose the one in dir is, with the namespaces' names
+// taken as they were by earlier versions: what a home has been made with, it keeps.
+func (o *opened) asNamed(dir string, open func(store.Identity, store.Options) error) error {
+	try := func() error {
+		id, opt, err := o.identity()
+		if err != nil {
+			return err
+		}
+		return open(id, opt)
+	}
+	o.opt.plainNames = false
+	err := try()
+	if other := errors.Is(err, da.ErrLooksHex) || errors.Is(err, store.ErrOtherChain); !other || !o.isThere(dir) {
+		return err
+	}
+	if header, data, plain := o.opt.Config.namespaces(o.opt.Genesis, namespace); plain == nil && o.opt.Genesis.L1 == nil {
+		o.opt.plainNames = true
+		again := try()
+		if again == nil {
+			o.log.Warn("the namespaces' names look like hexadecimal digits, and this home takes them for names, as it always has", "header", header, "data", data)
+		}
+		if again == nil || errors.Is(err, da.ErrLooksHex) {
+			return again
+		}
+		o.opt.plainNames = false
+	}
+	return err
+}
+
+// isThere reports whether a home has a store.
+func (o *opened) isThere(dir string) bool {
+	stat := func(dir string) error { _, err := os.Stat(dir); return err }
+	if fs := o.opt.storeFS; fs != nil {
+		stat = func(dir string) error { _, err := fs.Stat(dir); return err }
+	}
+	return stat(dir) == nil
+}
+
+// startAnew puts a new store in the place of one without a block, if da.start_height has it read from elsewhere on.
+func (o *opened) startAnew(dir string, id store.Identity, opt store.Options) (err error) {
+	want := o.opt.Config.DA.StartHeight
+	if want == 0 || o.opt.Genesis.L1 != nil || o.store.Start().Height == opt.Start.Height {
+		return nil
+	}
+	began := o.store.Start().Height + 1
+	_, signed, err := syncer.LastSigned(o.store)
+	if err == nil && (signed || !o.store.State().Unsafe.Hash.IsZero()) {
+		err = fmt.Errorf("da.start_height is %d, and this home has blocks, and has read the DA layer from height %d on: take the setting out, or use another home", want, began)
+	}
+	if err = errors.Join(err, o.store.Close()); err != nil {
+		return err
+	}
+	if err := store.Remove(dir, opt); err != nil {
+		return err
+	}
+	o.log.Info("reading the DA layer from another height on: this home has no block", "from", want, "before", began)
+	o.store, err = store.Open(dir, id, opt)
+	return err
 }
 
 // identity returns whose store it is, and what a new one starts with.

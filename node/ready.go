@@ -69,6 +69,8 @@ func readiness(s *Status, src follow.State, up *upstream, blockTime time.Duratio
 		return false, blocked(fmt.Sprintf("no new %s block for %s, the bound is %s", kind, age.Round(time.Millisecond), bound)), time.Second
 	case s.Source.Lag > staleAfter:
 		return false, blocked(fmt.Sprintf("catching up: %d %s blocks behind", s.Source.Lag, kind)), bound - age
+	case s.headless:
+		return false, s.Unseen, bound - age
 	case src.Waiting.Stage != 0 && now.Sub(src.Waiting.Since) >= bound:
 		return false, blocked("stalled"), bound - age
 	case s.Sequencer != nil && s.Sequencer.Stuck != "":

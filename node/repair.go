@@ -88,14 +88,10 @@ func removeEngine(opt *Options, say func(string, ...any)) error {
 func repairStore(ctx context.Context, opt *Options, dir string) (lost []uint64, err error) {
 	o := &opened{opt: opt, log: opt.Logger}
 	defer func() { err = errors.Join(err, o.close()) }()
-	id, sopt, err := o.identity()
-	if err != nil {
-		return nil, err
-	}
 	var read posted
 	o.log.Info("checking the store", "path", dir)
 	p := repairing{log: o.log}
-	return store.Repair(dir, id, sopt, store.Mender{
+	mender := store.Mender{
 		Progress: p.copying,
 		Fetch: func(l store.Lost) (_ *block.Block, err error) {
 			p.fetching(l)
@@ -106,7 +102,12 @@ func repairStore(ctx context.Context, opt *Options, dir string) (lost []uint64, 
 			}
 			return o.refetch(ctx, read, l)
 		},
+	}
+	err = o.asNamed(dir, func(id store.Identity, opt store.Options) (err error) {
+		lost, err = store.Repair(dir, id, opt, mender)
+		return err
 	})
+	return lost, err
 }
 
 // eachProgress is how often a repair that lasts says how far it is.

@@ -27,6 +27,8 @@ type Status struct {
 	Source    Source     `json:"source"`
 	Proposal  *Proposal  `json:"proposal,omitempty"` // of a chain whose canonical source is an L1 inbox; Source.Position is how far the L1 has been scanned
 	Unsafe    *Unsafe    `json:"unsafe,omitempty"`   // what is taken beside the L1; of such a chain only
+	Unseen    string     `json:"unseen,omitempty"`   // why there is no block yet, at the source's head
+	headless  bool       // because the chain's first block is not among what is read
 	earlier   []Proposal // canonical ones before it, for those who wait for one that others have followed already
 	Waiting   []Waiting  `json:"waiting"` // everything that waits for something else than news, with the cause
 	Pending   Pending    `json:"pending"`
@@ -184,6 +186,7 @@ func (n *Node) publish(o *opened) (next time.Duration) {
 		}
 		own = seqWaits(q, sync)
 	}
+	s.Unseen, s.headless = o.unseen(&s, &sync)
 	s.Ready, s.Reason, next = readiness(&s, src, o.up, blockTime, time.Now())
 	s.Waiting = append(s.Waiting, own...) // what the sequencer waits for follows from the rest, as a rule: it is not the reason
 	since(s.Waiting, n.status.Load().Waiting, time.Now())
@@ -234,6 +237,14 @@ func missing(w derive.Waiting) string {
 		return fmt.Sprintf("no header posted for block %d continues the chain", w.Height)
 	}
 	return fmt.Sprintf("no header of block %d has been posted, and %d headers and %d data of it and of later blocks wait", w.Height, w.Headers, w.Data)
+}
+
+// unseen says why there is no block yet, at the source's head; see upstream.
+func (o *opened) unseen(s *Status, sync *syncer.Status) (cause string, missing bool) {
+	if o.up.unseen == nil || !s.Source.Live || s.Source.Lag > staleAfter || !sync.Unsafe.Hash.IsZero() {
+		return "", false
+	}
+	return o.up.unseen(sync)
 }
 
 // since says of each thing that waits since when it does, where nobody has noted that: since it was first published. The

@@ -52,6 +52,10 @@ type upstream struct {
 	post    func(*sequencer.Config) error // makes a sequencer post there
 	fetches func() uint64                 // requests for content so far
 
+	// unseen says, at the source's head, why there may be no block of the chain yet. Missing reports that it is known
+	// to have some, and that the first of them is not among what has been read. Nil: there is nothing to say.
+	unseen func(*syncer.Status) (cause string, missing bool)
+
 	// decided returns when nothing that was posted before by whoever has the sequencer's keys can be included any
 	// more, with the height up to which it may have been. inFlight says so, as that wait begins.
 	decided  func(context.Context) (height uint64, err error)

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"headrace/block"
+	"headrace/da"
 	"headrace/internal/keyfile"
 	"headrace/l1"
 	"headrace/l1/ethereum"
@@ -18,6 +20,9 @@ import (
 func join(ctx context.Context, made *newFiles, opt initOptions, given map[string]any) (*block.Genesis, error) {
 	genesis, err := block.LoadGenesis(opt.genesis)
 	if err != nil {
+		return nil, err
+	}
+	if err := readable(genesis, given); err != nil {
 		return nil, err
 	}
 	if opt.key == "" {
@@ -36,9 +41,20 @@ func join(ctx context.Context, made *newFiles, opt initOptions, given map[string
 	return genesis, nil
 }
 
+// readable refuses a chain whose namespaces are named in a way that start would refuse. None at all may be set later.
+func readable(genesis *block.Genesis, given map[string]any) error {
+	env, _ := readEnv() // what is wrong with it, start says
+	config, err := makeConfig(env, given)
+	if err != nil || genesis.L1 != nil || genesis.DA == nil && config.DA.HeaderNamespace == "" {
+		return err
+	}
+	_, _, err = config.Namespaces(genesis)
+	return err
+}
+
 // newChain makes a genesis for a new key, or an imported one.
 func newChain(ctx context.Context, made *newFiles, opt initOptions, given map[string]any) (*block.Genesis, error) {
-	genesis := &block.Genesis{ChainID: opt.chainID, StartTime: time.Now().UTC().Truncate(time.Second), InitialHeight: 1, DAStartHeight: opt.daStartHeight}
+	genesis := &block.Genesis{ChainID: opt.chainID, StartTime: time.Now().UTC().Truncate(time.Second), InitialHeight: 1, DAStartHeight: opt.daStartHeight, DAEpochForcedInclusion: block.EvolveEpoch}
 	source := onDA
 	if opt.inbox != "" {
 		source = onL1
@@ -62,9 +78,21 @@ func onDA(_ context.Context, genesis *block.Genesis, opt initOptions, given map[
 	if opt.l1StartBlock != 0 {
 		return usagef("--l1-start-block goes with --inbox")
 	}
+	if _, ok := given["da.start_height"]; ok {
+		return usagef("da.start_height is for chains that exist: a new one begins at --da-start-height")
+	}
 	genesis.DA = &block.GenesisDA{
 		HeaderNamespace: take(given, "da.header_namespace", opt.chainID+"-headers"),
 		DataNamespace:   take(given, "da.data_namespace", opt.chainID+"-data"),
+	}
+	for _, name := range []*string{&genesis.DA.HeaderNamespace, &genesis.DA.DataNamespace} {
+		ns, err := da.NamespaceOf(*name)
+		if err != nil {
+			return usageError{err}
+		}
+		if strings.HasPrefix(strings.ToLower(*name), "0x") { // digits: a genesis has them alone
+			*name = ns.String()
+		}
 	}
 	return nil
 }
@@ -100,7 +128,7 @@ func onL1(ctx context.Context, genesis *block.Genesis, opt initOptions, given ma
 		return err
 	}
 	defer client.Close()
-	genesis.DAStartHeight = 0
+	genesis.DAStartHeight, genesis.DAEpochForcedInclusion = 0, 0
 	genesis.L1 = &block.GenesisL1{ChainID: options.ChainID, Inbox: at.String(), StartBlock: opt.l1StartBlock}
 	if err := isUnused(ctx, client); err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -68,6 +69,7 @@ func TestMain(m *testing.M) {
 //	serve NAME PROGRAM ARGS...    run PROGRAM until it has printed a line, which becomes $NAME
 //	await NAME REGEXP [VARIABLE]  wait until the server NAME has logged what REGEXP matches, set VARIABLE to its first group
 //	logged NAME REGEXP            check that the server NAME has logged what REGEXP matches; with ! before it, that it has not
+//	posted NAME                   wait until the node NAME has no block that the DA layer has not
 //	interrupt NAME                interrupt the server NAME: it must exit with status 0, before any request's bound is up
 //	crash NAME                    kill the server NAME
 //	signal NAME                   interrupt the server NAME and go on
@@ -93,7 +95,7 @@ func runScripts(t *testing.T, dir string, setup func(*testscript.Env)) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "serve": serve, "await": awaitLog, "logged": logged, "interrupt": interrupt, "crash": crash, "signal": signalServer, "killed": killedServer,
-			"listening": listening, "blackhole": blackhole, "post": request, "get": request, "damage": damage, "newer": newer, "find": findOutput, "l1": devL1,
+			"listening": listening, "blackhole": blackhole, "post": request, "get": request, "damage": damage, "newer": newer, "find": findOutput, "posted": posted, "l1": devL1,
 		},
 	})
 }
@@ -288,6 +290,28 @@ func request(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	_, err = io.Copy(ts.Stdout(), resp.Body)
 	ts.Check(err)
+}
+
+func posted(ts *testscript.TestScript, neg bool, args []string) {
+	must(ts, neg, len(args) == 1, "posted NAME")
+	ctx, cancel := context.WithTimeout(context.Background(), hung)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, ts.Getenv(args[0])+"/v1/events?events=status", nil)
+	ts.Check(err)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Do(req)
+	ts.Check(err)
+	defer resp.Body.Close()
+	lines := bufio.NewScanner(resp.Body)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() { // each status that the node has is an event
+		text, ok := strings.CutPrefix(lines.Text(), "data: ")
+		var s node.Status
+		if ok && json.Unmarshal([]byte(text), &s) == nil && s.Source.Live && s.Heads.Safe == s.Heads.Unsafe && s.Heads.Safe.Height > 0 {
+			return
+		}
+	}
+	ts.Fatalf("%s ended before all was posted: %v", args[0], lines.Err())
 }
 
 func blackhole(ts *testscript.TestScript, neg bool, args []string) {

@@ -187,11 +187,8 @@ func isSequencer(given map[string]any) bool {
 	return enabled
 }
 
-// missing lists the settings without which start will refuse a home, and those that an L1 is better followed with.
+// missing lists the settings without which start will refuse a home, and those that a source is better followed with.
 func missing(g *block.Genesis, given map[string]any) (todo []string) {
-	if g.L1 == nil {
-		return nil
-	}
 	env, _ := readEnv() // what is wrong with it, start says
 	isSet := func(key string) bool {
 		value, ok := given[key]
@@ -200,7 +197,17 @@ func missing(g *block.Genesis, given map[string]any) (todo []string) {
 		}
 		list, _ := value.(node.Addresses)
 		text, _ := value.(string)
-		return text != "" || len(list) > 0
+		number, _ := value.(uint64)
+		return text != "" || len(list) > 0 || number > 0
+	}
+	if g.L1 == nil {
+		if g.DA == nil && !isSet("da.header_namespace") {
+			todo = append(todo, fmt.Sprintf("da.header_namespace and da.data_namespace in %s, to the chain's: the genesis names none", configName))
+		}
+		if g.DAStartHeight == 0 && !isSet("da.start_height") {
+			todo = append(todo, fmt.Sprintf("da.start_height in %s, to the DA height of the chain's first block: the genesis says 0, which is not known yet; without it all heights are read", configName))
+		}
+		return todo
 	}
 	switch {
 	case !isSet("l1.ws") && !isSet("l1.http"):

@@ -82,7 +82,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.SetFlagErrorFunc(badFlag)
-	root.AddCommand(newInit(), newStart(), newRepair(), newDev(), newDA(), newInbox(), newStatus(), newWait(), newTail(), newVersion())
+	root.AddCommand(newInit(), newStart(), newRepair(), newExport(), newDev(), newDA(), newInbox(), newStatus(), newWait(), newTail(), newVersion())
 	return root
 }
 

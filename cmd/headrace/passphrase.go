@@ -28,7 +28,7 @@ func passphrase(ctx context.Context, file string, isNew bool) (string, error) {
 		return pass, nil
 	}
 	if !term.IsTerminal(int(os.Stdin.Fd())) {
-		return "", errors.New("there is no passphrase for the signing key: name a file that holds it (--passphrase-file to init, sequencer.passphrase_file to start), set HEADRACE_PASSPHRASE, or run on a terminal")
+		return "", errors.New("there is no passphrase for the signing key: name a file that holds it (--passphrase-file to init and export, sequencer.passphrase_file to start), set HEADRACE_PASSPHRASE, or run on a terminal")
 	}
 	pass, err := ask(ctx, "Passphrase of the signing key: ")
 	if err != nil || !isNew {

@@ -82,6 +82,7 @@ type status struct {
 	Mode      string `json:"mode"`
 	Ready     bool   `json:"ready"`
 	Reason    string `json:"reason"`
+	Unseen    string `json:"unseen"`
 	StateRoot string `json:"state_root"`
 	Heads     struct {
 		Unsafe    ref `json:"unsafe"`
@@ -138,6 +139,9 @@ func (s *status) text(now time.Time) string {
 		line("ready", "yes")
 	} else {
 		line("ready", "no: %s", s.Reason)
+	}
+	if s.Unseen != "" && s.Unseen != s.Reason {
+		line("unseen", "%s", s.Unseen)
 	}
 	line("unsafe", "%s", s.Heads.Unsafe)
 	line("safe", "%s", s.Heads.Safe)

@@ -228,7 +228,7 @@ func decodeHead(data []byte, roots bool) (head, error) {
 		return head{}, err
 	}
 	if h.Height == 0 {
-		return head{}, errors.New("header without a height")
+		return head{}, errors.New("header without a height, as from a local-da, ev-node's DA layer for development, which is not supported: headrace da is one that is")
 	}
 	out := head{Header: h, hash: h.Hash()}
 	if roots && !square.AbsentByHash(h.DataHash) {

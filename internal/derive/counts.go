@@ -17,10 +17,11 @@ const (
 	Forged            // claims to be the proposer's, but a signature does not verify
 	Duplicate         // of something that waits already, or in the same item
 	Superseded        // authentic, but another candidate for its height, or another form of it, was first
+	Legacy            // a header of an older format, whose signatures are over fields that are no more
 	numReasons
 )
 
-var reasonNames = [numReasons]string{"", "garbage", "other_chain", "stale", "stranger", "malformed", "plain", "forged", "duplicate", "superseded"}
+var reasonNames = [numReasons]string{"", "garbage", "other_chain", "stale", "stranger", "malformed", "plain", "forged", "duplicate", "superseded", "legacy"}
 
 func (r Reason) String() string { return reasonNames[r] }
 

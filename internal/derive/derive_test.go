@@ -640,3 +640,37 @@ func TestCounts(t *testing.T) {
 		seen[name] = true
 	}
 }
+
+// legacyHeader returns a header blob with a field that the format had before: signed with it, or added by somebody.
+func legacyHeader(t *testing.T, k *block.PrivateKey, b *built, field protowire.Number, signed bool) []byte {
+	t.Helper()
+	s := b.Header
+	old := protowire.AppendBytes(protowire.AppendTag(s.Header.Encode(), field, protowire.BytesType), make([]byte, 32))
+	if signed {
+		s.Signature = k.Sign(old)
+	}
+	rest := s.Encode()
+	_, _, n := protowire.ConsumeField(rest)
+	return append(protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), old), rest[n:]...)
+}
+
+// TestLegacyHeaders: a header of the format of before is no block, and is counted by its name. A field of that format
+// which somebody has added to a header of today changes nothing.
+func TestLegacyHeaders(t *testing.T) {
+	first := build(t, proposer, nil, nil)
+	for _, field := range []protowire.Number{5, 7, 9, 13} {
+		want := derive.Legacy
+		if field == 13 {
+			want = derive.Forged
+		}
+		r := step(t, newDeriver(t, config(), newDisk().load()), item(1, hdr(legacyHeader(t, proposer, first, field, true))))
+		wantCounts(t, r.Skipped, map[derive.Reason]uint64{want: 1})
+		if len(r.Blocks) != 0 {
+			t.Errorf("field %d: got %d blocks of it, want none", field, len(r.Blocks))
+		}
+		r = step(t, newDeriver(t, config(), newDisk().load()), item(1, hdr(legacyHeader(t, proposer, first, field, false))))
+		if len(r.Blocks) != 1 || r.Blocks[0].Tip.HeaderHash != first.Hash() {
+			t.Errorf("field %d, added to a header of today: got %d blocks, want that one", field, len(r.Blocks))
+		}
+	}
+}

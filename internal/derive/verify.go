@@ -63,7 +63,7 @@ func Verify(cfg *Config, known Known, b *da.Block) *Verified {
 			continue
 		}
 		if !c.authentic() {
-			reason = Forged
+			reason = cmp.Or(c.otherwise, Forged)
 			v.skipped[reason]++
 		} else {
 			h := c.half()
@@ -80,6 +80,7 @@ func Verify(cfg *Config, known Known, b *da.Block) *Verified {
 type claim struct {
 	id        block.Hash   // the same for all that have the same canonical encoding
 	authentic func() bool  // whether it is
+	otherwise Reason       // why it may not be; none: Forged
 	half      func() *half // what it is then, in its canonical encoding
 }
 
@@ -126,8 +127,11 @@ func (cfg *Config) examineHeader(known Known, raw []byte) (claim, Reason) {
 	case known.EnvelopesOnly && len(s.EnvelopeSignature) == 0:
 		return claim{}, Plain
 	}
-	canonical := s.Encode()
+	canonical, otherwise := s.Encode(), Forged
 	if !bytes.Equal(canonical, raw) {
+		if block.HasLegacyFields(raw) { // without them, which is all that is decoded, its signatures do not verify
+			otherwise = Legacy
+		}
 		if s, err = block.DecodeSignedHeader(canonical); err != nil {
 			return claim{}, Garbage
 		}
@@ -136,6 +140,7 @@ func (cfg *Config) examineHeader(known Known, raw []byte) (claim, Reason) {
 	return claim{
 		id:        sha256.Sum256(raw),
 		authentic: func() bool { return key.VerifyHeader(s) == nil },
+		otherwise: otherwise,
 		half: func() *half {
 			out := &half{header: s}
 			out.Kind, out.Hash, out.Height, out.Raw = kindOf(s), s.Header.Hash(), s.Header.Height, raw

@@ -68,6 +68,7 @@ var tables = slices.Concat(
 	devchainGuards,
 	tokensGuards,
 	squareGuards,
+	evhabitsGuards,
 )
 
 func main() {

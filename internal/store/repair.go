@@ -86,6 +86,29 @@ func SetAside(dir string, opt Options) error {
 	return nil
 }
 
+// Remove removes a store that holds nothing that is needed: at once, or not at all.
+func Remove(dir string, opt Options) error {
+	base := opt.FS
+	if base == nil {
+		base = vfs.Default
+	}
+	const gone = ".removed"
+	err := base.RemoveAll(dir + gone)
+	if err == nil {
+		err = base.Rename(dir, dir+gone)
+	}
+	if err == nil {
+		err = syncParent(base, dir)
+	}
+	if err == nil {
+		err = base.RemoveAll(dir + gone)
+	}
+	if err != nil {
+		return fmt.Errorf("remove %s: %w", dir, err)
+	}
+	return nil
+}
+
 // finishRepair puts a rebuilt store in its place, if a repair ended before it did, and removes half of one.
 func finishRepair(base vfs.FS, dir string) error {
 	if _, err := base.Stat(dir + repaired); err != nil {

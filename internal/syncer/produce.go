@@ -9,6 +9,7 @@ import (
 
 	"headrace/block"
 	"headrace/exec"
+	"headrace/internal/derive"
 	"headrace/internal/store"
 )
 
@@ -34,8 +35,11 @@ type Signed struct {
 }
 
 // LastSigned returns the block that was signed last here; ok is false if none was.
-func (s *Syncer) LastSigned() (last Signed, ok bool, err error) {
-	raw, ok, err := s.cfg.Store.Named(signedKey)
+func (s *Syncer) LastSigned() (Signed, bool, error) { return LastSigned(s.cfg.Store) }
+
+// LastSigned returns the block that a store names so; ok is false if none was.
+func LastSigned(in *store.Store) (last Signed, ok bool, err error) {
+	raw, ok, err := in.Named(signedKey)
 	if err != nil || !ok {
 		return last, false, err
 	}
@@ -73,6 +77,9 @@ func (s *Syncer) Produce(ctx context.Context, build func(context.Context, Parent
 		return block.Ref{}, err
 	}
 	if blk == nil {
+		if err := s.mayBegin(parent); err != nil {
+			return block.Ref{}, err
+		}
 		blk, err = build(ctx, parent)
 		if errors.Is(err, exec.ErrParent) { // the engine lost blocks, or someone else drives it
 			s.engineKnown = false
@@ -105,6 +112,14 @@ func (s *Syncer) Produce(ctx context.Context, build func(context.Context, Parent
 	s.counts.Produced++
 	s.applied(blk, store.Origin{}, false)
 	return blk.Ref(), nil
+}
+
+// mayBegin refuses a first block for a chain that has others: theirs is below what has been read.
+func (s *Syncer) mayBegin(parent Parent) error {
+	if m := s.status.Load().Missing; parent.Ref.Hash.IsZero() && m.Headers > 0 && m.Missing == derive.MissingHeader {
+		return fmt.Errorf("this chain has blocks already: %d headers of later ones than block %d were posted, and that one is not among what has been read", m.Headers, m.Height)
+	}
+	return nil
 }
 
 // parent describes the unsafe head, where the engine stands.
