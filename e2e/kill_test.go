@@ -31,7 +31,7 @@ const patience = time.Minute
 type server struct {
 	name string
 	args []string
-	env  []string // of a process of this test; nil: it is the command
+	env  []string              // of a process of this test; nil: it is the command
 	url  *watch.Value[address] // of the present process
 	p    *process
 	runs int

@@ -32,7 +32,7 @@ var rows = map[string]row{
 	// Sources.
 	"da/fault":    {"da", "it says what goes wrong; whoever serves makes it so"},
 	"da/local":    {"da da/fault follow watch internal/square internal/disk", "a chain, not a node: whoever follows it comes from above"},
-	"da/celestia": {"da da/fault da/local follow watch internal/httpc internal/httpd internal/jsonrpc internal/redact internal/square", "a protocol between two parties; the rollup's blocks are opaque bytes to it"},
+	"da/celestia": {"da da/fault da/local follow watch internal/edge internal/httpc internal/httpd internal/jsonrpc internal/redact internal/square", "a protocol between two parties; the rollup's blocks are opaque bytes to it"},
 	"l1/local":    {"l1 follow watch", "a chain, not a node: whoever follows it comes from above"},
 	"l1/ethereum": {"l1 l1/ethereum/inbox follow watch contracts internal/batch internal/edge internal/httpc internal/redact", "a client; payloads are opaque bytes to it"},
 

@@ -123,8 +123,8 @@ var evevmGuards = []guard{
 	{
 		name: "a chain on an L1 has no derived blocks",
 		file: "node/engine.go",
-		from: "if o.opt.Genesis.L1 != nil {",
-		to:   "if false {",
+		from: "if o.opt.Genesis.L1 != nil {\n\t\treturn nil, errors.New(\"engine.kind is evolve-evm",
+		to:   "if false {\n\t\treturn nil, errors.New(\"engine.kind is evolve-evm",
 		pkg:  "./node", test: "TestEvolveEVMRefused",
 	},
 }
