@@ -88,7 +88,7 @@ func onDA(_ context.Context, genesis *block.Genesis, opt initOptions, given map[
 	for _, name := range []*string{&genesis.DA.HeaderNamespace, &genesis.DA.DataNamespace} {
 		ns, err := da.NamespaceOf(*name)
 		if err != nil {
-			return usageError{err}
+			return usagef("genesis: da: %w", err)
 		}
 		if strings.HasPrefix(strings.ToLower(*name), "0x") { // digits: a genesis has them alone
 			*name = ns.String()
