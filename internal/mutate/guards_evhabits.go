@@ -71,7 +71,7 @@ var evhabitsGuards = []guard{
 	{
 		name: "a home whose key has left looks first for another sequencer",
 		file: "node/leave.go",
-		from: `os.Remove(filepath.Join(o.opt.Home, "signed"))`, to: `error(nil)`,
+		from: `os.Remove(filepath.Join(o.opt.Home, "signed"))`, to: `os.Remove(filepath.Join(o.opt.Home, "signed", "none"))`,
 		pkg: "./node", test: "TestLeave",
 	},
 	{
