@@ -42,6 +42,7 @@ func TestMisconfigured(t *testing.T) {
 		{"secret", func(o *engineapi.Options) { o.JWT[0]++ }, engineapi.ErrConfig, "JWT secret"},
 		{"open port", func(o *engineapi.Options) { o.URL = n.HTTP() }, engineapi.ErrConfig, "Engine API port"},
 		{"nobody there", func(o *engineapi.Options) { o.URL = "http://127.0.0.1:1" }, engineapi.ErrUnavailable, "127.0.0.1:1"},
+		{"nobody behind a key", func(o *engineapi.Options) { o.URL = "http://hunter:hunter2@127.0.0.1:1/hunter3" }, engineapi.ErrUnavailable, "127.0.0.1:1"},
 		{"genesis", func(o *engineapi.Options) {
 			o.Genesis = geth.DevGenesis(geth.Prague)
 			o.Genesis.ExtraData = []byte("other")
@@ -85,9 +86,14 @@ func TestMisconfigured(t *testing.T) {
 		e, err := connect(t.Context(), opt)
 		if err == nil {
 			e.Close()
+			t.Errorf("%s: got no error, want %v", c.name, c.want)
+			continue
 		}
 		if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: got error %v, want %v saying %q", c.name, err, c.want, c.says)
+		}
+		if strings.Contains(err.Error(), "hunter") {
+			t.Errorf("%s: a secret of the address is in error %v", c.name, err)
 		}
 	}
 }

@@ -59,6 +59,7 @@ import (
 	"headrace/block"
 	"headrace/exec"
 	"headrace/internal/edge"
+	"headrace/internal/redact"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/ethereum/go-ethereum/common"
@@ -203,13 +204,13 @@ func (e *Engine) begin(ctx context.Context) (err error) {
 
 func (e *Engine) connect(ctx context.Context) error {
 	if err := checkClient(ctx, e.client, e.opt.Genesis, e.first.exec, e.derived); err != nil {
-		return fmt.Errorf("check execution client at %s: %w", e.opt.URL, err)
+		return fmt.Errorf("check execution client at %s: %w", redact.Address(e.opt.URL), err)
 	}
 	if e.derived {
 		return e.settle(ctx)
 	}
 	if err := e.client.call(ctx, new(account), "eth_getProof", common.Address{}, []string{}, "latest"); errors.Is(err, errNoMethod) {
-		e.opt.Logger.Warn("the execution client offers no eth_getProof on its Engine API port: a chain whose inbox takes forced transactions will need it", "url", e.opt.URL)
+		e.opt.Logger.Warn("the execution client offers no eth_getProof on its Engine API port: a chain whose inbox takes forced transactions will need it", "url", redact.Address(e.opt.URL))
 	}
 	return e.settle(ctx)
 }
