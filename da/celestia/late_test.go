@@ -43,6 +43,9 @@ func TestMergerLateness(t *testing.T) {
 	if d, ok := at(1, 1, time.Second); !ok || d != time.Second {
 		t.Errorf("got %s %t, want a second", d, ok)
 	}
+	if _, ok := at(1, 1, time.Minute); ok {
+		t.Error("a height has been counted again by an event that came twice")
+	}
 	at(0, 2, 2*time.Second)
 	m.overdue(start.Add(3*time.Second), time.Second)
 	if d, ok := at(1, 2, 5*time.Second); !ok || d != 3*time.Second {

@@ -52,10 +52,11 @@ func (m *merger) top() uint64 { return slices.Max(m.last) }
 
 // add takes an event of the i-th namespace, and returns what it settles, the lowest height first.
 func (m *merger) add(i int, e event, now time.Time) []merged {
+	m.done = false
 	if last := m.last[i]; last != 0 && e.height <= last {
 		return m.again(i, e, now)
 	}
-	m.back[i], m.done = 0, false
+	m.back[i] = 0
 	return m.take(i, e, now)
 }
 
