@@ -132,8 +132,8 @@ func (o *daOptions) resolve() (err error) {
 	return err
 }
 
-// daHeap is the heap that the server aims at. What it needs at a time, with blocks of 32 MiB and strangers at all its doors,
-// is less; without an aim as much again would wait to be collected.
+// daHeap is the heap that the server aims at. It needs less, even with blocks of 32 MiB and strangers at all its doors.
+// Without an aim, as much again would wait to be collected.
 const daHeap = 320 << 20
 
 func runDA(cmd *cobra.Command, opt daOptions) error {

@@ -54,8 +54,8 @@ func TestFibrePointers(t *testing.T) {
 	}
 }
 
-// TestLostHeightIsNamed: an endpoint that looks for lost data longer than a call may take is told by that, not by a time-out;
-// another one serves the height.
+// TestLostHeightIsNamed: an endpoint looks for lost data longer than a call may take. The height is named, not a time-out,
+// and another endpoint serves it.
 func TestLostHeightIsNamed(t *testing.T) {
 	chain, faults := newChain(t, local.Options{}), &fault.Set{}
 	for range 8 {
@@ -124,7 +124,7 @@ func (l *lateChain) Search(_ uint64, ns da.Namespace) time.Duration {
 	return 0
 }
 
-// TestLateNamespace: a node that pushes one namespace long after the other is waited for, once it is known to, and nothing is
+// TestLateNamespace: a node pushes one namespace long after the other. Once that is known it is waited for, and nothing is
 // fetched that is coming. A new subscription knows it too.
 func TestLateNamespace(t *testing.T) {
 	const heights, hold, late = 20, 40 * time.Millisecond, 160 * time.Millisecond

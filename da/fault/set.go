@@ -149,19 +149,9 @@ func (s *Set) Hit(k Kind, t Target) (Fault, bool) {
 	return f, ok
 }
 
-// At reports whether a fault of a kind is in force at t, and returns the oldest one. Like Is, it counts as no hit and rolls no dice.
+// At reports whether a fault of a kind is in force at t, and returns the oldest one. Like Is, it is no hit and rolls no dice.
 func (s *Set) At(k Kind, t Target) (Fault, bool) {
-	if s == nil {
-		return Fault{}, false
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, e := range s.faults {
-		if e.Kind == k && e.covers(t) {
-			return e.Fault, true
-		}
-	}
-	return Fault{}, false
+	return s.oldest(func(e *entry) bool { return e.Kind == k && e.covers(t) })
 }
 
 // end takes the i-th fault away. The caller holds s.mu.
@@ -172,17 +162,20 @@ func (s *Set) end(i int) {
 	s.faults = slices.Delete(s.faults, i, i+1)
 }
 
-// Is reports whether a fault of a kind is in force anywhere, and returns the oldest one. It counts as no hit: for states rather than events.
+// Is reports whether a fault of a kind is in force anywhere, and returns the oldest one. It is no hit: for states rather than events.
 func (s *Set) Is(k Kind) (Fault, bool) {
+	return s.oldest(func(e *entry) bool { return e.Kind == k })
+}
+
+// oldest returns the first fault in force that the caller wants.
+func (s *Set) oldest(wanted func(*entry) bool) (Fault, bool) {
 	if s == nil {
 		return Fault{}, false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, e := range s.faults {
-		if e.Kind == k {
-			return e.Fault, true
-		}
+	if i := slices.IndexFunc(s.faults, wanted); i >= 0 {
+		return s.faults[i].Fault, true
 	}
 	return Fault{}, false
 }

@@ -1,8 +1,10 @@
-// Package devchain runs the chains that people develop contracts against, as an L1: Anvil, Ganache and Hardhat, at exact versions.
+// Package devchain runs the chains that people develop contracts against, as an L1: Anvil, Ganache and Hardhat. Their
+// versions are exact.
 //
-// npm fetches a kind when it is asked for the first time, into the user's cache directory; the lock files in this package say what it
-// fetches to the hash, and no script of a package is run. Open returns when the chain answers, on a port of the loopback interface that
-// the system chose. Kill returns when the process is gone. A Chain is safe for use from many goroutines.
+// npm fetches a kind when it is asked for the first time, into the user's cache directory. The lock files in this package
+// say to the hash what it fetches, and no script of a package is run. Open returns when the chain answers, on a port of
+// the loopback interface that the system chose. Kill returns when the process is gone. A Chain is safe for use from many
+// goroutines.
 package devchain
 
 import (

@@ -127,7 +127,7 @@ func (cfg *Config) examineHeader(known Known, raw []byte) (claim, Reason) {
 	case known.EnvelopesOnly && len(s.EnvelopeSignature) == 0:
 		return claim{}, Plain
 	}
-	canonical, otherwise := s.Encode(), Forged
+	canonical, otherwise := s.Encode(), none
 	if !bytes.Equal(canonical, raw) {
 		if block.HasLegacyFields(raw) { // without them, which is all that is decoded, its signatures do not verify
 			otherwise = Legacy

@@ -32,10 +32,7 @@ type Mender struct {
 // fetch, or an ErrCorrupt if more than blocks is damaged, which only starting over cures. Nor does a crash: another
 // Repair begins anew, or puts what is rebuilt in its place. A store that is whole is left alone.
 func Repair(dir string, id Identity, opt Options, m Mender) (lost []uint64, err error) {
-	base := opt.FS
-	if base == nil {
-		base = vfs.Default
-	}
+	base := opt.fs()
 	if err := finishRepair(base, dir); err != nil {
 		return nil, err
 	}
@@ -69,10 +66,7 @@ const (
 
 // SetAside moves a damaged store away, to dir with .damaged, in the place of an earlier one.
 func SetAside(dir string, opt Options) error {
-	base := opt.FS
-	if base == nil {
-		base = vfs.Default
-	}
+	base := opt.fs()
 	err := base.RemoveAll(dir + setAsideDir)
 	if err == nil {
 		err = base.Rename(dir, dir+setAsideDir)
@@ -88,10 +82,7 @@ func SetAside(dir string, opt Options) error {
 
 // Remove removes a store that holds nothing that is needed: at once, or not at all.
 func Remove(dir string, opt Options) error {
-	base := opt.FS
-	if base == nil {
-		base = vfs.Default
-	}
+	base := opt.fs()
 	const gone = ".removed"
 	err := base.RemoveAll(dir + gone)
 	if err == nil {
@@ -136,9 +127,6 @@ func syncParent(base vfs.FS, dir string) error {
 
 // checkRepair refuses to make a new store where a rebuilt one waits for its place.
 func checkRepair(base vfs.FS, dir string) error {
-	if base == nil {
-		base = vfs.Default
-	}
 	if _, err := base.Stat(dir); err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -57,6 +57,13 @@ type Options struct {
 	Start         block.Ref    // the source's item before the first one to be read
 }
 
+func (o Options) fs() vfs.FS {
+	if o.FS == nil {
+		return vfs.Default
+	}
+	return o.FS
+}
+
 // State is where the store stands. Its slices are shared: read them only.
 type State struct {
 	Position, Proven        block.Ref // of the source: the last applied item; the last height up to which the content is shown complete
@@ -165,7 +172,7 @@ func Open(dir string, id Identity, opt Options) (*Store, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	if err := checkRepair(opt.FS, dir); err != nil {
+	if err := checkRepair(opt.fs(), dir); err != nil {
 		return nil, err
 	}
 	db, err := disk.Open(dir, disk.Options{FS: opt.FS, Logger: opt.Logger, CacheBytes: opt.CacheBytes})

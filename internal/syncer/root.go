@@ -94,8 +94,8 @@ func (s *Syncer) agrees() error {
 	return nil
 }
 
-// rootBefore returns the state root before a block that was built on blk's parent, whose root is stored as root. Before
-// the first block it is the engine's own, asked for when ready has brought it there.
+// rootBefore returns the state root before the block with header h; root is the one stored after its parent. Before the
+// first block it is the engine's own, asked for when ready has brought it there.
 func (s *Syncer) rootBefore(ctx context.Context, h *block.Header, root []byte, ready func(context.Context) error) ([]byte, error) {
 	st := s.cfg.Store.State()
 	switch {
