@@ -130,11 +130,16 @@ func TestParse(t *testing.T) {
 	if f != want {
 		t.Errorf("got %+v, want %+v", f, want)
 	}
+	for _, status := range []string{"200", "599"} {
+		if _, err := fault.Parse("refuse,status=" + status); err != nil {
+			t.Error(err)
+		}
+	}
 	if f, err := fault.Parse("gap,namespace=" + one.String()); err != nil || f.Namespace == nil || *f.Namespace != one {
 		t.Errorf("got %+v, %v, want the namespace", f, err)
 	}
 	for _, bad := range []string{"", "gap,", "gap,from", "gap,from=x", "gap,from=1,from=2", "gap,colour=red", "lie", "gap,from=3,to=2", "gap,rate=2",
-		"gap,namespace=12", "below-tail", "latency,delay=5", "gap,kind=stall", "gap,from=1e3x", "huge-blob,size=99999999999", "latency,namespace=" + one.String()} {
+		"gap,namespace=12", "below-tail", "latency,delay=5", "gap,kind=stall", "refuse,status=199", "refuse,status=600", "gap,from=1e3x", "huge-blob,size=99999999999", "latency,namespace=" + one.String()} {
 		if f, err := fault.Parse(bad); err == nil {
 			t.Errorf("%q: got %+v, want an error", bad, f)
 		}
