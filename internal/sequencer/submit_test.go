@@ -390,6 +390,7 @@ func lateArrival(t *testing.T, arrival, takes time.Duration) {
 		})
 		time.Sleep(30 * time.Second)
 		b.sub.set(func(s *submitter) { s.before = nil })
+		synctest.Wait() // a submission under way has joined the late ones
 		late.Wait()
 		time.Sleep(10 * time.Second)
 		if n := lost.Load(); n < 5 {
@@ -451,7 +452,7 @@ func TestLookFromTheNewestHead(t *testing.T) {
 			}
 		})
 		time.Sleep(time.Minute)
-		b.sub.set(func(*submitter) {})
+		synctest.Wait()
 		if len(tries) < 2 || tries[1].Sub(tries[0]) < ahead*200*time.Millisecond {
 			t.Errorf("tried at %v, want the second try after %d blocks, of 200 ms each", tries[:min(len(tries), 2)], ahead)
 		}
