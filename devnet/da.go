@@ -26,6 +26,7 @@ type DA struct {
 	chain    *local.Chain
 	handler  *celestia.Handler
 	listener net.Listener
+	scheme   string
 }
 
 // NewDA opens the port and the chain.
@@ -46,11 +47,15 @@ func NewDA(opt DAOptions) (*DA, error) {
 		return nil, fmt.Errorf("open DA chain: %w", err)
 	}
 	// What the chain is told to be passes by the faults too: what is wrong with it, and with the wire, comes from one set.
-	return &DA{chain: chain, handler: celestia.NewHandler(chain.View(opt.Handler.Faults), opt.Handler), listener: l}, nil
+	d := &DA{chain: chain, handler: celestia.NewHandler(chain.View(opt.Handler.Faults), opt.Handler), listener: l, scheme: "http://"}
+	if opt.Handler.Cert != nil {
+		d.scheme = "https://"
+	}
+	return d, nil
 }
 
 // URL returns where the server answers.
-func (d *DA) URL() string { return "http://" + d.listener.Addr().String() }
+func (d *DA) URL() string { return d.scheme + d.listener.Addr().String() }
 
 // Chain returns the chain behind the server, which has no faults.
 func (d *DA) Chain() *local.Chain { return d.chain }

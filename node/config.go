@@ -122,8 +122,8 @@ type HTTPConfig struct {
 	Proxies       []string `koanf:"proxies" help:"addresses or networks of reverse proxies, to which max_per_address does not apply"`
 	Token         string   `koanf:"token" help:"what POST requests must carry as a bearer token; needed by a node that takes any and listens beyond the loopback"`
 	TokenFile     string   `koanf:"token_file" help:"a file that holds the token, relative to the home"`
-	TLSCert       string   `koanf:"tls_cert" help:"a file with the certificate chain in PEM, relative to the home: the endpoints are https then"`
-	TLSKey        string   `koanf:"tls_key" help:"a file with the certificate's private key in PEM, relative to the home"`
+	TLSCert       string   `koanf:"tls_cert" help:"a file with the certificate chain in PEM, relative to the home: the endpoints are https then; read again when it has changed"`
+	TLSKey        string   `koanf:"tls_key" help:"a file with the certificate's private key in PEM, relative to the home; likewise"`
 	MaxConns      uint64   `koanf:"max_connections" help:"connections at a time; fewer if the process has not as many descriptors and 128 to spare" default:"1280"`
 	MaxPerAddress uint64   `koanf:"max_per_address" help:"connections at a time of one address that is not the loopback's" default:"256"`
 	MaxWaiting    uint64   `koanf:"max_waiting" help:"requests of /v1/wait and /v1/events at a time" default:"1024"`

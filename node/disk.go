@@ -121,6 +121,8 @@ func (n *Node) reopen(ctx context.Context, o *opened, failure error, backoff *fo
 		next, err := open(&n.opt, o.kv)
 		switch {
 		case err == nil:
+			last := n.status.Load() // of o, which has stopped
+			next.before = &last
 			n.at.Store(next)
 			n.down.Store(nil)
 			n.publish(next)

@@ -3,12 +3,14 @@ package node
 import (
 	"context"
 	"encoding/json"
+	"net"
 	"net/http"
 	"time"
 
 	"headrace/await"
 	"headrace/block"
 	"headrace/follow"
+	"headrace/internal/httpd"
 	"headrace/internal/store"
 	"headrace/internal/syncer"
 	"headrace/watch"
@@ -37,13 +39,13 @@ func BlocksOf(status *watch.Value[Status], oldest func() uint64, ref func(uint64
 // FetchStall is how long a fetch may go without progress.
 func FetchStall(stall, call time.Duration) time.Duration { return fetchStall(stall, call) }
 
-// Offering is POST /v1/unsafe with these offers.
+// Offering is POST /v1/unsafe with these offers, and a budget of bodies of its own.
 func Offering(offers *syncer.Offers) http.Handler {
-	return newOffering(func() *syncer.Offers { return offers })
+	return &offering{func() *syncer.Offers { return offers }, httpd.NewBudget(MaxOffering)}
 }
 
 // MaxOffering bounds the bodies that are there at a time.
-const MaxOffering = maxOffering
+const MaxOffering = 32 << 20
 
 // Stored is a node with these parts alone.
 func Stored(status *watch.Value[Status], s *store.Store) *Node {
@@ -97,4 +99,12 @@ func FlightTime(given, blockTime time.Duration) time.Duration { return flightTim
 // AfterFlight waits for so long, and then for the source's head.
 func AfterFlight[T any](ctx context.Context, source *follow.Follower[T], flight func() time.Duration) (uint64, error) {
 	return afterFlight(ctx, source, flight)
+}
+
+// ServeOffers serves the endpoints of a node that has these offers alone, with room for so many bytes of bodies, until
+// ctx ends.
+func ServeOffers(ctx context.Context, l net.Listener, offers *syncer.Offers, bodies int64) error {
+	n := &Node{status: new(watch.Value[Status]), http: httpd.New(l, httpd.Options{Limits: httpd.Limits{Bodies: bodies}})}
+	n.at.Store(&opened{up: &upstream{offers: offers}})
+	return n.serve(ctx)
 }

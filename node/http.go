@@ -36,7 +36,7 @@ func (n *Node) Handler() http.Handler {
 	mux.HandleFunc("GET /v1/status", n.getStatus)
 	mux.HandleFunc("GET /v1/blocks/{height}", n.getBlock)
 	mux.HandleFunc("POST /v1/txs", n.postTx)
-	mux.Handle("POST /v1/unsafe", newOffering(func() *syncer.Offers { return n.at.Load().up.offers }))
+	mux.Handle("POST /v1/unsafe", &offering{func() *syncer.Offers { return n.at.Load().up.offers }, n.bodies()})
 	mux.HandleFunc("GET /v1/kv/{key}", n.getKey)
 	n.handleLong(mux)
 	return mux

@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -82,17 +81,8 @@ func (n *Node) serving(c *HTTPConfig) (opt httpd.Options, err error) {
 	if opt.Token, err = n.token(c); err != nil {
 		return opt, err
 	}
-	if (c.TLSCert == "") != (c.TLSKey == "") {
-		return opt, fmt.Errorf("http.tls_cert and http.tls_key go together: set both, or neither")
-	}
-	if c.TLSCert != "" {
-		cert, err := tls.LoadX509KeyPair(n.inHome(c.TLSCert), n.inHome(c.TLSKey))
-		if err != nil {
-			return opt, fmt.Errorf("read http.tls_cert and http.tls_key: %w", err)
-		}
-		opt.Cert = &cert
-	}
-	return opt, nil
+	opt.Cert, err = httpd.CertOf("http.tls_cert", n.inHome(c.TLSCert), "http.tls_key", n.inHome(c.TLSKey))
+	return opt, err
 }
 
 // minToken is the fewest characters of a token: a shorter one can be guessed.
@@ -119,9 +109,9 @@ func (n *Node) token(c *HTTPConfig) (string, error) {
 	return token, nil
 }
 
-// inHome makes a path that may be relative to the home one that can be opened.
+// inHome makes a path that may be relative to the home one that can be opened. No path stays none.
 func (n *Node) inHome(path string) string {
-	if filepath.IsAbs(path) {
+	if path == "" || filepath.IsAbs(path) {
 		return path
 	}
 	return filepath.Join(n.opt.Home, path)
@@ -130,6 +120,14 @@ func (n *Node) inHome(path string) string {
 // serve answers HTTP until ctx ends.
 func (n *Node) serve(ctx context.Context) error {
 	return n.http.Serve(ctx, n.Handler())
+}
+
+// bodies is what is posted is counted in; nil, which counts nothing, without a server.
+func (n *Node) bodies() *httpd.Budget {
+	if n.http == nil {
+		return nil
+	}
+	return n.http.Bodies()
 }
 
 // answers is what large answers are counted in; nil, which counts nothing, without a server.

@@ -88,6 +88,8 @@ type Node struct {
 
 	at   atomic.Pointer[opened] // what is open now, or was last
 	down atomic.Pointer[error]  // why nothing is open: see reopen
+
+	headSince atomic.Pointer[uint64] // content fetches before the source's head was reached; nil before
 }
 
 // New opens the node's home and its HTTP port. Whatever it fails with says what to do. A node that was made must be

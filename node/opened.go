@@ -32,8 +32,9 @@ type opened struct {
 	up     *upstream
 	seq    *sequencer.Sequencer // nil in a full node
 
-	blockTime atomic.Int64           // of the source, as in the status
-	headSince atomic.Pointer[uint64] // content fetches before the source's head was reached; nil before
+	before *Status // the last one of what was open before; nil: nothing was
+
+	blockTime atomic.Int64 // of the source, as in the status
 }
 
 // open opens the home. Nothing is dialled yet. The transactions that wait in before, if there is one, wait on.

@@ -186,13 +186,14 @@ func (n *Node) publish(o *opened) (next time.Duration) {
 		}
 		own = seqWaits(q, sync)
 	}
+	o.goOn(&s)
 	s.Unseen, s.headless = o.unseen(&s, &sync)
 	s.Ready, s.Reason, next = readiness(&s, src, o.up, blockTime, time.Now())
 	s.Waiting = append(s.Waiting, own...) // what the sequencer waits for follows from the rest, as a rule: it is not the reason
 	since(s.Waiting, n.status.Load().Waiting, time.Now())
-	if src.Live && o.headSince.Load() == nil {
-		calls := o.up.fetches()
-		o.headSince.Store(&calls)
+	if src.Live && n.headSince.Load() == nil {
+		calls := o.fetches()
+		n.headSince.Store(&calls)
 	}
 	n.status.Set(s)
 	return next
@@ -201,12 +202,20 @@ func (n *Node) publish(o *opened) (next time.Duration) {
 // FetchesAtHead returns how many requests for content the node has made since it first reached the DA layer's head: 0
 // as long as every block comes with its news.
 func (n *Node) FetchesAtHead() uint64 {
-	o := n.at.Load()
-	before := o.headSince.Load()
+	before := n.headSince.Load()
 	if before == nil {
 		return 0
 	}
-	return o.up.fetches() - *before
+	return n.at.Load().fetches() - *before
+}
+
+// fetches returns how many requests for content have been made since the start.
+func (o *opened) fetches() uint64 {
+	n := o.up.fetches()
+	if o.before != nil {
+		n += o.before.Source.Calls.ContentFetches
+	}
+	return n
 }
 
 // waits collects what the section, the follower and the next block wait for.

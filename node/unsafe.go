@@ -12,9 +12,8 @@ import (
 	"strconv"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"headrace/block"
+	"headrace/internal/httpd"
 	"headrace/internal/syncer"
 )
 
@@ -53,18 +52,11 @@ func (n *Node) Offer(ctx context.Context, header *block.SignedHeader, data *bloc
 // signatures before they look at anything that costs more.
 type offering struct {
 	offers func() *syncer.Offers // the present ones; nil: nothing is taken
-	bytes  *semaphore.Weighted
+	bodies *httpd.Budget         // of all that is posted: the whole body counts in it before it is read, and others wait
 }
-
-// maxOffering bounds the bodies of POST /v1/unsafe that are there at a time, in bytes. Others wait.
-const maxOffering = 4 * maxUnsafe
 
 // offerTime is how long a body may take to come, and how long a request waits for others to be done.
 const offerTime = 20 * time.Second
-
-func newOffering(offers func() *syncer.Offers) *offering {
-	return &offering{offers, semaphore.NewWeighted(maxOffering)}
-}
 
 // ServeHTTP answers 200 when the block is connected and 202 when it waits for its parent; 400 when it does not
 // decode, 403 when it is not the proposer's, 409 when none are taken now, 410 when the canonical chain is past its
@@ -104,10 +96,11 @@ func (o *offering) offer(w http.ResponseWriter, r *http.Request) (buffered bool,
 	}
 	ctx, cancel := context.WithTimeoutCause(r.Context(), offerTime, errors.New("too many blocks are offered at a time"))
 	defer cancel()
-	if err := o.bytes.Acquire(ctx, size); err != nil {
-		return false, context.Cause(ctx)
+	hold, err := o.bodies.Reserve(ctx, r, size)
+	if err != nil {
+		return false, err
 	}
-	defer o.bytes.Release(size)
+	defer hold.Give()
 	// A body that does not come keeps others waiting. What has no deadline, a recorder, needs none.
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(offerTime))

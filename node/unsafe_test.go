@@ -2,10 +2,13 @@ package node_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -210,6 +213,56 @@ func TestOffersAreWeighed(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestOneBudgetOfBodies: what is offered counts beside what is posted otherwise. Two offers that fill the room and stand
+// still make room for a transaction, which would not need it if there were two budgets.
+func TestOneBudgetOfBodies(t *testing.T) {
+	o := newOffers(t)
+	o.L1.Offers.SetGate(t.Context(), true)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	goRun(t, "server", func(ctx context.Context) error {
+		if err := node.ServeOffers(ctx, l, o.L1.Offers, 16<<20); !errors.Is(err, context.Canceled) {
+			return err
+		}
+		return nil
+	})
+	said := make(chan string, 2)
+	for range 2 {
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := fmt.Fprintf(c, "POST /v1/unsafe HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n{", 8<<20); err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			text, _ := io.ReadAll(c) // until it is cut, or has its answer
+			said <- string(text)
+		}()
+	}
+	for ctx := bounded(t); len(said) == 0; {
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+l.Addr().String()+"/v1/txs", strings.NewReader("a=b"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != http.StatusConflict && resp.StatusCode != http.StatusServiceUnavailable {
+			t.Fatalf("got %s of a transaction", resp.Status)
+		}
+	}
+	if text := <-said; text != "" {
+		t.Errorf("got %q of an offer that stands still, want it to be cut", text)
+	}
+	http.DefaultClient.CloseIdleConnections()
 }
 
 // dripping is a body of which a byte comes each second.

@@ -25,6 +25,8 @@ type daOptions struct {
 	faults []string
 	chaos  fault.Chaos
 	mix    bool // --chaos was given
+	cert   string
+	key    string
 	level  string
 	format string
 }
@@ -68,6 +70,8 @@ this host, with --auth by whoever has an admin token, and by nobody when it list
 	flags.StringSliceVar(&opt.Handler.Access.Hosts, "host", nil, "a name, beside localhost, by which requests may call it; on the loopback no other is answered")
 	flags.StringSliceVar(&opt.Handler.Access.Origins, "origin", nil, "an origin, such as https://app.example, whose pages may send requests from a browser; may be repeated")
 	flags.IntVar(&opt.Handler.Limits.Connections, "max-connections", 1280, "connections at a time")
+	flags.StringVar(&opt.cert, "tls-cert", "", "a file with a certificate chain in PEM: it answers over https and wss alone then; read again when it has changed")
+	flags.StringVar(&opt.key, "tls-key", "", "a file with the certificate's private key in PEM, likewise")
 	flags.BoolVar(&opt.Handler.OldAPI, "old-api", false, "answer as celestia-node 0.26 to 0.28 did: text/plain, events without a header, no batches")
 	flags.StringArrayVar(&opt.faults, "fault", nil, "KIND[,name=value...]: a fault to begin with; may be repeated")
 	flags.Uint64Var(&opt.chaos.Seed, "chaos", 0, "mix faults by chance, from this seed: the same seed gives the same faults")
@@ -107,7 +111,11 @@ func (o *daOptions) resolve() (err error) {
 			return usagef("--origin: \"*\" is every page of the world: name an origin such as https://app.example, and repeat --origin for more")
 		}
 	}
-	o.Handler.Faults = new(fault.Set)
+	cert, err := httpd.CertOf("--tls-cert", o.cert, "--tls-key", o.key)
+	if err != nil {
+		return usagef("%w", err)
+	}
+	o.Handler.Cert, o.Handler.Faults = cert, new(fault.Set)
 	for _, text := range o.faults {
 		f, err := fault.Parse(text)
 		if err == nil {

@@ -39,6 +39,7 @@ type HandlerOptions struct {
 	Secret       []byte        // that tokens are signed with; nil: open, every program may do everything
 	Access       httpd.Access  // which hosts and web pages are answered: no page
 	Limits       httpd.Limits  // of connections and memory; bodies and answers have 64 MiB each if it does not say
+	Cert         *httpd.Cert   // that Serve has TLS with: none
 	MaxBody      int64         // bytes of a POST: 16 MiB
 	MaxRequests  int           // at a time, a WebSocket counts for life: 500; more are answered with 503
 	RatePerIP    float64       // requests per second from one address, bursts of twice as many: no limit; more are answered with 429
@@ -138,7 +139,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // and returns nil once all is closed. Whoever does not read is cut, which celestia-node does for a POST alone.
 func (h *Handler) Serve(ctx context.Context, l net.Listener) error {
 	h.beyond.Store(!httpd.Loopback(l.Addr()))
-	server := httpd.New(l, httpd.Options{Limits: h.opt.Limits, Access: h.opt.Access, Logger: h.opt.Logger})
+	server := httpd.New(l, httpd.Options{Limits: h.opt.Limits, Access: h.opt.Access, Cert: h.opt.Cert, Logger: h.opt.Logger})
 	h.rpc.Bound(server.Answers(), server.Bodies())
 	serving, end := context.WithCancel(context.WithoutCancel(ctx))
 	var closing sync.WaitGroup

@@ -18,7 +18,8 @@ type body struct {
 	limits *Limits
 	hold   *Hold
 	begun  time.Time
-	read   int64
+	read   int64 // bytes so far
+	known  int64 // bytes that were counted before they came, see Reserve
 }
 
 func (s *Server) newBody(w http.ResponseWriter, r *http.Request) *body {
@@ -52,10 +53,33 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, b.grow(n)
 }
 
+// grow counts n bytes that have been read.
 func (b *body) grow(n int) error {
+	if n = int(min(int64(n), b.read-b.known)); n <= 0 {
+		return nil
+	}
 	ctx, cancel := within(b.ctx, Patience)
 	defer cancel()
 	return b.hold.Grow(ctx, int64(n))
+}
+
+// Reserve counts the n bytes that the body of a request is going to have, before it is read: for whoever takes the
+// memory for it first. It waits for room until ctx ends, and then returns its cause. A body that this package serves
+// counts once, where its server counts bodies, until its request ends; another one counts in b, until the hold is given
+// back.
+func (b *Budget) Reserve(ctx context.Context, r *http.Request, n int64) (*Hold, error) {
+	h := b.Hold(r.Context())
+	own, ok := r.Body.(*body)
+	if ok {
+		h = own.hold
+	}
+	if err := h.Grow(ctx, n); err != nil {
+		return nil, err
+	}
+	if ok {
+		own.known = n
+	}
+	return h, nil
 }
 
 // ReadMessage reads a message of another protocol on a connection of ours, by the same limits as a body: it counts as

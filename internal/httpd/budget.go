@@ -37,10 +37,10 @@ func NewBudget(limit int64) *Budget {
 // Hold is what one request holds of a budget. A nil *Hold holds nothing, and may be used.
 type Hold struct {
 	of    *Budget
-	conn  *conn // nil: not served by this package, and never cut
-	since time.Time
-	bytes int64 // guarded by of.mu, as the rest
-	waits bool  // for us, in the end: if it does not move, that is not its own fault
+	conn  *conn     // nil: not served by this package, and never cut
+	since time.Time // when it last grew, as bytes and the rest guarded by of.mu
+	bytes int64
+	waits bool // for us, in the end: if it does not move, that is not its own fault
 }
 
 // Hold returns a hold of nothing yet for the request of ctx. It must be given back.
@@ -101,7 +101,7 @@ func (h *Hold) try(n int64) (freed chan struct{}, stale time.Duration) {
 		b.give(oldest) // now: its request ends with its connection
 		_ = oldest.conn.Conn.Close()
 	}
-	h.waits = false
+	h.waits, h.since = false, time.Now() // what it has waited for room was not its own fault
 	h.bytes += n
 	b.held += n
 	b.holds[h] = true

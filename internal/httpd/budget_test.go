@@ -3,6 +3,7 @@ package httpd_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -130,5 +131,88 @@ func TestBodiesInFlight(t *testing.T) {
 	c.say("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", 1<<20+1, strings.Repeat("y", 1<<20+1))
 	if code, _ := c.answer(); code != http.StatusRequestEntityTooLarge {
 		t.Errorf("got %d of a body that is too large, want 413", code)
+	}
+}
+
+// TestReserve: a body that is reserved counts once, beside those that count as they come; what has waited for room is
+// not cut for that; and a body that another server has read counts as well.
+func TestReserve(t *testing.T) {
+	t.Parallel()
+	const size = 4 << 20
+	var s *server
+	s = run(t, httpd.Options{Limits: httpd.Limits{Bodies: 2 * size}}, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/reserved" {
+			ctx, cancel := context.WithTimeoutCause(r.Context(), patience, errors.New("no room"))
+			defer cancel()
+			hold, err := s.Bodies().Reserve(ctx, r, size)
+			if err != nil {
+				w.WriteHeader(http.StatusConflict)
+				return
+			}
+			defer hold.Give()
+		}
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			w.WriteHeader(httpd.BodyStatus(err))
+			return
+		}
+		_, _ = fmt.Fprint(w, len(body))
+	})
+	post := func(path string) *client {
+		c := s.dial()
+		c.say("POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", path, size, strings.Repeat("x", size/2))
+		return c
+	}
+	rest := strings.Repeat("x", size/2)
+	one, two := post("/reserved"), post("/reserved")
+	s.busy(2)
+	three := post("/reserved") // has to wait
+	s.busy(3)
+	one.say("%s", rest)
+	if code, text := one.answer(); code != http.StatusOK || text != fmt.Sprint(size) {
+		t.Errorf("one of two that fit: got %d %s", code, text)
+	}
+	two.say("%s", rest)
+	if code, text := two.answer(); code != http.StatusOK || text != fmt.Sprint(size) {
+		t.Errorf("the other one: got %d %s", code, text)
+	}
+	three.say("%s", rest)
+	if code, text := three.answer(); code != http.StatusOK || text != fmt.Sprint(size) {
+		t.Errorf("one that has waited: got %d %s", code, text)
+	}
+}
+
+// TestWhoHasWaitedIsNotCut: one who has waited for room longer than one may stand still is not cut for that as soon as
+// he has room, for the next one who waits.
+func TestWhoHasWaitedIsNotCut(t *testing.T) {
+	t.Parallel()
+	const size = 64 << 10
+	var s *server
+	s = run(t, httpd.Options{Limits: httpd.Limits{Bodies: size}}, func(w http.ResponseWriter, r *http.Request) {
+		hold, err := s.Bodies().Reserve(r.Context(), r, size)
+		if err != nil {
+			return
+		}
+		defer hold.Give()
+		work := 100 * time.Millisecond // in which the next one looks
+		if r.URL.Path == "/first" {
+			_, _ = io.Copy(io.Discard, r.Body) // it has come: it is not cut
+			work = 5 * time.Second / 2
+		}
+		<-time.After(work) // ours, and not the client's
+		n, _ := io.Copy(io.Discard, r.Body)
+		_, _ = fmt.Fprint(w, n)
+	})
+	var clients []*client
+	for i, path := range []string{"/first", "/second", "/third"} {
+		c := s.dial()
+		c.say("POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", path, size, strings.Repeat("x", size))
+		s.busy(i + 1)
+		clients = append(clients, c)
+	}
+	for i, want := range []string{"0", fmt.Sprint(size), fmt.Sprint(size)} {
+		if code, text := clients[i].answer(); code != http.StatusOK || text != want {
+			t.Errorf("request %d: got %d %s, want 200 %s", i, code, text, want)
+		}
 	}
 }

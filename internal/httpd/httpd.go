@@ -66,9 +66,9 @@ const maxHeader = 16 << 10
 type Options struct {
 	Limits
 	Access
-	Probes []string         // paths that are answered when all other connections are taken
-	Cert   *tls.Certificate // nil: without TLS
-	Logger *slog.Logger     // none
+	Probes []string     // paths that are answered when all other connections are taken
+	Cert   *Cert        // nil: without TLS
+	Logger *slog.Logger // none
 }
 
 // Server serves one listener. Make it with New, run it once.
@@ -125,7 +125,8 @@ func (s *Server) Serve(ctx context.Context, h http.Handler) error {
 	}
 	var l net.Listener = s.listener
 	if s.opt.Cert != nil {
-		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{*s.opt.Cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}})
+		current := func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.opt.Cert.current(s.opt.Logger) }
+		l = tls.NewListener(l, &tls.Config{GetCertificate: current, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}})
 	}
 	ending, cancel := context.WithCancel(ctx)
 	var closer sync.WaitGroup

@@ -448,13 +448,12 @@ func (l *logs) text() string {
 func TestErrorLog(t *testing.T) {
 	t.Parallel()
 	out := new(logs)
-	cert := certificate(t)
 	opt := httpd.Options{Logger: slog.New(slog.NewJSONHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	s := run(t, opt, func(http.ResponseWriter, *http.Request) { panic("ouch") })
 	c := s.dial()
 	c.say(get)
 	c.ends()
-	opt.Cert = &cert
+	opt.Cert = newCertFiles(t, certificate(t)).read()
 	c = run(t, opt, nil).dial()
 	c.say("nonsense that is no handshake\r\n\r\n")
 	c.ends()
@@ -484,7 +483,7 @@ func certificate(t *testing.T) tls.Certificate {
 func TestTLS(t *testing.T) {
 	t.Parallel()
 	cert := certificate(t)
-	s := run(t, httpd.Options{Cert: &cert, Limits: httpd.Limits{Header: short, Idle: short}}, nil)
+	s := run(t, httpd.Options{Cert: newCertFiles(t, cert).read(), Limits: httpd.Limits{Header: short, Idle: short}}, nil)
 	s.dial().ends() // no handshake
 	leaf, err := x509.ParseCertificate(cert.Certificate[0])
 	if err != nil {

@@ -65,6 +65,7 @@ var tables = slices.Concat(
 	connsGuards,
 	l1netGuards,
 	rim2Guards,
+	rim3Guards,
 	devchainGuards,
 	tokensGuards,
 	squareGuards,

@@ -1,0 +1,54 @@
+package main
+
+// rim3Guards are about what strangers hold of a server's memory, about certificates that are renewed, about counts, and
+// about bytes that are progress on an L1.
+var rim3Guards = []guard{
+	{
+		name: "a body that is reserved counts once",
+		file: "internal/httpd/body.go",
+		from: "\t\town.known = n\n", to: "",
+		pkg: "./internal/httpd", test: "TestReserve",
+	},
+	{
+		name: "who has waited for room is not cut for that",
+		file: "internal/httpd/budget.go",
+		from: "h.waits, h.since = false, time.Now() //", to: "h.waits = false //",
+		pkg: "./internal/httpd", test: "TestWhoHasWaitedIsNotCut",
+	},
+	{
+		name: "what is offered counts where all that is posted does",
+		file: "node/listen.go",
+		from: "return n.http.Bodies()", to: "return httpd.NewBudget(32 << 20)",
+		pkg: "./node", test: "TestOneBudgetOfBodies",
+	},
+	{
+		name: "a certificate that has changed is read again",
+		file: "internal/httpd/cert.go",
+		from: "if now == c.stamps {", to: "if true {",
+		pkg: "./internal/httpd", test: "TestRenewedCertificate",
+	},
+	{
+		name: "a certificate that cannot be used leaves the one before",
+		file: "internal/httpd/cert.go",
+		from: "\t\treturn c.using, nil\n\t}\n\tc.using = renewed", to: "\t\treturn nil, err\n\t}\n\tc.using = renewed",
+		pkg: "./internal/httpd", test: "TestRenewedCertificate",
+	},
+	{
+		name: "a certificate that cannot be used is told of once",
+		file: "internal/httpd/cert.go",
+		from: "\tc.stamps = now\n", to: "",
+		pkg: "./internal/httpd", test: "TestRenewedCertificate",
+	},
+	{
+		name: "counts go on after a reopen",
+		file: "node/disk.go",
+		from: "next.before = &last", to: "_ = last",
+		pkg: "./node", test: "TestCountsOutliveAReopen",
+	},
+	{
+		name: "calls of endpoints go on after a reopen",
+		file: "node/counted.go",
+		from: "was.Address == e.Address && was.Role == e.Role", to: "false",
+		pkg: "./node", test: "TestCountsOutliveAReopen",
+	},
+}
