@@ -39,11 +39,11 @@ type Options struct {
 // as somebody waits or Keep is in force, and is made anew whenever it breaks. A node that is down, or not yet up, only
 // makes the waits take longer. Where there are no subscriptions, as over HTTP, each wait looks every Options.Probe.
 type Node struct {
-	name    string         // the address without what is secret in it
-	secrets redact.Secrets // of the address
-	opt     Options
-	news    watch.Value[news]
-	batch   *batch.Size // headers in one request
+	name   string        // the address without what is secret in it
+	access *httpc.Access // its token, and what no text may have in it
+	opt    Options
+	news   watch.Value[news]
+	batch  *batch.Size // headers in one request
 
 	stats struct{ sessions, heads, checks, probes, hits atomic.Uint64 }
 
@@ -52,18 +52,38 @@ type Node struct {
 	stop func()     // ends the watcher and waits for it; nil if there is none
 }
 
+// Endpoint is the address of a node, and the bearer token that goes to its scheme, host and port alone, and along no
+// redirect elsewhere. The file of one is read again after a 401, and for each WebSocket.
+type Endpoint = httpc.Endpoint
+
 // New returns the node at url (ws, wss, http or https). It connects when somebody waits.
 func New(url string, opt Options) *Node {
+	n, err := Open(Endpoint{URL: url}, opt)
+	if err != nil { // what is no URL cannot be connected to either
+		opt.Dial = func(context.Context) (*rpc.Client, error) { return nil, err }
+		n, _ = Open(Endpoint{}, opt)
+		n.name = redact.Refused(url)
+	}
+	return n
+}
+
+// Open returns the node at an endpoint. It connects when somebody waits, and fails if the token cannot be used.
+func Open(at Endpoint, opt Options) (*Node, error) {
 	opt.CallTimeout = cmp.Or(opt.CallTimeout, 2*time.Second)
 	opt.Probe = cmp.Or(opt.Probe, time.Second)
 	opt.MaxBackoff = cmp.Or(opt.MaxBackoff, time.Second)
-	if opt.Dial == nil {
-		client := httpc.New(httpc.Options{Timeout: opt.CallTimeout})
-		opt.Dial = func(ctx context.Context) (*rpc.Client, error) {
-			return rpc.DialOptions(ctx, url, rpc.WithHTTPClient(client))
-		}
+	access, err := at.Open()
+	if err != nil {
+		return nil, err
 	}
-	return &Node{name: strings.Trim(redact.Refused(url), `"`), secrets: redact.Of(url), opt: opt, batch: batch.New(step, step)}
+	if opt.Dial == nil {
+		options := []rpc.ClientOption{rpc.WithHTTPClient(httpc.New(httpc.Options{Timeout: opt.CallTimeout, Access: access}))}
+		if strings.HasPrefix(at.URL, "ws") { // over HTTP the client sees to it
+			options = append(options, rpc.WithHTTPAuth(access.Authorize))
+		}
+		opt.Dial = func(ctx context.Context) (*rpc.Client, error) { return rpc.DialOptions(ctx, at.URL, options...) }
+	}
+	return &Node{name: strings.Trim(redact.Refused(at.URL), `"`), access: access, opt: opt, batch: batch.New(step, step)}, nil
 }
 
 // Stats count since New.
@@ -280,7 +300,7 @@ func (e *Node) subscribe(ctx context.Context) error {
 			if err == nil {
 				err = errors.New("no answer in time")
 			}
-			return fmt.Errorf("connection to %s ended: %w", e.name, e.secrets.Error(err))
+			return fmt.Errorf("connection to %s ended: %w", e.name, e.access.Error(err))
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -4,7 +4,12 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	neturl "net/url"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -79,5 +84,70 @@ func TestAnyEndpoint(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A node that wants a bearer token gets the one in the file, over HTTP and WebSocket, and another one once that is
+// there. Whoever it redirects to gets none.
+func TestToken(t *testing.T) {
+	t.Parallel()
+	c := newChain()
+	_, url := before(t, c, proxy.RPCFaults{})
+	file := filepath.Join(t.TempDir(), "token")
+	write := func(token string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(token+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var valid atomic.Value
+	var elsewhere atomic.Int32 // requests there with a token
+	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "" {
+			elsewhere.Add(1)
+		}
+	}))
+	t.Cleanup(other.Close)
+	target, err := neturl.Parse(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pass := httputil.NewSingleHostReverseProxy(target)
+	gate := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case valid.Load() == "moved":
+			http.Redirect(w, r, other.URL, http.StatusTemporaryRedirect)
+		case r.Header.Get("Authorization") != "Bearer "+valid.Load().(string):
+			http.Error(w, "no such token", http.StatusUnauthorized)
+		default:
+			pass.ServeHTTP(w, r)
+		}
+	}))
+	t.Cleanup(func() { gate.CloseClientConnections(); gate.Close() })
+	for _, scheme := range []string{"http", "ws"} {
+		write("one")
+		valid.Store("one")
+		at := ethereum.Endpoint{URL: scheme + strings.TrimPrefix(gate.URL, "http"), TokenFile: file}
+		node, err := ethereum.Open(at, ethereum.Options{Probe: 20 * time.Millisecond, MaxBackoff: 20 * time.Millisecond})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, token := range []string{"one", "two"} {
+			valid.Store(token)
+			write(token)
+			if _, err := ethereum.Block(within(t, 30*time.Second), node, 0); err != nil {
+				t.Errorf("over %s, with token %s: %v", scheme, token, err)
+			}
+		}
+		valid.Store("moved")
+		if _, err := ethereum.Block(within(t, 200*time.Millisecond), node, 0); err == nil || strings.Contains(err.Error(), "two") {
+			t.Errorf("over %s, moved: got %v, want an error without the token", scheme, err)
+		}
+	}
+	if n := elsewhere.Load(); n > 0 {
+		t.Errorf("the token went elsewhere %d times", n)
+	}
+	if _, err := ethereum.Open(ethereum.Endpoint{URL: url, TokenFile: file + "x"}, ethereum.Options{}); err == nil {
+		t.Error("got a node without the token that it is to have")
 	}
 }

@@ -23,18 +23,18 @@ var success = regexp.MustCompile(`\(HTTP status 2\d\d\b`)
 // node, such as an ingress before it is up.
 func (e *Node) connecting(err error) error {
 	if success.MatchString(err.Error()) {
-		return fmt.Errorf("%w: %w", ErrOther, e.secrets.Error(err))
+		return fmt.Errorf("%w: %w", ErrOther, e.access.Error(err))
 	}
-	return e.secrets.Error(err)
+	return e.access.Error(err)
 }
 
 // lacking gives the error of a call its kind: who lacks a method is asked for what every Ethereum node has.
 func (e *Node) lacking(ctx context.Context, conn *rpc.Client, err error) error {
 	var h *Header
 	if lacks(err) && lacks(conn.CallContext(ctx, &h, "eth_getBlockByNumber", "latest", false)) {
-		return fmt.Errorf("%w: %w", ErrOther, e.secrets.Error(err))
+		return fmt.Errorf("%w: %w", ErrOther, e.access.Error(err))
 	}
-	return e.secrets.Error(err)
+	return e.access.Error(err)
 }
 
 func lacks(err error) bool {

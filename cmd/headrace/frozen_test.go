@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"math/big"
 	"net"
@@ -18,7 +20,11 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/ethereum/go-ethereum/crypto/kzg4844"
+	"github.com/ethereum/go-ethereum/trie"
 
 	awaiteth "headrace/await/ethereum"
 	"headrace/da"
@@ -32,6 +38,7 @@ import (
 	"headrace/internal/httpc"
 	"headrace/l1"
 	"headrace/l1/ethereum"
+	"headrace/l1/ethereum/inbox"
 	"headrace/watch"
 )
 
@@ -175,6 +182,82 @@ func celestiaNode(t *testing.T, sockets bool) http.Handler {
 	})
 }
 
+// The one blob of the L1 below, and the inbox there. Nothing in it is a proposal's content: the proposal is void.
+var (
+	blobInbox  = l1.Address{7}
+	blob       kzg4844.Blob
+	commitment = sync.OnceValue(func() kzg4844.Commitment {
+		c, err := kzg4844.BlobToCommitment(&blob)
+		if err != nil {
+			panic(err)
+		}
+		return c
+	})
+)
+
+// beaconAnswers is a beacon API whose every slot has the blob.
+func beaconAnswers(w http.ResponseWriter, r *http.Request) {
+	var data any
+	switch {
+	case strings.HasSuffix(r.URL.Path, "/genesis"):
+		data = map[string]string{"genesis_time": "0"}
+	case strings.HasSuffix(r.URL.Path, "/spec"):
+		data = map[string]string{"SECONDS_PER_SLOT": "12"}
+	default:
+		data = []*kzg4844.Blob{&blob}
+	}
+	_ = json.NewEncoder(w).Encode(map[string]any{"data": data})
+}
+
+// blobL1 serves an L1 whose block 7 has a proposal in the blob, and returns its address. Its connections do not die.
+func blobL1(t *testing.T) string {
+	t.Helper()
+	contract, err := inbox.InboxMetaData.ParseABI()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := commitment()
+	source := inbox.InboxSource{BlockNumber: 7, Timestamp: 84, BlobHashes: [][32]byte{kzg4844.CalcBlobHashV1(sha256.New(), &c)}}
+	event := contract.Events["Proposed"]
+	data, err := event.Inputs.NonIndexed().Pack([32]byte{}, []inbox.InboxSource{source})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := crypto.GenerateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx := types.MustSignNewTx(key, types.LatestSignerForChainID(big.NewInt(1)), &types.DynamicFeeTx{ChainID: big.NewInt(1)})
+	receipt := &types.Receipt{
+		Type: tx.Type(), Status: types.ReceiptStatusSuccessful, TxHash: tx.Hash(),
+		Logs: []*types.Log{{Address: common.Address(blobInbox), Topics: []common.Hash{event.ID, common.BigToHash(big.NewInt(1)), {}}, Data: data}},
+	}
+	receipt.Bloom = types.CreateBloom(receipt)
+	header := &types.Header{
+		Number: big.NewInt(7), Difficulty: new(big.Int), Time: 84, Bloom: receipt.Bloom,
+		TxHash: types.DeriveSha(types.Transactions{tx}, trie.NewListHasher()), ReceiptHash: types.DeriveSha(types.Receipts{receipt}, trie.NewListHasher()),
+	}
+	s := httptest.NewServer(rpcAnswers(map[string]any{
+		"eth_chainId": "0x1", "eth_getBlockByNumber": header, "eth_getBlockReceipts": []*types.Receipt{receipt},
+		"eth_getBlockByHash": map[string]any{"transactions": types.Transactions{tx}},
+	}))
+	t.Cleanup(func() { s.CloseClientConnections(); s.Close() })
+	return s.URL
+}
+
+// rpcAnswers answers calls over HTTP, always alike.
+func rpcAnswers(results map[string]any) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var req struct {
+			ID     json.RawMessage `json:"id"`
+			Method string          `json:"method"`
+		}
+		_ = json.NewDecoder(r.Body).Decode(&req)
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(map[string]any{"jsonrpc": "2.0", "id": req.ID, "result": results[req.Method]})
+	}
+}
+
 // TestDeadConnections: connections that die without a word, be they in use or idle, cost every client of the product
 // one call at most.
 func TestDeadConnections(t *testing.T) {
@@ -242,7 +325,30 @@ func TestDeadConnections(t *testing.T) {
 	onAwait := func(t *testing.T, url string) func(context.Context) error {
 		n := awaiteth.New(url, awaiteth.Options{CallTimeout: callTime})
 		t.Cleanup(n.Keep())
-		return func(ctx context.Context) error { _, err := awaiteth.Block(ctx, n, 7); return err }
+		return func(ctx context.Context) error {
+			before := n.Stats().Checks
+			_, err := awaiteth.Block(ctx, n, 7) // which looks again by itself when a look fails
+			if looks := n.Stats().Checks - before; looks > 2*(1+atOnce) {
+				t.Errorf("a wait took %d looks, want one that fails at most, beside those of %d others", looks, atOnce)
+			}
+			return err
+		}
+	}
+	onBeacon := func(t *testing.T, url string) func(context.Context) error {
+		opt := ethereum.Options{HTTP: httpc.At(blobL1(t)), Beacon: httpc.At(url), ChainID: 1, Inbox: blobInbox, CallTimeout: callTime}
+		c, err := ethereum.New(opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(c.Close)
+		return func(ctx context.Context) error {
+			return c.Fetch(ctx, 7, 8, func(item follow.Item[l1.Block]) error {
+				if m := item.Data.Messages; len(m) != 1 || m[0].Proposal == nil || len(m[0].Proposal.Own().Blobs) != 1 {
+					return fmt.Errorf("got %+v, want one proposal in a blob", m)
+				}
+				return nil
+			})
+		}
 	}
 
 	for _, c := range []struct {
@@ -257,7 +363,8 @@ func TestDeadConnections(t *testing.T) {
 		{"engine", []string{"http", "https"}, func(*testing.T) http.Handler { return http.HandlerFunc(l1Answers) }, onEngine},
 		{"wait", []string{"http", "https"}, func(*testing.T) http.Handler { return http.HandlerFunc(nodeAnswers) }, onWait},
 		{"tail", []string{"http", "https"}, func(*testing.T) http.Handler { return http.HandlerFunc(nodeAnswers) }, onTail},
-		{"await", []string{"ws", "wss"}, func(*testing.T) http.Handler { return http.HandlerFunc(l1Answers) }, onAwait},
+		{"await", []string{"ws", "wss", "http", "https"}, func(*testing.T) http.Handler { return http.HandlerFunc(l1Answers) }, onAwait},
+		{"beacon", []string{"http", "https"}, func(*testing.T) http.Handler { return http.HandlerFunc(beaconAnswers) }, onBeacon},
 	} {
 		for _, scheme := range c.schemes {
 			t.Run(c.name+"/"+scheme, func(t *testing.T) {

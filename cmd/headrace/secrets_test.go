@@ -43,7 +43,10 @@ func TestNoSecretInTexts(t *testing.T) {
 				says(t, name, append(command, "--node", at(scheme), "--token", "plantedtoken")...)
 			}
 		}
-		says(t, name, "wait", "block", "1", "--timeout", "100ms", "--rpc", at("ws"))
+		for _, scheme := range []string{"ws", "http"} {
+			says(t, name, "wait", "block", "1", "--timeout", "100ms", "--rpc", at(scheme))
+			says(t, name, "wait", "block", "1", "--timeout", "100ms", "--rpc", at(scheme)+",token_file="+file)
+		}
 		says(t, name, "inbox", "show", "--inbox", "0x"+strings.Repeat("12", 20), "--l1.http", at("http"), "--l1.ws", at("wss"))
 		says(t, name, "inbox", "show", "--inbox", "0x"+strings.Repeat("12", 20), "--l1.http", at("http")+",token_file="+file, "--l1.ws", at("ws")+",token_file="+file)
 	}
@@ -69,6 +72,8 @@ func TestNoSecretInUsage(t *testing.T) {
 	bad := "ftp://planteduser:plantedpass@node.example/plantedpath?plantedquery#plantedfragment"
 	for _, args := range [][]string{
 		{"status", bad}, {bad}, {"status", "--node", bad}, {"wait", "block", "1", "--rpc", bad}, {"wait", "height", bad},
+		{"wait", "block", "1", "--rpc", "ws://node.example/plantedpath,token=plantedtoken"},
+		{"wait", "block", "1", "--rpc", "ws://node.example/plantedpath,token_file=" + filepath.Join(home, "none")},
 		{"init", "--genesis", "none", "--home", filepath.Join(home, "new"), "--da.address", bad},
 		{"init", "--genesis", "none", "--home", filepath.Join(home, "new"), "--l1.ws", `plantedtoken"`},
 		{"init", "--genesis", "none", "--home", filepath.Join(home, "new"), "--l1.ws", "ws://node.example,token=plantedtoken"},

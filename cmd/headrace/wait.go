@@ -266,13 +266,18 @@ func newBlockWait() *cobra.Command {
 		Use:   "block NUMBER|HASH --rpc URL [flags]",
 		Short: "Wait until any Ethereum node has a block",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if u, err := url.Parse(rpc); err != nil || u.Host == "" || !slices.Contains([]string{"ws", "wss", "http", "https"}, u.Scheme) {
-				return usagef("--rpc %s is not the URL of an Ethereum node, such as ws://127.0.0.1:8546", redact.Refused(rpc))
+			at, err := endpointOf("--rpc", rpc)
+			if err != nil {
+				return usageError{err}
 			}
 			if len(args) != 1 {
 				return usagef("it takes one argument, a block's number or hash: see %s --help", cmd.CommandPath())
 			}
-			wait, err := blockWait(ethereum.New(rpc, ethereum.Options{}), args[0], depth)
+			node, err := ethereum.Open(at, ethereum.Options{})
+			if err != nil {
+				return fmt.Errorf("--rpc %s: %w", at, err)
+			}
+			wait, err := blockWait(node, args[0], depth)
 			if err != nil {
 				return err
 			}
@@ -287,10 +292,27 @@ func newBlockWait() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&rpc, "rpc", "", "address of the Ethereum node: over ws or wss it announces its blocks; over http or https it is asked each second")
+	flags.StringVar(&rpc, "rpc", "", "address of the Ethereum node: over ws or wss it announces its blocks; over http or https it is asked each second; URL,token_file=PATH if it wants a bearer token")
 	flags.Uint64Var(&depth, "depth", 0, "blocks that must stand on it; with a number only")
 	timeoutFlag(cmd, &timeout)
 	return cmd
+}
+
+// endpointOf reads the one Ethereum node that a flag names, with its token as settings have it.
+func endpointOf(flag, text string) (at ethereum.Endpoint, err error) {
+	parts := []string{text}
+	if i := strings.LastIndex(text, ",token"); i >= 0 { // any other comma may be the address' own
+		parts = []string{text[:i], text[i+1:]}
+	}
+	list, err := addressesOf(flag, parts)
+	if err != nil {
+		return at, err
+	}
+	u, err := url.Parse(list[0].URL)
+	if err != nil || u.Host == "" || !slices.Contains([]string{"ws", "wss", "http", "https"}, u.Scheme) {
+		return at, fmt.Errorf("%s %s is not the URL of an Ethereum node, such as ws://127.0.0.1:8546", flag, redact.Refused(text))
+	}
+	return list[0], nil
 }
 
 type headerWait func(context.Context) (*ethereum.Header, error)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -258,5 +260,44 @@ func TestWaitForBlock(t *testing.T) {
 	_, status, message := execute(t, "wait", "block", "5", "--depth", "2", "--rpc", url, "--timeout", "100ms")
 	if status != 3 || !strings.Contains(message, "canonical block 5 below 2 others") {
 		t.Errorf("got exit status %d %q, want a timeout", status, message)
+	}
+}
+
+// TestWaitBlockToken: the Ethereum node that is waited at gets its token, from a file, over HTTP and WebSocket. What
+// would show it on the command line is refused, and what cannot work fails at once.
+func TestWaitBlockToken(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte("open sesame\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer open sesame" {
+			http.Error(w, "no such token", http.StatusUnauthorized)
+			return
+		}
+		l1Answers(w, r)
+	}))
+	t.Cleanup(s.Close)
+	for _, scheme := range []string{"http", "ws"} {
+		at := scheme + "://" + s.Listener.Addr().String()
+		for _, address := range []string{at, at + "/a,b"} {
+			out, status, message := execute(t, "wait", "block", "7", "--rpc", address+",token_file="+file)
+			if status != 0 || !strings.Contains(out, `"number":7`) {
+				t.Errorf("%s: got exit status %d, %q and %q, want the block", address, status, out, message)
+			}
+		}
+		for args, want := range map[string]struct {
+			status int
+			says   string
+		}{
+			at:                               {3, "401"},
+			at + ",token=open sesame":        {2, "--rpc: command lines and the environment are no place for a token"},
+			at + ",token_file=":              {2, "--rpc: token_file= names no file"},
+			at + ",token_file=" + file + "x": {1, "--rpc " + at + ": token_file: open "},
+		} {
+			if _, status, message := execute(t, "wait", "block", "7", "--timeout", "300ms", "--rpc", args); status != want.status || !strings.Contains(message, want.says) {
+				t.Errorf("%s: got exit status %d and %q, want %d and %q", args, status, message, want.status, want.says)
+			}
+		}
 	}
 }

@@ -70,6 +70,7 @@ var tables = slices.Concat(
 	tokensGuards,
 	squareGuards,
 	evhabitsGuards,
+	endpointGuards,
 )
 
 func main() {
