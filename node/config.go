@@ -42,6 +42,7 @@ type SequencerConfig struct {
 
 // DAConfig is about the DA layer.
 type DAConfig struct {
+	Kind            string        `koanf:"kind" help:"kind of the DA layer: celestia; local-da, the one that ev-node is developed with, which has no headers: not verified, development only, so with da.level trust alone" default:"celestia"`
 	Address         Addresses     `koanf:"address" help:"JSON-RPC address of a celestia-node; may be repeated" default:"http://127.0.0.1:26658"`
 	Token           string        `koanf:"token" help:"authorization token of those addresses that have none of their own; read for a full node, write for a sequencer"`
 	HeaderNamespace string        `koanf:"header_namespace" help:"namespace of the headers, a name or 58 hexadecimal digits, with or without 0x; only for a genesis that names none"`
@@ -141,7 +142,7 @@ type LogConfig struct {
 func Default() Config {
 	return Config{
 		Sequencer: SequencerConfig{KeyFile: "sequencer.key", BlockTime: time.Second, LazyInterval: time.Minute, MaxPending: 1000},
-		DA:        DAConfig{Address: At("http://127.0.0.1:26658"), CallTimeout: 30 * time.Second, Level: da.ProveEmpty.String(), MaxSubmitBytes: 2 << 20},
+		DA:        DAConfig{Kind: "celestia", Address: At("http://127.0.0.1:26658"), CallTimeout: 30 * time.Second, Level: da.ProveEmpty.String(), MaxSubmitBytes: 2 << 20},
 		L1:        L1Config{CallTimeout: 10 * time.Second, Finality: "node"},
 		Engine:    EngineConfig{Kind: "kv"},
 		HTTP: HTTPConfig{
@@ -201,8 +202,8 @@ func (c *Config) Validate() error {
 			return fmt.Errorf("http.origins: %w", err)
 		}
 	}
-	if _, err := c.DA.level(); err != nil {
-		return fmt.Errorf("da.level: %w", err)
+	if err := c.DA.checkKind(); err != nil {
+		return err
 	}
 	if _, err := c.L1.blockTime(); err != nil {
 		return err

@@ -21,6 +21,35 @@ import (
 // daKind is a DA layer as the canonical source.
 var daKind = kind{identity: daIdentity, open: openDA, reader: readDA}
 
+// localDA is the kind of DA layer that ev-node is developed with.
+const localDA = "local-da"
+
+// checkKind refuses to believe more of a DA layer than it can show.
+func (c *DAConfig) checkKind() error {
+	level, err := c.level()
+	if err != nil {
+		return fmt.Errorf("da.level: %w", err)
+	}
+	switch c.Kind {
+	case "", "celestia":
+	case localDA:
+		if level != da.Trust {
+			return fmt.Errorf("da.kind is local-da, which has no headers: what it tells is %s: set da.level to trust to use it all the same", celestia.Unverified)
+		}
+	default:
+		return fmt.Errorf("da.kind %q is not known: use celestia or local-da", c.Kind)
+	}
+	return nil
+}
+
+// blockTime returns the time between two heights, as far as it is given. A local-da makes one for each submission.
+func (c *DAConfig) blockTime() time.Duration {
+	if c.Kind == localDA {
+		return cmp.Or(c.BlockTime, onDemand)
+	}
+	return c.BlockTime
+}
+
 // Calls count what a node has asked its DA layer for; all zero on an L1.
 type Calls = celestia.Stats
 
@@ -54,8 +83,8 @@ func daClient(o *opened) (client *celestia.Client, header, data da.Namespace, er
 	log, b := o.log.With("source", "celestia"), o.opt.Bounds
 	client, err = celestia.New(addresses, celestia.Options{
 		Token: strings.TrimSpace(c.Token), Namespaces: []da.Namespace{header, data},
-		CallTimeout: c.CallTimeout, Level: level, Logger: log,
-		BlockTime: c.BlockTime, GasPrice: c.GasPrice, MaxGasPrice: c.MaxGasPrice, Priority: int(min(c.Priority, 4)), Keys: c.Keys,
+		CallTimeout: c.CallTimeout, Level: level, LocalDA: c.Kind == localDA, Logger: log,
+		BlockTime: c.blockTime(), GasPrice: c.GasPrice, MaxGasPrice: c.MaxGasPrice, Priority: int(min(c.Priority, 4)), Keys: c.Keys,
 		Silence: b.Silence, Hold: b.Hold, Probe: b.Probe, Polling: b.Polling, SubmitTimeout: b.Submit, Observer: o.opt.Observer.Source,
 	})
 	if err != nil {
@@ -111,19 +140,29 @@ func openDA(o *opened, cfg syncer.Config, opt follow.Options) (*upstream, error)
 	if o.opt.Config.DA.StartHeight == 0 && o.opt.Genesis.DAStartHeight == 0 && o.store.State().Unsafe.Hash.IsZero() {
 		o.log.Warn("the genesis does not know from which DA height on the chain is, so all are read: the chain's nodes know it, set da.start_height")
 	}
+	unverified := ""
+	if o.opt.Config.DA.Kind == localDA {
+		unverified = "the DA layer is a local-da: " + celestia.Unverified
+		o.log.Warn(unverified)
+	}
 	opt.Logger, opt.Stall = o.log.With("source", "celestia"), b.Stall
 	opt.FetchStall = fetchStall(b.Stall, o.opt.Config.DA.CallTimeout)
 	if b.Retry > 0 {
 		opt.Backoff.Max = b.Retry
 	}
-	flight := func() time.Duration { return flightTime(b.Flight, client.BlockTime()) }
+	blockTime := client.BlockTime
+	if given := o.opt.Config.DA.blockTime(); given < 0 {
+		blockTime = func() time.Duration { return given }
+	}
+	flight := func() time.Duration { return flightTime(b.Flight, blockTime()) }
 	follower := follow.New(sink.Checked(client), sink, opt)
 	return &upstream{
 		layer: "DA layer", unit: "DA", syncer: sink.Syncer, follower: follower,
-		blockTime: client.BlockTime, unknown: 6 * time.Second, // Celestia's, at the most
+		blockTime: blockTime, unknown: 6 * time.Second, // Celestia's, at the most
+		resets: unverified != "",
 		beside: []func(context.Context) error{sink.Prover(client, follower.Wake)},
 		status: func(s *Status, _ *syncer.Status) {
-			s.Source.Endpoints, s.Source.Calls = endpoints(client.Endpoints()), client.Stats()
+			s.Source.Endpoints, s.Source.Calls, s.Source.Unverified = endpoints(client.Endpoints()), client.Stats(), unverified
 		},
 		post: func(cfg *sequencer.Config) error {
 			cfg.Head, cfg.Submitter, cfg.HeaderNamespace, cfg.DataNamespace = client.Head, client, header, data

@@ -67,6 +67,8 @@ func readiness(s *Status, src follow.State, up *upstream, blockTime time.Duratio
 		return false, blocked(fmt.Sprintf("no new %s block for %s, the bound is %s; and no block is made here: %s", kind, age.Round(time.Millisecond), bound, paused)), time.Second
 	case age >= bound:
 		return false, blocked(fmt.Sprintf("no new %s block for %s, the bound is %s", kind, age.Round(time.Millisecond), bound)), time.Second
+	case up.resets && src.Head.Height < s.Source.Position.Height:
+		return false, fmt.Sprintf("the %s ends at height %d, and has been read up to height %d: it has begun anew without what it held; begin with a new home, too", layer, src.Head.Height, s.Source.Position.Height), bound - age
 	case s.Source.Lag > staleAfter:
 		return false, blocked(fmt.Sprintf("catching up: %d %s blocks behind", s.Source.Lag, kind)), bound - age
 	case s.headless:

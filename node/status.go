@@ -55,15 +55,16 @@ type Heads struct {
 
 // Source is where the node stands on the DA layer.
 type Source struct {
-	Position  block.Ref  `json:"position"`   // the last DA height applied
-	Proven    block.Ref  `json:"proven"`     // the last one at or below which the content is shown complete
-	Head      block.Ref  `json:"head"`       // the newest one announced
-	HeadAt    time.Time  `json:"head_at"`    // when a new height was announced last
-	Lag       uint64     `json:"lag"`        // heights between the two
-	BlockTime string     `json:"block_time"` // between two heights: a duration, or "on-demand"; "" while it is not known
-	Live      bool       `json:"live"`       // the position has reached the head of the present subscription
-	Endpoints []Endpoint `json:"endpoints"`
-	Calls     Calls      `json:"calls"`
+	Position   block.Ref  `json:"position"`             // the last DA height applied
+	Proven     block.Ref  `json:"proven"`               // the last one at or below which the content is shown complete
+	Head       block.Ref  `json:"head"`                 // the newest one announced
+	HeadAt     time.Time  `json:"head_at"`              // when a new height was announced last
+	Lag        uint64     `json:"lag"`                  // heights between the two
+	BlockTime  string     `json:"block_time"`           // between two heights: a duration, or "on-demand"; "" while it is not known
+	Live       bool       `json:"live"`                 // the position has reached the head of the present subscription
+	Unverified string     `json:"unverified,omitempty"` // why nothing that it tells is shown to be so, whatever da.level says
+	Endpoints  []Endpoint `json:"endpoints"`
+	Calls      Calls      `json:"calls"`
 }
 
 // Endpoint is the state of one endpoint of the source.

@@ -47,6 +47,7 @@ type upstream struct {
 	blockTime func() time.Duration // between two blocks of the source, given or measured; 0: not known; onDemand: there is none
 	unknown   time.Duration        // is reckoned with while it is not known
 	slots     bool                 // some blocks are missing now and then
+	resets    bool                 // it keeps nothing when it ends, and begins anew then
 
 	status  func(*Status, *syncer.Status) // adds to the status what only this kind has
 	post    func(*sequencer.Config) error // makes a sequencer post there

@@ -76,6 +76,7 @@ waits       derive at 9: data
 			t.Errorf("on an L1: got\n%s\nwant %q", got, want)
 		}
 	}
+	said.Source.Unverified = "the DA layer is a local-da"
 	said.Ready, said.Sequencer, said.Waiting, said.Heads, said.Proposal = true, nil, nil, node.Heads{}, &node.Proposal{}
 	if body, err = json.Marshal(said); err != nil {
 		t.Fatal(err)
@@ -85,7 +86,7 @@ waits       derive at 9: data
 		t.Fatal(err)
 	}
 	got = s.text(now)
-	for _, want := range []string{"ready       yes\n", "unsafe      0\n", "proposal    none yet\n"} {
+	for _, want := range []string{"ready       yes\n", "unsafe      0\n", "proposal    none yet\n", " behind\n            the DA layer is a local-da\n"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("got\n%s\nwant a line %q", got, want)
 		}

@@ -90,12 +90,13 @@ type status struct {
 		Finalized ref `json:"finalized"`
 	} `json:"heads"`
 	Source struct {
-		Position  ref       `json:"position"`
-		Proven    ref       `json:"proven"`
-		Head      ref       `json:"head"`
-		HeadAt    time.Time `json:"head_at"`
-		Lag       uint64    `json:"lag"`
-		BlockTime string    `json:"block_time"`
+		Position   ref       `json:"position"`
+		Proven     ref       `json:"proven"`
+		Head       ref       `json:"head"`
+		HeadAt     time.Time `json:"head_at"`
+		Lag        uint64    `json:"lag"`
+		BlockTime  string    `json:"block_time"`
+		Unverified string    `json:"unverified"`
 	} `json:"source"`
 	Proposal *struct { // of a chain on an L1
 		ID     uint64 `json:"id"`
@@ -164,6 +165,9 @@ func (s *status) text(now time.Time) string {
 	line(source+" head", "%s", s.Source.Head)
 	if !s.Source.HeadAt.IsZero() {
 		line("", "%s ago%s, %d behind", now.Sub(s.Source.HeadAt).Round(time.Millisecond), eachBlock(s.Source.BlockTime), s.Source.Lag)
+	}
+	if s.Source.Unverified != "" {
+		line("", "%s", s.Source.Unverified)
 	}
 	if q := s.Sequencer; q != nil {
 		line("sequencer", "%d blocks wait for %s, submitted up to %d", q.Pending, layer, q.Submitted)

@@ -25,6 +25,7 @@ type Options struct {
 	Token         string         // Bearer token of the endpoints without one of their own: "read" to follow, "write" to submit; "" for none
 	Namespaces    []da.Namespace // to follow; a namespace given twice counts once
 	Level         da.Level       // how much is verified: ProveEmpty
+	LocalDA       bool           // the endpoints are of ev-node's local-da, whose answers nothing proves: with the level Trust alone
 	ChainID       string         // that every header must have; "": that of the first header seen
 	CallTimeout   time.Duration  // how long a call but a submission may go without a byte of answers: 30 s
 	SubmitTimeout time.Duration  // of a submission, which waits for its block: 2 min
@@ -35,7 +36,7 @@ type Options struct {
 	DialTimeout   time.Duration  // 10 s
 	Silence       time.Duration  // a connection without a byte for so long is dead: 20 s
 	Hold          time.Duration  // how long a height waits at least for the other namespaces' events, while nothing comes in: 2 s. It waits longer, up to Probe, at an endpoint whose events have come later. Then it is announced without blobs
-	BlockTime     time.Duration  // between two heights, as somebody knows it: it is measured
+	BlockTime     time.Duration  // between two heights, as somebody knows it: it is measured. Negative: they have no rhythm
 	Probe         time.Duration  // after so long without an event the head is asked for: 15 s, or the time of three blocks if that is shorter
 	Polling       time.Duration  // how long to poll over HTTP before a WebSocket is tried again, the first time: 10 s
 	Window        int            // the most requests in flight in a fetch: 512. It starts low and finds what the endpoint bears
@@ -128,6 +129,9 @@ func New(endpoints []Endpoint, opt Options) (*Client, error) {
 	if opt.Priority < 0 || opt.Priority > 3 {
 		return nil, fmt.Errorf("priority %d is none of 1, 2, 3", opt.Priority)
 	}
+	if opt.LocalDA && opt.Level != da.Trust {
+		return nil, fmt.Errorf("a local-da proves nothing of what it tells (%s): it is for level %s alone", Unverified, da.Trust)
+	}
 	c := &Client{opt: opt.withDefaults(), gasPrice: opt.GasPrice}
 	c.shelf.limit = c.opt.FetchBytes
 	if c.opt.ChainID != "" {
@@ -179,19 +183,28 @@ func (c *Client) ranked() []*endpoint {
 func (c *Client) Head(ctx context.Context) (uint64, error) {
 	var errs []error
 	for _, e := range c.ranked() {
-		var h head
-		err := e.call(ctx, "header.NetworkHead", noParams, func(result []byte) (err error) {
-			if h, err = decodeHead(result, false); err == nil {
-				err = c.sameChain(&h.Header)
-			}
-			return err
-		})
+		height, err := e.networkHead(ctx)
 		if err == nil {
-			return h.Height, nil
+			return height, nil
 		}
 		errs = append(errs, err)
 	}
 	return 0, &follow.FailedError{Errs: errs}
+}
+
+func (e *endpoint) networkHead(ctx context.Context) (height uint64, err error) {
+	if e.client.opt.LocalDA {
+		return e.localHead(ctx)
+	}
+	err = e.call(ctx, "header.NetworkHead", noParams, func(result []byte) error {
+		h, err := decodeHead(result, false)
+		if err == nil {
+			err = e.client.sameChain(&h.Header)
+		}
+		height = h.Height
+		return err
+	})
+	return height, err
 }
 
 // BlockTime returns the time between two heights, given or measured; 0: not known yet.

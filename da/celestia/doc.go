@@ -19,6 +19,9 @@
 // What a fetch has brought is kept when it ends, and a height that does not fit into one message comes in pieces, so
 // that a large height on a slow link, or an endpoint that restarts, costs time and not the height.
 //
+// Of a local-da (Options.LocalDA) nothing can be proven, and no header is there to know a height by: the blobs at a
+// height stand in for it.
+//
 // # Handler
 //
 // A Handler serves HTTP and WebSocket on one port, with Bearer tokens of four levels or without, the errors, limits

@@ -64,7 +64,11 @@ func (e *endpoint) Health() *follow.Health { return e.health }
 
 // Fetch implements follow.Source: by the same calls, however news comes.
 func (e *endpoint) Fetch(ctx context.Context, from, to uint64, deliver func(follow.Item[da.Block]) error) error {
-	err := e.fetch(ctx, from, to, deliver)
+	fetch := e.fetch
+	if e.client.opt.LocalDA {
+		fetch = e.localFetch
+	}
+	err := fetch(ctx, from, to, deliver)
 	if errors.Is(err, da.ErrFuture) {
 		return fmt.Errorf("%w: %w", follow.ErrNotYet, err)
 	}
@@ -103,7 +107,11 @@ func (c *Client) newEndpoint(at Endpoint, name string) (*endpoint, error) {
 	if called := c.opt.Observer.Called; called != nil {
 		o.Called = func(method string, took time.Duration, err error) { called(method, 1, took, classify(err)) }
 	}
-	e.Either = follow.Fallback[da.Block](way{e, e.subscribe}, way{e, e.poll}, follow.FallbackOptions{Retry: c.opt.Polling, Switched: e.polling.Store})
+	first, second := way{e, e.subscribe}, way{e, e.poll}
+	if c.opt.LocalDA {
+		first, second = way{e, e.localSubscribe}, way{e, e.localPoll}
+	}
+	e.Either = follow.Fallback[da.Block](first, second, follow.FallbackOptions{Retry: c.opt.Polling, Switched: e.polling.Store})
 	submit := o
 	submit.CallTimeout = -1 // has a longer one of its own
 	news := o
@@ -228,7 +236,7 @@ func decodeHead(data []byte, roots bool) (head, error) {
 		return head{}, err
 	}
 	if h.Height == 0 {
-		return head{}, errors.New("header without a height, as from a local-da, ev-node's DA layer for development, which is not supported: headrace da is one that is")
+		return head{}, errors.New("header without a height, as from a local-da, ev-node's DA layer (" + Unverified + "): set da.kind to local-da and da.level to trust to use it, or run headrace da in its place")
 	}
 	out := head{Header: h, hash: h.Hash()}
 	if roots && !square.AbsentByHash(h.DataHash) {

@@ -70,6 +70,7 @@ var rows = map[string]row{
 	"devnet/geth":                  {"devnet/program", "a process; what it is used for is not its business"},
 	"devnet/geth/gethtest":         {"devnet/geth", "it builds geth with the tests, and nothing else"},
 	"devnet/evreth":                {"devnet/geth", "an execution client; what it is used for is not its business"},
+	"devnet/localda":               {"da internal/jsonrpc watch", "a DA layer; whose blobs it holds is not its business"},
 	"devnet/beacon":                {"devnet/geth exec/engineapi watch", "a consensus for one L1; the rollup above it is not its business"},
 	"devnet/devchain":              {"devnet/program", "a process; what it is used for is not its business"},
 	"devnet/devchain/devchaintest": {"devnet/devchain", "it skips a test that has no chain, and nothing else"},

@@ -71,6 +71,7 @@ var tables = slices.Concat(
 	squareGuards,
 	evhabitsGuards,
 	endpointGuards,
+	ev2Guards,
 )
 
 func main() {

@@ -331,13 +331,15 @@ func (q *Sequencer) produce(ctx context.Context) error {
 				return err
 			}
 			continue
+		}
+		backoff.Reset()
+		q.pause("")
+		switch {
 		case head != before:
 			last = time.Now()
 		case q.cfg.Lazy:
 			q.idle(ctx, last.Add(q.cfg.LazyInterval))
 		}
-		backoff.Reset()
-		q.pause("")
 		select {
 		case <-clock.C:
 		case <-ctx.Done():

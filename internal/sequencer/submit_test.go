@@ -202,7 +202,12 @@ func TestTooBigIsSplit(t *testing.T) {
 func TestLazy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, func(c *sequencer.Config) { c.Lazy, c.LazyInterval = true, 10*time.Second })
-		time.Sleep(35 * time.Second)
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if s := b.q.Status().Load(); s.Paused != "" || b.seq.Status().Load().Unsafe.Height != 0 {
+			t.Errorf("paused %q, at block %d, with nothing to do at a new chain's head; want neither", s.Paused, b.seq.Status().Load().Unsafe.Height)
+		}
+		time.Sleep(30 * time.Second)
 		synctest.Wait()
 		if got := b.seq.Status().Load().Unsafe.Height; got != 3 {
 			t.Errorf("%d empty blocks in 35 s, want one each 10 s", got)

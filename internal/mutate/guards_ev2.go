@@ -1,0 +1,48 @@
+package main
+
+// ev2Guards keep what an ev-node's operator meets from being taken for more than it is.
+var ev2Guards = []guard{
+	{
+		name: "a local-da is for nobody who wants proofs",
+		file: "node/da.go",
+		from: "		if level != da.Trust {", to: "		if level != da.Trust && false {",
+		pkg: "./node", test: "TestLocalDARefused",
+	},
+	{
+		name: "a client of a local-da promises no proofs",
+		file: "da/celestia/client.go",
+		from: "	if opt.LocalDA && opt.Level != da.Trust {", to: "	if opt.LocalDA && opt.Level != da.Trust && false {",
+		pkg: "./da/celestia", test: "TestLocalDARefused",
+	},
+	{
+		name: "a height of a local-da is known by what it holds",
+		file: "da/celestia/localda.go",
+		from: "		sum.Write(digest[:])\n", to: "		_ = digest\n",
+		pkg: "./da/celestia", test: "TestLocalDA",
+	},
+	{
+		name: "what follows a height of a local-da follows what it holds now",
+		file: "da/celestia/localda.go",
+		from: "	_, parent, err := e.localBlobs(ctx, from-1)\n", to: "	_, parent, err := e.localBlobs(ctx, 0)\n",
+		pkg: "./da/celestia", test: "TestLocalDA",
+	},
+	{
+		name: "a celestia-node is not taken for a local-da",
+		file: "da/celestia/localda.go",
+		from: "	if err == nil {\n		return 0, fmt.Errorf(\"it has header", to: "	if err == nil && false {\n		return 0, fmt.Errorf(\"it has header",
+		pkg: "./da/celestia", test: "TestLocalDARefused",
+	},
+	{
+		name: "a local-da that has begun anew is noticed",
+		file: "node/ready.go",
+		from: "	case up.resets && ", to: "	case up.resets && false && ",
+		pkg: "./node", test: "TestLocalDA$",
+	},
+	{
+		name: "a lazy sequencer with nothing to do is not paused",
+		file: "internal/sequencer/sequencer.go",
+		from: "		backoff.Reset()\n		q.pause(\"\")\n		switch {\n		case head != before:\n			last = time.Now()\n		case q.cfg.Lazy:\n			q.idle(ctx, last.Add(q.cfg.LazyInterval))\n		}\n",
+		to:   "		backoff.Reset()\n		switch {\n		case head != before:\n			last = time.Now()\n		case q.cfg.Lazy:\n			q.idle(ctx, last.Add(q.cfg.LazyInterval))\n		}\n		q.pause(\"\")\n",
+		pkg:  "./internal/sequencer", test: "TestLazy",
+	},
+}
