@@ -26,6 +26,9 @@ type Options struct {
 	Lags bool
 	// Salt is a part of its genesis state: two executors with different ones are two applications.
 	Salt string
+	// Dump has its roots be those of the application that ev-node is tested with: all that was ever set, and at which
+	// heights, as text. Its genesis state is empty, and so is that one's root.
+	Dump bool
 	// Load is how many transactions each GetTxs makes up.
 	Load int
 }
@@ -87,7 +90,10 @@ func (x *Executor) save() error {
 	return os.Rename(x.path+".new", x.path)
 }
 
-func (s *state) root() []byte {
+func (x *Executor) root(s *state) []byte {
+	if x.opt.Dump {
+		return s.dump()
+	}
 	h := sha256.New()
 	fmt.Fprintf(h, "%d %d %d\n", s.Height, s.Executed, s.Time.UnixNano())
 	for _, key := range slices.Sorted(maps.Keys(s.Pairs)) {
@@ -96,19 +102,29 @@ func (s *state) root() []byte {
 	return h.Sum(nil)
 }
 
+func (s *state) dump() (text []byte) {
+	for _, key := range slices.Sorted(maps.Keys(s.Pairs)) {
+		text = fmt.Appendf(text, "%s:%s;", key, s.Pairs[key])
+	}
+	return text
+}
+
 // InitChain implements evolve.Executor.
 func (x *Executor) InitChain(_ context.Context, genesisTime time.Time, initialHeight uint64, chainID string) ([]byte, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.Calls = append(x.Calls, "init")
 	genesis := state{Height: initialHeight - 1, Time: genesisTime.UTC(), Pairs: map[string]string{"chain": chainID, "salt": x.opt.Salt}}
+	if x.opt.Dump {
+		clear(genesis.Pairs)
+	}
 	if !x.states.Started {
 		x.states = states{true, genesis, genesis}
 		if err := x.save(); err != nil {
 			return nil, err
 		}
 	}
-	return genesis.root(), nil
+	return x.root(&genesis), nil
 }
 
 // Submit puts a transaction into the queue.
@@ -154,6 +170,9 @@ func (x *Executor) ExecuteTxs(_ context.Context, txs [][]byte, height uint64, at
 	next := state{height, on.Executed, at.UTC(), maps.Clone(on.Pairs)}
 	for _, tx := range txs {
 		if key, value, ok := bytes.Cut(tx, []byte("=")); ok {
+			if x.opt.Dump {
+				key = fmt.Appendf(nil, "/height/%d/%s", height, key)
+			}
 			next.Pairs[string(key)] = string(value)
 			next.Executed++
 		}
@@ -170,7 +189,7 @@ func (x *Executor) ExecuteTxs(_ context.Context, txs [][]byte, height uint64, at
 	x.states = save
 	err := x.save()
 	x.states = now
-	return evolve.Result{Root: next.root()}, err
+	return evolve.Result{Root: x.root(&next)}, err
 }
 
 // SetFinal implements evolve.Executor.
