@@ -3,6 +3,7 @@ package node_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -94,7 +95,8 @@ func runAlone(t *testing.T, blocks []node.Block, bad [][]byte) common.Hash {
 
 // TestEvolveEVM: a chain with a genesis state and failing transactions is produced, and followed from its genesis to the
 // roots of an independent run. A node with another fee recipient comes to another state: it says so, with both roots,
-// after a restart too, and executes nothing on it.
+// after a restart too, and executes nothing on it. So does one behind whose home a client of another state is put; with
+// the right one it goes on.
 func TestEvolveEVM(t *testing.T) {
 	t.Parallel()
 	d, _ := daLayer(t, "127.0.0.1:0", "", 200*time.Millisecond)
@@ -141,8 +143,26 @@ func TestEvolveEVM(t *testing.T) {
 		t.Errorf("state root after block 5: got %s, and an independent run has %s", got, want)
 	}
 
+	const otherFees = "0xee00000000000000000000000000000000000000"
+	paid := slices.IndexFunc(blocks, func(b node.Block) bool { return len(b.Txs) > 0 }) // the first after which the states differ
+	follower.stopped(t)
+	height := follower.Status().Load().Heads.Safe.Height
+	behind, _ := onEvReth(t, full) // the same home, and a client that is empty
+	behind.Config.Engine.FeeRecipient = otherFees
+	for range 2 { // it is restarted
+		n := start(t, behind)
+		s := n.until(t, "ready, or told of the other state", func(s node.Status) bool { return s.Ready || strings.Contains(s.Reason, "state root mismatch") })
+		stored := fmt.Sprintf("and %x is stored", []byte(blocks[paid].StateRoot))
+		if s.Ready || s.Heads.Unsafe.Height != height || !strings.Contains(s.Reason, stored) || !strings.Contains(s.Reason, fmt.Sprintf("after block %d,", paid+1)) {
+			t.Errorf("got ready %v at %d: %s; want it unready at %d, with both roots after block %d", s.Ready, s.Heads.Unsafe.Height, s.Reason, height, paid+1)
+		}
+		n.stopped(t)
+	}
+	follower = start(t, full)
+	follower.until(t, "going on with the right client", func(s node.Status) bool { return s.Ready && s.Heads.Safe.Height > height })
+
 	wrong, _ := onEvReth(t, chain.full(t, d.URL()))
-	wrong.Config.Engine.FeeRecipient = "0xee00000000000000000000000000000000000000"
+	wrong.Config.Engine.FeeRecipient = otherFees
 	for range 2 { // it is restarted
 		n := start(t, wrong)
 		s := n.until(t, "told of the other state", func(s node.Status) bool { return strings.Contains(waits(s), "state root mismatch") })
