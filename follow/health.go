@@ -42,6 +42,7 @@ type SourceStatus struct {
 	Calls     uint64 // that were answered, or failed
 	Errors    uint64 // of them, that failed in a way that speaks against the source
 	LastError string
+	ErrorAt   time.Time // when that was; zero: there was none
 }
 
 // Monitored is a source that has a Health of its own: what is noted beside Subscribe and Fetch counts then too.
@@ -173,7 +174,7 @@ func (h *Health) Bad(err error) {
 	h.turn(true, now)
 	h.st.Calls++
 	h.st.Errors++
-	h.st.LastError = err.Error()
+	h.st.LastError, h.st.ErrorAt = err.Error(), now
 	h.doubt.Min, h.doubt.Max = time.Second, time.Minute
 	h.after = now.Add(h.doubt.Next())
 }

@@ -44,6 +44,8 @@ type Options struct {
 	// plainNames: the home takes names of namespaces that look like hexadecimal digits for names. Its store says so.
 	plainNames bool
 
+	Version string // of the program, for the status
+
 	Clock func() time.Time // the machine's clock, for the times of a sequencer's blocks; default time.Now
 }
 
@@ -86,6 +88,9 @@ type Node struct {
 	status *watch.Value[Status]
 	text   statusText
 
+	started  time.Time
+	progress progress // owned by publish
+
 	at   atomic.Pointer[opened] // what is open now, or was last
 	down atomic.Pointer[error]  // why nothing is open: see reopen
 
@@ -104,7 +109,7 @@ func New(opt Options) (_ *Node, err error) {
 	if err := opt.Genesis.Validate(); err != nil {
 		return nil, fmt.Errorf("genesis: %w", err)
 	}
-	n := &Node{opt: opt, log: opt.Logger, status: new(watch.Value[Status])}
+	n := &Node{opt: opt, log: opt.Logger, status: new(watch.Value[Status]), started: time.Now()}
 	defer func() {
 		if err != nil {
 			_ = n.Close()

@@ -17,12 +17,16 @@ import (
 
 // Status is what a node knows of itself and of its source, as one value. It is what /v1/status serves.
 type Status struct {
+	Version   string     `json:"version,omitempty"` // of the program
+	StartedAt time.Time  `json:"started_at,omitzero"`
+	At        time.Time  `json:"at,omitzero"` // when all this was so: ages are this less what they count from
 	ChainID   string     `json:"chain_id"`
 	Mode      string     `json:"mode"` // "sequencer" or "full"
 	Ready     bool       `json:"ready"`
 	Reason    string     `json:"reason,omitempty"` // why it is not ready
 	Disk      string     `json:"disk,omitempty"`   // what is wrong with it, and what is done about that, or what to do
 	Heads     Heads      `json:"heads"`
+	Chain     Chain      `json:"chain"`
 	StateRoot string     `json:"state_root"` // after the unsafe head; empty while the state is
 	Source    Source     `json:"source"`
 	Proposal  *Proposal  `json:"proposal,omitempty"` // of a chain whose canonical source is an L1 inbox; Source.Position is how far the L1 has been scanned
@@ -62,9 +66,20 @@ type Source struct {
 	Lag        uint64     `json:"lag"`                  // heights between the two
 	BlockTime  string     `json:"block_time"`           // between two heights: a duration, or "on-demand"; "" while it is not known
 	Live       bool       `json:"live"`                 // the position has reached the head of the present subscription
+	Rate       float64    `json:"rate"`                 // heights applied a second, lately
+	CatchUp    *CatchUp   `json:"catch_up,omitempty"`   // while it is behind
 	Unverified string     `json:"unverified,omitempty"` // why nothing that it tells is shown to be so, whatever da.level says
 	Endpoints  []Endpoint `json:"endpoints"`
 	Calls      Calls      `json:"calls"`
+}
+
+// Chain is when the chain's heads came to be where they are, and its own pace.
+type Chain struct {
+	UnsafeMadeAt time.Time `json:"unsafe_made_at,omitzero"` // by the block's header
+	UnsafeAt     time.Time `json:"unsafe_at,omitzero"`      // since when it is the head here; at the most since the start
+	SafeMadeAt   time.Time `json:"safe_made_at,omitzero"`
+	SafeAt       time.Time `json:"safe_at,omitzero"`
+	Quiet        string    `json:"quiet,omitempty"` // how long it goes without a block when all is well, as its blocks show; "" while that is not known
 }
 
 // Endpoint is the state of one endpoint of the source.
@@ -82,6 +97,7 @@ type Endpoint struct {
 	Calls     uint64        `json:"calls"`            // that were answered, or failed
 	Errors    uint64        `json:"errors"`           // of them, that failed in a way that speaks against the endpoint
 	LastError string        `json:"last_error,omitempty"`
+	ErrorAt   time.Time     `json:"last_error_at,omitzero"`
 }
 
 func endpoints(of []follow.SourceStatus) []Endpoint {
@@ -121,15 +137,24 @@ type Counts struct {
 
 // Sequence is the sequencer's part.
 type Sequence struct {
-	Paused    string `json:"paused,omitempty"` // why no blocks are made
-	Pending   uint64 `json:"pending"`          // blocks not yet seen on the DA layer
-	Submitted uint64 `json:"submitted"`
-	Failure   string `json:"failure,omitempty"` // of the last submission
-	Failures  uint64 `json:"failures"`
-	Stuck     string `json:"stuck,omitempty"` // why nothing can be posted before somebody acts
-	MaxTx     int    `json:"max_tx_bytes"`    // the largest transaction that is taken: a block holds no larger one
-	Pool      Pool   `json:"pool"`
-	Clock     string `json:"clock,omitempty"` // why the last block's time is not what the machine's clock said, with both
+	Paused    string  `json:"paused,omitempty"` // why no blocks are made
+	Pending   uint64  `json:"pending"`          // blocks not yet seen on the DA layer
+	Submitted uint64  `json:"submitted"`
+	Failure   string  `json:"failure,omitempty"` // of the last submission
+	Failures  uint64  `json:"failures"`
+	Stuck     string  `json:"stuck,omitempty"` // why nothing can be posted before somebody acts
+	MaxTx     int     `json:"max_tx_bytes"`    // the largest transaction that is taken: a block holds no larger one
+	Pool      Pool    `json:"pool"`
+	Clock     string  `json:"clock,omitempty"`     // why the last block's time is not what the machine's clock said, with both
+	Flight    *Flight `json:"in_flight,omitempty"` // the submission that is under way
+}
+
+// Flight is a submission that is under way.
+type Flight struct {
+	From     uint64    `json:"from"` // blocks
+	To       uint64    `json:"to"`
+	Since    time.Time `json:"since"`
+	Deadline time.Time `json:"deadline,omitzero"` // when it is given up
 }
 
 // Pool says what became of transactions that were offered and are in no block yet.
@@ -142,9 +167,10 @@ type Pool struct {
 // publish computes the status from the parts of what is open. It is called by New, then by watchStatus, and by reopen
 // and Run when that has ended.
 func (n *Node) publish(o *opened) (next time.Duration) {
-	sync, src := o.up.syncer.Status().Load(), o.up.follower.State().Load()
+	now, sync, src := time.Now(), o.up.syncer.Status().Load(), o.up.follower.State().Load()
 	s := Status{
-		ChainID: n.opt.Genesis.ChainID, Mode: "full", Disk: n.diskTrouble(o),
+		Version: n.opt.Version, StartedAt: n.started, At: now,
+		ChainID: n.opt.Genesis.ChainID, Mode: "full", Disk: n.diskTrouble(o), Chain: chainOf(&sync),
 		Heads:     Heads{Unsafe: sync.Unsafe, Safe: sync.Safe, Finalized: sync.Finalized},
 		StateRoot: hex.EncodeToString(sync.Root),
 		Source: Source{
@@ -173,6 +199,7 @@ func (n *Node) publish(o *opened) (next time.Duration) {
 	if src.Head.Height > sync.Position.Height {
 		s.Source.Lag = src.Head.Height - sync.Position.Height
 	}
+	s.Source.Rate, s.Source.CatchUp = n.progress.rate(sync.Position.Height, now), n.progress.catchUp(&s, src, blockTime, now)
 	s.Waiting = waits(sync, src)
 	var own []Waiting
 	if o.seq != nil {
@@ -182,6 +209,9 @@ func (n *Node) publish(o *opened) (next time.Duration) {
 			Paused: q.Paused, Pending: sync.Unsafe.Height - sync.Safe.Height, Submitted: q.Submitted, Failure: q.Failure, Failures: q.Failures, Stuck: q.Stuck,
 			Clock: q.Clock, MaxTx: o.seq.MaxTx(), Pool: Pool{FullSince: q.Full.Since, Refused: q.Full.Refused},
 		}
+		if f := q.Flight; !f.Since.IsZero() {
+			s.Sequencer.Flight = &Flight{f.From, f.To, f.Since, f.Deadline}
+		}
 		if p, ok := o.engine.(exec.Pool); ok {
 			s.Sequencer.Pool.Dropped = p.Dropped()
 		}
@@ -189,15 +219,24 @@ func (n *Node) publish(o *opened) (next time.Duration) {
 	}
 	o.goOn(&s)
 	s.Unseen, s.headless = o.unseen(&s, &sync)
-	s.Ready, s.Reason, next = readiness(&s, src, o.up, blockTime, time.Now())
+	s.Ready, s.Reason, next = readiness(&s, src, o.up, blockTime, now)
 	s.Waiting = append(s.Waiting, own...) // what the sequencer waits for follows from the rest, as a rule: it is not the reason
-	since(s.Waiting, n.status.Load().Waiting, time.Now())
+	since(s.Waiting, n.status.Load().Waiting, now)
 	if src.Live && n.headSince.Load() == nil {
 		calls := o.fetches()
 		n.headSince.Store(&calls)
 	}
 	n.status.Set(s)
 	return next
+}
+
+// chainOf says when the heads came to be where they are.
+func chainOf(sync *syncer.Status) Chain {
+	c := Chain{UnsafeMadeAt: sync.UnsafeAt.Made, UnsafeAt: sync.UnsafeAt.At, SafeMadeAt: sync.SafeAt.Made, SafeAt: sync.SafeAt.At}
+	if quiet := sync.Rhythm.Quiet; quiet > 0 {
+		c.Quiet = quiet.Round(time.Millisecond).String()
+	}
+	return c
 }
 
 // FetchesAtHead returns how many requests for content the node has made since it first reached the DA layer's head: 0

@@ -59,7 +59,7 @@ func start(ctx context.Context, out io.Writer, home string, config node.Config) 
 	if err != nil {
 		return err
 	}
-	opt := node.Options{Home: home, Genesis: genesis, Config: config, Logger: log}
+	opt := node.Options{Home: home, Genesis: genesis, Config: config, Logger: log, Version: version()}
 	if config.Sequencer.Enabled {
 		if opt.Key, err = signingKey(ctx, home, config.Sequencer, log); err != nil {
 			return err

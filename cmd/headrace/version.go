@@ -24,6 +24,15 @@ func newVersion() *cobra.Command {
 	}
 }
 
+// version is the program's version in one word.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "(devel)"
+	}
+	return info.Main.Version
+}
+
 // versionLine is "headrace v1.2.3 commit 0123456789ab go1.26.0 linux/amd64".
 func versionLine(info *debug.BuildInfo) string {
 	set := map[string]string{}

@@ -1,12 +1,15 @@
 package sequencer_test
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"headrace/da"
 	"headrace/follow"
 	"headrace/internal/sequencer"
+	"headrace/internal/syncer/syncertest"
 	"headrace/watch"
 )
 
@@ -35,5 +38,53 @@ func TestPauseEndsWhenTheSourceIsBack(t *testing.T) {
 		if d := paused(); d != 61*time.Second {
 			t.Errorf("a source that comes back after 61 s: paused %s", d)
 		}
+	})
+}
+
+// A lazy sequencer of a new chain has nothing to say against itself while it waits for the first transaction: it is at
+// the head, and would take one.
+func TestLazyIsNotPaused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := syncertest.NewWorld(t, time.Second)
+		m := w.Open(syncertest.NewHome(), nil)
+		f := w.Follower(m)
+		q := newSequencer(w, m, f, w.Chain, func(c *sequencer.Config) { c.Lazy, c.LazyInterval = true, time.Hour })
+		stop := syncertest.Run(t, w.Chain.Run, f.Run, q.Run)
+		time.Sleep(3 * time.Second)
+		if s := q.Status().Load(); s.Paused != "" || m.Status().Load().Unsafe.Height != 0 {
+			t.Errorf("got paused %q at block %d, want neither", s.Paused, m.Status().Load().Unsafe.Height)
+		}
+		stop()
+		m.Close()
+	})
+}
+
+// mute takes submissions and answers none.
+type mute struct{}
+
+func (mute) Submit(ctx context.Context, _ []da.Blob) (uint64, error) {
+	<-ctx.Done()
+	return 0, ctx.Err()
+}
+
+// A submission that is under way is told of, with when it was sent and when it is given up; and not any more after that.
+func TestFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := syncertest.NewWorld(t, time.Second)
+		m := w.Open(syncertest.NewHome(), nil)
+		f := w.Follower(m)
+		q := newSequencer(w, m, f, mute{}, func(c *sequencer.Config) { c.SubmitTimeout = 40 * time.Second })
+		stop := syncertest.Run(t, w.Chain.Run, f.Run, q.Run)
+		flies := func(s sequencer.Status) bool { return s.Flight != sequencer.Flight{} }
+		s, err := q.Status().Wait(t.Context(), flies)
+		if want := (sequencer.Flight{From: 1, To: s.Flight.To, Since: time.Now(), Deadline: time.Now().Add(40 * time.Second)}); err != nil || s.Flight != want || s.Flight.To < 1 {
+			t.Errorf("got %+v, %v, want %+v", s.Flight, err, want)
+		}
+		start := time.Now()
+		if s, err = q.Status().Wait(t.Context(), func(s sequencer.Status) bool { return !flies(s) }); err != nil || time.Since(start) != 40*time.Second {
+			t.Errorf("it ended after %s (%v), want 40 s", time.Since(start), err)
+		}
+		stop()
+		m.Close()
 	})
 }

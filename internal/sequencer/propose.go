@@ -153,7 +153,8 @@ func (q *Sequencer) encode(b *block.Block) (l1.Encoded, error) {
 func (q *Sequencer) proposeOne(ctx context.Context, d draftOf, was syncer.Status, elsewhere bool) (l1.Inclusion, error) {
 	bounded, cancel := context.WithTimeout(ctx, q.timeout())
 	defer cancel()
-	start := time.Now()
+	start := q.sent(bounded, d.last-uint64(len(d.Blocks))+1, d.last)
+	defer q.landed()
 	in, err := q.cfg.Proposer.Propose(bounded, d.Draft)
 	q.cfg.Syncer.Took(syncer.StepPost, d.last, start, err)
 	if err != nil {

@@ -87,7 +87,15 @@ type Status struct {
 	Failures  uint64    // since the start
 	Stuck     string    // why nothing can be posted before somebody acts; empty: nothing is known to be in the way
 	Full      Full      // the builder's pool
+	Flight    Flight    // the submission that is under way
 	Clock     string    // why the last block's time is not what the machine's clock said, with both; empty if it is
+}
+
+// Flight is a submission that is under way. The zero Flight: none is.
+type Flight struct {
+	From, To uint64    // blocks
+	Since    time.Time // when it was sent
+	Deadline time.Time // when it is given up
 }
 
 // Full says whether the builder's pool is full.
@@ -338,6 +346,7 @@ func (q *Sequencer) produce(ctx context.Context) error {
 		case head != before:
 			last = time.Now()
 		case q.cfg.Lazy:
+			q.pause("") // nothing keeps it from making blocks but that none is wanted
 			q.idle(ctx, last.Add(q.cfg.LazyInterval))
 		}
 		select {
@@ -405,7 +414,7 @@ func (q *Sequencer) build(ctx context.Context, p syncer.Parent, empty bool) (*bl
 		build = q.forced.build
 	}
 	for most := q.cfg.MaxBlockBytes; ; {
-		start := time.Now()
+		start := q.cfg.Syncer.Begin(syncer.StepBuild, height)
 		var err error
 		d.Txs, err = build(ctx, height, now, most)
 		q.cfg.Syncer.Took(syncer.StepBuild, height, start, err)

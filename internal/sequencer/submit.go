@@ -115,7 +115,8 @@ func (q *Sequencer) post(ctx context.Context, from, last uint64, limit int) (to 
 	to--
 	ctx, cancel := context.WithTimeout(ctx, q.timeout())
 	defer cancel()
-	start := time.Now()
+	start := q.sent(ctx, from, to)
+	defer q.landed()
 	height, err = q.cfg.Submitter.Submit(ctx, blobs)
 	q.cfg.Syncer.Took(syncer.StepPost, to, start, err)
 	if err != nil {
@@ -123,6 +124,19 @@ func (q *Sequencer) post(ctx context.Context, from, last uint64, limit int) (to 
 	}
 	q.cfg.Logger.Debug("submitted", "from", from, "to", to, "source", height)
 	return to, size, height, nil
+}
+
+// sent publishes that the blocks from..to are on their way, and how long that may take.
+func (q *Sequencer) sent(ctx context.Context, from, to uint64) time.Time {
+	now := time.Now()
+	deadline, _ := ctx.Deadline()
+	q.status.Update(func(s Status) Status { s.Flight = Flight{from, to, now, deadline}; return s })
+	return now
+}
+
+// landed publishes that they are not any more, whatever became of them.
+func (q *Sequencer) landed() {
+	q.status.Update(func(s Status) Status { s.Flight = Flight{}; return s })
 }
 
 // blobs encodes a block's halves; an empty block has no data to post.

@@ -74,22 +74,23 @@ func (s *Syncer) execute(ctx context.Context, blk *block.Block, root []byte, rea
 
 // run, head and revertTo are the engine's methods, with an observer.
 func (s *Syncer) run(ctx context.Context, blk *block.Block) ([]byte, error) {
-	start := time.Now()
+	start := s.Begin(StepExecute, blk.Height())
 	root, err := s.cfg.Engine.Execute(ctx, blk)
 	s.Took(StepExecute, blk.Height(), start, err)
 	return root, err
 }
 
 func (s *Syncer) head(ctx context.Context) (exec.Head, error) {
-	start := time.Now()
+	at := s.cfg.Store.State().Unsafe.Height
+	start := s.Begin(StepHead, at)
 	head, err := s.cfg.Engine.Head(ctx)
-	s.Took(StepHead, s.cfg.Store.State().Unsafe.Height, start, err)
+	s.Took(StepHead, at, start, err)
 	return head, err
 }
 
 func (s *Syncer) revertTo(ctx context.Context, height uint64) error {
 	s.reverts++
-	start := time.Now()
+	start := s.Begin(StepRevert, height)
 	err := s.cfg.Engine.Revert(ctx, height)
 	s.Took(StepRevert, height, start, err)
 	return err

@@ -86,6 +86,9 @@ func (k *L1Sink) Apply(ctx context.Context, item follow.Item[l1.Block]) error {
 	if err := p.commit(); err != nil {
 		return err
 	}
+	for i := range p.done {
+		k.note(&p.done[i])
+	}
 	k.publish()
 	for _, a := range p.done {
 		k.cfg.Logger.Info("block", "height", a.Ref.Height, "hash", a.Ref.Hash, "txs", a.Txs, "safe", true, "source", a.Source.Height)
@@ -235,7 +238,7 @@ func (p *plan) adopt(ctx context.Context, b *block.Block, m *l1.Message) error {
 		p.append = append(p.append, store.Record{Block: b, Root: root, Origin: origin})
 	}
 	p.tip, p.root = derive.TipOf(b), root
-	p.done = append(p.done, Applied{Ref: b.Ref(), Txs: len(b.Data.Txs), Source: p.at, Safe: true, Promoted: promoted})
+	p.done = append(p.done, Applied{Ref: b.Ref(), Txs: len(b.Data.Txs), Source: p.at, Safe: true, Promoted: promoted, Made: madeAt(b)})
 	return nil
 }
 

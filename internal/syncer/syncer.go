@@ -73,7 +73,8 @@ type Applied struct {
 	Txs      int
 	Source   block.Ref // the source's item that made it safe; zero for an unsafe block
 	Safe     bool
-	Promoted bool // it was there as an unsafe block and was not executed again
+	Promoted bool      // it was there as an unsafe block and was not executed again
+	Made     time.Time // by its header
 }
 
 // Status is what the node has done so far. Refs of height InitialHeight-1 with a zero hash mean "none yet".
@@ -95,6 +96,9 @@ type Status struct {
 	Gate       bool          // offered blocks are taken
 	Buffered   int           // offered blocks that wait for their parent
 	Stage      Stage         // what the section is busy with, if it takes long, or stuck at
+	UnsafeAt   Moment
+	SafeAt     Moment
+	Rhythm     Rhythm
 }
 
 // Proposal is the last canonical proposal of the inbox. It is published after the commit that holds it, so a late
@@ -124,6 +128,7 @@ type Syncer struct {
 	status    *watch.Value[Status]
 	verifying chan struct{} // holds one for each signature check under way, or the like; see verify
 	judged    judged
+	busy      busy
 
 	mu          sync.Mutex     // the serialised section; guards the rest, and what the sink and the Offers hold
 	engineKnown bool           // the engine has been compared with the store and found equal
@@ -135,6 +140,10 @@ type Syncer struct {
 	onSigned    func(block.Ref)     // see OnSigned; nil: nobody is told
 	sourceTime  time.Time           // see Status
 	tell        func(Status) Status // what the sink, and its Offers, add to the status
+	rhythm      rhythm
+	noted       headAt // the last block that note was told of
+	unsafe      headAt
+	safe        headAt
 }
 
 // open returns a Syncer that goes on from where the store stands, for a sink that publishes when it has read what it
@@ -148,6 +157,7 @@ func open(cfg Config) (*Syncer, error) {
 		cfg.MaxAhead = time.Minute
 	}
 	s := &Syncer{cfg: cfg, status: new(watch.Value[Status]), verifying: make(chan struct{}, max(runtime.GOMAXPROCS(0)-1, 1))}
+	s.loadRhythm()
 	var err error
 	s.diverged, err = readDiverged(cfg.Store)
 	return s, err
@@ -186,7 +196,9 @@ func (s *Syncer) BeforeFirst() block.Ref { return block.Ref{Height: s.cfg.Genesi
 // publish must be called inside the section, after a commit.
 func (s *Syncer) publish() {
 	st := s.cfg.Store.State()
+	unsafe, safe := s.moves(&s.unsafe, st.Unsafe), s.moves(&s.safe, st.Safe)
 	s.status.Update(func(now Status) Status {
+		now.UnsafeAt, now.SafeAt, now.Rhythm = unsafe, safe, s.rhythm.is
 		now.Unsafe, now.Safe, now.Finalized, now.Root = st.Unsafe, st.Safe, st.Finalized, st.Root
 		now.Position, now.Proven, now.Counts, now.SourceTime = st.Position, st.Proven, s.counts, s.sourceTime
 		if s.engineKnown || now.Stage.Name != follow.StageEngine && now.Stage.Name != follow.StageReplay {
@@ -231,6 +243,12 @@ func (s *Syncer) commit(b *store.Batch) error {
 	if len(b.Append) > 0 && b.Append[0].Block.Height() == s.cfg.Genesis.InitialHeight {
 		b.InitialRoot = s.initial
 	}
+	if text := s.rhythm.toStore(); text != nil {
+		if b.Named == nil {
+			b.Named = map[string][]byte{}
+		}
+		b.Named[rhythmKey] = text
+	}
 	err := s.cfg.Store.Commit(b)
 	s.Took(StepCommit, s.cfg.Store.State().Position.Height, start, err)
 	if err != nil {
@@ -250,14 +268,16 @@ func (s *Syncer) commit(b *store.Batch) error {
 
 // Took tells the observer of a step that began at start and has ended.
 func (s *Syncer) Took(step Step, height uint64, start time.Time, err error) {
+	s.ended(step, height)
 	if s.cfg.Observer.Done != nil {
 		s.cfg.Observer.Done(step, height, time.Since(start), err)
 	}
 }
 
 func (s *Syncer) applied(blk *block.Block, origin store.Origin, promoted bool) {
+	a := Applied{Ref: blk.Ref(), Txs: len(blk.Data.Txs), Source: origin.Source, Safe: origin.Source != (block.Ref{}), Promoted: promoted, Made: madeAt(blk)}
+	s.note(&a)
 	s.publish()
-	a := Applied{Ref: blk.Ref(), Txs: len(blk.Data.Txs), Source: origin.Source, Safe: origin.Source != (block.Ref{}), Promoted: promoted}
 	if !promoted {
 		s.cfg.Logger.Info("block", "height", a.Ref.Height, "hash", a.Ref.Hash, "txs", a.Txs, "safe", a.Safe, "source", a.Source.Height)
 	}

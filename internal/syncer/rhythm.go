@@ -1,0 +1,196 @@
+package syncer
+
+import (
+	"encoding/json"
+	"slices"
+	"sync"
+	"time"
+
+	"headrace/block"
+)
+
+// Moment is when a head came to be where it is.
+type Moment struct {
+	Made time.Time // the block, by its header; zero before the first block
+	At   time.Time // when it became the head here, or when the node started with it
+}
+
+// Rhythm is the chain's own pace, as its blocks show it. What is not known yet is zero.
+type Rhythm struct {
+	Quiet   time.Duration `json:"quiet"`   // how long it goes without a block when all is well
+	Heights uint64        `json:"heights"` // of the source, between two that bring safe blocks
+}
+
+// Of how many blocks, or heights, a rhythm is made, and how many must be there.
+const (
+	keepEmpty   = 9
+	keepFull    = 64
+	keepHeights = 15
+	leastOfThem = 3
+)
+
+// rhythm measures the chain's pace. A block without transactions is made because the time for one has come: after the
+// block time, or in a lazy chain after the time between empty blocks, so what went before it is how long the chain is
+// ever quiet. While there was none, as in a chain that is never idle, all blocks count. Times are the headers': how
+// late blocks were posted, or read, is nothing of theirs. One outage is one sample, and sets no pace.
+type rhythm struct {
+	last    block.Ref // noted last
+	made    time.Time
+	empty   []time.Duration // before blocks without transactions
+	full    []time.Duration // before others
+	byFull  bool            // there was nothing else to go by
+	source  uint64          // the last height that brought a safe block
+	heights []uint64
+	is      Rhythm
+	stored  Rhythm // what the store has
+}
+
+// block notes a new block on top of the last one, or in the place of others.
+func (r *rhythm) block(ref block.Ref, made time.Time, txs int) {
+	if ref.Height == r.last.Height+1 && !r.made.IsZero() {
+		gap := max(made.Sub(r.made), 0)
+		if txs == 0 {
+			r.empty = keep(r.empty, gap, keepEmpty)
+		} else {
+			r.full = keep(r.full, gap, keepFull)
+		}
+		r.quiet()
+	}
+	r.last, r.made = ref, made
+}
+
+// quiet computes how long the chain goes without a block.
+func (r *rhythm) quiet() {
+	switch {
+	case len(r.empty) >= leastOfThem:
+		r.byFull = false
+		r.is.Quiet = middle(r.empty)
+	case len(r.empty) > 0:
+		r.is.Quiet = max(r.is.Quiet, slices.Max(r.empty))
+	case len(r.full) == keepFull && (r.is.Quiet == 0 || r.byFull):
+		r.byFull = true
+		sorted := slices.Sorted(slices.Values(r.full))
+		r.is.Quiet = sorted[len(sorted)-leastOfThem] // the two longest may be outages
+	}
+}
+
+// brought notes a height of the source that brought a safe block.
+func (r *rhythm) brought(height uint64) {
+	if r.source != 0 && height > r.source {
+		if r.heights = keep(r.heights, height-r.source, keepHeights); len(r.heights) >= leastOfThem {
+			r.is.Heights = middle(r.heights)
+		}
+	}
+	r.source = max(r.source, height)
+}
+
+func keep[T any](of []T, next T, most int) []T {
+	return append(of[max(len(of)-most+1, 0):], next)
+}
+
+// middle returns the median; of an even number the lower one of two.
+func middle[T time.Duration | uint64](of []T) T {
+	sorted := slices.Sorted(slices.Values(of))
+	return sorted[(len(sorted)-1)/2]
+}
+
+// rhythmKey names the rhythm in the store. A node that starts while its chain stands still knows by it that it does.
+const rhythmKey = "rhythm"
+
+// toStore returns what is to be written of the rhythm: nothing as long as it is about what is stored.
+func (r *rhythm) toStore() []byte {
+	if about(r.is.Quiet, r.stored.Quiet) && r.is.Heights == r.stored.Heights {
+		return nil
+	}
+	text, err := json.Marshal(r.is)
+	if err != nil { // two numbers
+		return nil
+	}
+	r.stored = r.is
+	return text
+}
+
+func about(a, b time.Duration) bool { return a == b || a > b*3/4 && a < b*4/3 }
+
+// loadRhythm takes up what is stored. What cannot be read is learned again.
+func (s *Syncer) loadRhythm() {
+	text, ok, err := s.cfg.Store.Named(rhythmKey)
+	if err == nil && ok && json.Unmarshal(text, &s.rhythm.stored) == nil {
+		s.rhythm.is = s.rhythm.stored
+	}
+}
+
+// headAt is a head with its moment.
+type headAt struct {
+	ref block.Ref
+	Moment
+}
+
+// moves brings a head up to date, and returns its moment.
+func (s *Syncer) moves(h *headAt, to block.Ref) Moment {
+	if h.ref == to && !h.At.IsZero() {
+		return h.Moment
+	}
+	h.ref, h.Moment = to, Moment{At: time.Now()}
+	switch {
+	case to.Hash.IsZero():
+	case s.noted.ref == to:
+		h.Made = s.noted.Made
+	default: // at the start, and when blocks were taken back
+		if rec, err := s.cfg.Store.Block(to.Height); err == nil {
+			h.Made = madeAt(rec.Block)
+		}
+	}
+	return h.Moment
+}
+
+func madeAt(b *block.Block) time.Time { return time.Unix(0, int64(b.Header.Header.Time)) }
+
+// note notes a change of a head, before it is published.
+func (s *Syncer) note(a *Applied) {
+	s.noted = headAt{ref: a.Ref, Moment: Moment{Made: a.Made}}
+	if !a.Promoted {
+		s.rhythm.block(a.Ref, a.Made, a.Txs)
+	}
+	if a.Safe {
+		s.rhythm.brought(a.Source.Height)
+	}
+}
+
+// Busy is a call to the engine that has not returned. The zero Busy: there is none.
+type Busy struct {
+	Step   Step
+	Height uint64
+	Since  time.Time
+}
+
+// busy holds one.
+type busy struct {
+	mu sync.Mutex
+	is Busy
+}
+
+// Begin notes that the engine is called; Took ends that. It is for calls inside the section.
+func (s *Syncer) Begin(step Step, height uint64) time.Time {
+	now := time.Now()
+	s.busy.mu.Lock()
+	defer s.busy.mu.Unlock()
+	s.busy.is = Busy{step, height, now}
+	return now
+}
+
+// ended notes the end of a call.
+func (s *Syncer) ended(step Step, height uint64) {
+	s.busy.mu.Lock()
+	defer s.busy.mu.Unlock()
+	if s.busy.is.Step == step && s.busy.is.Height == height {
+		s.busy.is = Busy{}
+	}
+}
+
+// Busy returns what the engine is asked for, so that somebody can tell who waits for one that does not answer.
+func (s *Syncer) Busy() Busy {
+	s.busy.mu.Lock()
+	defer s.busy.mu.Unlock()
+	return s.busy.is
+}
