@@ -144,12 +144,8 @@ func (r *ShareRange) UnmarshalJSON(data []byte) error {
 					version = uint8(s.uint(255))
 				case "row_proof":
 					s.rowProof(&r.RowProof)
-				default:
-					s.skip()
 				}
 			})
-		default:
-			s.skip()
 		}
 	})
 	if err := s.end("share range"); err != nil {
@@ -177,8 +173,6 @@ func (s *scanner) namespaceRow(r *NamespaceRow) {
 			if r.Proof = nil; !s.null() {
 				r.Proof = s.proof()
 			}
-		default:
-			s.skip()
 		}
 	})
 }
@@ -201,8 +195,6 @@ func (s *scanner) proof() *Proof {
 			leaf = s.base64()
 		case "is_max_namespace_ignored":
 			ignored = s.bool()
-		default:
-			s.skip()
 		}
 	})
 	p := nmt.NewInclusionProof(start, end, nodes, ignored)
@@ -231,8 +223,6 @@ func (s *scanner) rowProof(p *RowProof) {
 			p.StartRow = uint32(s.uint(1<<32 - 1))
 		case "end_row":
 			p.EndRow = uint32(s.uint(1<<32 - 1))
-		default:
-			s.skip()
 		}
 	})
 }
@@ -248,8 +238,6 @@ func (s *scanner) merkleProof(m *MerkleProof) {
 			m.LeafHash = s.base64()
 		case "aunts":
 			m.Aunts = s.roots(64)
-		default:
-			s.skip()
 		}
 	})
 }

@@ -26,8 +26,6 @@ func (e *ExtendedHeader) UnmarshalJSON(data []byte) error {
 			s.validatorSet(&e.ValidatorSet)
 		case "dah":
 			s.dah(&e.DAH)
-		default:
-			s.skip()
 		}
 	})
 	return s.end("extended header")
@@ -53,8 +51,6 @@ func ScanHeader(data []byte, dah bool) (Header, DAH, error) {
 			s.header(&h)
 		case string(key) == "dah" && dah:
 			s.dah(&d)
-		default:
-			s.skip()
 		}
 	})
 	return h, d, s.end("extended header")
@@ -72,8 +68,6 @@ func (s *scanner) header(h *Header) {
 					h.VersionBlock = s.uint(math.MaxUint64)
 				case "app":
 					h.VersionApp = s.uint(math.MaxUint64)
-				default:
-					s.skip()
 				}
 			})
 		case "chain_id":
@@ -102,8 +96,6 @@ func (s *scanner) header(h *Header) {
 			field(&h.EvidenceHash)
 		case "proposer_address":
 			field(&h.ProposerAddress)
-		default:
-			s.skip()
 		}
 	})
 }
@@ -120,12 +112,8 @@ func (s *scanner) blockID(arena []byte, id *BlockID) []byte {
 					id.Total = uint32(s.uint(math.MaxUint32))
 				case "hash":
 					arena, id.Parts = s.hex(arena)
-				default:
-					s.skip()
 				}
 			})
-		default:
-			s.skip()
 		}
 	})
 	return arena
@@ -147,8 +135,6 @@ func (s *scanner) commit(c *Commit) {
 				s.commitSig(&sig)
 				c.Signatures = append(c.Signatures, sig)
 			})
-		default:
-			s.skip()
 		}
 	})
 }
@@ -164,8 +150,6 @@ func (s *scanner) commitSig(sig *CommitSig) {
 			sig.Timestamp = s.time()
 		case "signature":
 			sig.Signature = s.base64()
-		default:
-			s.skip()
 		}
 	})
 }
@@ -186,8 +170,6 @@ func (s *scanner) validatorSet(v *ValidatorSet) {
 			}
 			v.Proposer = new(Validator)
 			s.validator(v.Proposer)
-		default:
-			s.skip()
 		}
 	})
 }
@@ -204,16 +186,12 @@ func (s *scanner) validator(v *Validator) {
 					v.PubKeyType = string(s.text())
 				case "value":
 					v.PubKey = s.base64()
-				default:
-					s.skip()
 				}
 			})
 		case "voting_power":
 			v.VotingPower = s.int()
 		case "proposer_priority":
 			v.ProposerPriority = s.int()
-		default:
-			s.skip()
 		}
 	})
 }
@@ -225,8 +203,6 @@ func (s *scanner) dah(d *DAH) {
 			d.RowRoots = s.roots(2 * MaxWidth)
 		case "column_roots":
 			d.ColumnRoots = s.roots(2 * MaxWidth)
-		default:
-			s.skip()
 		}
 	})
 }

@@ -74,7 +74,8 @@ func (s *scanner) null() bool {
 	return false
 }
 
-// object calls member at each value with its key; member consumes the value. A null counts as an object without members.
+// object calls member at each value with its key; member consumes the value, or leaves it where it is: then it is skipped. A null counts as
+// an object without members.
 func (s *scanner) object(member func(key []byte)) {
 	if s.null() || !s.expect('{') || s.accept('}') {
 		return
@@ -84,7 +85,11 @@ func (s *scanner) object(member func(key []byte)) {
 		if !s.expect(':') {
 			return
 		}
-		member(key)
+		s.peek()
+		at := s.i
+		if member(key); s.i == at {
+			s.skip()
+		}
 		if s.accept(',') {
 			continue
 		}
