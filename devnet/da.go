@@ -1,6 +1,7 @@
 package devnet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,9 +32,7 @@ type DA struct {
 
 // NewDA opens the port and the chain.
 func NewDA(opt DAOptions) (*DA, error) {
-	if opt.Listen == "" {
-		opt.Listen = "127.0.0.1:26658"
-	}
+	opt.Listen = cmp.Or(opt.Listen, "127.0.0.1:26658")
 	if opt.Logger != nil {
 		opt.Chain.Logger, opt.Handler.Logger = opt.Logger, opt.Logger
 	}

@@ -1,6 +1,7 @@
 package devnet
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"errors"
@@ -41,12 +42,8 @@ type Inbox struct {
 
 // OpenInbox starts an L1 and deploys an inbox on it.
 func OpenInbox(ctx context.Context, opt InboxOptions) (_ *Inbox, err error) {
-	if opt.Settings.ForcedMax == 0 {
-		opt.Settings.ForcedMax = 2
-	}
-	if opt.Logger == nil {
-		opt.Logger = slog.New(slog.DiscardHandler)
-	}
+	opt.Settings.ForcedMax = cmp.Or(opt.Settings.ForcedMax, 2)
+	opt.Logger = cmp.Or(opt.Logger, slog.New(slog.DiscardHandler))
 	i := &Inbox{}
 	defer func() {
 		if err != nil {

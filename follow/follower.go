@@ -1,6 +1,7 @@
 package follow
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -91,9 +92,7 @@ type Follower[T any] struct {
 
 // New returns a follower. Run makes it work.
 func New[T any](source Source[T], sink Sink[T], opt Options) *Follower[T] {
-	if opt.Logger == nil {
-		opt.Logger = slog.New(slog.DiscardHandler)
-	}
+	opt.Logger = cmp.Or(opt.Logger, slog.New(slog.DiscardHandler))
 	if opt.QueueBytes <= 0 {
 		opt.QueueBytes = 64 << 20
 	}

@@ -316,9 +316,7 @@ func (c *Config) namespaces(g *block.Genesis, read func(string) (da.Namespace, e
 	if h == "" {
 		return header, data, fmt.Errorf("neither the genesis nor the configuration names the chain's namespaces: set da.header_namespace and da.data_namespace")
 	}
-	if d == "" {
-		d = h
-	}
+	d = cmp.Or(d, h)
 	if header, err = read(h); err != nil {
 		return header, data, err
 	}

@@ -26,9 +26,7 @@ func Leave(opt Options, withKey bool, do func(Left) error) (err error) {
 	if opt.Genesis.L1 != nil {
 		return errors.New("this chain is on an L1, by its genesis, and an ev-node's on a DA layer: there is nothing to export")
 	}
-	if opt.Logger == nil {
-		opt.Logger = slog.New(slog.DiscardHandler)
-	}
+	opt.Logger = cmp.Or(opt.Logger, slog.New(slog.DiscardHandler))
 	o := &opened{opt: &opt, log: opt.Logger}
 	defer func() { err = errors.Join(err, o.close()) }()
 	left := Left{Start: cmp.Or(opt.Genesis.DAStartHeight, opt.Config.DA.StartHeight)}

@@ -7,6 +7,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -100,9 +101,7 @@ type Node struct {
 // New opens the node's home and its HTTP port. Whatever it fails with says what to do. A node that was made must be
 // run, or closed.
 func New(opt Options) (_ *Node, err error) {
-	if opt.Logger == nil {
-		opt.Logger = slog.New(slog.DiscardHandler)
-	}
+	opt.Logger = cmp.Or(opt.Logger, slog.New(slog.DiscardHandler))
 	if err := opt.Config.Validate(); err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,9 +25,7 @@ const refetch = time.Minute
 // away, whatever is in it, and the node will read its chain from the beginning: a sequencer forgets the blocks that
 // it signed and that were never posted.
 func Repair(ctx context.Context, opt Options, startOver bool, say func(format string, a ...any)) error {
-	if opt.Logger == nil {
-		opt.Logger = slog.New(slog.DiscardHandler)
-	}
+	opt.Logger = cmp.Or(opt.Logger, slog.New(slog.DiscardHandler))
 	if err := errors.Join(opt.Config.Validate(), opt.Genesis.Validate()); err != nil {
 		return fmt.Errorf("configuration: %w", err)
 	}

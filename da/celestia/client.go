@@ -1,6 +1,7 @@
 package celestia
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,19 +48,17 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
-	set(&o.CallTimeout, 30*time.Second)
-	set(&o.SubmitTimeout, 2*time.Minute)
-	set(&o.DialTimeout, 10*time.Second)
-	set(&o.Silence, 20*time.Second)
-	set(&o.Hold, 2*time.Second)
-	set(&o.Probe, 15*time.Second)
-	set(&o.Polling, 10*time.Second)
-	set(&o.Window, 512)
-	set(&o.FetchBytes, 32<<20)
-	set(&o.MaxMessage, 64<<20)
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
+	o.CallTimeout = cmp.Or(o.CallTimeout, 30*time.Second)
+	o.SubmitTimeout = cmp.Or(o.SubmitTimeout, 2*time.Minute)
+	o.DialTimeout = cmp.Or(o.DialTimeout, 10*time.Second)
+	o.Silence = cmp.Or(o.Silence, 20*time.Second)
+	o.Hold = cmp.Or(o.Hold, 2*time.Second)
+	o.Probe = cmp.Or(o.Probe, 15*time.Second)
+	o.Polling = cmp.Or(o.Polling, 10*time.Second)
+	o.Window = cmp.Or(o.Window, 512)
+	o.FetchBytes = cmp.Or(o.FetchBytes, 32<<20)
+	o.MaxMessage = cmp.Or(o.MaxMessage, 64<<20)
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	namespaces := o.Namespaces
 	o.Namespaces = nil
 	for _, ns := range namespaces {

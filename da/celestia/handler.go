@@ -1,6 +1,7 @@
 package celestia
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -68,14 +69,12 @@ type Handler struct {
 
 // NewHandler returns a handler that serves a chain until it is closed.
 func NewHandler(chain Chain, opt HandlerOptions) *Handler {
-	set(&opt.MaxRequests, 500)
-	set(&opt.MinGasPrice, 0.004)
-	set(&opt.Queue, 16)
-	set(&opt.Limits.Answers, 64<<20)
-	set(&opt.Limits.Bodies, 64<<20)
-	if opt.Logger == nil {
-		opt.Logger = slog.New(slog.DiscardHandler)
-	}
+	opt.MaxRequests = cmp.Or(opt.MaxRequests, 500)
+	opt.MinGasPrice = cmp.Or(opt.MinGasPrice, 0.004)
+	opt.Queue = cmp.Or(opt.Queue, 16)
+	opt.Limits.Answers = cmp.Or(opt.Limits.Answers, 64<<20)
+	opt.Limits.Bodies = cmp.Or(opt.Limits.Bodies, 64<<20)
+	opt.Logger = cmp.Or(opt.Logger, slog.New(slog.DiscardHandler))
 	h := &Handler{chain: chain, opt: opt, slots: make(chan struct{}, opt.MaxRequests)}
 	h.methods = h.allMethods()
 	so := jsonrpc.ServerOptions{MaxBody: opt.MaxBody, PingInterval: opt.PingInterval, Logger: opt.Logger}
@@ -90,13 +89,6 @@ func NewHandler(chain Chain, opt HandlerOptions) *Handler {
 	}
 	h.rpc = jsonrpc.NewServer(h.methods, so)
 	return h
-}
-
-func set[T comparable](v *T, def T) {
-	var zero T
-	if *v == zero {
-		*v = def
-	}
 }
 
 // Close closes every subscription and connection as a node that stops does, and waits for them. It does not close the

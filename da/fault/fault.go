@@ -12,6 +12,7 @@
 package fault
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -169,24 +170,16 @@ func (f *Fault) Check() error {
 
 // withDefaults fills in how, where it is left open.
 func (f Fault) withDefaults() Fault {
-	if f.Depth == 0 {
-		f.Depth = 10
-	}
-	if f.Size == 0 {
-		f.Size = 1 << 20
-	}
+	f.Depth = cmp.Or(f.Depth, 10)
+	f.Size = cmp.Or(f.Size, 1<<20)
 	if f.Delay == 0 && f.Kind == Latency {
 		f.Delay = Duration(50 * time.Millisecond)
 	}
-	if f.PerSecond == 0 {
-		f.PerSecond = 1 << 20
-	}
+	f.PerSecond = cmp.Or(f.PerSecond, 1<<20)
 	if f.Status == 0 {
 		f.Status = map[Kind]int{Unauthorized: 401, RateLimited: 429}[f.Kind]
 	}
-	if f.Status == 0 {
-		f.Status = 503
-	}
+	f.Status = cmp.Or(f.Status, 503)
 	return f
 }
 

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
@@ -41,25 +42,16 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
-	set(&o.ChainID, "headrace-local")
-	set(&o.Interval, time.Second)
-	set(&o.StartHeight, 1)
-	set(&o.MaxBlobBytes, 8<<20-64<<10)
-	set(&o.MaxBlockBytes, 32<<20)
-	set(&o.MaxWidth, square.MaxWidth)
-	set(&o.MaxPerBlock, 200)
-	set(&o.MaxPending, 128<<20)
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
+	o.ChainID = cmp.Or(o.ChainID, "headrace-local")
+	o.Interval = cmp.Or(o.Interval, time.Second)
+	o.StartHeight = cmp.Or(o.StartHeight, 1)
+	o.MaxBlobBytes = cmp.Or(o.MaxBlobBytes, 8<<20-64<<10)
+	o.MaxBlockBytes = cmp.Or(o.MaxBlockBytes, 32<<20)
+	o.MaxWidth = cmp.Or(o.MaxWidth, square.MaxWidth)
+	o.MaxPerBlock = cmp.Or(o.MaxPerBlock, 200)
+	o.MaxPending = cmp.Or(o.MaxPending, 128<<20)
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	return o
-}
-
-func set[T comparable](v *T, def T) {
-	var zero T
-	if *v == zero {
-		*v = def
-	}
 }
 
 // ErrClosed is what the methods of a closed chain return.

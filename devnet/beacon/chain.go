@@ -13,6 +13,7 @@
 package beacon
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -73,15 +74,11 @@ type Chain struct {
 
 // New returns the consensus of node, which must be at its genesis block. It makes the genesis block the head.
 func New(ctx context.Context, node *geth.Node, opt Options) (*Chain, error) {
-	if opt.SecondsPerSlot == 0 {
-		opt.SecondsPerSlot = 1
-	}
+	opt.SecondsPerSlot = cmp.Or(opt.SecondsPerSlot, 1)
 	if opt.GenesisTime == 0 {
 		opt.GenesisTime = uint64(time.Now().Unix())
 	}
-	if opt.Logger == nil {
-		opt.Logger = slog.New(slog.DiscardHandler)
-	}
+	opt.Logger = cmp.Or(opt.Logger, slog.New(slog.DiscardHandler))
 	public, err := dial(node)
 	if err != nil {
 		return nil, err

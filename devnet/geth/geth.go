@@ -10,6 +10,7 @@ package geth
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -69,9 +70,7 @@ func Open(ctx context.Context, opt Options) (*Node, error) {
 	if opt.Genesis == nil {
 		opt.Genesis = DevGenesis(Prague)
 	}
-	if opt.GasLimit == 0 {
-		opt.GasLimit = opt.Genesis.GasLimit
-	}
+	opt.GasLimit = cmp.Or(opt.GasLimit, opt.Genesis.GasLimit)
 	if opt.Binary == "" {
 		binary, err := Binary(ctx)
 		if err != nil {

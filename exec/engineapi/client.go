@@ -1,6 +1,7 @@
 package engineapi
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -55,9 +56,7 @@ func dial(url string, auth rpc.HTTPAuth, opt DialOptions) (*Client, error) {
 	if !strings.HasPrefix(url, "http://") && !strings.HasPrefix(url, "https://") {
 		return nil, fmt.Errorf("%w: execution client at %s: want an http or https URL", ErrConfig, redact.Refused(url))
 	}
-	if opt.Timeout == 0 {
-		opt.Timeout = 30 * time.Second
-	}
+	opt.Timeout = cmp.Or(opt.Timeout, 30*time.Second)
 	secrets := redact.Of(url)
 	asker := httpc.New(httpc.Options{Timeout: opt.Timeout})
 	options := []rpc.ClientOption{rpc.WithHTTPClient(asker)}

@@ -46,6 +46,7 @@ package engineapi
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -144,12 +145,8 @@ func open(opt Options, derived bool) (*Engine, error) {
 	if opt.InitialHeight == 0 || opt.ChainID == "" || opt.Dir == "" {
 		return nil, fmt.Errorf("%w: want a rollup chain id, an initial height of at least 1 and a directory", ErrConfig)
 	}
-	if opt.BuildTime == 0 {
-		opt.BuildTime = 50 * time.Millisecond
-	}
-	if opt.Logger == nil {
-		opt.Logger = slog.New(slog.DiscardHandler)
-	}
+	opt.BuildTime = cmp.Or(opt.BuildTime, 50*time.Millisecond)
+	opt.Logger = cmp.Or(opt.Logger, slog.New(slog.DiscardHandler))
 	client, err := Dial(opt.URL, opt.JWT, opt.DialOptions)
 	if err != nil {
 		return nil, err

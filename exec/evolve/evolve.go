@@ -34,6 +34,7 @@ package evolve
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -169,9 +170,7 @@ func New(x Executor, opt Options) (*Engine, error) {
 	if opt.InitialHeight == 0 || opt.ChainID == "" || opt.Dir == "" {
 		return nil, errors.New("evolve: want a chain id, an initial height of at least 1 and a directory")
 	}
-	if opt.Logger == nil {
-		opt.Logger = slog.New(slog.DiscardHandler)
-	}
+	opt.Logger = cmp.Or(opt.Logger, slog.New(slog.DiscardHandler))
 	index, err := openIndex(opt.Dir, opt.FS, opt.Logger, identity{ChainID: opt.ChainID, InitialHeight: opt.InitialHeight})
 	if err != nil {
 		return nil, err

@@ -7,6 +7,7 @@
 package exectest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -107,21 +108,15 @@ type run struct {
 
 func newRun(t *testing.T, s Subject) *run {
 	t.Helper()
-	if s.ChainID == "" {
-		s.ChainID = "exectest"
-	}
-	if s.InitialHeight == 0 {
-		s.InitialHeight = 1
-	}
+	s.ChainID = cmp.Or(s.ChainID, "exectest")
+	s.InitialHeight = cmp.Or(s.InitialHeight, 1)
 	if s.StartTime.IsZero() {
 		s.StartTime = time.Unix(1_700_000_000, 0)
 	}
 	if s.Txs == nil {
 		s.Txs = keyValues
 	}
-	if s.MaxBytes == 0 {
-		s.MaxBytes = 300
-	}
+	s.MaxBytes = cmp.Or(s.MaxBytes, 300)
 	r := &run{t: t, s: s, e: s.Engine, roots: map[block.Hash]string{}}
 	r.roots[block.Hash{}] = string(r.head().Root) // of the genesis state, which may be empty
 	return r

@@ -14,6 +14,7 @@
 package execgrpc
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -65,12 +66,8 @@ var (
 // Dial returns the engine at target, "host:port" or "unix:/path". It does not wait for the engine: the first call
 // connects, or Ready does.
 func Dial(target string, opt Options) (*Engine, error) {
-	if opt.Timeout == 0 {
-		opt.Timeout = 30 * time.Second
-	}
-	if opt.MaxMessageBytes == 0 {
-		opt.MaxMessageBytes = defaultMessageBytes
-	}
+	opt.Timeout = cmp.Or(opt.Timeout, 30*time.Second)
+	opt.MaxMessageBytes = cmp.Or(opt.MaxMessageBytes, defaultMessageBytes)
 	creds := insecure.NewCredentials()
 	if opt.TLS != nil {
 		creds = credentials.NewTLS(opt.TLS)

@@ -1,6 +1,7 @@
 package execgrpc
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -31,12 +32,8 @@ type ServerOptions struct {
 // Serve answers calls on lis from the engine e, until ctx ends or lis fails. It closes lis. Calls under way when ctx
 // ends may finish within opt.Grace; when Serve returns, none is left.
 func Serve(ctx context.Context, lis net.Listener, e exec.Engine, opt ServerOptions) error {
-	if opt.MaxMessageBytes == 0 {
-		opt.MaxMessageBytes = defaultMessageBytes
-	}
-	if opt.Grace == 0 {
-		opt.Grace = 5 * time.Second
-	}
+	opt.MaxMessageBytes = cmp.Or(opt.MaxMessageBytes, defaultMessageBytes)
+	opt.Grace = cmp.Or(opt.Grace, 5*time.Second)
 	options := []grpc.ServerOption{grpc.MaxRecvMsgSize(opt.MaxMessageBytes), grpc.MaxSendMsgSize(opt.MaxMessageBytes), grpc.WaitForHandlers(true)}
 	if opt.TLS != nil {
 		options = append(options, grpc.Creds(credentials.NewTLS(opt.TLS)))

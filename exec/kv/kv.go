@@ -19,6 +19,7 @@ package kv
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -102,14 +103,7 @@ func Open(dir string, opt Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{db: db, initial: max(opt.InitialHeight, 1), history: opt.History}
-	if e.history == 0 {
-		e.history = 10_000
-	}
-	e.pool = &pool{limit: opt.PoolBytes}
-	if e.pool.limit == 0 {
-		e.pool.limit = 16 << 20
-	}
+	e := &Engine{db: db, initial: max(opt.InitialHeight, 1), history: cmp.Or(opt.History, 10_000), pool: &pool{limit: cmp.Or(opt.PoolBytes, 16<<20)}}
 	if opt.Before != nil {
 		e.pool = opt.Before.pool
 	}

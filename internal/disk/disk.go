@@ -19,6 +19,7 @@ package disk
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -70,10 +71,7 @@ func Open(dir string, opt Options) (*DB, error) {
 	if base == nil {
 		base = vfs.Default
 	}
-	log := opt.Logger
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
+	log := cmp.Or(opt.Logger, slog.New(slog.DiscardHandler))
 	if err := makeDir(dir, base); err != nil {
 		return nil, fmt.Errorf("create directory %s: %w", dir, err)
 	}
@@ -188,12 +186,8 @@ func (d *DB) open(opt Options) (err error) {
 			err = Corrupt(d.dir, fmt.Errorf("panic: %v", r))
 		}
 	}()
-	if opt.CacheBytes == 0 {
-		opt.CacheBytes = 8 << 20
-	}
-	if opt.MemTableBytes == 0 {
-		opt.MemTableBytes = 4 << 20
-	}
+	opt.CacheBytes = cmp.Or(opt.CacheBytes, 8<<20)
+	opt.MemTableBytes = cmp.Or(opt.MemTableBytes, 4<<20)
 	options := &pebble.Options{
 		FS:   d.fuse,
 		Lock: d.lock,

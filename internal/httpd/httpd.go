@@ -12,6 +12,7 @@
 package httpd
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -40,23 +41,16 @@ type Limits struct {
 }
 
 func (l Limits) withDefaults() Limits {
-	set(&l.Connections, 1280)
-	set(&l.PerAddress, 256)
-	set(&l.Answers, 16<<20)
-	set(&l.Bodies, 16<<20)
-	set(&l.Probes, 32)
-	set(&l.Header, 10*time.Second)
-	set(&l.Idle, time.Minute)
-	set(&l.Stall, 30*time.Second)
-	set(&l.Rate, 16<<10)
+	l.Connections = cmp.Or(l.Connections, 1280)
+	l.PerAddress = cmp.Or(l.PerAddress, 256)
+	l.Answers = cmp.Or(l.Answers, 16<<20)
+	l.Bodies = cmp.Or(l.Bodies, 16<<20)
+	l.Probes = cmp.Or(l.Probes, 32)
+	l.Header = cmp.Or(l.Header, 10*time.Second)
+	l.Idle = cmp.Or(l.Idle, time.Minute)
+	l.Stall = cmp.Or(l.Stall, 30*time.Second)
+	l.Rate = cmp.Or(l.Rate, 16<<10)
 	return l
-}
-
-func set[T comparable](v *T, def T) {
-	var zero T
-	if *v == zero {
-		*v = def
-	}
 }
 
 // maxHeader bounds the header of a request, in bytes; net/http adds 4 KiB.
@@ -83,9 +77,7 @@ type Server struct {
 // New returns a server of a listener, which is the server's from now on.
 func New(l net.Listener, opt Options) *Server {
 	opt.Limits = opt.Limits.withDefaults()
-	if opt.Logger == nil {
-		opt.Logger = slog.New(slog.DiscardHandler)
-	}
+	opt.Logger = cmp.Or(opt.Logger, slog.New(slog.DiscardHandler))
 	if len(opt.Probes) == 0 {
 		opt.Limits.Probes = 0
 	}

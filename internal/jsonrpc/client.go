@@ -1,6 +1,7 @@
 package jsonrpc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,32 +39,23 @@ type ClientOptions struct {
 }
 
 func (o ClientOptions) withDefaults() ClientOptions {
-	set(&o.CallTimeout, 30*time.Second)
-	set(&o.DialTimeout, 10*time.Second)
-	set(&o.WriteTimeout, 30*time.Second)
-	set(&o.Silence, 20*time.Second)
-	set(&o.ReadLimit, 64<<20)
-	set(&o.MaxPending, 64<<20)
-	set(&o.MaxQueued, 32<<20)
+	o.CallTimeout = cmp.Or(o.CallTimeout, 30*time.Second)
+	o.DialTimeout = cmp.Or(o.DialTimeout, 10*time.Second)
+	o.WriteTimeout = cmp.Or(o.WriteTimeout, 30*time.Second)
+	o.Silence = cmp.Or(o.Silence, 20*time.Second)
+	o.ReadLimit = cmp.Or(o.ReadLimit, 64<<20)
+	o.MaxPending = cmp.Or(o.MaxPending, 64<<20)
+	o.MaxQueued = cmp.Or(o.MaxQueued, 32<<20)
 	if o.Heard == nil {
 		o.Heard = func(int) {}
 	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	return o
 }
 
 func (o *ClientOptions) called(method string, start time.Time, err *error) {
 	if o.Called != nil {
 		o.Called(method, time.Since(start), *err)
-	}
-}
-
-func set[T comparable](v *T, def T) {
-	var zero T
-	if *v == zero {
-		*v = def
 	}
 }
 

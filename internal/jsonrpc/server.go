@@ -2,6 +2,7 @@ package jsonrpc
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -137,14 +138,12 @@ type ServerOptions struct {
 }
 
 func (o ServerOptions) withDefaults() ServerOptions {
-	set(&o.MaxBody, 16<<20)
-	set(&o.ReadLimit, 64<<20)
-	set(&o.MaxCalls, 1024)
-	set(&o.PingInterval, 5*time.Second)
-	set(&o.ContentType, "application/json")
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
+	o.MaxBody = cmp.Or(o.MaxBody, 16<<20)
+	o.ReadLimit = cmp.Or(o.ReadLimit, 64<<20)
+	o.MaxCalls = cmp.Or(o.MaxCalls, 1024)
+	o.PingInterval = cmp.Or(o.PingInterval, 5*time.Second)
+	o.ContentType = cmp.Or(o.ContentType, "application/json")
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	return o
 }
 

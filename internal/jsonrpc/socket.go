@@ -1,6 +1,7 @@
 package jsonrpc
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -239,7 +240,7 @@ func (k *socket) serveStream(ctx context.Context, req *request, stream *Stream) 
 	defer cancel()
 	defer context.AfterFunc(k.server.end, cancel)()
 	size := stream.Queue
-	set(&size, 16)
+	size = cmp.Or(size, 16)
 	values := make(chan any, size) // sent to, and closed, by the goroutine that runs the stream
 	k.work.Go(func() {
 		defer close(values)

@@ -12,6 +12,7 @@ package sequencer
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -133,9 +134,7 @@ func New(cfg Config) (*Sequencer, error) {
 		most := min(36*time.Second, cfg.SubmitTimeout)
 		cfg.Patience = func() time.Duration { return most }
 	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
+	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	if cfg.Mark != nil {
 		cfg.Syncer.OnSigned(func(ref block.Ref) { cfg.Mark.note(ref, cfg.Logger) })
 	}

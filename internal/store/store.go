@@ -14,6 +14,7 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -168,10 +169,7 @@ type span struct{ low, high uint64 }
 // Open opens the store in dir, or makes a new one that stands at opt.InitialHeight-1 and opt.Start. Errors:
 // ErrOtherChain, ErrNewerFormat, ErrCorrupt, ErrLocked, or the file system's own.
 func Open(dir string, id Identity, opt Options) (*Store, error) {
-	log := opt.Logger
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
+	log := cmp.Or(opt.Logger, slog.New(slog.DiscardHandler))
 	if err := checkRepair(opt.fs(), dir); err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@
 package syncer
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -150,9 +151,7 @@ type Syncer struct {
 // needs. It does not touch the engine: that is compared with the store by the first call that needs it, and brought
 // up by replay.
 func open(cfg Config) (*Syncer, error) {
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
+	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	if cfg.MaxAhead <= 0 {
 		cfg.MaxAhead = time.Minute
 	}

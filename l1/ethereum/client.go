@@ -72,9 +72,7 @@ func (o Options) withDefaults() Options {
 	o.Silence = cmp.Or(o.Silence, 15*time.Second)
 	o.Batch = cmp.Or(o.Batch, 128)
 	o.Parallel = cmp.Or(o.Parallel, 8)
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	return o
 }
 

@@ -7,6 +7,7 @@
 package evgrpc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,12 +49,8 @@ func Dial(target string, opt Options) (*Executor, error) {
 	if err != nil {
 		return nil, err
 	}
-	if opt.Timeout == 0 {
-		opt.Timeout = 30 * time.Second
-	}
-	if opt.MaxMessageBytes == 0 {
-		opt.MaxMessageBytes = 64 << 20
-	}
+	opt.Timeout = cmp.Or(opt.Timeout, 30*time.Second)
+	opt.MaxMessageBytes = cmp.Or(opt.MaxMessageBytes, 64<<20)
 	host := address
 	if network == "unix" {
 		host = "localhost"
