@@ -121,11 +121,7 @@ func Check(dir string, opt Options) error {
 	if err != nil {
 		return err
 	}
-	err = e.db.Damage()
-	if err == nil {
-		err = e.db.Verify()
-	}
-	return errors.Join(err, e.Close())
+	return errors.Join(e.db.Check(), e.Close())
 }
 
 // Head implements exec.Engine.

@@ -294,12 +294,18 @@ func (d *DB) Commit(b *pebble.Batch, sync bool) error {
 	return d.Err() // Pebble tells its logger of a failed commit, not the caller
 }
 
-// Sync returns when everything committed so far is on disk.
-func (d *DB) Sync() error {
+// Write commits what fill puts into a batch.
+func (d *DB) Write(sync bool, fill func(*pebble.Batch) error) error {
 	b := d.NewBatch()
 	defer b.Close()
-	return d.Commit(b, true)
+	if err := fill(b); err != nil {
+		return err
+	}
+	return d.Commit(b, sync)
 }
+
+// Sync returns when everything committed so far is on disk.
+func (d *DB) Sync() error { return d.Write(true, func(*pebble.Batch) error { return nil }) }
 
 // Get returns a copy of key's value.
 func (d *DB) Get(key []byte) (value []byte, ok bool, err error) {
@@ -317,6 +323,14 @@ func (d *DB) Get(key []byte) (value []byte, ok bool, err error) {
 	}
 	value = append([]byte{}, v...)
 	return value, true, closer.Close()
+}
+
+// Check returns the damage that is known, or reads everything.
+func (d *DB) Check() error {
+	if err := d.Damage(); err != nil {
+		return err
+	}
+	return d.Verify()
 }
 
 // Verify reads everything, and returns the first error.
