@@ -2,8 +2,8 @@
 //
 // Each subcommand says what it did on standard output, logs to standard error, and ends a failure with one line that
 // says what to do. The exit status is 0 for success and for a stop by signal, 1 for a failure, and 2 for a command
-// line that makes no sense; wait, start and da have two more each. The first SIGINT or SIGTERM stops cleanly, the
-// second at once.
+// line that makes no sense; wait, start and da have two more each, doctor one. The first SIGINT or SIGTERM stops
+// cleanly, the second at once.
 package main
 
 import (
@@ -82,7 +82,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.SetFlagErrorFunc(badFlag)
-	root.AddCommand(newInit(), newStart(), newRepair(), newExport(), newDev(), newDA(), newInbox(), newStatus(), newWait(), newTail(), newVersion())
+	root.AddCommand(newInit(), newStart(), newDoctor(), newRepair(), newExport(), newDev(), newDA(), newInbox(), newStatus(), newWait(), newTail(), newVersion())
 	return root
 }
 

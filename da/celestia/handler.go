@@ -47,6 +47,7 @@ type HandlerOptions struct {
 	MinGasPrice  float64       // in utia per gas: 0.004
 	OldAPI       bool          // answers as celestia-node 0.26 to 0.28 did: content type text/plain, events without a header, node.Info with a number as type, no batches
 	Keys         []string      // names of the keys there are, beside the default one
+	Poor         bool          // the account has nothing to pay with
 	Queue        int           // events that a subscriber may leave unread: 16
 	PingInterval time.Duration // 5 s
 	Faults       *fault.Set    // in force on the wire, and told and changed at /faults; none. Those of the chain are the chain's to apply

@@ -286,6 +286,9 @@ func (h *Handler) pay(blobs []da.Blob, c txConfig) error {
 	if !c.IsGasPriceSet && c.MaxGasPrice > 0 && c.MaxGasPrice < h.opt.MinGasPrice { // the estimate is the least that is taken
 		return errors.New("state: estimated gas price exceeds max gas price in tx config")
 	}
+	if h.opt.Poor {
+		return fmt.Errorf("broadcast tx error: hash %X error: spendable balance 0utia is smaller than %.0futia: insufficient funds code: 5", txHash(blobs), math.Ceil(h.opt.MinGasPrice*float64(estimateGas(blobs))))
+	}
 	gas := estimateGas(blobs)
 	if c.Gas > 0 && c.Gas < gas {
 		return fmt.Errorf("broadcast tx error: hash %X error: out of gas in location: Has; gasWanted: %d, gasUsed: %d: out of gas code: 11", txHash(blobs), c.Gas, gas)

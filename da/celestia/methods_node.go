@@ -68,17 +68,21 @@ func (h *Handler) newToken(names []string, lifetime time.Duration) (any, error) 
 	return NewToken(h.opt.Secret, level, lifetime)
 }
 
-const balance = `{"denom":"utia","amount":"999999999661"}`
+const nothing = `{"denom":"utia","amount":"0"}`
 
 // stateMethods are those that read. The dev chain has one account, and moves no money.
 func (h *Handler) stateMethods(m map[string]jsonrpc.Method) {
+	balance := `{"denom":"utia","amount":"999999999661"}`
+	if h.opt.Poor {
+		balance = nothing
+	}
 	m["state.AccountAddress"] = fixed(Read, func() any { return square.AccountAddress })
 	m["state.Balance"] = fixed(Read, func() any { return jsonrpc.Raw(balance) })
 	m["state.BalanceForAddress"] = jsonrpc.Method{Params: 1, Level: Read, Bind: func(a *jsonrpc.Args) jsonrpc.Run {
 		address := string(jsonrpc.Arg[address](a, "state.Address"))
 		return func(context.Context) (any, error) {
 			if address != square.AccountAddress {
-				return jsonrpc.Raw(`{"denom":"utia","amount":"0"}`), nil
+				return jsonrpc.Raw(nothing), nil
 			}
 			return jsonrpc.Raw(balance), nil
 		}

@@ -70,6 +70,14 @@ func checkClient(ctx context.Context, c *Client, g *core.Genesis, genesis common
 	if err := checkMethods(ctx, c, g); err != nil {
 		return err
 	}
+	if err := checkChain(ctx, c, g, genesis); err != nil {
+		return err
+	}
+	return checkForks(ctx, c, g, derived)
+}
+
+// checkChain compares the client's first block and its chain id with the genesis given to us.
+func checkChain(ctx context.Context, c *Client, g *core.Genesis, genesis common.Hash) error {
 	first, err := c.Canonical(ctx, 0)
 	if err != nil {
 		return err
@@ -88,7 +96,7 @@ func checkClient(ctx context.Context, c *Client, g *core.Genesis, genesis common
 	if id.Cmp(g.Config.ChainID) != 0 {
 		return fmt.Errorf("%w: the client's chain id is %v, want %v", ErrConfig, id, g.Config.ChainID)
 	}
-	return checkForks(ctx, c, g, derived)
+	return nil
 }
 
 // checkMethods asks for the methods that the chain's forks need, before the first of them is missing at some height.

@@ -72,6 +72,7 @@ var tables = slices.Concat(
 	evhabitsGuards,
 	endpointGuards,
 	ev2Guards,
+	doctorGuards,
 )
 
 func main() {

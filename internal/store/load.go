@@ -64,7 +64,7 @@ func (s *Store) load(id Identity, opt Options) error {
 	if s.fixed, err = decodeMeta(s.db.Dir(), raw); err != nil {
 		return err
 	}
-	if err := s.checkIdentity(id); err != nil {
+	if err := s.fixed.check(s.db.Dir(), id); err != nil {
 		return err
 	}
 	st, err := s.readState()
@@ -110,11 +110,12 @@ func (s *Store) create(id Identity, opt Options) error {
 	return nil
 }
 
-func (s *Store) checkIdentity(id Identity) error {
+// check compares whose store in dir it is with whose it should be.
+func (m *meta) check(dir string, id Identity) error {
 	other := func(what string, has, want any) error {
-		return fmt.Errorf("open %s: store %w: its %s is %v, not %v: use another home, or the genesis it was made with", s.db.Dir(), ErrOtherChain, what, has, want)
+		return fmt.Errorf("open %s: store %w: its %s is %v, not %v: use another home, or the genesis it was made with", dir, ErrOtherChain, what, has, want)
 	}
-	has := s.fixed.id
+	has := m.id
 	switch {
 	case has.ChainID != id.ChainID:
 		return other("chain id", fmt.Sprintf("%q", has.ChainID), fmt.Sprintf("%q", id.ChainID))

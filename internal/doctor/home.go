@@ -1,0 +1,264 @@
+package doctor
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"headrace/internal/httpc"
+	"headrace/internal/redact"
+	"headrace/node"
+)
+
+// ErrNoPassphrase is what Options.Key returns where the passphrase was not given.
+var ErrNoPassphrase = errors.New("no passphrase was given")
+
+// home is what needs no network but the node's own address.
+func (d *doctor) home() *patient {
+	return &patient{checks: []check{
+		{name: "config", run: d.checkConfig},
+		{name: "genesis", run: d.checkGenesis},
+		{name: "namespaces", needs: []string{"config", "genesis"}, run: d.checkNamespaces},
+		{name: "home", run: d.checkHome},
+		{name: "store", needs: []string{"namespaces", "home"}, run: d.checkStore},
+		{name: "key", needs: []string{"config", "genesis"}, run: d.checkKey},
+		{name: "disk", needs: []string{"home"}, run: d.checkDisk},
+		{name: "space", needs: []string{"home"}, run: d.checkSpace},
+		{name: "node", needs: []string{"config", "genesis"}, run: d.checkNode},
+	}}
+}
+
+func (d *doctor) checkConfig(context.Context) (f *finding) {
+	config, err := d.opt.Config()
+	if err != nil {
+		return fail("mend config.yaml, the environment or the flags; headrace start --help lists the settings", "%v", err)
+	}
+	d.config = config
+	if config.Sequencer.Enabled {
+		return ok("a sequencer's")
+	}
+	return ok("a full node's")
+}
+
+func (d *doctor) checkGenesis(context.Context) *finding {
+	genesis, err := d.opt.Genesis()
+	if err != nil {
+		return fail("copy the genesis.json that all nodes of the chain have into the home", "%v", err)
+	}
+	d.genesis = genesis
+	return ok("chain %q", genesis.ChainID)
+}
+
+// checkNamespaces compares what the configuration says of the source with the genesis.
+func (d *doctor) checkNamespaces(context.Context) *finding {
+	if g := d.genesis.L1; g != nil {
+		switch c := &d.config.L1; {
+		case len(c.WS)+len(c.HTTP) == 0:
+			return fail("set l1.ws, l1.http or both to an Ethereum node of that chain", "the genesis names an inbox on the L1 with chain id %d, and no endpoint of it is set", g.ChainID)
+		case c.Blobs && len(c.Beacon) == 0:
+			return fail("set l1.beacon to the beacon API of a consensus node of the L1", "l1.blobs puts proposals into blobs, and no beacon API is set that they could be read from")
+		}
+		return ok("inbox %s on the L1 with chain id %d", g.Inbox, g.ChainID)
+	}
+	header, data, err := d.config.Namespaces(d.genesis)
+	if err != nil {
+		return fail("the genesis names the chain's namespaces: leave da.header_namespace and da.data_namespace out; only for a genesis without, set them as the chain's other nodes have them", "%v", err)
+	}
+	return ok("headers in %s, data in %s", header, data)
+}
+
+func (d *doctor) checkHome(context.Context) *finding {
+	if info, err := os.Stat(d.opt.Home); err != nil || !info.IsDir() {
+		return fail("make it with headrace init, or name another with --home", "%s is not there, or no directory", d.opt.Home)
+	}
+	return ok("%s", d.opt.Home)
+}
+
+// checkStore looks whose store the home has, and how far it is.
+func (d *doctor) checkStore(context.Context) *finding {
+	at, err := node.Peek(node.Options{Home: d.opt.Home, Genesis: d.genesis, Config: d.config})
+	switch {
+	case errors.Is(err, node.ErrDamaged):
+		return fail("stop the node and run: headrace repair --home "+d.opt.Home, "%v", err)
+	case errors.Is(err, fs.ErrPermission):
+		return fail("run it as the user that the node runs as", "%v", err)
+	case err != nil:
+		return fail("use the genesis and the namespaces that the home was made with, or another home", "%v", err)
+	}
+	d.at = at
+	if !at.There {
+		return ok("no node has run here yet: the source is read from height %d on", at.Position.Height+1)
+	}
+	return ok("the source has been applied up to height %d", at.Position.Height)
+}
+
+// checkKey compares the key that signs blocks with the proposer that the genesis names.
+func (d *doctor) checkKey(ctx context.Context) *finding {
+	if !d.config.Sequencer.Enabled {
+		return nil
+	}
+	key, err := d.opt.Key(ctx, d.config)
+	switch {
+	case errors.Is(err, ErrNoPassphrase):
+		return warn("set sequencer.passphrase_file, or HEADRACE_PASSPHRASE, as for headrace start", "the key was not compared with the proposer: %v", err)
+	case err != nil:
+		return fail("a sequencer needs sequencer.key_file and its passphrase", "%v", err)
+	}
+	if own := key.Public().Address(); !bytes.Equal(own, d.genesis.ProposerAddress) {
+		return fail("put the key of that proposer at sequencer.key_file; without it the node can only follow: sequencer.enabled false", "its address is %x, and the genesis names the proposer %x", own, d.genesis.ProposerAddress)
+	}
+	return ok("it is the proposer's")
+}
+
+// slowSync is what a write may take to be on the disk. A sequencer waits for it with each block.
+const slowSync = 100 * time.Millisecond
+
+// checkDisk measures how long a small write takes until it is on the disk.
+func (d *doctor) checkDisk(ctx context.Context) *finding {
+	const remedy = "the node must be able to write to its home: free space, mount it for writing, or run as the home's owner"
+	f, err := os.CreateTemp(d.opt.Home, ".headrace-doctor-*")
+	if err != nil {
+		return fail(remedy, "make a file in the home: %v", err)
+	}
+	defer func() {
+		_ = f.Close()
+		_ = os.Remove(f.Name())
+	}()
+	var took []time.Duration
+	for ctx.Err() == nil && len(took) < 16 {
+		began := time.Now()
+		_, err := f.Write(make([]byte, 4<<10))
+		if err == nil {
+			err = d.opt.Sync(f)
+		}
+		if err != nil {
+			return fail(remedy, "write to the home: %v", err)
+		}
+		took = append(took, time.Since(began))
+	}
+	typical, worst := percentiles(took)
+	if typical > slowSync {
+		return warn("put the home on a local SSD: commits wait for the disk", "a write takes %s to be on the disk, at worst %s", round(typical), round(worst))
+	}
+	return ok("a write takes %s to be on the disk, at worst %s", round(typical), round(worst))
+}
+
+// percentiles returns the median and the 99th percentile, which of less than a hundred is the largest.
+func percentiles(of []time.Duration) (p50, p99 time.Duration) {
+	if len(of) == 0 {
+		return 0, 0
+	}
+	of = slices.Sorted(slices.Values(of))
+	return of[(len(of)-1)/2], of[(len(of)-1)*99/100+min(1, (len(of)-1)*99%100)]
+}
+
+// round leaves two or three digits of a duration.
+func round(d time.Duration) time.Duration {
+	for unit := time.Microsecond; ; unit *= 10 {
+		if d < 100*unit || unit >= time.Second {
+			return d.Round(unit)
+		}
+	}
+}
+
+// The free space below which a node is warned, and is about to stop.
+const (
+	littleSpace = 2 << 30
+	leastSpace  = 256 << 20
+)
+
+func (d *doctor) checkSpace(context.Context) *finding {
+	const remedy = "free some, or move the home: a node that cannot write stops until it can"
+	n, err := d.opt.Free(d.opt.Home)
+	switch {
+	case errors.Is(err, errors.ErrUnsupported):
+		return skip("free space is not known on this system")
+	case err != nil:
+		return skip("free space is not known: %v", err)
+	case n < leastSpace:
+		return fail(remedy, "%d MiB are free", n>>20)
+	case n < littleSpace:
+		return warn(remedy, "%d MiB are free", n>>20)
+	}
+	return ok("%d GiB are free", n>>30)
+}
+
+// checkNode asks whoever listens at the node's own address.
+func (d *doctor) checkNode(ctx context.Context) *finding {
+	const busy = "stop that program, or set http.address to another port"
+	host, port, err := net.SplitHostPort(d.config.HTTP.Address)
+	if err != nil || port == "0" {
+		return ok("http.address has a port that is chosen at the start: a node that runs is not looked for")
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	scheme := "http"
+	if d.config.HTTP.TLSCert != "" {
+		scheme = "https"
+	}
+	address := scheme + "://" + net.JoinHostPort(host, port)
+	status, err := askNode(ctx, address)
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return ok("none runs at %s", address)
+	case errors.Is(err, errNoNode):
+		return fail(busy, "%s: %v", address, err)
+	case err != nil:
+		return warn("headrace status --node says more", "%s: %v", address, err)
+	case status.ChainID != d.genesis.ChainID:
+		return fail(busy, "%s is a node of the chain %q", address, status.ChainID)
+	case !status.Ready:
+		return warn("headrace status says what it waits for", "it runs, and is not ready: %s", status.Reason)
+	}
+	return ok("it runs, and is ready")
+}
+
+var errNoNode = errors.New("another program listens there")
+
+// askNode asks a node for the part of its status that is of interest.
+func askNode(ctx context.Context, address string) (status struct {
+	ChainID string `json:"chain_id"`
+	Ready   bool   `json:"ready"`
+	Reason  string `json:"reason"`
+}, err error) {
+	client := httpc.New(httpc.Options{})
+	defer client.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address+"/v1/status", nil)
+	if err != nil {
+		return status, redact.Error(err)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		if strings.Contains(err.Error(), "malformed HTTP") {
+			return status, fmt.Errorf("%w, which speaks no HTTP", errNoNode)
+		}
+		return status, redact.Error(err)
+	}
+	defer resp.Body.Close()
+	err = json.NewDecoder(io.LimitReader(resp.Body, 16<<20)).Decode(&status)
+	if resp.StatusCode != http.StatusOK || err != nil || status.ChainID == "" {
+		return status, fmt.Errorf("%w: it answered %s", errNoNode, resp.Status)
+	}
+	return status, nil
+}
+
+// inHome makes a path that may be relative to the home one that can be opened.
+func (d *doctor) inHome(path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(d.opt.Home, path)
+}
