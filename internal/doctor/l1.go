@@ -66,7 +66,7 @@ func (e *l1Endpoint) patient() *patient {
 		{name: "inbox", needs: []string{"network"}, run: e.checkInbox},
 		{name: "history", needs: []string{"inbox", "store"}, run: e.checkHistory},
 		{name: "links", needs: []string{"network"}, run: e.checkLinks},
-		{name: "news", needs: []string{"links"}, more: e.waits, run: e.checkNews},
+		{name: "news", needs: []string{"links", "inbox"}, more: e.waits, run: e.checkNews},
 		{name: "clock", needs: []string{"news"}, run: e.checkClock},
 		{name: "latency", needs: []string{"network"}, run: e.checkLatency},
 	}
@@ -95,6 +95,7 @@ func (e *l1Endpoint) open() (err error) {
 	}
 	e.Inspector, err = ethereum.NewInspector(e.at, ethereum.Options{
 		Beacon: e.c.Beacon, ChainID: e.genesis.L1.ChainID, Inbox: inbox, StartBlock: e.genesis.L1.StartBlock, CallTimeout: e.opt.Timeout, BlockTime: e.given,
+		Poll: 250 * time.Millisecond, // of what is looked for, a part
 	})
 	if err != nil {
 		return err

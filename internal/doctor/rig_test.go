@@ -103,13 +103,17 @@ func newWard(t *testing.T, sequencer bool, handler celestia.HandlerOptions) *war
 	w.config.HTTP.Address = "127.0.0.1:0"
 	w.config.Sequencer.Enabled = sequencer
 	w.genesis = genesisOf("ward", w.key)
-	w.opt = doctor.Options{
-		Home:    t.TempDir(),
+	w.opt = w.options()
+	return w
+}
+
+func (w *ward) options() doctor.Options {
+	return doctor.Options{
+		Home:    w.TempDir(),
 		Config:  func() (node.Config, error) { return w.config, w.config.Validate() },
 		Genesis: func() (*block.Genesis, error) { return w.genesis, nil },
 		Key:     func(context.Context, node.Config) (*block.PrivateKey, error) { return w.key, nil },
 	}
-	return w
 }
 
 func newKey(t *testing.T) *block.PrivateKey {
