@@ -204,28 +204,28 @@ func (e *Engine) record(height uint64) (record, bool, error) {
 
 func (r *record) encode() []byte {
 	b := append([]byte{}, r.hash[:]...)
-	b = appendBytes(b, r.root, true)
+	b = disk.AppendBytes(b, r.root, true)
 	b = binary.AppendUvarint(b, r.skipped)
 	for _, u := range r.undo {
-		b = appendBytes(b, []byte(u.key), true)
-		b = appendBytes(b, u.value, u.present)
+		b = disk.AppendBytes(b, []byte(u.key), true)
+		b = disk.AppendBytes(b, u.value, u.present)
 	}
 	return b
 }
 
 func decodeRecord(b []byte) (r record, err error) {
-	d := decoder{rest: b}
-	copy(r.hash[:], d.take(uint64(len(r.hash))))
-	r.root, _ = d.bytes()
-	r.skipped = d.number()
-	for len(d.rest) > 0 {
+	d := disk.Decoder{Rest: b}
+	copy(r.hash[:], d.Take(uint64(len(r.hash))))
+	r.root, _ = d.Bytes()
+	r.skipped = d.Number()
+	for len(d.Rest) > 0 {
 		var u undone
-		key, _ := d.bytes()
+		key, _ := d.Bytes()
 		u.key = string(key)
-		u.value, u.present = d.bytes()
+		u.value, u.present = d.Bytes()
 		r.undo = append(r.undo, u)
 	}
-	return r, d.err
+	return r, d.Err
 }
 
 // pooled returns those transactions of an executed block that the pool would take.
@@ -234,27 +234,27 @@ func (e *Engine) pooled(height uint64) (txs [][]byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	d := decoder{rest: raw}
-	for len(d.rest) > 0 {
-		tx, _ := d.bytes()
+	d := disk.Decoder{Rest: raw}
+	for len(d.Rest) > 0 {
+		tx, _ := d.Bytes()
 		txs = append(txs, tx)
 	}
-	if d.err != nil {
-		return nil, e.corrupt(fmt.Errorf("transactions of block %d: %w", height, d.err))
+	if d.Err != nil {
+		return nil, e.corrupt(fmt.Errorf("transactions of block %d: %w", height, d.Err))
 	}
 	return txs, nil
 }
 
 func encodeTxs(txs [][]byte) (b []byte) {
 	for _, tx := range txs {
-		b = appendBytes(b, tx, true)
+		b = disk.AppendBytes(b, tx, true)
 	}
 	return b
 }
 
 func (h *head) encode() []byte {
 	b := append([]byte{}, h.hash[:]...)
-	b = appendBytes(b, h.root, true)
+	b = disk.AppendBytes(b, h.root, true)
 	for _, n := range []uint64{h.height, h.keys, h.skipped, h.oldest} {
 		b = binary.AppendUvarint(b, n)
 	}
@@ -262,59 +262,13 @@ func (h *head) encode() []byte {
 }
 
 func decodeHead(b []byte) (h head, err error) {
-	d := decoder{rest: b}
-	copy(h.hash[:], d.take(uint64(len(h.hash))))
-	h.root, _ = d.bytes()
+	d := disk.Decoder{Rest: b}
+	copy(h.hash[:], d.Take(uint64(len(h.hash))))
+	h.root, _ = d.Bytes()
 	for _, n := range []*uint64{&h.height, &h.keys, &h.skipped, &h.oldest} {
-		*n = d.number()
+		*n = d.Number()
 	}
-	if d.err == nil && len(d.rest) > 0 {
-		d.err = errCut
-	}
-	return h, d.err
-}
-
-// appendBytes writes v behind its length plus one, or 0 for a value that is not present.
-func appendBytes(b, v []byte, present bool) []byte {
-	if !present {
-		return binary.AppendUvarint(b, 0)
-	}
-	return append(binary.AppendUvarint(b, uint64(len(v))+1), v...)
+	return h, d.End()
 }
 
 var errCut = errors.New("value is cut short or has bytes left over")
-
-// decoder reads fields. After the first error it returns zero values.
-type decoder struct {
-	rest []byte
-	err  error
-}
-
-func (d *decoder) number() uint64 {
-	v, n := binary.Uvarint(d.rest)
-	if n <= 0 {
-		d.rest, d.err = nil, errCut
-		return 0
-	}
-	d.rest = d.rest[n:]
-	return v
-}
-
-func (d *decoder) take(n uint64) []byte {
-	if n > uint64(len(d.rest)) {
-		d.rest, d.err = nil, errCut
-		return nil
-	}
-	v := d.rest[:n:n]
-	d.rest = d.rest[n:]
-	return v
-}
-
-// bytes returns a part of what is decoded; an empty value as nil.
-func (d *decoder) bytes() (v []byte, present bool) {
-	n := d.number()
-	if n <= 1 {
-		return nil, n == 1
-	}
-	return d.take(n - 1), true
-}

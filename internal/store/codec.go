@@ -3,17 +3,14 @@ package store
 import (
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 
 	"headrace/block"
+	"headrace/internal/disk"
 )
 
 // Values are fields in a fixed order: numbers as uvarints, hashes as 32 bytes, byte strings behind their length plus
 // one (0 is nil). A later format may add fields at the end only together with a new format number, so leftover bytes
 // are damage.
-
-var errShort = errors.New("value is cut short")
-var errLong = errors.New("value has bytes left over")
 
 type encoder []byte
 
@@ -26,14 +23,7 @@ func (e *encoder) ref(r block.Ref) {
 	e.hash(r.Hash)
 }
 
-func (e *encoder) bytes(b []byte) {
-	if b == nil {
-		e.number(0)
-		return
-	}
-	e.number(uint64(len(b)) + 1)
-	*e = append(*e, b...)
-}
+func (e *encoder) bytes(b []byte) { *e = disk.AppendBytes(*e, b, b != nil) }
 
 func (e *encoder) bool(b bool) {
 	var v uint64
@@ -43,65 +33,32 @@ func (e *encoder) bool(b bool) {
 	e.number(v)
 }
 
-// decoder reads what encoder wrote. After the first error it returns zero values; end tells.
-type decoder struct {
-	rest []byte
-	err  error
-}
+// decoder reads what encoder wrote. After the first error it returns zero values; End tells.
+type decoder struct{ disk.Decoder }
 
-func (d *decoder) number() uint64 {
-	v, n := binary.Uvarint(d.rest)
-	if n <= 0 {
-		d.fail()
-		return 0
-	}
-	d.rest = d.rest[n:]
-	return v
-}
-
-func (d *decoder) take(n uint64) []byte {
-	if n > uint64(len(d.rest)) {
-		d.fail()
-		return nil
-	}
-	b := d.rest[:n:n]
-	d.rest = d.rest[n:]
-	return b
-}
+func decode(b []byte) decoder { return decoder{disk.Decoder{Rest: b}} }
 
 func (d *decoder) hash() (h block.Hash) {
-	copy(h[:], d.take(uint64(len(h))))
+	copy(h[:], d.Take(uint64(len(h))))
 	return h
 }
 
 func (d *decoder) ref() (r block.Ref) {
-	r.Height = d.number()
+	r.Height = d.Number()
 	r.Hash = d.hash()
 	return r
 }
 
 // bytes returns a part of the value decoded, which is the caller's own copy.
 func (d *decoder) bytes() []byte {
-	n := d.number()
-	if n == 0 {
-		return nil
+	v, present := d.Bytes()
+	if present && v == nil {
+		v = []byte{}
 	}
-	return d.take(n - 1)
+	return v
 }
 
-func (d *decoder) bool() bool { return d.number() != 0 }
-
-func (d *decoder) fail() {
-	d.rest = nil
-	d.err = errShort
-}
-
-func (d *decoder) end() error {
-	if d.err == nil && len(d.rest) > 0 {
-		return errLong
-	}
-	return d.err
-}
+func (d *decoder) bool() bool { return d.Number() != 0 }
 
 // mark is what the store keeps beside a block: small, and rewritten when the block is promoted.
 type mark struct {
@@ -124,16 +81,16 @@ func (m *mark) encode() []byte {
 }
 
 func decodeMark(b []byte) (m mark, err error) {
-	d := decoder{rest: b}
+	d := decode(b)
 	m.hash = d.hash()
 	m.root = d.bytes()
-	m.origin.HeaderAt = d.number()
-	m.origin.DataAt = d.number()
+	m.origin.HeaderAt = d.Number()
+	m.origin.DataAt = d.Number()
 	m.origin.Source = d.ref()
-	m.origin.Proposal = d.number()
+	m.origin.Proposal = d.Number()
 	m.origin.Tx = d.hash()
-	m.origin.LogIndex = uint(d.number())
-	return m, d.end()
+	m.origin.LogIndex = uint(d.Number())
+	return m, d.End()
 }
 
 func encodeItem(it *Item) []byte {
@@ -146,12 +103,12 @@ func encodeItem(it *Item) []byte {
 }
 
 func decodeItem(height uint64, b []byte) (it Item, err error) {
-	d := decoder{rest: b}
+	d := decode(b)
 	it.Ref = block.Ref{Height: height, Hash: d.hash()}
 	it.Parent = d.hash()
-	it.Safe = d.number()
+	it.Safe = d.Number()
 	in := d.bytes()
-	if err = d.end(); err == nil {
+	if err = d.End(); err == nil {
 		it.Inbox, err = decodeInbox(in)
 	}
 	return it, err
@@ -182,12 +139,12 @@ func encodeHalf(h *block.Half) []byte {
 }
 
 func decodeHalf(k block.HalfKey, b []byte) (h block.Half, err error) {
-	d := decoder{rest: b}
+	d := decode(b)
 	h = block.Half{Kind: k.Kind, Hash: k.Hash, Height: k.Height}
-	h.DAHeight = d.number()
-	h.Index = int(d.number())
+	h.DAHeight = d.Number()
+	h.Index = int(d.Number())
 	h.Raw = d.bytes()
-	return h, d.end()
+	return h, d.End()
 }
 
 func encodeSource(st *State, items span) []byte {
@@ -201,13 +158,13 @@ func encodeSource(st *State, items span) []byte {
 }
 
 func decodeSource(b []byte, st *State, items *span) error {
-	d := decoder{rest: b}
+	d := decode(b)
 	st.Position = d.ref()
 	st.Proven = d.ref()
 	st.EnvelopesOnly = d.bool()
-	items.low = d.number()
-	items.high = d.number()
-	return d.end()
+	items.low = d.Number()
+	items.high = d.Number()
+	return d.End()
 }
 
 func encodeChain(st *State) []byte {
@@ -225,15 +182,15 @@ func encodeChain(st *State) []byte {
 }
 
 func decodeChain(b []byte, st *State) error {
-	d := decoder{rest: b}
+	d := decode(b)
 	st.Unsafe = d.ref()
 	st.Safe = d.ref()
 	st.Finalized = d.ref()
 	st.Root = d.bytes()
 	st.SafeRoot = d.bytes()
-	st.Oldest = d.number()
-	if len(d.rest) > 0 {
+	st.Oldest = d.Number()
+	if len(d.Rest) > 0 {
 		st.InitialRoot = d.bytes()
 	}
-	return d.end()
+	return d.End()
 }
