@@ -66,33 +66,29 @@ const (
 
 // SetAside moves a damaged store away, to dir with .damaged, in the place of an earlier one.
 func SetAside(dir string, opt Options) error {
-	base := opt.fs()
-	err := base.RemoveAll(dir + setAsideDir)
-	if err == nil {
-		err = base.Rename(dir, dir+setAsideDir)
-	}
-	if err == nil {
-		err = syncParent(base, dir)
-	}
-	if err != nil {
+	if err := replace(opt.fs(), dir+setAsideDir, dir); err != nil {
 		return fmt.Errorf("move %s away: %w", dir, err)
 	}
 	return nil
 }
 
+// replace gives a directory another name, in the place of what has it.
+func replace(base vfs.FS, name, dir string) error {
+	if err := base.RemoveAll(name); err != nil {
+		return err
+	}
+	if err := base.Rename(dir, name); err != nil {
+		return err
+	}
+	return syncParent(base, dir)
+}
+
 // Remove removes a store that holds nothing that is needed: at once, or not at all.
 func Remove(dir string, opt Options) error {
-	base := opt.fs()
-	const gone = ".removed"
-	err := base.RemoveAll(dir + gone)
+	base, gone := opt.fs(), dir+".removed"
+	err := replace(base, gone, dir)
 	if err == nil {
-		err = base.Rename(dir, dir+gone)
-	}
-	if err == nil {
-		err = syncParent(base, dir)
-	}
-	if err == nil {
-		err = base.RemoveAll(dir + gone)
+		err = base.RemoveAll(gone)
 	}
 	if err != nil {
 		return fmt.Errorf("remove %s: %w", dir, err)
