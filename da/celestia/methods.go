@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"headrace/da"
@@ -39,6 +40,22 @@ func (h *Handler) allMethods() map[string]jsonrpc.Method {
 	return m
 }
 
+// one makes a method of a function with one parameter. name is how celestia-node calls its type.
+func one[A any](level Level, name string, call func(context.Context, A) (any, error)) jsonrpc.Method {
+	return jsonrpc.Method{Params: 1, Level: level, Bind: func(a *jsonrpc.Args) jsonrpc.Run {
+		arg := jsonrpc.Arg[A](a, name)
+		return func(ctx context.Context) (any, error) { return call(ctx, arg) }
+	}}
+}
+
+// two is one for two parameters.
+func two[A, B any](level Level, nameA, nameB string, call func(context.Context, A, B) (any, error)) jsonrpc.Method {
+	return jsonrpc.Method{Params: 2, Level: level, Bind: func(a *jsonrpc.Args) jsonrpc.Run {
+		argA, argB := jsonrpc.Arg[A](a, nameA), jsonrpc.Arg[B](a, nameB)
+		return func(ctx context.Context) (any, error) { return call(ctx, argA, argB) }
+	}}
+}
+
 func argNamespace(a *jsonrpc.Args) da.Namespace {
 	return da.Namespace(jsonrpc.Arg[namespace](a, "share.Namespace"))
 }
@@ -48,24 +65,19 @@ func argHeight(a *jsonrpc.Args) uint64 { return jsonrpc.Arg[uint64](a, "uint64")
 func (h *Handler) blobGetAll(a *jsonrpc.Args) jsonrpc.Run {
 	height := argHeight(a)
 	namespaces := jsonrpc.Arg[few[namespace]](a, "[]share.Namespace")
-	return func(ctx context.Context) (any, error) {
-		if err := h.reach(ctx, height, namespaces...); err != nil {
-			return nil, err
-		}
-		return func() (any, error) {
-			var all []da.Blob
-			for i, ns := range namespaces { // in the order asked for; one asked for twice is given twice
-				blobs, err := h.chain.Blobs(height, da.Namespace(ns))
-				if err != nil {
-					return nil, h.text(err, height)
-				}
-				if all = append(all, blobs...); i > 0 && blobsSize(all) > maxGetAll {
-					return nil, errTooLarge
-				}
+	return h.reached(height, func() (any, error) {
+		var all []da.Blob
+		for i, ns := range namespaces { // in the order asked for; one asked for twice is given twice
+			blobs, err := h.chain.Blobs(height, da.Namespace(ns))
+			if err != nil {
+				return nil, err
 			}
-			return jsonrpc.Raw(appendBlobs(make([]byte, 0, blobsSize(all)), all)), nil
-		}, nil
-	}
+			if all = append(all, blobs...); i > 0 && blobsSize(all) > maxGetAll {
+				return nil, errTooLarge
+			}
+		}
+		return jsonrpc.Raw(appendBlobs(make([]byte, 0, blobsSize(all)), all)), nil
+	}, namespaces...)
 }
 
 // maxGetAll bounds the answer to blob.GetAll for several namespaces, of which the same can be named again and again: the
@@ -78,23 +90,18 @@ var errBlobNotFound = errors.New("blob: not found")
 
 func (h *Handler) blobGet(a *jsonrpc.Args) jsonrpc.Run {
 	height, ns, commitment := argHeight(a), argNamespace(a), jsonrpc.Arg[[]byte](a, "blob.Commitment")
-	return func(ctx context.Context) (any, error) {
-		if err := h.reach(ctx, height, namespace(ns)); err != nil {
+	return h.reached(height, func() (any, error) {
+		blobs, err := h.chain.Blobs(height, ns)
+		if err != nil {
 			return nil, err
 		}
-		return func() (any, error) {
-			blobs, err := h.chain.Blobs(height, ns)
-			if err != nil {
-				return nil, h.text(err, height)
+		for i := range blobs {
+			if bytes.Equal(blobs[i].Commitment, commitment) {
+				return jsonrpc.Raw(appendBlob(nil, &blobs[i])), nil
 			}
-			for i := range blobs {
-				if bytes.Equal(blobs[i].Commitment, commitment) {
-					return jsonrpc.Raw(appendBlob(nil, &blobs[i])), nil
-				}
-			}
-			return nil, errBlobNotFound
-		}, nil
-	}
+		}
+		return nil, errBlobNotFound
+	}, namespace(ns))
 }
 
 func (h *Handler) blobGetProof(a *jsonrpc.Args) jsonrpc.Run {
@@ -314,15 +321,7 @@ func knownSigner(address string) error {
 }
 
 func (h *Handler) hasKey(name string) bool {
-	if name == "" || name == "my_celes_key" {
-		return true
-	}
-	for _, k := range h.opt.Keys {
-		if k == name {
-			return true
-		}
-	}
-	return false
+	return name == "" || name == "my_celes_key" || slices.Contains(h.opt.Keys, name)
 }
 
 // estimateGas is celestia-app's estimate: for the transaction, for each blob, and for each byte of the shares they
@@ -396,20 +395,32 @@ func (h *Handler) reachHeader(ctx context.Context, height uint64) error {
 	return nil
 }
 
-// ofSquare makes an answer of the square of a height, of which there are only as many in memory as answers are being built.
-func (h *Handler) ofSquare(height uint64, answer func(*square.Square) (any, error)) jsonrpc.Run {
+// reached makes an answer once a height can be read, and what it has in namespaces has been looked for. The chain's
+// errors in it are given in celestia-node's words.
+func (h *Handler) reached(height uint64, answer func() (any, error), namespaces ...namespace) jsonrpc.Run {
 	return func(ctx context.Context) (any, error) {
-		if err := h.reach(ctx, height, namespace{}); err != nil {
+		if err := h.reach(ctx, height, namespaces...); err != nil {
 			return nil, err
 		}
 		return func() (any, error) {
-			sq, err := h.chain.Square(height)
+			v, err := answer()
 			if err != nil {
 				return nil, h.text(err, height)
 			}
-			return answer(sq)
+			return v, nil
 		}, nil
 	}
+}
+
+// ofSquare makes an answer of the square of a height, of which there are only as many in memory as answers are being built.
+func (h *Handler) ofSquare(height uint64, answer func(*square.Square) (any, error)) jsonrpc.Run {
+	return h.reached(height, func() (any, error) {
+		sq, err := h.chain.Square(height)
+		if err != nil {
+			return nil, err
+		}
+		return answer(sq)
+	}, namespace{})
 }
 
 // text returns an error of the chain in celestia-node's words.

@@ -15,16 +15,13 @@ const maxTuples = 10_000
 // blobstreamMethods are the roots over the data roots of a range of heights, its end exclusive, and their proofs: what
 // the Blobstream contract on another chain checks.
 func (h *Handler) blobstreamMethods(m map[string]jsonrpc.Method) {
-	m["blobstream.GetDataRootTupleRoot"] = jsonrpc.Method{Params: 2, Level: Read, Bind: func(a *jsonrpc.Args) jsonrpc.Run {
-		start, end := argHeight(a), argHeight(a)
-		return func(ctx context.Context) (any, error) {
-			tuples, err := h.tuples(ctx, start, end)
-			if err != nil {
-				return nil, err
-			}
-			return fmt.Sprintf("%X", tuples.Root()), nil
+	m["blobstream.GetDataRootTupleRoot"] = two(Read, "uint64", "uint64", func(ctx context.Context, start, end uint64) (any, error) {
+		tuples, err := h.tuples(ctx, start, end)
+		if err != nil {
+			return nil, err
 		}
-	}}
+		return fmt.Sprintf("%X", tuples.Root()), nil
+	})
 	m["blobstream.GetDataRootTupleInclusionProof"] = jsonrpc.Method{Params: 3, Level: Read, Bind: func(a *jsonrpc.Args) jsonrpc.Run {
 		height, start, end := argHeight(a), argHeight(a), argHeight(a)
 		return func(ctx context.Context) (any, error) {

@@ -25,19 +25,15 @@ func (h *Handler) headerMethods(m map[string]jsonrpc.Method) {
 	m["header.Tail"] = jsonrpc.Method{Level: Read, Bind: func(*jsonrpc.Args) jsonrpc.Run {
 		return func(context.Context) (any, error) { return h.header(h.chain.Tail()) }
 	}}
-	m["header.GetByHeight"] = jsonrpc.Method{Params: 1, Level: Read, Bind: h.headerGetByHeight}
-	m["header.WaitForHeight"] = jsonrpc.Method{Params: 1, Level: Read, Bind: h.headerWaitForHeight}
-	m["header.GetByHash"] = jsonrpc.Method{Params: 1, Level: Read, Bind: h.headerGetByHash}
-	m["header.GetRangeByHeight"] = jsonrpc.Method{Params: 2, Level: Read, Bind: h.headerGetRange}
-	m["header.SyncState"] = jsonrpc.Method{Level: Read, Bind: func(*jsonrpc.Args) jsonrpc.Run {
-		return func(context.Context) (any, error) {
-			return jsonrpc.Raw(fmt.Sprintf(`{"id":0,"height":%d,"from_height":0,"to_height":0,"from_hash":"","to_hash":"","start":"0001-01-01T00:00:00Z","end":"0001-01-01T00:00:00Z"}`,
-				h.chain.Head().Load().Height)), nil
-		}
-	}}
-	m["header.SyncWait"] = jsonrpc.Method{Level: Read, Bind: func(*jsonrpc.Args) jsonrpc.Run {
-		return func(context.Context) (any, error) { return nil, nil }
-	}}
+	m["header.GetByHeight"] = one(Read, "uint64", h.headerGetByHeight)
+	m["header.WaitForHeight"] = one(Read, "uint64", h.headerWaitForHeight)
+	m["header.GetByHash"] = one(Read, "header.Hash", h.headerGetByHash)
+	m["header.GetRangeByHeight"] = two(Read, "*header.ExtendedHeader", "uint64", h.headerGetRange)
+	m["header.SyncState"] = fixed(Read, func() any {
+		return jsonrpc.Raw(fmt.Sprintf(`{"id":0,"height":%d,"from_height":0,"to_height":0,"from_hash":"","to_hash":"","start":"0001-01-01T00:00:00Z","end":"0001-01-01T00:00:00Z"}`,
+			h.chain.Head().Load().Height))
+	})
+	m["header.SyncWait"] = fixed(Read, func() any { return nil })
 	m["header.Subscribe"] = jsonrpc.Method{Level: Read, Channel: true, Bind: func(*jsonrpc.Args) jsonrpc.Run {
 		return func(ctx context.Context) (any, error) {
 			return h.stream(ctx, da.Namespace{}, h.opt.Queue, h.rawHeader), nil
@@ -62,53 +58,44 @@ func (h *Handler) rawHeader(height uint64) (jsonrpc.Raw, error) {
 	return e.AppendJSON(make([]byte, 0, 3072+256*len(e.DAH.RowRoots))), nil
 }
 
-func (h *Handler) headerGetByHeight(a *jsonrpc.Args) jsonrpc.Run {
-	height := argHeight(a)
-	return func(ctx context.Context) (any, error) {
-		if err := h.reach(ctx, height); err != nil {
-			return nil, err
-		}
-		return h.header(height)
+func (h *Handler) headerGetByHeight(ctx context.Context, height uint64) (any, error) {
+	if err := h.reach(ctx, height); err != nil {
+		return nil, err
 	}
+	return h.header(height)
 }
 
 // headerWaitForHeight waits however far away a height is.
-func (h *Handler) headerWaitForHeight(a *jsonrpc.Args) jsonrpc.Run {
-	height := argHeight(a)
-	return func(ctx context.Context) (any, error) {
-		switch {
-		case height == 0:
-			return nil, errors.New("header/store: height must be bigger than zero")
-		case height < h.chain.Tail():
-			return nil, fmt.Errorf("height %d: header: not found", height)
-		}
-		if err := h.chain.WaitHeight(ctx, height); err != nil {
-			if ctx.Err() != nil {
-				return nil, fmt.Errorf("awaiting header %d with head %d: %w", height, h.chain.Head().Load().Height, ctx.Err())
-			}
-			return nil, err
-		}
-		return h.header(height)
+func (h *Handler) headerWaitForHeight(ctx context.Context, height uint64) (any, error) {
+	switch {
+	case height == 0:
+		return nil, errors.New("header/store: height must be bigger than zero")
+	case height < h.chain.Tail():
+		return nil, fmt.Errorf("height %d: header: not found", height)
 	}
+	if err := h.chain.WaitHeight(ctx, height); err != nil {
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("awaiting header %d with head %d: %w", height, h.chain.Head().Load().Height, ctx.Err())
+		}
+		return nil, err
+	}
+	return h.header(height)
 }
 
 // headerGetByHash looks a hash up among the heights there are, the newest first.
-func (h *Handler) headerGetByHash(a *jsonrpc.Args) jsonrpc.Run {
-	text := string(jsonrpc.Arg[headerHash](a, "header.Hash"))
-	return func(ctx context.Context) (any, error) {
-		if want, err := hex.DecodeString(text); err == nil && len(want) == 32 {
-			for height, tail := h.chain.Head().Load().Height, h.chain.Tail(); height >= tail && ctx.Err() == nil; height-- {
-				e, err := h.chain.Header(height)
-				if err != nil {
-					break
-				}
-				if e.Header.Hash() == [32]byte(want) {
-					return jsonrpc.Raw(e.AppendJSON(nil)), nil
-				}
+func (h *Handler) headerGetByHash(ctx context.Context, hash headerHash) (any, error) {
+	if want, err := hex.DecodeString(string(hash)); err == nil && len(want) == 32 {
+		for height, tail := h.chain.Head().Load().Height, h.chain.Tail(); height >= tail && ctx.Err() == nil; height-- {
+			e, err := h.chain.Header(height)
+			if err != nil {
+				break
+			}
+			if e.Header.Hash() == [32]byte(want) {
+				return jsonrpc.Raw(e.AppendJSON(nil)), nil
 			}
 		}
-		return nil, fmt.Errorf("hash %s: header: not found", strings.ToUpper(hex.EncodeToString([]byte(text))))
 	}
+	return nil, fmt.Errorf("hash %s: header: not found", strings.ToUpper(hex.EncodeToString([]byte(hash))))
 }
 
 // headerHash is a hash in a request: hexadecimal digits.
@@ -134,33 +121,29 @@ func (f *fromHeader) UnmarshalJSON(data []byte) error {
 }
 
 // headerGetRange returns the headers above a header and below a height.
-func (h *Handler) headerGetRange(a *jsonrpc.Args) jsonrpc.Run {
-	from := jsonrpc.Arg[*fromHeader](a, "*header.ExtendedHeader")
-	to := argHeight(a)
-	return func(ctx context.Context) (any, error) {
-		if from == nil {
-			return nil, errors.New("header/service: 'from' header is nil")
-		}
-		first := from.Height + 1
-		switch {
-		case to < first:
-			return nil, errors.New("header/p2p: `from` must be less than `to`")
-		case to == first:
-			return nil, errors.New("empty header range")
-		case to-first > maxRange:
-			return nil, errors.New("header/p2p: header limit per 1 request exceeded")
-		}
-		if err := h.reach(ctx, to-1); err != nil {
-			return nil, err
-		}
-		out := make([]byte, 0, (to-first)*3072)
-		for height := first; height < to; height++ {
-			e, err := h.chain.Header(height)
-			if err != nil {
-				return nil, h.text(err, height)
-			}
-			out = e.AppendJSON(append(out, "[,"[min(height-first, 1)]))
-		}
-		return jsonrpc.Raw(append(out, ']')), nil
+func (h *Handler) headerGetRange(ctx context.Context, from *fromHeader, to uint64) (any, error) {
+	if from == nil {
+		return nil, errors.New("header/service: 'from' header is nil")
 	}
+	first := from.Height + 1
+	switch {
+	case to < first:
+		return nil, errors.New("header/p2p: `from` must be less than `to`")
+	case to == first:
+		return nil, errors.New("empty header range")
+	case to-first > maxRange:
+		return nil, errors.New("header/p2p: header limit per 1 request exceeded")
+	}
+	if err := h.reach(ctx, to-1); err != nil {
+		return nil, err
+	}
+	out := make([]byte, 0, (to-first)*3072)
+	for height := first; height < to; height++ {
+		e, err := h.chain.Header(height)
+		if err != nil {
+			return nil, h.text(err, height)
+		}
+		out = e.AppendJSON(append(out, "[,"[min(height-first, 1)]))
+	}
+	return jsonrpc.Raw(append(out, ']')), nil
 }

@@ -28,27 +28,21 @@ func (h *Handler) nodeMethods(m map[string]jsonrpc.Method) {
 		info = jsonrpc.Raw(`{"type":1,"api_version":""}`)
 	}
 	m["node.Info"] = fixed(Admin, func() any { return info })
-	m["node.AuthVerify"] = jsonrpc.Method{Params: 1, Level: Admin, Bind: func(a *jsonrpc.Args) jsonrpc.Run {
-		token := jsonrpc.Arg[string](a, "string")
-		return func(context.Context) (any, error) { return verifyToken(h.opt.Secret, token) }
-	}}
-	m["node.AuthNew"] = jsonrpc.Method{Params: 1, Level: Admin, Bind: func(a *jsonrpc.Args) jsonrpc.Run {
-		names := jsonrpc.Arg[few[string]](a, "[]auth.Permission")
-		return func(context.Context) (any, error) { return h.newToken(names, 0) }
-	}}
-	m["node.AuthNewWithExpiry"] = jsonrpc.Method{Params: 2, Level: Admin, Bind: func(a *jsonrpc.Args) jsonrpc.Run {
-		names, lifetime := jsonrpc.Arg[few[string]](a, "[]auth.Permission"), jsonrpc.Arg[time.Duration](a, "time.Duration")
-		return func(context.Context) (any, error) { return h.newToken(names, lifetime) }
-	}}
-	m["node.LogLevelSet"] = jsonrpc.Method{Params: 2, Level: Admin, Bind: func(a *jsonrpc.Args) jsonrpc.Run {
-		_, level := jsonrpc.Arg[string](a, "string"), jsonrpc.Arg[string](a, "string")
-		return func(context.Context) (any, error) {
-			if !slices.Contains([]string{"debug", "info", "warn", "error", "dpanic", "panic", "fatal"}, strings.ToLower(level)) {
-				return nil, fmt.Errorf("unrecognized level: %q", level)
-			}
-			return nil, nil // there are none of a node's loggers here
+	m["node.AuthVerify"] = one(Admin, "string", func(_ context.Context, token string) (any, error) {
+		return verifyToken(h.opt.Secret, token)
+	})
+	m["node.AuthNew"] = one(Admin, "[]auth.Permission", func(_ context.Context, names few[string]) (any, error) {
+		return h.newToken(names, 0)
+	})
+	m["node.AuthNewWithExpiry"] = two(Admin, "[]auth.Permission", "time.Duration", func(_ context.Context, names few[string], lifetime time.Duration) (any, error) {
+		return h.newToken(names, lifetime)
+	})
+	m["node.LogLevelSet"] = two(Admin, "string", "string", func(_ context.Context, _, level string) (any, error) {
+		if !slices.Contains([]string{"debug", "info", "warn", "error", "dpanic", "panic", "fatal"}, strings.ToLower(level)) {
+			return nil, fmt.Errorf("unrecognized level: %q", level)
 		}
-	}}
+		return nil, nil // there are none of a node's loggers here
+	})
 	m["das.SamplingStats"] = fixed(Read, func() any {
 		head := strconv.FormatUint(h.chain.Head().Load().Height, 10)
 		return jsonrpc.Raw(`{"head_of_sampled_chain":` + head + `,"head_of_catchup":` + head + `,"network_head_height":` + head + `,"concurrency":0,"catch_up_done":true,"is_running":true}`)
@@ -78,15 +72,12 @@ func (h *Handler) stateMethods(m map[string]jsonrpc.Method) {
 	}
 	m["state.AccountAddress"] = fixed(Read, func() any { return square.AccountAddress })
 	m["state.Balance"] = fixed(Read, func() any { return jsonrpc.Raw(balance) })
-	m["state.BalanceForAddress"] = jsonrpc.Method{Params: 1, Level: Read, Bind: func(a *jsonrpc.Args) jsonrpc.Run {
-		address := string(jsonrpc.Arg[address](a, "state.Address"))
-		return func(context.Context) (any, error) {
-			if address != square.AccountAddress {
-				return jsonrpc.Raw(nothing), nil
-			}
-			return jsonrpc.Raw(balance), nil
+	m["state.BalanceForAddress"] = one(Read, "state.Address", func(_ context.Context, of address) (any, error) {
+		if string(of) != square.AccountAddress {
+			return jsonrpc.Raw(nothing), nil
 		}
-	}}
+		return jsonrpc.Raw(balance), nil
+	})
 	unsupported := func(context.Context) (any, error) {
 		return nil, errors.New("this development server moves no money: post blobs by blob.Submit")
 	}
@@ -149,22 +140,18 @@ func p2pMethods(m map[string]jsonrpc.Method) {
 		m["p2p."+name] = fixed(Admin, func() any { return jsonrpc.Raw(answer) })
 	}
 	of := func(params int, answer string) jsonrpc.Method {
-		return jsonrpc.Method{Params: params, Level: Admin, Bind: func(a *jsonrpc.Args) jsonrpc.Run {
-			id := jsonrpc.Arg[peer](a, "peer.ID")
-			return func(context.Context) (any, error) {
-				return jsonrpc.Raw(strings.ReplaceAll(answer, "$ID", string(id))), nil
-			}
-		}}
+		m := one(Admin, "peer.ID", func(_ context.Context, id peer) (any, error) {
+			return jsonrpc.Raw(strings.ReplaceAll(answer, "$ID", string(id))), nil
+		})
+		m.Params = params // those behind it make no difference
+		return m
 	}
 	m["p2p.PeerInfo"] = of(1, `{"ID":"$ID","Addrs":[]}`)
 	m["p2p.Connectedness"] = of(1, `0`)
 	m["p2p.IsProtected"] = of(2, `false`)
 	m["p2p.BandwidthForPeer"] = of(1, bandwidth)
 	text := func(answer string) jsonrpc.Method {
-		return jsonrpc.Method{Params: 1, Level: Admin, Bind: func(a *jsonrpc.Args) jsonrpc.Run {
-			_ = jsonrpc.Arg[string](a, "string")
-			return func(context.Context) (any, error) { return jsonrpc.Raw(answer), nil }
-		}}
+		return one(Admin, "string", func(context.Context, string) (any, error) { return jsonrpc.Raw(answer), nil })
 	}
 	m["p2p.BandwidthForProtocol"] = text(bandwidth)
 	m["p2p.PubSubPeers"] = text(`[]`)

@@ -1,7 +1,6 @@
 package celestia
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -23,18 +22,7 @@ func (h *Handler) shareMethods(m map[string]jsonrpc.Method) {
 
 func (h *Handler) shareGetNamespaceData(a *jsonrpc.Args) jsonrpc.Run {
 	height, ns := argHeight(a), argNamespace(a)
-	return func(ctx context.Context) (any, error) {
-		if err := h.reach(ctx, height, namespace(ns)); err != nil {
-			return nil, err
-		}
-		return func() (any, error) {
-			rows, err := h.namespaceData(height, ns)
-			if err != nil {
-				return nil, h.text(err, height)
-			}
-			return rows, nil
-		}, nil
-	}
+	return h.reached(height, func() (any, error) { return h.namespaceData(height, ns) }, namespace(ns))
 }
 
 // namespaceData asks the chain itself if it can answer, for one that answers for namespaces differently.
@@ -204,16 +192,11 @@ func (h *Handler) shareGetRow(a *jsonrpc.Args) jsonrpc.Run {
 
 func (h *Handler) shareSharesAvailable(a *jsonrpc.Args) jsonrpc.Run {
 	height := argHeight(a)
-	return func(ctx context.Context) (any, error) {
-		if err := h.reach(ctx, height, namespace{}); err != nil {
-			return nil, err
+	return h.reached(height, func() (any, error) {
+		_, err := h.chain.Square(height)
+		if errors.Is(err, square.ErrUnavailable) {
+			return nil, errors.New("share: data not available")
 		}
-		return func() (any, error) {
-			_, err := h.chain.Square(height)
-			if errors.Is(err, square.ErrUnavailable) {
-				return nil, errors.New("share: data not available")
-			}
-			return nil, err
-		}, nil
-	}
+		return nil, err
+	}, namespace{})
 }
