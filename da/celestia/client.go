@@ -161,8 +161,7 @@ func (c *Client) Subscribe(ctx context.Context, update func(follow.Update[da.Blo
 // asked; when it fails, the next one goes on where it stopped.
 func (c *Client) Fetch(ctx context.Context, from, to uint64, deliver func(follow.Item[da.Block]) error) error {
 	err := c.best.Fetch(ctx, from, to, deliver)
-	var failed *follow.FailedError
-	if errors.As(err, &failed) && !slices.ContainsFunc(failed.Errs, func(err error) bool { return !errors.Is(err, da.ErrPruned) }) {
+	if failed, ok := errors.AsType[*follow.FailedError](err); ok && !slices.ContainsFunc(failed.Errs, func(err error) bool { return !errors.Is(err, da.ErrPruned) }) {
 		return fmt.Errorf("no endpoint keeps height %d any more: add an archival one, or start from a later height: %w", failed.Height, err)
 	}
 	return err

@@ -145,9 +145,8 @@ func (e *endpoint) note(ctx context.Context, err error) {
 	case ctx.Err() == nil:
 		e.health.Bad(err)
 		if errors.Is(err, da.ErrRateLimited) {
-			var status *jsonrpc.StatusError
 			var least time.Duration
-			if errors.As(err, &status) {
+			if status, ok := errors.AsType[*jsonrpc.StatusError](err); ok {
 				least = status.RetryAfter
 			}
 			e.health.Rest(least)
@@ -172,8 +171,12 @@ func (e *endpoint) ask(ctx context.Context, method string, params jsonrpc.Raw, d
 
 // call calls a method on the bulk connection, and gives errors their kind.
 func (e *endpoint) call(ctx context.Context, method string, params jsonrpc.Raw, decode func([]byte) error) error {
-	err := classify(e.ask(ctx, method, params, decode))
-	if err != nil {
+	return e.answered(ctx, method, e.ask(ctx, method, params, decode))
+}
+
+// answered gives an error of a call its kind, and notes how the call went.
+func (e *endpoint) answered(ctx context.Context, method string, err error) error {
+	if err = classify(err); err != nil {
 		err = fmt.Errorf("%s: %s: %w", e.name, method, err)
 	}
 	e.note(ctx, err)
@@ -184,13 +187,16 @@ func (e *endpoint) call(ctx context.Context, method string, params jsonrpc.Raw, 
 // 106), so no answer in time is looked into: one that knows the height's header meanwhile lives, and lacks the data.
 func (e *endpoint) data(ctx context.Context, height uint64, method string, params jsonrpc.Raw, decode func([]byte) error) error {
 	err := e.call(ctx, method, params, decode)
+	if err != nil {
+		err = fmt.Errorf("height %d: %w", height, err)
+	}
 	if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
 		return err
 	}
 	if _, dead := e.header(ctx, nil, "header.GetByHeight", jsonrpc.Array(height), false); dead != nil {
 		return err
 	}
-	err = fmt.Errorf("height %d: %w: it answers for the header, and not for the data: %w", height, errUnavailable, err)
+	err = fmt.Errorf("%w: it answers for the header, and not for the data: %w", errUnavailable, err)
 	e.note(ctx, err)
 	return err
 }
@@ -222,11 +228,7 @@ func (e *endpoint) header(ctx context.Context, by *jsonrpc.Client, method string
 	if err == nil {
 		err = e.client.sameChain(&h.Header)
 	}
-	if err = classify(err); err != nil {
-		err = fmt.Errorf("%s: %s: %w", e.name, method, err)
-	}
-	e.note(ctx, err)
-	return h, err
+	return h, e.answered(ctx, method, err)
 }
 
 // decodeHead reads an extended header, with its roots if they are asked for and the square is not empty.

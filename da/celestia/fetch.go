@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -377,16 +378,11 @@ func (e *endpoint) contents(ctx context.Context, height uint64, namespaces []da.
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("height %d: %w", height, err)
+		return nil, err
 	}
 	order := -1
 	for i := range blobs { // grouped in the order of the namespaces asked for
-		at := -1
-		for j, ns := range namespaces {
-			if ns == blobs[i].Namespace {
-				at = j
-			}
-		}
+		at := slices.Index(namespaces, blobs[i].Namespace)
 		if at < order || at < 0 {
 			return nil, fmt.Errorf("%s: blob.GetAll of height %d: namespaces not asked for, or not in that order", e.name, height)
 		}
