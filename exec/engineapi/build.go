@@ -135,7 +135,7 @@ func (e *Engine) produce(ctx context.Context, seconds uint64, fill time.Duration
 // it. mu is held.
 func (e *Engine) ask(ctx context.Context, attributes any, timestamp uint64, fill time.Duration) (*engine.ExecutionPayloadEnvelope, error) {
 	state := engine.ForkchoiceStateV1{HeadBlockHash: e.head.exec, SafeBlockHash: e.safe.exec, FinalizedBlockHash: e.finalized.exec}
-	r, err := e.client.forkchoice(ctx, state, attributes)
+	r, err := e.client.ForkchoiceUpdated(ctx, state, attributes)
 	if err != nil {
 		return nil, err
 	}

@@ -155,13 +155,8 @@ func newPayloadMethod(withRequests bool) string {
 }
 
 // ForkchoiceUpdated makes state.HeadBlockHash and its ancestors canonical and, if attributes are given, starts to
-// build a block on top.
-func (c *Client) ForkchoiceUpdated(ctx context.Context, state engine.ForkchoiceStateV1, attributes *engine.PayloadAttributes) (r engine.ForkChoiceResponse, err error) {
-	return c.forkchoice(ctx, state, attributes)
-}
-
-// forkchoice is ForkchoiceUpdated with attributes of any form.
-func (c *Client) forkchoice(ctx context.Context, state engine.ForkchoiceStateV1, attributes any) (r engine.ForkChoiceResponse, err error) {
+// build a block on top. They are engine.PayloadAttributes, or more than those.
+func (c *Client) ForkchoiceUpdated(ctx context.Context, state engine.ForkchoiceStateV1, attributes any) (r engine.ForkChoiceResponse, err error) {
 	return r, c.call(ctx, &r, "engine_forkchoiceUpdatedV3", state, attributes)
 }
 

@@ -33,8 +33,7 @@ func explain(method string, err error) error {
 	if err == nil {
 		return nil
 	}
-	var status rpc.HTTPError
-	if errors.As(err, &status) {
+	if status, ok := errors.AsType[rpc.HTTPError](err); ok {
 		switch status.StatusCode {
 		case http.StatusUnauthorized, http.StatusForbidden:
 			return fmt.Errorf("%w: %s: the client refuses our token: is the JWT secret the client's, and do both clocks agree within a minute? (%w)", ErrConfig, method, err)
@@ -45,8 +44,8 @@ func explain(method string, err error) error {
 		}
 		return fmt.Errorf("%w: %s: %w", ErrUnavailable, method, err)
 	}
-	var answer rpc.Error
-	if !errors.As(err, &answer) {
+	answer, ok := errors.AsType[rpc.Error](err)
+	if !ok {
 		return fmt.Errorf("%w: %s: %w", ErrUnavailable, method, err)
 	}
 	switch answer.ErrorCode() {
@@ -56,8 +55,7 @@ func explain(method string, err error) error {
 		return fmt.Errorf("%w: %s: the client's fork schedule is not that of the execution genesis given to this node (%w)", ErrConfig, method, err)
 	}
 	detail := ""
-	var data rpc.DataError
-	if errors.As(err, &data) && data.ErrorData() != nil {
+	if data, ok := errors.AsType[rpc.DataError](err); ok && data.ErrorData() != nil {
 		detail = fmt.Sprintf(" %v", data.ErrorData())
 	}
 	return fmt.Errorf("%s: client answers %d: %w%s", method, answer.ErrorCode(), err, detail)
@@ -84,11 +82,8 @@ var (
 
 // explainTx makes SubmitTx's errors of what sending a transaction came back with.
 func explainTx(err error) error {
-	if err == nil {
-		return nil
-	}
-	var answer rpc.Error
-	if !errors.As(err, &answer) {
+	answer, ok := errors.AsType[rpc.Error](err)
+	if !ok {
 		return err
 	}
 	says := func(list []string) bool {
