@@ -3,6 +3,7 @@ package node
 import (
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 
 	"headrace/exec"
@@ -20,42 +21,30 @@ func (o *opened) openEngine(before *kv.Engine) (err error) {
 		o.kv, _ = o.opt.Engine.(*kv.Engine)
 		return nil
 	}
+	var e interface {
+		exec.Engine
+		io.Closer
+	}
 	switch c := &o.opt.Config.Engine; c.Kind {
 	case "grpc":
-		e, err := enginegrpc.Dial(c.Address, enginegrpc.Options{})
-		if err != nil {
-			return fmt.Errorf("engine.address: %w", err)
+		if e, err = enginegrpc.Dial(c.Address, enginegrpc.Options{}); err != nil {
+			err = fmt.Errorf("engine.address: %w", err)
 		}
-		o.engine = e
-		o.own(e)
 	case "engineapi":
-		e, err := o.engineAPI()
-		if err != nil {
-			return err
-		}
-		o.engine = e
-		o.own(e)
+		e, err = o.engineAPI()
 	case evolveGRPC:
-		e, err := o.evolve()
-		if err != nil {
-			return err
-		}
-		o.engine = e
-		o.own(e)
+		e, err = o.evolve()
 	case "evolve-evm":
-		e, err := o.evolveEVM()
-		if err != nil {
-			return err
-		}
-		o.engine = e
-		o.own(e)
+		e, err = o.evolveEVM()
 	default:
-		if o.kv, err = kv.Open(filepath.Join(o.opt.Home, "kv"), kv.Options{FS: o.opt.engineFS, InitialHeight: o.opt.Genesis.InitialHeight, Logger: o.log, Before: before}); err != nil {
-			return err
-		}
-		o.engine = o.kv
-		o.own(o.kv)
+		o.kv, err = kv.Open(filepath.Join(o.opt.Home, "kv"), kv.Options{FS: o.opt.engineFS, InitialHeight: o.opt.Genesis.InitialHeight, Logger: o.log, Before: before})
+		e = o.kv
 	}
+	if err != nil {
+		return err
+	}
+	o.engine = e
+	o.own(e)
 	return nil
 }
 
