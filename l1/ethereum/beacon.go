@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ethereum/go-ethereum/crypto/kzg4844"
@@ -28,10 +29,11 @@ type beacon struct {
 	http    *http.Client
 	timeout time.Duration
 
+	sidecars atomic.Bool // the endpoint has blob_sidecars and not blobs
+
 	mu          sync.Mutex // guards the rest
 	genesis     uint64     // seconds since the Unix epoch; 0: not asked yet
 	slotSeconds uint64
-	sidecars    bool // the endpoint has blob_sidecars and not blobs
 }
 
 // blobs returns the blobs with these versioned hashes of the L1 block with this time. The beacon API that answered
@@ -115,9 +117,7 @@ func (b *beacon) slot(ctx context.Context, blockTime uint64) (uint64, error) {
 // atSlot returns the blobs of a slot that have one of hashes. There are two calls for this: the older one is gone
 // from newer clients, and the other way round.
 func (b *beacon) atSlot(ctx context.Context, slot uint64, hashes []l1.Hash) (map[l1.Hash]*l1.Blob, error) {
-	b.mu.Lock()
-	sidecars := b.sidecars
-	b.mu.Unlock()
+	sidecars := b.sidecars.Load()
 	read := map[bool]func(context.Context, uint64, []l1.Hash) (map[l1.Hash]*l1.Blob, error){true: b.readSidecars, false: b.readBlobs}
 	found, err := read[sidecars](ctx, slot, hashes)
 	var status statusError
@@ -128,9 +128,7 @@ func (b *beacon) atSlot(ctx context.Context, slot uint64, hashes []l1.Hash) (map
 	if err2 != nil {
 		return nil, errors.Join(err, err2)
 	}
-	b.mu.Lock()
-	b.sidecars = !sidecars
-	b.mu.Unlock()
+	b.sidecars.Store(!sidecars)
 	return found, nil
 }
 

@@ -92,9 +92,10 @@ type Client struct {
 	forced  *lru.Cache[forcedKey, l1.Forced]
 	inline  inlineCache
 
-	mu       sync.Mutex // guards the rest
-	settings *l1.Settings
-	final    l1.Ref // the highest block that was called finalized; zero: none yet
+	settings atomic.Pointer[l1.Settings] // nil: not asked for yet
+
+	mu    sync.Mutex // guards the rest
+	final l1.Ref     // the highest block that was called finalized; zero: none yet
 }
 
 // New returns a client. It connects when it is used, so an endpoint that is down is not an error here.

@@ -155,8 +155,7 @@ func (e *endpoint) callOnce(ctx context.Context, elems []rpc.BatchElem) error {
 	if len(elems) == 1 {
 		one := &elems[0]
 		err := e.call(ctx, one.Result, one.Method, one.Args...)
-		var rpcErr rpc.Error
-		if errors.As(err, &rpcErr) {
+		if answeredByRPC(err) {
 			one.Error, err = err, nil
 		}
 		return err
@@ -183,9 +182,8 @@ func (e *endpoint) request(ctx context.Context, method string, n int, do func(co
 	if err != nil && ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	var rpcErr rpc.Error
 	switch {
-	case err == nil, errors.As(err, &rpcErr): // what it says of a block or a transaction does not speak against it
+	case err == nil, answeredByRPC(err): // what it says of a block or a transaction does not speak against it
 		e.health.Good()
 	case !errors.Is(err, follow.ErrResting):
 		e.health.Bad(err)
@@ -227,7 +225,6 @@ func (e *endpoint) lies(format string, args ...any) error {
 
 // answered reports whether err is the endpoint's answer, and not the lack of one.
 func answered(err error) bool {
-	var rpcErr rpc.Error
 	var httpErr rpc.HTTPError
-	return errors.As(err, &rpcErr) || errors.As(err, &httpErr)
+	return answeredByRPC(err) || errors.As(err, &httpErr)
 }

@@ -115,8 +115,7 @@ func (e *endpoint) dialNews(ctx context.Context) (*newsSocket, error) {
 	})
 	if err != nil {
 		conn.Close()
-		var rpcErr rpc.Error
-		if errors.As(err, &rpcErr) {
+		if answeredByRPC(err) {
 			err = fmt.Errorf("%w: %w", errNoNews, err)
 		}
 		return nil, fmt.Errorf("subscribe to L1 heads: %w", err)
@@ -224,10 +223,7 @@ func (e *endpoint) pushedHeader(ctx context.Context, s *newsSocket, p *pushed) (
 		return p.header, nil
 	}
 	if p.hash != (common.Hash{}) {
-		var h *header
-		err := e.timed(ctx, "eth_getBlockByHash", 1, func(ctx context.Context) error {
-			return s.conn.CallContext(ctx, &h, "eth_getBlockByHash", p.hash, false)
-		})
+		h, err := e.ask(ctx, s, "eth_getBlockByHash", p.hash)
 		switch {
 		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)
@@ -238,12 +234,15 @@ func (e *endpoint) pushedHeader(ctx context.Context, s *newsSocket, p *pushed) (
 	return e.headOf(ctx, s) // a head that is gone already, or not there yet
 }
 
+// ask asks for a header on the connection of the news.
+func (e *endpoint) ask(ctx context.Context, s *newsSocket, method string, block any) (h *header, err error) {
+	err = e.timed(ctx, method, 1, func(ctx context.Context) error { return s.conn.CallContext(ctx, &h, method, block, false) })
+	return h, err
+}
+
 // headOf asks the socket's own peer for its head.
 func (e *endpoint) headOf(ctx context.Context, s *newsSocket) (*header, error) {
-	var h *header
-	err := e.timed(ctx, "eth_getBlockByNumber", 1, func(ctx context.Context) error {
-		return s.conn.CallContext(ctx, &h, "eth_getBlockByNumber", "latest", false)
-	})
+	h, err := e.ask(ctx, s, "eth_getBlockByNumber", "latest")
 	switch {
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)

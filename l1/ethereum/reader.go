@@ -128,10 +128,7 @@ func (c *Client) Gone(ctx context.Context, at l1.Ref) (head l1.Ref, gone bool, e
 
 // Settings is l1.Reader's. They never change, so they are asked for once.
 func (c *Client) Settings(ctx context.Context) (l1.Settings, error) {
-	c.mu.Lock()
-	known := c.settings
-	c.mu.Unlock()
-	if known != nil {
+	if known := c.settings.Load(); known != nil {
 		return *known, nil
 	}
 	delay, err := viewed(ctx, c.view, l1.Hash{}, bindings.PackForcedDelay(), bindings.UnpackForcedDelay)
@@ -143,9 +140,7 @@ func (c *Client) Settings(ctx context.Context) (l1.Settings, error) {
 		return l1.Settings{}, fmt.Errorf("inbox settings: %w", err)
 	}
 	s := l1.Settings{ForcedDelay: delay, ForcedMax: int(most)}
-	c.mu.Lock()
-	c.settings = &s
-	c.mu.Unlock()
+	c.settings.Store(&s)
 	return s, nil
 }
 
@@ -168,8 +163,7 @@ func (c *Client) view(ctx context.Context, at l1.Hash, input []byte) ([]byte, er
 
 func (e *endpoint) view(ctx context.Context, at l1.Hash, input []byte) ([]byte, error) {
 	out, err := e.viewAt(ctx, at, input)
-	var rpcErr rpc.Error
-	if errors.As(err, &rpcErr) { // no method that is called here reverts: the block or its state is not there
+	if answeredByRPC(err) { // no method that is called here reverts: the block or its state is not there
 		return nil, fmt.Errorf("%w: %w", err, l1.ErrNotFound)
 	}
 	if err == nil && len(out) == 0 {

@@ -50,8 +50,7 @@ func (e *endpoint) receipts(ctx context.Context, h *header) (types.Receipts, err
 // mayLack reports whether an answer may say that the endpoint has no such call: it is one, and neither "later" nor
 // trouble of its own.
 func mayLack(err error) bool {
-	var status rpc.HTTPError
-	if errors.As(err, &status) {
+	if status, ok := errors.AsType[rpc.HTTPError](err); ok {
 		return status.StatusCode == http.StatusNotImplemented || status.StatusCode < 500 && status.StatusCode != http.StatusTooManyRequests
 	}
 	return answered(err)
