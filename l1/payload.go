@@ -98,15 +98,6 @@ func Fit(blocks []Encoded, limit int) int {
 	return len(blocks)
 }
 
-// Size returns the bytes of the payload that EncodeBlocks makes of blocks.
-func Size(blocks []Encoded) int {
-	size := payloadHead
-	for i := range blocks {
-		size += blocks[i].size()
-	}
-	return size
-}
-
 // DecodeBlocks reads a proposal's payload. The blocks share b's memory. Every error is an ErrContent.
 func DecodeBlocks(b []byte) ([]Encoded, error) {
 	var blocks []Encoded

@@ -55,11 +55,11 @@ func (q *Sequencer) propose(ctx context.Context) error {
 			})
 			continue
 		case errors.Is(err, l1.ErrTooBig) && len(draft.Blocks) == 1:
-			err = q.stuck(draft.last, l1.Size(draft.Blocks), err)
+			err = q.stuck(draft.last, l1.PayloadSize(draft.Blocks), err)
 		case errors.Is(err, l1.ErrTooBig) && len(draft.Blocks) > 1:
-			part.tooBig(l1.Size(draft.Blocks), time.Now())
+			part.tooBig(l1.PayloadSize(draft.Blocks), time.Now())
 		case errors.Is(err, l1.ErrUnknownOutcome) && len(draft.Blocks) > 0:
-			part.unknown(draft.last-uint64(len(draft.Blocks))+1, draft.last, l1.Size(draft.Blocks), time.Now())
+			part.unknown(draft.last-uint64(len(draft.Blocks))+1, draft.last, l1.PayloadSize(draft.Blocks), time.Now())
 		case errors.Is(err, l1.ErrForcedDue) && draft.short && part.whole(time.Now()): // nothing is dropped for proposals that were made smaller on a suspicion
 		case errors.Is(err, l1.ErrForcedDue) && draft.short && (draft.last < s.Unsafe.Height || s.Unsafe.Height-s.Safe.Height >= q.cfg.MaxPending):
 			// The inbox requires forced items whose transactions are not in the blocks of this draft. Either they are
