@@ -39,6 +39,7 @@ type attack struct {
 	Blob    int      // bytes of a hostile blob
 	Blobs   int      // of these in one submission
 	Every   time.Duration
+	Crowd   string // the kind of connections, one of crowds, that is all there is to the attack; "": everything else
 }
 
 // runAttack carries out the attack until standard input ends. It keeps itself to half a core, so that what it costs
@@ -60,6 +61,9 @@ func runAttack(orders string) error {
 		cancel()
 	}()
 	var work sync.WaitGroup
+	if a.Crowd != "" {
+		return a.crowd(ctx)
+	}
 	for _, node := range a.Nodes {
 		crowd := func(n int, each func(ctx context.Context, node string)) {
 			for range n {
@@ -81,6 +85,43 @@ func runAttack(orders string) error {
 		crowd(2, a.badTxs)
 	}
 	work.Go(func() { a.blobs(ctx) })
+	work.Wait()
+	return nil
+}
+
+// crowds are what each of many connections of one kind does.
+var crowds = map[string]func(a *attack) func(context.Context, string){
+	"slow readers of a big block":  func(a *attack) func(context.Context, string) { return a.deaf(fmt.Sprintf("/v1/blocks/%d", a.Big)) },
+	"slow readers of events":       func(a *attack) func(context.Context, string) { return a.deaf("/v1/events?from=1") },
+	"slow readers of whole blocks": func(a *attack) func(context.Context, string) { return a.deaf("/v1/events?from=1&body=true") },
+	"slow bodies":                  func(*attack) func(context.Context, string) { return slowBody },
+	"slow offers":                  func(*attack) func(context.Context, string) { return slowOffer },
+	"idle connections":             func(*attack) func(context.Context, string) { return idle },
+	"streams of the status":        func(a *attack) func(context.Context, string) { return a.stream },
+	"deaf streams of the status":   func(a *attack) func(context.Context, string) { return a.deaf("/v1/events?events=status") },
+}
+
+// crowd opens 2,000 connections of one kind, and opens anew those that end. It prints a line when all have been opened
+// once, or refused.
+func (a *attack) crowd(ctx context.Context) error {
+	each := crowds[a.Crowd](a)
+	var work, opened sync.WaitGroup
+	for range crowd {
+		opened.Add(1)
+		once := sync.OnceFunc(opened.Done)
+		work.Go(func() {
+			defer once()
+			timer := time.AfterFunc(time.Second, once) // it lasts: it is open
+			defer timer.Stop()
+			for ctx.Err() == nil {
+				a.pace(ctx)
+				each(ctx, a.Nodes[0])
+				once()
+			}
+		})
+	}
+	opened.Wait()
+	fmt.Println("all are there")
 	work.Wait()
 	return nil
 }
@@ -178,6 +219,13 @@ func idle(ctx context.Context, node string) {
 func slowBody(ctx context.Context, node string) {
 	if conn, ok := open(ctx, node, "POST /v1/txs HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100000\r\n\r\n"); ok {
 		untilClosed(ctx, conn, "x")
+	}
+}
+
+// slowOffer holds a body that is as large as a body may be.
+func slowOffer(ctx context.Context, node string) {
+	if conn, ok := open(ctx, node, "POST /v1/unsafe HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 8000000\r\n\r\n{\"header\":\""+strings.Repeat("A", 64<<10)); ok {
+		untilClosed(ctx, conn, "A")
 	}
 }
 

@@ -89,14 +89,14 @@ func TestHostileConnections(t *testing.T) {
 	}
 }
 
-func within(t *testing.T) context.Context {
+func within(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
 
 // urlOf waits for what a process prints first.
-func urlOf(t *testing.T, p *process) string {
+func urlOf(t testing.TB, p *process) string {
 	t.Helper()
 	s, err := p.told.Wait(within(t), func(s progress) bool { return s.URL != "" })
 	if err != nil {
@@ -106,7 +106,7 @@ func urlOf(t *testing.T, p *process) string {
 }
 
 // largeBlock has the sequencer make a block of about a megabyte, and returns its height.
-func largeBlock(t *testing.T, address string) uint64 {
+func largeBlock(t testing.TB, address string) uint64 {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	tx := "large=" + strings.Repeat("x", 1<<20-100)
@@ -171,7 +171,7 @@ func attackBy(t *testing.T, address, request string, reads bool) []net.Conn {
 }
 
 // resident returns the memory of a process that is resident and its own, in bytes.
-func resident(t *testing.T, p *process) int64 {
+func resident(t testing.TB, p *process) int64 {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
@@ -191,7 +191,7 @@ func resident(t *testing.T, p *process) int64 {
 }
 
 // watchResident looks at what is resident until the function that it returns is called, which returns the most.
-func watchResident(t *testing.T, p *process) (peak func() int64) {
+func watchResident(t testing.TB, p *process) (peak func() int64) {
 	t.Helper()
 	end := make(chan struct{})
 	var most int64

@@ -67,7 +67,7 @@ func buildAndRun(m *testing.M) int {
 
 // noteSources looks at all of the module's sources, for go test: it notes which files a test looks at, and then knows
 // that a result it kept is stale when one of them has changed. From what this package imports it cannot tell.
-func noteSources(t *testing.T) {
+func noteSources(t testing.TB) {
 	t.Helper()
 	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
 		switch {
@@ -96,7 +96,7 @@ func environment() []string {
 }
 
 // headrace runs the command to its end, which must be a success, and returns its standard output.
-func headrace(t *testing.T, args ...string) string {
+func headrace(t testing.TB, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary, args...)
 	cmd.Env = environment()
@@ -125,13 +125,13 @@ type process struct {
 }
 
 // spawn starts a server. It is killed when the test ends.
-func spawn(t *testing.T, args ...string) *process {
+func spawn(t testing.TB, args ...string) *process {
 	t.Helper()
 	return spawnProgram(t, binary, nil, args...)
 }
 
 // spawnProgram is spawn for any program, with more in its environment.
-func spawnProgram(t *testing.T, program string, env []string, args ...string) *process {
+func spawnProgram(t testing.TB, program string, env []string, args ...string) *process {
 	t.Helper()
 	p := &process{cmd: exec.Command(program, args...), told: watch.New(progress{})}
 	p.cmd.Env = append(environment(), env...)

@@ -105,7 +105,6 @@ var foreign = []dependency{
 	{"github.com/prometheus/client_golang/... go.opentelemetry.io/otel/...", "node", "parts are observed through structs of funcs; the node turns those into metrics"},
 	{"github.com/spf13/cobra/... github.com/spf13/pflag/... github.com/knadh/koanf/... golang.org/x/term/...", "cmd/headrace", "flags, files and terminals are the command's; a package takes a struct"},
 	{"golang.org/x/crypto/...", "block exec/kv internal/keyfile", "hashes and ciphers belong to the formats that use them"},
-	{"golang.org/x/sync/...", "node", "what strangers send is weighed where they are served"},
 	{"golang.org/x/time/...", "da/celestia da/local node", "rates are limited where strangers are served"},
 	{"github.com/klauspost/compress/...", "internal/store internal/jsonrpc da/celestia", "compression belongs to a store's or a wire's format"},
 	{"github.com/cenkalti/backoff/v5/...", "follow", "there is one way to back off"},

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -134,22 +135,26 @@ func TestBodiesInFlight(t *testing.T) {
 	}
 }
 
-// TestReserve: a body that is reserved counts once, beside those that count as they come; what has waited for room is
-// not cut for that; and a body that another server has read counts as well.
+// TestReserve: a body that is reserved counts once: two that fill the room are read at the same time, and a third one has
+// to wait for them.
 func TestReserve(t *testing.T) {
 	t.Parallel()
 	const size = 4 << 20
 	var s *server
+	var both sync.WaitGroup // until they have their room, before anything is read
+	both.Add(2)
 	s = run(t, httpd.Options{Limits: httpd.Limits{Bodies: 2 * size}}, func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/reserved" {
-			ctx, cancel := context.WithTimeoutCause(r.Context(), patience, errors.New("no room"))
-			defer cancel()
-			hold, err := s.Bodies().Reserve(ctx, r, size)
-			if err != nil {
-				w.WriteHeader(http.StatusConflict)
-				return
-			}
-			defer hold.Give()
+		ctx, cancel := context.WithTimeoutCause(r.Context(), patience, errors.New("no room"))
+		defer cancel()
+		hold, err := s.Bodies().Reserve(ctx, r, size)
+		if err != nil {
+			w.WriteHeader(http.StatusConflict)
+			return
+		}
+		defer hold.Give()
+		if r.URL.Path == "/both" {
+			both.Done()
+			both.Wait()
 		}
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
@@ -164,9 +169,9 @@ func TestReserve(t *testing.T) {
 		return c
 	}
 	rest := strings.Repeat("x", size/2)
-	one, two := post("/reserved"), post("/reserved")
-	s.busy(2)
-	three := post("/reserved") // has to wait
+	one, two := post("/both"), post("/both")
+	both.Wait()
+	three := post("/third") // has to wait
 	s.busy(3)
 	one.say("%s", rest)
 	if code, text := one.answer(); code != http.StatusOK || text != fmt.Sprint(size) {

@@ -16,9 +16,15 @@ var rim3Guards = []guard{
 		pkg: "./internal/httpd", test: "TestWhoHasWaitedIsNotCut",
 	},
 	{
+		name: "a body that has come whole is not cut while we are at work on it",
+		file: "internal/httpd/body.go",
+		from: "\t\th = own.hold\n", to: "\t\t_ = own.hold\n",
+		pkg: "./internal/httpd", test: "TestWhoHasWaitedIsNotCut",
+	},
+	{
 		name: "what is offered counts where all that is posted does",
-		file: "node/listen.go",
-		from: "return n.http.Bodies()", to: "return httpd.NewBudget(32 << 20)",
+		file: "internal/httpd/body.go",
+		from: "\t\th = own.hold\n", to: "\t\th = NewBudget(32 << 20).Hold(r.Context())\n",
 		pkg: "./node", test: "TestOneBudgetOfBodies",
 	},
 	{
