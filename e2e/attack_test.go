@@ -23,6 +23,7 @@ import (
 	"headrace/block"
 	"headrace/da"
 	"headrace/da/celestia"
+	"headrace/watch"
 )
 
 // attackEnv names the orders of a process of this test that is the attacker: a JSON of an attack.
@@ -101,30 +102,30 @@ var crowds = map[string]func(a *attack) func(context.Context, string){
 	"deaf streams of the status":   func(a *attack) func(context.Context, string) { return a.deaf("/v1/events?events=status") },
 }
 
-// crowd opens 2,000 connections of one kind, and opens anew those that end. It prints a line when all have been opened
-// once, or refused.
+// crowd opens 2,000 connections of one kind, and opens anew those that end. It prints a line when as many have been
+// opened, or refused.
 func (a *attack) crowd(ctx context.Context) error {
 	each := crowds[a.Crowd](a)
-	var work, opened sync.WaitGroup
+	var work sync.WaitGroup
 	for range crowd {
-		opened.Add(1)
-		once := sync.OnceFunc(opened.Done)
 		work.Go(func() {
-			defer once()
-			timer := time.AfterFunc(time.Second, once) // it lasts: it is open
-			defer timer.Stop()
 			for ctx.Err() == nil {
-				a.pace(ctx)
 				each(ctx, a.Nodes[0])
-				once()
+				a.pace(ctx)
 			}
 		})
 	}
-	opened.Wait()
-	fmt.Println("all are there")
+	if _, err := knocked.Wait(ctx, func(n int) bool { return n >= crowd }); err == nil {
+		fmt.Println("all are there")
+	}
 	work.Wait()
 	return nil
 }
+
+// knocked is how many connections this process has opened, or failed to.
+var knocked = watch.New(0)
+
+func knock() { knocked.Update(func(n int) int { return n + 1 }) }
 
 // pace waits until this process has used no more than half of the time that has passed since it began.
 func (a *attack) pace(ctx context.Context) {
@@ -159,6 +160,7 @@ func open(ctx context.Context, node, send string) (net.Conn, bool) {
 		return nil, false
 	}
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", u.Host)
+	defer knock()
 	if err != nil {
 		_ = rest(ctx, 100*time.Millisecond) // it takes no more: knock again soon
 		return nil, false
@@ -244,6 +246,7 @@ func (a *attack) do(ctx context.Context, method, url string, body io.Reader) {
 		return
 	}
 	resp, err := http.DefaultClient.Do(req)
+	knock()
 	if err != nil {
 		_ = rest(ctx, 50*time.Millisecond) // it takes no more: knock again soon
 		return
