@@ -271,6 +271,12 @@ type Proposer interface {
 	Limit() int
 }
 
+// Nudger is a Proposer that can have an L1 make a block which makes them with transactions only.
+type Nudger interface {
+	// Nudge returns once a transaction that does nothing is included in a block. It costs a fee.
+	Nudge(ctx context.Context) error
+}
+
 // The kinds of errors of L1 clients; test with errors.Is. Anything else is transient: a retry may help.
 var (
 	ErrContent        = errors.New("content is no good")                      // a verdict, the same on every node: void, never retried

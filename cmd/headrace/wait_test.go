@@ -271,6 +271,10 @@ func TestWaitBlockToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/a" { // a half of an address
+			http.NotFound(w, r)
+			return
+		}
 		if r.Header.Get("Authorization") != "Bearer open sesame" {
 			http.Error(w, "no such token", http.StatusUnauthorized)
 			return
@@ -291,6 +295,7 @@ func TestWaitBlockToken(t *testing.T) {
 			says   string
 		}{
 			at:                               {3, "401"},
+			at + "/a,b":                      {3, "401"},
 			at + ",token=open sesame":        {2, "--rpc: command lines and the environment are no place for a token"},
 			at + ",token_file=":              {2, "--rpc: token_file= names no file"},
 			at + ",token_file=" + file + "x": {1, "--rpc " + at + ": token_file: open "},

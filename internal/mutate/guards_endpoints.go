@@ -30,4 +30,25 @@ var endpointGuards = []guard{
 		to:   "		_ = t.unanswered",
 		pkg:  "./cmd/headrace", test: "TestDeadConnections/beacon/http$",
 	},
+	{
+		name: "a proposal in a block that has vanished is not waited for",
+		file: "internal/sequencer/gone.go",
+		from: "err == nil && gone {",
+		to:   "err == nil && false && gone {",
+		pkg:  "./internal/sequencer", test: "TestIncludedInAVanishedBlock",
+	},
+	{
+		name: "an L1 that has lost blocks is made to make one where nothing can be proposed",
+		file: "internal/sequencer/gone.go",
+		from: "if n, ok := q.cfg.Proposer.(l1.Nudger); ok {",
+		to:   "if n, ok := q.cfg.Proposer.(l1.Nudger); ok && false {",
+		pkg:  "./internal/sequencer", test: "TestHeadVanishesWithForcedDue/it_holds_few",
+	},
+	{
+		name: "what was safe before the head vanished is not to be dropped",
+		file: "internal/sequencer/propose.go",
+		from: "max(s.Safe.Height, at.Safe.Height+(draft.last-at.Safe.Height)/2)",
+		to:   "at.Safe.Height + (draft.last-at.Safe.Height)/2",
+		pkg:  "./internal/sequencer", test: "TestHeadVanishesWithForcedDue",
+	},
 }

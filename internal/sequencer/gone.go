@@ -20,7 +20,10 @@ type gone struct {
 	since time.Time // when the endpoint was found to stand below it
 }
 
-var errStandsBelow = errors.New("the L1 endpoint that proposals go through stands below")
+var (
+	errStandsBelow = errors.New("the L1 endpoint that proposals go through stands below")
+	errVanished    = errors.New("the L1 block has vanished")
+)
 
 // from returns where a draft is to go: what the node knows, as a rule, or, when its position is gone, what it knew as of
 // the head of the endpoint that proposals go through. It is gone if that endpoint has another block there or, since it
@@ -69,4 +72,37 @@ func (q *Sequencer) asOf(ctx context.Context, s syncer.Status, head l1.Ref) (syn
 	}
 	s.Proposal, s.Safe = known[i], known[i].L2
 	return s, nil
+}
+
+// followed waits until the node has followed the L1 past a block with a proposal. Between its inclusion and that the
+// block may vanish. Then nobody ever sees it, and nothing tells of that: so the endpoint is asked, each time that the L1
+// has been silent for long. errVanished: it is gone.
+func (q *Sequencer) followed(ctx context.Context, at l1.Ref, there func(syncer.Status) bool) (syncer.Status, error) {
+	for {
+		look, cancel := context.WithTimeout(ctx, q.cfg.Patience())
+		s, err := q.cfg.Syncer.Status().Wait(look, there)
+		silent := look.Err() != nil
+		cancel()
+		if err == nil || !silent || ctx.Err() != nil || q.cfg.Inbox == nil {
+			return s, err
+		}
+		if _, gone, err := q.cfg.Inbox.Gone(ctx, at); err == nil && gone {
+			return s, errVanished
+		}
+	}
+}
+
+// nudge has the L1 make a block where the node's position is gone and nothing can be proposed: forced items are due that
+// are in none of the blocks of a draft, and those are safe blocks to this node, which cannot be replaced. Any block
+// competes with the position, so the node goes back, and replaces them.
+func (q *Sequencer) nudge(ctx context.Context, s syncer.Status) error {
+	if n, ok := q.cfg.Proposer.(l1.Nudger); ok {
+		bounded, cancel := context.WithTimeout(ctx, q.timeout())
+		defer cancel()
+		if err := n.Nudge(bounded); err != nil {
+			q.said.Warn(q.cfg.Logger, "no empty transaction sent to an L1 that has lost blocks", err)
+			return ctx.Err()
+		}
+	}
+	return q.moved(ctx, s)
 }

@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"headrace/block"
 	"headrace/exec"
+	"headrace/exec/kv"
 	"headrace/follow"
 	"headrace/internal/sequencer"
 	"headrace/internal/syncer/syncertest"
@@ -260,4 +262,127 @@ func TestVanishedFinal(t *testing.T) {
 		}
 		stop()
 	})
+}
+
+// A proposal is included, and its block vanishes before the node has seen it: nothing tells of that. The endpoint is
+// asked once the L1 has been silent for long, however long a submission may take, and the sequencer goes on.
+func TestIncludedInAVanishedBlock(t *testing.T) {
+	const patience = 6 * time.Second
+	synctest.Test(t, func(t *testing.T) {
+		view := &endpoint{}
+		b := newInboxBench(t, local.Options{Instant: true}, func(cfg *sequencer.Config, _ *local.Options) {
+			cfg.Inbox, cfg.Patience, cfg.SubmitTimeout = view, func() time.Duration { return patience }, 10*time.Hour
+		})
+		view.Chain = b.chain
+		t.Cleanup(b.machine.Close)
+		stop := syncertest.Run(t, b.follower.Run, b.seq.Run)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		b.proposer.mu.Lock()
+		b.proposer.answer = func(d l1.Draft) (l1.Inclusion, error) {
+			b.proposer.mu.Lock()
+			b.proposer.answer = nil // once
+			b.proposer.mu.Unlock()
+			return l1.Inclusion{ID: d.ID, Block: l1.Ref{Height: b.chain.Head().Number + 1, Hash: [32]byte{9}}, Tx: l1.Hash{9}}, nil
+		}
+		b.proposer.mu.Unlock()
+		time.Sleep(time.Second) // the next block's proposal
+		synctest.Wait()
+		before := b.machine.Status().Load()
+		time.Sleep(patience - 2*time.Second)
+		synctest.Wait()
+		if s := b.machine.Status().Load(); s.Safe != before.Safe {
+			t.Errorf("it was not waited for what is included: safe head %d, then %d", before.Safe.Height, s.Safe.Height)
+		}
+		time.Sleep(4 * time.Second)
+		synctest.Wait()
+		if s := b.machine.Status().Load(); s.Safe.Height <= before.Safe.Height || b.seq.Status().Load().Failure != "" {
+			t.Errorf("safe head %d, then %d, %+v: want it to go on", before.Safe.Height, s.Safe.Height, b.seq.Status().Load())
+		}
+		stop()
+		if st := b.machine.Status().Load(); st.Counts.Void != 0 || b.chain.Failed() != 0 {
+			t.Errorf("got %+v, %d failed transactions, want none", st.Counts, b.chain.Failed())
+		}
+	})
+}
+
+// later builds what is forced only once it may: until then it is in no block.
+type later struct {
+	*kv.Engine
+	may atomic.Bool
+}
+
+func (l *later) BuildForced(ctx context.Context, height, at uint64, most int, forced [][]byte) ([][]byte, error) {
+	if !l.may.Load() {
+		forced = nil
+	}
+	return l.Engine.BuildForced(ctx, height, at, most, forced)
+}
+
+// The head vanishes while forced items are due that are in no old block. Where a proposal holds all blocks, and one more
+// with them, it is made on the head that is there. Where it does not, those in it are safe to the node, which replaces
+// them only when a block competes: the sequencer has the L1 make one. Nothing of that costs more than one transaction.
+func TestHeadVanishesWithForcedDue(t *testing.T) {
+	const patience = 6 * time.Second
+	for name, c := range map[string]struct {
+		limit, back int
+		pending     uint64
+		nudges      int // at most
+	}{
+		"a proposal holds all":               {1 << 20, 3, 1000, 0},
+		"it holds few blocks":                {3000, 12, 1000, 1},
+		"it holds what was safe, and little": {6000, 3, 1000, 1},
+		"production paused":                  {1 << 20, 3, 5, 0},
+		"one block may wait":                 {1 << 20, 3, 1, 0},
+	} {
+		for _, forgets := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, forgets %t", name, forgets), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					view := &endpoint{}
+					var builder *later
+					b := newInboxBench(t, local.Options{Instant: true, ForcedDelay: 3600, Limit: c.limit}, func(cfg *sequencer.Config, _ *local.Options) {
+						builder = &later{Engine: cfg.Builder.(*kv.Engine)}
+						cfg.Builder, cfg.MaxPending, cfg.Patience = builder, c.pending, func() time.Duration { return patience }
+						if forgets {
+							cfg.Inbox = view
+						}
+					})
+					view.Chain = b.chain
+					t.Cleanup(b.machine.Close)
+					full := b.OpenL1(syncertest.NewHome(), nil)
+					t.Cleanup(full.Close)
+					stop := syncertest.Run(t, b.follower.Run, b.seq.Run, follow.New[l1.Block](b.chain, full.L1, follow.Options{}).Run)
+					time.Sleep(3 * time.Second)
+					b.force("forced=yes")
+					time.Sleep(20 * time.Second)
+					synctest.Wait()
+					before := b.machine.Status().Load()
+					b.chain.IncreaseTime(7200)
+					if err := b.chain.Reorg(b.chain.Head().Number-uint64(c.back), nil); err != nil {
+						t.Fatal(err)
+					}
+					builder.may.Store(true)
+					time.Sleep(40 * time.Second)
+					synctest.Wait()
+					st := b.machine.Status().Load()
+					if st.Safe.Height <= before.Safe.Height || st.Proposal.Reorgs != 1 || b.seq.Status().Load().Failure != "" {
+						t.Fatalf("got %+v after %+v, sequencer %+v; want the chain to go on", st, before, b.seq.Status().Load())
+					}
+					if v, ok, _ := full.KV.Get([]byte("forced")); !ok || string(v) != "yes" {
+						t.Error("the forced transaction was not included")
+					}
+					stop()
+					if of := full.Status().Load(); st.Counts.Void != 0 || of.Counts.Void != 0 || b.chain.Failed() != 0 {
+						t.Errorf("got %+v, %+v, %d failed transactions; want nothing in vain", st.Counts, of.Counts, b.chain.Failed())
+					}
+					b.proposer.mu.Lock()
+					if b.proposer.nudges > c.nudges {
+						t.Errorf("%d empty transactions, want %d at most", b.proposer.nudges, c.nudges)
+					}
+					b.proposer.mu.Unlock()
+					syncertest.Agree(t, 30, b.machine, full)
+				})
+			})
+		}
+	}
 }

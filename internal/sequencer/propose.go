@@ -37,10 +37,13 @@ func (q *Sequencer) propose(ctx context.Context) error {
 		if err == nil {
 			draft, err = q.draft(ctx, at, part.limit)
 		}
+		elsewhere := at.Position != s.Position
 		if err == nil && len(draft.Blocks) > 0 {
-			_, err = q.proposeOne(ctx, draft, s, at.Position != s.Position)
+			_, err = q.proposeOne(ctx, draft, s, elsewhere)
 		}
-		lost = errors.Is(err, l1.ErrNotFound) || errors.Is(err, l1.ErrStale) || errors.Is(err, errStandsBelow) || errors.Is(err, follow.ErrFinalized)
+		due := errors.Is(err, l1.ErrForcedDue)
+		lost = errors.Is(err, l1.ErrNotFound) || errors.Is(err, l1.ErrStale) || errors.Is(err, errStandsBelow) || errors.Is(err, errVanished) ||
+			errors.Is(err, follow.ErrFinalized) || due && elsewhere
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -60,19 +63,23 @@ func (q *Sequencer) propose(ctx context.Context) error {
 			part.tooBig(l1.PayloadSize(draft.Blocks), time.Now())
 		case errors.Is(err, l1.ErrUnknownOutcome) && len(draft.Blocks) > 0:
 			part.unknown(draft.last-uint64(len(draft.Blocks))+1, draft.last, l1.PayloadSize(draft.Blocks), time.Now())
-		case errors.Is(err, l1.ErrForcedDue) && draft.short && part.whole(time.Now()): // nothing is dropped for proposals that were made smaller on a suspicion
-		case errors.Is(err, l1.ErrForcedDue) && draft.short && (draft.last < s.Unsafe.Height || s.Unsafe.Height-s.Safe.Height >= q.cfg.MaxPending):
+		case due && draft.short && part.whole(time.Now()): // nothing is dropped for proposals that were made smaller on a suspicion
+		case due && draft.short && draft.last <= s.Safe.Height && draft.last < s.Unsafe.Height:
+			if err := q.nudge(ctx, s); err != nil {
+				return err
+			}
+		case due && draft.short && (draft.last < s.Unsafe.Height || s.Unsafe.Height-s.Safe.Height >= q.cfg.MaxPending):
 			// The inbox requires forced items whose transactions are not in the blocks of this draft. Either they are
 			// in later blocks, which do not fit into it, or in no block, because as many are pending as may be. So
 			// drop the later half of the draft's blocks and all that follow. The next block includes the forced
-			// transactions, and the draft has room for it.
-			keep := s.Safe.Height + (draft.last-s.Safe.Height)/2
+			// transactions, and the draft has room for it. What the node calls safe stays, of a position that is gone too.
+			keep := max(s.Safe.Height, at.Safe.Height+(draft.last-at.Safe.Height)/2)
 			if err := q.cfg.Syncer.DropAbove(ctx, keep, "forced transactions are due that did not fit into a proposal of them"); follow.IsFatal(err) {
 				return err
 			}
 			q.forced.again(ctx)
 			backoff.Reset()
-		case errors.Is(err, l1.ErrStale), errors.Is(err, l1.ErrForcedDue) && !draft.short: // the inbox is not, or not yet, what this node knows of it
+		case errors.Is(err, l1.ErrStale), due && !draft.short: // the inbox is not, or not yet, what this node knows of it
 			if err := q.moved(ctx, s); err != nil {
 				return err
 			}
@@ -161,7 +168,7 @@ func (q *Sequencer) proposeOne(ctx context.Context, d draftOf, was syncer.Status
 		return in, fmt.Errorf("propose %d, blocks up to %d: %w", d.ID, d.last, err)
 	}
 	q.cfg.Logger.Debug("proposed", "id", in.ID, "to", d.last, "source", in.Block.Height)
-	s, err := q.cfg.Syncer.Status().Wait(bounded, func(s syncer.Status) bool {
+	s, err := q.followed(bounded, in.Block, func(s syncer.Status) bool {
 		if elsewhere {
 			return s.Proposal.Tx == block.Hash(in.Tx)
 		}

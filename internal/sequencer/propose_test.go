@@ -27,6 +27,7 @@ type proposer struct {
 	before, after error
 	answer        func(l1.Draft) (l1.Inclusion, error) // in place of the inbox's
 	refuse        func(l1.Draft) error                 // before, by the draft; called with mu held
+	nudges        int
 }
 
 func (p *proposer) set(before, after error) {
@@ -53,6 +54,18 @@ func (p *proposer) Propose(ctx context.Context, d l1.Draft) (l1.Inclusion, error
 		return l1.Inclusion{}, after
 	}
 	return in, err
+}
+
+// Nudge is l1.Nudger's, and fails as Propose does.
+func (p *proposer) Nudge(ctx context.Context) error {
+	p.mu.Lock()
+	before := p.before
+	p.nudges++
+	p.mu.Unlock()
+	if before != nil {
+		return before
+	}
+	return p.Proposer.(l1.Nudger).Nudge(ctx)
 }
 
 // inboxBench is a sequencer that proposes to the inbox of an L1 in memory.

@@ -75,6 +75,12 @@ func (a *Account) Propose(ctx context.Context, d l1.Draft) (l1.Inclusion, error)
 	}
 }
 
+// Nudge is l1.Nudger's: the account sends nothing to itself.
+func (a *Account) Nudge(ctx context.Context) error {
+	_, err := a.send(ctx, request{to: &a.from})
+	return err
+}
+
 // proposing is one draft under way.
 type proposing struct {
 	*Account

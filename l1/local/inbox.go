@@ -12,7 +12,7 @@ import (
 	"headrace/l1"
 )
 
-// Tx is one transaction to the inbox. Exactly one of Propose, Force and Prove is set.
+// Tx is one transaction. At most one of Propose, Force and Prove is set; with none of them it does nothing.
 type Tx struct {
 	From    l1.Address
 	Propose *Call
@@ -86,7 +86,7 @@ func (n *node) run(tx poolTx, opt Options) receipt {
 	case len(tx.Force) > 0:
 		m.Forced = n.force(tx.From, tx.Force)
 	default:
-		err = errors.New("empty transaction")
+		return receipt{at: l1.Inclusion{Block: n.block.Ref(), Tx: tx.hash}}
 	}
 	if err != nil {
 		return receipt{err: err}
@@ -128,6 +128,14 @@ func (n *node) propose(from l1.Address, call *Call, opt Options) (*l1.Proposal, 
 	own := p.Own().DataHash
 	n.state.LastProposal = sha256.Sum256(slices.Concat(n.state.LastProposal[:], uint64Bytes(p.ID), from[:], p.Parent[:], own[:]))
 	return p, nil
+}
+
+// due returns how many forced items a proposal in the next block must take.
+func (c *Chain) due() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	last := c.chain[len(c.chain)-1]
+	return c.opt.settings().Due(last.queue, max(last.block.Time, now()+c.ahead))
 }
 
 func (n *node) force(from l1.Address, payload []byte) *l1.Forced {
@@ -177,6 +185,9 @@ func (p *proposer) Propose(ctx context.Context, d l1.Draft) (l1.Inclusion, error
 	if at, found, err := p.lookUp(d, payload); found {
 		return at, err
 	}
+	if due := p.chain.due(); d.Forced < due { // as a client of the contract finds out before it costs a fee
+		return l1.Inclusion{}, fmt.Errorf("draft takes %d forced items, %d are due: %w", d.Forced, due, l1.ErrForcedDue)
+	}
 	at, err := p.chain.Include(ctx, Tx{From: p.account, Propose: &Call{ID: d.ID, Parent: d.Parent, Forced: d.Forced, Payload: payload}})
 	if errors.Is(err, l1.ErrStale) { // an earlier attempt of ours may have been included meanwhile
 		if at, found, err := p.lookUp(d, payload); found {
@@ -184,6 +195,14 @@ func (p *proposer) Propose(ctx context.Context, d l1.Draft) (l1.Inclusion, error
 		}
 	}
 	return at, err
+}
+
+// Nudge is l1.Nudger's.
+func (p *proposer) Nudge(ctx context.Context) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, err := p.chain.Include(ctx, Tx{From: p.account})
+	return err
 }
 
 // lookUp looks for the proposal with the draft's id: the draft itself, or another, or earlier ones that are missing.
