@@ -24,7 +24,7 @@ const beat = 100 * time.Millisecond
 // bounds fit the beat; the defaults fit six seconds.
 var bounds = node.Bounds{
 	Silence: time.Second, Hold: 200 * time.Millisecond, Probe: 500 * time.Millisecond, Polling: 500 * time.Millisecond,
-	Submit: time.Second, Stall: 2 * time.Second, Retry: 500 * time.Millisecond,
+	Stall: 2 * time.Second, Retry: 500 * time.Millisecond,
 }
 
 // callTimeout of the nodes in a world.
@@ -119,7 +119,7 @@ func (w *world) endpoint(t *testing.T, faults *fault.Set) (url string) {
 func (w *world) node(t *testing.T, url string, level da.Level, tune func(*node.Options)) *node.Node {
 	t.Helper()
 	o := node.Options{Home: t.TempDir(), Genesis: w.genesis, Config: node.Default(), Bounds: bounds}
-	o.Config.DA.Address, o.Config.DA.Level, o.Config.DA.CallTimeout, o.Config.DA.BlockTime = node.At(url), level.String(), callTimeout, beat
+	o.Config.DA.Address, o.Config.DA.Level, o.Config.DA.CallTimeout, o.Config.DA.BlockTime, o.Config.DA.SubmitTimeout = node.At(url), level.String(), callTimeout, beat, time.Second
 	o.Config.HTTP.Address = "127.0.0.1:0"
 	if tune != nil {
 		tune(&o)

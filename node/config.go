@@ -55,6 +55,7 @@ type DAConfig struct {
 	MaxGasPrice     float64       `koanf:"max_gas_price" help:"what it is raised to at most when it is too low; 0: the celestia-node's own limit"`
 	Priority        uint64        `koanf:"priority" help:"of the estimate, 1 to 3; 0: the celestia-node's default"`
 	Keys            []string      `koanf:"keys" help:"names of the celestia-node's keys that pay, used in turn; none: its default key"`
+	SubmitTimeout   time.Duration `koanf:"submit_timeout" help:"how long a submission may wait for its block; then it is looked for, and posted again if it is not there; 0: twelve block times, as da.block_time says or as measured, but 30s at least"`
 	MaxSubmitBytes  uint64        `koanf:"max_submit_bytes" help:"bytes of the blobs of one submission, at most; its request is a third larger; a block that is larger is submitted alone" default:"2097152"`
 }
 
@@ -238,8 +239,8 @@ func (c *Config) Validate() error {
 	default:
 		return fmt.Errorf("engine.kind %q is not known: use kv, engineapi, evolve-evm, grpc or evolve-grpc", c.Engine.Kind)
 	}
-	if c.Sequencer.BlockTime < 0 || c.DA.BlockTime < 0 || c.DA.CallTimeout < 0 || c.L1.CallTimeout < 0 {
-		return fmt.Errorf("sequencer.block_time, da.block_time, da.call_timeout and l1.call_timeout must not be negative")
+	if c.Sequencer.BlockTime < 0 || c.DA.BlockTime < 0 || c.DA.CallTimeout < 0 || c.DA.SubmitTimeout < 0 || c.L1.CallTimeout < 0 {
+		return fmt.Errorf("sequencer.block_time, da.block_time, da.call_timeout, da.submit_timeout and l1.call_timeout must not be negative")
 	}
 	return nil
 }

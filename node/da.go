@@ -85,7 +85,7 @@ func daClient(o *opened) (client *celestia.Client, header, data da.Namespace, er
 		Token: strings.TrimSpace(c.Token), Namespaces: []da.Namespace{header, data},
 		CallTimeout: c.CallTimeout, Level: level, LocalDA: c.Kind == localDA, Logger: log,
 		BlockTime: c.blockTime(), GasPrice: c.GasPrice, MaxGasPrice: c.MaxGasPrice, Priority: int(min(c.Priority, 4)), Keys: c.Keys,
-		Silence: b.Silence, Hold: b.Hold, Probe: b.Probe, Polling: b.Polling, SubmitTimeout: b.Submit, Observer: o.opt.Observer.Source,
+		Silence: b.Silence, Hold: b.Hold, Probe: b.Probe, Polling: b.Polling, SubmitTimeout: c.SubmitTimeout, Observer: o.opt.Observer.Source,
 	})
 	if err != nil {
 		return nil, header, data, fmt.Errorf("da: %w", err)
@@ -166,6 +166,7 @@ func openDA(o *opened, cfg syncer.Config, opt follow.Options) (*upstream, error)
 		},
 		post: func(cfg *sequencer.Config) error {
 			cfg.Head, cfg.Submitter, cfg.HeaderNamespace, cfg.DataNamespace = client.Head, client, header, data
+			cfg.SubmitTimeout = client.SubmitTimeout
 			cfg.Arrival, cfg.MaxSubmitBytes = b.Arrival, int(min(o.opt.Config.DA.MaxSubmitBytes, math.MaxInt))
 			return nil
 		},

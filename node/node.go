@@ -57,7 +57,6 @@ type Bounds struct {
 	Hold    time.Duration // how long a height waits at least for the other namespace's event; longer, up to Probe, where that has come later. Then it is fetched: 2 s
 	Probe   time.Duration // after so long without an event the head is asked for: 15 s, or the time of three blocks if that is shorter
 	Polling time.Duration // how long to poll over HTTP before a WebSocket is tried again: 10 s
-	Submit  time.Duration // how long a submission may take: 2 min
 	Arrival time.Duration // how long a submission may take to the DA layer, when nothing has answered: 1 s
 	Flight  time.Duration // how long what was submitted by a process that has ended may still be included: 5 min, or 50 block times if that is longer
 	Stall   time.Duration // a subscription without an update, or a fetch without an item, for so long is started again: 30 s

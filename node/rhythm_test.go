@@ -7,6 +7,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"headrace/da/celestia"
+	"headrace/da/fault"
+	"headrace/da/local"
+	"headrace/devnet"
 	"headrace/follow"
 	"headrace/follow/followtest"
 	"headrace/node"
@@ -147,4 +151,23 @@ func TestReadinessByTheChainsClock(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestSubmitTimeoutSetting: how long a submission may wait for its block is a setting, and the status says what it was.
+func TestSubmitTimeoutSetting(t *testing.T) {
+	t.Parallel()
+	faults := &fault.Set{}
+	if _, err := faults.Add(fault.Fault{Kind: fault.SubmitTimeout}); err != nil {
+		t.Fatal(err)
+	}
+	d, err := devnet.NewDA(devnet.DAOptions{Listen: "127.0.0.1:0", Chain: local.Options{Interval: 50 * time.Millisecond}, Handler: celestia.HandlerOptions{Faults: faults}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	goRun(t, "DA layer", d.Run)
+	o := newChain(t, "late").sequencer(t, d.URL(), 50*time.Millisecond)
+	o.Config.DA.SubmitTimeout = 123 * time.Millisecond
+	seq := start(t, o)
+	seq.until(t, "a submission given up", func(s node.Status) bool { return strings.Contains(s.Sequencer.Failure, "not included within 123ms") })
+	seq.stopped(t)
 }

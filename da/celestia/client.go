@@ -29,7 +29,7 @@ type Options struct {
 	LocalDA       bool           // the endpoints are of ev-node's local-da, whose answers nothing proves: with the level Trust alone
 	ChainID       string         // that every header must have; "": that of the first header seen
 	CallTimeout   time.Duration  // how long a call but a submission may go without a byte of answers: 30 s
-	SubmitTimeout time.Duration  // of a submission, which waits for its block: 2 min
+	SubmitTimeout time.Duration  // of a submission, which waits for its block: twelve times what lies between two, but 30 s at least
 	GasPrice      float64        // in utia per unit of gas: the node's estimate
 	MaxGasPrice   float64        // it is not raised beyond: the node's own limit
 	Priority      int            // of the estimate, 1 to 3: the node's default
@@ -49,7 +49,6 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	o.CallTimeout = cmp.Or(o.CallTimeout, 30*time.Second)
-	o.SubmitTimeout = cmp.Or(o.SubmitTimeout, 2*time.Minute)
 	o.DialTimeout = cmp.Or(o.DialTimeout, 10*time.Second)
 	o.Silence = cmp.Or(o.Silence, 20*time.Second)
 	o.Hold = cmp.Or(o.Hold, 2*time.Second)
@@ -207,6 +206,20 @@ func (e *endpoint) networkHead(ctx context.Context) (height uint64, err error) {
 
 // BlockTime returns the time between two heights, given or measured; 0: not known yet.
 func (c *Client) BlockTime() time.Duration { return c.best.Pace() }
+
+// How long a submission goes without its block: the life of a transaction in Celestia's mempools is a dozen blocks. Its
+// way there takes time too, whatever the blocks take.
+const (
+	submitBlocks = 12
+	submitLeast  = 30 * time.Second
+	slowestBlock = 6 * time.Second // Celestia's, at the most, while it is not known
+)
+
+// SubmitTimeout returns how long a submission may take: what was given, or some blocks as they come now.
+func (c *Client) SubmitTimeout() time.Duration {
+	each := cmp.Or(c.BlockTime(), slowestBlock)
+	return cmp.Or(c.opt.SubmitTimeout, max(submitBlocks*each, submitLeast))
+}
 
 // Dial is New with one address.
 func Dial(address string, opt Options) (*Client, error) { return New(httpc.At(address), opt) }

@@ -99,7 +99,8 @@ func (c *Client) raise(was float64, err error) bool {
 }
 
 func (e *endpoint) submit(ctx context.Context, blobs []da.Blob, config txConfig) (uint64, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, e.client.opt.SubmitTimeout, fmt.Errorf("not included within %s: %w", e.client.opt.SubmitTimeout, context.DeadlineExceeded))
+	most := e.client.SubmitTimeout()
+	ctx, cancel := context.WithTimeoutCause(ctx, most, fmt.Errorf("not included within %s: %w", most, context.DeadlineExceeded))
 	defer cancel()
 	params := appendToSubmit(append(make([]byte, 0, blobsSize(blobs)+256), '['), blobs)
 	params = append(append(append(params, ','), config.encode()...), ']')

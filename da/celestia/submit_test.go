@@ -11,6 +11,7 @@ import (
 	"headrace/da/celestia"
 	"headrace/da/fault"
 	"headrace/da/local"
+	"headrace/follow"
 	"headrace/internal/httpc"
 )
 
@@ -120,5 +121,41 @@ func TestSubmitFailover(t *testing.T) {
 	}
 	if got := c.Endpoints(); got[0].Healthy || !got[1].Healthy || got[0].LastError == "" {
 		t.Errorf("endpoints: %+v", got)
+	}
+}
+
+// TestSubmitTimeout: a submission waits for a dozen blocks, however slow or fast they come, but has time to get there;
+// unless somebody says otherwise.
+func TestSubmitTimeout(t *testing.T) {
+	for name, c := range map[string]struct {
+		opt  celestia.Options
+		want time.Duration
+	}{
+		"not known":        {celestia.Options{}, 72 * time.Second},
+		"slow":             {celestia.Options{BlockTime: 40 * time.Second}, 8 * time.Minute},
+		"usual":            {celestia.Options{BlockTime: 3 * time.Second}, 36 * time.Second},
+		"fast":             {celestia.Options{BlockTime: 50 * time.Millisecond}, 30 * time.Second},
+		"as somebody says": {celestia.Options{BlockTime: 40 * time.Second, SubmitTimeout: time.Second}, time.Second},
+	} {
+		if got := newClient(t, "http://127.0.0.1:1", c.opt).SubmitTimeout(); got != c.want {
+			t.Errorf("%s: got %s, want %s", name, got, c.want)
+		}
+	}
+}
+
+// TestSubmitTimeoutIsMeasured: while nobody knows the block time, it is that of the blocks that come.
+func TestSubmitTimeoutIsMeasured(t *testing.T) {
+	chain := newChain(t, local.Options{Interval: 10 * time.Millisecond})
+	run(t, chain)
+	c := newClient(t, serve(t, chain, celestia.HandlerOptions{}), celestia.Options{Namespaces: []da.Namespace{alpha}, Hold: time.Millisecond})
+	ctx, cancel := context.WithCancel(deadline(t, time.Minute))
+	defer cancel()
+	_ = c.Subscribe(ctx, func(follow.Update[da.Block]) {
+		if c.BlockTime() > 0 {
+			cancel()
+		}
+	})
+	if got, pace := c.SubmitTimeout(), c.BlockTime(); pace == 0 || got != max(12*pace, 30*time.Second) {
+		t.Errorf("got %s with a block each %s", got, pace)
 	}
 }

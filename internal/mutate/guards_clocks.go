@@ -157,7 +157,7 @@ var clocksGuards = []guard{
 	{
 		name: "a submission waits for its block, however slow the chain is",
 		file: "internal/sequencer/sequencer.go",
-		from: "return max(q.cfg.SubmitTimeout, q.cfg.Patience())", to: "return q.cfg.SubmitTimeout",
+		from: "return max(q.cfg.SubmitTimeout(), q.cfg.Patience())", to: "return q.cfg.SubmitTimeout()",
 		pkg: "./internal/sequencer", test: "TestSlowDALayer",
 	},
 	{

@@ -51,4 +51,25 @@ var endpointGuards = []guard{
 		to:   "at.Safe.Height + (draft.last-at.Safe.Height)/2",
 		pkg:  "./internal/sequencer", test: "TestHeadVanishesWithForcedDue",
 	},
+	{
+		name: "a submission may take as long as its setting says",
+		file: "node/da.go",
+		from: "SubmitTimeout: c.SubmitTimeout,",
+		to:   "",
+		pkg:  "./node", test: "TestSubmitTimeoutSetting",
+	},
+	{
+		name: "a submission waits for some blocks, as they come",
+		file: "da/celestia/client.go",
+		from: "each := cmp.Or(c.BlockTime(), slowestBlock)",
+		to:   "each := slowestBlock",
+		pkg:  "./da/celestia", test: "TestSubmitTimeout$",
+	},
+	{
+		name: "a submission has time to get to a fast DA layer",
+		file: "da/celestia/client.go",
+		from: "max(submitBlocks*each, submitLeast)",
+		to:   "submitBlocks*each",
+		pkg:  "./da/celestia", test: "TestSubmitTimeout$",
+	},
 }

@@ -271,7 +271,7 @@ func TestIncludedInAVanishedBlock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		view := &endpoint{}
 		b := newInboxBench(t, local.Options{Instant: true}, func(cfg *sequencer.Config, _ *local.Options) {
-			cfg.Inbox, cfg.Patience, cfg.SubmitTimeout = view, func() time.Duration { return patience }, 10*time.Hour
+			cfg.Inbox, cfg.Patience, cfg.SubmitTimeout = view, func() time.Duration { return patience }, func() time.Duration { return 10 * time.Hour }
 		})
 		view.Chain = b.chain
 		t.Cleanup(b.machine.Close)

@@ -91,7 +91,7 @@ func newInboxBench(t *testing.T, opt local.Options, change func(*sequencer.Confi
 func (b *inboxBench) start(t *testing.T, opt local.Options, change func(*sequencer.Config, *local.Options)) {
 	t.Helper()
 	cfg := sequencer.Config{
-		Syncer: b.machine.Syncer, Builder: b.machine.KV, Key: b.Key, BlockTime: 300 * time.Millisecond, SubmitTimeout: 10 * time.Second,
+		Syncer: b.machine.Syncer, Builder: b.machine.KV, Key: b.Key, BlockTime: 300 * time.Millisecond, SubmitTimeout: func() time.Duration { return 10 * time.Second },
 		CaughtUp: func(ctx context.Context) error {
 			_, err := b.follower.State().Wait(ctx, func(s follow.State) bool { return s.Live })
 			return err

@@ -157,7 +157,7 @@ func crashInReorg(t *testing.T, victim string, kept int, at crashPoint) (died, h
 		parts := []func(context.Context) error{f.Run, looker(m)}
 		if isSequencer {
 			q, err := sequencer.New(sequencer.Config{
-				Syncer: m.Syncer, Builder: m.KV, Key: w.Key, BlockTime: 300 * time.Millisecond, SubmitTimeout: 10 * time.Second,
+				Syncer: m.Syncer, Builder: m.KV, Key: w.Key, BlockTime: 300 * time.Millisecond, SubmitTimeout: func() time.Duration { return 10 * time.Second },
 				Proposer: chain.Proposer(l1.Address{1}), Inbox: chain,
 				CaughtUp: func(ctx context.Context) error {
 					_, err := f.State().Wait(ctx, func(s follow.State) bool { return s.Live })

@@ -68,7 +68,7 @@ type Config struct {
 	MaxPending     uint64                                // blocks that may wait for the DA layer before production pauses; default 1000
 	MaxBlockBytes  int                                   // of the transactions of one block, as exec.Size counts; default 1 MiB. Less if a proposal holds less
 	MaxSubmitBytes int                                   // of the blobs of one submission; default 2 MiB. A single block may exceed it
-	SubmitTimeout  time.Duration                         // of one submission; default 1 minute, and at least Patience: it waits for its block
+	SubmitTimeout  func() time.Duration                  // of one submission; default 1 minute, and at least Patience: it waits for its block
 	Head           func(context.Context) (uint64, error) // asks the DA layer for its newest height; nil: what is known of it will do
 	Arrival        time.Duration                         // how long what was sent may take to the DA layer, though nothing has answered; default 1 s
 
@@ -128,10 +128,12 @@ func New(cfg Config) (*Sequencer, error) {
 	setDefault(&cfg.MaxPending, 1000)
 	setDefault(&cfg.MaxBlockBytes, 1<<20)
 	setDefault(&cfg.MaxSubmitBytes, 2<<20)
-	setDefault(&cfg.SubmitTimeout, time.Minute)
 	setDefault(&cfg.Arrival, time.Second)
+	if cfg.SubmitTimeout == nil {
+		cfg.SubmitTimeout = func() time.Duration { return time.Minute }
+	}
 	if cfg.Patience == nil {
-		most := min(36*time.Second, cfg.SubmitTimeout)
+		most := min(36*time.Second, cfg.SubmitTimeout())
 		cfg.Patience = func() time.Duration { return most }
 	}
 	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
@@ -196,7 +198,7 @@ func (q *Sequencer) SubmitTx(ctx context.Context, tx []byte) error {
 }
 
 // timeout returns how long one submission may take.
-func (q *Sequencer) timeout() time.Duration { return max(q.cfg.SubmitTimeout, q.cfg.Patience()) }
+func (q *Sequencer) timeout() time.Duration { return max(q.cfg.SubmitTimeout(), q.cfg.Patience()) }
 
 // full changes what is said of the builder's pool.
 func (q *Sequencer) full(change func(*Full)) {

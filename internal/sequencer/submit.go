@@ -113,7 +113,8 @@ func (q *Sequencer) post(ctx context.Context, from, last uint64, limit int) (to 
 		blobs = append(blobs, next...)
 	}
 	to--
-	ctx, cancel := context.WithTimeout(ctx, q.timeout())
+	most := q.timeout()
+	ctx, cancel := context.WithTimeoutCause(ctx, most, fmt.Errorf("not included within %s: %w", most, context.DeadlineExceeded))
 	defer cancel()
 	start := q.sent(ctx, from, to)
 	defer q.landed()

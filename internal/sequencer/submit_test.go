@@ -23,6 +23,7 @@ type submitter struct {
 	before func(blobs []da.Blob) error // fails and is not done
 	after  func() error                // fails but is done
 	lie    bool                        // reports success and is not done
+	hang   bool                        // it answers nothing, and is not done
 	posted map[string]int              // by header hash
 }
 
@@ -34,8 +35,12 @@ func (s *submitter) set(edit func(*submitter)) {
 
 func (s *submitter) Submit(ctx context.Context, blobs []da.Blob) (uint64, error) {
 	s.mu.Lock()
-	before, after, lie := s.before, s.after, s.lie
+	before, after, lie, hang := s.before, s.after, s.lie, s.hang
 	s.mu.Unlock()
+	if hang {
+		<-ctx.Done()
+		return 0, fmt.Errorf("%w: %w", da.ErrUnknownOutcome, context.Cause(ctx))
+	}
 	if before != nil {
 		if err := before(blobs); err != nil {
 			return 0, err
@@ -111,6 +116,33 @@ func TestSlowDALayer(t *testing.T) {
 				t.Errorf("block %s was posted %d times", hash, n)
 			}
 		}
+	})
+}
+
+// How long a submission may take is asked for each one: blocks that come at longer and longer intervals give it longer.
+func TestSubmissionTimeIsAskedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var most atomic.Int64
+		most.Store(int64(5 * time.Second))
+		b := newBench(t, func(c *sequencer.Config) {
+			c.Patience = func() time.Duration { return time.Second }
+			c.SubmitTimeout = func() time.Duration { return time.Duration(most.Load()) }
+		})
+		b.sub.set(func(s *submitter) { s.hang = true })
+		fails := func(within time.Duration) {
+			t.Helper()
+			before := b.q.Status().Load().Failures
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			if st := b.q.Status().Load(); st.Failures == before || !strings.Contains(st.Failure, "not included within "+within.String()) {
+				t.Errorf("got %+v, want that nothing was included within %s", st, within)
+			}
+		}
+		fails(5 * time.Second)
+		most.Store(int64(20 * time.Second))
+		time.Sleep(20 * time.Second) // what is under way ends
+		fails(20 * time.Second)
+		b.close()
 	})
 }
 
