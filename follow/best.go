@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"headrace/watch"
 )
 
 // Several is several sources of one chain as one. Make it with Best. It is safe for concurrent use.
@@ -21,9 +23,8 @@ type member[T any] struct {
 	health *Health
 	own    bool // the source notes by itself how it does
 
-	mu      sync.Mutex // guards the rest
-	refused uint64     // the height at which the one who fetches found that its item does not follow; 0: none
-	slow    time.Time  // until then, others that could serve are not left for it: it was too slow
+	refused atomic.Uint64          // the height at which the one who fetches found that its item does not follow; 0: none
+	slow    watch.Value[time.Time] // until then, others that could serve are not left for it: it was too slow
 }
 
 // Best returns sources of one chain as one source.
@@ -91,7 +92,7 @@ func (s *Several[T]) orderAt(from uint64) []int {
 	ranks := make([]rank, len(s.members))
 	for i, m := range s.members {
 		ranks[i] = rank{i: i, behind: m.health.behind(best)}
-		for weight, after := range []bool{m.slowAt(now), m.health.doubtful(now), from > 0 && m.refusedAt(from)} {
+		for weight, after := range []bool{m.slowAt(now), m.health.doubtful(now), from > 0 && m.refused.Load() == from} {
 			if after {
 				ranks[i].last += 1 << weight
 			}
@@ -107,43 +108,24 @@ func (s *Several[T]) orderAt(from uint64) []int {
 	return out
 }
 
-func (m *member[T]) refusedAt(height uint64) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.refused == height
-}
-
-// refuse notes the height at which the one who fetches refused the source's item.
-func (m *member[T]) refuse(height uint64) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.refused = height
-}
-
-func (m *member[T]) slowAt(now time.Time) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.slow.After(now)
-}
+func (m *member[T]) slowAt(now time.Time) bool { return m.slow.Load().After(now) }
 
 // couldServe reports whether nothing speaks against a source for the item at a height.
 func (m *member[T]) couldServe(height uint64) bool {
 	now := time.Now()
 	head := m.health.Status().Head
-	return !m.refusedAt(height) && !m.health.doubtful(now) && !m.slowAt(now) && (head == 0 || head >= height)
+	return m.refused.Load() != height && !m.health.doubtful(now) && !m.slowAt(now) && (head == 0 || head >= height)
 }
 
 // fetched notes how a fetch went that was to go on at next: with the error of the source, and what the one who
 // fetches said of its items.
 func (m *member[T]) fetched(next uint64, err, verdict error) {
-	m.mu.Lock()
-	if next > m.refused {
-		m.refused = 0
+	if next > m.refused.Load() {
+		m.refused.Store(0)
 	}
 	if errors.Is(err, errSlow) {
-		m.slow = time.Now().Add(slowFor)
+		m.slow.Set(time.Now().Add(slowFor))
 	}
-	m.mu.Unlock()
 	switch {
 	case errors.Is(err, errContract), errors.Is(err, errSlow): // what it says itself does not show this
 		m.health.Bad(err)
@@ -180,7 +162,7 @@ func (s *Several[T]) Fetch(ctx context.Context, from, to uint64, deliver func(It
 			for n > 0 && fork.height < starts[n] { // the item has waited (see Ahead), and this source went on behind it
 				n--
 			}
-			s.members[order[n]].refuse(fork.height)
+			s.members[order[n]].refused.Store(fork.height)
 		}
 		if verdict != nil || err == nil {
 			return verdict

@@ -76,7 +76,7 @@ var followGuards = []guard{
 	{
 		name: "another source is asked for what did not follow",
 		file: "follow/best.go",
-		from: "m.refused = height", to: "m.refused = 0",
+		from: ".refused.Store(fork.height)", to: ".refused.Store(0)",
 		pkg: "./follow", test: "TestChildAloneIsNoFork",
 	},
 	{
