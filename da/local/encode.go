@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"headrace/da"
+	"headrace/internal/disk"
 	"headrace/internal/square"
 )
 
@@ -58,14 +59,14 @@ func (c *content) encode() []byte {
 }
 
 func decodeContent(b []byte) (*content, error) {
-	r := reader{b: b}
+	r := reader{disk.Decoder{Rest: b}}
 	n := r.count(2 * square.RootSize)
 	c := &content{}
 	c.dah.RowRoots, c.dah.ColumnRoots = r.roots(n), r.roots(n)
 	c.blobs = make([]posted, r.count(64))
 	for i := range c.blobs {
 		p := &c.blobs[i]
-		p.submission, p.Index = int(r.uvarint()), int(r.uvarint())
+		p.submission, p.Index = int(r.Number()), int(r.Number())
 		p.ShareVersion = r.bytes(1)[0]
 		p.Namespace = da.Namespace(r.bytes(square.NamespaceSize))
 		p.Commitment = r.bytes(32)
@@ -73,46 +74,30 @@ func decodeContent(b []byte) (*content, error) {
 			p.Signer = r.bytes(20)
 		}
 	}
-	if r.bad || len(r.b) > 0 {
+	if r.End() != nil {
 		return nil, errCorrupt
 	}
 	return c, nil
 }
 
-// reader takes values from the front of b. Past the end it gives zeros and sets bad.
-type reader struct {
-	b   []byte
-	bad bool
-}
-
-func (r *reader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.b)
-	if n <= 0 {
-		r.bad, r.b = true, nil
-		return 0
-	}
-	r.b = r.b[n:]
-	return v
-}
+// reader takes values from the front of Rest. Past the end it gives zeros, and End says so.
+type reader struct{ disk.Decoder }
 
 // count reads how many values of at least size bytes follow.
 func (r *reader) count(size int) int {
-	n := r.uvarint()
-	if n > uint64(len(r.b)/size) {
-		r.bad, r.b = true, nil
+	n := r.Number()
+	if n > uint64(len(r.Rest)/size) {
+		r.Rest, r.Err = nil, errCorrupt
 		return 0
 	}
 	return int(n)
 }
 
 func (r *reader) bytes(n int) []byte {
-	if n > len(r.b) {
-		r.bad, r.b = true, nil
-		return make([]byte, n)
+	if v := r.Take(uint64(n)); v != nil {
+		return v
 	}
-	v := r.b[:n:n]
-	r.b = r.b[n:]
-	return v
+	return make([]byte, n)
 }
 
 func (r *reader) roots(n int) [][]byte {

@@ -218,12 +218,9 @@ func (c *Client) ByHash(ctx context.Context, hash common.Hash) (*Header, error) 
 	return c.header(ctx, "eth_getBlockByHash", hash, false)
 }
 
-func (c *Client) header(ctx context.Context, method string, args ...any) (*Header, error) {
-	var h *Header
-	if err := c.call(ctx, &h, method, args...); err != nil {
-		return nil, err
-	}
-	return h, nil
+func (c *Client) header(ctx context.Context, method string, args ...any) (h *Header, err error) {
+	err = c.call(ctx, &h, method, args...)
+	return h, err
 }
 
 // ChainID returns the chain id the client signs and checks transactions for.
