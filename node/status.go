@@ -120,19 +120,10 @@ type Pending struct {
 
 // Counts count since the start.
 type Counts struct {
-	Executed       uint64 `json:"executed"`
-	Promoted       uint64 `json:"promoted"` // derived blocks that were there as unsafe ones
-	Replayed       uint64 `json:"replayed"` // stored blocks given again to an engine that had lost them
-	Produced       uint64 `json:"produced"`
-	RevertedUnsafe uint64 `json:"reverted_unsafe"`
-	Demoted        uint64 `json:"demoted"`       // safe blocks that an L1 reorg has made unsafe ones again
-	Dropped        uint64 `json:"dropped"`       // signed blocks that the sequencer dropped for forced transactions, to sign others at their heights
-	Void           uint64 `json:"void"`          // proposals that made no block
-	Exempt         uint64 `json:"exempt"`        // forced transactions missing in proposals because no block could include them
-	Offered        uint64 `json:"offered"`       // unsafe blocks taken beside the canonical source
-	InlineItems    uint64 `json:"inline_items"`  // DA heights applied as they were pushed
-	FetchedItems   uint64 `json:"fetched_items"` // DA heights that were fetched
-	Subscriptions  uint64 `json:"subscriptions"`
+	syncer.Counts        // of blocks and proposals
+	InlineItems   uint64 `json:"inline_items"`  // DA heights applied as they were pushed
+	FetchedItems  uint64 `json:"fetched_items"` // DA heights that were fetched
+	Subscriptions uint64 `json:"subscriptions"`
 }
 
 // Sequence is the sequencer's part.
@@ -179,10 +170,7 @@ func (n *Node) publish(o *opened) (next time.Duration) {
 		},
 		Pending: Pending{Headers: sync.Missing.Headers, Data: sync.Missing.Data, Bytes: sync.Missing.Bytes},
 		Skipped: sync.Skipped,
-		Counts: Counts{
-			Executed: sync.Counts.Executed, Promoted: sync.Counts.Promoted, Replayed: sync.Counts.Replayed, Produced: sync.Counts.Produced,
-			RevertedUnsafe: sync.Counts.RevertedUnsafe, Demoted: sync.Counts.Demoted, Dropped: sync.Counts.Dropped, Void: sync.Counts.Void, Exempt: sync.Counts.Exempt, Offered: sync.Counts.Offered, InlineItems: src.Counts.Inline, FetchedItems: src.Counts.Fetched, Subscriptions: src.Counts.Subscriptions,
-		},
+		Counts:  Counts{Counts: sync.Counts, InlineItems: src.Counts.Inline, FetchedItems: src.Counts.Fetched, Subscriptions: src.Counts.Subscriptions},
 	}
 	o.up.status(&s, &sync)
 	if o.up.offers != nil {

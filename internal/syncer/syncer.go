@@ -108,11 +108,16 @@ type Proposal = store.Proposal
 
 // Counts count since the Syncer was opened.
 type Counts struct {
-	Executed, Promoted, Replayed, Produced, RevertedUnsafe uint64
-	Demoted                                                uint64 // safe blocks that an L1 reorg has made unsafe ones again
-	Dropped                                                uint64 // signed blocks that the sequencer has dropped, to sign others at their heights
-	Void, Offered                                          uint64 // void proposals; unsafe blocks taken from offers
-	Exempt                                                 uint64 // forced transactions missing in canonical proposals because they could not be included
+	Executed       uint64 `json:"executed"`
+	Promoted       uint64 `json:"promoted"` // derived blocks that were there as unsafe ones
+	Replayed       uint64 `json:"replayed"` // stored blocks given again to an engine that had lost them
+	Produced       uint64 `json:"produced"`
+	RevertedUnsafe uint64 `json:"reverted_unsafe"`
+	Demoted        uint64 `json:"demoted"` // safe blocks that an L1 reorg has made unsafe ones again
+	Dropped        uint64 `json:"dropped"` // signed blocks that the sequencer dropped for forced transactions, to sign others at their heights
+	Void           uint64 `json:"void"`    // proposals that made no block
+	Exempt         uint64 `json:"exempt"`  // forced transactions missing in proposals because no block could include them
+	Offered        uint64 `json:"offered"` // unsafe blocks taken beside the canonical source
 }
 
 // Stage says what keeps the section from going on. The zero Stage: nothing does.
