@@ -88,8 +88,13 @@ func TestLocalDA(t *testing.T) {
 			if err != nil || changed[0].Hash == items[2].Hash || changed[0].Parent != items[1].Hash {
 				t.Errorf("got %+v, %v for a height that holds something else, want another hash", changed, err)
 			}
-			for u := next(t, updates); u.Head == third.Head; u = next(t, updates) {
-			} // the head holds something else, and nothing new came
+			looks := 0
+			for u := next(t, updates); u.Head == third.Head && looks < 10; u = next(t, updates) {
+				looks++
+			}
+			if looks == 10 {
+				t.Error("the head holds something else, and is announced as before")
+			}
 			layer.Swap(1, 2)
 			if items, err = fetch(3, 4); err != nil || items[0].Parent == changed[0].Parent {
 				t.Errorf("got %+v, %v above a height that holds something else, want another parent", items, err)

@@ -39,6 +39,12 @@ var ev2Guards = []guard{
 		pkg: "./node", test: "TestLocalDA$",
 	},
 	{
+		name: "a chain of before, with an engine whose genesis state is not empty, is followed from its genesis",
+		file: "internal/syncer/engine.go",
+		from: "unsaid && !bytes.Equal(h.AppHash, root) {", to: "unsaid == unsaid && !bytes.Equal(h.AppHash, root) {",
+		pkg: "./internal/syncer/homes", test: "TestHomesOfBefore/DA,_gRPC",
+	},
+	{
 		name: "a lazy sequencer with nothing to do is not paused",
 		file: "internal/sequencer/sequencer.go",
 		from: "		backoff.Reset()\n		q.pause(\"\")\n		switch {\n		case head != before:\n			last = time.Now()\n		case q.cfg.Lazy:\n			q.idle(ctx, last.Add(q.cfg.LazyInterval))\n		}\n",
