@@ -73,7 +73,7 @@ func TestFlight(t *testing.T) {
 		w := syncertest.NewWorld(t, time.Second)
 		m := w.Open(syncertest.NewHome(), nil)
 		f := w.Follower(m)
-		q := newSequencer(w, m, f, mute{}, func(c *sequencer.Config) { c.SubmitTimeout = 40 * time.Second })
+		q := newSequencer(w, m, f, mute{}, func(c *sequencer.Config) { c.SubmitTimeout = func() time.Duration { return 40 * time.Second } })
 		stop := syncertest.Run(t, w.Chain.Run, f.Run, q.Run)
 		flies := func(s sequencer.Status) bool { return s.Flight != sequencer.Flight{} }
 		s, err := q.Status().Wait(t.Context(), flies)

@@ -347,7 +347,6 @@ func (q *Sequencer) produce(ctx context.Context) error {
 		case head != before:
 			last = time.Now()
 		case q.cfg.Lazy:
-			q.pause("") // nothing keeps it from making blocks but that none is wanted
 			q.idle(ctx, last.Add(q.cfg.LazyInterval))
 		}
 		select {
