@@ -62,15 +62,17 @@ type Config struct {
 
 	Source *watch.Value[follow.State] // how the source is followed: where its head is, and when it is back; nil: not known
 
-	BlockTime      time.Duration                         // default 1 s
-	Lazy           bool                                  // make a block only when there are transactions, or LazyInterval has passed
-	LazyInterval   time.Duration                         // default 60 s
-	MaxPending     uint64                                // blocks that may wait for the DA layer before production pauses; default 1000
-	MaxBlockBytes  int                                   // of the transactions of one block, as exec.Size counts; default 1 MiB. Less if a proposal holds less
-	MaxSubmitBytes int                                   // of the blobs of one submission; default 2 MiB. A single block may exceed it
-	SubmitTimeout  func() time.Duration                  // of one submission; default 1 minute, and at least Patience: it waits for its block
-	Head           func(context.Context) (uint64, error) // asks the DA layer for its newest height; nil: what is known of it will do
-	Arrival        time.Duration                         // how long what was sent may take to the DA layer, though nothing has answered; default 1 s
+	BlockTime      time.Duration        // default 1 s
+	Lazy           bool                 // make a block only when there are transactions, or LazyInterval has passed
+	LazyInterval   time.Duration        // default 60 s
+	MaxPending     uint64               // blocks that may wait for the DA layer before production pauses; default 1000
+	MaxBlockBytes  int                  // of the transactions of one block, as exec.Size counts; default 1 MiB. Less if a proposal holds less
+	MaxSubmitBytes int                  // of the blobs of one submission; default 2 MiB. A single block may exceed it
+	SubmitTimeout  func() time.Duration // of one submission; default 1 minute, and at least Patience: it waits for its block
+
+	// What the DA layer may hold of a submission that nothing has answered.
+	Head    func(context.Context) (uint64, error) // asks the DA layer for its newest height; nil: what is known of it will do
+	Arrival time.Duration                         // how long what was sent may take to the DA layer, though nothing has answered; default 1 s
 
 	// Patience is how long the source may be silent, or an endpoint of the L1 stand below the node, before that means
 	// anything: some block times. Default 36 s, or SubmitTimeout if that is shorter.
