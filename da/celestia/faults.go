@@ -154,7 +154,7 @@ func pause(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return ctx.Err()
 	}
-	t := time.NewTimer(d) // the fault itself
+	t := time.NewTimer(d) // the fault itself, or a bound on what is outside
 	defer t.Stop()
 	select {
 	case <-t.C:

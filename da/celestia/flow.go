@@ -85,10 +85,8 @@ func (f *flow) acquire(ctx context.Context, x extent) (expected int, err error) 
 		}
 		change := f.change
 		f.mu.Unlock()
-		select {
-		case <-change:
-		case <-ctx.Done():
-			return 0, context.Cause(ctx)
+		if err := wait(ctx, change); err != nil {
+			return 0, err
 		}
 	}
 }

@@ -198,12 +198,7 @@ func (f *feed) settledLocked(ctx context.Context, settled []merged) {
 
 // announceWaiting announces what waits, and asks for the headers that are missing, until ctx ends.
 func (f *feed) announceWaiting(ctx context.Context) {
-	for {
-		select {
-		case <-f.queued:
-		case <-ctx.Done():
-			return
-		}
+	for wait(ctx, f.queued) == nil {
 		f.mu.Lock()
 		for len(f.waiting) > 0 {
 			m := f.waiting[0]
@@ -352,12 +347,8 @@ func (f *feed) probe(ctx context.Context, quiet time.Duration) error {
 		return err
 	}
 	if h.Height > before {
-		timer := time.NewTimer(f.e.hold())
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		if err := pause(ctx, f.e.hold()); err != nil {
+			return err
 		}
 		if f.top() > before || f.receiving() {
 			return nil
