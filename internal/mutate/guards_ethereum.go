@@ -86,14 +86,14 @@ var ethereumGuards = []guard{
 	},
 	{
 		name: "the fee has a limit, whatever the market asks for",
-		file: "l1/ethereum/account.go",
+		file: "l1/ethereum/send.go",
 		from: "if f.cap.Cmp(a.opt.MaxFee) > 0 {",
 		to:   "if false {",
 		pkg:  "./l1/ethereum", test: "TestFeeLimits/call_data",
 	},
 	{
 		name: "the blob fee has a limit, whatever the market asks for",
-		file: "l1/ethereum/account.go",
+		file: "l1/ethereum/send.go",
 		from: "if f.blob.Cmp(a.opt.MaxBlobFee) > 0 {",
 		to:   "if false {",
 		pkg:  "./l1/ethereum", test: "TestFeeLimits/blobs",

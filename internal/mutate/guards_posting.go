@@ -24,14 +24,14 @@ var postingGuards = []guard{
 	},
 	{
 		name: "an error object in unknown words is no verdict on a transaction",
-		file: "l1/ethereum/account.go",
+		file: "l1/ethereum/send.go",
 		from: "return row.means\n\t\t}\n\t}\n\treturn unsure",
 		to:   "return row.means\n\t\t}\n\t}\n\treturn refused",
 		pkg:  "./l1/ethereum", test: "TestSentInVain",
 	},
 	{
 		name: "what nobody lets through was not sent",
-		file: "l1/ethereum/account.go",
+		file: "l1/ethereum/send.go",
 		from: "case unreached(err), slices.Contains(letsNothingThrough, status(err)):",
 		to:   "case unreached(err):",
 		pkg:  "./l1/ethereum", test: "TestSentInVain",
