@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"headrace/exec"
@@ -30,19 +31,14 @@ func (o *opened) disks() []exec.Disk {
 }
 
 // failure returns the failed write after which o does nothing more, or nil.
-func (o *opened) failure() error {
-	for _, d := range o.disks() {
-		if err := d.Err(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+func (o *opened) failure() error { return o.first(exec.Disk.Err) }
 
 // damage returns what was found to be unreadable, or nil.
-func (o *opened) damage() error {
+func (o *opened) damage() error { return o.first(exec.Disk.Damage) }
+
+func (o *opened) first(trouble func(exec.Disk) error) error {
 	for _, d := range o.disks() {
-		if err := d.Damage(); err != nil {
+		if err := trouble(d); err != nil {
 			return err
 		}
 	}
@@ -140,12 +136,8 @@ func (n *Node) reopen(ctx context.Context, o *opened, failure error, backoff *fo
 
 // lasts reports whether a home that could not be opened for the reason err will not be by trying again.
 func lasts(err error) bool {
-	for _, kind := range []error{store.ErrCorrupt, store.ErrLocked, store.ErrNewerFormat, store.ErrOtherChain} {
-		if errors.Is(err, kind) {
-			return true
-		}
-	}
-	return false
+	kinds := []error{store.ErrCorrupt, store.ErrLocked, store.ErrNewerFormat, store.ErrOtherChain}
+	return slices.ContainsFunc(kinds, func(kind error) bool { return errors.Is(err, kind) })
 }
 
 // notLive returns why the node does nothing, or nil.

@@ -26,43 +26,42 @@ func l1Identity(opt *Options) (id string, first uint64, err error) {
 	return fmt.Sprintf("l1:%d:%s", g.ChainID, g.Inbox), g.StartBlock, nil
 }
 
-// l1Client makes a client of the configured endpoints. Nothing is dialled yet.
-func l1Client(o *opened) (*ethereum.Client, error) {
+// l1Client makes a client of the configured endpoints. Nothing is dialled yet. each is the configured block time.
+func l1Client(o *opened) (client *ethereum.Client, each time.Duration, err error) {
 	c, err := o.opt.Config.L1.In(o.opt.Home)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	g := o.opt.Genesis.L1
 	inbox, err := l1.ParseAddress(g.Inbox)
 	if err != nil {
-		return nil, fmt.Errorf("genesis: l1.inbox: %w", err)
+		return nil, 0, fmt.Errorf("genesis: l1.inbox: %w", err)
 	}
 	if len(c.WS)+len(c.HTTP) == 0 {
-		return nil, fmt.Errorf("the genesis names an inbox on an L1: set l1.ws, l1.http or both to an Ethereum node of chain %d", g.ChainID)
+		return nil, 0, fmt.Errorf("the genesis names an inbox on an L1: set l1.ws, l1.http or both to an Ethereum node of chain %d", g.ChainID)
 	}
-	each, err := c.blockTime()
-	if err != nil {
-		return nil, err
+	if each, err = c.blockTime(); err != nil {
+		return nil, 0, err
 	}
 	var silence time.Duration
 	if each == onDemand {
 		silence = living
 	}
 	log := o.log.With("source", "l1")
-	client, err := ethereum.New(ethereum.Options{
+	client, err = ethereum.New(ethereum.Options{
 		WS: c.WS, HTTP: c.HTTP, Beacon: c.Beacon, ChainID: g.ChainID, Inbox: inbox, StartBlock: g.StartBlock,
 		BlockTime: each, Silence: silence, CallTimeout: c.CallTimeout, Logger: log, Observer: o.opt.Observer.Source,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("l1: %w", err)
+		return nil, 0, fmt.Errorf("l1: %w", err)
 	}
 	o.own(closer(client.Close))
-	return client, nil
+	return client, each, nil
 }
 
 // readL1 reads the proposals in the L1 block that a block came with.
 func readL1(o *opened) (posted, error) {
-	client, err := l1Client(o)
+	client, _, err := l1Client(o)
 	return func(ctx context.Context, of store.Origin) (headers []*block.SignedHeader, data []*block.DataBlob, err error) {
 		err = client.Fetch(ctx, of.Source.Height, of.Source.Height+1, func(item follow.Item[l1.Block]) error {
 			for _, m := range item.Data.Messages {
@@ -82,11 +81,7 @@ func readL1(o *opened) (posted, error) {
 }
 
 func openL1(o *opened, cfg syncer.Config, opt follow.Options) (*upstream, error) {
-	client, err := l1Client(o)
-	if err != nil {
-		return nil, err
-	}
-	each, err := o.opt.Config.L1.blockTime()
+	client, each, err := l1Client(o)
 	if err != nil {
 		return nil, err
 	}

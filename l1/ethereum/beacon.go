@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -198,11 +199,7 @@ func (s statusError) Error() string {
 
 // maybeNoSuchCall: 404 says that the slot is not there or the call is not; other clients say 400, 405, 410 or 501.
 func (s statusError) maybeNoSuchCall() bool {
-	switch s {
-	case http.StatusNotFound, http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusGone, http.StatusNotImplemented:
-		return true
-	}
-	return false
+	return slices.Contains([]statusError{http.StatusNotFound, http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusGone, http.StatusNotImplemented}, s)
 }
 
 // Is makes a 404 an ErrNotFound.
