@@ -207,6 +207,9 @@ func missing(g *block.Genesis, given map[string]any) (todo []string) {
 		if g.DAStartHeight == 0 && !isSet("da.start_height") {
 			todo = append(todo, fmt.Sprintf("da.start_height in %s, to the DA height of the chain's first block: the genesis says 0, which is not known yet; without it all heights are read", configName))
 		}
+		if g.DA == nil && !isSet("engine.kind") {
+			todo = append(todo, fmt.Sprintf("engine.kind in %s, and what it needs, to the chain's application: the default, kv, is one of headrace's own", configName))
+		}
 		return todo
 	}
 	switch {

@@ -39,10 +39,22 @@ var ev2Guards = []guard{
 		pkg: "./node", test: "TestLocalDA$",
 	},
 	{
-		name: "a chain of before, with an engine whose genesis state is not empty, is followed from its genesis",
-		file: "internal/syncer/engine.go",
-		from: "unsaid && !bytes.Equal(h.AppHash, root) {", to: "unsaid == unsaid && !bytes.Equal(h.AppHash, root) {",
-		pkg: "./internal/syncer/homes", test: "TestHomesOfBefore/DA,_gRPC",
+		name: "nothing is posted that is built on another state than the engine's",
+		file: "internal/sequencer/submit.go",
+		from: "		return !s.Diverged && (", to: "		return (",
+		pkg: "./internal/sequencer", test: "TestNothingIsPostedOnAnotherState",
+	},
+	{
+		name: "nothing is proposed that is built on another state than the engine's",
+		file: "internal/sequencer/propose.go",
+		from: "			return !s.Diverged && (", to: "			return (",
+		pkg: "./internal/sequencer", test: "TestNothingIsProposedOnAnotherState",
+	},
+	{
+		name: "an ev-node's chain is not executed by our own application without a word",
+		file: "cmd/headrace/init.go",
+		from: "		if g.DA == nil && !isSet(\"engine.kind\") {", to: "		if g.DA == nil && !isSet(\"engine.kind\") && false {",
+		pkg: "./cmd/headrace", test: "TestScripts/evolve",
 	},
 	{
 		name: "a lazy sequencer with nothing to do is not paused",

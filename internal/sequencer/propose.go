@@ -23,7 +23,7 @@ func (q *Sequencer) propose(ctx context.Context) error {
 	lost := false        // the last try makes one doubt that the L1 has the node's position
 	for {
 		s, err := q.cfg.Syncer.Status().Wait(ctx, func(s syncer.Status) bool {
-			return s.Unsafe.Height > s.Safe.Height || q.cfg.Lazy && s.Position != looked // what is forced ends the wait for transactions
+			return !s.Diverged && (s.Unsafe.Height > s.Safe.Height || q.cfg.Lazy && s.Position != looked) // see due; and what is forced ends the wait for transactions
 		})
 		if err != nil {
 			return err

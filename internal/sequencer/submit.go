@@ -82,10 +82,11 @@ func (q *Sequencer) stuck(height uint64, size int, err error) error {
 }
 
 // due waits until there is something to post: a block beyond what was submitted, or the DA layer having passed the
-// height where it said that blocks are while they are not.
+// height where it said that blocks are while they are not. While the engine has another state than the blocks are built
+// on, nobody knows which of the two is the chain's: nothing is.
 func (q *Sequencer) due(ctx context.Context, through, at uint64) (syncer.Status, error) {
 	return q.cfg.Syncer.Status().Wait(ctx, func(s syncer.Status) bool {
-		return s.Unsafe.Height > max(through, s.Safe.Height) || s.Safe.Height < through && s.Position.Height > at
+		return !s.Diverged && (s.Unsafe.Height > max(through, s.Safe.Height) || s.Safe.Height < through && s.Position.Height > at)
 	})
 }
 

@@ -100,6 +100,7 @@ type Status struct {
 	UnsafeAt   Moment
 	SafeAt     Moment
 	Rhythm     Rhythm
+	Diverged   bool // the engine was found to have another state than is stored, and has not come to that again
 }
 
 // Proposal is the last canonical proposal of the inbox. It is published after the commit that holds it, so a late
@@ -205,6 +206,7 @@ func (s *Syncer) publish() {
 		now.UnsafeAt, now.SafeAt, now.Rhythm = unsafe, safe, s.rhythm.is
 		now.Unsafe, now.Safe, now.Finalized, now.Root = st.Unsafe, st.Safe, st.Finalized, st.Root
 		now.Position, now.Proven, now.Counts, now.SourceTime = st.Position, st.Proven, s.counts, s.sourceTime
+		now.Diverged = s.diverged != nil
 		if s.engineKnown || now.Stage.Name != follow.StageEngine && now.Stage.Name != follow.StageReplay {
 			now.Stage = Stage{} // what is published is done, but for the engine: an item without blocks does not need it
 		}
@@ -221,9 +223,10 @@ func (s *Syncer) stuck(name follow.Stage, height uint64, err error) error {
 	return err
 }
 
+// stage must be called inside the section.
 func (s *Syncer) stage(name follow.Stage, height uint64, cause string) {
 	s.status.Update(func(st Status) Status {
-		st.Stage = Stage{Name: name, Height: height, Cause: cause}
+		st.Stage, st.Diverged = Stage{Name: name, Height: height, Cause: cause}, s.diverged != nil
 		return st
 	})
 }
