@@ -80,6 +80,10 @@ func TestMain(m *testing.M) {
 //	get URL                       send an HTTP GET, print the answer
 //	damage DIR                    overwrite the middle of each file in DIR
 //	newer DIR                     make the database in DIR look as if a newer version of the program had written it
+//	shows URL REGEXP...           run status --watch of a node until a status matches each REGEXP
+//	rejects VARIABLE              serve an engine that finds each block above 3 invalid, and set VARIABLE to its address
+//	disk DIR                      put a small disk of its own under DIR
+//	fill DIR                      leave no room on the disk of DIR
 //	find REGEXP VARIABLE          set VARIABLE to the first group of what REGEXP matches in the last standard output
 func TestScripts(t *testing.T) { runScripts(t, "testdata", func(*testscript.Env) {}) }
 
@@ -93,9 +97,11 @@ func runScripts(t *testing.T, dir string, setup func(*testscript.Env)) {
 			setup(env)
 			return nil
 		},
+		Condition: conditions,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "serve": serve, "await": awaitLog, "logged": logged, "interrupt": interrupt, "crash": crash, "signal": signalServer, "killed": killedServer,
 			"listening": listening, "blackhole": blackhole, "post": request, "get": request, "damage": damage, "newer": newer, "find": findOutput, "posted": posted, "l1": devL1,
+			"shows": shows, "rejects": rejects, "disk": smallDisk, "fill": fill,
 		},
 	})
 }

@@ -82,7 +82,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.SetFlagErrorFunc(badFlag)
-	root.AddCommand(newInit(), newStart(), newDoctor(), newRepair(), newExport(), newDev(), newDA(), newInbox(), newStatus(), newWait(), newTail(), newVersion())
+	root.AddCommand(newInit(), newStart(), newDoctor(), newRepair(), newExport(), newDev(), newDA(), newInbox(), newStatus(), newTop(), newWait(), newTail(), newVersion())
 	return root
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -90,6 +91,91 @@ waits       derive at 9: data
 		if !strings.Contains(got, want) {
 			t.Errorf("got\n%s\nwant a line %q", got, want)
 		}
+	}
+}
+
+// TestStatusTextOfAll: what a node tells beside that is shown, with the ages as of then, or as of the node's own clock if
+// that is ahead.
+func TestStatusTextOfAll(t *testing.T) {
+	const told = `{"version":"v1.2.3","started_at":"2026-11-29T10:00:00Z","at":"2026-11-29T12:00:00Z","chain_id":"demo","mode":"sequencer","reason":"it stands",
+"remedy":"look at it","disk":"it is full","heads":{"unsafe":{"height":9},"safe":{"height":7}},
+"chain":{"unsafe_made_at":"2026-11-29T11:59:58.5Z","safe_made_at":"2026-11-29T11:58:00Z","safe_at":"2026-11-29T11:59:00Z"},
+"source":{"rate":2.5,"endpoints":[
+{"address":"http://one","role":"da","healthy":true,"live":true,"mode":"websocket","head":18,"head_at":"2026-11-29T11:59:59Z","last_error":"it was away","last_error_at":"2026-11-29T11:00:00Z"},
+{"address":"http://two","role":"da","since":"2026-11-29T11:59:30Z","head":12,"head_at":"2026-11-29T11:59:30Z","lag":6,"last_error":"refused"},
+{"address":"http://three","role":"beacon","healthy":true},{"address":"http://four","role":"read","healthy":true}]},
+"sequencer":{"pending":2,"submitted":7,"stuck":"nobody may","failure":"too large","failures":3,"clock":"it is ahead",
+"in_flight":{"from":8,"to":9,"since":"2026-11-29T11:59:56Z","deadline":"2026-11-29T12:00:30Z"}}}`
+	var s status
+	if err := json.Unmarshal([]byte(told), &s); err != nil {
+		t.Fatal(err)
+	}
+	got := s.text(s.At.Add(-time.Hour))
+	for _, want := range []string{
+		"version     v1.2.3, up 2h\nready       no: it stands\nto do       look at it\ndisk        it is full\n",
+		"\n            block 9 was made 1.5s ago; the safe one 2m ago, and it is safe for 1m\n",
+		"\nrate        2.50 heights a second\n",
+		"\nendpoint    http://one (da): healthy, news by websocket, at 18 since 1s, 0 behind\n            last error, 1h ago: it was away\n",
+		"\nendpoint    http://two (da): failing for 30s, no news, at 12 since 30s, 6 behind\n            last error: refused\n",
+		"\nendpoint    http://three (beacon): healthy\nendpoint    http://four (read): healthy, is read from\n",
+		"\nin flight   blocks 8 to 9, for 4s, given up in 30s\nstuck       nobody may\nposting     the last one failed (3 have): too large\nclock       it is ahead\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("got\n%s\nwant %q", got, want)
+		}
+	}
+	if err := json.Unmarshal([]byte(`{"source":{"catch_up":{"from":10,"percent":42.25,"rate":80,"eta":"3m0s"}}}`), &s); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := s.text(s.At), "\ncatching up 42.2% of the way from 10, 80.0 heights a second, 3m0s to go\n"; !strings.Contains(got, want) {
+		t.Errorf("got\n%s\nwant %q", got, want)
+	}
+}
+
+// TestBoard: blocks on the screen say with which height of the source they came, and how long after its announcement; one
+// that was caught up with says no time, and one that is reorganised away is gone.
+func TestBoard(t *testing.T) {
+	block := func(height int) sse {
+		return sse{kind: "block", data: fmt.Sprintf(`{"height":%d,"hash":"%064x","parent_hash":"%064x","txs":2}`, height, height, height-1)}
+	}
+	state := func(safe, position, head int, after time.Duration) sse {
+		announced := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
+		return sse{kind: "status", data: fmt.Sprintf(`{"ready":true,"at":%q,"heads":{"safe":{"height":%d}},"source":{"position":{"height":%d},"head":{"height":%d},"head_at":%q}}`,
+			announced.Add(after).Format(time.RFC3339Nano), safe, position, head, announced.Format(time.RFC3339Nano))}
+	}
+	var b board
+	var lines strings.Builder
+	for _, e := range []sse{
+		block(1), block(2), state(2, 10, 20, time.Second), block(3), state(3, 20, 20, 2500*time.Microsecond),
+		{kind: "reorg", data: `{"from":{"height":3},"to":{"height":2}}`}, {kind: "later"}, block(3), state(3, 21, 21, 40*time.Millisecond),
+	} {
+		next, err := b.take(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := next.report(&lines, b, next.since(b)); err != nil {
+			t.Fatal(err)
+		}
+		b = next
+	}
+	want := `block 1  0000000000000000  2 txs  at 10
+block 2  0000000000000000  2 txs  at 10
+unsafe 0  safe 2  finalized 0  position 10  lag 0  ready
+block 3  0000000000000000  2 txs  at 20  announced -> applied 2.5ms
+block 3  0000000000000000  2 txs  at 21  announced -> applied 40ms
+`
+	if got := lines.String(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if got := b.text(); !strings.HasSuffix(got, "\n\nblock 3  0000000000000000  2 txs  at 21  announced -> applied 40ms\nblock 2  0000000000000000  2 txs  at 10\nblock 1  0000000000000000  2 txs  at 10\n") {
+		t.Errorf("got the screen\n%s", got)
+	}
+}
+
+// TestClip: a line fits on the terminal, and does nothing to it.
+func TestClip(t *testing.T) {
+	if got, want := clip("a\x1b[2Jb\u009bc\u00e9 and more", 9), "a?[2Jb?c\u00e9"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

@@ -17,13 +17,21 @@ import (
 
 func newStatus() *cobra.Command {
 	var at nodeAt
-	var asJSON bool
+	var asJSON, watched bool
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "status [flags]",
 		Short: "Say where a node stands, and what it waits for",
-		Args:  noArgs,
+		Long: `Say where a node stands, and what it waits for: its heads and how old they are, its endpoints with their health, what is under way, and, if it is not
+ready, why and what to do about it.
+
+With --watch it goes on, from the node's event stream, until a signal comes: on a terminal it keeps the screen up to date, elsewhere it prints the status again
+when it has changed, once a second at most. When the connection breaks, or the node ends, it says so and goes on when the node is back.`,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if watched {
+				return watchStatus(cmd, at, asJSON)
+			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 			defer cancel()
 			body, err := fetchStatus(ctx, at)
@@ -44,8 +52,9 @@ func newStatus() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	at.flags(cmd)
-	flags.BoolVar(&asJSON, "json", false, "print the node's answer as it came")
-	flags.DurationVar(&timeout, "timeout", 10*time.Second, "how long to wait for the answer")
+	flags.BoolVar(&asJSON, "json", false, "print the node's answer as it came; with --watch one line for each status")
+	flags.BoolVar(&watched, "watch", false, "go on until a signal comes")
+	flags.DurationVar(&timeout, "timeout", 10*time.Second, "how long to wait for the answer; not with --watch")
 	return cmd
 }
 
@@ -76,19 +85,30 @@ func fetchStatus(ctx context.Context, at nodeAt) ([]byte, error) {
 	return body, nil
 }
 
-// status is the part of node.Status that is shown.
+// status is the part of node.Status that is shown. What a node of an earlier version does not tell is left out.
 type status struct {
-	ChainID   string `json:"chain_id"`
-	Mode      string `json:"mode"`
-	Ready     bool   `json:"ready"`
-	Reason    string `json:"reason"`
-	Unseen    string `json:"unseen"`
-	StateRoot string `json:"state_root"`
+	Version   string    `json:"version"`
+	StartedAt time.Time `json:"started_at"`
+	At        time.Time `json:"at"`
+	ChainID   string    `json:"chain_id"`
+	Mode      string    `json:"mode"`
+	Ready     bool      `json:"ready"`
+	Reason    string    `json:"reason"`
+	Remedy    string    `json:"remedy"`
+	Disk      string    `json:"disk"`
+	Unseen    string    `json:"unseen"`
+	StateRoot string    `json:"state_root"`
 	Heads     struct {
 		Unsafe    ref `json:"unsafe"`
 		Safe      ref `json:"safe"`
 		Finalized ref `json:"finalized"`
 	} `json:"heads"`
+	Chain struct {
+		UnsafeMadeAt time.Time `json:"unsafe_made_at"`
+		UnsafeAt     time.Time `json:"unsafe_at"`
+		SafeMadeAt   time.Time `json:"safe_made_at"`
+		SafeAt       time.Time `json:"safe_at"`
+	} `json:"chain"`
 	Source struct {
 		Position   ref       `json:"position"`
 		Proven     ref       `json:"proven"`
@@ -97,11 +117,20 @@ type status struct {
 		Lag        uint64    `json:"lag"`
 		BlockTime  string    `json:"block_time"`
 		Unverified string    `json:"unverified"`
+		Rate       float64   `json:"rate"`
+		CatchUp    *struct {
+			From    uint64  `json:"from"`
+			Percent float64 `json:"percent"`
+			Rate    float64 `json:"rate"`
+			ETA     string  `json:"eta"`
+		} `json:"catch_up"`
+		Endpoints []endpoint `json:"endpoints"`
 	} `json:"source"`
 	Proposal *struct { // of a chain on an L1
 		ID     uint64 `json:"id"`
 		L1     ref    `json:"l1"`
 		Reorgs uint64 `json:"reorgs"`
+		Void   string `json:"void"`
 	} `json:"proposal"`
 	Waiting []struct {
 		Stage  string    `json:"stage"`
@@ -114,7 +143,33 @@ type status struct {
 		Paused    string `json:"paused"`
 		Pending   uint64 `json:"pending"`
 		Submitted uint64 `json:"submitted"`
+		Failure   string `json:"failure"`
+		Failures  uint64 `json:"failures"`
+		Stuck     string `json:"stuck"`
+		Clock     string `json:"clock"`
+		Flight    *struct {
+			From     uint64    `json:"from"`
+			To       uint64    `json:"to"`
+			Since    time.Time `json:"since"`
+			Deadline time.Time `json:"deadline"`
+		} `json:"in_flight"`
 	} `json:"sequencer"`
+}
+
+// endpoint is one of the source's.
+type endpoint struct {
+	Address   string    `json:"address"`
+	Role      string    `json:"role"`
+	Healthy   bool      `json:"healthy"`
+	Since     time.Time `json:"since"`
+	Live      bool      `json:"live"`
+	Mode      string    `json:"mode"`
+	Head      uint64    `json:"head"`
+	HeadAt    time.Time `json:"head_at"`
+	Lag       uint64    `json:"lag"`
+	Errors    uint64    `json:"errors"`
+	LastError string    `json:"last_error"`
+	ErrorAt   time.Time `json:"last_error_at"`
 }
 
 type ref struct {
@@ -129,17 +184,40 @@ func (r ref) String() string {
 	return fmt.Sprintf("%d  %s", r.Height, r.Hash)
 }
 
+// age is how long ago something was, for a reader.
+func age(now, at time.Time) string {
+	d := max(now.Sub(at), 0)
+	for _, unit := range []time.Duration{time.Second, time.Minute, time.Hour} {
+		if d < 100*unit {
+			return shortDuration(d.Round(unit / 1000))
+		}
+	}
+	return shortDuration(d.Round(time.Minute))
+}
+
 // text is the status for a reader, as of now.
 func (s *status) text(now time.Time) string {
+	if now.Before(s.At) { // the node's clock is ahead of ours
+		now = s.At
+	}
 	var b bytes.Buffer
 	line := func(name, format string, args ...any) {
 		fmt.Fprintf(&b, "%-11s %s\n", name, fmt.Sprintf(format, args...))
 	}
 	line("chain", "%s, %s node", s.ChainID, s.Mode)
+	if s.Version != "" {
+		line("version", "%s, up %s", s.Version, shortDuration(max(now.Sub(s.StartedAt), 0).Round(time.Second)))
+	}
 	if s.Ready {
 		line("ready", "yes")
 	} else {
 		line("ready", "no: %s", s.Reason)
+	}
+	if s.Remedy != "" {
+		line("to do", "%s", s.Remedy)
+	}
+	if s.Disk != "" && s.Disk != s.Reason {
+		line("disk", "%s", s.Disk)
 	}
 	if s.Unseen != "" && s.Unseen != s.Reason {
 		line("unseen", "%s", s.Unseen)
@@ -147,6 +225,9 @@ func (s *status) text(now time.Time) string {
 	line("unsafe", "%s", s.Heads.Unsafe)
 	line("safe", "%s", s.Heads.Safe)
 	line("finalized", "%s", s.Heads.Finalized)
+	if c := &s.Chain; !c.UnsafeMadeAt.IsZero() {
+		line("", "block %d was made %s ago%s", s.Heads.Unsafe.Height, age(now, c.UnsafeMadeAt), s.safeAge(now))
+	}
 	line("state root", "%s", s.StateRoot)
 	source, layer := "DA", "the DA layer"
 	if p := s.Proposal; p != nil {
@@ -159,6 +240,9 @@ func (s *status) text(now time.Time) string {
 		if p.Reorgs > 0 {
 			line("", "reorgs of the L1 took proposals back %d times", p.Reorgs)
 		}
+		if p.Void != "" {
+			line("", "it is void: %s", p.Void)
+		}
 	}
 	line("position", "%s", s.Source.Position)
 	line("proven", "%s", s.Source.Proven)
@@ -169,10 +253,43 @@ func (s *status) text(now time.Time) string {
 	if s.Source.Unverified != "" {
 		line("", "%s", s.Source.Unverified)
 	}
+	switch c := s.Source.CatchUp; {
+	case c != nil:
+		eta := ""
+		if c.ETA != "" {
+			eta = ", " + c.ETA + " to go"
+		}
+		line("catching up", "%.1f%% of the way from %d, %.1f heights a second%s", c.Percent, c.From, c.Rate, eta)
+	case s.Source.Rate > 0:
+		line("rate", "%.2f heights a second", s.Source.Rate)
+	}
+	for i := range s.Source.Endpoints {
+		e := &s.Source.Endpoints[i]
+		line("endpoint", "%s", e.text(now))
+		if e.LastError != "" {
+			line("", "%s", e.trouble(now))
+		}
+	}
 	if q := s.Sequencer; q != nil {
 		line("sequencer", "%d blocks wait for %s, submitted up to %d", q.Pending, layer, q.Submitted)
 		if q.Paused != "" {
 			line("paused", "%s", q.Paused)
+		}
+		if f := q.Flight; f != nil {
+			until := ""
+			if f.Deadline.After(now) {
+				until = fmt.Sprintf(", given up in %s", age(f.Deadline, now))
+			}
+			line("in flight", "blocks %d to %d, for %s%s", f.From, f.To, age(now, f.Since), until)
+		}
+		if q.Stuck != "" {
+			line("stuck", "%s", q.Stuck)
+		}
+		if q.Failures > 0 && q.Failure != "" && !s.waitsFor(q.Failure) {
+			line("posting", "the last one failed (%d have): %s", q.Failures, q.Failure)
+		}
+		if q.Clock != "" {
+			line("clock", "%s", q.Clock)
 		}
 	}
 	for _, w := range s.Waiting {
@@ -197,4 +314,58 @@ func eachBlock(blockTime string) string {
 		return ", blocks on demand"
 	}
 	return ", a block each " + blockTime
+}
+
+// safeAge says how old the newest safe block is, if that is another one, and since when it is the safe head.
+func (s *status) safeAge(now time.Time) string {
+	c := &s.Chain
+	switch {
+	case c.SafeMadeAt.IsZero():
+		return ""
+	case s.Heads.Safe.Height == s.Heads.Unsafe.Height:
+		return ", and is safe for " + age(now, c.SafeAt)
+	}
+	return fmt.Sprintf("; the safe one %s ago, and it is safe for %s", age(now, c.SafeMadeAt), age(now, c.SafeAt))
+}
+
+// waitsFor reports whether a cause is among what is waited for.
+func (s *status) waitsFor(cause string) bool {
+	for _, w := range s.Waiting {
+		if w.Cause == cause {
+			return true
+		}
+	}
+	return false
+}
+
+// text says how an endpoint does.
+func (e *endpoint) text(now time.Time) string {
+	health := "healthy"
+	switch {
+	case !e.Healthy && !e.Since.IsZero():
+		health = "failing for " + age(now, e.Since)
+	case !e.Healthy:
+		health = "failing"
+	}
+	news := "no news"
+	switch {
+	case e.Live && e.Mode != "":
+		news = "news by " + e.Mode
+	case e.Role == "beacon":
+		return fmt.Sprintf("%s (%s): %s", e.Address, e.Role, health)
+	case e.Role == "read" && e.Healthy:
+		news = "is read from"
+	}
+	if e.Head == 0 {
+		return fmt.Sprintf("%s (%s): %s, %s", e.Address, e.Role, health, news)
+	}
+	return fmt.Sprintf("%s (%s): %s, %s, at %d since %s, %d behind", e.Address, e.Role, health, news, e.Head, age(now, e.HeadAt), e.Lag)
+}
+
+// trouble is the last error of an endpoint.
+func (e *endpoint) trouble(now time.Time) string {
+	if e.ErrorAt.IsZero() {
+		return "last error: " + e.LastError
+	}
+	return fmt.Sprintf("last error, %s ago: %s", age(now, e.ErrorAt), e.LastError)
 }

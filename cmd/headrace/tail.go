@@ -75,6 +75,7 @@ type tail struct {
 	id    string // of the last event printed
 	count uint64 // still to print; 0: no end
 	print func(sse) error
+	lost  func(error) // told of a connection that has ended, before the next try; nil: standard error is
 }
 
 // sse is one server-sent event.
@@ -95,10 +96,18 @@ func (t *tail) run(ctx context.Context) error {
 			return err
 		case !said || before != t.id: // once for each time that it works, or ends
 			said = true
-			fmt.Fprintf(os.Stderr, "headrace tail: %s: trying again\n", oneLine(t.at.clean(err)))
+			t.tell(t.at.clean(err))
 		}
 		_ = pause.Sleep(ctx, nil)
 	}
+}
+
+func (t *tail) tell(err error) {
+	if t.lost != nil {
+		t.lost(err)
+		return
+	}
+	fmt.Fprintf(os.Stderr, "headrace tail: %s: trying again\n", oneLine(err))
 }
 
 // quiet is how long a node may send nothing: it sends a comment every 15 s. Tests are quicker.
@@ -144,7 +153,10 @@ func (t *tail) take(e sse) error {
 		_ = json.Unmarshal([]byte(e.data), &end) // an unreadable cause is none
 		return fmt.Errorf("the node ended the stream: %s", end.Cause)
 	}
-	if err := t.print(e); err != nil {
+	switch err := t.print(e); {
+	case errors.Is(err, errEnough):
+		return err
+	case err != nil:
 		return refusedError{err} // standard output is closed
 	}
 	if e.id != "" {

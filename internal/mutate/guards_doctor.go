@@ -52,10 +52,70 @@ var doctorGuards = []guard{
 		pkg:  "./internal/doctor", test: "TestPlanted/another_network",
 	},
 	{
+		name: "an endpoint of another L1 is named",
+		file: "internal/doctor/l1.go",
+		from: "if want := e.genesis.L1.ChainID; e.id != want {",
+		to:   "if want := e.genesis.L1.ChainID; e.id != want && false {",
+		pkg:  "./internal/doctor", test: "TestL1/another_L1",
+	},
+	{
+		name: "headers are compared by the hash of their fields",
+		file: "internal/doctor/source.go",
+		from: "case h > from && got.parent != before.hash:",
+		to:   "case false:",
+		pkg:  "./internal/doctor", test: "TestPlanted/headers_that_do_not_link",
+	},
+	{
+		name: "news by polling is told from news by a WebSocket",
+		file: "internal/doctor/source.go",
+		from: `case mode == "polling":`,
+		to:   `case mode == "nothing":`,
+		pkg:  "./internal/doctor", test: "TestPlanted/no_WebSocket",
+	},
+	{
 		name: "the temporary file is removed",
 		file: "internal/doctor/home.go",
 		from: "_ = os.Remove(f.Name())",
 		to:   "_ = f",
 		pkg:  "./internal/doctor", test: "TestHealthy",
+	},
+}
+
+// liveGuards keep what is shown of a running node right, and the terminal as it was.
+var liveGuards = []guard{
+	{
+		name: "the terminal is given back",
+		file: "cmd/headrace/live.go",
+		from: `fmt.Fprint(s.out, "\x1b[?25h\x1b[?1049l")`,
+		to:   `fmt.Fprint(s.out, "")`,
+		pkg:  "./cmd/headrace", test: "TestScripts/live",
+	},
+	{
+		name: "a node's words do nothing to the terminal",
+		file: "cmd/headrace/live.go",
+		from: "if r < ' ' || r >= 0x7f && r < 0xa0 {",
+		to:   "if r < 0 {",
+		pkg:  "./cmd/headrace", test: "TestClip",
+	},
+	{
+		name: "how long a block took is told at the head alone",
+		file: "cmd/headrace/top.go",
+		from: "if s.Source.Position.Height == s.Source.Head.Height && !s.At.IsZero() {",
+		to:   "if !s.At.IsZero() {",
+		pkg:  "./cmd/headrace", test: "TestBoard",
+	},
+	{
+		name: "blocks that are reorganised away leave the screen",
+		file: "cmd/headrace/top.go",
+		from: "b.blocks = above(b.blocks, r.To.Height)",
+		to:   "_ = above(b.blocks, r.To.Height)",
+		pkg:  "./cmd/headrace", test: "TestBoard",
+	},
+	{
+		name: "ages are never below zero",
+		file: "cmd/headrace/status.go",
+		from: "if now.Before(s.At) { // the node's clock is ahead of ours",
+		to:   "if false {",
+		pkg:  "./cmd/headrace", test: "TestStatusTextOfAll",
 	},
 }

@@ -73,6 +73,7 @@ var tables = slices.Concat(
 	endpointGuards,
 	ev2Guards,
 	doctorGuards,
+	liveGuards,
 )
 
 func main() {
