@@ -36,10 +36,19 @@ func (o *opened) goOn(s *Status) {
 	}
 }
 
-// addCounts adds the fields of one struct of counts to those of another: none that is new in it can be forgotten.
+// addCounts adds the fields of one struct of counts, and of those in it, to those of another: none that is new in it can
+// be forgotten.
 func addCounts[T any](to, counts *T) {
-	t, c := reflect.ValueOf(to).Elem(), reflect.ValueOf(counts).Elem()
-	for i := range t.NumField() {
-		t.Field(i).SetUint(t.Field(i).Uint() + c.Field(i).Uint())
+	addFields(reflect.ValueOf(to).Elem(), reflect.ValueOf(counts).Elem())
+}
+
+func addFields(to, counts reflect.Value) {
+	for i := range to.NumField() {
+		f, c := to.Field(i), counts.Field(i)
+		if f.Kind() == reflect.Struct {
+			addFields(f, c)
+			continue
+		}
+		f.SetUint(f.Uint() + c.Uint())
 	}
 }
