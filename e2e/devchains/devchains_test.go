@@ -6,10 +6,12 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"headrace/devnet/devchain"
+	"headrace/exec/kv"
 	"headrace/node"
 )
 
@@ -79,6 +81,56 @@ func TestRevert(t *testing.T) {
 			}
 		}
 		w.agree(sequencer.Status().Load().Heads.Safe.Height, all...)
+	})
+}
+
+// later is a key-value engine that builds what is forced only once it may: until then it is in no block.
+type later struct {
+	*kv.Engine
+	may atomic.Bool
+}
+
+func (l *later) BuildForced(ctx context.Context, height, at uint64, most int, forced [][]byte) ([][]byte, error) {
+	if !l.may.Load() {
+		forced = nil
+	}
+	return l.Engine.BuildForced(ctx, height, at, most, forced)
+}
+
+// The chain is put back to a snapshot while a forced item is due that is in no block yet, and nobody else makes a block of
+// the chain: the sequencer proposes there all the same, with the item.
+func TestRevertWithForcedDue(t *testing.T) {
+	each(t, devchain.Options{}, devchain.Kinds, func(t *testing.T, w *world) {
+		engine, err := kv.Open(t.TempDir(), kv.Options{InitialHeight: 1})
+		w.check(err)
+		t.Cleanup(func() { _ = engine.Close() })
+		builder := &later{Engine: engine}
+		full := w.run(func(*node.Options) {})
+		sequencer := w.sequencer(func(o *node.Options) { o.Engine = builder })
+		sequencer.safe(3)
+		w.headrace("inbox", "force", "--inbox", w.inbox, "--l1.http", w.chain.HTTP(), "--l1.key_file", w.otherKey(), "--tx", "0x"+fmt.Sprintf("%x", "forced=yes"))
+		snapshot, err := w.chain.Snapshot(w.ctx)
+		w.check(err)
+		var head string
+		w.check(w.chain.Call(w.ctx, &head, "eth_blockNumber"))
+		at, err := strconv.ParseUint(strings.TrimPrefix(head, "0x"), 16, 64)
+		w.check(err)
+		for range 3 {
+			w.check(w.chain.Call(w.ctx, nil, "evm_mine"))
+		}
+		for _, m := range []*member{sequencer, full} {
+			m.until("the blocks to come", func(s node.Status) bool { return s.Source.Position.Height >= at+3 })
+		}
+		before := sequencer.Status().Load()
+		w.check(w.chain.Revert(w.ctx, snapshot))
+		builder.may.Store(true)
+		for _, m := range []*member{sequencer, full} {
+			s := m.until("proposals on the old block", func(s node.Status) bool { return s.Heads.Safe.Height > before.Heads.Safe.Height })
+			if s.Counts.Void != 0 {
+				t.Errorf("got %+v, want nothing void", s.Counts)
+			}
+		}
+		w.has("forced", "yes", full)
 	})
 }
 

@@ -72,4 +72,18 @@ var endpointGuards = []guard{
 		to:   "submitBlocks*each",
 		pkg:  "./da/celestia", test: "TestSubmitTimeout$",
 	},
+	{
+		name: "blobs that are too large for a gateway are said to be",
+		file: "l1/ethereum/account.go",
+		from: "if status(err) == http.StatusRequestEntityTooLarge {",
+		to:   "if false {",
+		pkg:  "./l1/ethereum", test: "TestBlobsTooLargeForGateway",
+	},
+	{
+		name: "a transaction that a dev chain has forgotten is sent again as it is",
+		file: "l1/ethereum/account.go",
+		from: "try.forgotten = a.client.opt.BlockTime < 0 && ",
+		to:   "try.forgotten = false && ",
+		pkg:  "./l1/ethereum", test: "TestForgottenTransaction",
+	},
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/ecdsa"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/big"
@@ -202,6 +203,7 @@ type attempt struct {
 	sentAt      time.Time
 	quiet       common.Hash // head of at, as of which nothing had become of it
 	doubt       doubt       // that any of them was included, or will be
+	forgotten   bool        // a dev chain, whose blocks come on demand, does not know it: it was put back, and will not include it
 	gap         bool        // an earlier transaction of the account is missing, so none of them can be included
 	late        int         // times in a row that at was behind other endpoints
 	failed      bool        // since the last one was sent, at has failed once, or did not answer that: it may not have it
@@ -280,15 +282,19 @@ const patience = 3
 // some dev chains answer when it is included, not before.
 func (a *Account) again(ctx context.Context, r request, try *attempt) {
 	elsewhere, wait := try.failed || try.late >= patience, a.resend()
-	if elsewhere {
+	switch {
+	case elsewhere:
 		wait /= 8
+	case try.forgotten:
+		wait = a.regain()
 	}
 	if ctx.Err() != nil || try.gap && !elsewhere || time.Since(try.sentAt) < wait {
 		return
 	}
-	if elsewhere {
+	switch {
+	case elsewhere:
 		a.move(try, try.at)
-	} else {
+	case !try.forgotten:
 		a.bump(try, r.sidecar != nil)
 	}
 	if err := a.submit(ctx, r, try, !elsewhere); err != nil && ctx.Err() == nil {
@@ -335,6 +341,7 @@ func (a *Account) outcome(ctx context.Context, try *attempt) (*types.Receipt, er
 		return receipt, err
 	case nonce == try.nonce:
 		try.quiet, try.doubt = head.hash, doubt{}
+		try.forgotten = a.client.opt.BlockTime < 0 && !e.knows(ctx, try.hashes[len(try.hashes)-1])
 	case behind: // it gives no verdict
 	case nonce > try.nonce:
 		if receipt = a.receiptElsewhere(ctx, try); receipt == nil && ctx.Err() == nil && try.doubt.holds(head.hash, time.Now(), a.resend()) {
@@ -348,6 +355,13 @@ func (a *Account) outcome(ctx context.Context, try *attempt) (*types.Receipt, er
 		}
 	}
 	return receipt, err
+}
+
+// knows reports whether the endpoint has a transaction, in its pool or in a block, or does not say that it has not.
+func (e *endpoint) knows(ctx context.Context, hash common.Hash) bool {
+	var tx json.RawMessage
+	err := e.call(ctx, &tx, "eth_getTransactionByHash", hash)
+	return err != nil || string(tx) != "null"
 }
 
 // taken returns errNonceTaken with the hashes of the attempts.

@@ -3,11 +3,15 @@ package ethereum_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -188,5 +192,74 @@ func TestNonceOfTheSameBlock(t *testing.T) {
 	})
 	if got := r.nonce(r.proposer); got != 1 {
 		t.Errorf("got %d transactions, want the first alone", got)
+	}
+}
+
+// Blobs that are too large for what stands before the L1's node are refused with that reason, and nothing is sent; fewer
+// of them are taken. One that is too large even alone is refused too: the sequencer says what to do then.
+func TestBlobsTooLargeForGateway(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, geth.Prague, l1.Settings{})
+	through := func(most int64) *ethereum.Account {
+		url := before(t, r, most, func() proxy.Fault { return proxy.Fault{} })
+		return r.account(r.client(func(o *ethereum.Options) { o.WS, o.HTTP = nil, httpc.At(url) }), r.proposer, ethereum.Blobs)
+	}
+	refuses := func(what string, a *ethereum.Account, d l1.Draft) {
+		t.Helper()
+		if _, err := a.Propose(t.Context(), d); !errors.Is(err, l1.ErrTooBig) || errors.Is(err, l1.ErrUnknownOutcome) || r.nonce(r.proposer) != 0 {
+			t.Errorf("%s: got %v, want %v", what, err, l1.ErrTooBig)
+		}
+	}
+	none, one := through(200<<10), through(400<<10) // a blob has 256 KiB in hexadecimal
+	refuses("two blobs, no room", none, twoBlobs("large"))
+	refuses("one blob, no room", none, draft(1, "one"))
+	refuses("two blobs, room for one", one, twoBlobs("large"))
+	r.mining(func(ctx context.Context) {
+		if at, err := one.Propose(ctx, draft(1, "one")); err != nil || at.ID != 1 {
+			t.Errorf("one blob, room for one: got %+v, %v", at, err)
+		}
+	})
+}
+
+// A dev chain that is put back to a snapshot forgets a transaction whose turn it is: there is no receipt, the nonce is
+// as it was, and nobody knows it by its hash. It is sent again as it is, long before one that may still be included
+// would be sent with a higher fee.
+func TestForgottenTransaction(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, geth.Prague, l1.Settings{})
+	target, err := url.Parse(r.node.HTTP())
+	r.check(err)
+	pass := httputil.NewSingleHostReverseProxy(target)
+	var mu sync.Mutex // guards sent
+	var sent [][]byte
+	node := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		body, _ := io.ReadAll(q.Body)
+		q.Body = io.NopCloser(bytes.NewReader(body))
+		var call struct {
+			ID     json.RawMessage
+			Method string
+			Params json.RawMessage
+		}
+		if json.Unmarshal(body, &call) == nil && call.Method == "eth_sendRawTransaction" {
+			mu.Lock()
+			sent = append(sent, call.Params)
+			forgotten := len(sent) == 1
+			mu.Unlock()
+			if forgotten {
+				w.Header().Set("Content-Type", "application/json")
+				fmt.Fprintf(w, `{"jsonrpc":"2.0","id":%s,"result":"0x%064x"}`, call.ID, 1)
+				return
+			}
+		}
+		pass.ServeHTTP(w, q)
+	}))
+	t.Cleanup(func() { node.CloseClientConnections(); node.Close() })
+	c := r.client(func(o *ethereum.Options) { o.WS, o.HTTP, o.BlockTime = nil, httpc.At(node.URL), -1 })
+	r.mining(func(ctx context.Context) {
+		_, err := ethereum.NewAccount(c, geth.DevKey(5), ethereum.AccountOptions{}).Force(ctx, [][]byte{{1}})
+		r.check(err)
+	})
+	if len(sent) != 2 || !bytes.Equal(sent[0], sent[1]) {
+		t.Errorf("got %d transactions sent, want the same one twice", len(sent))
 	}
 }
