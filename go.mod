@@ -44,6 +44,8 @@ require (
 	pgregory.net/rapid v1.3.0
 )
 
+require connectrpc.com/connect v1.21.1
+
 require golang.org/x/sync v0.24.0 // indirect
 
 require (

@@ -67,7 +67,7 @@ func TestKillsEvNodesChain(t *testing.T) {
 	go func() { ended <- layer.Run(ctx) }()
 	defer func() { cancel(); <-ended }()
 	dir := t.TempDir()
-	x := executor{"unix://" + filepath.Join(dir, "s"), filepath.Join(dir, "state"), evolvetest.Options{Dump: true, Lags: true}}
+	x := executor{"unix://" + filepath.Join(dir, "s"), filepath.Join(dir, "state"), evolvetest.Both, evolvetest.Options{Dump: true, Lags: true}}
 	headrace(t, "init", "--home", filepath.Join(dir, "full"), "--genesis", filepath.Join("..", "block", "testdata", "genesis.json"),
 		"--da.address", layer.URL(), "--da.header_namespace", "hdr", "--da.data_namespace", "dat", "--http.address", "127.0.0.1:0", "--log.format", "json",
 		"--engine.kind", "evolve-grpc", "--engine.address", x.Target)

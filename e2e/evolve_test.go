@@ -32,6 +32,7 @@ const executorEnv = "HEADRACE_E2E_EXECUTOR"
 
 type executor struct {
 	Target, Path string
+	As           evolvetest.Form
 	Options      evolvetest.Options
 }
 
@@ -57,7 +58,7 @@ func runExecutor(orders string) error {
 		return err
 	}
 	fmt.Println(o.Target)
-	return evolvetest.Serve(context.Background(), lis, x)
+	return evolvetest.Serve(context.Background(), lis, x, o.As)
 }
 
 func (o executor) server(t *testing.T, name string) *server {
@@ -71,8 +72,14 @@ func (o executor) server(t *testing.T, name string) *server {
 
 // TestKillsEvolve: a sequencer and a full node, each with an executor, of which the full node's loses its last block
 // when it is killed. Any of the four is killed again and again. Afterwards both nodes have the same blocks, with the state
-// roots of an executor that ran through. Another application in the place of one of them is then found out.
+// roots of an executor that ran through. Another application in the place of one of them is then found out. One executor
+// speaks gRPC and the other Connect, each alone; and then the other way round.
 func TestKillsEvolve(t *testing.T) {
+	t.Run("connect followed", func(t *testing.T) { testKillsEvolve(t, evolvetest.GRPC, evolvetest.Connect) })
+	t.Run("connect leads", func(t *testing.T) { testKillsEvolve(t, evolvetest.Connect, evolvetest.GRPC) })
+}
+
+func testKillsEvolve(t *testing.T, seqAs, fullAs evolvetest.Form) {
 	noteSources(t)
 	seed := *seedFlag
 	if seed == 0 {
@@ -81,8 +88,8 @@ func TestKillsEvolve(t *testing.T) {
 	t.Logf("seed %d: repeat with -seed %d", seed, seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	dir := t.TempDir()
-	ofSeq := executor{"http://" + pickPort(t, rng), filepath.Join(dir, "seq"), evolvetest.Options{Load: 3}}
-	ofFull := executor{"unix://" + filepath.Join(dir, "s"), filepath.Join(dir, "full"), evolvetest.Options{Lags: true}}
+	ofSeq := executor{"http://" + pickPort(t, rng), filepath.Join(dir, "seq"), seqAs, evolvetest.Options{Load: 3}}
+	ofFull := executor{"unix://" + filepath.Join(dir, "s"), filepath.Join(dir, "full"), fullAs, evolvetest.Options{Lags: true}}
 	kind := func(o executor) []string {
 		return []string{"--engine.kind", "evolve-grpc", "--engine.address", o.Target}
 	}

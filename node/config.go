@@ -107,7 +107,7 @@ type L1Config struct {
 
 // EngineConfig is about execution.
 type EngineConfig struct {
-	Kind         string `koanf:"kind" help:"execution engine: kv, a key-value state for tests and demos; engineapi, any Ethereum execution client; evolve-evm, ev-reth, for Evolve's EVM chains; grpc, any engine that serves exec/grpc; evolve-grpc, any executor of an Evolve chain that serves evnode.v1.ExecutorService" default:"kv"`
+	Kind         string `koanf:"kind" help:"execution engine: kv, a key-value state for tests and demos; engineapi, any Ethereum execution client; evolve-evm, ev-reth, for Evolve's EVM chains; grpc, any engine that serves exec/grpc; evolve-grpc, any executor of an Evolve chain that serves evnode.v1.ExecutorService, over gRPC or Connect" default:"kv"`
 	URL          string `koanf:"url" help:"of the execution client's Engine API, such as http://127.0.0.1:8551; for engineapi and evolve-evm"`
 	EthURL       string `koanf:"eth_url" help:"of the execution client's public JSON-RPC, such as http://127.0.0.1:8545, which tells what waits in its pool; for a sequencer with evolve-evm"`
 	JWTFile      string `koanf:"jwt_file" help:"a file with the secret of its Engine API, in hexadecimal"`

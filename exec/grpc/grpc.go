@@ -51,7 +51,7 @@ const defaultMessageBytes = 64 << 20
 type Engine struct {
 	target  string
 	timeout time.Duration
-	links   *links.Links[execv1.EngineClient]
+	links   *links.Links[client]
 	dropped atomic.Uint64 // as the last Build said
 }
 
@@ -83,12 +83,20 @@ func Dial(target string, opt Options) (*Engine, error) {
 			MinConnectTimeout: 5 * time.Second,
 		}),
 	}
-	dial := func() (*grpc.ClientConn, error) { return grpc.NewClient(target, options...) }
-	to, err := links.Open(dial, execv1.NewEngineClient)
+	to, err := links.Open(func() (client, error) {
+		conn, err := grpc.NewClient(target, options...)
+		return client{execv1.NewEngineClient(conn), conn}, err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("dial engine %s: %w", target, err)
 	}
 	return &Engine{target: target, timeout: opt.Timeout, links: to}, nil
+}
+
+// client calls an engine over a connection of its own.
+type client struct {
+	execv1.EngineClient
+	*grpc.ClientConn
 }
 
 // Ready connects if need be and returns when the connection stands, or when ctx ends.

@@ -73,13 +73,6 @@ var evgrpcGuards = []guard{
 		pkg:  "./exec/evolve", test: "TestBuild",
 	},
 	{
-		name: "a connection to an executor is made once",
-		file: "exec/evolve/evgrpc/evgrpc.go",
-		from: "if stood.Load() {",
-		to:   "if false {",
-		pkg:  "./exec/evolve/evgrpc", test: "TestRestartIsNoticed",
-	},
-	{
 		name: "sizes of transactions are those of the data",
 		file: "exec/evolve/evgrpc/evgrpc.go",
 		from: "	if len(data) > 0 {\n		return nil, fmt.Errorf(\"%d bytes are of",

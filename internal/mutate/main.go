@@ -50,6 +50,7 @@ var tables = slices.Concat(
 	engineapiGuards,
 	engineapiRuleGuards,
 	evgrpcGuards,
+	evconnectGuards,
 	nodeGuards,
 	nodeBlocksGuards,
 	typesGuards,

@@ -1,5 +1,10 @@
-// Package evgrpc calls an Evolve executor in another process, in whatever language, over gRPC without TLS: the protocol
-// of ev-node v1.1.4 (evnodev1/executor.proto). Executors that serve Connect serve gRPC on the same port.
+// Package evgrpc calls an Evolve executor in another process, in whatever language, over gRPC or Connect without TLS: the
+// protocol of ev-node v1.1.4 (evnodev1/executor.proto).
+//
+// Which of the two an executor speaks is found out on each new connection, by a call without an effect, GetExecutionInfo:
+// over gRPC, which needs HTTP/2, then over Connect on HTTP/2, then over Connect on HTTP/1.1. What is answered in the form
+// of the protocol is the executor's. An answer in any other form is that of something in its place, such as a gateway, and
+// says nothing of the call.
 //
 // A connection is made once. When it has ended, whatever the reason, the next call fails with evolve.ErrNoAnswer, and
 // the one after is made on a new connection: the executor may have been restarted, and may have lost its last block.
@@ -13,14 +18,11 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"sync/atomic"
 	"time"
 
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
-	_ "google.golang.org/grpc/encoding/gzip" // executors compress their answers
-	"google.golang.org/grpc/status"
+	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"headrace/exec/evolve"
@@ -36,9 +38,10 @@ type Options struct {
 
 // Executor is an executor in another process.
 type Executor struct {
-	target  string
-	timeout time.Duration
-	links   *links.Links[evnodev1.ExecutorServiceClient]
+	target string
+	opt    Options
+	links  *links.Links[*link]
+	last   atomic.Pointer[way] // in which it was spoken to last, and which is tried first
 }
 
 var _ evolve.Executor = (*Executor)(nil)
@@ -51,26 +54,11 @@ func Dial(target string, opt Options) (*Executor, error) {
 	}
 	opt.Timeout = cmp.Or(opt.Timeout, 30*time.Second)
 	opt.MaxMessageBytes = cmp.Or(opt.MaxMessageBytes, 64<<20)
-	host := address
-	if network == "unix" {
-		host = "localhost"
-	}
-	dial := func() (*grpc.ClientConn, error) {
-		return grpc.NewClient("passthrough:///"+address,
-			grpc.WithContextDialer(once(network, address)),
-			grpc.WithAuthority(host),
-			grpc.WithTransportCredentials(insecure.NewCredentials()),
-			grpc.WithNoProxy(),
-			grpc.WithDisableRetry(), // a call that is repeated unseen would be one more block
-			grpc.WithIdleTimeout(0),
-			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(opt.MaxMessageBytes), grpc.MaxCallSendMsgSize(opt.MaxMessageBytes)),
-		)
-	}
-	l, err := links.Open(dial, evnodev1.NewExecutorServiceClient)
+	l, err := links.Open(func() (*link, error) { return newLink(network, address), nil })
 	if err != nil {
 		return nil, fmt.Errorf("dial executor %s: %w", target, err)
 	}
-	return &Executor{target: target, timeout: opt.Timeout, links: l}, nil
+	return &Executor{target: target, opt: opt, links: l}, nil
 }
 
 // Parse reads an executor's address. Its error does not repeat it.
@@ -86,40 +74,18 @@ func Parse(target string) (network, address string, err error) {
 	return "", "", errors.New("want http://host:port or unix:///path")
 }
 
-var errEnded = errors.New("the connection has ended")
-
-// once returns what dials until a connection stands, and never again.
-func once(network, address string) func(context.Context, string) (net.Conn, error) {
-	var stood atomic.Bool
-	return func(ctx context.Context, _ string) (net.Conn, error) {
-		if stood.Load() {
-			return nil, errEnded
-		}
-		c, err := new(net.Dialer).DialContext(ctx, network, address)
-		stood.Store(err == nil)
-		return c, err
-	}
-}
-
 // Close ends the connection and the calls under way.
 func (x *Executor) Close() error { return x.links.Close() }
 
 // call makes a call, within its time.
-func call[Q, A any](ctx context.Context, x *Executor, method func(evnodev1.ExecutorServiceClient, context.Context, Q, ...grpc.CallOption) (A, error), q Q) (A, error) {
-	within, cancel := context.WithTimeout(ctx, x.timeout)
+func call[Q, A any](ctx context.Context, x *Executor, method string, q *Q) (*A, error) {
+	within, cancel := context.WithTimeout(ctx, x.opt.Timeout)
 	defer cancel()
-	l := x.links.Take()
-	a, err := method(l.Client, within, q)
-	late := errors.Is(within.Err(), context.DeadlineExceeded)
-	code := status.Code(err)
-	x.links.Give(l, late || code == codes.Unavailable)
-	switch {
-	case err == nil:
+	taken := x.links.Take()
+	a, err := made[Q, A](within, x, taken.Client, method, q)
+	x.links.Give(taken, errors.Is(err, evolve.ErrNoAnswer))
+	if err == nil {
 		return a, nil
-	case late || code == codes.Unavailable || code == codes.DeadlineExceeded:
-		err = fmt.Errorf("%w: %w", evolve.ErrNoAnswer, err)
-	case code == codes.Unimplemented:
-		err = fmt.Errorf("%w (%w)", err, errors.ErrUnsupported)
 	}
 	if ended := ctx.Err(); ended != nil {
 		err = fmt.Errorf("%w: %w", ended, err)
@@ -127,17 +93,134 @@ func call[Q, A any](ctx context.Context, x *Executor, method func(evnodev1.Execu
 	return a, fmt.Errorf("executor %s: %w", x.target, err)
 }
 
-type client = evnodev1.ExecutorServiceClient
+// made makes a call over a link.
+func made[Q, A any](ctx context.Context, x *Executor, l *link, method string, q *Q) (*A, error) {
+	w, err := x.find(ctx, l)
+	if err != nil {
+		return new(A), fmt.Errorf("%w: %w", evolve.ErrNoAnswer, err)
+	}
+	a, err := ask[Q, A](ctx, x, l, w, method, q)
+	if err != nil {
+		return new(A), x.judge(ctx, l, w, method, err)
+	}
+	return a, nil
+}
+
+// ask makes a call in one way.
+func ask[Q, A any](ctx context.Context, x *Executor, l *link, w *way, method string, q *Q) (*A, error) {
+	options := []connect.ClientOption{connect.WithReadMaxBytes(x.opt.MaxMessageBytes), connect.WithSendMaxBytes(x.opt.MaxMessageBytes)}
+	if w.grpc {
+		options = append(options, connect.WithGRPC())
+	}
+	a, err := connect.NewClient[Q, A](client{l, w}, "http://"+l.host+method, options...).CallUnary(ctx, connect.NewRequest(q))
+	if err != nil {
+		return nil, err
+	}
+	return a.Msg, nil
+}
+
+// isThere asks for what has no effect, and every executor has.
+func (x *Executor) isThere(ctx context.Context, l *link, w *way) error {
+	_, err := ask[evnodev1.GetExecutionInfoRequest, evnodev1.GetExecutionInfoResponse](ctx, x, l, w,
+		evnodev1.ExecutorService_GetExecutionInfo_FullMethodName, &evnodev1.GetExecutionInfoRequest{})
+	return err
+}
+
+// find finds out how a link's executor is spoken to, unless that is known. An error of the executor's own shows that too.
+func (x *Executor) find(ctx context.Context, l *link) (*way, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.way != nil {
+		return l.way, nil
+	}
+	var failed error
+	for _, w := range x.order() {
+		err := x.try(ctx, l, w)
+		switch {
+		case err == nil || isWord(err) && connect.CodeOf(err) != connect.CodeUnimplemented:
+			l.way = w
+			x.last.Store(w)
+			return w, nil
+		case isDial(err) || ctx.Err() != nil:
+			return nil, err
+		case failed == nil:
+			failed = fmt.Errorf("by %s: %w", w.name, err)
+		default:
+			failed = fmt.Errorf("%w; by %s: %w", failed, w.name, err)
+		}
+	}
+	return nil, failed
+}
+
+// order returns the ways, the last one that worked first.
+func (x *Executor) order() (order []*way) {
+	last := x.last.Load()
+	if last != nil {
+		order = append(order, last)
+	}
+	for i := range ways {
+		if &ways[i] != last {
+			order = append(order, &ways[i])
+		}
+	}
+	return order
+}
+
+// try tries a way. One that has not worked before may meet a server that waits for something else: it has a part of the
+// time alone.
+func (x *Executor) try(ctx context.Context, l *link, w *way) error {
+	if w != x.last.Load() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, x.opt.Timeout/4)
+		defer cancel()
+	}
+	return x.isThere(ctx, l, w)
+}
+
+// isDial reports whether nobody listens.
+func isDial(err error) bool {
+	op := (*net.OpError)(nil)
+	return errors.As(err, &op) && op.Op == "dial"
+}
+
+// silent are codes that say nothing of the call: of a time that is over, a connection that is lost, and of what may stand
+// before an executor.
+var silent = []connect.Code{
+	connect.CodeCanceled, connect.CodeDeadlineExceeded, connect.CodeUnavailable, connect.CodeResourceExhausted,
+	connect.CodePermissionDenied, connect.CodeUnauthenticated,
+}
+
+// isWord reports whether an error is an executor's word on a call.
+func isWord(err error) bool {
+	return connect.IsWireError(err) && !slices.Contains(silent, connect.CodeOf(err))
+}
+
+// judge returns what the error of a call means. That a method is missing is believed of an executor that answers at the
+// same time: a gateway says it of what it has no route for.
+func (x *Executor) judge(ctx context.Context, l *link, w *way, method string, err error) error {
+	code := connect.CodeOf(err)
+	switch {
+	case code == connect.CodeResourceExhausted && !connect.IsWireError(err) && method != evnodev1.ExecutorService_ExecuteTxs_FullMethodName:
+		return err // an answer that is too large: nothing depends on it
+	case !isWord(err) || ctx.Err() != nil:
+		return fmt.Errorf("%w: %w", evolve.ErrNoAnswer, err)
+	case code != connect.CodeUnimplemented:
+		return err
+	case x.isThere(ctx, l, w) != nil:
+		return fmt.Errorf("%w: no executor answers, or one without GetExecutionInfo: %w", evolve.ErrNoAnswer, err)
+	}
+	return fmt.Errorf("%w (%w)", err, errors.ErrUnsupported)
+}
 
 // InitChain implements evolve.Executor.
 func (x *Executor) InitChain(ctx context.Context, genesisTime time.Time, initialHeight uint64, chainID string) ([]byte, error) {
-	a, err := call(ctx, x, client.InitChain, &evnodev1.InitChainRequest{GenesisTime: timestamppb.New(genesisTime), InitialHeight: initialHeight, ChainId: chainID})
+	a, err := call[evnodev1.InitChainRequest, evnodev1.InitChainResponse](ctx, x, evnodev1.ExecutorService_InitChain_FullMethodName, &evnodev1.InitChainRequest{GenesisTime: timestamppb.New(genesisTime), InitialHeight: initialHeight, ChainId: chainID})
 	return a.GetStateRoot(), err
 }
 
 // GetTxs implements evolve.Executor.
 func (x *Executor) GetTxs(ctx context.Context) ([][]byte, error) {
-	a, err := call(ctx, x, client.GetTxs, &evnodev1.GetTxsRequest{})
+	a, err := call[evnodev1.GetTxsRequest, evnodev1.GetTxsResponse](ctx, x, evnodev1.ExecutorService_GetTxs_FullMethodName, &evnodev1.GetTxsRequest{})
 	if err != nil {
 		return nil, err
 	}
@@ -146,25 +229,25 @@ func (x *Executor) GetTxs(ctx context.Context) ([][]byte, error) {
 
 // ExecuteTxs implements evolve.Executor.
 func (x *Executor) ExecuteTxs(ctx context.Context, txs [][]byte, height uint64, at time.Time, rootBefore []byte) (evolve.Result, error) {
-	a, err := call(ctx, x, client.ExecuteTxs, &evnodev1.ExecuteTxsRequest{BlockHeight: height, Timestamp: timestamppb.New(at), PrevStateRoot: rootBefore, TxBatch: Pack(txs)})
+	a, err := call[evnodev1.ExecuteTxsRequest, evnodev1.ExecuteTxsResponse](ctx, x, evnodev1.ExecutorService_ExecuteTxs_FullMethodName, &evnodev1.ExecuteTxsRequest{BlockHeight: height, Timestamp: timestamppb.New(at), PrevStateRoot: rootBefore, TxBatch: Pack(txs)})
 	return evolve.Result{Root: a.GetUpdatedStateRoot(), MaxBytes: a.GetMaxBytes()}, err
 }
 
 // SetFinal implements evolve.Executor.
 func (x *Executor) SetFinal(ctx context.Context, height uint64) error {
-	_, err := call(ctx, x, client.SetFinal, &evnodev1.SetFinalRequest{BlockHeight: height})
+	_, err := call[evnodev1.SetFinalRequest, evnodev1.SetFinalResponse](ctx, x, evnodev1.ExecutorService_SetFinal_FullMethodName, &evnodev1.SetFinalRequest{BlockHeight: height})
 	return err
 }
 
 // GetExecutionInfo implements evolve.Executor.
 func (x *Executor) GetExecutionInfo(ctx context.Context) (evolve.Info, error) {
-	a, err := call(ctx, x, client.GetExecutionInfo, &evnodev1.GetExecutionInfoRequest{})
+	a, err := call[evnodev1.GetExecutionInfoRequest, evnodev1.GetExecutionInfoResponse](ctx, x, evnodev1.ExecutorService_GetExecutionInfo_FullMethodName, &evnodev1.GetExecutionInfoRequest{})
 	return evolve.Info{MaxGas: a.GetMaxGas()}, err
 }
 
 // FilterTxs implements evolve.Executor.
 func (x *Executor) FilterTxs(ctx context.Context, txs [][]byte, maxBytes, maxGas uint64, forced bool) ([]evolve.Filtered, error) {
-	a, err := call(ctx, x, client.FilterTxs, &evnodev1.FilterTxsRequest{MaxBytes: maxBytes, MaxGas: maxGas, HasForceIncludedTransaction: forced, TxBatch: Pack(txs)})
+	a, err := call[evnodev1.FilterTxsRequest, evnodev1.FilterTxsResponse](ctx, x, evnodev1.ExecutorService_FilterTxs_FullMethodName, &evnodev1.FilterTxsRequest{MaxBytes: maxBytes, MaxGas: maxGas, HasForceIncludedTransaction: forced, TxBatch: Pack(txs)})
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // serve serves x at target until the test ends or stop is called, and returns where it is.
-func serve(t *testing.T, target string, x evolve.Executor) (at string, stop func()) {
+func serve(t *testing.T, target string, x evolve.Executor, as evolvetest.Form) (at string, stop func()) {
 	t.Helper()
 	network, address, err := evgrpc.Parse(target)
 	if err != nil {
@@ -39,7 +39,7 @@ func serve(t *testing.T, target string, x evolve.Executor) (at string, stop func
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
-	go func() { defer close(done); _ = evolvetest.Serve(ctx, lis, x) }()
+	go func() { defer close(done); _ = evolvetest.Serve(ctx, lis, x, as) }()
 	stop = func() { cancel(); <-done }
 	t.Cleanup(stop)
 	if network == "tcp" {
@@ -71,68 +71,93 @@ func executor(t *testing.T, path string, opt evolvetest.Options) *evolvetest.Exe
 	return x
 }
 
-// The suite over both kinds of socket, as far as an engine that takes nothing back can pass it.
-func TestSuite(t *testing.T) {
-	for _, target := range []string{"http://127.0.0.1:0", "unix"} {
-		t.Run(target[:4], func(t *testing.T) {
-			exectest.Test(t, func(t *testing.T) exectest.Subject {
-				to := target
-				if to == "unix" {
-					to = "unix://" + filepath.Join(t.TempDir(), "s")
-				}
-				path := filepath.Join(t.TempDir(), "state")
-				at, stop := serve(t, to, executor(t, path, evolvetest.Options{}))
-				opt := evolve.Options{ChainID: "exectest", InitialHeight: 1, GenesisTime: time.Unix(1_600_000_000, 0), Dir: "index", FS: vfs.NewMem()}
-				e, err := evolve.New(dial(t, at, evgrpc.Options{}), opt)
-				if err != nil {
-					t.Fatal(err)
-				}
-				t.Cleanup(func() { _ = e.Close() })
-				return exectest.Subject{
-					Engine: e, BadTx: []byte("nonsense"), OneWay: true, Redo: 1,
-					Crash: func(t *testing.T) exec.Engine { // the executor alone
-						stop()
-						_, stop = serve(t, at, executor(t, path, evolvetest.Options{Lags: true}))
-						if _, err := e.Head(t.Context()); !errors.Is(err, evolve.ErrNoAnswer) {
-							t.Fatalf("got %v from an executor that was restarted, want %v", err, evolve.ErrNoAnswer)
-						}
-						return e
-					},
-				}
-			})
-		})
+// forms runs a test against executors that are served in each form.
+func forms(t *testing.T, test func(t *testing.T, as evolvetest.Form)) {
+	for _, as := range evolvetest.Forms {
+		t.Run(string(as), func(t *testing.T) { test(t, as) })
 	}
+}
+
+// The suite in each form, over both kinds of socket, as far as an engine that takes nothing back can pass it.
+func TestSuite(t *testing.T) {
+	forms(t, func(t *testing.T, as evolvetest.Form) {
+		exectest.Test(t, func(t *testing.T) exectest.Subject {
+			to := "http://127.0.0.1:0"
+			if as == evolvetest.GRPC || as == evolvetest.Connect {
+				to = "unix://" + filepath.Join(t.TempDir(), "s")
+			}
+			path := filepath.Join(t.TempDir(), "state")
+			at, stop := serve(t, to, executor(t, path, evolvetest.Options{}), as)
+			opt := evolve.Options{ChainID: "exectest", InitialHeight: 1, GenesisTime: time.Unix(1_600_000_000, 0), Dir: "index", FS: vfs.NewMem()}
+			e, err := evolve.New(dial(t, at, evgrpc.Options{}), opt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = e.Close() })
+			return exectest.Subject{
+				Engine: e, BadTx: []byte("nonsense"), OneWay: true, Redo: 1,
+				Crash: func(t *testing.T) exec.Engine { // the executor alone
+					stop()
+					_, stop = serve(t, at, executor(t, path, evolvetest.Options{Lags: true}), as)
+					if _, err := e.Head(t.Context()); !errors.Is(err, evolve.ErrNoAnswer) {
+						t.Fatalf("got %v from an executor that was restarted, want %v", err, evolve.ErrNoAnswer)
+					}
+					return e
+				},
+			}
+		})
+	})
 }
 
 // An executor that was restarted between two calls fails one, whatever that is: it may have lost its last block.
 func TestRestartIsNoticed(t *testing.T) {
-	at, stop := serve(t, "http://127.0.0.1:0", executor(t, "", evolvetest.Options{}))
-	x := dial(t, at, evgrpc.Options{})
-	ctx := t.Context()
-	if _, err := x.InitChain(ctx, time.Now(), 1, "c"); err != nil {
-		t.Fatal(err)
-	}
-	stop()
-	second := executor(t, "", evolvetest.Options{})
-	_, stop = serve(t, at, second)
-	if r, err := x.ExecuteTxs(ctx, nil, 1, time.Now(), nil); !errors.Is(err, evolve.ErrNoAnswer) {
-		t.Fatalf("got %x, %v, want %v", r.Root, err, evolve.ErrNoAnswer)
-	}
-	if len(second.Calls) > 0 {
-		t.Errorf("the new executor was called: %q", second.Calls)
-	}
-	if _, err := x.GetExecutionInfo(ctx); err != nil {
-		t.Errorf("got %v, want the call after it to be answered", err)
-	}
-	stop()
-	for range 3 {
-		if _, err := x.GetExecutionInfo(ctx); !errors.Is(err, evolve.ErrNoAnswer) {
-			t.Errorf("got %v while there is no executor, want %v", err, evolve.ErrNoAnswer)
+	forms(t, func(t *testing.T, as evolvetest.Form) {
+		at, stop := serve(t, "http://127.0.0.1:0", executor(t, "", evolvetest.Options{}), as)
+		x := dial(t, at, evgrpc.Options{})
+		ctx := t.Context()
+		if _, err := x.InitChain(ctx, time.Now(), 1, "c"); err != nil {
+			t.Fatal(err)
 		}
-	}
-	serve(t, at, second)
-	if _, err := x.GetExecutionInfo(ctx); err != nil {
-		t.Errorf("got %v, want an executor that is back to be found", err)
+		stop()
+		second := executor(t, "", evolvetest.Options{})
+		_, stop = serve(t, at, second, as)
+		if r, err := x.ExecuteTxs(ctx, nil, 1, time.Now(), nil); !errors.Is(err, evolve.ErrNoAnswer) {
+			t.Fatalf("got %x, %v, want %v", r.Root, err, evolve.ErrNoAnswer)
+		}
+		if len(second.Calls) > 0 {
+			t.Errorf("the new executor was called: %q", second.Calls)
+		}
+		if _, err := x.GetExecutionInfo(ctx); err != nil {
+			t.Errorf("got %v, want the call after it to be answered", err)
+		}
+		stop()
+		for range 3 {
+			if _, err := x.GetExecutionInfo(ctx); !errors.Is(err, evolve.ErrNoAnswer) {
+				t.Errorf("got %v while there is no executor, want %v", err, evolve.ErrNoAnswer)
+			}
+		}
+		serve(t, at, second, as)
+		if _, err := x.GetExecutionInfo(ctx); err != nil {
+			t.Errorf("got %v, want an executor that is back to be found", err)
+		}
+	})
+}
+
+// An executor that comes back in another form is found in that.
+func TestAnotherForm(t *testing.T) {
+	at, stop := "http://127.0.0.1:0", func() {}
+	var x *evgrpc.Executor
+	for _, as := range []evolvetest.Form{evolvetest.Connect, evolvetest.GRPC, evolvetest.Connect2, evolvetest.Connect, evolvetest.Both} {
+		stop()
+		at, stop = serve(t, at, executor(t, "", evolvetest.Options{}), as)
+		if x == nil {
+			x = dial(t, at, evgrpc.Options{})
+		} else if _, err := x.GetExecutionInfo(t.Context()); !errors.Is(err, evolve.ErrNoAnswer) {
+			t.Errorf("%s: got %v from an executor that was restarted, want %v", as, err, evolve.ErrNoAnswer)
+		}
+		if root, err := x.InitChain(t.Context(), time.Now(), 1, "c"); err != nil || len(root) == 0 {
+			t.Errorf("%s: got %x, %v, want an answer", as, root, err)
+		}
 	}
 }
 
@@ -152,21 +177,30 @@ func (o *odd) GetTxs(ctx context.Context) ([][]byte, error) {
 	return o.txs, nil
 }
 
+func (o *odd) ExecuteTxs(context.Context, [][]byte, uint64, time.Time, []byte) (evolve.Result, error) {
+	return evolve.Result{Root: make([]byte, 8<<20)}, nil
+}
+
 func (o *odd) FilterTxs(context.Context, [][]byte, uint64, uint64, bool) ([]evolve.Filtered, error) {
 	return o.answer, nil
 }
 
-func TestAnswers(t *testing.T) {
+func TestAnswers(t *testing.T) { forms(t, testAnswers) }
+
+func testAnswers(t *testing.T, as evolvetest.Form) {
 	o := &odd{Executor: executor(t, "", evolvetest.Options{}), txs: [][]byte{[]byte("a"), {}, bytes.Repeat([]byte("b"), 5000)}}
-	at, _ := serve(t, "http://127.0.0.1:0", o)
-	x := dial(t, at, evgrpc.Options{Timeout: time.Second, MaxMessageBytes: 1 << 20})
+	at, _ := serve(t, "http://127.0.0.1:0", o, as)
+	x := dial(t, at, evgrpc.Options{MaxMessageBytes: 1 << 20})
 	ctx := t.Context()
 	if txs, err := x.GetTxs(ctx); err != nil || !slices.EqualFunc(txs, o.txs, bytes.Equal) {
 		t.Errorf("got %d transactions, %v, want the executor's, which are compressed", len(txs), err)
 	}
 	o.txs = [][]byte{make([]byte, 8<<20)} // which compresses well
-	if txs, err := x.GetTxs(ctx); err == nil || errors.Is(err, evolve.ErrNoAnswer) || !strings.Contains(err.Error(), "larger than max") {
+	if txs, err := x.GetTxs(ctx); err == nil || errors.Is(err, evolve.ErrNoAnswer) || !strings.Contains(err.Error(), "larger than configured max") {
 		t.Errorf("got %d transactions, %v, want an answer that is too large to be refused", len(txs), err)
+	}
+	if r, err := x.ExecuteTxs(ctx, nil, 1, time.Now(), nil); !errors.Is(err, evolve.ErrNoAnswer) {
+		t.Errorf("got a root of %d bytes, %v, want no answer: the block is executed", len(r.Root), err)
 	}
 	o.answer = []evolve.Filtered{evolve.Taken, evolve.Removed, evolve.Postponed}
 	if got, err := x.FilterTxs(ctx, [][]byte{{1}, {2}, {3}}, 1, 2, true); err != nil || !slices.Equal(got, o.answer) {
@@ -177,7 +211,9 @@ func TestAnswers(t *testing.T) {
 		t.Errorf("got %v, want an unknown status to be refused", got)
 	}
 	o.hang = true
-	if _, err := x.GetTxs(ctx); !errors.Is(err, evolve.ErrNoAnswer) {
+	short, cancel := context.WithTimeout(ctx, 300*time.Millisecond) // the caller's patience
+	defer cancel()
+	if _, err := x.GetTxs(short); !errors.Is(err, evolve.ErrNoAnswer) {
 		t.Errorf("got %v from an executor that hangs, want %v", err, evolve.ErrNoAnswer)
 	}
 	o.hang = false

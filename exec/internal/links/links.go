@@ -1,19 +1,17 @@
-// Package links keeps the gRPC connection to an engine, and makes a new one after a call that was not answered: the old
-// one may be dead, and what is under way on it goes on. All methods are safe for concurrent use.
+// Package links keeps the connection to an engine, and makes a new one after a call that was not answered: the old one
+// may be dead, and what is under way on it goes on. All methods are safe for concurrent use.
 package links
 
 import (
 	"errors"
+	"io"
 	"sync"
-
-	"google.golang.org/grpc"
 )
 
 // Links are the connections to an engine: the present one, and older ones on which calls are still under way. C is the
-// client that calls are made by.
-type Links[C any] struct {
-	dial   func() (*grpc.ClientConn, error)
-	client func(grpc.ClientConnInterface) C
+// client that calls are made by, whose Close ends its connection.
+type Links[C io.Closer] struct {
+	dial func() (C, error)
 
 	mu     sync.Mutex // guards the rest
 	now    *Link[C]
@@ -22,16 +20,15 @@ type Links[C any] struct {
 }
 
 // Link is one connection, taken for a call.
-type Link[C any] struct {
+type Link[C io.Closer] struct {
 	Client C
 
-	conn  *grpc.ClientConn
 	calls int // under way; guarded by the mutex of Links
 }
 
-// Open makes the first connection. It touches no network.
-func Open[C any](dial func() (*grpc.ClientConn, error), client func(grpc.ClientConnInterface) C) (*Links[C], error) {
-	s := &Links[C]{dial: dial, client: client}
+// Open makes the first connection. Dial touches no network.
+func Open[C io.Closer](dial func() (C, error)) (*Links[C], error) {
+	s := &Links[C]{dial: dial}
 	if err := s.open(); err != nil {
 		return nil, err
 	}
@@ -40,18 +37,18 @@ func Open[C any](dial func() (*grpc.ClientConn, error), client func(grpc.ClientC
 
 // open makes a new connection the present one. mu is held.
 func (s *Links[C]) open() error {
-	conn, err := s.dial()
+	client, err := s.dial()
 	if err == nil {
-		s.now = &Link[C]{conn: conn, Client: s.client(conn)}
+		s.now = &Link[C]{Client: client}
 	}
 	return err
 }
 
 // Present returns the present connection.
-func (s *Links[C]) Present() *grpc.ClientConn {
+func (s *Links[C]) Present() C {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.now.conn
+	return s.now.Client
 }
 
 // Take returns the present connection for a call, which gives it back.
@@ -75,7 +72,7 @@ func (s *Links[C]) Give(l *Link[C], unanswered bool) {
 	}
 	if _, old := s.old[l]; old && l.calls == 0 {
 		delete(s.old, l)
-		_ = l.conn.Close()
+		_ = l.Client.Close()
 	}
 }
 
@@ -84,9 +81,9 @@ func (s *Links[C]) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
-	err := s.now.conn.Close()
+	err := s.now.Client.Close()
 	for l := range s.old {
-		err = errors.Join(err, l.conn.Close())
+		err = errors.Join(err, l.Client.Close())
 	}
 	clear(s.old)
 	return err
