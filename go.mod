@@ -46,6 +46,8 @@ require (
 
 require connectrpc.com/connect v1.21.1
 
+require connectrpc.com/grpcreflect v1.3.1
+
 require golang.org/x/sync v0.24.0 // indirect
 
 require (

@@ -25,6 +25,7 @@ type Config struct {
 	L1        L1Config        `koanf:"l1"`
 	Engine    EngineConfig    `koanf:"engine"`
 	HTTP      HTTPConfig      `koanf:"http"`
+	Evolve    EvolveConfig    `koanf:"evolve"`
 	Log       LogConfig       `koanf:"log"`
 }
 
@@ -131,6 +132,11 @@ type HTTPConfig struct {
 	MaxWaiting    uint64   `koanf:"max_waiting" help:"requests of /v1/wait and /v1/events at a time" default:"1024"`
 	AnswerBytes   uint64   `koanf:"answer_bytes" help:"bytes of answers that are kept in memory until they are read" default:"16777216"`
 	BodyBytes     uint64   `koanf:"body_bytes" help:"bytes of requests that are kept in memory" default:"16777216"`
+}
+
+// EvolveConfig is about the tools of an Evolve chain.
+type EvolveConfig struct {
+	RPC bool `koanf:"rpc" help:"answer, at http.address, what an ev-node's StoreService and ConfigService do, over Connect and, without TLS, gRPC, for explorers and tools of an Evolve chain"`
 }
 
 // LogConfig is about logging.

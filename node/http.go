@@ -29,6 +29,7 @@ import (
 //	GET  /v1/kv/{key}         a current value of the key-value engine
 //	GET  /v1/wait             answers when something is reached; see Waited
 //	GET  /v1/events           server-sent events of blocks and statuses
+//	POST /evnode.v1.…         with Config.Evolve.RPC, what an ev-node's tools ask for; see package evrpc
 func (n *Node) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", n.getLive)
@@ -39,6 +40,7 @@ func (n *Node) Handler() http.Handler {
 	mux.Handle("POST /v1/unsafe", &offering{func() *syncer.Offers { return n.at.Load().up.offers }, n.bodies()})
 	mux.HandleFunc("GET /v1/kv/{key}", n.getKey)
 	n.handleLong(mux)
+	n.handleEvolve(mux)
 	return mux
 }
 

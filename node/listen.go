@@ -71,9 +71,13 @@ func (n *Node) takesWrites() bool {
 func (n *Node) serving(c *HTTPConfig) (opt httpd.Options, err error) {
 	opt = httpd.Options{
 		Limits: httpd.Limits{Connections: int(c.MaxConns), PerAddress: int(c.MaxPerAddress), Answers: int64(c.AnswerBytes), Bodies: int64(c.BodyBytes)},
-		Access: httpd.Access{Hosts: c.Hosts, Origins: c.Origins, Writes: func(r *http.Request) bool { return r.Method == http.MethodPost }},
+		Access: httpd.Access{Hosts: c.Hosts, Origins: c.Origins, Writes: func(r *http.Request) bool { return r.Method == http.MethodPost && !n.isEvolveRead(r) }},
+		HTTP2:  n.evolvePaths(),
 		Probes: []string{"/livez", "/readyz"},
 		Logger: n.log,
+	}
+	if err := n.checkEvolve(); err != nil {
+		return opt, err
 	}
 	if opt.Proxies, err = httpd.ParsePrefixes(c.Proxies); err != nil {
 		return opt, fmt.Errorf("http.proxies: %w", err)

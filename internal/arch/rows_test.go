@@ -55,10 +55,12 @@ var rows = map[string]row{
 	"internal/derive":             {"block da l1", "pure: no I/O and no clock, or I3 could not be shown"},
 	"internal/store":              {"block da l1 internal/disk", "it stores what it is given; only the syncer decides what that is"},
 
+	"internal/evrpc": {"block da exec/evolve/evgrpc/evnodev1 internal/httpd internal/store", "it reads what the store has; how blocks come there is not its business"},
+
 	// The node.
 	"internal/syncer":    {"block da l1 exec follow watch internal/derive internal/edge internal/store", "one mutex and no goroutine: whoever brings items or blocks comes from above"},
 	"internal/sequencer": {"block da l1 exec follow watch internal/derive internal/edge internal/syncer", "it makes and posts blocks through the syncer's section; it must not reach around it to the store"},
-	"node": {"block da da/celestia l1 l1/ethereum exec exec/kv exec/grpc exec/engineapi exec/evolve exec/evolve/evgrpc follow watch await internal/derive internal/edge internal/httpc internal/httpd internal/redact internal/store internal/syncer internal/sequencer",
+	"node": {"block da da/celestia l1 l1/ethereum exec exec/kv exec/grpc exec/engineapi exec/evolve exec/evolve/evgrpc follow watch await internal/derive internal/edge internal/evrpc internal/httpc internal/httpd internal/redact internal/store internal/syncer internal/sequencer",
 		"it puts the parts together; dev chains and the command line are for those who run it"},
 	"internal/doctor": {"node block da da/celestia follow l1 l1/ethereum exec/grpc exec/engineapi exec/evolve/evgrpc internal/httpc internal/redact",
 		"it asks what a node would ask, by the same clients; how its findings are shown is the command's"},
@@ -96,9 +98,9 @@ var foreign = []dependency{
 	{"github.com/holiman/uint256/...", "l1/ethereum exec/engineapi devnet/...", "numbers as go-ethereum's types have them"},
 	{"github.com/golang-jwt/jwt/v5/...", "exec/engineapi da/celestia", "only these two protocols carry such tokens"},
 	{"github.com/gofrs/flock/...", "devnet/program", "what is obtained once is obtained by one process at a time"},
-	{"google.golang.org/protobuf/...", "block exec/grpc/... exec/internal/gen exec/evolve/evgrpc/...", "only these wire formats are protobuf"},
+	{"google.golang.org/protobuf/...", "block exec/grpc/... exec/internal/gen exec/evolve/evgrpc/... internal/evrpc", "only these wire formats are protobuf"},
 	{"google.golang.org/grpc/... google.golang.org/genproto/googleapis/rpc/...", "exec/grpc/... exec/evolve/evgrpc/evnodev1 exec/evolve/evolvetest", "gRPC is the transport of an engine, and its own library is what an executor may be served by"},
-	{"connectrpc.com/connect/...", "exec/evolve/evgrpc exec/evolve/evolvetest", "the protocol of Evolve's executors"},
+	{"connectrpc.com/connect/... connectrpc.com/grpcreflect/...", "exec/evolve/evgrpc exec/evolve/evolvetest internal/evrpc", "the protocol of Evolve's executors, and of what its tools ask for"},
 	{"github.com/bufbuild/protocompile/...", "exec/internal/gen", "the proto file is compiled where its code is generated"},
 	{"github.com/decred/dcrd/dcrec/secp256k1/v4/...", "block", "signatures are a part of the block format"},
 	{"filippo.io/edwards25519", "block", "signatures are a part of the block format"},
@@ -141,4 +143,5 @@ var oneFile = map[string]string{
 	"exec/evolve":    "engine.go",
 
 	"exec/evolve/evgrpc": "engine.go",
+	"internal/evrpc":     "evolverpc.go",
 }

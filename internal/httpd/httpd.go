@@ -8,7 +8,9 @@
 // memory, in a Budget. A page in a browser is answered only if its origin is named, a write beyond the loopback only
 // with a token.
 //
-// Only HTTP/1.1 is spoken: one connection is one request at a time, which is what the limits count.
+// HTTP/1.1 is spoken: one connection is one request at a time, which is what the limits count. Paths that are named are
+// served over HTTP/2 without TLS too. A connection can have several requests then, of which a reader can leave each
+// unread: so these are counted themselves, and each has an end.
 package httpd
 
 import (
@@ -32,11 +34,13 @@ type Limits struct {
 	PerAddress  int   // of one address, an IPv6 one being its /64, that is neither loopback nor in Proxies: 256
 	Answers     int64 // bytes of large answers in memory: 16 MiB
 	Bodies      int64 // bytes of bodies in memory: 16 MiB
+	Streams     int   // requests over HTTP/2, in all: 64
 	Probes      int   // connections beyond Connections that Options.Probes are served on: 32
 
 	Header time.Duration // for the whole header, and for a TLS handshake: 10 s
 	Idle   time.Duration // between two requests: 1 min
 	Stall  time.Duration // in which a part of a body must come, or of an answer be taken: 30 s
+	Stream time.Duration // for a request over HTTP/2, from its header to the end of the answer: 1 min
 	Rate   int64         // bytes per second below which, after Stall, a body or one write is cut: 16 KiB
 }
 
@@ -45,10 +49,12 @@ func (l Limits) withDefaults() Limits {
 	l.PerAddress = cmp.Or(l.PerAddress, 256)
 	l.Answers = cmp.Or(l.Answers, 16<<20)
 	l.Bodies = cmp.Or(l.Bodies, 16<<20)
+	l.Streams = cmp.Or(l.Streams, 64)
 	l.Probes = cmp.Or(l.Probes, 32)
 	l.Header = cmp.Or(l.Header, 10*time.Second)
 	l.Idle = cmp.Or(l.Idle, time.Minute)
 	l.Stall = cmp.Or(l.Stall, 30*time.Second)
+	l.Stream = cmp.Or(l.Stream, time.Minute)
 	l.Rate = cmp.Or(l.Rate, 16<<10)
 	return l
 }
@@ -60,6 +66,7 @@ const maxHeader = 16 << 10
 type Options struct {
 	Limits
 	Access
+	HTTP2  []string     // paths, with all below those that end in a slash, that are served over HTTP/2 without TLS too
 	Probes []string     // paths that are answered when all other connections are taken
 	Cert   *Cert        // nil: without TLS
 	Logger *slog.Logger // none
@@ -72,6 +79,7 @@ type Server struct {
 	loopback bool
 	answers  *Budget
 	bodies   *Budget
+	streams  chan struct{} // a slot for each request over HTTP/2
 }
 
 // New returns a server of a listener, which is the server's from now on.
@@ -83,7 +91,7 @@ func New(l net.Listener, opt Options) *Server {
 	}
 	return &Server{
 		opt: opt, listener: newListener(l, opt.Limits, opt.Proxies), loopback: Loopback(l.Addr()),
-		answers: NewBudget(opt.Answers), bodies: NewBudget(opt.Bodies),
+		answers: NewBudget(opt.Answers), bodies: NewBudget(opt.Bodies), streams: make(chan struct{}, opt.Streams),
 	}
 }
 
@@ -106,7 +114,9 @@ const grace = 300 * time.Millisecond
 func (s *Server) Serve(ctx context.Context, h http.Handler) error {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(len(s.opt.HTTP2) > 0 && s.opt.Cert == nil)
 	server := &http.Server{
+		HTTP2:   http2Limits,
 		Handler: s.bound(h), Protocols: protocols, MaxHeaderBytes: maxHeader, ReadHeaderTimeout: s.opt.Header, IdleTimeout: s.opt.Idle,
 		BaseContext: func(net.Listener) context.Context { return ctx },
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
@@ -177,6 +187,13 @@ func (s *Server) bound(h http.Handler) http.Handler {
 		}
 		if s.opt.Share(w, r) {
 			return
+		}
+		if r.ProtoMajor == 2 {
+			end := s.begin(w, r)
+			if end == nil {
+				return
+			}
+			defer end()
 		}
 		if r.Body != nil && r.Body != http.NoBody {
 			b := s.newBody(w, r)

@@ -75,6 +75,7 @@ var tables = slices.Concat(
 	ev2Guards,
 	doctorGuards,
 	liveGuards,
+	evrpcGuards,
 )
 
 func main() {
