@@ -101,7 +101,7 @@ type L1Config struct {
 	Beacon      Addresses     `koanf:"beacon" help:"address of a beacon API, for proposals whose content is in blobs; may be repeated"`
 	KeyFile     string        `koanf:"key_file" help:"a file with the private key, in hexadecimal, of the L1 account that proposes; for the sequencer"`
 	Blobs       bool          `koanf:"blobs" help:"put proposals into blobs instead of call data"`
-	CallTimeout time.Duration `koanf:"call_timeout" help:"bound of one request" default:"10s"`
+	CallTimeout time.Duration `koanf:"call_timeout" help:"how long a request may go without a byte of its answer" default:"10s"`
 	Finality    string        `koanf:"finality" yaml:"number" help:"what of the L1 is final, so that no reorg takes it back: node, what the Ethereum node calls finalized, or a depth of at least 1, in blocks below the head; never what a block is, so nodes of one chain may differ" default:"node"`
 	BlockTime   string        `koanf:"block_time" yaml:"number" help:"time between the L1's blocks, such as 12s, the clock of all that waits for one; on-demand: they have no rhythm, as those of a dev chain that mines with each transaction; empty: the slot time of a public L1, else measured"`
 }

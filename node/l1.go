@@ -90,7 +90,7 @@ func openL1(o *opened, cfg syncer.Config, opt follow.Options) (*upstream, error)
 	if err != nil {
 		return nil, err
 	}
-	opt.Logger = o.log.With("source", "l1")
+	opt.Logger, opt.FetchStall = o.log.With("source", "l1"), fetchStall(30*time.Second, o.opt.Config.L1.CallTimeout)
 	sink, err := syncer.OpenL1(cfg)
 	if err != nil {
 		return nil, err

@@ -199,20 +199,43 @@ func (p *Proxy) pipe(ctx context.Context, dst, src net.Conn, delayed bool) {
 		}
 	})
 	for c := range chunks {
-		if !delayed {
-			c.due = p.turn(len(c.bytes))
-		}
-		if p.hold(ctx, c.due) != nil {
-			break
-		}
-		if p.swallows(dst) {
-			continue
-		}
-		if _, err := dst.Write(c.bytes); err != nil {
+		if p.send(ctx, dst, c, delayed) != nil {
 			break
 		}
 	}
 	_ = src.Close() // frees the reader
+}
+
+// send writes a chunk, to clients in pieces that connections which share a slow link take turns with.
+func (p *Proxy) send(ctx context.Context, dst net.Conn, c chunk, delayed bool) error {
+	for rest := c.bytes; len(rest) > 0; {
+		piece := rest
+		if !delayed {
+			piece = rest[:min(len(rest), p.piece())]
+			c.due = p.turn(len(piece))
+		}
+		rest = rest[len(piece):]
+		if err := p.hold(ctx, c.due); err != nil {
+			return err
+		}
+		if p.swallows(dst) {
+			continue
+		}
+		if _, err := dst.Write(piece); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// piece returns how many bytes go at once: what the link carries in 50 ms, or a packet.
+func (p *Proxy) piece() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.rate == 0 {
+		return 32 << 10
+	}
+	return max(p.rate/20, 1400)
 }
 
 func (p *Proxy) due(delayed bool) time.Time {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"headrace/internal/httpc"
 )
 
 // channel is the queue between the reader, which pushes, and the goroutine in subscribe, which pops.
@@ -110,9 +112,9 @@ func (k *conn) subscribe(ctx context.Context, method string, params Raw, opened 
 // open sends the request of a channel and waits for its answer, at most as long as for that of a call.
 func (k *conn) open(ctx context.Context, method string, params Raw, c *call) (id uint64, err error) {
 	defer k.opt.called(method, time.Now(), &err)
-	ctx, clock := k.client.clock(ctx, method)
-	defer clock.stop()
-	clock.sent(&k.in)
+	ctx, clock := httpc.NewClock(ctx, method, k.opt.CallTimeout)
+	defer clock.Stop()
+	clock.Sent(&k.in)
 	id, err = k.send(ctx, method, params, c)
 	if err != nil {
 		return 0, err

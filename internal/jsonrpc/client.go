@@ -220,8 +220,8 @@ func (c *Client) Drop(reason error) {
 func (c *Client) Call(ctx context.Context, method string, params Raw, decode func(result []byte) error) (err error) {
 	defer c.opt.called(method, time.Now(), &err)
 	defer func() { err = c.secrets.Error(err) }()
-	ctx, clock := c.clock(ctx, method)
-	defer clock.stop()
+	ctx, clock := httpc.NewClock(ctx, method, c.opt.CallTimeout)
+	defer clock.Stop()
 	if !c.ws {
 		return c.post(ctx, clock, method, params, decode)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"headrace/internal/httpc"
 	"headrace/internal/redact"
 )
 
@@ -28,7 +29,7 @@ type conn struct {
 	started atomic.Int64 // when the message now being read began to come; 0 between messages
 	size    atomic.Int64 // bytes of it so far
 	paused  atomic.Bool  // read waits for decoders
-	in      traffic
+	in      httpc.Traffic
 
 	mu       sync.Mutex // guards the rest
 	err      error      // why it ended; set before done is closed
@@ -138,7 +139,7 @@ func (k *conn) watch() {
 		}
 		now := time.Now()
 		if start := k.started.Load(); start != 0 && !k.paused.Load() {
-			if allowed := k.opt.Silence + time.Duration(k.size.Load())*time.Second/minRate; now.Sub(time.Unix(0, start)) > allowed {
+			if allowed := k.opt.Silence + time.Duration(k.size.Load())*time.Second/httpc.MinRate; now.Sub(time.Unix(0, start)) > allowed {
 				k.fail(fmt.Errorf("%w: %d bytes of a message in %s", ErrSilent, k.size.Load(), now.Sub(time.Unix(0, start)).Round(time.Second)))
 				return
 			}
@@ -218,7 +219,7 @@ func (k *conn) message(r io.Reader, buf []byte) ([]byte, error) {
 		if n > 0 {
 			k.heard.Store(time.Now().UnixNano())
 			k.size.Add(int64(n))
-			k.in.add(n)
+			k.in.Add(n)
 			k.opt.Heard(n)
 		}
 		if errors.Is(err, io.EOF) {
@@ -241,7 +242,7 @@ func (k *conn) dispatch(msg []byte, begun int64) {
 	case "":
 		k.answered(&f, len(msg))
 	case methodValue:
-		k.in.answered(begun) // nobody has asked for it: it was sent then at the latest
+		k.in.Answered(time.Unix(0, begun)) // nobody has asked for it: it was sent then at the latest
 		if _, ch, value := k.channelOf(f.params); ch != nil && value != nil {
 			k.client.stats.dropped.Add(ch.push(value, k.opt.MaxQueued))
 			return
@@ -287,7 +288,7 @@ func (k *conn) answered(f *frame, size int) {
 		return
 	}
 	delete(k.pending, id)
-	k.in.answered(c.sent)
+	k.in.Answered(time.Unix(0, c.sent))
 	a := answer{result: f.result, err: f.err, size: size}
 	if c.channel != nil && f.err == nil {
 		if ch, ok := uintOf(f.result); ok && k.channels[ch] == nil {
@@ -326,9 +327,8 @@ func (k *conn) waitRoom() bool {
 	k.paused.Store(true)
 	defer k.paused.Store(false)
 	defer func() {
-		now := time.Now().UnixNano()
-		k.heard.Store(now)
-		k.in.at.Store(now)
+		k.heard.Store(time.Now().UnixNano())
+		k.in.Touch()
 	}()
 	select {
 	case <-room:
@@ -402,9 +402,9 @@ func (k *conn) cancel(id uint64) {
 	}
 }
 
-func (k *conn) call(ctx context.Context, clock *clock, method string, params Raw, decode func([]byte) error) error {
+func (k *conn) call(ctx context.Context, clock *httpc.Clock, method string, params Raw, decode func([]byte) error) error {
 	c := &call{ready: make(chan answer, 1)}
-	clock.sent(&k.in)
+	clock.Sent(&k.in)
 	id, err := k.send(ctx, method, params, c)
 	if err != nil {
 		return err

@@ -15,7 +15,7 @@ import (
 )
 
 // post calls a method over HTTP.
-func (c *Client) post(ctx context.Context, clock *clock, method string, params Raw, decode func([]byte) error) error {
+func (c *Client) post(ctx context.Context, clock *httpc.Clock, method string, params Raw, decode func([]byte) error) error {
 	select {
 	case <-c.closing:
 		return fmt.Errorf("%w: %w", ErrUnsent, ErrClosed)
@@ -31,8 +31,8 @@ func (c *Client) post(ctx context.Context, clock *clock, method string, params R
 	}
 	req.Header.Set("Content-Type", "application/json")
 	c.stats.calls.Add(1)
-	var in traffic
-	clock.sent(&in)
+	var in httpc.Traffic
+	clock.Sent(&in)
 	resp, err := c.do(req)
 	if err != nil {
 		if ctx.Err() != nil && !errors.Is(err, ErrUnsent) {
@@ -41,7 +41,7 @@ func (c *Client) post(ctx context.Context, clock *clock, method string, params R
 		return redact.Error(err)
 	}
 	defer resp.Body.Close()
-	msg, done, err := c.readBody(ctx, clock, counted{resp.Body, &in, c.opt.Heard})
+	msg, done, err := c.readBody(ctx, clock, httpc.Counted(resp.Body, func(n int) { in.Add(n); c.opt.Heard(n) }))
 	defer done()
 	switch {
 	case err != nil && ctx.Err() != nil:
@@ -79,7 +79,7 @@ func (c *Client) do(req *http.Request) (*http.Response, error) {
 const bigAnswer = 4 << 20
 
 // readBody reads an answer. done must be called once it is of no more use.
-func (c *Client) readBody(ctx context.Context, clock *clock, r io.Reader) (msg []byte, done func(), err error) {
+func (c *Client) readBody(ctx context.Context, clock *httpc.Clock, r io.Reader) (msg []byte, done func(), err error) {
 	done = func() {}
 	buf := bytes.NewBuffer(make([]byte, 0, 4<<10))
 	if _, err := io.Copy(buf, io.LimitReader(r, bigAnswer)); err != nil {
@@ -88,14 +88,14 @@ func (c *Client) readBody(ctx context.Context, clock *clock, r io.Reader) (msg [
 	if buf.Len() < bigAnswer {
 		return buf.Bytes(), done, nil
 	}
-	clock.hold() // it waits for another answer of ours
+	clock.Hold() // it waits for another answer of ours
 	select {
 	case c.big <- struct{}{}:
 		done = func() { <-c.big }
 	case <-ctx.Done():
 		return nil, done, context.Cause(ctx)
 	}
-	clock.release()
+	clock.Release()
 	if _, err := io.Copy(buf, io.LimitReader(r, c.opt.ReadLimit-bigAnswer+1)); err != nil {
 		return nil, done, err
 	}

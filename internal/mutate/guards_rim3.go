@@ -57,4 +57,28 @@ var rim3Guards = []guard{
 		from: "was.Address == e.Address && was.Role == e.Role", to: "false",
 		pkg: "./node", test: "TestCountsOutliveAReopen",
 	},
+	{
+		name: "what is read of a chunked answer is counted as it comes",
+		file: "internal/httpc/clock.go",
+		from: "r.Reader.Read(b[:min(len(b), Piece)])", to: "r.Reader.Read(b)",
+		pkg: "./internal/httpc", test: "TestCounted",
+	},
+	{
+		name: "bytes of an L1's answer are progress of its call",
+		file: "l1/ethereum/progress.go",
+		from: "\t\tin.Add(n)\n", to: "",
+		pkg: "./l1/ethereum", test: "TestSlowLinks/blobs",
+	},
+	{
+		name: "bytes over an L1's socket are progress of its fetches",
+		file: "l1/ethereum/progress.go",
+		from: "for _, ctx := range f.of {", to: "for _, ctx := range map[int]context.Context{} {",
+		pkg: "./l1/ethereum", test: "TestSlowLinks/socket,_one_at_a_time",
+	},
+	{
+		name: "blocks that are too slow together are read one at a time",
+		file: "l1/ethereum/fetch.go",
+		from: "errors.Is(err, context.DeadlineExceeded) && e.blocks.Failed(n)", to: "false",
+		pkg: "./l1/ethereum", test: "TestSlowLinks/http,_one_at_a_time",
+	},
 }

@@ -24,11 +24,11 @@ import (
 // beacon reads blobs from a beacon API. Whatever it returns is what a versioned hash names, by KZG; whatever goes
 // wrong is a lack of content and never a verdict on it: the L1 has shown that the blobs exist.
 type beacon struct {
-	url     string
-	access  *httpc.Access // its token, and what no text may have in it
-	health  *follow.Health
-	http    *http.Client
-	timeout time.Duration
+	url    string
+	access *httpc.Access // its token, and what no text may have in it
+	health *follow.Health
+	http   *http.Client
+	opt    *Options
 
 	sidecars atomic.Bool // the endpoint has blob_sidecars and not blobs
 
@@ -221,8 +221,10 @@ func (b *beacon) get(ctx context.Context, path string, data any) (err error) {
 		}
 		b.health.Called("beacon", 1, started, err)
 	}()
-	ctx, cancel := context.WithTimeout(ctx, b.timeout)
-	defer cancel()
+	return b.opt.within(ctx, "beacon", nil, func(ctx context.Context) error { return b.read(ctx, path, data) })
+}
+
+func (b *beacon) read(ctx context.Context, path string, data any) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(b.url, "/")+path, nil)
 	if err != nil {
 		return err

@@ -52,7 +52,7 @@ type Options struct {
 	// receipts would have to be read.
 	TrustLogs bool
 
-	CallTimeout time.Duration // of one request; default 10 s
+	CallTimeout time.Duration // how long a request may go without a byte of its answer, which must come at 16 KiB/s; default 10 s
 	BlockTime   time.Duration // of the L1, as somebody knows it; default: its slot time, of an L1 that is known by its ChainID, else measured. Negative: it has none, blocks come on demand
 	Poll        time.Duration // between looks at the head while there is no WebSocket; default 1 s, or half a block time if that is shorter
 	Redial      time.Duration // before an attempt to get back from polling to WebSocket, the first time, and between looks at HTTP endpoints that bring no news; default 15 s
@@ -156,7 +156,7 @@ func (c *Client) openBeacons() error {
 		}
 		health := follow.NewHealth(names[i], "beacon", &c.opt.Observer)
 		c.beacons = append(c.beacons, &beacon{
-			url: at.URL, access: access, health: health, http: newHTTP(&c.opt, access, health), timeout: c.opt.CallTimeout,
+			url: at.URL, access: access, health: health, http: newHTTP(&c.opt, access, health), opt: &c.opt,
 		})
 	}
 	return nil

@@ -41,7 +41,7 @@ func AskChainID(ctx context.Context, at Endpoint, timeout time.Duration) (uint64
 	}
 	asker := newHTTP(&opt, access, nil)
 	defer asker.CloseIdleConnections()
-	conn, err := dialRPC(ctx, at.URL, access, rpc.WithHTTPClient(asker))
+	conn, err := dialRPC(ctx, at.URL, access, nil, rpc.WithHTTPClient(asker))
 	if err != nil {
 		return 0, fmt.Errorf("dial L1: %w", access.Error(err))
 	}

@@ -16,9 +16,17 @@ import (
 
 // dialRPC connects to an endpoint, and gives up when ctx ends. By itself a WebSocket's handshake sees ctx's deadline only: an endpoint that takes the
 // connection and then says nothing would hold up whoever wants to stop.
-func dialRPC(ctx context.Context, address string, access *httpc.Access, options ...rpc.ClientOption) (*rpc.Client, error) {
+//
+// What comes in over a WebSocket is told to note; nil: to nobody.
+func dialRPC(ctx context.Context, address string, access *httpc.Access, note func(n int), options ...rpc.ClientOption) (*rpc.Client, error) {
 	dialer := websocket.Dialer{ // as the rpc package's own, but for the first
-		NetDialContext: dialHandshake,
+		NetDialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := dialHandshake(ctx, network, address)
+			if err == nil && note != nil {
+				conn = heard{conn, note}
+			}
+			return conn, err
+		},
 		ReadBufferSize: 1024, WriteBufferSize: 1024, Proxy: http.ProxyFromEnvironment,
 	}
 	options = append(options, rpc.WithWebsocketDialer(dialer))

@@ -30,13 +30,16 @@ type endpoint struct {
 	http   *http.Client
 	batch  *batch.Size // calls in one request
 	logs   *batch.Size // blocks in one eth_getLogs
+	blocks *batch.Size // that are read at the same time
 
 	// What it lacks, as far as is known: forgotten with the connection.
 	receiptWay atomic.Int32 // the first of receiptWays that it may have
 	byNumber   atomic.Bool  // it does not know EIP-1898's objects, which name a block by its hash
 
-	mu     sync.Mutex // guards the rest
-	bulk   *rpc.Client
+	fetches fetches
+
+	mu     sync.Mutex // guards the rest. Held while a connection is closed, which waits for its reader
+	bulk   *link
 	closed bool
 }
 
@@ -44,7 +47,7 @@ func newEndpoint(c *Client, url string, access *httpc.Access, name, role string)
 	e := &endpoint{client: c, url: url, access: access, socket: role == "news", name: name, health: follow.NewHealth(name, role, &c.opt.Observer)}
 	e.health.Paced(c.opt.BlockTime)
 	e.http = newHTTP(&c.opt, access, e.health)
-	e.batch, e.logs = batch.New(16, c.opt.Batch), batch.New(512, 8192)
+	e.batch, e.logs, e.blocks = batch.New(16, c.opt.Batch), batch.New(512, 8192), batch.New(c.opt.Parallel, c.opt.Parallel)
 	return e
 }
 
@@ -62,16 +65,21 @@ func (e *endpoint) close() {
 	e.http.CloseIdleConnections()
 }
 
-// dial connects and checks which chain the endpoint serves.
-func (e *endpoint) dial(ctx context.Context) (*rpc.Client, error) {
+// dial connects and checks which chain the endpoint serves. What comes in over a WebSocket is told to note, too.
+func (e *endpoint) dial(ctx context.Context, note func(n int)) (*link, error) {
 	ctx, cancel := context.WithTimeout(ctx, e.client.opt.CallTimeout)
 	defer cancel()
-	conn, err := dialRPC(ctx, e.url, e.access, rpc.WithHTTPClient(e.http), rpc.WithWebsocketMessageSizeLimit(maxResponse))
+	conn := new(link)
+	if e.socket {
+		conn.in = new(httpc.Traffic)
+	}
+	var err error
+	conn.Client, err = dialRPC(ctx, e.url, e.access, func(n int) { conn.in.Add(n); note(n) }, rpc.WithHTTPClient(e.http), rpc.WithWebsocketMessageSizeLimit(maxResponse))
 	if err != nil {
 		return nil, fmt.Errorf("dial L1: %w", e.access.Error(err))
 	}
 	var id hexutil.Uint64
-	err = e.timed(ctx, "eth_chainId", 1, func(ctx context.Context) error { return conn.CallContext(ctx, &id, "eth_chainId") })
+	err = e.timed(ctx, conn, "eth_chainId", 1, func(ctx context.Context) error { return conn.CallContext(ctx, &id, "eth_chainId") })
 	if err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("ask L1 for its chain id: %w", err)
@@ -85,7 +93,7 @@ func (e *endpoint) dial(ctx context.Context) (*rpc.Client, error) {
 
 // conn returns the connection for reading, which a WebSocket has beside the one for news, so that bulk never delays
 // news.
-func (e *endpoint) conn(ctx context.Context) (*rpc.Client, error) {
+func (e *endpoint) conn(ctx context.Context) (*link, error) {
 	e.mu.Lock()
 	conn, closed := e.bulk, e.closed
 	e.mu.Unlock()
@@ -95,7 +103,7 @@ func (e *endpoint) conn(ctx context.Context) (*rpc.Client, error) {
 	if conn != nil {
 		return conn, nil
 	}
-	conn, err := e.dial(ctx)
+	conn, err := e.dial(ctx, e.fetches.heard)
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +123,7 @@ func (e *endpoint) conn(ctx context.Context) (*rpc.Client, error) {
 
 // drop forgets a connection for reading that has failed, so that the next call makes a new one and checks the chain
 // id again.
-func (e *endpoint) drop(conn *rpc.Client) {
+func (e *endpoint) drop(conn *link) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.bulk == conn {
@@ -126,7 +134,7 @@ func (e *endpoint) drop(conn *rpc.Client) {
 	}
 }
 
-// call makes one request within the call timeout.
+// call makes one request.
 func (e *endpoint) call(ctx context.Context, result any, method string, args ...any) error {
 	return e.request(ctx, method, 1, func(ctx context.Context, conn *rpc.Client) error {
 		return conn.CallContext(ctx, result, method, args...)
@@ -174,7 +182,7 @@ func (e *endpoint) request(ctx context.Context, method string, n int, do func(co
 	conn, err := e.conn(ctx)
 	unsent := err != nil
 	if err == nil {
-		err = e.timed(ctx, method, n, func(ctx context.Context) error { return do(ctx, conn) })
+		err = e.timed(ctx, conn, method, n, func(ctx context.Context) error { return do(ctx, conn.Client) })
 		if err != nil && ctx.Err() == nil && !answered(err) && !errors.Is(err, follow.ErrResting) {
 			e.drop(conn)
 		}
@@ -194,12 +202,13 @@ func (e *endpoint) request(ctx context.Context, method string, n int, do func(co
 	return err
 }
 
-// timed makes a request within the call timeout, and tells the observer of it.
-func (e *endpoint) timed(ctx context.Context, method string, n int, do func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, e.client.opt.CallTimeout)
-	defer cancel()
+// timed makes a request that may go without a byte for the call timeout, and tells the observer of it.
+func (e *endpoint) timed(ctx context.Context, on *link, method string, n int, do func(context.Context) error) error {
 	started := time.Now()
-	err := e.access.Error(do(ctx))
+	err := e.access.Error(e.client.opt.within(ctx, method, on.in, do))
+	if err == nil && on.in != nil {
+		on.in.Answered(started)
+	}
 	e.health.Called(method, n, started, err)
 	return err
 }

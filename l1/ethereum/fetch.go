@@ -17,6 +17,7 @@ import (
 // Fetch implements follow.Source. Headers come in batches; the blocks whose headers do not exclude messages are read
 // by hash, several at a time.
 func (e *endpoint) Fetch(ctx context.Context, from, to uint64, deliver func(follow.Item[l1.Block]) error) error {
+	defer e.fetches.begun(ctx)()
 	trusted, err := e.trustedUpTo(ctx)
 	if err != nil {
 		return err
@@ -43,26 +44,35 @@ func (e *endpoint) Fetch(ctx context.Context, from, to uint64, deliver func(foll
 // delivers them in order.
 func (e *endpoint) deliverProven(ctx context.Context, headers []*header, deliver func(follow.Item[l1.Block]) error) error {
 	for len(headers) > 0 {
-		n, open := 0, 0
-		for n < len(headers) && open < e.client.opt.Parallel {
+		n, open, most := 0, 0, e.blocks.Get()
+		for n < len(headers) && open < most {
 			if e.client.mayHold(headers[n]) {
 				open++
 			}
 			n++
 		}
-		if err := deliverAll(ctx, headers[:n], e.item, deliver); err != nil {
+		done, err := e.deliverAll(ctx, headers[:n], e.item, deliver)
+		if headers = headers[done:]; err != nil && !e.fewer(ctx, open, err) {
 			return err
 		}
-		headers = headers[n:]
+		if err == nil && open > 0 {
+			e.blocks.Worked(open)
+		}
 	}
 	return nil
+}
+
+// fewer reports whether to try again with fewer blocks at a time, after so many have failed together: they share a link,
+// and each alone may come fast enough where all together do not.
+func (e *endpoint) fewer(ctx context.Context, n int, err error) bool {
+	return ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) && e.blocks.Failed(n)
 }
 
 type itemFunc func(context.Context, *header) (follow.Item[l1.Block], error)
 
 // deliverAll makes the items of headers at the same time and delivers them in order. When one fails, those before it
-// are delivered all the same.
-func deliverAll(ctx context.Context, headers []*header, item itemFunc, deliver func(follow.Item[l1.Block]) error) error {
+// are delivered all the same. It returns how many have been delivered.
+func (e *endpoint) deliverAll(ctx context.Context, headers []*header, item itemFunc, deliver func(follow.Item[l1.Block]) error) (done int, err error) {
 	items := make([]follow.Item[l1.Block], len(headers))
 	errs := make([]error, len(headers))
 	var wg sync.WaitGroup
@@ -72,13 +82,13 @@ func deliverAll(ctx context.Context, headers []*header, item itemFunc, deliver f
 	wg.Wait()
 	for i := range items {
 		if errs[i] != nil {
-			return fmt.Errorf("read L1 block %d: %w", headers[i].number(), errs[i])
+			return i, fmt.Errorf("read L1 block %d: %w", headers[i].number(), errs[i])
 		}
 		if err := deliver(items[i]); err != nil {
-			return err
+			return i, err
 		}
 	}
-	return nil
+	return len(items), nil
 }
 
 // trustedUpTo returns the number of the last block that Options.TrustLogs is about.
@@ -110,11 +120,14 @@ func (e *endpoint) deliverTrusted(ctx context.Context, headers []*header, delive
 			return e.itemOf(ctx, h, logs[h.hash])
 		}
 		for part := headers[:n]; len(part) > 0; {
-			k := min(len(part), e.client.opt.Parallel)
-			if err := deliverAll(ctx, part[:k], item, deliver); err != nil {
+			k := min(len(part), e.blocks.Get())
+			done, err := e.deliverAll(ctx, part[:k], item, deliver)
+			if part = part[done:]; err != nil && !e.fewer(ctx, k, err) {
 				return err
 			}
-			part = part[k:]
+			if err == nil {
+				e.blocks.Worked(k)
+			}
 		}
 		headers = headers[n:]
 	}

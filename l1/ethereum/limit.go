@@ -1,6 +1,7 @@
 package ethereum
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -39,7 +40,7 @@ func (l limited) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	resp.Body = &limitedBody{resp.Body, l.limit}
+	resp.Body = &limitedBody{resp.Body, l.limit, r.Context()}
 	return resp, nil
 }
 
@@ -49,13 +50,17 @@ func (l limited) CloseIdleConnections() { closeIdle(l.next) }
 type limitedBody struct {
 	io.ReadCloser
 	left int64
+	ctx  context.Context // of the request: what has come is progress of the call, and of the fetch that made it
 }
 
 func (b *limitedBody) Read(p []byte) (int, error) {
 	if b.left <= 0 {
 		return 0, errTooLarge
 	}
-	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left)])
+	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left, httpc.Piece)])
 	b.left -= int64(n)
+	if n > 0 {
+		came(b.ctx, n)
+	}
 	return n, err
 }

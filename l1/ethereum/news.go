@@ -98,18 +98,18 @@ func (e *endpoint) Subscribe(ctx context.Context, update func(follow.Update[l1.B
 
 // newsSocket is a connection with a newHeads subscription that the endpoint has acknowledged.
 type newsSocket struct {
-	conn  *rpc.Client
+	conn  *link
 	sub   *rpc.ClientSubscription
 	heads chan *pushed // sent to by conn
 }
 
 func (e *endpoint) dialNews(ctx context.Context) (*newsSocket, error) {
-	conn, err := e.dial(ctx)
+	conn, err := e.dial(ctx, func(int) {})
 	if err != nil {
 		return nil, err
 	}
 	s := &newsSocket{conn: conn, heads: make(chan *pushed, 16)}
-	err = e.timed(ctx, "eth_subscribe", 1, func(ctx context.Context) (err error) {
+	err = e.timed(ctx, conn, "eth_subscribe", 1, func(ctx context.Context) (err error) {
 		s.sub, err = conn.EthSubscribe(ctx, s.heads, "newHeads")
 		return err
 	})
@@ -236,7 +236,7 @@ func (e *endpoint) pushedHeader(ctx context.Context, s *newsSocket, p *pushed) (
 
 // ask asks for a header on the connection of the news.
 func (e *endpoint) ask(ctx context.Context, s *newsSocket, method string, block any) (h *header, err error) {
-	err = e.timed(ctx, method, 1, func(ctx context.Context) error { return s.conn.CallContext(ctx, &h, method, block, false) })
+	err = e.timed(ctx, s.conn, method, 1, func(ctx context.Context) error { return s.conn.CallContext(ctx, &h, method, block, false) })
 	return h, err
 }
 
@@ -298,6 +298,10 @@ func (e *endpoint) look(ctx context.Context) {
 	}
 }
 
+// mostInline bounds how long a head is announced after it was heard of: less than the silence after which a follower
+// subscribes anew. What takes longer is fetched, which goes on for as long as it comes in.
+const mostInline = 20 * time.Second
+
 // inlineCache is the content of the head that was announced last, since each endpoint announces it.
 type inlineCache struct {
 	mu   sync.Mutex // held while it is read: whoever announces the same head waits for it
@@ -316,7 +320,7 @@ func (e *endpoint) announced(ctx context.Context, head *header) (follow.Item[l1.
 	if c.inline.item.Hash == follow.Hash(head.hash) {
 		return c.inline.item, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*c.opt.CallTimeout) // one endpoint may be silent
+	ctx, cancel := context.WithTimeout(ctx, min(2*c.opt.CallTimeout, mostInline)) // one endpoint may be silent
 	defer cancel()
 	item, err := e.item(ctx, head)
 	if err != nil {

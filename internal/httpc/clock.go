@@ -1,4 +1,4 @@
-package jsonrpc
+package httpc
 
 import (
 	"context"
@@ -9,32 +9,38 @@ import (
 	"time"
 )
 
-// minRate is the smallest rate at which answers must come, in bytes a second: what drips more slowly counts as silence.
-const minRate = 16 << 10
+// MinRate is the smallest rate at which answers must come, in bytes a second: what drips more slowly counts as silence.
+const MinRate = 16 << 10
 
-// traffic is what has come in: bytes of messages, those of pings and pongs not counted.
-type traffic struct {
+// Traffic is what has come in where an answer is waited for: on a WebSocket, whose calls share it, or as the body of one
+// answer. Its methods are safe for concurrent use.
+type Traffic struct {
 	bytes  atomic.Int64
 	at     atomic.Int64 // when the last of them came
 	latest atomic.Int64 // when the one among the calls answered so far that was sent last had been sent
 }
 
-func (t *traffic) add(n int) {
+// Add notes bytes that have come in.
+func (t *Traffic) Add(n int) {
 	t.bytes.Add(int64(n))
 	t.at.Store(time.Now().UnixNano())
 }
 
-// answered notes that a call sent at a time has its answer.
-func (t *traffic) answered(sent int64) {
-	for was := t.latest.Load(); was < sent && !t.latest.CompareAndSwap(was, sent); was = t.latest.Load() {
+// Touch has it that what comes in has not stood still until now: it was not read.
+func (t *Traffic) Touch() { t.at.Store(time.Now().UnixNano()) }
+
+// Answered notes that a call that was sent at a time has its answer.
+func (t *Traffic) Answered(sent time.Time) {
+	at := sent.UnixNano()
+	for was := t.latest.Load(); was < at && !t.latest.CompareAndSwap(was, at); was = t.latest.Load() {
 	}
 }
 
-// clock bounds how long a call waits. How big an answer is, strangers decide, and how fast it comes, the link: so
-// every byte that comes is progress, and the answer as a whole needs to come at minRate only. Bytes of other answers on
+// Clock bounds how long a call waits. How big an answer is, strangers decide, and how fast it comes, the link: so
+// every byte that comes is progress, and the answer as a whole needs to come at MinRate only. Bytes of other answers on
 // the same socket count too, since this one may be behind them; but not for ever: once a call is answered that was sent
 // later than this one by as long as a call may wait, this one is not behind anything.
-type clock struct {
+type Clock struct {
 	method string
 	limit  time.Duration
 	cancel context.CancelCauseFunc
@@ -44,33 +50,34 @@ type clock struct {
 	mu    sync.Mutex // guards the rest
 	start time.Time  // of the call, later by what it has waited for us
 	held  time.Time  // since when it waits for us; zero: it does not
-	in    *traffic   // where its answer comes from, once it has been sent
+	in    *Traffic   // where its answer comes from, once it has been sent
 	base  int64      // bytes that had come in by then
 }
 
-// clock returns a context that ends with the call's time, and the clock that ends it. stop must be called. Without a
-// limit the clock is nil, which stands still.
-func (c *Client) clock(ctx context.Context, method string) (context.Context, *clock) {
-	if c.opt.CallTimeout <= 0 {
+// NewClock returns a context that ends with the time of a call of a method, which may go so long without a byte, and the
+// clock that ends it. Stop must be called. Without a limit the clock is nil, which stands still.
+func NewClock(ctx context.Context, method string, limit time.Duration) (context.Context, *Clock) {
+	if limit <= 0 {
 		return ctx, nil
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	k := &clock{method: method, limit: c.opt.CallTimeout, cancel: cancel, ctx: ctx, start: time.Now()}
+	k := &Clock{method: method, limit: limit, cancel: cancel, ctx: ctx, start: time.Now()}
 	k.mu.Lock() // the timer is set before it is looked at
 	defer k.mu.Unlock()
 	k.timer = time.AfterFunc(k.limit, k.look) // a watchdog of the other end
 	return ctx, k
 }
 
-func (k *clock) stop() {
+// Stop ends the context, too.
+func (k *Clock) Stop() {
 	if k != nil {
 		k.timer.Stop()
 		k.cancel(context.Canceled)
 	}
 }
 
-// sent notes where the answer comes from.
-func (k *clock) sent(in *traffic) {
+// Sent notes where the answer comes from.
+func (k *Clock) Sent(in *Traffic) {
 	if k == nil {
 		return
 	}
@@ -79,8 +86,8 @@ func (k *clock) sent(in *traffic) {
 	k.in, k.base = in, in.bytes.Load()
 }
 
-// hold stops the clock while the call waits for us; release starts it again.
-func (k *clock) hold() {
+// Hold stops the clock while the call waits for us; Release starts it again.
+func (k *Clock) Hold() {
 	if k == nil {
 		return
 	}
@@ -89,7 +96,8 @@ func (k *clock) hold() {
 	k.held = time.Now()
 }
 
-func (k *clock) release() {
+// Release starts the clock again.
+func (k *Clock) Release() {
 	if k == nil {
 		return
 	}
@@ -97,12 +105,12 @@ func (k *clock) release() {
 	defer k.mu.Unlock()
 	k.start, k.held = k.start.Add(time.Since(k.held)), time.Time{}
 	if k.in != nil {
-		k.in.at.Store(time.Now().UnixNano())
+		k.in.Touch()
 	}
 }
 
 // look ends the call if its time is over, and else sets the timer to when it may be.
-func (k *clock) look() {
+func (k *Clock) look() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.ctx.Err() != nil {
@@ -117,7 +125,7 @@ func (k *clock) look() {
 }
 
 // check returns for how long the call may go on before the next look, or why it may not. The caller holds k.mu.
-func (k *clock) check(now time.Time) (time.Duration, error) {
+func (k *Clock) check(now time.Time) (time.Duration, error) {
 	if !k.held.IsZero() {
 		return k.limit, nil
 	}
@@ -132,7 +140,7 @@ func (k *clock) check(now time.Time) (time.Duration, error) {
 		}
 	}
 	silent := moved.Add(k.limit).Sub(now)
-	slow := k.start.Add(k.limit + time.Duration(bytes)*time.Second/minRate).Sub(now)
+	slow := k.start.Add(k.limit + time.Duration(bytes)*time.Second/MinRate).Sub(now)
 	switch {
 	case silent <= 0:
 		return 0, fmt.Errorf("%s: no answer, and no byte within %s: %w", k.method, k.limit, context.DeadlineExceeded)
@@ -142,18 +150,22 @@ func (k *clock) check(now time.Time) (time.Duration, error) {
 	return min(silent, slow), nil
 }
 
-// counted is a reader whose bytes are counted.
+// Piece is how much of an answer is read at once, in bytes: net/http fills what it is given of a chunked body before it
+// returns, and what has come meanwhile could not be told from silence.
+const Piece = 4 << 10
+
+// Counted returns a reader that tells note of what is read, as it comes.
+func Counted(r io.Reader, note func(n int)) io.Reader { return counted{r, note} }
+
 type counted struct {
 	io.Reader
-	in    *traffic
-	heard func(n int)
+	note func(n int)
 }
 
 func (r counted) Read(b []byte) (int, error) {
-	n, err := r.Reader.Read(b)
+	n, err := r.Reader.Read(b[:min(len(b), Piece)])
 	if n > 0 {
-		r.in.add(n)
-		r.heard(n)
+		r.note(n)
 	}
 	return n, err
 }

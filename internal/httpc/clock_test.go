@@ -1,12 +1,17 @@
-package jsonrpc
+package httpc_test
 
 import (
 	"context"
 	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"headrace/internal/httpc"
 )
 
 // TestClock: bytes keep a call waiting, and only so long as they come at the lowest rate and this call may be behind
@@ -22,24 +27,23 @@ func TestClock(t *testing.T) {
 	}{
 		"silence":                      {ends: limit, text: "no byte within 30s"},
 		"bytes, then silence":          {each: 100 << 10, until: 5 * time.Minute, ends: 5*time.Minute + limit, text: "no byte within 30s"},
-		"below the lowest rate":        {each: minRate / 2, until: time.Hour, ends: 2 * limit, text: "and only"},
-		"above it":                     {each: 2 * minRate, until: time.Hour, ends: time.Hour + limit, text: "no byte within 30s"},
-		"calls of the same time first": {each: 2 * minRate, until: time.Hour, other: limit, ends: time.Hour + limit, text: "no byte within 30s"},
-		"later calls first":            {each: 2 * minRate, until: time.Hour, other: limit + time.Second, ends: limit, text: "later have theirs"},
+		"below the lowest rate":        {each: httpc.MinRate / 2, until: time.Hour, ends: 2 * limit, text: "and only"},
+		"above it":                     {each: 2 * httpc.MinRate, until: time.Hour, ends: time.Hour + limit, text: "no byte within 30s"},
+		"calls of the same time first": {each: 2 * httpc.MinRate, until: time.Hour, other: limit, ends: time.Hour + limit, text: "no byte within 30s"},
+		"later calls first":            {each: 2 * httpc.MinRate, until: time.Hour, other: limit + time.Second, ends: limit, text: "later have theirs"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c := &Client{opt: ClientOptions{CallTimeout: limit}}
 				start := time.Now()
-				ctx, k := c.clock(t.Context(), "m")
-				defer k.stop()
-				var in traffic
-				k.sent(&in)
+				ctx, k := httpc.NewClock(t.Context(), "m", limit)
+				defer k.Stop()
+				var in httpc.Traffic
+				k.Sent(&in)
 				for ctx.Err() == nil && time.Since(start) < test.until {
 					time.Sleep(time.Second)
-					in.add(test.each)
+					in.Add(test.each)
 					if test.other > 0 {
-						in.answered(start.Add(test.other).UnixNano())
+						in.Answered(start.Add(test.other))
 					}
 				}
 				<-ctx.Done()
@@ -56,12 +60,11 @@ func TestClock(t *testing.T) {
 // TestClockHeld: while a call waits for us, its time stands still.
 func TestClockHeld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &Client{opt: ClientOptions{CallTimeout: time.Second}}
-		ctx, k := c.clock(t.Context(), "m")
-		defer k.stop()
-		k.hold()
+		ctx, k := httpc.NewClock(t.Context(), "m", time.Second)
+		defer k.Stop()
+		k.Hold()
 		time.Sleep(time.Minute)
-		k.release()
+		k.Release()
 		if ctx.Err() != nil {
 			t.Fatalf("held: %v", context.Cause(ctx))
 		}
@@ -71,4 +74,32 @@ func TestClockHeld(t *testing.T) {
 			t.Errorf("released: ended after %s, want a second", took)
 		}
 	})
+}
+
+// TestCounted: bytes of a chunked answer are counted while a large buffer is being filled.
+func TestCounted(t *testing.T) {
+	more := make(chan struct{})
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write(make([]byte, 64<<10))
+		_ = http.NewResponseController(w).Flush()
+		<-more // the rest of the chunks
+		_, _ = w.Write(make([]byte, 64<<10))
+	}))
+	defer s.Close()
+	c := httpc.New(httpc.Options{})
+	defer c.CloseIdleConnections()
+	resp, err := c.Get(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	seen := 0
+	body := httpc.Counted(resp.Body, func(n int) {
+		if seen += n; seen == 64<<10 {
+			close(more) // else nothing more comes
+		}
+	})
+	if n, err := io.ReadFull(body, make([]byte, 128<<10)); err != nil {
+		t.Errorf("got %d bytes, %v", n, err)
+	}
 }
