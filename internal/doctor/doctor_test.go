@@ -131,7 +131,10 @@ func TestPlanted(t *testing.T) {
 		"a key that takes for ever": {plant: func(w *ward) {
 			w.opt.Timeout = time.Second
 			w.opt.Key = func(ctx context.Context, _ node.Config) (*block.PrivateKey, error) {
-				<-w.Context().Done()
+				select {
+				case <-w.Context().Done():
+				case <-time.After(15 * time.Second): // so that the test ends, and fails, if it is waited for
+				}
 				return nil, ctx.Err()
 			}
 		}, want: want{"key", doctor.Fail, "did not end within 1s", "--timeout"}},
