@@ -288,7 +288,8 @@ func (a *Account) again(ctx context.Context, r request, try *attempt) {
 	case try.forgotten:
 		wait = a.regain()
 	}
-	if ctx.Err() != nil || try.gap && !elsewhere || time.Since(try.sentAt) < wait {
+	nowhere := try.gap && (!elsewhere || len(a.client.readers) == 1)
+	if ctx.Err() != nil || nowhere || time.Since(try.sentAt) < wait {
 		return
 	}
 	switch {
