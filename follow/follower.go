@@ -44,7 +44,7 @@ type Waiting struct {
 	Stage  Stage     `json:"stage"`
 	Height uint64    `json:"height"` // the item it is about
 	Cause  string    `json:"cause"`
-	Since  time.Time `json:"since,omitzero"`    // when this stage first failed
+	Since  time.Time `json:"since,omitzero"`    // since when it does not go on
 	Next   time.Time `json:"next_try,omitzero"` // when it is tried again, at the latest
 }
 
@@ -583,11 +583,12 @@ func (f *Follower[T]) update(change func(State) State) {
 	}
 }
 
-// waiting returns old brought up to date; Since stays while the stage and height do.
+// waiting returns old brought up to date. Since stays as long as nothing has got on: what fails may be tried in several
+// ways, in turn.
 func (f *Follower[T]) waiting(old Waiting, stage Stage, height uint64, cause error, retry time.Duration) Waiting {
 	now := time.Now()
 	since := now
-	if old.Stage == stage && old.Height == height && !old.Since.IsZero() {
+	if !old.Since.IsZero() {
 		since = old.Since
 	}
 	return Waiting{Stage: stage, Height: height, Cause: edge.Line(cause), Since: since, Next: now.Add(retry)}

@@ -67,3 +67,27 @@ func TestSaidOnce(t *testing.T) {
 		})
 	}
 }
+
+// What is waited for is waited for since nothing has got on, whatever was tried meanwhile and failed.
+func TestWaitsSinceTheFirstFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, sink := followtest.NewChain(3), followtest.NewSink[string](1)
+		var reads atomic.Bool
+		c.Faults = func(op followtest.Op) followtest.Fault {
+			if op.Name == "fetch" && !reads.Load() {
+				return followtest.Fault{Err: errors.New("not now")}
+			}
+			return followtest.Fault{NoItem: true}
+		}
+		sink.Fault = func(string, uint64) error { return errors.New("nor now") }
+		f, _ := run(t, c, sink, follow.Options{})
+		synctest.Wait()
+		first := f.State().Load().Waiting
+		time.Sleep(time.Minute)
+		reads.Store(true)
+		s, err := f.State().Wait(t.Context(), func(s follow.State) bool { return s.Waiting.Stage == follow.StageApply })
+		if err != nil || first.Stage != follow.StageFetch || s.Waiting.Since != first.Since {
+			t.Errorf("got %+v after %+v, want it since the same time", s.Waiting, first)
+		}
+	})
+}

@@ -6,30 +6,80 @@ import "fmt"
 // that it reports. The zero Stage: none.
 type Stage uint8
 
-// The stages. The follower's own come first; the others are its sink's, and of those who make blocks.
+// The stages. The follower's own come first; the others are its sink's, of those who make blocks, and of a node as a
+// whole.
 const (
-	StageSubscribe Stage = iota + 1 // to news of the source
-	StageFetch                      // items
-	StageApply                      // an item
-	StageRevert                     // the last item
-	StageCheck                      // whether a head below the position is a fork
+	StageSubscribe Stage = iota + 1
+	StageFetch
+	StageApply
+	StageRevert
+	StageCheck
 
-	StageEngine  // the engine does not answer, or not as it should
-	StageReplay  // the engine gets stored blocks again
-	StageDerive  // blocks from items: something of the next one is missing
-	StageClock   // the next block is too far ahead of it
-	StageRoot    // the next block was built on another state root than the engine's
-	StageExecute // the next block
-	StageProve   // that what was applied is complete
-	StageProduce // a block
-	StageSubmit  // blocks to the source
+	StageEngine
+	StageReplay
+	StageDerive
+	StageClock
+	StageRoot
+	StageExecute
+	StageProve
+	StageProduce
+	StageSubmit
+
+	StageHead
+	StageCatchUp
+	StageChain
+	StagePost
+	StageEndpoint
+	StageDisk
 
 	stages // how many there are, with the zero one
 )
 
-var stageWords = [stages]string{"",
-	"subscribe", "fetch", "apply", "revert", "check",
-	"engine", "replay", "derive", "clock", "root", "execute", "prove", "produce", "submit",
+// stageTexts is what is said of the stages, wherever something is said of them: the word, what it means that something
+// waits there, and what to do. docs/READINESS.md has the same rows.
+var stageTexts = [stages]struct{ word, means, remedy string }{
+	StageSubscribe: {"subscribe", "no news of the layer's head can be had from any endpoint",
+		"see that an endpoint runs at its address and takes the token; name a second one"},
+	StageFetch: {"fetch", "a height that was announced cannot be read",
+		"see the endpoint's last error in the status; name a second endpoint that has the height"},
+	StageApply: {"apply", "a height that was read cannot be taken in",
+		"do what the cause says; it is tried again without being read again"},
+	StageRevert: {"revert", "the endpoint serves another chain than the one followed, or its L1 takes back what it called final",
+		"name an endpoint of the right chain; on an L1 that does so, set l1.finality to a depth"},
+	StageCheck: {"check", "the endpoint contradicts itself about a height that this node has",
+		"use another endpoint: behind this one there may be several that differ"},
+
+	StageEngine: {"engine", "the execution engine does not answer, or not as it should",
+		"start it, and see that engine.url or engine.address and its secret are right"},
+	StageReplay: {"replay", "the engine has lost blocks, and gets the stored ones again",
+		"nothing: it is over when the engine is where the store is"},
+	StageDerive: {"derive", "a part of the next block has not been posted, or is kept from this node",
+		"see whether the sequencer posts; if other nodes have the block, use another endpoint, or start from a lower height"},
+	StageClock: {"clock", "the next block's time is ahead of this machine's clock",
+		"set this machine's clock; if it is right, the sequencer's is not"},
+	StageRoot: {"root", "the engine's state is another one than the chain's",
+		"run the proposer's engine, in its version and with its genesis, on an empty directory"},
+	StageExecute: {"execute", "the engine refuses the next block, or does not finish it",
+		"see the engine's log; an engine of another version may refuse what the proposer's has made"},
+	StageProve: {"prove", "what was applied is not shown to be complete: the endpoint may keep something back",
+		"use another endpoint: this one has lost data, or cannot prove it"},
+	StageProduce: {"produce", "no block is made here",
+		"do what the cause says: as a rule it follows from another row"},
+	StageSubmit: {"submit", "blocks were sent to the layer and refused, or not answered for",
+		"see that the endpoint's token may write, its account has funds, and the gas price is high enough"},
+
+	StageHead: {"head", "the layer has nothing new: it stands still, or the endpoint does",
+		"ask another endpoint for its head; if that goes on, use it"},
+	StageCatchUp: {"catch-up", "the node is behind the layer's head, and comes nearer",
+		"wait: rate and time left are in the status; if it does not come nearer, the endpoint or the engine is too slow"},
+	StageChain: {"chain", "the layer goes on, and the chain does not: no new block for three times its own pace",
+		"see whether the sequencer runs and posts; if other nodes have newer blocks, use another endpoint"},
+	StagePost: {"post", "blocks made here are not on the layer yet, for longer than posting should take",
+		"see what submissions fail of; if they do not, more is made than the layer takes"},
+	StageEndpoint: {"endpoint", "an endpoint fails; the node is ready as long as another one of its kind serves",
+		"see the endpoint's last error, and mend or replace it"},
+	StageDisk: {"disk", "a write has failed, or what is stored is damaged",
+		"make room, or mend the disk; what is damaged is told with the command that repairs it"},
 }
 
 // String returns the stage's word, the same as in JSON.
@@ -37,7 +87,32 @@ func (s Stage) String() string {
 	if s >= stages {
 		return fmt.Sprintf("stage %d", uint8(s))
 	}
-	return stageWords[s]
+	return stageTexts[s].word
+}
+
+// Means says what it means that something waits at the stage; "" for none.
+func (s Stage) Means() string {
+	if s >= stages {
+		return ""
+	}
+	return stageTexts[s].means
+}
+
+// Remedy says what to do about something that waits at the stage; "" for none.
+func (s Stage) Remedy() string {
+	if s >= stages {
+		return ""
+	}
+	return stageTexts[s].remedy
+}
+
+// Stages returns all stages.
+func Stages() []Stage {
+	all := make([]Stage, 0, stages-1)
+	for s := Stage(1); s < stages; s++ {
+		all = append(all, s)
+	}
+	return all
 }
 
 // MarshalText writes the stage's word.
@@ -45,8 +120,8 @@ func (s Stage) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // UnmarshalText reads the word of a stage.
 func (s *Stage) UnmarshalText(word []byte) error {
-	for i, w := range stageWords {
-		if w == string(word) {
+	for i, t := range stageTexts {
+		if t.word == string(word) {
 			*s = Stage(i)
 			return nil
 		}

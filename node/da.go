@@ -58,6 +58,27 @@ func daIdentity(opt *Options) (id string, first uint64, err error) {
 	return fmt.Sprintf("da:%s:%s", header, data), cmp.Or(opt.Config.DA.StartHeight, opt.Genesis.DAStartHeight), err
 }
 
+// daSource is what the node uses of a DA layer.
+type daSource interface {
+	follow.Source[da.Block]
+	da.Submitter
+	da.Prover
+	Head(context.Context) (uint64, error)
+	BlockTime() time.Duration
+	Endpoints() []follow.SourceStatus
+	Stats() celestia.Stats
+	SubmitTimeout() time.Duration
+}
+
+// daSource makes one of the configured endpoints, unless a test gave one. Nothing is dialled yet.
+func (o *opened) daSource() (source daSource, header, data da.Namespace, err error) {
+	if o.opt.daSource == nil {
+		return daClient(o)
+	}
+	header, data, err = o.opt.namespaces()
+	return o.opt.daSource, header, data, err
+}
+
 // namespaces returns those of the home, which are its identity.
 func (o *Options) namespaces() (header, data da.Namespace, err error) {
 	if o.plainNames {
@@ -126,7 +147,7 @@ func readDA(o *opened) (posted, error) {
 }
 
 func openDA(o *opened, cfg syncer.Config, opt follow.Options) (*upstream, error) {
-	client, header, data, err := daClient(o)
+	client, header, data, err := o.daSource()
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,8 @@ package node
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"headrace/internal/httpd"
 	"headrace/internal/store"
 	"headrace/internal/syncer"
+	"headrace/l1"
 	"headrace/watch"
 )
 
@@ -54,6 +57,34 @@ func Stored(status *watch.Value[Status], s *store.Store) *Node {
 	return n
 }
 
+// OnDA returns o with a source in the process in the place of its endpoints. Such a node needs no sockets.
+func (o Options) OnDA(source daSource) Options { o.daSource = source; return o }
+
+// OnL1 is OnDA for a chain with an inbox.
+func (o Options) OnL1(source l1Source, proposer l1.Proposer) Options {
+	o.l1Source, o.l1Proposer = source, proposer
+	return o
+}
+
+// Unserved returns a node that serves nothing over HTTP, and what runs it and closes it: for tests on a false clock.
+func Unserved(opt Options) (*Node, func(context.Context) error, error) {
+	if opt.Logger == nil {
+		opt.Logger = slog.New(slog.DiscardHandler)
+	}
+	n := &Node{opt: opt, log: opt.Logger, status: new(watch.Value[Status]), started: time.Now()}
+	o, err := open(&n.opt, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	n.at.Store(o)
+	n.publish(o)
+	return n, func(ctx context.Context) error {
+		err := n.work(ctx)
+		n.at.Load().up.syncer.Close(err)
+		return errors.Join(err, n.at.Load().close())
+	}, nil
+}
+
 // OnDisks returns o with these file systems under the store and the key-value engine.
 func OnDisks(o Options, store, engine store.FS) Options {
 	o.storeFS, o.engineFS = store, engine
@@ -84,14 +115,34 @@ func Readiness(l1 bool, blockTime time.Duration, src follow.State, position uint
 	if src.Head.Height > position {
 		s.Source.Lag = src.Head.Height - position
 	}
-	return readiness(&s, src, up, blockTime, time.Now())
+	v := view{Status: &s, sync: new(syncer.Status), src: src, up: up, blockTime: blockTime, seen: new(seen), now: time.Now()}
+	got := judge(v.rows(), nil, v.now)
+	return got.ready, got.reason, got.next
+}
+
+// ReadyBehind reports whether a node is ready that is so far behind since then, with a block of the source each second.
+func ReadyBehind(wasReady bool, lag uint64, since time.Time) bool {
+	now := time.Now()
+	s := Status{Source: Source{Position: block.Ref{Height: 10}, Proven: block.Ref{Height: 10}, Lag: lag, CatchUp: &CatchUp{Since: since}}}
+	src := follow.State{Head: block.Ref{Height: 10 + lag}, NewsAt: now, AdvancedAt: now}
+	v := view{Status: &s, sync: new(syncer.Status), src: src, up: &upstream{unit: "DA"}, blockTime: time.Second, seen: new(seen), wasReady: wasReady, now: now}
+	return judge(v.rows(), nil, now).ready
 }
 
 // OnDemand is the block time of an L1 whose blocks have no rhythm.
 const OnDemand = time.Duration(onDemand)
 
 // Since says of what waits since when it does, given what waited before.
-func Since(now, before []Waiting, at time.Time) { since(now, before, at) }
+func Since(now, before []Waiting, at time.Time) {
+	rows := make([]row, len(now))
+	for i := range now {
+		rows[i].Waiting = now[i]
+	}
+	since(rows, before, at)
+	for i := range rows {
+		now[i] = rows[i].Waiting
+	}
+}
 
 // FlightTime is how long what was submitted may still be included.
 func FlightTime(given, blockTime time.Duration) time.Duration { return flightTime(given, blockTime) }

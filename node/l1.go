@@ -59,6 +59,30 @@ func l1Client(o *opened) (client *ethereum.Client, each time.Duration, err error
 	return client, each, nil
 }
 
+// l1Source is what the node uses of an L1.
+type l1Source interface {
+	follow.Source[l1.Block]
+	l1.Reader
+	BlockTime() time.Duration
+	Endpoints() []follow.SourceStatus
+}
+
+// l1Source makes one of the configured endpoints, unless a test gave one, and what makes a sequencer post there.
+// Nothing is dialled yet.
+func (o *opened) l1Source() (source l1Source, each time.Duration, post func(*sequencer.Config) (*ethereum.Account, error), err error) {
+	if o.opt.l1Source != nil {
+		each, err = o.opt.Config.L1.blockTime()
+		return o.opt.l1Source, each, func(cfg *sequencer.Config) (*ethereum.Account, error) {
+			cfg.Proposer, cfg.Inbox = o.opt.l1Proposer, o.opt.l1Source
+			return nil, nil
+		}, err
+	}
+	client, each, err := l1Client(o)
+	return client, each, func(cfg *sequencer.Config) (*ethereum.Account, error) {
+		return postToL1(cfg, &o.opt.Config.L1, client)
+	}, err
+}
+
 // readL1 reads the proposals in the L1 block that a block came with.
 func readL1(o *opened) (posted, error) {
 	client, _, err := l1Client(o)
@@ -81,7 +105,7 @@ func readL1(o *opened) (posted, error) {
 }
 
 func openL1(o *opened, cfg syncer.Config, opt follow.Options) (*upstream, error) {
-	client, each, err := l1Client(o)
+	client, each, post, err := o.l1Source()
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +133,7 @@ func openL1(o *opened, cfg syncer.Config, opt follow.Options) (*upstream, error)
 		},
 	}
 	up.post = func(cfg *sequencer.Config) error {
-		account, err := postToL1(cfg, &o.opt.Config.L1, client)
+		account, err := post(cfg)
 		up.decided = func(ctx context.Context) (uint64, error) { return account.Idle(ctx) }
 		return err
 	}
@@ -145,7 +169,7 @@ func postToL1(cfg *sequencer.Config, c *L1Config, client *ethereum.Client) (*eth
 
 // followFinality asks the L1, with each block of it that was applied, what it has finalized; or takes that for it which
 // is deep enough, if depth is not 0.
-func followFinality(ctx context.Context, client *ethereum.Client, sink *syncer.L1Sink, depth uint64, log *slog.Logger) error {
+func followFinality(ctx context.Context, client l1Source, sink *syncer.L1Sink, depth uint64, log *slog.Logger) error {
 	var backoff follow.Backoff
 	var said edge.Log
 	at := uint64(0)
@@ -171,7 +195,7 @@ func followFinality(ctx context.Context, client *ethereum.Client, sink *syncer.L
 	}
 }
 
-func finalize(ctx context.Context, client *ethereum.Client, sink *syncer.L1Sink, depth uint64) error {
+func finalize(ctx context.Context, client l1Source, sink *syncer.L1Sink, depth uint64) error {
 	if depth > 0 {
 		return sink.FinalizeBelow(ctx, depth)
 	}

@@ -24,6 +24,7 @@ import (
 	"headrace/internal/httpd"
 	"headrace/internal/store"
 	"headrace/internal/syncer"
+	"headrace/l1"
 	"headrace/watch"
 )
 
@@ -41,6 +42,9 @@ type Options struct {
 	Observer Observer
 
 	storeFS, engineFS store.FS // nil: the operating system's
+	daSource          daSource // nil: of the configured endpoints
+	l1Source          l1Source // likewise
+	l1Proposer        l1.Proposer
 
 	// plainNames: the home takes names of namespaces that look like hexadecimal digits for names. Its store says so.
 	plainNames bool
@@ -89,7 +93,9 @@ type Node struct {
 	text   statusText
 
 	started  time.Time
-	progress progress // owned by publish
+	progress progress // these are owned by publish
+	seen     seen
+	oldest   Applied // the block that waits to be posted
 
 	at   atomic.Pointer[opened] // what is open now, or was last
 	down atomic.Pointer[error]  // why nothing is open: see reopen

@@ -15,6 +15,7 @@ import (
 	"headrace/block"
 	"headrace/exec"
 	"headrace/exec/kv"
+	"headrace/follow"
 	"headrace/node"
 )
 
@@ -234,6 +235,7 @@ func TestEngineRestarted(t *testing.T) {
 	t.Parallel()
 	d, _ := daLayer(t, "127.0.0.1:0", "", 50*time.Millisecond)
 	c := newChain(t, "restarted")
+	well := func(s node.Status) bool { return s.Ready || s.Stage == follow.StageChain } // but for the chain, which stands
 	seq := start(t, c.sequencer(t, d.URL(), 50*time.Millisecond))
 	state, err := kv.Open(t.TempDir(), kv.Options{})
 	if err != nil {
@@ -247,14 +249,14 @@ func TestEngineRestarted(t *testing.T) {
 	n := start(t, o)
 	n.until(t, "blocks", func(s node.Status) bool { return s.Heads.Safe.Height >= 5 })
 	seq.stopped(t)
-	n.until(t, "no more blocks", func(s node.Status) bool { return s.Source.Position.Height > s.Source.Head.Height-3 && ready(s) })
+	n.until(t, "no more blocks", func(s node.Status) bool { return s.Source.Position.Height > s.Source.Head.Height-3 && well(s) })
 	engine.here.Store(false)
 	n.until(t, "unready", func(s node.Status) bool { return !s.Ready && strings.Contains(s.Reason, "nobody there yet") })
 	if err := state.Revert(t.Context(), 2); err != nil {
 		t.Fatal(err)
 	}
 	engine.here.Store(true)
-	s := n.until(t, "brought up", func(s node.Status) bool { return s.Counts.Replayed > 0 && ready(s) })
+	s := n.until(t, "brought up", func(s node.Status) bool { return s.Counts.Replayed > 0 && well(s) })
 	if h, err := state.Head(t.Context()); err != nil || h.Height != s.Heads.Unsafe.Height || h.Hash != s.Heads.Unsafe.Hash {
 		t.Errorf("the engine is at %d, %v, want %v", h.Height, err, s.Heads.Unsafe)
 	}

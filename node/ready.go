@@ -3,10 +3,12 @@ package node
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"headrace/follow"
+	"headrace/internal/syncer"
 )
 
 // staleAfter is how many block times may pass without news, or with a lag, before the node is not ready (I5). living is
@@ -23,73 +25,466 @@ const minStall = time.Second
 // bound returns for how long the source may be silent, or the node behind it, before the node is not ready. With slots it
 // is half a slot more: two missed ones in turn, and a block that is late in the third, are no reason.
 func (up *upstream) bound(blockTime time.Duration) time.Duration {
-	if blockTime < 0 {
-		return staleAfter * living
-	}
-	blockTime = cmp.Or(blockTime, up.unknown)
+	blockTime = up.each(blockTime)
 	bound := staleAfter * blockTime
-	if up.slots {
+	if up.slots && blockTime != living {
 		bound += blockTime / 2
 	}
 	return max(bound, minStall)
 }
 
-// readiness computes from lag and age whether the node is ready, why not, and when the answer may change by the clock
-// alone (I5).
-func readiness(s *Status, src follow.State, up *upstream, blockTime time.Duration, now time.Time) (ready bool, reason string, next time.Duration) {
-	bound, age := up.bound(blockTime), now.Sub(src.AdvancedAt)
-	if blockTime < 0 { // nothing but that it answers is a sign of life
-		age = now.Sub(src.NewsAt)
+// each returns how often a block of the source comes, as far as one has to reckon with it.
+func (up *upstream) each(blockTime time.Duration) time.Duration {
+	if blockTime < 0 {
+		return living
 	}
-	kind, layer, paused := up.unit, up.layer, ""
-	if s.Sequencer != nil {
-		paused = s.Sequencer.Paused
-	}
-	blocked := func(or string) string {
-		if len(s.Waiting) > 0 {
-			w := s.Waiting[0]
-			return fmt.Sprintf("%s (%s at %d)", w.Cause, w.Stage, w.Height)
-		}
-		return or
-	}
-	switch {
-	case s.Disk != "":
-		return false, s.Disk, 0
-	case src.AdvancedAt.IsZero():
-		return false, blocked(fmt.Sprintf("waiting for the first news from the %s at %s", layer, addresses(s.Source.Endpoints))), 0
-	case engineAway(s):
-		return false, blocked(""), bound - age
-	case age >= bound && blockTime < 0:
-		return false, blocked(fmt.Sprintf("the %s at %s has not answered for %s, the bound is %s", layer, addresses(s.Source.Endpoints), age.Round(time.Millisecond), bound)), time.Second
-	case age >= bound && src.Head.Height < src.Highest:
-		return false, blocked(fmt.Sprintf("the head of the %s has gone back from %d to %d", layer, src.Highest, src.Head.Height)), time.Second
-	case age >= bound && paused != "":
-		return false, blocked(fmt.Sprintf("no new %s block for %s, the bound is %s; and no block is made here: %s", kind, age.Round(time.Millisecond), bound, paused)), time.Second
-	case age >= bound:
-		return false, blocked(fmt.Sprintf("no new %s block for %s, the bound is %s", kind, age.Round(time.Millisecond), bound)), time.Second
-	case up.resets && src.Head.Height < s.Source.Position.Height:
-		return false, fmt.Sprintf("the %s ends at height %d, and has been read up to height %d: it has begun anew without what it held; begin with a new home, too", layer, src.Head.Height, s.Source.Position.Height), bound - age
-	case s.Source.Lag > staleAfter:
-		return false, blocked(fmt.Sprintf("catching up: %d %s blocks behind", s.Source.Lag, kind)), bound - age
-	case s.headless:
-		return false, s.Unseen, bound - age
-	case src.Waiting.Stage != 0 && now.Sub(src.Waiting.Since) >= bound:
-		return false, blocked("stalled"), bound - age
-	case s.Sequencer != nil && s.Sequencer.Stuck != "":
-		return false, s.Sequencer.Stuck, bound - age
-	case paused != "":
-		return false, paused, bound - age
-	}
-	next = bound - age
-	if src.Waiting.Stage != 0 {
-		next = min(next, bound-now.Sub(src.Waiting.Since))
-	}
-	return true, "", next
+	return cmp.Or(blockTime, up.unknown)
 }
 
-// engineAway reports whether the engine is not there, or behind what is stored: reads of its state would be wrong.
-func engineAway(s *Status) bool {
-	return len(s.Waiting) > 0 && (s.Waiting[0].Stage == follow.StageEngine || s.Waiting[0].Stage == follow.StageReplay)
+// row is one thing that is in the way, or may be: a Waiting, and what it means for readiness.
+type row struct {
+	Waiting
+	after   time.Duration // from Since on it makes the node not ready when it has lasted so long
+	never   bool          // it makes nothing not ready: another row does if it lasts
+	symptom bool          // a cause, where one is known, is told in its place
+	told    bool          // it is in the status before it makes the node not ready
+	bare    bool          // its cause says all: neither stage nor height beside it
+	own     bool          // of the sequencer: it follows from the rest, as a rule, and is no cause of that
+}
+
+func (r *row) late(now time.Time) bool { return !r.never && now.Sub(r.Since) >= r.after }
+
+func (r *row) text() string {
+	if r.bare {
+		return r.Cause
+	}
+	return fmt.Sprintf("%s (%s at %d)", r.Cause, r.Stage, r.Height)
+}
+
+// verdict is whether a node is ready, why not, and when the answer may change by the clock alone.
+type verdict struct {
+	ready   bool
+	reason  string
+	stage   follow.Stage // of what stands in the way
+	waiting []Waiting
+	next    time.Duration
+}
+
+// judge computes readiness from the rows, the most telling first (I5).
+func judge(rows []row, before []Waiting, at time.Time) (v verdict) {
+	since(rows, before, at)
+	v = verdict{ready: true, waiting: []Waiting{}, next: time.Hour}
+	var cause, sent *row
+	for i := range rows {
+		r := &rows[i]
+		known := !r.symptom && (r.told || r.late(at))
+		if cause == nil && known && !r.own {
+			cause = r
+		}
+		if sent == nil && known && r.own && r.Stage == follow.StageSubmit {
+			sent = r
+		}
+	}
+	for i := range rows {
+		r := &rows[i]
+		late := r.late(at)
+		if r.told || late {
+			v.waiting = append(v.waiting, r.Waiting)
+		}
+		if !r.never && !late {
+			v.next = min(v.next, r.after-at.Sub(r.Since))
+		}
+		if !late || !v.ready {
+			continue
+		}
+		switch {
+		case !r.symptom:
+		case r.own && sent != nil: // what is not posted follows from what becomes of submissions
+			r = sent
+		case cause != nil:
+			r = cause
+		}
+		v.ready, v.reason, v.stage = false, r.text(), r.Stage
+	}
+	if !v.ready {
+		v.next = min(v.next, time.Second) // texts have ages in them
+	}
+	return v
+}
+
+// since says of each row since when it stands, where nobody has noted that: since it was first published. The height may
+// rise meanwhile, as that of a submission that fails does.
+func since(now []row, before []Waiting, at time.Time) {
+	for i := range now {
+		w := &now[i].Waiting
+		if !w.Since.IsZero() {
+			continue
+		}
+		w.Since = at
+		if j := slices.IndexFunc(before, func(b Waiting) bool { return b.Stage == w.Stage && !b.Since.IsZero() }); j >= 0 {
+			w.Since = before[j].Since
+		}
+	}
+}
+
+// view is all that readiness is computed from.
+type view struct {
+	*Status
+	sync      *syncer.Status
+	src       follow.State
+	up        *upstream
+	blockTime time.Duration
+	busy      syncer.Busy
+	pace      pace
+	wasReady  bool
+	seen      *seen
+	now       time.Time
+}
+
+// pace is that of a sequencer's own blocks. The zero pace: it makes none.
+type pace struct {
+	each     time.Duration // a block is made so often at least
+	unposted time.Time     // when the lowest block that is not safe was made; zero: there is none
+}
+
+// seen is what was seen before, to tell since when something stands. It is owned by publish.
+type seen struct {
+	position mark // since when the position stands while the head is above it
+	proven   mark // since when that stands while the position is above it
+	missing  mark // since when the next block lacks a part
+	unproven time.Time
+}
+
+// mark is a height, and since when it is that.
+type mark struct {
+	height uint64
+	since  time.Time
+}
+
+// at notes a height, and returns since when it is that. If nothing waits, it begins anew.
+func (m *mark) at(height uint64, waits bool, now time.Time) time.Time {
+	if !waits || m.height != height || m.since.IsZero() {
+		*m = mark{height, now}
+	}
+	return m.since
+}
+
+// rows returns all that is in the way or may be, the most telling first.
+func (v *view) rows() []row {
+	bound, src := v.up.bound(v.blockTime), v.src
+	var out []row
+	add := func(r ...row) { out = append(out, r...) }
+	if v.Disk != "" {
+		add(row{Waiting: Waiting{Stage: follow.StageDisk, Height: v.Heads.Unsafe.Height, Cause: v.Disk}, told: true, bare: true})
+	}
+	add(v.loop(bound)...)
+	add(v.news()...)
+	add(v.head(bound)...)
+	add(v.anew()...)
+	add(v.behind(bound)...)
+	if v.headless {
+		add(row{Waiting: Waiting{Stage: follow.StageDerive, Height: v.sync.Missing.Height, Cause: v.Unseen}, bare: true, told: true})
+	}
+	add(v.missing(bound)...)
+	add(v.proving(bound)...)
+	add(v.engine(bound)...)
+	add(v.endpoints(bound)...)
+	if src.AdvancedAt.IsZero() {
+		return out
+	}
+	add(v.chain()...)
+	add(v.making(bound)...)
+	return out
+}
+
+// loop is what the section or the follower's loop does not get on with. An engine that is away, or behind what is
+// stored, counts at once: reads of its state would be wrong.
+func (v *view) loop(bound time.Duration) []row {
+	w := v.src.Waiting
+	if st := v.sync.Stage; st != (syncer.Stage{}) {
+		w = Waiting{Stage: st.Name, Height: st.Height, Cause: st.Cause, Since: w.Since, Next: w.Next}
+	}
+	if w == (Waiting{}) {
+		return nil
+	}
+	r := row{Waiting: w, after: bound, told: true}
+	if w.Stage == follow.StageEngine || w.Stage == follow.StageReplay {
+		r.after = 0
+	}
+	return []row{r}
+}
+
+// news is why none comes. How long that may last the row of the head says.
+func (v *view) news() []row {
+	if w := v.src.News; w != (follow.Waiting{}) {
+		return []row{{Waiting: w, never: true, told: true}}
+	}
+	return nil
+}
+
+// head is the silence of the source, or its standing still.
+func (v *view) head(bound time.Duration) []row {
+	src, kind, layer := v.src, v.up.unit, v.up.layer
+	r := row{Waiting: Waiting{Stage: follow.StageHead, Height: src.Head.Height, Since: src.AdvancedAt}, after: bound, symptom: true, bare: true}
+	if v.blockTime < 0 { // nothing but that it answers is a sign of life
+		r.Since = src.NewsAt
+	}
+	age := v.now.Sub(r.Since).Round(time.Millisecond)
+	paused := ""
+	if v.Sequencer != nil {
+		paused = v.Sequencer.Paused
+	}
+	switch {
+	case src.AdvancedAt.IsZero():
+		r.Stage, r.Since, r.after = follow.StageSubscribe, v.StartedAt, 0
+		r.Cause = fmt.Sprintf("waiting for the first news from the %s at %s", layer, addresses(v.Source.Endpoints))
+	case v.blockTime < 0:
+		r.Cause = fmt.Sprintf("the %s at %s has not answered for %s, the bound is %s", layer, addresses(v.Source.Endpoints), age, bound)
+	case src.Head.Height < src.Highest:
+		r.Cause = fmt.Sprintf("the head of the %s has gone back from %d to %d", layer, src.Highest, src.Head.Height)
+	case paused != "":
+		r.Cause = fmt.Sprintf("no new %s block for %s, the bound is %s; and no block is made here: %s", kind, age, bound, paused)
+	default:
+		r.Cause = fmt.Sprintf("no new %s block for %s, the bound is %s", kind, age, bound)
+	}
+	return []row{r}
+}
+
+// anew is that a layer which keeps nothing when it ends has begun anew.
+func (v *view) anew() []row {
+	at, head := v.Source.Position.Height, v.src.Head.Height
+	if !v.up.resets || v.src.AdvancedAt.IsZero() || head >= at {
+		return nil
+	}
+	return []row{{Waiting: Waiting{
+		Stage: follow.StageRevert, Height: at,
+		Cause: fmt.Sprintf("the %s ends at height %d, and has been read up to height %d: it has begun anew without what it held; begin with a new home, too", v.up.layer, head, at),
+	}, bare: true, told: true}}
+}
+
+// behind is that the node has not taken in what was announced. A node that was at the head may be behind for as long as
+// the head may be silent: a burst, after an outage of the source or of a dev chain that is told to, is gone through
+// meanwhile. One that was not has to reach it first.
+func (v *view) behind(bound time.Duration) []row {
+	at := v.Source.Position.Height
+	stands := v.seen.position.at(at, v.Source.Lag > 0, v.now)
+	if v.Source.Lag == 0 {
+		return nil
+	}
+	rows := []row{{
+		Waiting: Waiting{Stage: follow.StageFetch, Height: at + 1, Since: stands, Cause: fmt.Sprintf("it was announced, and has not been applied for %s", v.now.Sub(stands).Round(time.Millisecond))},
+		after:   bound, symptom: true,
+	}}
+	if v.Source.Lag > staleAfter {
+		lag := row{
+			Waiting: Waiting{Stage: follow.StageCatchUp, Height: at, Cause: fmt.Sprintf("catching up: %d %s blocks behind", v.Source.Lag, v.up.unit)},
+			symptom: true, bare: true,
+		}
+		if v.Source.CatchUp != nil {
+			lag.Since = v.Source.CatchUp.Since
+		}
+		if v.wasReady {
+			lag.after = bound
+		}
+		rows = append([]row{lag}, rows...)
+	}
+	return rows
+}
+
+// missing is a part of the next block that has not come, though other parts are here. Of one and the same block that may
+// last as long as anything else.
+func (v *view) missing(bound time.Duration) []row {
+	cause := missing(v.sync.Missing)
+	stands := v.seen.missing.at(v.sync.Missing.Height, cause != "", v.now)
+	if cause == "" {
+		return nil
+	}
+	return []row{{Waiting: Waiting{Stage: follow.StageDerive, Height: v.sync.Missing.Height, Cause: cause, Since: stands}, after: bound, told: true}}
+}
+
+// proving is that what was applied is not shown to be complete: nothing of it for too long, or too little.
+func (v *view) proving(bound time.Duration) []row {
+	proven, at := v.Source.Proven.Height, v.Source.Position.Height
+	stands := v.seen.proven.at(proven, proven < at, v.now)
+	if proven >= at {
+		v.seen.unproven = time.Time{}
+		return nil
+	}
+	if at-proven <= staleAfter {
+		v.seen.unproven = time.Time{}
+	} else if v.seen.unproven.IsZero() {
+		v.seen.unproven = v.now
+	}
+	cause := fmt.Sprintf("%d %s blocks are applied and not proven", at-proven, v.up.unit)
+	if v.sync.Proof != "" {
+		cause += ": " + v.sync.Proof
+	}
+	r := row{Waiting: Waiting{Stage: follow.StageProve, Height: proven + 1, Cause: cause, Since: stands}, after: bound, told: v.sync.Proof != ""}
+	if far := v.seen.unproven; !far.IsZero() {
+		if far.Before(stands) {
+			r.Since = far
+		}
+		if !v.wasReady {
+			r.after = 0
+		}
+	}
+	return []row{r}
+}
+
+// engine is a call to it that does not return.
+func (v *view) engine(bound time.Duration) []row {
+	b := v.busy
+	if b.Since.IsZero() {
+		return nil
+	}
+	stage := follow.StageEngine
+	switch b.Step {
+	case syncer.StepExecute:
+		stage = follow.StageExecute
+	case syncer.StepBuild:
+		stage = follow.StageProduce
+	}
+	return []row{{
+		Waiting: Waiting{Stage: stage, Height: b.Height, Since: b.Since, Cause: fmt.Sprintf("the engine was asked to %s, and has not answered for %s", b.Step, v.now.Sub(b.Since).Round(time.Millisecond))},
+		after:   bound, told: v.now.Sub(b.Since) >= bound/staleAfter, // it may be the cause of what has lasted longer
+	}}
+}
+
+// endpoints are those that fail. The node is not ready when all of one kind do.
+func (v *view) endpoints(bound time.Duration) (out []row) {
+	serves := map[string]bool{}
+	for _, e := range v.Source.Endpoints {
+		serves[e.Role] = serves[e.Role] || e.Healthy
+	}
+	for _, e := range v.Source.Endpoints {
+		if e.Healthy {
+			continue
+		}
+		r := row{Waiting: Waiting{Stage: follow.StageEndpoint, Height: e.Head, Since: e.Since, Cause: fmt.Sprintf("%s fails: %s", e.Address, e.LastError)}, after: bound, bare: true}
+		if serves[e.Role] {
+			r.never, r.told = true, v.now.Sub(e.Since) >= bound
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// chain is that the chain itself does not go on while the source does, at its own pace: that of its blocks, and that of
+// the source's heights which bring some. Of a sequencer the rows of making and posting say more.
+func (v *view) chain() []row {
+	if v.Sequencer != nil || v.Heads.Safe.Hash.IsZero() || v.sync.Rhythm.Quiet == 0 {
+		return nil
+	}
+	each := max(v.sync.Rhythm.Quiet, v.up.each(v.blockTime)*time.Duration(max(v.sync.Rhythm.Heights, 1)))
+	at := v.sync.SafeAt.At
+	return []row{{
+		Waiting: Waiting{
+			Stage: follow.StageChain, Height: v.Heads.Safe.Height + 1, Since: at,
+			Cause: fmt.Sprintf("the %s brings no new block of the chain for %s, and did so each %s", v.up.layer, v.now.Sub(at).Round(time.Millisecond), each.Round(time.Millisecond)),
+		},
+		after: v.up.bound(each), symptom: true,
+	}}
+}
+
+// making is what a sequencer does not get on with.
+func (v *view) making(bound time.Duration) (out []row) {
+	q := v.Sequencer
+	if q == nil {
+		return nil
+	}
+	safe, layer := v.Heads.Safe.Height, v.up.layer
+	if q.Stuck != "" {
+		out = append(out, row{Waiting: Waiting{Stage: follow.StageSubmit, Height: safe + 1, Cause: q.Stuck}, bare: true, told: true, own: true})
+	}
+	if q.Paused != "" {
+		out = append(out, row{Waiting: Waiting{Stage: follow.StageProduce, Height: v.Heads.Unsafe.Height + 1, Cause: q.Paused}, bare: true, told: true, own: true})
+	} else if v.pace.each > 0 {
+		out = append(out, row{
+			Waiting: Waiting{
+				Stage: follow.StageProduce, Height: v.Heads.Unsafe.Height + 1, Since: v.sync.UnsafeAt.At,
+				Cause: fmt.Sprintf("no block has been made for %s, one is due each %s", v.now.Sub(v.sync.UnsafeAt.At).Round(time.Millisecond), v.pace.each),
+			},
+			after: max(staleAfter*v.pace.each, minStall), own: true,
+		})
+	}
+	if q.Failure != "" && q.Stuck == "" {
+		out = append(out, row{Waiting: Waiting{Stage: follow.StageSubmit, Height: safe + 1, Cause: q.Failure}, after: bound, told: true, own: true})
+	} else if f := q.Flight; f != nil && q.Stuck == "" {
+		out = append(out, row{
+			Waiting: Waiting{
+				Stage: follow.StageSubmit, Height: f.From, Since: f.Since, Next: f.Deadline,
+				Cause: fmt.Sprintf("blocks %d to %d were sent to the %s, which has not answered for %s", f.From, f.To, layer, v.now.Sub(f.Since).Round(time.Millisecond)),
+			},
+			after: bound, own: true, told: v.now.Sub(f.Since) >= bound/staleAfter,
+		})
+	}
+	return append(out, v.posting(bound)...)
+}
+
+// posting is that the lowest block which is not safe has been that for too long. Its turn comes when the submission
+// before it is through, which may take as long as its own.
+func (v *view) posting(bound time.Duration) []row {
+	made := v.pace.unposted
+	if made.IsZero() {
+		return nil
+	}
+	if made.After(v.now) { // by another clock, such as the source's
+		made = v.now
+	}
+	turn := made
+	if safe := v.sync.SafeAt.At; safe.After(made) {
+		turn = safe
+		if latest := made.Add(bound); turn.After(latest) {
+			turn = latest
+		}
+	}
+	return []row{{
+		Waiting: Waiting{
+			Stage: follow.StagePost, Height: v.Heads.Safe.Height + 1, Since: turn,
+			Cause: fmt.Sprintf("it was made %s ago and is not on the %s yet, with %d blocks after it", v.now.Sub(made).Round(time.Millisecond), v.up.layer, v.Sequencer.Pending-1),
+		},
+		after: bound, own: true, symptom: true,
+	}}
+}
+
+// readiness judges a node by its status.
+func (n *Node) readiness(o *opened, s *Status, sync *syncer.Status, src follow.State, blockTime time.Duration, now time.Time) verdict {
+	before := n.status.Load()
+	v := view{
+		Status: s, sync: sync, src: src, up: o.up, blockTime: blockTime, busy: o.up.syncer.Busy(), pace: n.pace(o, sync),
+		wasReady: before.Ready, seen: &n.seen, now: now,
+	}
+	got := judge(v.rows(), before.Waiting, now)
+	got.next = min(got.next, o.up.bound(blockTime)) // a call to the engine begins without a word
+	return got
+}
+
+// pace returns that of the node's own blocks.
+func (n *Node) pace(o *opened, sync *syncer.Status) (p pace) {
+	c := &o.opt.Config.Sequencer
+	if o.seq == nil {
+		return p
+	}
+	if p.each = cmp.Or(c.BlockTime, time.Second); c.Lazy {
+		p.each = max(p.each, cmp.Or(c.LazyInterval, time.Minute))
+	}
+	if sync.Unsafe.Height > sync.Safe.Height {
+		p.unposted = n.madeAt(o, sync.Safe.Height+1)
+	}
+	return p
+}
+
+// madeAt returns when a block was made, by its header. The last one asked for is remembered.
+func (n *Node) madeAt(o *opened, height uint64) time.Time {
+	if ref, err := o.store.Ref(height); err == nil && n.oldest.Ref != ref {
+		if rec, err := o.store.Block(height); err == nil {
+			n.oldest = Applied{Ref: ref, Made: time.Unix(0, int64(rec.Block.Header.Header.Time))}
+		}
+	}
+	if n.oldest.Ref.Height != height {
+		return time.Time{}
+	}
+	return n.oldest.Made
 }
 
 // addresses lists those of endpoints.

@@ -22,3 +22,21 @@ func TestWaitingSince(t *testing.T) {
 		}
 	}
 }
+
+// A node at the head may be behind for as long as the head may be silent, and one that was not has to reach it first.
+func TestBurstIsNoLag(t *testing.T) {
+	for _, c := range []struct {
+		wasReady bool
+		lag      uint64
+		ago      time.Duration
+		want     bool
+	}{
+		{true, 3, time.Hour, true}, {false, 3, time.Hour, true},
+		{true, 1000, 2900 * time.Millisecond, true}, {true, 1000, 3 * time.Second, false},
+		{false, 4, 0, false}, {false, 1000, time.Second, false},
+	} {
+		if got := node.ReadyBehind(c.wasReady, c.lag, time.Now().Add(-c.ago)); got != c.want {
+			t.Errorf("%+v: got ready %t", c, got)
+		}
+	}
+}

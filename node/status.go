@@ -4,41 +4,41 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
-	"slices"
 	"time"
 
 	"headrace/block"
 	"headrace/exec"
 	"headrace/follow"
 	"headrace/internal/derive"
-	"headrace/internal/sequencer"
 	"headrace/internal/syncer"
 )
 
 // Status is what a node knows of itself and of its source, as one value. It is what /v1/status serves.
 type Status struct {
-	Version   string     `json:"version,omitempty"` // of the program
-	StartedAt time.Time  `json:"started_at,omitzero"`
-	At        time.Time  `json:"at,omitzero"` // when all this was so: ages are this less what they count from
-	ChainID   string     `json:"chain_id"`
-	Mode      string     `json:"mode"` // "sequencer" or "full"
-	Ready     bool       `json:"ready"`
-	Reason    string     `json:"reason,omitempty"` // why it is not ready
-	Disk      string     `json:"disk,omitempty"`   // what is wrong with it, and what is done about that, or what to do
-	Heads     Heads      `json:"heads"`
-	Chain     Chain      `json:"chain"`
-	StateRoot string     `json:"state_root"` // after the unsafe head; empty while the state is
-	Source    Source     `json:"source"`
-	Proposal  *Proposal  `json:"proposal,omitempty"` // of a chain whose canonical source is an L1 inbox; Source.Position is how far the L1 has been scanned
-	Unsafe    *Unsafe    `json:"unsafe,omitempty"`   // what is taken beside the L1; of such a chain only
-	Unseen    string     `json:"unseen,omitempty"`   // why there is no block yet, at the source's head
-	headless  bool       // because the chain's first block is not among what is read
-	earlier   []Proposal // canonical ones before it, for those who wait for one that others have followed already
-	Waiting   []Waiting  `json:"waiting"` // everything that waits for something else than news, with the cause
-	Pending   Pending    `json:"pending"`
-	Skipped   any        `json:"skipped"` // blobs in our namespaces that were not ours, by reason, since the start
-	Counts    Counts     `json:"counts"`
-	Sequencer *Sequence  `json:"sequencer,omitempty"`
+	Version   string       `json:"version,omitempty"` // of the program
+	StartedAt time.Time    `json:"started_at,omitzero"`
+	At        time.Time    `json:"at,omitzero"` // when all this was so: ages are this less what they count from
+	ChainID   string       `json:"chain_id"`
+	Mode      string       `json:"mode"` // "sequencer" or "full"
+	Ready     bool         `json:"ready"`
+	Reason    string       `json:"reason,omitempty"` // why it is not ready
+	Stage     follow.Stage `json:"stage,omitzero"`   // at which something stands in the way
+	Remedy    string       `json:"remedy,omitempty"` // what to do about that
+	Disk      string       `json:"disk,omitempty"`   // what is wrong with it, and what is done about that, or what to do
+	Heads     Heads        `json:"heads"`
+	Chain     Chain        `json:"chain"`
+	StateRoot string       `json:"state_root"` // after the unsafe head; empty while the state is
+	Source    Source       `json:"source"`
+	Proposal  *Proposal    `json:"proposal,omitempty"` // of a chain whose canonical source is an L1 inbox; Source.Position is how far the L1 has been scanned
+	Unsafe    *Unsafe      `json:"unsafe,omitempty"`   // what is taken beside the L1; of such a chain only
+	Unseen    string       `json:"unseen,omitempty"`   // why there is no block yet, at the source's head
+	headless  bool         // because the chain's first block is not among what is read
+	earlier   []Proposal   // canonical ones before it, for those who wait for one that others have followed already
+	Waiting   []Waiting    `json:"waiting"` // everything that waits for something else than news, with the cause
+	Pending   Pending      `json:"pending"`
+	Skipped   any          `json:"skipped"` // blobs in our namespaces that were not ours, by reason, since the start
+	Counts    Counts       `json:"counts"`
+	Sequencer *Sequence    `json:"sequencer,omitempty"`
 }
 
 // Proposal is the last canonical proposal of the inbox.
@@ -188,8 +188,6 @@ func (n *Node) publish(o *opened) (next time.Duration) {
 		s.Source.Lag = src.Head.Height - sync.Position.Height
 	}
 	s.Source.Rate, s.Source.CatchUp = n.progress.rate(sync.Position.Height, now), n.progress.catchUp(&s, src, blockTime, now)
-	s.Waiting = waits(sync, src)
-	var own []Waiting
 	if o.seq != nil {
 		s.Mode = "sequencer"
 		q := o.seq.Status().Load()
@@ -203,13 +201,11 @@ func (n *Node) publish(o *opened) (next time.Duration) {
 		if p, ok := o.engine.(exec.Pool); ok {
 			s.Sequencer.Pool.Dropped = p.Dropped()
 		}
-		own = seqWaits(q, sync)
 	}
 	o.goOn(&s)
 	s.Unseen, s.headless = o.unseen(&s, &sync)
-	s.Ready, s.Reason, next = readiness(&s, src, o.up, blockTime, now)
-	s.Waiting = append(s.Waiting, own...) // what the sequencer waits for follows from the rest, as a rule: it is not the reason
-	since(s.Waiting, n.status.Load().Waiting, now)
+	v := n.readiness(o, &s, &sync, src, blockTime, now)
+	s.Ready, s.Reason, s.Stage, s.Remedy, s.Waiting, next = v.ready, v.reason, v.stage, v.stage.Remedy(), v.waiting, v.next
 	if src.Live && n.headSince.Load() == nil {
 		calls := o.fetches()
 		n.headSince.Store(&calls)
@@ -246,23 +242,6 @@ func (o *opened) fetches() uint64 {
 	return n
 }
 
-// waits collects what the section, the follower and the next block wait for.
-func waits(sync syncer.Status, src follow.State) []Waiting {
-	out := []Waiting{}
-	if sync.Stage != (syncer.Stage{}) {
-		out = append(out, Waiting{Stage: sync.Stage.Name, Height: sync.Stage.Height, Cause: sync.Stage.Cause, Since: src.Waiting.Since, Next: src.Waiting.Next})
-	} else if w := src.Waiting; w != (follow.Waiting{}) {
-		out = append(out, w)
-	}
-	if w := src.News; w != (follow.Waiting{}) {
-		out = append(out, w)
-	}
-	if cause := missing(sync.Missing); cause != "" {
-		out = append(out, Waiting{Stage: follow.StageDerive, Height: sync.Missing.Height, Cause: cause})
-	}
-	return out
-}
-
 // missing says what the next block lacks, if anything that belongs to it or to later ones is here already.
 func missing(w derive.Waiting) string {
 	switch {
@@ -282,31 +261,6 @@ func (o *opened) unseen(s *Status, sync *syncer.Status) (cause string, missing b
 		return "", false
 	}
 	return o.up.unseen(sync)
-}
-
-// since says of each thing that waits since when it does, where nobody has noted that: since it was first published. The
-// height may rise meanwhile, as that of a submission that fails does.
-func since(now, before []Waiting, at time.Time) {
-	for i := range now {
-		w := &now[i]
-		if !w.Since.IsZero() {
-			continue
-		}
-		w.Since = at
-		if j := slices.IndexFunc(before, func(b Waiting) bool { return b.Stage == w.Stage && !b.Since.IsZero() }); j >= 0 {
-			w.Since = before[j].Since
-		}
-	}
-}
-
-func seqWaits(q sequencer.Status, sync syncer.Status) (out []Waiting) {
-	if q.Paused != "" {
-		out = append(out, Waiting{Stage: follow.StageProduce, Height: sync.Unsafe.Height + 1, Cause: q.Paused})
-	}
-	if q.Failure != "" {
-		out = append(out, Waiting{Stage: follow.StageSubmit, Height: sync.Safe.Height + 1, Cause: q.Failure})
-	}
-	return out
 }
 
 // watchStatus publishes the status whenever a part of it changes, and when readiness changes by the clock.

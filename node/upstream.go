@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -75,14 +76,22 @@ type follower interface {
 const maxBackoff = 2 * time.Second
 
 // openUpstream opens the canonical source, the syncer, and the follower between them.
-func (o *opened) openUpstream() (err error) {
+func (o *opened) openUpstream() error {
 	g := o.opt.Genesis
 	cfg := syncer.Config{
 		Genesis: g, Store: o.store, Engine: o.engine, Logger: o.log, Observer: o.opt.Observer.Observer,
 		Derive: derive.Config{Authority: derive.NewAuthority(g.ChainID, g.ProposerAddress), InitialHeight: g.InitialHeight, StartTime: uint64(g.StartTime.UnixNano())},
 	}
-	o.up, err = kindOf(g).open(o, cfg, follow.Options{Backoff: follow.Backoff{Max: maxBackoff}, Observer: o.opt.Observer.Source})
-	return err
+	up, err := kindOf(g).open(o, cfg, follow.Options{Backoff: follow.Backoff{Max: maxBackoff}, Observer: o.opt.Observer.Source})
+	if err != nil {
+		return err
+	}
+	measured := up.blockTime
+	up.blockTime = func() time.Duration { // what was read says it before enough has been announced
+		return cmp.Or(measured(), up.syncer.Status().Load().Rhythm.Source)
+	}
+	o.up = up
+	return nil
 }
 
 // gate opens the section for offered blocks while the source is live and all that it has announced is applied, and

@@ -52,6 +52,7 @@ var tables = slices.Concat(
 	evgrpcGuards,
 	evconnectGuards,
 	nodeGuards,
+	readyGuards,
 	nodeBlocksGuards,
 	typesGuards,
 	observerGuards,

@@ -232,6 +232,7 @@ func (q *Sequencer) Run(ctx context.Context) (err error) {
 	if err := q.begin(ctx); err != nil {
 		return err
 	}
+	q.pause("") // the first block may take long, or not be wanted for long: neither is for a reason that begin had
 	post := q.submit
 	if q.cfg.Proposer != nil {
 		post = q.propose

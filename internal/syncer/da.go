@@ -114,7 +114,7 @@ func (d *DASink) apply(ctx context.Context, item *follow.Item[*Checked], verifie
 	if err := d.admit(item.Height); err != nil {
 		return err
 	}
-	d.heard(item.Data.Data.Time)
+	d.heard(item.Height, item.Data.Data.Time)
 	before := d.cfg.Store.State().Safe
 	if err := d.derive(ctx, item, verified); err != nil {
 		if !errors.Is(err, derive.ErrAhead) {

@@ -127,7 +127,8 @@ func (s *Syncer) inTime(blk *block.Block) error {
 }
 
 // heard notes the time of an item of the source. It must be called inside the section.
-func (s *Syncer) heard(at time.Time) {
+func (s *Syncer) heard(height uint64, at time.Time) {
+	s.rhythm.passed(height, at)
 	if at.After(s.sourceTime) {
 		s.sourceTime = at
 	}

@@ -68,7 +68,7 @@ func (k *L1Sink) Apply(ctx context.Context, item follow.Item[l1.Block]) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.reverting = false
-	k.heard(time.Unix(int64(min(item.Data.Time, math.MaxInt64/1_000_000_000)), 0))
+	k.heard(item.Height, time.Unix(int64(min(item.Data.Time, math.MaxInt64/1_000_000_000)), 0))
 	p, err := k.plan(item)
 	if err != nil {
 		return err

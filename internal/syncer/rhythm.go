@@ -19,6 +19,7 @@ type Moment struct {
 type Rhythm struct {
 	Quiet   time.Duration `json:"quiet"`   // how long it goes without a block when all is well
 	Heights uint64        `json:"heights"` // of the source, between two that bring safe blocks
+	Source  time.Duration `json:"source"`  // between two heights of the source, by their own times
 }
 
 // Of how many blocks, or heights, a rhythm is made, and how many must be there.
@@ -41,6 +42,9 @@ type rhythm struct {
 	byFull  bool            // there was nothing else to go by
 	source  uint64          // the last height that brought a safe block
 	heights []uint64
+	item    uint64 // the item of the source that was noted last, and its time
+	itemAt  time.Time
+	items   []time.Duration // between items
 	is      Rhythm
 	stored  Rhythm // what the store has
 }
@@ -84,6 +88,16 @@ func (r *rhythm) brought(height uint64) {
 	r.source = max(r.source, height)
 }
 
+// passed notes an item of the source.
+func (r *rhythm) passed(height uint64, at time.Time) {
+	if height == r.item+1 && !r.itemAt.IsZero() {
+		if r.items = keep(r.items, max(at.Sub(r.itemAt), 0), keepEmpty); len(r.items) >= leastOfThem {
+			r.is.Source = middle(r.items)
+		}
+	}
+	r.item, r.itemAt = height, at
+}
+
 func keep[T any](of []T, next T, most int) []T {
 	return append(of[max(len(of)-most+1, 0):], next)
 }
@@ -99,7 +113,7 @@ const rhythmKey = "rhythm"
 
 // toStore returns what is to be written of the rhythm: nothing as long as it is about what is stored.
 func (r *rhythm) toStore() []byte {
-	if about(r.is.Quiet, r.stored.Quiet) && r.is.Heights == r.stored.Heights {
+	if about(r.is.Quiet, r.stored.Quiet) && r.is.Heights == r.stored.Heights && about(r.is.Source, r.stored.Source) {
 		return nil
 	}
 	text, err := json.Marshal(r.is)

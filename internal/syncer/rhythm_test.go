@@ -111,7 +111,7 @@ func TestRhythmIsStored(t *testing.T) {
 		time.Sleep(time.Hour)
 		m = w.Open(home, nil)
 		defer m.Close()
-		if got := m.Status().Load(); got.Rhythm != s.Rhythm || !got.UnsafeAt.Made.Equal(s.UnsafeAt.Made) || time.Since(got.UnsafeAt.At) != 0 {
+		if got := m.Status().Load(); got.Rhythm != s.Rhythm || got.Rhythm.Source != time.Second || !got.UnsafeAt.Made.Equal(s.UnsafeAt.Made) || time.Since(got.UnsafeAt.At) != 0 {
 			t.Errorf("after a restart: got %+v, %+v, want %+v, %+v from now on", got.Rhythm, got.UnsafeAt, s.Rhythm, s.UnsafeAt.Made)
 		}
 	})

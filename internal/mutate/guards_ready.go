@@ -1,0 +1,103 @@
+package main
+
+// Readiness is never wrong, in either direction.
+var readyGuards = []guard{
+	{
+		name: "a height that is not proven counts",
+		file: "node/ready.go",
+		from: "add(v.proving(bound)...)",
+		to:   "",
+		pkg:  "./node", test: "TestNotReady/a_proof_that_does_not_come",
+	},
+	{
+		name: "a chain that stands counts",
+		file: "node/ready.go",
+		from: "add(v.chain()...)",
+		to:   "",
+		pkg:  "./node", test: "TestNotReady/a_sequencer_that_stops",
+	},
+	{
+		name: "a call to the engine that does not return counts",
+		file: "node/ready.go",
+		from: "add(v.engine(bound)...)",
+		to:   "",
+		pkg:  "./node", test: "TestNotReady/an_engine_that_hangs",
+	},
+	{
+		name: "a submission without an answer counts",
+		file: "node/ready.go",
+		from: "} else if f := q.Flight; f != nil && q.Stuck == \"\" {",
+		to:   "} else if f := q.Flight; f != nil && false {",
+		pkg:  "./node", test: "TestNotReady/a_submission_without_an_answer",
+	},
+	{
+		name: "blocks that are not posted count",
+		file: "node/ready.go",
+		from: "return append(out, v.posting(bound)...)",
+		to:   "return out",
+		pkg:  "./node", test: "TestNotReadyFarBehindPosting",
+	},
+	{
+		name: "a chain's pace is that of its blocks without transactions",
+		file: "internal/syncer/rhythm.go",
+		from: "if txs == 0 {",
+		to:   "if txs < 0 {",
+		pkg:  "./internal/syncer", test: "TestRhythm",
+	},
+	{
+		name: "one outage sets no pace",
+		file: "internal/syncer/rhythm.go",
+		from: "r.is.Quiet = middle(r.empty)",
+		to:   "r.is.Quiet = slices.Max(r.empty)",
+		pkg:  "./internal/syncer", test: "TestRhythm",
+	},
+	{
+		name: "a chain's pace is stored",
+		file: "internal/syncer/syncer.go",
+		from: "	s.loadRhythm()\n",
+		to:   "",
+		pkg:  "./internal/syncer", test: "TestRhythmIsStored",
+	},
+	{
+		name: "a node at the head may be behind for a while",
+		file: "node/ready.go",
+		from: "		if v.wasReady {\n			lag.after = bound\n		}\n",
+		to:   "",
+		pkg:  "./node", test: "TestBurstIsNoLag",
+	},
+	{
+		name: "the block time is known from what was read",
+		file: "node/upstream.go",
+		from: "return cmp.Or(measured(), up.syncer.Status().Load().Rhythm.Source)",
+		to:   "return cmp.Or(measured(), 0)",
+		pkg:  "./node", test: "TestHealthyIsReady/DA_blocks_each_40_s",
+	},
+	{
+		name: "a submission's turn comes after the one before",
+		file: "node/ready.go",
+		from: "if safe := v.sync.SafeAt.At; safe.After(made) {",
+		to:   "if safe := v.sync.SafeAt.At; false && safe.After(made) {",
+		pkg:  "./node", test: "TestHealthyIsReady/an_L1_that_misses_slots",
+	},
+	{
+		name: "a row stands since its first failure",
+		file: "follow/follower.go",
+		from: "		since = old.Since\n",
+		to:   "",
+		pkg:  "./follow", test: "TestWaitsSinceTheFirstFailure",
+	},
+	{
+		name: "a lazy sequencer that has nothing to make is not paused",
+		file: "internal/sequencer/sequencer.go",
+		from: "q.pause(\"\") // the first block may take long",
+		to:   "// the first block may take long",
+		pkg:  "./internal/sequencer", test: "TestLazyIsNotPaused",
+	},
+	{
+		name: "the document says what the stages say",
+		file: "follow/stage.go",
+		from: "\"start it, and see that",
+		to:   "\"stop it, and see that",
+		pkg:  "./follow", test: "TestStagesAreExplained",
+	},
+}
