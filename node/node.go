@@ -95,6 +95,7 @@ type Node struct {
 	started  time.Time
 	progress progress // these are owned by publish
 	seen     seen
+	told     teller
 	oldest   Applied // the block that waits to be posted
 
 	at   atomic.Pointer[opened] // what is open now, or was last

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -58,13 +59,17 @@ type ailing struct {
 
 const layerTime = 6 * time.Second
 
-func newAiling(t *testing.T, onL1 bool) *ailing {
+func newAiling(t *testing.T, onL1 bool) *ailing { return newAilingWith(t, onL1, nil) }
+
+// newAilingWith is newAiling with a log of the full node.
+func newAilingWith(t *testing.T, onL1 bool, log *slog.Logger) *ailing {
 	h := &healthy{T: t, chain: newChain(t, "well")}
 	a := &ailing{healthy: h, seqs: trouble{new(sync.Map)}, fulls: trouble{new(sync.Map)}, pause: make(chan struct{}, 1)}
 	a.pause <- struct{}{}
 	ctx, stop := context.WithCancel(t.Context())
 	a.stop = stop
 	seq, full := h.sequencer(time.Second, false), h.full()
+	full.Logger = log
 	seq.Config.DA.MaxSubmitBytes = 100_000
 	mine := func() {}
 	if onL1 {

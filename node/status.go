@@ -210,6 +210,7 @@ func (n *Node) publish(o *opened) (next time.Duration) {
 		calls := o.fetches()
 		n.headSince.Store(&calls)
 	}
+	n.tell(&s, o.up.bound(blockTime))
 	n.status.Set(s)
 	return next
 }

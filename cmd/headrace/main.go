@@ -2,8 +2,8 @@
 //
 // Each subcommand says what it did on standard output, logs to standard error, and ends a failure with one line that
 // says what to do. The exit status is 0 for success and for a stop by signal, 1 for a failure, and 2 for a command
-// line that makes no sense; wait, start and da have two more each, doctor one. The first SIGINT or SIGTERM stops
-// cleanly, the second at once.
+// line that makes no sense; wait, start and da have two more each, doctor one. The first SIGINT, SIGTERM or SIGHUP
+// stops cleanly, the second at once. A SIGUSR1 has start say on standard error why its node is not ready, and what waits.
 package main
 
 import (
@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/signal"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -55,12 +54,12 @@ func exitStatus(err error) int {
 	return statusFailure
 }
 
-// untilSignal returns a context that ends with the first SIGINT or SIGTERM. By then the second one already has its
+// untilSignal returns a context that ends with the first SIGINT, SIGTERM or SIGHUP. By then the second one already has its
 // usual effect: it kills.
 func untilSignal(parent context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(parent)
 	signals := make(chan os.Signal, 1) // package signal sends
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(signals, stops...)
 	go func() { // ends with the context, which the caller cancels
 		defer cancel()
 		select {

@@ -23,7 +23,7 @@ func newStart() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "start [flags]",
 		Short: "Run the node of a home, a sequencer or a full node, until a signal comes",
-		Long: `Run the node of a home, a sequencer or a full node, until a signal comes.
+		Long: `Run the node of a home, a sequencer or a full node, until a signal comes. On SIGUSR1 it says on standard error whether it is ready, why not, and what waits.
 
 The address of the node's HTTP endpoints is the first line on standard output; logs go to standard error. A setting is taken from the flag, else
 from the environment (HEADRACE_DA_ADDRESS for da.address), else from config.yaml in the home, else it has its default.
@@ -70,13 +70,32 @@ func start(ctx context.Context, out io.Writer, home string, config node.Config) 
 		return onDisk(err)
 	}
 	fmt.Fprintln(out, n.URL())
-	log.Info("started", "chain", genesis.ChainID, "mode", n.Status().Load().Mode, "home", home, "http", n.Address())
+	logStarted(log, n, genesis, &config, home)
+	onWhy(ctx, os.Stderr, n)
 	context.AfterFunc(ctx, func() { log.Info("stopping") })
 	if err := n.Run(ctx); err != nil {
 		return onDisk(err)
 	}
 	log.Info("stopped")
 	return nil
+}
+
+// logStarted says what runs, and with what: without a secret, as endpoints are named in the status.
+func logStarted(log *slog.Logger, n *node.Node, genesis *block.Genesis, config *node.Config, home string) {
+	s := n.Status().Load()
+	args := []any{"version", version(), "chain", genesis.ChainID, "mode", s.Mode, "home", home, "http", n.Address()}
+	if genesis.L1 == nil {
+		if header, data, err := config.Namespaces(genesis); err == nil { // a home of its own habits says which in a line of its own
+			args = append(args, "header_namespace", header, "data_namespace", data)
+		}
+	} else {
+		args = append(args, "inbox", genesis.L1.Inbox)
+	}
+	var endpoints []string
+	for _, e := range s.Source.Endpoints {
+		endpoints = append(endpoints, e.Address)
+	}
+	log.Info("started", append(args, "endpoints", endpoints)...)
 }
 
 // What start's exit status says beside success, failure and nonsense, for who supervises it.

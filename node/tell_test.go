@@ -1,0 +1,102 @@
+package node_test
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"headrace/follow"
+	"headrace/node"
+)
+
+// journal is a log that may be read while it is written.
+type journal struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(p)
+}
+
+// has counts the lines with a message.
+func (j *journal) has(msg string) int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return strings.Count(j.text.String(), "msg="+msg+" ")
+}
+
+// The log tells when a node is not ready any more, with the cause, and when it is again, once each however often its
+// endpoint is tried meanwhile; and the same of the endpoint.
+func TestLogTellsEdges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := new(journal)
+		a := newAilingWith(t, false, slog.New(slog.NewTextHandler(log, nil)))
+		defer a.work.Wait()
+		defer a.stop()
+		well := func(s node.Status) bool { return s.Ready && len(s.Waiting) == 0 && s.Source.Endpoints[0].Healthy }
+		a.until(a.full, "well", func(s node.Status) bool { return well(s) && s.Heads.Safe.Height >= 30 })
+		for round := 1; round <= 2; round++ {
+			a.fulls.with.Store("subscribe", true)
+			a.until(a.full, "not ready", func(s node.Status) bool { return !s.Ready && s.Stage == follow.StageSubscribe })
+			time.Sleep(5 * time.Minute)
+			a.fulls.with.Delete("subscribe")
+			a.until(a.full, "ready again", well)
+			time.Sleep(time.Minute)
+			for msg, want := range map[string]int{"ready": 1, `"not ready"`: round, `"ready again"`: round, `"endpoint lost"`: round, `"endpoint found"`: round} {
+				if got := log.has(msg); got != want {
+					t.Errorf("round %d: %s is in the log %d times, want %d", round, msg, got, want)
+				}
+			}
+		}
+		if !strings.Contains(log.text.String(), `cause="trouble with subscribe (subscribe at`) || !strings.Contains(log.text.String(), "remedy=") {
+			t.Errorf("want the cause and the remedy in\n%s", log.text.String())
+		}
+	})
+}
+
+// A node that catches up says how far it is each ten seconds, and then that it is at the head.
+func TestLogTellsCatchUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := new(journal)
+		a := newAilingWith(t, false, slog.New(slog.NewTextHandler(log, nil)))
+		defer a.work.Wait()
+		defer a.stop()
+		a.until(a.full, "well", func(s node.Status) bool { return s.Ready && s.Heads.Safe.Height >= 30 })
+		a.fulls.with.Store("execute hangs", true)
+		s := a.until(a.full, "behind", func(s node.Status) bool { return s.Source.CatchUp != nil })
+		before := log.has(`"catching up"`)
+		time.Sleep(35 * time.Second)
+		if got := log.has(`"catching up"`) - before; got != 3 {
+			t.Errorf("catching up for 35 s is in the log %d times, want 3", got)
+		}
+		a.fulls.with.Delete("execute hangs")
+		a.until(a.full, "at the head", func(now node.Status) bool { return now.Ready && now.Source.Position.Height > s.Source.Head.Height })
+		time.Sleep(time.Minute)
+		if got := log.has(`"at the head"`); got != 1 {
+			t.Errorf("at the head is in the log %d times, want once", got)
+		}
+	})
+}
+
+// The text of why says the reason, what it means, what to do, and all that waits.
+func TestWhy(t *testing.T) {
+	now := time.Now()
+	s := node.Status{
+		At: now, Reason: "nobody there (engine at 5)", Stage: follow.StageEngine, Remedy: follow.StageEngine.Remedy(),
+		Waiting: []node.Waiting{{Stage: follow.StageEngine, Height: 5, Cause: "nobody there", Since: now.Add(-3 * time.Second)}},
+	}
+	want := "not ready: nobody there (engine at 5)\n  engine: " + follow.StageEngine.Means() + "\n  what to do: " + follow.StageEngine.Remedy() + "\nwaits: engine at 5, for 3s: nobody there\n"
+	if got := s.Why(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if s = (node.Status{Ready: true, ChainID: "demo"}); s.Why() != "ready: safe head 0, demo\n" {
+		t.Errorf("got %q", s.Why())
+	}
+}
