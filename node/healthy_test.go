@@ -225,9 +225,9 @@ func TestHealthyIsReady(t *testing.T) {
 		offered func(h *healthy, i int) (txs int, wait time.Duration) // before each turn
 	}
 	busy := func(h *healthy, i int) (int, time.Duration) { return 1 + h.rng.IntN(3), h.wavers(time.Second) }
-	rare := func(h *healthy, i int) (int, time.Duration) { // an hour of quiet, and then some that come close together
+	rare := func(h *healthy, i int) (int, time.Duration) { // ten minutes of quiet, and then some that come close together
 		if i%50 == 0 {
-			return 0, time.Hour
+			return 0, 10 * time.Minute
 		}
 		return 1, h.wavers(2 * time.Second)
 	}
