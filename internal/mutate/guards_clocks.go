@@ -53,7 +53,7 @@ var clocksGuards = []guard{
 	{
 		name: "an endpoint that stands still is no sign of life",
 		file: "node/ready.go",
-		from: "if blockTime < 0 { // nothing but that it answers", to: "if true { // nothing but that it answers",
+		from: "if v.blockTime < 0 { // nothing but that it answers", to: "if true { // nothing but that it answers",
 		pkg: "./node", test: "TestReadinessByTheChainsClock",
 	},
 	{
@@ -71,7 +71,7 @@ var clocksGuards = []guard{
 	{
 		name: "an L1 on demand is asked whether it is there",
 		file: "node/ready.go",
-		from: "case age >= bound && blockTime < 0:", to: "case age < 0:",
+		from: "case v.blockTime < 0:", to: "case false:",
 		pkg: "./node", test: "TestReadinessByTheChainsClock",
 	},
 	{
@@ -150,7 +150,7 @@ var clocksGuards = []guard{
 	},
 	{
 		name: "what waits says since when",
-		file: "node/status.go",
+		file: "node/ready.go",
 		from: "w.Since = before[j].Since", to: "_ = before[j].Since",
 		pkg: "./node", test: "TestWaitingSince",
 	},

@@ -47,7 +47,7 @@ var diskGuards = []guard{
 	{
 		name: "a node with damage is not ready",
 		file: "node/ready.go",
-		from: "case s.Disk != \"\":", to: "case false:",
+		from: "if v.Disk != \"\" {", to: "if false {",
 		pkg: "./node", test: "TestRottenBlock",
 	},
 	{

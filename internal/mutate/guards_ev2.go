@@ -35,7 +35,7 @@ var ev2Guards = []guard{
 	{
 		name: "a local-da that has begun anew is noticed",
 		file: "node/ready.go",
-		from: "	case up.resets && ", to: "	case up.resets && false && ",
+		from: "add(v.anew()...)", to: "",
 		pkg: "./node", test: "TestLocalDA$",
 	},
 	{

@@ -29,7 +29,7 @@ var evhabitsGuards = []guard{
 	{
 		name: "a node whose chain begins below its start is not ready",
 		file: "node/ready.go",
-		from: "case s.headless:", to: "case false:",
+		from: "if v.headless {", to: "if false {",
 		pkg: "./node", test: "TestStartHeight",
 	},
 	{
