@@ -1,15 +1,21 @@
 package celestia_test
 
 import (
+	"bytes"
 	"encoding/base64"
+	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"headrace/da/celestia"
 	"headrace/da/local"
+	"headrace/internal/jsonrpc"
+	"headrace/internal/square"
 )
 
 // TestLongLists: a request that names a list of millions is refused at the first element that is wrong, or at one that
@@ -38,5 +44,111 @@ func TestLongLists(t *testing.T) {
 		if err != nil || !strings.Contains(string(body), c.want) {
 			t.Errorf("%s: got %.200q, %v, want %q", name, body, err, c.want)
 		}
+	}
+}
+
+// TestExtendedSquare: an extended square that comes in several pieces is, byte for byte, what encoding/json makes of its
+// shares, as a node does.
+func TestExtendedSquare(t *testing.T) {
+	chain := newChain(t, local.Options{})
+	height := fill(t, chain, random(alpha, 4_500_000, 1)) // 128 shares wide: six pieces, one of them above and below
+	url := serve(t, chain, celestia.HandlerOptions{})
+	sq, err := chain.Square(height)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := sq.Rows(0, 2*sq.Width())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var result struct {
+		DataSquare [][]byte `json:"data_square"`
+		Codec      string   `json:"codec"`
+	}
+	for _, row := range rows {
+		result.DataSquare = append(result.DataSquare, row...)
+	}
+	result.Codec = "Leopard"
+	want, err := json.Marshal(result)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(want) < 40<<20 {
+		t.Fatalf("the answer has %d bytes, want some pieces", len(want))
+	}
+	for _, address := range []string{url, "ws" + strings.TrimPrefix(url, "http")} {
+		var got []byte
+		c, err := jsonrpc.NewClient(address, jsonrpc.ClientOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = c.Call(t.Context(), "share.GetEDS", jsonrpc.Array(height), func(b []byte) error { got = bytes.Clone(b); return nil })
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s: got %d bytes, %v, want %d, and each the same", address, len(got), err, len(want))
+		}
+		_ = c.Close()
+	}
+}
+
+// headersRead counts how many headers are asked for.
+type headersRead struct {
+	*local.Chain
+	n atomic.Int64
+}
+
+func (c *headersRead) Header(height uint64) (*square.ExtendedHeader, error) {
+	c.n.Add(1)
+	return c.Chain.Header(height)
+}
+
+// TestByHash: a hash is looked up, and not looked for: one of no block costs no header.
+func TestByHash(t *testing.T) {
+	chain := &headersRead{Chain: newChain(t, local.Options{})}
+	produce(t, chain.Chain, 100)
+	url := serve(t, chain, celestia.HandlerOptions{})
+	ask := func(hash string) string {
+		resp, err := http.Post(url, "application/json", strings.NewReader(`{"id":1,"jsonrpc":"2.0","method":"header.GetByHash","params":["`+hash+`"]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, _ := io.ReadAll(resp.Body)
+		return string(body)
+	}
+	if got, want := ask(strings.Repeat("AB", 32)), ": header: not found"; !strings.Contains(got, want) || chain.n.Load() > 0 {
+		t.Errorf("a hash of nothing: got %q and %d headers read, want %q and none", got, chain.n.Load(), want)
+	}
+	hash := chain.Head().Load().Hash
+	if got, want := ask(hash.String()), fmt.Sprintf(`"height":"%d"`, chain.Head().Load().Height); !strings.Contains(got, want) || chain.n.Load() != 1 {
+		t.Errorf("the head's hash: got %.300q and %d headers read, want %q and one", got, chain.n.Load(), want)
+	}
+}
+
+// TestTokenOfOpenServer: one that asks for no tokens makes them all the same, as a node does, and knows them.
+func TestTokenOfOpenServer(t *testing.T) {
+	url := serve(t, newChain(t, local.Options{}), celestia.HandlerOptions{})
+	c, err := jsonrpc.NewClient(url, jsonrpc.ClientOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	var token json.RawMessage
+	if err := c.Call(t.Context(), "node.AuthNew", jsonrpc.Array([]string{"read"}), func(b []byte) error { token = bytes.Clone(b); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Call(t.Context(), "node.AuthVerify", jsonrpc.Array(token), func(b []byte) error {
+		if string(b) != `["public","read"]` {
+			t.Errorf("got %s of a token to read", b)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+	none, err := celestia.NewToken([]byte{0}, celestia.Admin, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Call(t.Context(), "node.AuthVerify", jsonrpc.Array(none), func([]byte) error { return nil }); err == nil {
+		t.Error("a token with another secret is one of the server's")
 	}
 }

@@ -3,6 +3,7 @@ package celestia
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"log/slog"
 	"net"
@@ -29,6 +30,7 @@ type Chain interface {
 	Head() *watch.Value[square.Head] // the newest block; every height up to it can be read
 	Tail() uint64                    // the lowest height there is
 	Header(height uint64) (*square.ExtendedHeader, error)
+	HeightOf(hash [32]byte) (uint64, error) // da.ErrNotFound if there is none
 	Blobs(height uint64, ns da.Namespace) ([]da.Blob, error)
 	Square(height uint64) (*square.Square, error)
 	Submit(ctx context.Context, blobs []da.Blob) (uint64, error)
@@ -64,8 +66,9 @@ type Handler struct {
 	clients clients
 	conns   atomic.Int64 // WebSockets so far
 	methods map[string]jsonrpc.Method
+	tokens  []byte // the secret of those that node.AuthNew makes: of an open handler one that nobody asks for
 
-	extending sync.Mutex // held while a whole extended square is made
+	extending sync.Mutex // held while rows of a whole extended square are made
 }
 
 // NewHandler returns a handler that serves a chain until it is closed.
@@ -76,7 +79,11 @@ func NewHandler(chain Chain, opt HandlerOptions) *Handler {
 	opt.Limits.Answers = cmp.Or(opt.Limits.Answers, 64<<20)
 	opt.Limits.Bodies = cmp.Or(opt.Limits.Bodies, 64<<20)
 	opt.Logger = cmp.Or(opt.Logger, slog.New(slog.DiscardHandler))
-	h := &Handler{chain: chain, opt: opt, slots: make(chan struct{}, opt.MaxRequests)}
+	h := &Handler{chain: chain, opt: opt, slots: make(chan struct{}, opt.MaxRequests), tokens: opt.Secret}
+	if h.tokens == nil {
+		h.tokens = make([]byte, 32)
+		_, _ = rand.Read(h.tokens) // never fails
+	}
 	h.methods = h.allMethods()
 	so := jsonrpc.ServerOptions{MaxBody: opt.MaxBody, PingInterval: opt.PingInterval, Logger: opt.Logger}
 	if opt.OldAPI {

@@ -82,20 +82,28 @@ func (h *Handler) headerWaitForHeight(ctx context.Context, height uint64) (any, 
 	return h.header(height)
 }
 
-// headerGetByHash looks a hash up among the heights there are, the newest first.
-func (h *Handler) headerGetByHash(ctx context.Context, hash headerHash) (any, error) {
-	if want, err := hex.DecodeString(string(hash)); err == nil && len(want) == 32 {
-		for height, tail := h.chain.Head().Load().Height, h.chain.Tail(); height >= tail && ctx.Err() == nil; height-- {
-			e, err := h.chain.Header(height)
-			if err != nil {
-				break
-			}
-			if e.Header.Hash() == [32]byte(want) {
-				return jsonrpc.Raw(e.AppendJSON(nil)), nil
-			}
-		}
+func (h *Handler) headerGetByHash(_ context.Context, hash headerHash) (any, error) {
+	if e := h.byHash(string(hash)); e != nil {
+		return jsonrpc.Raw(e.AppendJSON(nil)), nil
 	}
 	return nil, fmt.Errorf("hash %s: header: not found", strings.ToUpper(hex.EncodeToString([]byte(hash))))
+}
+
+// byHash returns the header with a hash, in hexadecimal; nil if there is none.
+func (h *Handler) byHash(text string) *square.ExtendedHeader {
+	hash, err := hex.DecodeString(text)
+	if err != nil || len(hash) != 32 {
+		return nil
+	}
+	height, err := h.chain.HeightOf([32]byte(hash))
+	if err != nil {
+		return nil
+	}
+	e, err := h.chain.Header(height)
+	if err != nil || e.Header.Hash() != [32]byte(hash) { // it is below the tail by now, or a fault has put another in its place
+		return nil
+	}
+	return e
 }
 
 // headerHash is a hash in a request: hexadecimal digits.

@@ -29,7 +29,7 @@ func (h *Handler) nodeMethods(m map[string]jsonrpc.Method) {
 	}
 	m["node.Info"] = fixed(Admin, func() any { return info })
 	m["node.AuthVerify"] = one(Admin, "string", func(_ context.Context, token string) (any, error) {
-		return verifyToken(h.opt.Secret, token)
+		return verifyToken(h.tokens, token)
 	})
 	m["node.AuthNew"] = one(Admin, "[]auth.Permission", func(_ context.Context, names few[string]) (any, error) {
 		return h.newToken(names, 0)
@@ -59,7 +59,7 @@ func (h *Handler) newToken(names []string, lifetime time.Duration) (any, error) 
 		}
 		level = max(level, l)
 	}
-	return NewToken(h.opt.Secret, level, lifetime)
+	return NewToken(h.tokens, level, lifetime)
 }
 
 const nothing = `{"denom":"utia","amount":"0"}`

@@ -1,6 +1,7 @@
 package celestia
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -22,7 +23,13 @@ func (h *Handler) shareMethods(m map[string]jsonrpc.Method) {
 
 func (h *Handler) shareGetNamespaceData(a *jsonrpc.Args) jsonrpc.Run {
 	height, ns := argHeight(a), argNamespace(a)
-	return h.reached(height, func() (any, error) { return h.namespaceData(height, ns) }, namespace(ns))
+	return h.reached(height, func() (any, error) {
+		rows, err := h.namespaceData(height, ns)
+		if err != nil {
+			return nil, err
+		}
+		return jsonrpc.Raw(square.AppendRowsJSON(nil, rows)), nil
+	}, namespace(ns))
 }
 
 // namespaceData asks the chain itself if it can answer, for one that answers for namespaces differently.
@@ -47,24 +54,74 @@ func (h *Handler) shareGetRange(a *jsonrpc.Args) jsonrpc.Run {
 		if err := rangeError(start, end, sq.Width()); err != nil {
 			return nil, err
 		}
-		return sq.Range(start, end)
-	})
-}
-
-func (h *Handler) shareGetEDS(a *jsonrpc.Args) jsonrpc.Run {
-	return h.ofSquare(argHeight(a), func(sq *square.Square) (any, error) {
-		h.extending.Lock() // it is four times the square, and the answer more than that
-		defer h.extending.Unlock()
-		shares, err := sq.EDS()
+		found, err := sq.Range(start, end)
 		if err != nil {
 			return nil, err
 		}
-		out := append(make([]byte, 0, 32+len(shares)*700), `{"data_square":`...)
-		for i, s := range shares {
-			out = appendBase64(append(out, "[,"[min(i, 1)]), s)
-		}
-		return jsonrpc.Raw(append(out, `],"codec":"Leopard"}`...)), nil
+		return jsonrpc.Raw(found.AppendJSON(nil)), nil
 	})
+}
+
+// A share of 512 bytes is 684 in base64, which is quoted and has a comma or a bracket before it.
+const (
+	shareJSON = 687
+	edsBefore = `{"data_square":`
+	edsAfter  = `],"codec":"Leopard"}`
+	edsPiece  = 8 << 20 // bytes of JSON in a piece, about
+)
+
+// shareGetEDS gives the whole extended square, of which the largest has 700 MB of JSON, some rows at a time.
+func (h *Handler) shareGetEDS(a *jsonrpc.Args) jsonrpc.Run {
+	height := argHeight(a)
+	return func(ctx context.Context) (any, error) {
+		if err := h.reach(ctx, height, namespace{}); err != nil {
+			return nil, err
+		}
+		e, err := h.chain.Header(height)
+		if err != nil {
+			return nil, h.text(err, height)
+		}
+		w := len(e.DAH.RowRoots)
+		rows := min(w, max(1, edsPiece/(w*shareJSON)))
+		next := 0
+		return &jsonrpc.Pieces{
+			Size: len(edsBefore) + w*w*shareJSON + len(edsAfter),
+			Each: rows * w * (shareJSON + square.ShareSize),
+			Next: func() ([]byte, error) {
+				from := next
+				next = min(w, from+rows)
+				return h.edsRows(height, from, next)
+			},
+		}, nil
+	}
+}
+
+// edsRows writes rows [from, to) of a height's extended square, with what stands before the first and after the last.
+func (h *Handler) edsRows(height uint64, from, to int) ([]byte, error) {
+	h.extending.Lock()
+	defer h.extending.Unlock()
+	sq, err := h.chain.Square(height)
+	if err != nil {
+		return nil, h.text(err, height)
+	}
+	rows, err := sq.Rows(from, to)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]byte, 0, len(edsBefore)+len(rows)*len(rows[0])*shareJSON+len(edsAfter))
+	separator := byte(',')
+	if from == 0 {
+		out, separator = append(out, edsBefore...), '['
+	}
+	for _, row := range rows {
+		for _, s := range row {
+			out, separator = appendBase64(append(out, separator), s), ','
+		}
+	}
+	if to == len(rows[0]) {
+		out = append(out, edsAfter...)
+	}
+	return out, nil
 }
 
 func (h *Handler) shareGetShare(a *jsonrpc.Args) jsonrpc.Run {

@@ -68,6 +68,7 @@ type Chain struct {
 	history history
 	waiting watch.Value[int] // len(pending), set with mu held
 
+	restoring  sync.Mutex // held while a square is laid out again: that takes several times its memory
 	lastSquare atomic.Pointer[squareAt]
 	asked      atomic.Uint64 // height of the square that was asked for last, of those that it is not
 
@@ -301,6 +302,8 @@ func (c *Chain) Square(height uint64) (*square.Square, error) {
 	if err := c.within(height); err != nil {
 		return nil, err
 	}
+	c.restoring.Lock()
+	defer c.restoring.Unlock()
 	if l := c.lastSquare.Load(); l != nil && l.height == height {
 		return l.square, nil
 	}

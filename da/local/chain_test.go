@@ -463,3 +463,54 @@ func heap() int {
 	runtime.ReadMemStats(&m)
 	return int(m.HeapAlloc)
 }
+
+// A block is found by its hash: at each height there is, after a restart too, and by none that has been pruned.
+func TestHeightOf(t *testing.T) {
+	both(t, func(t *testing.T, o local.Options) {
+		o.StartHeight = 100
+		c := open(t, o)
+		hashes := map[uint64][32]byte{}
+		check := func() {
+			t.Helper()
+			for height, hash := range hashes {
+				got, err := c.HeightOf(hash)
+				if gone := height < c.Tail(); !gone && (err != nil || got != height) {
+					t.Errorf("hash of height %d: got %d, %v", height, got, err)
+				} else if _, err := c.Header(got); gone && err == nil {
+					t.Errorf("hash of height %d, which has been pruned, is one of %d", height, got)
+				}
+			}
+			if _, err := c.HeightOf([32]byte{1}); !errors.Is(err, da.ErrNotFound) {
+				t.Errorf("a hash of nothing: got %v, want ErrNotFound", err)
+			}
+		}
+		add := func(n int) {
+			for range n {
+				head := produce(t, c)
+				hashes[head.Height] = [32]byte(head.Hash)
+			}
+		}
+		add(1100) // more than a chunk
+		check()
+		if err := c.Prune(1000); err != nil {
+			t.Fatal(err)
+		}
+		check()
+		if o.Dir == "" {
+			return
+		}
+		reopen := func() { c.Close(); c = open(t, o) }
+		reopen()
+		check()
+		if n := local.Hashes(t, c); n != 201 {
+			t.Errorf("got %d hashes in the index, want those of the 201 heights there are", n)
+		}
+		local.DropHashes(t, c) // a home that a program without this index has made
+		reopen()
+		check()
+		add(3)
+		local.DropHashesFrom(t, c, 1199) // and one in which such a program has made some blocks more
+		reopen()
+		check()
+	})
+}

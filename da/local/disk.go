@@ -21,6 +21,8 @@ import (
 //	"h" height                record
 //	"c" height                roots, and the blobs without their data; only of heights that are not empty
 //	"d" height number         data of a blob
+//	"x" hash                  height of the block with this hash
+//	"i"                       height up to which each block has its "x"; a program that knew of none leaves it behind "z"
 //
 // A block is one synced commit: a height that was announced is there after the process is killed, and never becomes another block.
 type onDisk struct {
@@ -78,8 +80,62 @@ func (d *onDisk) load(o Options) error {
 	if d.tail, err = d.height("t", d.start); err != nil {
 		return err
 	}
-	d.last, err = d.readRecord(d.head)
-	return err
+	if d.last, err = d.readRecord(d.head); err != nil {
+		return err
+	}
+	indexed, err := d.height("i", 0)
+	if err != nil {
+		return err
+	}
+	return d.index(max(indexed+1, d.tail))
+}
+
+// index writes the heights of the hashes from a height on, for what was made by a program without this index.
+func (d *onDisk) index(from uint64) error {
+	const step = 1 << 14
+	for ; from <= d.head; from += step {
+		b := d.db.NewBatch()
+		end := min(from+step, d.head+1)
+		err := d.records(from, end, func(height uint64, r *record) error { return setHash(b, height, r.hash) })
+		if err == nil {
+			err = d.db.Commit(b, end > d.head)
+		}
+		if err = errors.Join(err, b.Close()); err != nil {
+			return fmt.Errorf("index hashes: %w", err)
+		}
+	}
+	return nil
+}
+
+// records calls each for the records of [from, to).
+func (d *onDisk) records(from, to uint64, each func(height uint64, r *record) error) error {
+	return d.db.Each(key('h', from), key('h', to), func(k, v []byte) error {
+		height := binary.BigEndian.Uint64(k[1:])
+		r, err := decodeRecord(v)
+		if err != nil {
+			return disk.Corrupt(d.db.Dir(), fmt.Errorf("height %d: %w", height, err))
+		}
+		return each(height, r)
+	})
+}
+
+// setHash notes the height of a hash, and that all up to it are noted.
+func setHash(b *pebble.Batch, height uint64, hash [32]byte) error {
+	at := binary.BigEndian.AppendUint64(nil, height)
+	return errors.Join(b.Set(hashKey(hash), at, nil), b.Set([]byte("i"), at, nil))
+}
+
+func hashKey(hash [32]byte) []byte { return append([]byte{'x'}, hash[:]...) }
+
+func (d *onDisk) heightOf(hash [32]byte) (uint64, error) {
+	height, err := d.height(string(hashKey(hash)), 0)
+	switch {
+	case errors.Is(err, disk.ErrClosed):
+		return 0, ErrClosed
+	case err == nil && height == 0:
+		return 0, da.ErrNotFound
+	}
+	return height, err
 }
 
 // height reads a height under a key of its own; def if there is none.
@@ -126,7 +182,8 @@ func (d *onDisk) append(height uint64, rec *record, body *content) error {
 func write(b *pebble.Batch, height uint64, rec *record, body *content) error {
 	err := errors.Join(
 		b.Set(key('h', height), rec.encode(), nil),
-		b.Set([]byte("z"), binary.BigEndian.AppendUint64(nil, height), nil))
+		b.Set([]byte("z"), binary.BigEndian.AppendUint64(nil, height), nil),
+		setHash(b, height, rec.hash))
 	if err != nil || body == nil {
 		return err
 	}
@@ -227,7 +284,8 @@ func (d *onDisk) submissions(height uint64) ([][]da.Blob, error) {
 }
 
 func (d *onDisk) prune(below uint64) error {
-	if tail, _ := d.bounds(); below <= tail {
+	tail, _ := d.bounds()
+	if below <= tail {
 		return nil
 	}
 	d.mu.Lock()
@@ -236,6 +294,7 @@ func (d *onDisk) prune(below uint64) error {
 	b := d.db.NewBatch()
 	defer b.Close()
 	err := errors.Join(
+		d.records(tail, below, func(_ uint64, r *record) error { return b.Delete(hashKey(r.hash), nil) }),
 		b.Set([]byte("t"), binary.BigEndian.AppendUint64(nil, below), nil),
 		b.DeleteRange(key('h', 0), key('h', below-1), nil), // the record before the tail stays
 		b.DeleteRange(key('c', 0), key('c', below), nil),

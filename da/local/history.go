@@ -22,6 +22,7 @@ type history interface {
 
 	// record also knows the height before the tail, which the tail's header needs.
 	record(height uint64) (*record, error)
+	heightOf(hash [32]byte) (uint64, error) // da.ErrNotFound if there is none
 	dah(height uint64) (square.DAH, error)
 	blobs(height uint64, ns da.Namespace) ([]da.Blob, error)
 	submissions(height uint64) ([][]da.Blob, error)
@@ -125,6 +126,22 @@ func (m *memory) append(height uint64, rec *record, body *content) error {
 	}
 	m.head = height
 	return nil
+}
+
+// heightOf compares the hashes of all heights, the newest first: a millisecond for some 100,000, where an index would take
+// memory for each.
+func (m *memory) heightOf(hash [32]byte) (uint64, error) {
+	m.mu.RLock()
+	chunks, base := slices.Clone(m.chunks), m.base
+	m.mu.RUnlock()
+	for i, chunk := range slices.Backward(chunks) {
+		for j := len(chunk) - 1; j >= 0; j-- {
+			if chunk[j].hash == hash {
+				return base + uint64(i*chunkLen+j), nil
+			}
+		}
+	}
+	return 0, da.ErrNotFound
 }
 
 func (m *memory) first() uint64 { return m.start }

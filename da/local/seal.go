@@ -151,3 +151,6 @@ func (c *Chain) Header(height uint64) (*square.ExtendedHeader, error) {
 	}
 	return c.signer.extended(height, rec, parent, dah), nil
 }
+
+// HeightOf returns the height of the block with a hash, or da.ErrNotFound.
+func (c *Chain) HeightOf(hash [32]byte) (uint64, error) { return c.history.heightOf(hash) }

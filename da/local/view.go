@@ -163,6 +163,20 @@ func (v *View) Header(height uint64) (*square.ExtendedHeader, error) {
 	return v.chain.Header(height)
 }
 
+// HeightOf is Chain.HeightOf. What a fault has put in the place of the chain's blocks counts as far as somebody has seen it.
+func (v *View) HeightOf(hash [32]byte) (uint64, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.other != nil {
+		for i := range v.other.blocks {
+			if v.other.blocks[i].hash == hash {
+				return v.other.first + uint64(i), nil
+			}
+		}
+	}
+	return v.chain.HeightOf(hash)
+}
+
 // Blobs is Chain.Blobs.
 func (v *View) Blobs(height uint64, ns da.Namespace) ([]da.Blob, error) {
 	if err := v.within(height); err != nil {

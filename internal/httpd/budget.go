@@ -108,6 +108,27 @@ func (h *Hold) try(n int64) (freed chan struct{}, stale time.Duration) {
 	return nil, 0
 }
 
+// Book counts n bytes for what is yet to be made, which Begin says when it is. Until then its connection is not cut.
+// It waits for room for as long as ctx.
+func (b *Budget) Book(ctx context.Context, n int64) (*Hold, error) {
+	h := b.Hold(ctx)
+	if err := h.Grow(ctx, n); err != nil {
+		return nil, err
+	}
+	h.Settle()
+	return h, nil
+}
+
+// Begin notes that what was reserved is made, and is being written from now on.
+func (h *Hold) Begin() {
+	if h == nil {
+		return
+	}
+	h.of.mu.Lock()
+	h.since, h.waits = time.Now(), false
+	h.of.mu.Unlock()
+}
+
 // Settle notes that what is held is complete: its connection is not cut for moving nothing any more, which is ours to
 // do now.
 func (h *Hold) Settle() {

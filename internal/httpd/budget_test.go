@@ -221,3 +221,69 @@ func TestWhoHasWaitedIsNotCut(t *testing.T) {
 		}
 	}
 }
+
+// What is reserved for an answer counts before it is made, and who makes it is not cut for moving nothing; nor for as long
+// as it takes after that.
+func TestBook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := httpd.NewBudget(100)
+		first, err := b.Book(t.Context(), 60)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _, err := b.Book(ended, 60); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v where there is no room, want an end with the context alone", err)
+		}
+		second, err := b.Book(t.Context(), 40)
+		if err != nil {
+			t.Errorf("got %v where there is room", err)
+		}
+		second.Give()
+		first.Begin()
+		first.Give()
+		if _, err := b.Book(t.Context(), 1000); err != nil {
+			t.Errorf("got %v of one that is alone", err)
+		}
+	})
+}
+
+// Who has reserved room is not cut by others that want it while the answer is being made, however long that takes; only
+// when it is made, and not read.
+func TestBookedIsNotCut(t *testing.T) {
+	began, finish, cut := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	var s *server
+	s = run(t, httpd.Options{Limits: httpd.Limits{Answers: 1 << 20}}, func(w http.ResponseWriter, r *http.Request) {
+		h, err := s.Answers().Book(r.Context(), 1<<20)
+		if err != nil {
+			return
+		}
+		defer h.Give()
+		if r.URL.Path != "/slow" {
+			return
+		}
+		close(began)
+		<-finish
+		_, err = w.Write([]byte("made"))
+		cut <- errors.Join(err, http.NewResponseController(w).Flush())
+	})
+	var work sync.WaitGroup
+	defer work.Wait()
+	work.Go(func() {
+		if resp, err := http.Get("http://" + s.Addr().String() + "/slow"); err == nil {
+			_, _ = io.Copy(io.Discard, resp.Body)
+			_ = resp.Body.Close()
+		}
+	})
+	<-began
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second) // longer than it takes to cut who does not move
+	defer cancel()
+	if _, err := s.Answers().Book(ctx, 1<<20); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want no room beside an answer that is being made", err)
+	}
+	close(finish)
+	if err := <-cut; err != nil {
+		t.Errorf("the answer could not be written: %v", err)
+	}
+}

@@ -284,8 +284,11 @@ func appendNotification(b []byte, method string, params ...any) []byte {
 
 // appendResult and appendError write an answer as go-jsonrpc does: keys in alphabetical order, and a newline.
 func appendResult(b []byte, id any, result any) []byte {
-	b = append(appendJSON(append(b, `{"id":`...), id), `,"jsonrpc":"2.0","result":`...)
-	return append(appendJSON(b, result), '}', '\n')
+	return append(appendJSON(appendBeforeResult(b, id), result), endOfResult...)
+}
+
+func appendBeforeResult(b []byte, id any) []byte {
+	return append(appendJSON(append(b, `{"id":`...), id), `,"jsonrpc":"2.0","result":`...)
 }
 
 func appendError(b []byte, id any, e *Error) []byte {

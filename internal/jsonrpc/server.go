@@ -49,7 +49,7 @@ func ParseLevel(s string) (Level, error) {
 // Method serves one method. Bind reads the parameters, with Arg; the function it returns is the call. An error it
 // returns is answered with code 1 and its text, a panic with code 0; a result is written as JSON, or as it is if it
 // is Raw; a *Stream opens a channel. A result that may be large is better a func() (any, error), which returns it and
-// is called when there is room for it; it must not wait.
+// is called when there is room for it; it must not wait. One too large for memory is a *Pieces.
 type Method struct {
 	Params  int
 	Level   Level
@@ -170,7 +170,7 @@ type Server struct {
 	opt     ServerOptions
 	methods map[string]Method
 
-	answers, bodies *httpd.Budget // nil: no bounds
+	answers, pieces, bodies *httpd.Budget // nil: no bounds
 
 	ctx  context.Context // of all connections; ended by Close. An http.Handler has no Run to hold it
 	stop context.CancelCauseFunc
@@ -195,7 +195,9 @@ func NewServer(methods map[string]Method, opt ServerOptions) *Server {
 
 // Bound bounds what is in memory at a time of answers, and of messages that come over WebSockets. It is for who
 // serves, before anything comes; a request's body is bounded by who serves too.
-func (s *Server) Bound(answers, bodies *httpd.Budget) { s.answers, s.bodies = answers, bodies }
+func (s *Server) Bound(answers, bodies *httpd.Budget) {
+	s.answers, s.bodies, s.pieces = answers, bodies, httpd.NewBudget(pieceBudget)
+}
 
 // Close closes all channels, then all connections, and waits for them. Like a node that stops, it sends xrpc.ch.close
 // and then no close frame.
@@ -341,10 +343,17 @@ func (s *Server) servePost(ctx context.Context, w http.ResponseWriter, body io.R
 		fail(parseError("Parse error"))
 		return
 	}
-	if answer, hold, code := s.answer(ctx, req, level); answer != nil {
-		defer hold.Give()
-		w.WriteHeader(code)
-		_, _ = w.Write(answer)
+	if a := s.answer(ctx, req, level); a.status != 0 {
+		w.WriteHeader(a.status)
+		s.finish(req, s.write(ctx, w, a))
+	}
+}
+
+// finish ends the connection of an answer that was not written whole: its reader must not take it for one.
+func (s *Server) finish(req *request, err error) {
+	if err != nil {
+		s.opt.Logger.Debug("answer not written", "method", req.Method, "err", err)
+		panic(http.ErrAbortHandler) // what net/http has for it
 	}
 }
 
@@ -375,13 +384,12 @@ func (s *Server) serveBatch(ctx context.Context, w http.ResponseWriter, data []b
 	}
 	next := "["
 	_ = each(func() {
-		answer, hold, _ := s.answer(ctx, &req, level)
-		if answer == nil {
+		a := s.answer(ctx, &req, level)
+		if a.status == 0 {
 			return
 		}
 		_, _ = io.WriteString(w, next)
-		_, _ = w.Write(answer)
-		hold.Give()
+		s.finish(&req, s.write(ctx, w, a))
 		next = ","
 	})
 	if next == "," {
@@ -391,27 +399,30 @@ func (s *Server) serveBatch(ctx context.Context, w http.ResponseWriter, data []b
 
 // answer answers one request over HTTP: with nothing if it is a notification that went well. The answer is held until
 // it is written.
-func (s *Server) answer(ctx context.Context, req *request, level Level) ([]byte, *httpd.Hold, int) {
+func (s *Server) answer(ctx context.Context, req *request, level Level) reply {
 	if err := checkID(req.ID); err != nil {
-		return appendError(nil, nil, parseError(err.Error())), nil, http.StatusInternalServerError
+		return refusal(nil, parseError(err.Error()))
 	}
 	result, e := s.call(ctx, req, level, false)
 	switch {
 	case e != nil && (e.Code != CodeMethod || req.ID != nil):
-		return appendError(nil, req.ID, e), nil, status(e)
+		return refusal(req.ID, e)
 	case req.ID == nil:
-		return nil, nil, http.StatusOK
+		return reply{}
 	}
-	out, hold, err := s.encodeAnswer(ctx, httpd.Patience, req, result)
-	if err != nil {
-		hold.Give()
-		return appendError(nil, req.ID, err), nil, status(err)
-	}
-	return out, hold, http.StatusOK
+	return s.encodeAnswer(ctx, httpd.Patience, req, result)
 }
 
-// encodeAnswer writes a result when there is room for it.
-func (s *Server) encodeAnswer(ctx context.Context, wait time.Duration, req *request, result any) (out []byte, hold *httpd.Hold, e *Error) {
+// encodeAnswer writes a result, or its beginning, when there is room for it.
+func (s *Server) encodeAnswer(ctx context.Context, wait time.Duration, req *request, result any) reply {
+	if p, ok := result.(*Pieces); ok {
+		a, err := s.begin(ctx, req.ID, p)
+		if err != nil {
+			return refusal(req.ID, &Error{Code: CodeMethod, Message: err.Error()})
+		}
+		return a
+	}
+	var e *Error
 	out, hold, err := s.answers.Build(ctx, wait, func() (out []byte, err error) {
 		out, e = encode(req, result)
 		return out, nil
@@ -419,7 +430,11 @@ func (s *Server) encodeAnswer(ctx context.Context, wait time.Duration, req *requ
 	if err != nil {
 		e = &Error{Code: CodeMethod, Message: err.Error()}
 	}
-	return out, hold, e
+	if e != nil {
+		hold.Give()
+		return refusal(req.ID, e)
+	}
+	return reply{status: http.StatusOK, bytes: out, hold: hold}
 }
 
 // encode writes a result. Code that panics while it does is answered as a method that panics.

@@ -131,11 +131,19 @@ func (k *socket) ping() {
 }
 
 // write writes a message. It waits for as long as the reader sleeps.
-func (k *socket) write(msg []byte) error {
+func (k *socket) write(msg []byte) error { return k.send(reply{bytes: msg}) }
+
+// send writes a reply as one message. What it holds is given back.
+func (k *socket) send(r reply) error {
 	k.writing.Lock()
 	defer k.writing.Unlock()
+	return k.sendLocked(r)
+}
+
+func (k *socket) sendLocked(r reply) error {
+	defer r.hold.Give()
 	if k.wire != nil {
-		if err := k.wire.Write(k.ctx, len(msg)); err != nil {
+		if err := k.wire.Write(k.ctx, r.size()); err != nil {
 			k.fail(err)
 			return err
 		}
@@ -146,11 +154,25 @@ func (k *socket) write(msg []byte) error {
 		ctx, cancel = context.WithTimeout(ctx, d)
 		defer cancel()
 	}
-	if err := k.ws.Write(ctx, websocket.MessageText, msg); err != nil {
+	if err := k.sendTo(ctx, r); err != nil {
 		k.fail(err)
 		return err
 	}
 	return nil
+}
+
+func (k *socket) sendTo(ctx context.Context, r reply) error {
+	if r.rest == nil {
+		return k.ws.Write(ctx, websocket.MessageText, r.bytes)
+	}
+	w, err := k.ws.Writer(ctx, websocket.MessageText)
+	if err != nil {
+		return err
+	}
+	if err := k.server.write(k.ctx, w, r); err != nil {
+		return err
+	}
+	return w.Close()
 }
 
 // handle starts what a message asks for, and gives what holds it back at its end. What cannot be read is not answered.
@@ -225,12 +247,13 @@ func (k *socket) serveCall(ctx context.Context, req *request) {
 		k.serveStream(ctx, req, stream)
 		return
 	}
-	out, hold, e := k.server.encodeAnswer(ctx, 0, req, result)
-	defer hold.Give()
-	if e != nil {
-		out = appendError(nil, req.ID, e)
+	if _, ok := result.(*Pieces); ok { // the first is made when it can be written: it would hold what those of the answer before it need
+		k.writing.Lock()
+		defer k.writing.Unlock()
+		_ = k.sendLocked(k.server.encodeAnswer(ctx, 0, req, result))
+		return
 	}
-	_ = k.write(out)
+	_ = k.send(k.server.encodeAnswer(ctx, 0, req, result))
 }
 
 // serveStream writes the answer that opens a channel, its values, and its end, all from one goroutine and so in order.

@@ -88,8 +88,8 @@ var callsGuards = []guard{
 	{
 		name: "an id that is none is answered with null",
 		file: "internal/jsonrpc/server.go",
-		from: "return appendError(nil, nil, parseError(err.Error())), nil, http.StatusInternalServerError",
-		to:   "return appendError(nil, req.ID, parseError(err.Error())), nil, http.StatusInternalServerError",
+		from: "return refusal(nil, parseError(err.Error()))",
+		to:   "return refusal(req.ID, parseError(err.Error()))",
 		pkg:  "./da/celestia", test: "TestRecordedCalls",
 	},
 	{

@@ -44,6 +44,7 @@ var tables = slices.Concat(
 	storeGuards,
 	celestiaGuards,
 	callsGuards,
+	celloadGuards,
 	clocksGuards,
 	ethereumGuards,
 	l1EndpointGuards,

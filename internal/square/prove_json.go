@@ -1,9 +1,11 @@
 package square
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/celestiaorg/nmt"
@@ -84,8 +86,11 @@ func joinNamespace(version uint8, id []byte) (da.Namespace, error) {
 }
 
 // MarshalJSON writes what share.GetRange returns.
-func (r *ShareRange) MarshalJSON() ([]byte, error) {
-	b := append([]byte(nil), `{"Shares":`...)
+func (r *ShareRange) MarshalJSON() ([]byte, error) { return r.AppendJSON(nil), nil }
+
+// AppendJSON appends what MarshalJSON returns.
+func (r *ShareRange) AppendJSON(b []byte) []byte {
+	b = append(slices.Grow(b, 2*sharesJSON(len(r.Shares))+4096*(1+len(r.ShareProofs))), `{"Shares":`...)
 	b = appendRoots(b, r.Shares)
 	b = appendRoots(append(b, `,"Proof":{"data":`...), r.Shares)
 	b = append(b, `,"share_proofs":[`...)
@@ -93,11 +98,7 @@ func (r *ShareRange) MarshalJSON() ([]byte, error) {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		j, err := json.Marshal(rangeProofJSON{p.Start(), p.End(), p.Nodes()})
-		if err != nil {
-			return nil, fmt.Errorf("write share range: %w", err)
-		}
-		b = append(b, j...)
+		b = appendSmall(b, rangeProofJSON{p.Start(), p.End(), p.Nodes()})
 	}
 	b = appendBase64(append(b, `],"namespace_id":`...), r.Namespace[1:])
 	b = append(b, `,"row_proof":{"row_roots":[`...)
@@ -120,7 +121,36 @@ func (r *ShareRange) MarshalJSON() ([]byte, error) {
 	b = strconv.AppendUint(append(b, `],"start_row":`...), uint64(r.RowProof.StartRow), 10)
 	b = strconv.AppendUint(append(b, `,"end_row":`...), uint64(r.RowProof.EndRow), 10)
 	b = strconv.AppendUint(append(b, `},"namespace_version":`...), uint64(r.Namespace[0]), 10)
-	return append(b, '}', '}'), nil
+	return append(b, '}', '}')
+}
+
+// AppendRowsJSON appends the data of a namespace as share.GetNamespaceData gives it. It makes room for all of it once.
+func AppendRowsJSON(b []byte, rows []NamespaceRow) []byte {
+	n := 0
+	for i := range rows {
+		n += sharesJSON(len(rows[i].Shares)) + 4096
+	}
+	b = append(slices.Grow(b, n), '[')
+	for i, r := range rows {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendRoots(append(b, `{"shares":`...), r.Shares)
+		b = append(appendSmall(append(b, `,"proof":`...), r.Proof), '}')
+	}
+	return append(b, ']')
+}
+
+// sharesJSON is how many bytes a list of n shares has.
+func sharesJSON(n int) int { return n*(base64.StdEncoding.EncodedLen(ShareSize)+3) + 2 }
+
+// appendSmall appends a value of ours, which encoding/json can write.
+func appendSmall(b []byte, v any) []byte {
+	j, err := json.Marshal(v)
+	if err != nil {
+		panic("encode " + err.Error())
+	}
+	return append(b, j...)
 }
 
 // UnmarshalJSON reads what MarshalJSON writes.

@@ -264,51 +264,61 @@ func (s *Square) Sampler(row int) (func(column int) ([]byte, *Proof, error), err
 	}, nil
 }
 
-// EDS returns the extended square's shares by rows.
-func (s *Square) EDS() ([][]byte, error) {
-	w := 2 * s.k
-	out := make([][]byte, w*w)
-	for r := range s.k {
-		row, err := s.row(r)
-		if err != nil {
-			return nil, err
-		}
-		copy(out[r*w:], row)
+// Rows returns the shares of rows [from, to) of the extended square. All that the extension has added below the original
+// square is made of all its columns, one after the other, and what was not asked for is dropped: the whole extended square
+// is four times as large as the original one.
+func (s *Square) Rows(from, to int) ([][][]byte, error) {
+	if from < 0 || from > to || to > 2*s.k {
+		return nil, fmt.Errorf("rows [%d, %d) are not within a square of %d", from, to, 2*s.k)
 	}
-	for c := range w {
-		column := append(make([][]byte, s.k, w), room(s.k)...)
-		for r := range s.k {
-			column[r] = out[r*w+c]
-		}
-		if err := extend(column); err != nil {
-			return nil, err
-		}
-		for r := s.k; r < w; r++ {
-			out[r*w+c] = column[r]
+	rows := make([][][]byte, to-from)
+	for i := range rows {
+		rows[i] = make([][]byte, 2*s.k)
+		copy(rows[i][s.k:], room(s.k))
+		if r := from + i; r < s.k {
+			copy(rows[i], s.ods[r*s.k:(r+1)*s.k])
 		}
 	}
-	return out, nil
+	if err := s.below(rows, from); err != nil {
+		return nil, err
+	}
+	for _, row := range rows {
+		if err := extend(row); err != nil {
+			return nil, err
+		}
+	}
+	return rows, nil
 }
 
-// row returns the 2k shares of an extended row. The left half of one that the extension has added is made of the columns,
-// one after the other: the whole extended square is four times as large.
-func (s *Square) row(r int) ([][]byte, error) {
-	row := make([][]byte, 0, 2*s.k)
-	if r < s.k {
-		row = append(row, s.ods[r*s.k:(r+1)*s.k]...)
-	} else {
-		column, added := make([][]byte, 2*s.k), room(s.k)
-		copy(column[s.k:], added)
-		for c := range s.k {
-			for i := range s.k {
-				column[i] = s.ods[i*s.k+c]
-			}
-			if err := extend(column); err != nil {
-				return nil, err
-			}
-			row = append(row, bytes.Clone(column[r]))
+// below sets the left half of those of the rows that are below the original square. The first of the rows is from.
+func (s *Square) below(rows [][][]byte, from int) error {
+	first := max(0, s.k-from)
+	if first >= len(rows) {
+		return nil
+	}
+	for _, row := range rows[first:] {
+		copy(row, room(s.k))
+	}
+	column, added := make([][]byte, 2*s.k), room(s.k)
+	copy(column[s.k:], added)
+	for c := range s.k {
+		for r := range s.k {
+			column[r] = s.ods[r*s.k+c]
+		}
+		if err := extend(column); err != nil {
+			return err
+		}
+		for i, row := range rows[first:] {
+			copy(row[c], column[from+first+i])
 		}
 	}
-	row = append(row, room(s.k)...)
-	return row, extend(row)
+	return nil
+}
+
+func (s *Square) row(r int) ([][]byte, error) {
+	rows, err := s.Rows(r, r+1)
+	if err != nil {
+		return nil, err
+	}
+	return rows[0], nil
 }

@@ -449,6 +449,17 @@ func TestSampler(t *testing.T) {
 	if _, err := s.Sampler(w); err == nil {
 		t.Error("a row outside the square was given")
 	}
+	for _, c := range [][2]int{{0, w}, {0, 3}, {s.Width() - 2, s.Width() + 3}, {s.Width(), s.Width() + 1}, {w - 2, w}, {5, 5}} {
+		rows, err := s.Rows(c[0], c[1])
+		if err != nil || !slices.EqualFunc(slices.Concat(rows...), eds[c[0]*w:c[1]*w], bytes.Equal) {
+			t.Errorf("rows %v are not the extended square's, error %v", c, err)
+		}
+	}
+	for _, c := range [][2]int{{-1, 1}, {2, 1}, {0, w + 1}} {
+		if _, err := s.Rows(c[0], c[1]); err == nil {
+			t.Errorf("rows %v were given", c)
+		}
+	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	if _, err := s.Row(w - 1); err != nil {
