@@ -40,8 +40,8 @@ func newDA() *cobra.Command {
 
 It makes a block at each interval, empty or not. Its address is the first line on standard output; logs go to standard error. Without --home its
 history is gone when it stops. A write of it that fails, on a full disk say, ends it with exit status 5: no height that it announced is lost, and it goes on
-when it is started again. The status is 6 if the history is damaged. With --home, or with --retain, it takes less than 512 MiB of memory, whatever is sent to it, but for share.GetEDS of the largest squares
-(GOMEMLIMIT, as all programs in Go know it, sets another aim than 320 MiB). With --auth a request needs a token that headrace da token has made. Pages in a browser are answered only if --origin names
+when it is started again. The status is 6 if the history is damaged. With --home, or with --retain, it takes less than 512 MiB of memory, whatever is sent to it (GOMEMLIMIT, as all
+programs in Go know it, sets another aim than 320 MiB). With --auth a request needs a token that headrace da token has made. Pages in a browser are answered only if --origin names
 theirs.
 
 It misbehaves on demand: --fault, which may be repeated, takes a kind and where and how it happens, for example --fault false-empty,from=100,to=120,rate=0.5
@@ -62,7 +62,7 @@ this host, with --auth by whoever has an admin token, and by nobody when it list
 	flags.SortFlags = false
 	flags.StringVar(&opt.Listen, "listen", "127.0.0.1:26658", "listen address; port 0 picks a free one")
 	flags.StringVar(&opt.home, "home", "", "directory of the history and the secret, made if absent; without it the history is in memory")
-	flags.DurationVar(&opt.Chain.Interval, "block-time", time.Second, "time between blocks")
+	flags.DurationVar(&opt.Chain.Interval, "block-time", time.Second, "time between blocks; 2.6s is Celestia's")
 	flags.StringVar(&opt.Chain.ChainID, "chain-id", "headrace-local", "name of the chain")
 	flags.IntVar(&opt.Chain.MaxBlockBytes, "max-block-bytes", 32<<20, "bytes of all blobs of a block; the largest square takes some 126 MiB")
 	flags.Uint64Var(&opt.Chain.Retain, "retain", 0, "heights of the history to keep, or a few more; 0 keeps all. Older ones are below the tail, as those that a real node has pruned")

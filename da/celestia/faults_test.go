@@ -117,6 +117,9 @@ func TestFaults(t *testing.T) {
 		{Kind: fault.CorruptBlob, Rate: 0.5},
 		{Kind: fault.FalseEmpty, Delay: fault.Duration(100 * time.Millisecond)},
 		{Kind: fault.FalseEmpty, Delay: fault.Duration(time.Hour)},
+		{Kind: fault.FalseEmpty, Namespace: &beta, Delay: fault.Duration(100 * time.Millisecond)},
+		{Kind: fault.FalseEmpty, Namespace: &beta, Delay: fault.Duration(time.Hour)},
+		{Kind: fault.FalseEmpty, Rate: 0.5, Delay: fault.Duration(100 * time.Millisecond)},
 	}
 	for _, mode := range []string{"websocket", "polling"} {
 		for i, f := range append(proven, fault.Fault{Kind: fault.MissingBlob}, fault.Fault{Kind: fault.HugeBlob, Size: 1000}) {

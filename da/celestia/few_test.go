@@ -9,13 +9,16 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"headrace/da/celestia"
 	"headrace/da/local"
 	"headrace/internal/jsonrpc"
 	"headrace/internal/square"
+	"headrace/watch"
 )
 
 // TestLongLists: a request that names a list of millions is refused at the first element that is wrong, or at one that
@@ -151,4 +154,55 @@ func TestTokenOfOpenServer(t *testing.T) {
 	if err := c.Call(t.Context(), "node.AuthVerify", jsonrpc.Array(none), func([]byte) error { return nil }); err == nil {
 		t.Error("a token with another secret is one of the server's")
 	}
+}
+
+// TestBlocksComeFirst: while a block is being made no large message is read, and small ones are answered; then they are
+// read, one after the other on a machine of two cores.
+func TestBlocksComeFirst(t *testing.T) {
+	chain := &making{Chain: newChain(t, local.Options{}), now: watch.New(true)}
+	url := serve(t, chain, celestia.HandlerOptions{})
+	ask := func(body string) string {
+		resp, err := http.Post(url, "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Error(err)
+			return ""
+		}
+		defer resp.Body.Close()
+		answer, _ := io.ReadAll(resp.Body)
+		return string(answer)
+	}
+	garbage := `{"id":1,"jsonrpc":"2.0","method":"node.Ready","params":[` + strings.Repeat("0,", 50_000) + `0]}`
+	answered := watch.New(0)
+	var work sync.WaitGroup
+	defer work.Wait()
+	for range 3 {
+		work.Go(func() {
+			if got := ask(garbage); !strings.Contains(got, "wrong param count") {
+				t.Errorf("got %.200q", got)
+			}
+			answered.Update(func(n int) int { return n + 1 })
+		})
+	}
+	if _, err := chain.asked.Wait(deadline(t, 10*time.Second), func(n int) bool { return n == 3 }); err != nil {
+		t.Errorf("%d large messages wait for the block: %v", chain.asked.Load(), err)
+	}
+	if got := ask(`{"id":1,"jsonrpc":"2.0","method":"node.Ready","params":[]}`); !strings.Contains(got, "true") || answered.Load() > 0 {
+		t.Errorf("beside a block that is being made: %q, and %d large messages were answered", got, answered.Load())
+	}
+	chain.now.Set(false)
+	if _, err := answered.Wait(deadline(t, 10*time.Second), func(n int) bool { return n == 3 }); err != nil {
+		t.Errorf("after the block: %v", err)
+	}
+}
+
+// making is a chain that says whether it is making a block, and counts who asks.
+type making struct {
+	*local.Chain
+	now   *watch.Value[bool]
+	asked watch.Value[int]
+}
+
+func (c *making) Making() *watch.Value[bool] {
+	c.asked.Update(func(n int) int { return n + 1 })
+	return c.now
 }

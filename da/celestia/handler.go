@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -68,7 +69,8 @@ type Handler struct {
 	methods map[string]jsonrpc.Method
 	tokens  []byte // the secret of those that node.AuthNew makes: of an open handler one that nobody asks for
 
-	extending sync.Mutex // held while rows of a whole extended square are made
+	reading   chan struct{} // a slot for each large message that is being read
+	extending sync.Mutex    // held while rows of a whole extended square are made
 }
 
 // NewHandler returns a handler that serves a chain until it is closed.
@@ -84,8 +86,9 @@ func NewHandler(chain Chain, opt HandlerOptions) *Handler {
 		h.tokens = make([]byte, 32)
 		_, _ = rand.Read(h.tokens) // never fails
 	}
+	h.reading = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1))
 	h.methods = h.allMethods()
-	so := jsonrpc.ServerOptions{MaxBody: opt.MaxBody, PingInterval: opt.PingInterval, Logger: opt.Logger}
+	so := jsonrpc.ServerOptions{MaxBody: opt.MaxBody, PingInterval: opt.PingInterval, Turn: h.turn, Logger: opt.Logger}
 	if opt.OldAPI {
 		so.ContentType, so.NoBatches = "text/plain; charset=utf-8", true
 	}
@@ -97,6 +100,25 @@ func NewHandler(chain Chain, opt HandlerOptions) *Handler {
 	}
 	h.rpc = jsonrpc.NewServer(h.methods, so)
 	return h
+}
+
+// turn waits until a large message may be read: on one core less than there are, and not while a block is being made,
+// which comes first.
+func (h *Handler) turn(ctx context.Context) (done func()) {
+	h.yield(ctx)
+	select {
+	case h.reading <- struct{}{}:
+		return func() { <-h.reading }
+	case <-ctx.Done():
+		return func() {}
+	}
+}
+
+// yield waits while the chain makes a block, if it says so.
+func (h *Handler) yield(ctx context.Context) {
+	if c, ok := h.chain.(interface{ Making() *watch.Value[bool] }); ok {
+		_, _ = c.Making().Wait(ctx, func(making bool) bool { return !making })
+	}
 }
 
 // Close closes every subscription and connection as a node that stops does, and waits for them. It does not close the

@@ -88,6 +88,7 @@ func (h *Handler) shareGetEDS(a *jsonrpc.Args) jsonrpc.Run {
 			Size: len(edsBefore) + w*w*shareJSON + len(edsAfter),
 			Each: rows * w * (shareJSON + square.ShareSize),
 			Next: func() ([]byte, error) {
+				h.yield(ctx)
 				from := next
 				next = min(w, from+rows)
 				return h.edsRows(height, from, next)

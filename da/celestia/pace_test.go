@@ -73,3 +73,34 @@ func TestBlockTimeIsTheClock(t *testing.T) {
 		t.Errorf("got %v, want a subscription that is stuck", err)
 	}
 }
+
+// What has been learnt of an endpoint's pace is the endpoint's: after a silent gap the next subscription finds out within a few
+// blocks that it is silent too, and not after the longest time that silence is borne.
+func TestPaceOutlivesSubscription(t *testing.T) {
+	t.Parallel()
+	chain, faults := newChain(t, local.Options{Interval: 20 * time.Millisecond}), &fault.Set{}
+	url := serve(t, chain.View(faults), celestia.HandlerOptions{Faults: faults})
+	c := newClient(t, url, celestia.Options{Namespaces: []da.Namespace{alpha, beta}, Hold: 10 * time.Millisecond, Probe: time.Hour})
+	run(t, chain)
+	stuck := func(update func(told int)) {
+		t.Helper()
+		told := 0
+		err := c.Subscribe(deadline(t, time.Minute), func(follow.Update[da.Block]) {
+			told++
+			update(told)
+		})
+		if err == nil || !strings.Contains(err.Error(), "stuck") {
+			t.Fatalf("got %v, want a subscription that is stuck", err)
+		}
+	}
+	stuck(func(told int) {
+		if told == 20 {
+			addFault(t, faults, fault.Fault{Kind: fault.Stall})
+		}
+	})
+	stuck(func(told int) { // the new one hears of the head, and of nothing more
+		if told > 2 {
+			t.Errorf("got %d updates of a silent subscription", told)
+		}
+	})
+}

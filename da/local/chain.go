@@ -66,7 +66,8 @@ type Chain struct {
 	signer  signer
 	head    *watch.Value[Head] // set after the block is in the history
 	history history
-	waiting watch.Value[int] // len(pending), set with mu held
+	waiting watch.Value[int]  // len(pending), set with mu held
+	making  watch.Value[bool] // set with producing held
 
 	restoring  sync.Mutex // held while a square is laid out again: that takes several times its memory
 	lastSquare atomic.Pointer[squareAt]
@@ -151,6 +152,7 @@ func (c *Chain) Close() error {
 	defer c.producing.Unlock()
 	c.head.Close(ErrClosed)
 	c.waiting.Close(ErrClosed)
+	c.making.Close(ErrClosed)
 	for _, v := range views {
 		v.head.Close(ErrClosed)
 	}
@@ -168,7 +170,9 @@ func (c *Chain) Produce() (Head, error) {
 		return Head{}, ErrClosed
 	}
 	subs := c.take()
+	c.making.Set(true)
 	head, err := c.produce(&subs)
+	c.making.Set(false)
 	for _, s := range subs {
 		s.end(head.Height, err)
 	}
@@ -257,6 +261,10 @@ func (c *Chain) retain(height uint64) error {
 
 // Head returns the newest block, to look at and to wait on. Only the chain sets it.
 func (c *Chain) Head() *watch.Value[Head] { return c.head }
+
+// Making reports whether a block is being made just now, to look at and to wait on: who has work that can wait lets it be
+// made first.
+func (c *Chain) Making() *watch.Value[bool] { return &c.making }
 
 // Tail returns the lowest height that the chain still has.
 func (c *Chain) Tail() uint64 {

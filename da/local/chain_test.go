@@ -514,3 +514,18 @@ func TestHeightOf(t *testing.T) {
 		check()
 	})
 }
+
+// While a block is made the chain says so, to those who have work that can wait, and not before or after.
+func TestMaking(t *testing.T) {
+	var c *local.Chain
+	during := false
+	c = open(t, local.Options{Interval: -1, Announce: func(local.Head) {
+		if c != nil { // the first block is made before there is a chain to ask
+			during = c.Making().Load()
+		}
+	}})
+	produce(t, c)
+	if after := c.Making().Load(); !during || after {
+		t.Errorf("a block is being made: got %t during it and %t after it", during, after)
+	}
+}

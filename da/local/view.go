@@ -115,6 +115,9 @@ func (v *View) Interval() time.Duration { return v.chain.Interval() }
 // Head returns the newest block that the endpoint tells of. It may go back.
 func (v *View) Head() *watch.Value[Head] { return v.head }
 
+// Making is Chain.Making.
+func (v *View) Making() *watch.Value[bool] { return v.chain.Making() }
+
 // Tail returns the lowest height that the endpoint has.
 func (v *View) Tail() uint64 {
 	tail := v.chain.Tail()

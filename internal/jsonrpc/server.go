@@ -131,6 +131,10 @@ type ServerOptions struct {
 	// Authorize returns what the sender of a request may do, or an error, which is answered with 401. nil: anything.
 	Authorize func(r *http.Request) (Level, error)
 
+	// Turn, if not nil, is called before a message of more than HeavyBytes is read: it waits for its turn, and returns
+	// what is to be called once its parameters have been read, before the method is called.
+	Turn func(ctx context.Context) (done func())
+
 	// Wire, if not nil, is asked for each WebSocket connection what happens to it on its way: for faults on demand.
 	Wire func(r *http.Request) Wire
 
@@ -145,6 +149,17 @@ func (o ServerOptions) withDefaults() ServerOptions {
 	o.ContentType = cmp.Or(o.ContentType, "application/json")
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	return o
+}
+
+// HeavyBytes is from how many bytes on reading a message is work that waits for its turn.
+const HeavyBytes = 64 << 10
+
+// turn waits for the turn of a message of n bytes. What it returns may be called again.
+func (s *Server) turn(ctx context.Context, n int) (done func()) {
+	if s.opt.Turn == nil || n <= HeavyBytes {
+		return func() {}
+	}
+	return sync.OnceFunc(s.opt.Turn(ctx))
 }
 
 // Wire is what happens to the messages of one connection on their way.
@@ -250,6 +265,7 @@ type request struct {
 	ID     any
 	Method string
 	Params []byte // part of the message, and valid JSON
+	read   func() // called once the parameters have been read; may be nil
 }
 
 // UnmarshalJSON reads a request, which must be valid JSON. Its parameters can be many MiB, so they are neither copied
@@ -338,11 +354,14 @@ func (s *Server) servePost(ctx context.Context, w http.ResponseWriter, body io.R
 		s.serveBatch(ctx, w, data, level)
 		return
 	}
+	done := s.turn(ctx, len(data))
+	defer done()
 	req, err := parseRequest(data)
 	if err != nil {
 		fail(parseError("Parse error"))
 		return
 	}
+	req.read = done
 	if a := s.answer(ctx, req, level); a.status != 0 {
 		w.WriteHeader(a.status)
 		s.finish(req, s.write(ctx, w, a))
@@ -360,6 +379,8 @@ func (s *Server) finish(req *request, err error) {
 // serveBatch answers the requests of a batch one after the other. The status is 200 whatever they say. All are read
 // before the first is answered, and none is kept: there can be millions.
 func (s *Server) serveBatch(ctx context.Context, w http.ResponseWriter, data []byte, level Level) {
+	done := s.turn(ctx, len(data))
+	defer done()
 	var req request
 	each := func(visit func()) error {
 		return ScanArray(data, func(value []byte) error {
@@ -383,7 +404,11 @@ func (s *Server) serveBatch(ctx context.Context, w http.ResponseWriter, data []b
 		return
 	}
 	next := "["
+	done() // from here on each has its own
 	_ = each(func() {
+		done := s.turn(ctx, len(req.Params))
+		defer done()
+		req.read = done
 		a := s.answer(ctx, &req, level)
 		if a.status == 0 {
 			return
@@ -484,6 +509,9 @@ func (s *Server) call(ctx context.Context, req *request, level Level, channels b
 		return nil, &Error{Code: CodeParams, Message: fmt.Sprintf("wrong param count (method '%s'): %d != %d", req.Method, n, m.Params)}
 	}
 	run := m.Bind(&a)
+	if req.read != nil {
+		req.read()
+	}
 	if a.err != nil {
 		return nil, parseError(fmt.Sprintf("unmarshaling params for '%s' %v", req.Method, a.err))
 	}

@@ -177,17 +177,22 @@ func (k *socket) sendTo(ctx context.Context, r reply) error {
 
 // handle starts what a message asks for, and gives what holds it back at its end. What cannot be read is not answered.
 func (k *socket) handle(msg []byte, hold *httpd.Hold) {
+	done := k.server.turn(k.ctx, len(msg))
 	req, err := parseRequest(msg)
 	if err != nil || checkID(req.ID) != nil {
+		done()
 		hold.Give()
 		return
 	}
+	req.read = done
 	switch req.Method {
 	case methodCancel:
 		k.cancelCall(req.Params)
+		done()
 		hold.Give()
 		return
 	case "", methodValue, methodClose: // for clients
+		done()
 		hold.Give()
 		return
 	}
@@ -201,12 +206,14 @@ func (k *socket) handle(msg []byte, hold *httpd.Hold) {
 	case k.slots <- struct{}{}:
 	case <-k.ctx.Done():
 		cancel()
+		done()
 		hold.Give()
 		return
 	}
 	k.work.Go(func() {
 		defer func() { <-k.slots }()
 		defer hold.Give()
+		defer done()
 		k.serveCall(ctx, req)
 		cancel()
 		if req.ID != nil {

@@ -65,4 +65,32 @@ var celloadGuards = []guard{
 		to:   "_ = r; return nil }),\n		b.Set([]byte(\"t\")",
 		pkg:  "./da/local", test: "TestHeightOf",
 	},
+	{
+		name: "large messages wait while a block is made",
+		file: "da/celestia/handler.go",
+		from: "	h.yield(ctx)\n	select {\n",
+		to:   "	select {\n",
+		pkg:  "./da/celestia", test: "TestBlocksComeFirst",
+	},
+	{
+		name: "small messages do not wait for their turn",
+		file: "internal/jsonrpc/server.go",
+		from: "s.opt.Turn == nil || n <= HeavyBytes",
+		to:   "s.opt.Turn == nil",
+		pkg:  "./da/celestia", test: "TestBlocksComeFirst",
+	},
+	{
+		name: "a chain says that it makes a block",
+		file: "da/local/chain.go",
+		from: "	c.making.Set(true)\n",
+		to:   "",
+		pkg:  "./da/local", test: "TestMaking",
+	},
+	{
+		name: "the pace belongs to the endpoint",
+		file: "da/celestia/subscribe.go",
+		from: "return e.health.Patience(e.client.opt.Probe) }",
+		to:   "return e.client.opt.Probe }",
+		pkg:  "./da/celestia", test: "TestPaceOutlivesSubscription",
+	},
 }
