@@ -1,11 +1,14 @@
 package jsonrpc_test
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 
 	"headrace/internal/jsonrpc"
@@ -42,4 +45,50 @@ func TestManySmallThings(t *testing.T) {
 			t.Errorf("%s: %d bytes were allocated for a message of %d, want at most %d times as many", name, got, len(c.body), c.most)
 		}
 	}
+}
+
+// TestMessageIsForgotten: a call that waits, as one does that has submitted blobs, keeps what was made of its parameters and
+// not the message they came in (I6).
+func TestMessageIsForgotten(t *testing.T) {
+	waiting, release := make(chan struct{}, 8), make(chan struct{})
+	url, _ := server(t, map[string]jsonrpc.Method{"t.Keep": {Params: 1, Bind: func(a *jsonrpc.Args) jsonrpc.Run {
+		n := len(jsonrpc.Arg[string](a, "string"))
+		return func(context.Context) (any, error) {
+			waiting <- struct{}{}
+			<-release
+			return n, nil
+		}
+	}}}, jsonrpc.ServerOptions{})
+	const size = 8 << 20
+	var work sync.WaitGroup
+	defer work.Wait()
+	defer close(release)
+	before := heap()
+	for range 4 {
+		work.Go(func() {
+			text := io.LimitReader(xs{}, size) // the client keeps nothing of it
+			resp, err := http.Post(url, "application/json", io.MultiReader(strings.NewReader(`{"id":1,"method":"t.Keep","params":["`), text, strings.NewReader(`"]}`)))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_ = resp.Body.Close()
+		})
+	}
+	for range 4 {
+		<-waiting
+	}
+	if grown := heap() - before; grown > 2*size {
+		t.Errorf("memory grew by %d MiB, with four messages of %d MiB at the other end", grown>>20, size>>20)
+	}
+}
+
+// xs are without end.
+type xs struct{}
+
+func (xs) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = 'x'
+	}
+	return len(p), nil
 }

@@ -509,6 +509,7 @@ func (s *Server) call(ctx context.Context, req *request, level Level, channels b
 		return nil, &Error{Code: CodeParams, Message: fmt.Sprintf("wrong param count (method '%s'): %d != %d", req.Method, n, m.Params)}
 	}
 	run := m.Bind(&a)
+	req.Params, a.params = nil, nil // what was made of them is in run: the message itself, of many MiB perhaps, is not kept for as long as the call lasts
 	if req.read != nil {
 		req.read()
 	}

@@ -93,4 +93,11 @@ var celloadGuards = []guard{
 		to:   "return e.client.opt.Probe }",
 		pkg:  "./da/celestia", test: "TestPaceOutlivesSubscription",
 	},
+	{
+		name: "a call does not keep the message it came in",
+		file: "internal/jsonrpc/server.go",
+		from: "	req.Params, a.params = nil, nil ",
+		to:   "	",
+		pkg:  "./internal/jsonrpc", test: "TestMessageIsForgotten",
+	},
 }
