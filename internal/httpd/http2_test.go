@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"runtime"
 	"testing"
 	"time"
 
@@ -174,4 +175,41 @@ func TestHTTP2SlowBody(t *testing.T) {
 	case <-time.After(patience):
 		t.Error("the body is still being read")
 	}
+}
+
+// A connection that has begun to speak HTTP/2 and asks for nothing, or for more than is answered at a time, costs little,
+// and makes room for others.
+func TestHTTP2Memory(t *testing.T) {
+	const connections, each = 400, 64 << 10
+	s := run(t, httpd.Options{HTTP2: []string{"/"}, Limits: httpd.Limits{Connections: connections, Streams: 8, Stall: long, Stream: long}}, func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+	})
+	const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+	// POST / of localhost, by HTTP/2's table of headers, with a body to come
+	const post = "\x00\x00\x0e\x01\x04\x00\x00\x00\x01" + "\x83\x86\x84\x01\x09localhost"
+	begin := inUse()
+	for range connections {
+		c := s.dial()
+		c.say("%s%s", preface, post)
+		if _, err := io.ReadFull(c.in, make([]byte, 9)); err != nil { // the server's settings
+			t.Fatal(err)
+		}
+	}
+	s.busy(8)
+	if got := (inUse() - begin) / connections; got > each {
+		t.Errorf("got %d bytes for each of %d connections, both ends, want %d at most", got, connections, each)
+	} else {
+		t.Logf("%d bytes for each connection, both ends", got)
+	}
+	if got, text := s.ask("GET", "/"); got != 200 {
+		t.Errorf("got %d %s, want one of those that wait to make room", got, text)
+	}
+}
+
+// inUse is what the process holds, in bytes, without garbage.
+func inUse() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapInuse + m.StackInuse)
 }
