@@ -7,12 +7,14 @@ import (
 	"time"
 )
 
-// http2Limits bound what a connection of HTTP/2 holds before its requests are looked at.
-var http2Limits = &http.HTTP2Config{
-	MaxConcurrentStreams:          16, // a tool has a stream open for reflection beside its calls
-	MaxReadFrameSize:              16 << 10,
-	MaxReceiveBufferPerConnection: 64 << 10,
-	MaxReceiveBufferPerStream:     64 << 10,
+// http2Limits bounds what a connection of HTTP/2 holds before its requests are looked at.
+func http2Limits() *http.HTTP2Config { // its server writes to it
+	return &http.HTTP2Config{
+		MaxConcurrentStreams:          16, // a tool has a stream open for reflection beside its calls
+		MaxReadFrameSize:              16 << 10,
+		MaxReceiveBufferPerConnection: 64 << 10,
+		MaxReceiveBufferPerStream:     64 << 10,
+	}
 }
 
 // begin counts a request over HTTP/2, and returns what ends it; nil if it is refused. Its time is bounded: whoever holds

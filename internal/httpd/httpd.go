@@ -116,7 +116,7 @@ func (s *Server) Serve(ctx context.Context, h http.Handler) error {
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(len(s.opt.HTTP2) > 0 && s.opt.Cert == nil)
 	server := &http.Server{
-		HTTP2:   http2Limits,
+		HTTP2:   http2Limits(),
 		Handler: s.bound(h), Protocols: protocols, MaxHeaderBytes: maxHeader, ReadHeaderTimeout: s.opt.Header, IdleTimeout: s.opt.Idle,
 		BaseContext: func(net.Listener) context.Context { return ctx },
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {

@@ -19,6 +19,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -376,12 +377,12 @@ func TestPerAddress(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var from string // set before a connection is made, and read when it is accepted
+	var from atomic.Value // a string, set before a connection is made, and read when it is accepted
 	proxies, err := httpd.ParsePrefixes([]string{"10.0.0.0/8", "192.0.2.7"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{httpd.New(remote{l, func() string { return from }}, httpd.Options{Limits: httpd.Limits{PerAddress: 2, Header: long}, Access: httpd.Access{Proxies: proxies}}), t, watch.New(0)}
+	s := &server{httpd.New(remote{l, func() string { return from.Load().(string) }}, httpd.Options{Limits: httpd.Limits{PerAddress: 2, Header: long}, Access: httpd.Access{Proxies: proxies}}), t, watch.New(0)}
 	ctx, cancel := context.WithCancel(context.Background())
 	var work sync.WaitGroup
 	work.Go(func() {
@@ -403,7 +404,7 @@ func TestPerAddress(t *testing.T) {
 		{"127.0.0.1", true}, {"127.0.0.1", true}, {"127.0.0.1", true}, {"::1", true}, {"::1", true}, {"::1", true},
 		{"10.1.2.3", true}, {"10.1.2.3", true}, {"10.1.2.3", true}, {"192.0.2.7", true}, {"192.0.2.7", true}, {"192.0.2.7", true},
 	} {
-		from = test.from
+		from.Store(test.from)
 		c := s.dial()
 		if !test.ok {
 			_, _ = io.WriteString(c, get) // it may be closed by now
