@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -164,17 +165,29 @@ func TestAnotherForm(t *testing.T) {
 // odd is an executor that answers what it should not.
 type odd struct {
 	evolve.Executor
+
+	mu     sync.Mutex // guards the rest
 	txs    [][]byte
 	answer []evolve.Filtered
 	hang   bool
 }
 
 func (o *odd) GetTxs(ctx context.Context) ([][]byte, error) {
-	if o.hang {
+	o.mu.Lock()
+	txs, hang := o.txs, o.hang
+	o.mu.Unlock()
+	if hang {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
-	return o.txs, nil
+	return txs, nil
+}
+
+// set changes what it answers.
+func (o *odd) set(change func()) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	change()
 }
 
 func (o *odd) ExecuteTxs(context.Context, [][]byte, uint64, time.Time, []byte) (evolve.Result, error) {
@@ -182,6 +195,8 @@ func (o *odd) ExecuteTxs(context.Context, [][]byte, uint64, time.Time, []byte) (
 }
 
 func (o *odd) FilterTxs(context.Context, [][]byte, uint64, uint64, bool) ([]evolve.Filtered, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	return o.answer, nil
 }
 
@@ -195,29 +210,28 @@ func testAnswers(t *testing.T, as evolvetest.Form) {
 	if txs, err := x.GetTxs(ctx); err != nil || !slices.EqualFunc(txs, o.txs, bytes.Equal) {
 		t.Errorf("got %d transactions, %v, want the executor's, which are compressed", len(txs), err)
 	}
-	o.txs = [][]byte{make([]byte, 8<<20)} // which compresses well
+	o.set(func() { o.txs = [][]byte{make([]byte, 8<<20)} }) // which compresses well
 	if txs, err := x.GetTxs(ctx); err == nil || errors.Is(err, evolve.ErrNoAnswer) || !strings.Contains(err.Error(), "larger than configured max") {
 		t.Errorf("got %d transactions, %v, want an answer that is too large to be refused", len(txs), err)
 	}
 	if r, err := x.ExecuteTxs(ctx, nil, 1, time.Now(), nil); !errors.Is(err, evolve.ErrNoAnswer) {
 		t.Errorf("got a root of %d bytes, %v, want no answer: the block is executed", len(r.Root), err)
 	}
-	o.answer = []evolve.Filtered{evolve.Taken, evolve.Removed, evolve.Postponed}
+	o.set(func() { o.answer = []evolve.Filtered{evolve.Taken, evolve.Removed, evolve.Postponed} })
 	if got, err := x.FilterTxs(ctx, [][]byte{{1}, {2}, {3}}, 1, 2, true); err != nil || !slices.Equal(got, o.answer) {
 		t.Errorf("got %v, %v, want %v", got, err, o.answer)
 	}
-	o.answer = []evolve.Filtered{7}
+	o.set(func() { o.answer = []evolve.Filtered{7} })
 	if got, err := x.FilterTxs(ctx, [][]byte{{1}}, 0, 0, false); err == nil {
 		t.Errorf("got %v, want an unknown status to be refused", got)
 	}
-	o.hang = true
+	o.set(func() { o.hang = true })
 	short, cancel := context.WithTimeout(ctx, 300*time.Millisecond) // the caller's patience
 	defer cancel()
 	if _, err := x.GetTxs(short); !errors.Is(err, evolve.ErrNoAnswer) {
 		t.Errorf("got %v from an executor that hangs, want %v", err, evolve.ErrNoAnswer)
 	}
-	o.hang = false
-	o.txs = nil
+	o.set(func() { o.hang, o.txs = false, nil })
 	if _, err := x.GetTxs(ctx); err != nil {
 		t.Errorf("got %v after it hung, want an answer", err)
 	}
