@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -253,12 +252,4 @@ func askNode(ctx context.Context, address string) (status struct {
 		return status, fmt.Errorf("%w: it answered %s", errNoNode, resp.Status)
 	}
 	return status, nil
-}
-
-// inHome makes a path that may be relative to the home one that can be opened.
-func (d *doctor) inHome(path string) string {
-	if filepath.IsAbs(path) {
-		return path
-	}
-	return filepath.Join(d.opt.Home, path)
 }

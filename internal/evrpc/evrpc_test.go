@@ -56,11 +56,11 @@ func readJSON(t *testing.T, name string, v any) {
 
 // posted is a block as its bytes lie on the DA layer, each half with its height there.
 type posted struct {
-	header, data       []byte // of a data blob, the data alone; nil if the block is empty
-	headerAt, dataAt   uint64
-	signed             block.SignedHeader
-	content            block.Data
-	headerHash, dataHs block.Hash
+	header, data     []byte // of a data blob, the data alone; nil if the block is empty
+	headerAt, dataAt uint64
+	signed           block.SignedHeader
+	content          block.Data
+	headerHash       block.Hash
 }
 
 // chain is the captured one, from its blobs. The encodings are the blobs' own.

@@ -74,7 +74,7 @@ var endpointGuards = []guard{
 	},
 	{
 		name: "blobs that are too large for a gateway are said to be",
-		file: "l1/ethereum/account.go",
+		file: "l1/ethereum/send.go",
 		from: "if status(err) == http.StatusRequestEntityTooLarge {",
 		to:   "if false {",
 		pkg:  "./l1/ethereum", test: "TestBlobsTooLargeForGateway",

@@ -54,8 +54,8 @@ var secretsGuards = []guard{
 	{
 		name: "a refusal that repeats its request tells no secret of an L1 endpoint",
 		file: "l1/ethereum/endpoint.go",
-		from: "err := e.access.Error(do(ctx))",
-		to:   "err := do(ctx)",
+		from: "err := e.access.Error(e.client.opt.within(ctx, method, on.in, do))",
+		to:   "err := e.client.opt.within(ctx, method, on.in, do)",
 		pkg:  "./node", test: "TestNoSecretLeavesANode/404",
 	},
 	{
