@@ -3,13 +3,6 @@ package main
 // celloadGuards are about headrace da under load: the largest answers, and hashes that it does not know.
 var celloadGuards = []guard{
 	{
-		name: "the first piece of an answer is made when it can be written",
-		file: "internal/jsonrpc/socket.go",
-		from: "		k.writing.Lock()\n		defer k.writing.Unlock()\n		_ = k.sendLocked(k.server.encodeAnswer(ctx, 0, req, result))\n",
-		to:   "		_ = k.send(k.server.encodeAnswer(ctx, 0, req, result))\n",
-		pkg:  "./internal/jsonrpc", test: "TestPiecesAtATime",
-	},
-	{
 		name: "a piece is given back before the next one is made",
 		file: "internal/jsonrpc/pieces.go",
 		from: "		hold.Give()\n		if err != nil {\n			return err\n		}\n	}\n",
