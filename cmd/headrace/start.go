@@ -83,7 +83,7 @@ func start(ctx context.Context, out io.Writer, home string, config node.Config) 
 // logStarted says what runs, and with what: without a secret, as endpoints are named in the status.
 func logStarted(log *slog.Logger, n *node.Node, genesis *block.Genesis, config *node.Config, home string) {
 	s := n.Status().Load()
-	args := []any{"version", version(), "chain", genesis.ChainID, "mode", s.Mode, "home", home, "http", n.Address()}
+	args := []any{"chain", genesis.ChainID, "mode", s.Mode, "version", version(), "home", home, "http", n.Address()}
 	if genesis.L1 == nil {
 		if header, data, err := config.Namespaces(genesis); err == nil { // a home of its own habits says which in a line of its own
 			args = append(args, "header_namespace", header, "data_namespace", data)
