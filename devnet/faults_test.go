@@ -280,7 +280,7 @@ func TestSubmitFaults(t *testing.T) {
 				until(t, n, "at 5", func(s node.Status) bool { return s.Heads.Safe.Height >= 5 })
 				id := begin(t, faults, fault.Fault{Kind: kind})
 				s := until(t, w.seq, "failing", func(s node.Status) bool {
-					return s.Sequencer.Failure != "" && s.Waiting[len(s.Waiting)-1].Stage == follow.StageSubmit
+					return s.Sequencer.Failure != "" && slices.ContainsFunc(s.Waiting, func(w node.Waiting) bool { return w.Stage == follow.StageSubmit })
 				})
 				until(t, w.seq, "going on", func(now node.Status) bool { return now.Heads.Unsafe.Height >= s.Heads.Unsafe.Height+5 })
 				faults.Remove(id)
