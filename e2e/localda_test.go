@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"headrace/devnet/localda"
+	"headrace/follow"
 	"headrace/node"
 )
 
@@ -81,7 +82,9 @@ func TestLocalDA(t *testing.T) {
 		t.Errorf("got block %d, want none above %d", s.Heads.Safe.Height, safe)
 	}
 	layer.Swap(head, head-1)
-	c.status(ctx, t, full, "ready again", func(s node.Status) bool { return s.Ready && s.Heads.Safe.Height == safe })
+	c.status(ctx, t, full, "following again", func(s node.Status) bool { // without its sequencer the chain stands
+		return (s.Ready || s.Stage == follow.StageChain) && s.Heads.Safe.Height == safe
+	})
 	r.seq.start(t)
 	r.settled(t, safe)
 	for _, s := range r.servers {
