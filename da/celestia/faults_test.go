@@ -163,10 +163,12 @@ func TestFaults(t *testing.T) {
 			if f.Namespace != nil {
 				name += "-one-namespace"
 			}
-			t.Run(name+"/"+mode, func(t *testing.T) {
-				t.Parallel()
-				testFault(t, f, mode, da.ProveEmpty)
-			})
+			for _, level := range []da.Level{da.ProveEmpty, da.Prove} {
+				t.Run(fmt.Sprintf("%s/%s/%s", name, mode, level), func(t *testing.T) {
+					t.Parallel()
+					testFault(t, f, mode, level)
+				})
+			}
 		}
 	}
 }
