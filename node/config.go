@@ -212,7 +212,7 @@ func (c *Config) Validate() error {
 	if err := c.DA.checkKind(); err != nil {
 		return err
 	}
-	if _, err := c.L1.blockTime(); err != nil {
+	if _, err := c.L1.Pace(); err != nil {
 		return err
 	}
 	if _, err := c.L1.depth(); err != nil {
@@ -263,11 +263,11 @@ func (c *LogConfig) check() error {
 	return nil
 }
 
-// onDemand is the block time of an L1 whose blocks have no rhythm.
+// onDemand is the block time of a source whose blocks have no rhythm.
 const onDemand = -1
 
-// blockTime returns the time between the L1's blocks: 0 if it is to be found out, or onDemand.
-func (c *L1Config) blockTime() (time.Duration, error) {
+// Pace returns the time between the L1's blocks: 0 if it is to be found out; negative: they have no rhythm.
+func (c *L1Config) Pace() (time.Duration, error) {
 	switch c.BlockTime {
 	case "", "0":
 		return 0, nil
@@ -293,8 +293,8 @@ func (c *L1Config) depth() (uint64, error) {
 	return depth, nil
 }
 
-// level returns the level of verification; the default for "".
-func (c *DAConfig) level() (l da.Level, err error) {
+// Verified returns the level of verification; the default for "".
+func (c *DAConfig) Verified() (l da.Level, err error) {
 	if c.Level != "" {
 		err = l.UnmarshalText([]byte(c.Level))
 	}

@@ -26,7 +26,7 @@ const localDA = "local-da"
 
 // checkKind refuses to believe more of a DA layer than it can show.
 func (c *DAConfig) checkKind() error {
-	level, err := c.level()
+	level, err := c.Verified()
 	if err != nil {
 		return fmt.Errorf("da.level: %w", err)
 	}
@@ -93,7 +93,7 @@ func daClient(o *opened) (client *celestia.Client, header, data da.Namespace, er
 	if header, data, err = o.opt.namespaces(); err != nil {
 		return nil, header, data, err
 	}
-	level, err := c.level()
+	level, err := c.Verified()
 	if err != nil {
 		return nil, header, data, fmt.Errorf("da.level: %w", err)
 	}

@@ -40,7 +40,7 @@ func l1Client(o *opened) (client *ethereum.Client, each time.Duration, err error
 	if len(c.WS)+len(c.HTTP) == 0 {
 		return nil, 0, fmt.Errorf("the genesis names an inbox on an L1: set l1.ws, l1.http or both to an Ethereum node of chain %d", g.ChainID)
 	}
-	if each, err = c.blockTime(); err != nil {
+	if each, err = c.Pace(); err != nil {
 		return nil, 0, err
 	}
 	var silence time.Duration
@@ -71,7 +71,7 @@ type l1Source interface {
 // Nothing is dialled yet.
 func (o *opened) l1Source() (source l1Source, each time.Duration, post func(*sequencer.Config) (*ethereum.Account, error), err error) {
 	if o.opt.l1Source != nil {
-		each, err = o.opt.Config.L1.blockTime()
+		each, err = o.opt.Config.L1.Pace()
 		return o.opt.l1Source, each, func(cfg *sequencer.Config) (*ethereum.Account, error) {
 			cfg.Proposer, cfg.Inbox = o.opt.l1Proposer, o.opt.l1Source
 			return nil, nil

@@ -64,16 +64,11 @@ func (e *daEndpoint) patient() *patient {
 	return p
 }
 
-// waits is what waiting for news takes beside the answers.
-func (e *endpoint) waits() time.Duration { return e.patience() + grace }
-
 func (e *daEndpoint) open() (err error) {
 	c := &e.config.DA
-	var level da.Level
-	if c.Level != "" {
-		if err := level.UnmarshalText([]byte(c.Level)); err != nil {
-			return err
-		}
+	level, err := c.Verified()
+	if err != nil {
+		return err
 	}
 	var namespaces []da.Namespace
 	if header, data, err := e.config.Namespaces(e.genesis); err == nil {

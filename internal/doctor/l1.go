@@ -84,14 +84,8 @@ func (e *l1Endpoint) open() (err error) {
 	if err != nil {
 		return err
 	}
-	switch e.c.BlockTime {
-	case "on-demand":
-		e.given = -1
-	case "", "0":
-	default:
-		if e.given, err = time.ParseDuration(e.c.BlockTime); err != nil {
-			return err
-		}
+	if e.given, err = e.c.Pace(); err != nil {
+		return err
 	}
 	e.Inspector, err = ethereum.NewInspector(e.at, ethereum.Options{
 		Beacon: e.c.Beacon, ChainID: e.genesis.L1.ChainID, Inbox: inbox, StartBlock: e.genesis.L1.StartBlock, CallTimeout: e.opt.Timeout, BlockTime: e.given,

@@ -67,6 +67,9 @@ func (e *endpoint) checkLinks(ctx context.Context) *finding {
 // patience is how long news may take.
 func (e *endpoint) patience() time.Duration { return 2*e.block + time.Second }
 
+// waits is what waiting for news takes beside the answers.
+func (e *endpoint) waits() time.Duration { return e.patience() + grace }
+
 var errHeard = errors.New("news has come")
 
 // checkNews waits for the news of a height to come.
