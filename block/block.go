@@ -7,7 +7,11 @@
 // to a shared value.
 package block
 
-import "headrace/ref"
+import (
+	"time"
+
+	"headrace/ref"
+)
 
 // Hash is a SHA-256 digest. The zero Hash stands for "none".
 type Hash = ref.Hash
@@ -75,3 +79,7 @@ type Block struct {
 
 // Height returns the block's height.
 func (b *Block) Height() uint64 { return b.Header.Header.Height }
+
+// Made returns when the block was made, by its header. A time of 2^63 nanoseconds or more, which no clock shows, comes
+// out before 1970.
+func (b *Block) Made() time.Time { return time.Unix(0, int64(b.Header.Header.Time)) }

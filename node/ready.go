@@ -478,7 +478,7 @@ func (n *Node) pace(o *opened, sync *syncer.Status) (p pace) {
 func (n *Node) madeAt(o *opened, height uint64) time.Time {
 	if ref, err := o.store.Ref(height); err == nil && n.oldest.Ref != ref {
 		if rec, err := o.store.Block(height); err == nil {
-			n.oldest = Applied{Ref: ref, Made: time.Unix(0, int64(rec.Block.Header.Header.Time))}
+			n.oldest = Applied{Ref: ref, Made: rec.Block.Made()}
 		}
 	}
 	if n.oldest.Ref.Height != height {

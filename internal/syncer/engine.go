@@ -120,7 +120,7 @@ func (s *Syncer) inTime(blk *block.Block) error {
 	if h.Time > math.MaxInt64 {
 		return s.stuck(follow.StageClock, h.Height, fmt.Errorf("block %d is ahead of this machine's clock: its time is %d nanoseconds since 1970, which is later than any clock shows", h.Height, h.Time))
 	}
-	if ahead := time.Unix(0, int64(h.Time)).Sub(now); ahead > s.cfg.MaxAhead {
+	if ahead := blk.Made().Sub(now); ahead > s.cfg.MaxAhead {
 		return s.stuck(follow.StageClock, h.Height, fmt.Errorf("block %d is %s ahead of this machine's clock: waiting; check the clock", h.Height, ahead.Round(time.Second)))
 	}
 	return nil

@@ -152,13 +152,11 @@ func (s *Syncer) moves(h *headAt, to block.Ref) Moment {
 		h.Made = s.noted.Made
 	default: // at the start, and when blocks were taken back
 		if rec, err := s.cfg.Store.Block(to.Height); err == nil {
-			h.Made = madeAt(rec.Block)
+			h.Made = rec.Block.Made()
 		}
 	}
 	return h.Moment
 }
-
-func madeAt(b *block.Block) time.Time { return time.Unix(0, int64(b.Header.Header.Time)) }
 
 // note notes a change of a head, before it is published.
 func (s *Syncer) note(a *Applied) {

@@ -282,7 +282,7 @@ func (s *Syncer) Took(step Step, height uint64, start time.Time, err error) {
 }
 
 func (s *Syncer) applied(blk *block.Block, origin store.Origin, promoted bool) {
-	a := Applied{Ref: blk.Ref(), Txs: len(blk.Data.Txs), Source: origin.Source, Safe: origin.Source != (block.Ref{}), Promoted: promoted, Made: madeAt(blk)}
+	a := Applied{Ref: blk.Ref(), Txs: len(blk.Data.Txs), Source: origin.Source, Safe: origin.Source != (block.Ref{}), Promoted: promoted, Made: blk.Made()}
 	s.note(&a)
 	s.publish()
 	if !promoted {
