@@ -54,22 +54,22 @@ func stampOf(path string) stamp {
 
 // current returns the certificate to serve. It tells log once of files that have changed: strangers choose how often it
 // is called.
-func (c *Cert) current(log *slog.Logger) (*tls.Certificate, error) {
+func (c *Cert) current(log *slog.Logger) *tls.Certificate {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := [2]stamp{stampOf(c.cert), stampOf(c.key)} // before they are read: what changes meanwhile is read next time
 	if now == c.stamps {
-		return c.using, nil
+		return c.using
 	}
 	c.stamps = now
 	renewed, err := c.read()
 	if err != nil {
 		log.Warn("the TLS certificate has changed and cannot be used: the one before is served on", "err", err)
-		return c.using, nil
+		return c.using
 	}
 	c.using = renewed
 	log.Info("serving the TLS certificate that has changed", "until", renewed.Leaf.NotAfter.UTC().Format(time.RFC3339))
-	return c.using, nil
+	return c.using
 }
 
 // CertOf is ReadCert for the two settings of these names; nil if neither is given.

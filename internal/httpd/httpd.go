@@ -127,7 +127,7 @@ func (s *Server) Serve(ctx context.Context, h http.Handler) error {
 	}
 	var l net.Listener = s.listener
 	if s.opt.Cert != nil {
-		current := func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.opt.Cert.current(s.opt.Logger) }
+		current := func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.opt.Cert.current(s.opt.Logger), nil }
 		l = tls.NewListener(l, &tls.Config{GetCertificate: current, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}})
 	}
 	ending, cancel := context.WithCancel(ctx)

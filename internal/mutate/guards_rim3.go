@@ -36,7 +36,7 @@ var rim3Guards = []guard{
 	{
 		name: "a certificate that cannot be used leaves the one before",
 		file: "internal/httpd/cert.go",
-		from: "\t\treturn c.using, nil\n\t}\n\tc.using = renewed", to: "\t\treturn nil, err\n\t}\n\tc.using = renewed",
+		from: "\t\treturn c.using\n\t}\n\tc.using = renewed", to: "\t\treturn nil\n\t}\n\tc.using = renewed",
 		pkg: "./internal/httpd", test: "TestRenewedCertificate",
 	},
 	{
