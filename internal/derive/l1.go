@@ -54,7 +54,7 @@ func (o *Opened) On(cfg *Config, tip Tip) (blocks []*block.Block, void string) {
 	case o.void != "":
 		return nil, o.void
 	case block.Hash(o.parent) != tip.HeaderHash:
-		return nil, fmt.Sprintf("it builds on %s, and the last block is %s", block.Hash(o.parent), tip.HeaderHash)
+		return nil, fmt.Sprintf("it builds on %x, and the last block is %s", o.parent, tip.HeaderHash)
 	case o.of == 0:
 		return nil, "it holds no block"
 	}

@@ -193,7 +193,7 @@ func oldProposal(cfg *oldConfig, tip Tip, p *l1.Proposal) (blocks []*block.Block
 		return nil, p.Void
 	}
 	if block.Hash(p.Parent) != tip.HeaderHash {
-		return nil, fmt.Sprintf("it builds on %s, and the last block is %s", block.Hash(p.Parent), tip.HeaderHash)
+		return nil, fmt.Sprintf("it builds on %x, and the last block is %s", p.Parent, tip.HeaderHash)
 	}
 	for i := range p.Blocks {
 		b, err := oldSealed(cfg, tip, &p.Blocks[i])

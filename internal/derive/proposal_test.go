@@ -2,7 +2,6 @@ package derive_test
 
 import (
 	"bytes"
-	"strings"
 	"testing"
 
 	"headrace/block"
@@ -158,15 +157,6 @@ func TestSpoiledProposals(t *testing.T) {
 				t.Errorf("%s, at block %d: got %d blocks, want it void", c.name, at+1, len(blocks))
 			}
 		}
-	}
-}
-
-// The reason names both blocks as they are named everywhere else.
-func TestVoidNamesBlocks(t *testing.T) {
-	tip, p := derive.TipOf(decoded(t, first(t))), l1.Proposal{Parent: l1.Hash{0xab}}
-	_, void := propose(config(), tip, &p)
-	if want := "it builds on ab" + strings.Repeat("00", 31) + ", and the last block is " + tip.HeaderHash.String(); void != want {
-		t.Errorf("got %q, want %q", void, want)
 	}
 }
 
