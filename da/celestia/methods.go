@@ -412,7 +412,7 @@ func (h *Handler) reached(height uint64, answer func() (any, error), namespaces 
 	}
 }
 
-// ofSquare makes an answer of the square of a height, of which there are only as many in memory as answers are being built.
+// ofSquare makes an answer of the square of a height. There are only as many squares in memory as answers are being built.
 func (h *Handler) ofSquare(height uint64, answer func(*square.Square) (any, error)) jsonrpc.Run {
 	return h.reached(height, func() (any, error) {
 		sq, err := h.chain.Square(height)

@@ -74,8 +74,8 @@ func TestBlockTimeIsTheClock(t *testing.T) {
 	}
 }
 
-// What has been learnt of an endpoint's pace is the endpoint's: after a silent gap the next subscription finds out within a few
-// blocks that it is silent too, and not after the longest time that silence is borne.
+// What has been learnt of an endpoint's pace is the endpoint's. After a silent gap the next subscription is silent too,
+// and that is found out within a few blocks, not after the longest time that silence is borne.
 func TestPaceOutlivesSubscription(t *testing.T) {
 	t.Parallel()
 	chain, faults := newChain(t, local.Options{Interval: 20 * time.Millisecond}), &fault.Set{}

@@ -149,7 +149,8 @@ func (s *Set) Hit(k Kind, t Target) (Fault, bool) {
 	return f, ok
 }
 
-// At reports whether a fault of a kind is in force at t, and returns the oldest one. Like Is, it is no hit and rolls no dice.
+// At reports whether a fault of a kind is in force at t, and returns the oldest one. Like Is, it is no hit and rolls
+// no dice.
 func (s *Set) At(k Kind, t Target) (Fault, bool) {
 	return s.oldest(func(e *entry) bool { return e.Kind == k && e.covers(t) })
 }
@@ -162,7 +163,8 @@ func (s *Set) end(i int) {
 	s.faults = slices.Delete(s.faults, i, i+1)
 }
 
-// Is reports whether a fault of a kind is in force anywhere, and returns the oldest one. It is no hit: for states rather than events.
+// Is reports whether a fault of a kind is in force anywhere, and returns the oldest one. It is no hit: for states rather
+// than events.
 func (s *Set) Is(k Kind) (Fault, bool) {
 	return s.oldest(func(e *entry) bool { return e.Kind == k })
 }

@@ -166,7 +166,7 @@ func (v *View) Header(height uint64) (*square.ExtendedHeader, error) {
 	return v.chain.Header(height)
 }
 
-// HeightOf is Chain.HeightOf. What a fault has put in the place of the chain's blocks counts as far as somebody has seen it.
+// HeightOf is Chain.HeightOf. What a fault has put in the place of the chain's blocks counts once somebody has seen it.
 func (v *View) HeightOf(hash [32]byte) (uint64, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()

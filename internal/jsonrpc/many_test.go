@@ -47,8 +47,8 @@ func TestManySmallThings(t *testing.T) {
 	}
 }
 
-// TestMessageIsForgotten: a call that waits, as one does that has submitted blobs, keeps what was made of its parameters and
-// not the message they came in (I6).
+// TestMessageIsForgotten: a call that waits, as one does that has submitted blobs, keeps what was made of its
+// parameters, and not the message that they came in (I6).
 func TestMessageIsForgotten(t *testing.T) {
 	waiting, release := make(chan struct{}, 8), make(chan struct{})
 	url, _ := server(t, map[string]jsonrpc.Method{"t.Keep": {Params: 1, Bind: func(a *jsonrpc.Args) jsonrpc.Run {

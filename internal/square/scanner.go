@@ -74,8 +74,8 @@ func (s *scanner) null() bool {
 	return false
 }
 
-// object calls member at each value with its key; member consumes the value, or leaves it where it is: then it is skipped. A null counts as
-// an object without members.
+// object calls member at each value with its key. Member consumes the value, or leaves it where it is: then it is
+// skipped. A null counts as an object without members.
 func (s *scanner) object(member func(key []byte)) {
 	if s.null() || !s.expect('{') || s.accept('}') {
 		return

@@ -406,8 +406,8 @@ func (w *tree) Push(s []byte) error {
 	return w.NamespacedMerkleTree.Push(append(bytes.Clone(ns), s...))
 }
 
-// TestSampler: what is told of one row is what the whole extended square has there, below the original square too, with proofs
-// that its roots bear out; and takes memory as one row does, not as the square.
+// TestSampler: what is told of one row is what the whole extended square has there, below the original square too. Its
+// proofs are borne out by the roots, and it takes the memory of one row, not of the square.
 func TestSampler(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	s, err := square.Build([]da.Blob{randomBlob(rng, 400_000), randomBlob(rng, 4000)})

@@ -9,8 +9,8 @@ import (
 )
 
 // Peek returns the state of the store in dir, and where it began, without opening it: nothing is locked or written, and a
-// node may have it open. It is as of the last commits that have reached the disk, and of use to whoever looks alone. Errors are those of Open, but
-// for ErrLocked; damage that is noted there is one.
+// node may have it open. It is as of the last commits that have reached the disk.
+// Errors are those of Open, but for ErrLocked; damage that is noted there is one.
 func Peek(dir string, id Identity, opt Options) (st State, start block.Ref, err error) {
 	if err := disk.Noted(dir, opt.FS); err != nil {
 		return st, start, err

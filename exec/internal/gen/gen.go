@@ -1,5 +1,5 @@
-// Package gen makes the Go code of a Protobuf file: a compiler in Go reads the file, and the module's own tools protoc-gen-go and protoc-gen-go-grpc write
-// the code. So whoever has the module can make the code anew, to the byte.
+// Package gen makes the Go code of a Protobuf file: a compiler in Go reads the file, and the module's own tools
+// protoc-gen-go and protoc-gen-go-grpc write the code. So whoever has the module can make the code anew, to the byte.
 package gen
 
 import (
