@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -110,21 +109,16 @@ type status struct {
 		SafeAt       time.Time `json:"safe_at"`
 	} `json:"chain"`
 	Source struct {
-		Position   ref       `json:"position"`
-		Proven     ref       `json:"proven"`
-		Head       ref       `json:"head"`
-		HeadAt     time.Time `json:"head_at"`
-		Lag        uint64    `json:"lag"`
-		BlockTime  string    `json:"block_time"`
-		Unverified string    `json:"unverified"`
-		Rate       float64   `json:"rate"`
-		CatchUp    *struct {
-			From    uint64  `json:"from"`
-			Percent float64 `json:"percent"`
-			Rate    float64 `json:"rate"`
-			ETA     string  `json:"eta"`
-		} `json:"catch_up"`
-		Endpoints []endpoint `json:"endpoints"`
+		Position   ref        `json:"position"`
+		Proven     ref        `json:"proven"`
+		Head       ref        `json:"head"`
+		HeadAt     time.Time  `json:"head_at"`
+		Lag        uint64     `json:"lag"`
+		BlockTime  string     `json:"block_time"`
+		Unverified string     `json:"unverified"`
+		Rate       float64    `json:"rate"`
+		CatchUp    *catchUp   `json:"catch_up"`
+		Endpoints  []endpoint `json:"endpoints"`
 	} `json:"source"`
 	Proposal *struct { // of a chain on an L1
 		ID     uint64 `json:"id"`
@@ -154,6 +148,22 @@ type status struct {
 			Deadline time.Time `json:"deadline"`
 		} `json:"in_flight"`
 	} `json:"sequencer"`
+}
+
+// catchUp is how a node that is behind comes on.
+type catchUp struct {
+	From    uint64  `json:"from"`
+	Percent float64 `json:"percent"`
+	Rate    float64 `json:"rate"`
+	ETA     string  `json:"eta"`
+}
+
+// left says how long it takes yet, if that is known.
+func (c *catchUp) left() string {
+	if c.ETA == "" {
+		return ""
+	}
+	return ", " + c.ETA + " to go"
 }
 
 // endpoint is one of the source's.
@@ -195,103 +205,144 @@ func age(now, at time.Time) string {
 	return shortDuration(d.Round(time.Minute))
 }
 
+// lines are a text of names, each with what is to be said of it.
+type lines struct{ strings.Builder }
+
+func (l *lines) add(name, format string, args ...any) {
+	fmt.Fprintf(l, "%-11s %s\n", name, fmt.Sprintf(format, args...))
+}
+
+// some adds a line if there is anything to say.
+func (l *lines) some(name, text string) {
+	if text != "" {
+		l.add(name, "%s", text)
+	}
+}
+
+// asOf returns the time that ages go by: now, or the node's, if its clock is ahead of ours.
+func (s *status) asOf(now time.Time) time.Time {
+	if now.Before(s.At) {
+		return s.At
+	}
+	return now
+}
+
 // text is the status for a reader, as of now.
 func (s *status) text(now time.Time) string {
-	if now.Before(s.At) { // the node's clock is ahead of ours
-		now = s.At
-	}
-	var b bytes.Buffer
-	line := func(name, format string, args ...any) {
-		fmt.Fprintf(&b, "%-11s %s\n", name, fmt.Sprintf(format, args...))
-	}
-	line("chain", "%s, %s node", s.ChainID, s.Mode)
+	now = s.asOf(now)
+	var l lines
+	l.add("chain", "%s, %s node", s.ChainID, s.Mode)
 	if s.Version != "" {
-		line("version", "%s, up %s", s.Version, shortDuration(max(now.Sub(s.StartedAt), 0).Round(time.Second)))
+		l.add("version", "%s, up %s", s.Version, s.uptime(now))
 	}
+	l.add("ready", "%s", s.readyText())
+	l.some("to do", s.Remedy)
+	if s.Disk != s.Reason {
+		l.some("disk", s.Disk)
+	}
+	if s.Unseen != s.Reason {
+		l.some("unseen", s.Unseen)
+	}
+	s.headLines(&l, now)
+	s.proposalLines(&l)
+	s.sourceLines(&l, now)
+	s.sequencerLines(&l, now)
+	s.waitingLines(&l, now)
+	return l.String()
+}
+
+func (s *status) uptime(now time.Time) string {
+	return shortDuration(max(now.Sub(s.StartedAt), 0).Round(time.Second))
+}
+
+func (s *status) readyText() string {
 	if s.Ready {
-		line("ready", "yes")
-	} else {
-		line("ready", "no: %s", s.Reason)
+		return "yes"
 	}
-	if s.Remedy != "" {
-		line("to do", "%s", s.Remedy)
-	}
-	if s.Disk != "" && s.Disk != s.Reason {
-		line("disk", "%s", s.Disk)
-	}
-	if s.Unseen != "" && s.Unseen != s.Reason {
-		line("unseen", "%s", s.Unseen)
-	}
-	line("unsafe", "%s", s.Heads.Unsafe)
-	line("safe", "%s", s.Heads.Safe)
-	line("finalized", "%s", s.Heads.Finalized)
+	return "no: " + s.Reason
+}
+
+func (s *status) headLines(l *lines, now time.Time) {
+	l.add("unsafe", "%s", s.Heads.Unsafe)
+	l.add("safe", "%s", s.Heads.Safe)
+	l.add("finalized", "%s", s.Heads.Finalized)
 	if c := &s.Chain; !c.UnsafeMadeAt.IsZero() {
-		line("", "block %d was made %s ago%s", s.Heads.Unsafe.Height, age(now, c.UnsafeMadeAt), s.safeAge(now))
+		l.add("", "block %d was made %s ago%s", s.Heads.Unsafe.Height, age(now, c.UnsafeMadeAt), s.safeAge(now))
 	}
-	line("state root", "%s", s.StateRoot)
-	source, layer := "DA", "the DA layer"
-	if p := s.Proposal; p != nil {
-		source, layer = "L1", "the L1"
-		if p.ID > 0 {
-			line("proposal", "%d, in L1 block %s", p.ID, p.L1)
-		} else {
-			line("proposal", "none yet")
-		}
-		if p.Reorgs > 0 {
-			line("", "reorgs of the L1 took proposals back %d times", p.Reorgs)
-		}
-		if p.Void != "" {
-			line("", "it is void: %s", p.Void)
-		}
+	l.add("state root", "%s", s.StateRoot)
+}
+
+func (s *status) proposalLines(l *lines) {
+	p := s.Proposal
+	if p == nil {
+		return
 	}
-	line("position", "%s", s.Source.Position)
-	line("proven", "%s", s.Source.Proven)
-	line(source+" head", "%s", s.Source.Head)
+	if p.ID > 0 {
+		l.add("proposal", "%d, in L1 block %s", p.ID, p.L1)
+	} else {
+		l.add("proposal", "none yet")
+	}
+	if p.Reorgs > 0 {
+		l.add("", "reorgs of the L1 took proposals back %d times", p.Reorgs)
+	}
+	if p.Void != "" {
+		l.add("", "it is void: %s", p.Void)
+	}
+}
+
+func (s *status) sourceLines(l *lines, now time.Time) {
+	source := "DA"
+	if s.Proposal != nil {
+		source = "L1"
+	}
+	l.add("position", "%s", s.Source.Position)
+	l.add("proven", "%s", s.Source.Proven)
+	l.add(source+" head", "%s", s.Source.Head)
 	if !s.Source.HeadAt.IsZero() {
-		line("", "%s ago%s, %d behind", now.Sub(s.Source.HeadAt).Round(time.Millisecond), eachBlock(s.Source.BlockTime), s.Source.Lag)
+		l.add("", "%s ago%s, %d behind", now.Sub(s.Source.HeadAt).Round(time.Millisecond), eachBlock(s.Source.BlockTime), s.Source.Lag)
 	}
-	if s.Source.Unverified != "" {
-		line("", "%s", s.Source.Unverified)
-	}
+	l.some("", s.Source.Unverified)
 	switch c := s.Source.CatchUp; {
 	case c != nil:
-		eta := ""
-		if c.ETA != "" {
-			eta = ", " + c.ETA + " to go"
-		}
-		line("catching up", "%.1f%% of the way from %d, %.1f heights a second%s", c.Percent, c.From, c.Rate, eta)
+		l.add("catching up", "%.1f%% of the way from %d, %.1f heights a second%s", c.Percent, c.From, c.Rate, c.left())
 	case s.Source.Rate > 0:
-		line("rate", "%.2f heights a second", s.Source.Rate)
+		l.add("rate", "%.2f heights a second", s.Source.Rate)
 	}
 	for i := range s.Source.Endpoints {
 		e := &s.Source.Endpoints[i]
-		line("endpoint", "%s", e.text(now))
+		l.add("endpoint", "%s", e.text(now))
 		if e.LastError != "" {
-			line("", "%s", e.trouble(now))
+			l.add("", "%s", e.trouble(now))
 		}
 	}
-	if q := s.Sequencer; q != nil {
-		line("sequencer", "%d blocks wait for %s, submitted up to %d", q.Pending, layer, q.Submitted)
-		if q.Paused != "" {
-			line("paused", "%s", q.Paused)
-		}
-		if f := q.Flight; f != nil {
-			until := ""
-			if f.Deadline.After(now) {
-				until = fmt.Sprintf(", given up in %s", age(f.Deadline, now))
-			}
-			line("in flight", "blocks %d to %d, for %s%s", f.From, f.To, age(now, f.Since), until)
-		}
-		if q.Stuck != "" {
-			line("stuck", "%s", q.Stuck)
-		}
-		if q.Failures > 0 && q.Failure != "" && !s.waitsFor(q.Failure) {
-			line("posting", "the last one failed (%d have): %s", q.Failures, q.Failure)
-		}
-		if q.Clock != "" {
-			line("clock", "%s", q.Clock)
-		}
+}
+
+func (s *status) sequencerLines(l *lines, now time.Time) {
+	q := s.Sequencer
+	if q == nil {
+		return
 	}
+	layer := "the DA layer"
+	if s.Proposal != nil {
+		layer = "the L1"
+	}
+	l.add("sequencer", "%d blocks wait for %s, submitted up to %d", q.Pending, layer, q.Submitted)
+	l.some("paused", q.Paused)
+	if f := q.Flight; f != nil {
+		until := ""
+		if f.Deadline.After(now) {
+			until = fmt.Sprintf(", given up in %s", age(f.Deadline, now))
+		}
+		l.add("in flight", "blocks %d to %d, for %s%s", f.From, f.To, age(now, f.Since), until)
+	}
+	l.some("stuck", q.Stuck)
+	if q.Failures > 0 && q.Failure != "" && !s.waitsFor(q.Failure) {
+		l.add("posting", "the last one failed (%d have): %s", q.Failures, q.Failure)
+	}
+	l.some("clock", q.Clock)
+}
+
+func (s *status) waitingLines(l *lines, now time.Time) {
 	for _, w := range s.Waiting {
 		more := ""
 		if !w.Since.IsZero() {
@@ -300,9 +351,8 @@ func (s *status) text(now time.Time) string {
 		if w.Next.After(now) {
 			more += fmt.Sprintf(", next try in %s", w.Next.Sub(now).Round(time.Millisecond))
 		}
-		line("waits", "%s at %d: %s%s", w.Stage, w.Height, w.Cause, more)
+		l.add("waits", "%s at %d: %s%s", w.Stage, w.Height, w.Cause, more)
 	}
-	return b.String()
 }
 
 // eachBlock says how often a block comes, if that is known.

@@ -210,43 +210,29 @@ func (b board) text() string {
 
 // head is the upper part of the screen.
 func (s *status) head(now time.Time) string {
-	if now.Before(s.At) {
-		now = s.At
-	}
-	var b strings.Builder
-	line := func(name, format string, args ...any) {
-		fmt.Fprintf(&b, "%-11s %s\n", name, fmt.Sprintf(format, args...))
-	}
+	now = s.asOf(now)
+	var l lines
 	up := ""
 	if !s.StartedAt.IsZero() {
-		up = ", up " + shortDuration(max(now.Sub(s.StartedAt), 0).Round(time.Second))
+		up = ", up " + s.uptime(now)
 	}
-	line("chain", "%s, %s node %s%s", s.ChainID, s.Mode, s.Version, up)
-	ready := "yes"
-	if !s.Ready {
-		ready = "no: " + s.Reason
-	}
-	line("ready", "%s", ready)
-	if s.Remedy != "" {
-		line("to do", "%s", s.Remedy)
-	}
-	line("heads", "unsafe %d, safe %d, finalized %d%s", s.Heads.Unsafe.Height, s.Heads.Safe.Height, s.Heads.Finalized.Height, s.madeAgo(now))
+	l.add("chain", "%s, %s node %s%s", s.ChainID, s.Mode, s.Version, up)
+	l.add("ready", "%s", s.readyText())
+	l.some("to do", s.Remedy)
+	l.add("heads", "unsafe %d, safe %d, finalized %d%s", s.Heads.Unsafe.Height, s.Heads.Safe.Height, s.Heads.Finalized.Height, s.madeAgo(now))
 	pace := ""
 	if s.Source.Rate > 0 {
 		pace = fmt.Sprintf(", %.2f heights a second", s.Source.Rate)
 	}
 	if c := s.Source.CatchUp; c != nil {
-		pace = fmt.Sprintf(", %.1f%% at %.1f heights a second", c.Percent, c.Rate)
-		if c.ETA != "" {
-			pace += ", " + c.ETA + " to go"
-		}
+		pace = fmt.Sprintf(", %.1f%% at %.1f heights a second%s", c.Percent, c.Rate, c.left())
 	}
-	line("source", "at %d of %d, %d behind%s%s", s.Source.Position.Height, s.Source.Head.Height, s.Source.Lag, pace, eachBlock(s.Source.BlockTime))
+	l.add("source", "at %d of %d, %d behind%s%s", s.Source.Position.Height, s.Source.Head.Height, s.Source.Lag, pace, eachBlock(s.Source.BlockTime))
 	for i := range s.Source.Endpoints {
 		e := &s.Source.Endpoints[i]
-		line("endpoint", "%s", e.text(now))
+		l.add("endpoint", "%s", e.text(now))
 		if !e.Healthy && e.LastError != "" {
-			line("", "%s", e.trouble(now))
+			l.add("", "%s", e.trouble(now))
 		}
 	}
 	if q := s.Sequencer; q != nil {
@@ -254,13 +240,13 @@ func (s *status) head(now time.Time) string {
 		if f := q.Flight; f != nil {
 			flight = fmt.Sprintf(", blocks %d to %d in flight for %s", f.From, f.To, age(now, f.Since))
 		}
-		line("sequencer", "%d blocks wait, submitted up to %d%s", q.Pending, q.Submitted, flight)
+		l.add("sequencer", "%d blocks wait, submitted up to %d%s", q.Pending, q.Submitted, flight)
 	}
 	for _, w := range s.Waiting {
-		line("waits", "%s at %d: %s", w.Stage, w.Height, w.Cause)
+		l.add("waits", "%s at %d: %s", w.Stage, w.Height, w.Cause)
 	}
-	b.WriteString("\n")
-	return b.String()
+	l.WriteString("\n")
+	return l.String()
 }
 
 // madeAgo says how old the newest block is.
