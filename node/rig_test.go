@@ -26,8 +26,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // patience bounds every wait: what takes longer on a busy machine hangs.
 const patience = time.Minute
 
-// prompt is how long New and a stop may take, whatever the network does: a second, and what a busy disk takes longer. Every timeout of the network is longer than that.
-const prompt = 3 * time.Second
+// prompt is how long New and a stop may take, whatever the network does: a second, and what a busy machine takes longer. Every timeout of the network is longer than that.
+const prompt = 8 * time.Second
 
 func bounded(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)

@@ -105,8 +105,14 @@ func (r *rig) account(c *ethereum.Client, key *ecdsa.PrivateKey, content ethereu
 // mining calls f while blocks are made from the pool. No block is cut off in the middle.
 func (r *rig) mining(f func(ctx context.Context)) {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), 2*time.Minute) // only for a test that hangs
-	stop := make(chan struct{})                                      // closed below
+	r.miningFor(2*time.Minute, f) // only for a test that hangs
+}
+
+// miningFor is mining with another limit.
+func (r *rig) miningFor(limit time.Duration, f func(ctx context.Context)) {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), limit)
+	stop := make(chan struct{}) // closed below
 	var clock sync.WaitGroup
 	clock.Go(func() {
 		tick := time.NewTicker(20 * time.Millisecond) // the block clock

@@ -8,14 +8,21 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/ethereum/go-ethereum/accounts/abi/bind/v2"
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/crypto"
 
 	"headrace/devnet/geth"
 	"headrace/devnet/proxy"
@@ -53,10 +60,11 @@ var errorObjects = []string{
 }
 
 // Whatever a gateway answers to a transaction, before and after the node took it, in call data and in blobs: each draft
-// is included once, by one transaction, and none of them is reverted.
+// is included once, by one transaction, and none of them is reverted. Each kind of failure has an inbox and an account of
+// its own in call data, and all go on side by side on one L1; those in blobs come after each other, as an L1 block has
+// room for few.
 func TestSentThroughGateway(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, geth.Prague, l1.Settings{})
 	faults := []proxy.Fault{{Status: 401}, {Status: 403}, {Status: 404}, {Status: 413}, {Status: 429}}
 	for _, on := range []proxy.Node{proxy.Untouched, proxy.Sent, proxy.Answered} {
 		faults = append(faults, proxy.Fault{Broken: true, Node: on})
@@ -68,10 +76,86 @@ func TestSentThroughGateway(t *testing.T) {
 		}
 		faults = append(faults, proxy.Fault{Error: errorObjects[1], Status: 504, Node: on})
 	}
+	r := newRig(t, geth.Prague, l1.Settings{})
+	var all []*unlucky
+	for i, f := range faults {
+		all = append(all, &unlucky{rig: r.beside(i), faults: []proxy.Fault{f}, times: *gatewayFailures, content: ethereum.CallData})
+	}
+	blobs := slices.DeleteFunc(slices.Clone(faults), func(f proxy.Fault) bool { return f.Node != proxy.Sent && f.Status < 400 }) // enough of them in call data
+	all = append(all, &unlucky{rig: r, faults: blobs, times: min(*gatewayFailures, 10), content: ethereum.Blobs})
+	limit := 2*time.Minute + time.Duration(*gatewayFailures)*5*time.Second // only for a test that hangs
+	r.miningFor(limit, func(ctx context.Context) {
+		r.deploy(ctx, all[:len(faults)])
+		var each sync.WaitGroup
+		defer each.Wait()
+		for _, u := range all {
+			each.Go(func() { u.propose(ctx) })
+		}
+	})
+	sum := uint64(0)
+	for _, u := range all {
+		if got := u.rig.nonce(u.rig.proposer); got != u.proposals {
+			t.Errorf("%+v: %d proposals cost %d transactions", u.faults, u.proposals, got)
+		}
+		if got := u.rig.state().NextID; got != u.proposals+1 {
+			t.Errorf("%+v: next id %d after %d proposals", u.faults, got, u.proposals)
+		}
+		sum += u.proposals
+	}
+	t.Logf("%d proposals, as many transactions", sum)
+}
+
+// beside returns a rig of the same L1 for an inbox and a proposer of its own.
+func (r *rig) beside(i int) *rig {
+	r.t.Helper()
+	other := *r
+	var err error
+	other.proposer, err = crypto.ToECDSA(crypto.Keccak256(fmt.Appendf(nil, "proposer %d", i)))
+	r.check(err)
+	return &other
+}
+
+// deploy gives each its inbox and its account money, while blocks are made.
+func (r *rig) deploy(ctx context.Context, all []*unlucky) {
+	r.t.Helper()
+	nonce := r.nonce(r.owner)
+	hash := common.Hash{}
+	for i, u := range all {
+		to := crypto.PubkeyToAddress(u.rig.proposer.PublicKey)
+		tx, err := types.SignNewTx(r.owner, types.LatestSignerForChainID(big.NewInt(geth.DevChainID)), &types.DynamicFeeTx{
+			ChainID: big.NewInt(geth.DevChainID), Nonce: nonce + uint64(i), To: &to, Gas: 21_000, Value: new(big.Int).Mul(big.NewInt(1000), big.NewInt(1e18)),
+			GasTipCap: big.NewInt(1e9), GasFeeCap: big.NewInt(1e11),
+		})
+		r.check(err)
+		r.check(r.eth.SendTransaction(ctx, tx))
+		hash = tx.Hash()
+	}
+	_, err := bind.WaitMined(ctx, r.eth, hash)
+	r.check(err)
+	for _, u := range all {
+		contract := ethereum.Contract{Settings: l1.Settings{ForcedMax: 2}, Proposers: []l1.Address{address(u.rig.proposer)}}
+		at, block, err := ethereum.Deploy(ctx, r.opt, ethereum.AccountOptions{}, r.owner, contract)
+		r.check(err)
+		u.rig.opt.Inbox, u.rig.opt.StartBlock = at, block.Height
+	}
+}
+
+// unlucky proposes through a gateway that fails: so often in each of these ways.
+type unlucky struct {
+	rig     *rig
+	faults  []proxy.Fault
+	times   int
+	content ethereum.Content
+
+	proposals uint64 // that are included
+}
+
+func (u *unlucky) propose(ctx context.Context) {
+	t := u.rig.t
 	var mu sync.Mutex // guards the two
 	var fault proxy.Fault
 	left := 0
-	url := before(t, r, 0, func() proxy.Fault {
+	url := before(t, u.rig, 0, func() proxy.Fault {
 		mu.Lock()
 		defer mu.Unlock()
 		if left--; left < 0 {
@@ -79,48 +163,33 @@ func TestSentThroughGateway(t *testing.T) {
 		}
 		return fault
 	})
-	c := r.client(func(o *ethereum.Options) { o.WS, o.HTTP = nil, httpc.At(url) })
-	start := r.nonce(r.proposer)
-	proposals := uint64(0)
-	for _, content := range []ethereum.Content{ethereum.CallData, ethereum.Blobs} {
-		for _, f := range faults {
-			if content == ethereum.Blobs && f.Node != proxy.Sent && f.Status < 400 { // enough of them in call data
-				continue
-			}
-			r.mining(func(ctx context.Context) {
-				// Each draft by an account of its own: what was learned is not carried over.
-				for n := range *gatewayFailures {
-					a := ethereum.NewAccount(c, r.proposer, ethereum.AccountOptions{Content: content, Resend: 80 * time.Millisecond})
-					mu.Lock()
-					fault, left = f, 1+n%4 // failures in a row
-					mu.Unlock()
-					d := draft(proposals+1, fmt.Sprint(proposals))
-					at, err := a.Propose(ctx, d)
-					for ; err != nil && ctx.Err() == nil; at, err = a.Propose(ctx, d) { // as the sequencer does
-						if errors.Is(err, l1.ErrStale) || f.Node != proxy.Untouched && !errors.Is(err, l1.ErrUnknownOutcome) {
-							t.Errorf("%+v: got %v, want that the outcome is not known", f, err)
-						}
-						if s := f.Status; f.Error == "" && 400 < s && s < 430 && s != 408 && errors.Is(err, l1.ErrUnknownOutcome) {
-							t.Errorf("%+v: got %v, want that it was not sent", f, err)
-						}
-						if errors.Is(err, l1.ErrTooBig) != (f.Status == 413) {
-							t.Errorf("%+v: got %v, want %v for 413 alone", f, err, l1.ErrTooBig)
-						}
-					}
-					if proposals++; err != nil || at.ID != proposals {
-						t.Fatalf("%+v: got %+v, %v", f, at, err)
-					}
+	c := u.rig.client(func(o *ethereum.Options) { o.WS, o.HTTP = nil, httpc.At(url) })
+	for _, f := range u.faults {
+		// Each draft by an account of its own: what was learned is not carried over.
+		for n := range u.times {
+			a := ethereum.NewAccount(c, u.rig.proposer, ethereum.AccountOptions{Content: u.content, Resend: 80 * time.Millisecond})
+			mu.Lock()
+			fault, left = f, 1+n%4 // failures in a row
+			mu.Unlock()
+			d := draft(u.proposals+1, fmt.Sprint(u.proposals))
+			at, err := a.Propose(ctx, d)
+			for ; err != nil && ctx.Err() == nil; at, err = a.Propose(ctx, d) { // as the sequencer does
+				if errors.Is(err, l1.ErrStale) || f.Node != proxy.Untouched && !errors.Is(err, l1.ErrUnknownOutcome) {
+					t.Errorf("%+v: got %v, want that the outcome is not known", f, err)
 				}
-			})
-			if got := r.nonce(r.proposer) - start; got != proposals {
-				t.Fatalf("%+v: %d proposals cost %d transactions", f, proposals, got)
+				if s := f.Status; f.Error == "" && 400 < s && s < 430 && s != 408 && errors.Is(err, l1.ErrUnknownOutcome) {
+					t.Errorf("%+v: got %v, want that it was not sent", f, err)
+				}
+				if errors.Is(err, l1.ErrTooBig) != (f.Status == 413) {
+					t.Errorf("%+v: got %v, want %v for 413 alone", f, err, l1.ErrTooBig)
+				}
+			}
+			if u.proposals++; err != nil || at.ID != u.proposals {
+				t.Errorf("%+v: got %+v, %v", f, at, err)
+				return
 			}
 		}
 	}
-	if got := r.state().NextID; got != proposals+1 {
-		t.Errorf("next id %d after %d proposals", got, proposals)
-	}
-	t.Logf("%d proposals, as many transactions", proposals)
 }
 
 // Nothing but the node's own words is a verdict. What repeats ends the wait all the same, with the words.
