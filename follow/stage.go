@@ -66,7 +66,7 @@ var stageTexts = [stages]struct{ word, means, remedy string }{
 	StageProduce: {"produce", "no block is made here",
 		"do what the cause says: as a rule it follows from another row"},
 	StageSubmit: {"submit", "blocks were sent to the layer and refused, or not answered for",
-		"see that the endpoint's token may write, its account has funds, and the gas price is high enough"},
+		"see that the endpoint's token may write, its account may post and has funds, and the gas price is high enough"},
 
 	StageHead: {"head", "the layer has nothing new: it stands still, or the endpoint does",
 		"ask another endpoint for its head; if that goes on, use it"},

@@ -129,6 +129,27 @@ func ReadyBehind(wasReady bool, lag uint64, since time.Time) bool {
 	return judge(v.rows(), nil, now).ready
 }
 
+// ReadyStanding reports whether a node is ready, and why not, whose chain has had no block for so long, though its source
+// has one each second.
+func ReadyStanding(r syncer.Rhythm, lazyInterval, ago time.Duration) (ready bool, reason string) {
+	now := time.Now()
+	opt := Options{}
+	opt.Config.Sequencer.LazyInterval = lazyInterval
+	s := Status{Source: Source{Position: block.Ref{Height: 10}, Proven: block.Ref{Height: 10}}, Heads: Heads{Safe: block.Ref{Height: 5, Hash: block.Hash{1}}}}
+	sync := &syncer.Status{Rhythm: r, SafeAt: syncer.Moment{At: now.Add(-ago)}}
+	src := follow.State{Head: block.Ref{Height: 10}, NewsAt: now, AdvancedAt: now}
+	v := view{Status: &s, sync: sync, src: src, up: &upstream{layer: "DA layer", unit: "DA"}, blockTime: time.Second, quiet: opt.quiet(r), seen: new(seen), now: now}
+	got := judge(v.rows(), nil, now)
+	return got.ready, got.reason
+}
+
+// LoopSince returns since when the loop does not get on, of which the section and the follower have these first failures.
+func LoopSince(section, follower, now time.Time) time.Time {
+	sync := &syncer.Status{Stage: syncer.Stage{Name: follow.StageExecute, Cause: "no"}, StageSince: section}
+	v := view{Status: &Status{}, sync: sync, src: follow.State{Waiting: follow.Waiting{Stage: follow.StageApply, Since: follower}}, now: now}
+	return v.loop(time.Second)[0].Since
+}
+
 // OnDemand is the block time of an L1 whose blocks have no rhythm.
 const OnDemand = time.Duration(onDemand)
 

@@ -231,14 +231,21 @@ func TestHealthyIsReady(t *testing.T) {
 		}
 		return 1, h.wavers(2 * time.Second)
 	}
+	late := func(h *healthy, i int) (int, time.Duration) { // it is long before the chain is idle for the first time
+		if i < 300 {
+			return busy(h, i)
+		}
+		return rare(h, i)
+	}
 	for name, c := range map[string]layer{
-		"DA blocks each 1 s":         {da: time.Second, each: time.Second, offered: busy},
-		"DA blocks each 6 s":         {da: 6 * time.Second, each: 3 * time.Second, offered: busy},
-		"DA blocks each 40 s":        {da: 40 * time.Second, each: 20 * time.Second, offered: rare},
-		"a lazy chain":               {da: 6 * time.Second, each: time.Second, lazy: true, offered: rare},
-		"an L1 that misses slots":    {slot: 12 * time.Second, missed: true, each: 6 * time.Second, offered: busy},
-		"an L1 that mines on demand": {each: time.Second, offered: rare},
-		"bursts of 1,000 L1 blocks":  {slot: 2 * time.Second, burst: 1000, each: 2 * time.Second, offered: busy},
+		"DA blocks each 1 s":          {da: time.Second, each: time.Second, offered: busy},
+		"DA blocks each 6 s":          {da: 6 * time.Second, each: 3 * time.Second, offered: busy},
+		"DA blocks each 40 s":         {da: 40 * time.Second, each: 20 * time.Second, offered: rare},
+		"a lazy chain":                {da: 6 * time.Second, each: time.Second, lazy: true, offered: rare},
+		"a lazy chain, busy at first": {da: 6 * time.Second, each: time.Second, lazy: true, offered: late},
+		"an L1 that misses slots":     {slot: 12 * time.Second, missed: true, each: 6 * time.Second, offered: busy},
+		"an L1 that mines on demand":  {each: time.Second, offered: rare},
+		"bursts of 1,000 L1 blocks":   {slot: 2 * time.Second, burst: 1000, each: 2 * time.Second, offered: busy},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

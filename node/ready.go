@@ -136,6 +136,7 @@ type view struct {
 	blockTime time.Duration
 	busy      syncer.Busy
 	pace      pace
+	quiet     time.Duration // how long the chain goes without a block; 0: not known yet
 	wasReady  bool
 	seen      *seen
 	now       time.Time
@@ -202,7 +203,11 @@ func (v *view) rows() []row {
 func (v *view) loop(bound time.Duration) []row {
 	w := v.src.Waiting
 	if st := v.sync.Stage; st != (syncer.Stage{}) {
-		w = Waiting{Stage: st.Name, Height: st.Height, Cause: st.Cause, Since: w.Since, Next: w.Next}
+		first := v.sync.StageSince
+		if !w.Since.IsZero() && w.Since.Before(first) {
+			first = w.Since
+		}
+		w = Waiting{Stage: st.Name, Height: st.Height, Cause: st.Cause, Since: first, Next: w.Next}
 	}
 	if w == (Waiting{}) {
 		return nil
@@ -372,18 +377,31 @@ func (v *view) endpoints(bound time.Duration) (out []row) {
 // chain is that the chain itself does not go on while the source does, at its own pace: that of its blocks, and that of
 // the source's heights which bring some. Of a sequencer the rows of making and posting say more.
 func (v *view) chain() []row {
-	if v.Sequencer != nil || v.Heads.Safe.Hash.IsZero() || v.sync.Rhythm.Quiet == 0 {
+	if v.Sequencer != nil || v.Heads.Safe.Hash.IsZero() || v.quiet == 0 {
 		return nil
 	}
-	each := max(v.sync.Rhythm.Quiet, v.up.each(v.blockTime)*time.Duration(max(v.sync.Rhythm.Heights, 1)))
+	each := max(v.quiet, v.up.each(v.blockTime)*time.Duration(max(v.sync.Rhythm.Heights, 1)))
+	habit := "and did so each"
+	if v.sync.Rhythm.Busy {
+		habit = "which was never idle yet, and may be for"
+	}
 	at := v.sync.SafeAt.At
 	return []row{{
 		Waiting: Waiting{
 			Stage: follow.StageChain, Height: v.Heads.Safe.Height + 1, Since: at,
-			Cause: fmt.Sprintf("the %s brings no new block of the chain for %s, and did so each %s", v.up.layer, v.now.Sub(at).Round(time.Millisecond), each.Round(time.Millisecond)),
+			Cause: fmt.Sprintf("the %s brings no new block of the chain for %s, %s %s", v.up.layer, v.now.Sub(at).Round(time.Millisecond), habit, each.Round(time.Millisecond)),
 		},
 		after: v.up.bound(each), symptom: true,
 	}}
+}
+
+// quiet returns how long the chain goes without a block when all is well; 0: that is not known yet. One that was never
+// idle may be a lazy one that is busy, and how long those may be idle only the setting says.
+func (o *Options) quiet(r syncer.Rhythm) time.Duration {
+	if r.Busy {
+		return max(r.Quiet, cmp.Or(o.Config.Sequencer.LazyInterval, time.Minute))
+	}
+	return r.Quiet
 }
 
 // making is what a sequencer does not get on with.
@@ -451,7 +469,7 @@ func (v *view) posting(bound time.Duration) []row {
 func (n *Node) readiness(o *opened, s *Status, sync *syncer.Status, src follow.State, blockTime time.Duration, now time.Time) verdict {
 	before := n.status.Load()
 	v := view{
-		Status: s, sync: sync, src: src, up: o.up, blockTime: blockTime, busy: o.up.syncer.Busy(), pace: n.pace(o, sync),
+		Status: s, sync: sync, src: src, up: o.up, blockTime: blockTime, busy: o.up.syncer.Busy(), pace: n.pace(o, sync), quiet: n.opt.quiet(sync.Rhythm),
 		wasReady: before.Ready, seen: &n.seen, now: now,
 	}
 	got := judge(v.rows(), before.Waiting, now)

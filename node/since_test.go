@@ -1,10 +1,12 @@
 package node_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	"headrace/follow"
+	"headrace/internal/syncer"
 	"headrace/node"
 )
 
@@ -37,6 +39,39 @@ func TestBurstIsNoLag(t *testing.T) {
 	} {
 		if got := node.ReadyBehind(c.wasReady, c.lag, time.Now().Add(-c.ago)); got != c.want {
 			t.Errorf("%+v: got ready %t", c, got)
+		}
+	}
+}
+
+// Both the section and the follower's loop may fail first. The later one of them does not make the trouble a new one.
+func TestLoopStandsSinceItsFirstFailure(t *testing.T) {
+	early, late, now, none := time.Unix(1, 0), time.Unix(2, 0), time.Unix(3, 0), time.Time{}
+	for _, c := range [][3]time.Time{{early, late, early}, {late, early, early}, {early, none, early}} {
+		if got := node.LoopSince(c[0], c[1], now); !got.Equal(c[2]) {
+			t.Errorf("section %s, follower %s: got %s", c[0], c[1], got)
+		}
+	}
+}
+
+// A chain that stands is told of after three times as long as it is ever quiet. One that was never idle may be lazy, and
+// is given the time for that.
+func TestChainStands(t *testing.T) {
+	for _, c := range []struct {
+		rhythm syncer.Rhythm
+		lazy   time.Duration
+		ago    time.Duration
+		want   string // in the reason; "": it is ready
+	}{
+		{syncer.Rhythm{Quiet: 5 * time.Second}, 0, 14 * time.Second, ""},
+		{syncer.Rhythm{Quiet: 5 * time.Second}, 0, 15 * time.Second, "no new block of the chain for 15s, and did so each 5s"},
+		{syncer.Rhythm{Quiet: 5 * time.Second, Busy: true}, 0, 179 * time.Second, ""},
+		{syncer.Rhythm{Quiet: 5 * time.Second, Busy: true}, 0, 180 * time.Second, "for 3m0s, which was never idle yet, and may be for 1m0s"},
+		{syncer.Rhythm{Quiet: 5 * time.Second, Busy: true}, time.Hour, 2 * time.Hour, ""},
+		{syncer.Rhythm{Quiet: 5 * time.Second, Busy: true}, time.Second, 15 * time.Second, "may be for 5s"},
+	} {
+		ready, reason := node.ReadyStanding(c.rhythm, c.lazy, c.ago)
+		if ready != (c.want == "") || !strings.Contains(reason, c.want) {
+			t.Errorf("%+v: got ready %t, %q", c, ready, reason)
 		}
 	}
 }

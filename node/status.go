@@ -161,7 +161,7 @@ func (n *Node) publish(o *opened) (next time.Duration) {
 	now, sync, src := time.Now(), o.up.syncer.Status().Load(), o.up.follower.State().Load()
 	s := Status{
 		Version: n.opt.Version, StartedAt: n.started, At: now,
-		ChainID: n.opt.Genesis.ChainID, Mode: "full", Disk: n.diskTrouble(o), Chain: chainOf(&sync),
+		ChainID: n.opt.Genesis.ChainID, Mode: "full", Disk: n.diskTrouble(o), Chain: chainOf(&sync, n.opt.quiet(sync.Rhythm)),
 		Heads:     Heads{Unsafe: sync.Unsafe, Safe: sync.Safe, Finalized: sync.Finalized},
 		StateRoot: hex.EncodeToString(sync.Root),
 		Source: Source{
@@ -216,9 +216,9 @@ func (n *Node) publish(o *opened) (next time.Duration) {
 }
 
 // chainOf says when the heads came to be where they are.
-func chainOf(sync *syncer.Status) Chain {
+func chainOf(sync *syncer.Status, quiet time.Duration) Chain {
 	c := Chain{UnsafeMadeAt: sync.UnsafeAt.Made, UnsafeAt: sync.UnsafeAt.At, SafeMadeAt: sync.SafeAt.Made, SafeAt: sync.SafeAt.At}
-	if quiet := sync.Rhythm.Quiet; quiet > 0 {
+	if quiet > 0 {
 		c.Quiet = quiet.Round(time.Millisecond).String()
 	}
 	return c

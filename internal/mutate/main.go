@@ -54,6 +54,7 @@ var tables = slices.Concat(
 	evconnectGuards,
 	nodeGuards,
 	readyGuards,
+	stagesGuards,
 	nodeBlocksGuards,
 	typesGuards,
 	observerGuards,

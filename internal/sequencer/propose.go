@@ -59,6 +59,8 @@ func (q *Sequencer) propose(ctx context.Context) error {
 			continue
 		case errors.Is(err, l1.ErrTooBig) && len(draft.Blocks) == 1:
 			err = q.stuck(draft.last, l1.PayloadSize(draft.Blocks), err)
+		case errors.Is(err, l1.ErrNotProposer), errors.Is(err, l1.ErrFunds):
+			err = q.refused(err)
 		case errors.Is(err, l1.ErrTooBig) && len(draft.Blocks) > 1:
 			part.tooBig(l1.PayloadSize(draft.Blocks), time.Now())
 		case errors.Is(err, l1.ErrUnknownOutcome) && len(draft.Blocks) > 0:
@@ -89,6 +91,18 @@ func (q *Sequencer) propose(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// refused notes that the account may not propose, or cannot pay for it, and returns the error that says so. It is tried
+// again, but each try ends alike until somebody acts.
+func (q *Sequencer) refused(err error) error {
+	todo := "fund it"
+	if errors.Is(err, l1.ErrNotProposer) {
+		todo = "have the inbox's owner let it (headrace inbox proposer), or set l1.key_file to the key of an account that may"
+	}
+	err = fmt.Errorf("%w: %s", err, todo)
+	q.status.Update(func(s Status) Status { s.Stuck = err.Error(); return s })
+	return err
 }
 
 // draftOf is a draft, the last block in it, and whether it takes fewer forced items than it could.

@@ -445,6 +445,30 @@ func TestForcedBehindStrangers(t *testing.T) {
 	})
 }
 
+// An account that may not propose, or cannot pay for it, is told as what stands in the way until somebody acts, with what
+// to do, and is tried again.
+func TestProposerRefused(t *testing.T) {
+	for why, todo := range map[error]string{l1.ErrNotProposer: "headrace inbox proposer", l1.ErrFunds: "fund it"} {
+		t.Run(why.Error(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newInboxBench(t, local.Options{}, nil)
+				b.proposer.set(fmt.Errorf("account 0x01: %w", why), nil)
+				stop := b.run(t)
+				s, err := b.seq.Status().Wait(t.Context(), func(s sequencer.Status) bool { return s.Failures > 3 })
+				if err != nil || !strings.Contains(s.Stuck, why.Error()+": ") || !strings.Contains(s.Stuck, todo) || s.Failure != s.Stuck {
+					t.Errorf("got %q, %q, %v, want the account and what to do", s.Stuck, s.Failure, err)
+				}
+				b.proposer.set(nil, nil)
+				if s, err = b.seq.Status().Wait(t.Context(), func(s sequencer.Status) bool { return s.Submitted > 0 }); err != nil || s.Stuck != "" {
+					t.Errorf("got %q, %v once it may", s.Stuck, err)
+				}
+				stop()
+				b.machine.Close()
+			})
+		})
+	}
+}
+
 // A proposal that is too large for what stands before the L1's node is made smaller, and the size is remembered, also if
 // that says nothing but that the outcome is not known. A block that is too large alone is named, with what to do.
 func TestProposalTooBig(t *testing.T) {

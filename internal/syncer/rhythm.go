@@ -17,9 +17,10 @@ type Moment struct {
 
 // Rhythm is the chain's own pace, as its blocks show it. What is not known yet is zero.
 type Rhythm struct {
-	Quiet   time.Duration `json:"quiet"`   // how long it goes without a block when all is well
-	Heights uint64        `json:"heights"` // of the source, between two that bring safe blocks
-	Source  time.Duration `json:"source"`  // between two heights of the source, by their own times
+	Quiet   time.Duration `json:"quiet"`          // how long it goes without a block when all is well
+	Busy    bool          `json:"busy,omitempty"` // it was never idle yet: if it is a lazy one, Quiet is not how long that may last
+	Heights uint64        `json:"heights"`        // of the source, between two that bring safe blocks
+	Source  time.Duration `json:"source"`         // between two heights of the source, by their own times
 }
 
 // Of how many blocks, or heights, a rhythm is made, and how many must be there.
@@ -39,7 +40,6 @@ type rhythm struct {
 	made    time.Time
 	empty   []time.Duration // before blocks without transactions
 	full    []time.Duration // before others
-	byFull  bool            // there was nothing else to go by
 	source  uint64          // the last height that brought a safe block
 	heights []uint64
 	item    uint64 // the item of the source that was noted last, and its time
@@ -67,12 +67,13 @@ func (r *rhythm) block(ref block.Ref, made time.Time, txs int) {
 func (r *rhythm) quiet() {
 	switch {
 	case len(r.empty) >= leastOfThem:
-		r.byFull = false
+		r.is.Busy = false
 		r.is.Quiet = middle(r.empty)
 	case len(r.empty) > 0:
+		r.is.Busy = false
 		r.is.Quiet = max(r.is.Quiet, slices.Max(r.empty))
-	case len(r.full) == keepFull && (r.is.Quiet == 0 || r.byFull):
-		r.byFull = true
+	case len(r.full) == keepFull && (r.is.Quiet == 0 || r.is.Busy):
+		r.is.Busy = true
 		sorted := slices.Sorted(slices.Values(r.full))
 		r.is.Quiet = sorted[len(sorted)-leastOfThem] // the two longest may be outages
 	}
@@ -113,7 +114,7 @@ const rhythmKey = "rhythm"
 
 // toStore returns what is to be written of the rhythm: nothing as long as it is about what is stored.
 func (r *rhythm) toStore() []byte {
-	if about(r.is.Quiet, r.stored.Quiet) && r.is.Heights == r.stored.Heights && about(r.is.Source, r.stored.Source) {
+	if about(r.is.Quiet, r.stored.Quiet) && r.is.Busy == r.stored.Busy && r.is.Heights == r.stored.Heights && about(r.is.Source, r.stored.Source) {
 		return nil
 	}
 	text, err := json.Marshal(r.is)

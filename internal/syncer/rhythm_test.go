@@ -25,20 +25,23 @@ func TestRhythm(t *testing.T) {
 	for name, c := range map[string]struct {
 		blocks []gaps
 		want   time.Duration
+		busy   bool
 	}{
-		"nothing known":                        {nil, 0},
-		"one block":                            {[]gaps{{1, 0, 0}}, 0},
-		"empty blocks":                         {[]gaps{{10, time.Second, 0}}, time.Second},
-		"an outage":                            {[]gaps{{10, time.Second, 0}, {1, time.Hour, 0}, {3, time.Second, 0}}, time.Second},
-		"the first thing seen is an outage":    {[]gaps{{1, 0, 0}, {1, time.Hour, 0}, {4, time.Second, 0}}, time.Second},
-		"lazy, idle":                           {[]gaps{{10, minute, 0}}, minute},
-		"lazy, and then busy for long":         {[]gaps{{4, minute, 0}, {2000, time.Second, 1}}, minute},
-		"lazy, busy first, and one empty":      {[]gaps{{50, time.Second, 1}, {1, minute, 0}}, minute},
-		"never idle":                           {[]gaps{{100, time.Second, 3}}, time.Second},
-		"never idle, with two outages":         {[]gaps{{70, time.Second, 3}, {1, time.Hour, 1}, {20, time.Second, 3}, {1, time.Hour, 1}, {30, time.Second, 2}}, time.Second},
-		"never idle, and not looked at enough": {[]gaps{{60, time.Second, 3}}, 0},
-		"lazy became eager":                    {[]gaps{{20, minute, 0}, {5, time.Second, 0}}, time.Second},
-		"a clock that went back":               {[]gaps{{10, time.Second, 0}, {1, -time.Hour, 0}, {10, time.Second, 0}}, time.Second},
+		"nothing known":                        {nil, 0, false},
+		"one block":                            {[]gaps{{1, 0, 0}}, 0, false},
+		"empty blocks":                         {[]gaps{{10, time.Second, 0}}, time.Second, false},
+		"an outage":                            {[]gaps{{10, time.Second, 0}, {1, time.Hour, 0}, {3, time.Second, 0}}, time.Second, false},
+		"the first thing seen is an outage":    {[]gaps{{1, 0, 0}, {1, time.Hour, 0}, {4, time.Second, 0}}, time.Second, false},
+		"lazy, idle":                           {[]gaps{{10, minute, 0}}, minute, false},
+		"lazy, and then busy for long":         {[]gaps{{4, minute, 0}, {2000, time.Second, 1}}, minute, false},
+		"lazy, busy first, and one empty":      {[]gaps{{50, time.Second, 1}, {1, minute, 0}}, minute, false},
+		"never idle":                           {[]gaps{{100, time.Second, 3}}, time.Second, true},
+		"never idle, with two outages":         {[]gaps{{70, time.Second, 3}, {1, time.Hour, 1}, {20, time.Second, 3}, {1, time.Hour, 1}, {30, time.Second, 2}}, time.Second, true},
+		"never idle, and not looked at enough": {[]gaps{{60, time.Second, 3}}, 0, false},
+		"lazy became eager":                    {[]gaps{{20, minute, 0}, {5, time.Second, 0}}, time.Second, false},
+		"a clock that went back":               {[]gaps{{10, time.Second, 0}, {1, -time.Hour, 0}, {10, time.Second, 0}}, time.Second, false},
+		"busy for long, and then one empty":    {[]gaps{{200, time.Second, 1}, {1, minute, 0}}, minute, false},
+		"busy for long, and idle for long":     {[]gaps{{200, time.Second, 1}, {5, minute, 0}, {200, time.Second, 1}}, minute, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var r syncer.TestedRhythm
@@ -49,8 +52,8 @@ func TestRhythm(t *testing.T) {
 					r.Block(at, g.txs)
 				}
 			}
-			if got := r.Is().Quiet; got != c.want {
-				t.Errorf("got %s, want %s", got, c.want)
+			if got := r.Is(); got.Quiet != c.want || got.Busy != c.busy {
+				t.Errorf("got %s, busy %t, want %s, %t", got.Quiet, got.Busy, c.want, c.busy)
 			}
 		})
 	}

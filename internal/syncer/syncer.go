@@ -97,6 +97,7 @@ type Status struct {
 	Gate       bool          // offered blocks are taken
 	Buffered   int           // offered blocks that wait for their parent
 	Stage      Stage         // what the section is busy with, if it takes long, or stuck at
+	StageSince time.Time     // since when there is one: what it is may change meanwhile
 	UnsafeAt   Moment
 	SafeAt     Moment
 	Rhythm     Rhythm
@@ -213,6 +214,7 @@ func (s *Syncer) publish() {
 		if s.diverged != nil && now.Stage == (Stage{}) {
 			now.Stage = Stage{Name: follow.StageRoot, Height: s.diverged.Height, Cause: s.diverged.Error()}
 		}
+		now.sinceStage()
 		return s.tell(now)
 	})
 }
@@ -227,8 +229,19 @@ func (s *Syncer) stuck(name follow.Stage, height uint64, err error) error {
 func (s *Syncer) stage(name follow.Stage, height uint64, cause string) {
 	s.status.Update(func(st Status) Status {
 		st.Stage, st.Diverged = Stage{Name: name, Height: height, Cause: cause}, s.diverged != nil
+		st.sinceStage()
 		return st
 	})
+}
+
+// sinceStage keeps StageSince: the first failure counts, not the last try.
+func (st *Status) sinceStage() {
+	switch {
+	case st.Stage == Stage{}:
+		st.StageSince = time.Time{}
+	case st.StageSince.IsZero():
+		st.StageSince = time.Now()
+	}
 }
 
 // tip returns what the next block is derived on: the last safe one.

@@ -300,6 +300,34 @@ func TestEngineAwayIsTold(t *testing.T) {
 	})
 }
 
+// What stands is told since its first failure, whatever is tried and however often, and anew once it was over.
+func TestStageStandsSinceItsFirstFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := syncertest.NewWorld(t, -1)
+		full := w.Open(syncertest.NewHome(), nil)
+		defer full.Close()
+		first := time.Now()
+		blk := sign(t, w, syncer.Parent{Time: uint64(first.Add(2 * time.Minute).UnixNano())}, "")
+		it := item(da.Block{Height: 1, Blobs: []da.Blob{{Namespace: syncertest.HeaderNS, Data: blk.Header.Encode()}}})
+		for range 5 {
+			if err := full.Apply(t.Context(), it); err == nil {
+				t.Fatal("a block ahead of the clock was applied")
+			}
+			if st := full.Status().Load(); !st.StageSince.Equal(first) {
+				t.Errorf("it stands since %s, want its first failure, %s", st.StageSince, first)
+			}
+			time.Sleep(10 * time.Second)
+		}
+		time.Sleep(2 * time.Minute)
+		if err := full.Apply(t.Context(), it); err != nil {
+			t.Fatal(err)
+		}
+		if st := full.Status().Load(); !st.StageSince.IsZero() {
+			t.Errorf("nothing stands since %s", st.StageSince)
+		}
+	})
+}
+
 // A node with the key-value engine follows a real Evolve chain up to its first foreign state root, and stops there
 // saying so.
 func TestForeignStateRoot(t *testing.T) {

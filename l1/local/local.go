@@ -107,6 +107,13 @@ func (c *Chain) Run(ctx context.Context) error {
 	}
 }
 
+// SetProposers says which accounts may propose from now on; none given: all may.
+func (c *Chain) SetProposers(accounts ...l1.Address) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.opt.Proposers = accounts
+}
+
 // IncreaseTime makes all blocks to come later by so many seconds more, as evm_increaseTime does.
 func (c *Chain) IncreaseTime(seconds uint64) {
 	c.mu.Lock()
