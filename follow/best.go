@@ -322,6 +322,11 @@ func (n *news[T]) announce(m *member[T], u Update[T]) {
 		return
 	}
 	n.best, n.inline = u.Head, u.Item != nil
+	for _, other := range n.all {
+		if other != m {
+			other.health.overtaken(u.Head.Height)
+		}
+	}
 	n.update(u)
 }
 

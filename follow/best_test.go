@@ -715,7 +715,82 @@ func TestLagOfTheAsked(t *testing.T) {
 		step.do()
 		s := best.Status()
 		if got := fmt.Sprint(s[0].Lag, s[1].Lag); got != step.lags || fmt.Sprint(best.Order()) != step.order {
-			t.Errorf("heads %d, %d: got lags %s, order %v, want %s, %s", s[0].Head, s[1].Head, got, best.Order(), step.lags, step.order)
+			t.Errorf("spoken %d, %d: got lags %s, order %v, want %s, %s", s[0].Head, s[1].Head, got, best.Order(), step.lags, step.order)
 		}
 	}
+}
+
+// spoken is a source whose heads a test announces, and whose subscription ends when they do.
+type spoken struct {
+	follow.Source[int]
+	health *follow.Health
+	next   chan uint64
+}
+
+func (h *spoken) Health() *follow.Health { return h.health }
+
+func (h *spoken) Subscribe(ctx context.Context, update func(follow.Update[int])) error {
+	for {
+		select {
+		case height, open := <-h.next:
+			if !open {
+				h.health.Silent(nil)
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			h.health.Heard(height, "websocket")
+			update(follow.Update[int]{Head: follow.Ref{Height: height, Hash: follow.Hash{byte(height)}}})
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// A source that announces nothing is silent since another one has announced a height that it has not.
+func TestSilentSince(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sources := []*spoken{
+			{health: follow.NewHealth("a", "news", nil), next: make(chan uint64)},
+			{health: follow.NewHealth("b", "news", nil), next: make(chan uint64)},
+		}
+		best := follow.Best[int](sources[0], sources[1])
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- best.Subscribe(ctx, func(follow.Update[int]) {}) }()
+		defer func() { cancel(); <-ended }()
+		say := func(i int, height uint64) time.Time {
+			sources[i].next <- height
+			synctest.Wait()
+			return time.Now()
+		}
+		want := func(when string, want ...time.Time) {
+			t.Helper()
+			for i, s := range best.Status() {
+				if !s.Silent.Equal(want[i]) {
+					t.Errorf("%s: %s is silent since %s, want %s", when, s.Address, s.Silent, want[i])
+				}
+			}
+		}
+		none := time.Time{}
+		say(0, 1)
+		say(1, 1)
+		want("level", none, none)
+		time.Sleep(time.Hour) // nobody has anything to say
+		want("a quiet chain", none, none)
+		first := say(0, 2)
+		time.Sleep(time.Second)
+		say(0, 3)
+		want("one goes on", none, first)
+		time.Sleep(time.Second)
+		say(1, 2)
+		want("one is behind, and speaks", none, none)
+		first = say(0, 4)
+		want("one goes on again", none, first)
+		time.Sleep(time.Second)
+		first = say(1, 9)
+		want("the other one goes on", first, none)
+		close(sources[0].next)
+		synctest.Wait()
+		want("not subscribed to", none, none)
+	})
 }

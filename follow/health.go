@@ -38,6 +38,7 @@ type SourceStatus struct {
 	HeadAt  time.Time     // when it was
 	Pace    time.Duration // about the time between two heights; 0: not known yet
 	Lag     uint64        // heights behind the source that is furthest, as Several knows it
+	Silent  time.Time     // since when it announces nothing, though another of Several has; zero: it keeps up, or is not subscribed to
 
 	Calls     uint64 // that were answered, or failed
 	Errors    uint64 // of them, that failed in a way that speaks against the source
@@ -69,7 +70,7 @@ func (h *Health) Heard(height uint64, mode string) {
 	defer h.mu.Unlock()
 	now := time.Now()
 	h.turn(false, now)
-	h.st.Head, h.st.HeadAt, h.st.Live = height, now, true
+	h.st.Head, h.st.HeadAt, h.st.Live, h.st.Silent = height, now, true, time.Time{}
 	h.mode(mode, nil)
 	h.asked = false
 	if h.pace.heard(height, now); h.fixed == 0 {
@@ -132,8 +133,17 @@ func (h *Health) Patience(most time.Duration) time.Duration {
 func (h *Health) Silent(why error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.st.Live = false
+	h.st.Live, h.st.Silent = false, time.Time{}
 	h.mode("", why)
+}
+
+// overtaken notes that another source has announced a height.
+func (h *Health) overtaken(height uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.st.Live && height > h.st.Head && h.st.Silent.IsZero() {
+		h.st.Silent = time.Now()
+	}
 }
 
 // mode notes how news comes. The caller holds h.mu.

@@ -76,7 +76,7 @@ var stageTexts = [stages]struct{ word, means, remedy string }{
 		"see whether the sequencer runs and posts; if other nodes have newer blocks, use another endpoint"},
 	StagePost: {"post", "blocks made here are not on the layer yet, for longer than posting should take",
 		"see what submissions fail of; if they do not, more is made than the layer takes"},
-	StageEndpoint: {"endpoint", "an endpoint fails; the node is ready as long as another one of its kind serves",
+	StageEndpoint: {"endpoint", "an endpoint fails or is silent; the node is ready as long as another one of its kind serves",
 		"see the endpoint's last error, and mend or replace it"},
 	StageDisk: {"disk", "a write has failed, or what is stored is damaged",
 		"make room, or mend the disk; what is damaged is told with the command that repairs it"},

@@ -355,13 +355,22 @@ func (v *view) engine(bound time.Duration) []row {
 	}}
 }
 
-// endpoints are those that fail. The node is not ready when all of one kind do.
+// endpoints are those that fail, or are silent. The node is not ready when all of one kind do.
 func (v *view) endpoints(bound time.Duration) (out []row) {
 	serves := map[string]bool{}
 	for _, e := range v.Source.Endpoints {
 		serves[e.Role] = serves[e.Role] || e.Healthy
 	}
 	for _, e := range v.Source.Endpoints {
+		if e.Healthy && !e.Silent.IsZero() { // another one does not: that is no reason
+			out = append(out, row{
+				Waiting: Waiting{
+					Stage: follow.StageEndpoint, Height: e.Head, Since: e.Silent,
+					Cause: fmt.Sprintf("%s is silent: it has announced nothing for %s, and another endpoint is %d heights ahead", e.Address, v.now.Sub(e.HeadAt).Round(time.Millisecond), e.Lag),
+				},
+				never: true, told: true, bare: true,
+			})
+		}
 		if e.Healthy {
 			continue
 		}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"headrace/block"
+	"headrace/follow"
 	"headrace/node"
 )
 
@@ -301,4 +302,34 @@ func TestOutage(t *testing.T) {
 	if pending != most {
 		t.Errorf("got at most %d blocks pending, want %d and never more", pending, most)
 	}
+}
+
+// TestSilentEndpoint: of two endpoints one falls silent with its connections open. The node goes on with the other one,
+// and its status says which one is silent, for as long as it is.
+func TestSilentEndpoint(t *testing.T) {
+	t.Parallel()
+	const blockTime = 200 * time.Millisecond
+	d, _ := daLayer(t, "127.0.0.1:0", "", blockTime)
+	live, stalled := link(t, d.URL()), link(t, d.URL())
+	o := newChain(t, "one-silent").full(t, "http://"+live.Address())
+	o.Config.DA.Address = append(o.Config.DA.Address, node.At("http://"+stalled.Address())...)
+	o.Config.DA.BlockTime = blockTime
+	n := start(t, o)
+	n.until(t, "subscribed to both", func(s node.Status) bool {
+		return s.Ready && s.Source.Endpoints[0].Live && s.Source.Endpoints[1].Live && len(s.Waiting) == 0
+	})
+	stalled.Freeze(true)
+	s := n.until(t, "told which one is silent", func(s node.Status) bool { return len(s.Waiting) > 0 })
+	w := s.Waiting[0]
+	if !s.Ready || w.Stage != follow.StageEndpoint || !strings.HasPrefix(w.Cause, "http://"+stalled.Address()+" is silent: it has announced nothing for ") {
+		t.Errorf("got ready %t, %q, %+v", s.Ready, s.Reason, s.Waiting)
+	}
+	if e := s.Source.Endpoints; e[1].Silent != w.Since || s.At.Sub(w.Since) < time.Second || !e[0].Silent.IsZero() {
+		t.Errorf("it is silent since %s, the other one since %s, at %s; told since %s", e[1].Silent, e[0].Silent, s.At, w.Since)
+	}
+	stalled.Freeze(false)
+	n.until(t, "well again", func(s node.Status) bool {
+		return s.Ready && len(s.Waiting) == 0 && s.Source.Endpoints[1].Live && s.Source.Endpoints[1].Silent.IsZero()
+	})
+	n.stopped(t)
 }

@@ -84,18 +84,19 @@ type Chain struct {
 
 // Endpoint is the state of one endpoint of the source.
 type Endpoint struct {
-	Address   string        `json:"address"`          // without what is secret in it
-	Role      string        `json:"role"`             // what it is used for
-	Healthy   bool          `json:"healthy"`          // the last thing asked of it was answered, or it has not been asked
-	Since     time.Time     `json:"since,omitzero"`   // when that was found to have changed
-	Live      bool          `json:"live"`             // subscribed to, and news has come
-	Mode      string        `json:"mode,omitempty"`   // how its news comes: "websocket" or "polling"; "" while it does not
-	Head      uint64        `json:"head"`             // the height it announced last
-	HeadAt    time.Time     `json:"head_at,omitzero"` // when it did
-	Pace      time.Duration `json:"-"`                // about the time between two heights; 0: not known yet
-	Lag       uint64        `json:"lag"`              // heights behind the best endpoint
-	Calls     uint64        `json:"calls"`            // that were answered, or failed
-	Errors    uint64        `json:"errors"`           // of them, that failed in a way that speaks against the endpoint
+	Address   string        `json:"address"`               // without what is secret in it
+	Role      string        `json:"role"`                  // what it is used for
+	Healthy   bool          `json:"healthy"`               // the last thing asked of it was answered, or it has not been asked
+	Since     time.Time     `json:"since,omitzero"`        // when that was found to have changed
+	Live      bool          `json:"live"`                  // subscribed to, and news has come
+	Mode      string        `json:"mode,omitempty"`        // how its news comes: "websocket" or "polling"; "" while it does not
+	Head      uint64        `json:"head"`                  // the height it announced last
+	HeadAt    time.Time     `json:"head_at,omitzero"`      // when it did
+	Pace      time.Duration `json:"-"`                     // about the time between two heights; 0: not known yet
+	Lag       uint64        `json:"lag"`                   // heights behind the best endpoint
+	Silent    time.Time     `json:"silent_since,omitzero"` // since when it announces nothing while another one does; zero: it keeps up, as far as one has to reckon with it
+	Calls     uint64        `json:"calls"`                 // that were answered, or failed
+	Errors    uint64        `json:"errors"`                // of them, that failed in a way that speaks against the endpoint
 	LastError string        `json:"last_error,omitempty"`
 	ErrorAt   time.Time     `json:"last_error_at,omitzero"`
 }
@@ -106,6 +107,15 @@ func endpoints(of []follow.SourceStatus) []Endpoint {
 		out[i] = Endpoint(e)
 	}
 	return out
+}
+
+// patient does not call an endpoint silent before it has been for as long as the source itself may be.
+func patient(of []Endpoint, bound time.Duration, now time.Time) {
+	for i := range of {
+		if now.Sub(of[i].Silent) < bound {
+			of[i].Silent = time.Time{}
+		}
+	}
 }
 
 // Waiting says what waits, for what, and when it is tried again.
@@ -178,6 +188,7 @@ func (n *Node) publish(o *opened) (next time.Duration) {
 	}
 	blockTime := o.up.blockTime()
 	o.blockTime.Store(int64(blockTime))
+	patient(s.Source.Endpoints, o.up.bound(blockTime), now)
 	switch {
 	case blockTime > 0:
 		s.Source.BlockTime = blockTime.Round(time.Millisecond).String()

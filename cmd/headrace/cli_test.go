@@ -25,6 +25,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
 
+	"headrace/devnet/proxy"
 	"headrace/internal/disk"
 	"headrace/node"
 	"headrace/watch"
@@ -82,6 +83,8 @@ func TestMain(m *testing.M) {
 //	newer DIR                     make the database in DIR look as if a newer version of the program had written it
 //	shows URL REGEXP...           run status --watch of a node until a status matches each REGEXP
 //	rejects VARIABLE              serve an engine that finds each block above 3 invalid, and set VARIABLE to its address
+//	link VARIABLE HOST:PORT       run a link to an address, and set VARIABLE to where it begins
+//	freeze VARIABLE               let nothing through that link any more
 //	disk DIR                      put a small disk of its own under DIR
 //	fill DIR                      leave no room on the disk of DIR
 //	find REGEXP VARIABLE          set VARIABLE to the first group of what REGEXP matches in the last standard output
@@ -93,7 +96,7 @@ func runScripts(t *testing.T, dir string, setup func(*testscript.Env)) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
-			env.Values[servers{}] = map[string]*server{}
+			env.Values[servers{}], env.Values[links{}] = map[string]*server{}, map[string]*proxy.Proxy{}
 			setup(env)
 			return nil
 		},
@@ -101,7 +104,7 @@ func runScripts(t *testing.T, dir string, setup func(*testscript.Env)) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "serve": serve, "await": awaitLog, "logged": logged, "interrupt": interrupt, "crash": crash, "signal": signalServer, "killed": killedServer,
 			"listening": listening, "blackhole": blackhole, "post": request, "get": request, "damage": damage, "newer": newer, "find": findOutput, "posted": posted, "l1": devL1,
-			"shows": shows, "rejects": rejects, "disk": smallDisk, "fill": fill,
+			"shows": shows, "rejects": rejects, "link": openLink, "freeze": freeze, "disk": smallDisk, "fill": fill,
 		},
 	})
 }

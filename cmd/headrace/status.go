@@ -177,6 +177,7 @@ type endpoint struct {
 	Head      uint64    `json:"head"`
 	HeadAt    time.Time `json:"head_at"`
 	Lag       uint64    `json:"lag"`
+	Silent    time.Time `json:"silent_since"`
 	Errors    uint64    `json:"errors"`
 	LastError string    `json:"last_error"`
 	ErrorAt   time.Time `json:"last_error_at"`
@@ -396,6 +397,8 @@ func (e *endpoint) text(now time.Time) string {
 		health = "failing for " + age(now, e.Since)
 	case !e.Healthy:
 		health = "failing"
+	case !e.Silent.IsZero():
+		health = "silent for " + age(now, e.HeadAt)
 	}
 	news := "no news"
 	switch {

@@ -16,6 +16,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"headrace/block"
+	"headrace/devnet/proxy"
 	headraceexec "headrace/exec"
 	execgrpc "headrace/exec/grpc"
 	"headrace/exec/kv"
@@ -85,6 +86,29 @@ func rejects(ts *testscript.TestScript, neg bool, args []string) {
 	serving.Go(func() { _ = execgrpc.Serve(ctx, l, picky{engine, 3}, execgrpc.ServerOptions{}) })
 	ts.Defer(func() { cancel(); serving.Wait(); _ = engine.Close() })
 	ts.Setenv(args[0], l.Addr().String())
+}
+
+type links struct{} // key of the script's links
+
+// openLink runs a link to an address, and sets a variable to where it begins.
+func openLink(ts *testscript.TestScript, neg bool, args []string) {
+	must(ts, neg, len(args) == 2, "link VARIABLE HOST:PORT")
+	p, err := proxy.New(args[1], 0)
+	ts.Check(err)
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { _ = p.Run(ctx) })
+	ts.Defer(func() { cancel(); running.Wait() })
+	ts.Value(links{}).(map[string]*proxy.Proxy)[args[0]] = p
+	ts.Setenv(args[0], p.Address())
+}
+
+// freeze lets nothing through a link any more.
+func freeze(ts *testscript.TestScript, neg bool, args []string) {
+	must(ts, neg, len(args) == 1, "freeze VARIABLE")
+	p := ts.Value(links{}).(map[string]*proxy.Proxy)[args[0]]
+	must(ts, false, p != nil, "freeze VARIABLE of a link")
+	p.Freeze(true)
 }
 
 // smallDisk puts a disk of 64 MiB under a directory, which is made.

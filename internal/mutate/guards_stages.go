@@ -30,4 +30,25 @@ var stagesGuards = []guard{
 		to:   "if !w.Since.IsZero() {",
 		pkg:  "./node", test: "TestLoopStandsSinceItsFirstFailure",
 	},
+	{
+		name: "an endpoint that others overtake is silent",
+		file: "follow/best.go",
+		from: "			other.health.overtaken(u.Head.Height)\n",
+		to:   "",
+		pkg:  "./follow", test: "TestSilentSince",
+	},
+	{
+		name: "an endpoint that speaks is not silent, though it is behind",
+		file: "follow/health.go",
+		from: "h.st.Live, h.st.Silent = height, now, true, time.Time{}",
+		to:   "h.st.Live, h.st.Silent = height, now, true, h.st.Silent",
+		pkg:  "./follow", test: "TestSilentSince",
+	},
+	{
+		name: "no endpoint is called silent for what is late by chance",
+		file: "node/status.go",
+		from: "if now.Sub(of[i].Silent) < bound {",
+		to:   "if now.Sub(of[i].Silent) < 0 {",
+		pkg:  "./node", test: "TestSilentEndpoint",
+	},
 }
