@@ -129,7 +129,7 @@ func (m *member[T]) fetched(next uint64, err, verdict error) {
 	switch {
 	case errors.Is(err, errContract), errors.Is(err, errSlow): // what it says itself does not show this
 		m.health.Bad(err)
-	case errors.Is(verdict, errFetchIdle): // nor this: its calls ended with the fetch
+	case errors.Is(verdict, ErrStalled): // nor this: its calls ended with the fetch
 		m.health.Bad(verdict)
 	case m.own || verdict != nil:
 	case err == nil || errors.Is(err, ErrNotYet):

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/big"
 	"sync"
 	"time"
 
@@ -26,17 +27,22 @@ type Options struct {
 // Observer's functions, where not nil, are called where things happen. They must be quick, must not block and must
 // not call back.
 type Observer struct {
-	// By the follower. News comes from the goroutine of the subscription, the others from that of Run, and Waiting
-	// from both.
-	News     func(head Ref, inline bool)                          // the source has announced a head, with its item or without
-	Applied  func(item Ref, inline bool)                          // the sink has taken an item, which was pushed or fetched
-	Reverted func(item Ref)                                       // the sink has taken its last item back
-	Fetched  func(from, to uint64, took time.Duration, err error) // a fetch of [from, to) has ended. took is without the sink's time
-	Waiting  func(was, is Waiting)                                // why the loop, or the subscription, does not go on; the zero Waiting: it does
+	// By the follower. What is of subscriptions comes from a goroutine of theirs, the others from that of Run, and
+	// Waiting from both.
+	Subscribed func(took time.Duration)                             // a subscription has announced its first head, so long after it began
+	News       func(head Ref, inline bool)                          // the source has announced a head, with its item or without
+	Ended      func(heard bool, err error)                          // a subscription has ended, which has announced something or nothing. ErrSilent: the watchdog has ended it
+	Fetching   func(from, to uint64)                                // a fetch of [from, to) begins
+	Fetched    func(from, to uint64, took time.Duration, err error) // it has ended. took is without the sink's time. ErrStalled: the watchdog has ended it
+	Applying   func(item Ref, inline bool)                          // the sink is given an item, which was pushed or fetched
+	Applied    func(item Ref, inline bool)                          // the sink has taken it
+	Reverted   func(item Ref)                                       // the sink has taken its last item back
+	Waiting    func(was, is Waiting)                                // why the loop, or the subscription, does not go on; the zero Waiting: it does
 
 	// By the source's endpoints, from any goroutine.
 	Called func(method string, n int, took time.Duration, err error) // after a request, or n in a batch; "beacon" for the beacon API
 	Mode   func(address, mode string, err error)                     // how an endpoint's news comes now, see SourceStatus. "": no more, and why. With its Health locked
+	Paid   func(wei *big.Int)                                        // a transaction of this node is in a block of an L1, and has cost so much
 }
 
 // Waiting says why a follower does not go on. The zero Waiting: it waits for news only, or is at work.
@@ -173,22 +179,30 @@ func (f *Follower[T]) listen(ctx context.Context) error {
 	return ctx.Err()
 }
 
-var errSilent = errors.New("no news for too long")
+// ErrSilent: a subscription has announced nothing for too long.
+var ErrSilent = errors.New("no news for too long")
 
 // subscribe runs one subscription. The watchdog ends one that has gone silent: an open socket is no sign of life.
 func (f *Follower[T]) subscribe(ctx context.Context) (heard bool, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	watchdog := time.AfterFunc(f.opt.Stall, func() { cancel(errSilent) })
+	watchdog := time.AfterFunc(f.opt.Stall, func() { cancel(ErrSilent) })
 	defer watchdog.Stop()
 	f.state.Update(func(s State) State { s.Counts.Subscriptions++; return s })
+	began := time.Now()
 	err = f.source.Subscribe(ctx, func(u Update[T]) {
 		watchdog.Reset(f.opt.Stall)
+		if !heard && f.opt.Observer.Subscribed != nil {
+			f.opt.Observer.Subscribed(time.Since(began))
+		}
 		f.news(u, !heard)
 		heard = true
 	})
-	if errors.Is(context.Cause(ctx), errSilent) {
-		err = fmt.Errorf("%w (%s)", errSilent, f.opt.Stall)
+	if errors.Is(context.Cause(ctx), ErrSilent) {
+		err = fmt.Errorf("%w (%s)", ErrSilent, f.opt.Stall)
+	}
+	if f.opt.Observer.Ended != nil {
+		f.opt.Observer.Ended(heard, err)
 	}
 	return heard, err
 }
@@ -360,6 +374,9 @@ func (f *Follower[T]) forget(height uint64) {
 
 // apply gives the sink its next item. An item that cannot be applied now is kept, and tried again without a fetch.
 func (f *Follower[T]) apply(ctx context.Context, item Item[T], inline bool) error {
+	if f.opt.Observer.Applying != nil {
+		f.opt.Observer.Applying(item.Ref(), inline)
+	}
 	if err := f.sink.Apply(ctx, item); err != nil {
 		f.mu.Lock()
 		f.queue.unread(item)
@@ -383,9 +400,11 @@ func (f *Follower[T]) apply(ctx context.Context, item Item[T], inline bool) erro
 }
 
 var (
-	errMoved     = errors.New("sink has moved") // not an error to anyone: the step is over
-	errFetchIdle = errors.New("fetch delivered nothing, and hardly a byte came, for too long")
-	errDoubt     = errors.New("the source contradicts itself")
+	errMoved = errors.New("sink has moved") // not an error to anyone: the step is over
+	errDoubt = errors.New("the source contradicts itself")
+
+	// ErrStalled: a fetch came on too slowly for too long.
+	ErrStalled = errors.New("fetch delivered nothing, and hardly a byte came, for too long")
 )
 
 // forkError says that the item at a height does not follow what the sink has below it.
@@ -428,13 +447,16 @@ func (f *Follower[T]) fetch(ctx context.Context, last Ref, to uint64) error {
 // fetchRange fetches [from, to), insisting on what Source promises and on liveness.
 func (f *Follower[T]) fetchRange(ctx context.Context, from, to uint64, deliver func(context.Context, Item[T]) error) (err error) {
 	start := time.Now()
+	if f.opt.Observer.Fetching != nil {
+		f.opt.Observer.Fetching(from, to)
+	}
 	if f.opt.Observer.Fetched != nil {
 		defer func() { f.opt.Observer.Fetched(from, to, time.Since(start), err) }()
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	least := int(f.opt.FetchStall.Seconds() * lowestRate)
-	watchdog := newMeter(f.opt.FetchStall, func(bytes int) bool { return bytes >= least }, func() { cancel(errFetchIdle) })
+	watchdog := newMeter(f.opt.FetchStall, func(bytes int) bool { return bytes >= least }, func() { cancel(ErrStalled) })
 	defer watchdog.pause()
 	err = fetch(onReceived(ctx, watchdog.received), f.source, from, to, func(item Item[T]) error {
 		watchdog.pause() // the sink's time is not the source's
@@ -446,8 +468,8 @@ func (f *Follower[T]) fetchRange(ctx context.Context, from, to uint64, deliver f
 		watchdog.resume(true)
 		return nil
 	})
-	if errors.Is(context.Cause(ctx), errFetchIdle) {
-		return fmt.Errorf("%w (%s)", errFetchIdle, f.opt.FetchStall)
+	if errors.Is(context.Cause(ctx), ErrStalled) {
+		return fmt.Errorf("%w (%s)", ErrStalled, f.opt.FetchStall)
 	}
 	return err
 }

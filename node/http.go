@@ -41,6 +41,9 @@ func (n *Node) Handler() http.Handler {
 	mux.HandleFunc("GET /v1/kv/{key}", n.getKey)
 	n.handleLong(mux)
 	n.handleEvolve(mux)
+	for pattern, h := range n.opt.Handlers {
+		mux.Handle(pattern, h)
+	}
 	return mux
 }
 

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,6 +41,10 @@ type Options struct {
 	// Engine replaces the one that Config.Engine names. It stays the caller's.
 	Engine   exec.Engine
 	Observer Observer
+
+	// Handlers serve more at the node's HTTP address, within its limits and for whom it answers: by patterns of
+	// http.ServeMux that the node has none of.
+	Handlers map[string]http.Handler
 
 	storeFS, engineFS store.FS // nil: the operating system's
 	daSource          daSource // nil: of the configured endpoints
@@ -83,6 +88,20 @@ type (
 	Step    = syncer.Step
 )
 
+// The steps that an observer is told of.
+const (
+	StepDerive  = syncer.StepDerive
+	StepExecute = syncer.StepExecute
+	StepHead    = syncer.StepHead
+	StepRevert  = syncer.StepRevert
+	StepLabel   = syncer.StepLabel
+	StepExempt  = syncer.StepExempt
+	StepCommit  = syncer.StepCommit
+	StepProve   = syncer.StepProve
+	StepBuild   = syncer.StepBuild
+	StepPost    = syncer.StepPost
+)
+
 // Node is a full node or a sequencer. Make it with New, run it once.
 type Node struct {
 	opt    Options
@@ -100,6 +119,8 @@ type Node struct {
 
 	at   atomic.Pointer[opened] // what is open now, or was last
 	down atomic.Pointer[error]  // why nothing is open: see reopen
+
+	waiters, streams atomic.Int64 // see Serving
 
 	headSince atomic.Pointer[uint64] // content fetches before the source's head was reached; nil before
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"headrace/await"
@@ -56,11 +57,12 @@ const maxWaiting = 1024
 func (n *Node) handleLong(mux *http.ServeMux) {
 	most := cmp.Or(n.opt.Config.HTTP.MaxWaiting, maxWaiting)
 	slots := make(chan struct{}, most)
-	limited := func(serve http.HandlerFunc) http.HandlerFunc {
+	limited := func(now *atomic.Int64, serve http.HandlerFunc) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
 			select {
 			case slots <- struct{}{}:
-				defer func() { <-slots }()
+				now.Add(1)
+				defer func() { now.Add(-1); <-slots }()
 				serve(w, r)
 			default:
 				w.Header().Set("Retry-After", "1")
@@ -68,8 +70,19 @@ func (n *Node) handleLong(mux *http.ServeMux) {
 			}
 		}
 	}
-	mux.HandleFunc("GET /v1/wait", limited(n.getWait))
-	mux.HandleFunc("GET /v1/events", limited(func(w http.ResponseWriter, r *http.Request) { n.blocks(await.Safe).ServeHTTP(w, r) }))
+	mux.HandleFunc("GET /v1/wait", limited(&n.waiters, n.getWait))
+	mux.HandleFunc("GET /v1/events", limited(&n.streams, func(w http.ResponseWriter, r *http.Request) { n.blocks(await.Safe).ServeHTTP(w, r) }))
+}
+
+// Serving is how many requests that last are under way.
+type Serving struct {
+	Waiters int // of /v1/wait
+	Streams int // of /v1/events
+}
+
+// Serving returns how many requests that last the node serves now.
+func (n *Node) Serving() Serving {
+	return Serving{Waiters: int(n.waiters.Load()), Streams: int(n.streams.Load())}
 }
 
 // getWait answers when something is reached (200), when the time is up (504), or when the node ends (410). What is

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -16,6 +17,7 @@ import (
 	"headrace/block"
 	"headrace/internal/keyfile"
 	"headrace/node"
+	"headrace/telemetry"
 )
 
 func newStart() *cobra.Command {
@@ -31,6 +33,8 @@ from the environment (HEADRACE_DA_ADDRESS for da.address), else from config.yaml
 An address of da.address, l1.ws, l1.http and l1.beacon may be followed by the file of the bearer token that goes there and nowhere else, relative to the home:
 --da.address URL,token_file=PATH. In config.yaml that is {address: URL, token_file: PATH}, or {address: URL, token: TEXT}. The file is read again when the
 endpoint refuses the token. da.token is for the addresses that have none.
+
+Beside the status there are figures for Prometheus, at /metrics: docs/METRICS.md says what they mean, and where a dashboard and alert rules are.
 
 A write that fails, on a full disk say, does not end the node: /livez is 503 until the home could be opened anew. The exit status is 5 if that
 cannot be, and 6 if what is in the home is damaged and a restart does not help: see headrace repair.`,
@@ -65,10 +69,13 @@ func start(ctx context.Context, out io.Writer, home string, config node.Config) 
 			return err
 		}
 	}
+	metrics := telemetry.NewMetrics()
+	opt.Observer, opt.Handlers = metrics.Observer(), map[string]http.Handler{"GET /metrics": metrics}
 	n, err := node.New(opt)
 	if err != nil {
 		return onDisk(err)
 	}
+	metrics.Watch(n)
 	fmt.Fprintln(out, n.URL())
 	logStarted(log, n, genesis, &config, home)
 	onWhy(ctx, os.Stderr, n)

@@ -6,6 +6,7 @@ import (
 	"go/parser"
 	"go/token"
 	"maps"
+	"math/big"
 	"reflect"
 	"slices"
 	"strings"
@@ -193,7 +194,7 @@ func (r *observed) check(t *testing.T) {
 // TestObserver: each function of a node's observer is called, with each step, where the thing happens.
 func TestObserver(t *testing.T) {
 	told, ran := map[string]int{}, 0
-	parts := map[string]func(*testing.T, *observed){"DA": observeDA, "L1": observeL1, "execution client": observeClient}
+	parts := map[string]func(*testing.T, *observed){"DA": observeDA, "L1": observeL1, "proposer": observeProposer, "execution client": observeClient}
 	for name, run := range parts {
 		t.Run(name, func(t *testing.T) {
 			r := new(observed)
@@ -305,6 +306,18 @@ func observeL1(t *testing.T, r *observed) {
 	r.until(t, "blocks that another one replaces", func(e event) bool {
 		return e.name == "Reverted" && e.args[0] == uint64(3) && e.args[1] == uint64(2)
 	})
+	m.stop()
+}
+
+// observeProposer runs a sequencer until a proposal of it is paid for.
+func observeProposer(t *testing.T, r *observed) {
+	w := newWorld(t, chosen(t), l1.Settings{}, 0)
+	sequencing := w.sequencing(50 * time.Millisecond)
+	m := w.light(func(o *node.Options) { sequencing(o); o.Observer = r.observer() })
+	w.check(w.inbox.WhileMining(w.ctx, 100*time.Millisecond, func(context.Context) error {
+		r.until(t, "what a proposal has cost", func(e event) bool { return e.name == "Source.Paid" && e.args[0].(*big.Int).Sign() > 0 })
+		return nil
+	}))
 	m.stop()
 }
 

@@ -81,8 +81,9 @@ var rows = map[string]row{
 	"devnet/proxy":                 {"", "it carries bytes between any two sockets"},
 	"devnet": {"devnet/... node block da da/fault da/local da/celestia l1 l1/local l1/ethereum exec exec/kv exec/engineapi follow watch await contracts internal/keyfile",
 		"a test bed stands on what users have: the node's public face, never the parts inside it"},
+	"telemetry":       {"node follow", "it shows a node to operators' tools by what the node's public face tells, as any other program could"},
 	"internal/mutate": {"", "it takes guards out of any package, and needs none of them to do so"},
-	"cmd/headrace": {"node devnet/... await/ethereum block da da/fault da/local da/celestia follow l1 l1/ethereum internal/doctor internal/httpc internal/httpd internal/keyfile internal/redact watch",
+	"cmd/headrace": {"node devnet/... await/ethereum block da da/fault da/local da/celestia follow l1 l1/ethereum internal/doctor internal/httpc internal/httpd internal/keyfile internal/redact telemetry watch",
 		"the command line is one more user of the public packages: what it needs, a program that embeds a node needs too"},
 }
 
@@ -105,7 +106,7 @@ var foreign = []dependency{
 	{"github.com/decred/dcrd/dcrec/secp256k1/v4/...", "block", "signatures are a part of the block format"},
 	{"filippo.io/edwards25519", "block", "signatures are a part of the block format"},
 	{"filippo.io/age/...", "internal/keyfile", "one format of encrypted keys"},
-	{"github.com/prometheus/client_golang/... go.opentelemetry.io/otel/...", "node", "parts are observed through structs of funcs; the node turns those into metrics"},
+	{"github.com/prometheus/client_golang/... go.opentelemetry.io/otel/...", "telemetry", "parts are observed through structs of funcs, and the node through its own; what those tell, one package turns into figures"},
 	{"github.com/spf13/cobra/... github.com/spf13/pflag/... github.com/knadh/koanf/... golang.org/x/term/...", "cmd/headrace", "flags, files and terminals are the command's; a package takes a struct"},
 	{"golang.org/x/crypto/...", "block exec/kv internal/keyfile", "hashes and ciphers belong to the formats that use them"},
 	{"golang.org/x/time/...", "da/celestia da/local node", "rates are limited where strangers are served"},

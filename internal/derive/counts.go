@@ -47,5 +47,12 @@ func (c Counts) Map() map[string]uint64 {
 	return m
 }
 
+// Each calls f with every reason's name and its count.
+func (c Counts) Each(f func(reason string, n uint64)) {
+	for i := Garbage; i < numReasons; i++ {
+		f(i.String(), c[i])
+	}
+}
+
 // MarshalJSON writes the counts that are not zero, by name.
 func (c Counts) MarshalJSON() ([]byte, error) { return json.Marshal(c.Map()) }

@@ -16,7 +16,7 @@ var followGuards = []guard{
 	{
 		name: "a fetch that nobody answers speaks against its source",
 		file: "follow/best.go",
-		from: "case errors.Is(verdict, errFetchIdle):", to: "case false:",
+		from: "case errors.Is(verdict, ErrStalled):", to: "case false:",
 		pkg: "./follow", test: "TestUnansweredFetch",
 	},
 	{

@@ -239,6 +239,7 @@ func (a *Account) transact(ctx context.Context, at *endpoint, nonce uint64, r re
 		receipt, err := a.outcome(ctx, &try)
 		switch {
 		case receipt != nil, errors.Is(err, errNonceTaken):
+			a.paid(receipt)
 			return receipt, err
 		case ctx.Err() != nil:
 			return nil, try.unknown(context.Cause(ctx))
@@ -256,6 +257,19 @@ func (a *Account) transact(ctx context.Context, at *endpoint, nonce uint64, r re
 		case <-ctx.Done():
 		}
 	}
+}
+
+// paid tells the observer what a transaction has cost. One that was reverted costs too.
+func (a *Account) paid(r *types.Receipt) {
+	tell := a.client.opt.Observer.Paid
+	if tell == nil || r == nil || r.EffectiveGasPrice == nil {
+		return
+	}
+	cost := new(big.Int).Mul(new(big.Int).SetUint64(r.GasUsed), r.EffectiveGasPrice)
+	if r.BlobGasPrice != nil {
+		cost.Add(cost, new(big.Int).Mul(new(big.Int).SetUint64(r.BlobGasUsed), r.BlobGasPrice))
+	}
+	tell(cost)
 }
 
 // mostRefusals is how often in a row a transaction may be answered with an error object that leaves open what became of
