@@ -77,6 +77,8 @@ func TestGenesisErrors(t *testing.T) {
 		{"start too late", strings.Replace(valid, "2026", "2726", 1), "out of range"},
 		{"height 0", strings.Replace(valid, `"initial_height":1`, `"initial_height":0`, 1), "initial_height"},
 		{"negative height", strings.Replace(valid, `"initial_height":1`, `"initial_height":-1`, 1), "initial_height"},
+		{"height above all", strings.Replace(valid, `"initial_height":1`, `"initial_height":9007199254740992`, 1), "no height"},
+		{"DA height above all", with(`"da_start_height":9007199254740992`), "no height"},
 		{"short address", strings.Replace(valid, "AAAA", "", 1), "proposer_address has 29 bytes"},
 		{"not base64", strings.Replace(valid, "AAAA", "!", 1), "base64"},
 		{"both sources", with(aDA + "," + aL1), "one canonical source"},

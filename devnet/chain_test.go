@@ -19,8 +19,8 @@ func checkLink(t *testing.T, a, b *node.Block) {
 		t.Fatalf("block %d: got parent %x, want %s", b.Height, b.ParentHash, a.Hash)
 	case !bytes.Equal(b.AppHash, a.StateRoot):
 		t.Fatalf("block %d: got the state before it as %x, want the one after its parent, %x", b.Height, b.AppHash, a.StateRoot)
-	case b.Time <= a.Time:
-		t.Fatalf("block %d: got time %d, want more than its parent's %d", b.Height, b.Time, a.Time)
+	case !b.Time.After(a.Time):
+		t.Fatalf("block %d: got time %s, want more than its parent's %s", b.Height, b.Time, a.Time)
 	}
 }
 

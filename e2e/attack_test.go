@@ -80,6 +80,8 @@ func runAttack(orders string) error {
 		crowd(100, slowBody)
 		crowd(100, a.deaf(fmt.Sprintf("/v1/blocks/%d", a.Big)))
 		crowd(50, a.deaf(fmt.Sprintf("/v1/events?from=%d&body=true", a.Big)))
+		crowd(50, a.deaf(fmt.Sprintf("/v1/blocks?from=%d&signed=true", a.Big)))
+		crowd(50, a.deaf(fmt.Sprintf("/v1/events?from=%d&body=true&signed=true", a.Big)))
 		crowd(50, a.stream)
 		crowd(20, a.waiter)
 		crowd(8, a.unsafe)
@@ -93,6 +95,7 @@ func runAttack(orders string) error {
 // crowds are what each of many connections of one kind does.
 var crowds = map[string]func(a *attack) func(context.Context, string){
 	"slow readers of a big block":  func(a *attack) func(context.Context, string) { return a.deaf(fmt.Sprintf("/v1/blocks/%d", a.Big)) },
+	"slow readers of pages":        func(a *attack) func(context.Context, string) { return a.deaf("/v1/blocks?from=1&signed=true") },
 	"slow readers of events":       func(a *attack) func(context.Context, string) { return a.deaf("/v1/events?from=1") },
 	"slow readers of whole blocks": func(a *attack) func(context.Context, string) { return a.deaf("/v1/events?from=1&body=true") },
 	"slow bodies":                  func(*attack) func(context.Context, string) { return slowBody },

@@ -167,7 +167,7 @@ func (r *rollup) verifyEVM(t *testing.T, highest uint64) {
 			t.Fatalf("block %d: got %s on root %x, the sequencer has %s, and an independent run root %s", height, b.Hash, b.AppHash, made.Hash, root)
 		}
 		at := map[string]any{
-			"timestamp": hexutil.Uint64(b.Time / 1e9), "prevRandao": common.BigToHash(new(big.Int).SetUint64(height)),
+			"timestamp": hexutil.Uint64(b.Time.Unix()), "prevRandao": common.BigToHash(new(big.Int).SetUint64(height)),
 			"suggestedFeeRecipient": evmFees, "withdrawals": []any{}, "parentBeaconBlockRoot": common.Hash{},
 		}
 		txs := []hexutil.Bytes{}

@@ -150,7 +150,7 @@ func (r *rollup) runThrough(ctx context.Context, t *testing.T, opt evolvetest.Op
 		if err != nil || !bytes.Equal(b.AppHash, root) {
 			t.Fatalf("block %d: got state %x before it, want %x (%v)", b.Height, b.AppHash, root, err)
 		}
-		res, xerr := x.ExecuteTxs(ctx, b.Txs, b.Height, time.Unix(0, int64(b.Time)), nil)
+		res, xerr := x.ExecuteTxs(ctx, b.Txs, b.Height, b.Time, nil)
 		if root, err = res.Root, xerr; !bytes.Equal(b.StateRoot, root) {
 			t.Fatalf("block %d: got state %x after it, want %x (%v)", b.Height, b.StateRoot, root, err)
 		}
@@ -184,7 +184,7 @@ func (r *rollup) exchange(ctx context.Context, t *testing.T, c *asker, x *server
 	var root []byte
 	for _, b := range blocks {
 		if err == nil {
-			res, xerr := wrong.ExecuteTxs(ctx, b.Txs, b.Height, time.Unix(0, int64(b.Time)), nil)
+			res, xerr := wrong.ExecuteTxs(ctx, b.Txs, b.Height, b.Time, nil)
 			root, err = res.Root, xerr
 		}
 	}

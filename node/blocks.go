@@ -12,6 +12,7 @@ import (
 	"headrace/block"
 	"headrace/follow"
 	"headrace/internal/httpd"
+	"headrace/internal/store"
 	"headrace/watch"
 )
 
@@ -77,17 +78,22 @@ func (o *opened) stored(height uint64) (item follow.Item[Delivered], err error) 
 	if err != nil {
 		return item, err
 	}
+	return o.delivered(rec), nil
+}
+
+// delivered is a block of the store as it is delivered.
+func (o *opened) delivered(rec store.Record) (item follow.Item[Delivered]) {
 	h, hash := &rec.Block.Header.Header, rec.Block.Hash()
-	item = follow.Item[Delivered]{Height: height, Hash: hash, Size: 1 << 10, Data: Delivered{Signed: rec.Block, Block: Block{
-		Height: h.Height, Hash: hash.String(), ParentHash: h.LastHeaderHash, Time: h.Time, Proposer: h.ProposerAddress, DataHash: h.DataHash,
-		AppHash: h.AppHash, StateRoot: rec.Root, Txs: append([][]byte{}, rec.Block.Data.Txs...), Safe: height <= o.store.State().Safe.Height,
+	item = follow.Item[Delivered]{Height: h.Height, Hash: hash, Size: 1 << 10, Data: Delivered{Signed: rec.Block, Block: Block{
+		Height: h.Height, Hash: hash.String(), ParentHash: h.LastHeaderHash, Time: rec.Block.Made().UTC(), Proposer: h.ProposerAddress, DataHash: h.DataHash,
+		AppHash: h.AppHash, StateRoot: rec.Root, Txs: append([][]byte{}, rec.Block.Data.Txs...), Safe: h.Height <= o.store.State().Safe.Height,
 		HeaderDAHeight: rec.Origin.HeaderAt, DataDAHeight: rec.Origin.DataAt,
 	}}}
 	copy(item.Parent[:], h.LastHeaderHash)
 	for _, tx := range rec.Block.Data.Txs {
 		item.Size += len(tx)
 	}
-	return item, nil
+	return item
 }
 
 // Subscribe implements follow.Source.

@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +31,7 @@ type ledger struct {
 	status *watch.Value[node.Status]
 	key    *block.PrivateKey
 	made   uint64
+	size   int  // of a transaction of each new block; 0: 3000
 	safe   bool // blocks become safe and final at once
 }
 
@@ -82,7 +84,7 @@ func (l *ledger) child(parent block.Ref) store.Record {
 		h.LastHeaderHash = parent.Hash[:]
 	}
 	b.Data.Metadata = block.Metadata{ChainID: ledgerChain, Height: h.Height, Time: h.Time}
-	b.Data.Txs = [][]byte{fmt.Appendf(nil, "made=%d", l.made), make([]byte, 3000)}
+	b.Data.Txs = [][]byte{fmt.Appendf(nil, "made=%d", l.made), make([]byte, cmp.Or(l.size, 3000))}
 	c := b.Data.Commitment()
 	h.DataHash = c[:]
 	signed, err := block.SignHeader(l.key, h)
@@ -326,7 +328,7 @@ func TestBlocksOfNode(t *testing.T) {
 	}
 	for _, it := range items {
 		b, err := n.Block(it.Height)
-		if err != nil || b.Hash != it.Hash.String() || b.Time != it.Data.Time || it.Data.Heads.Unsafe.Height < it.Height {
+		if err != nil || b.Hash != it.Hash.String() || !b.Time.Equal(it.Data.Time) || it.Data.Heads.Unsafe.Height < it.Height {
 			t.Errorf("got %+v, want %+v (%v)", it, b, err)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"headrace/internal/sequencer"
 	"headrace/internal/store"
 	"headrace/internal/syncer"
+	"headrace/ref"
 )
 
 // daKind is a DA layer as the canonical source.
@@ -29,6 +30,9 @@ func (c *DAConfig) checkKind() error {
 	level, err := c.Verified()
 	if err != nil {
 		return fmt.Errorf("da.level: %w", err)
+	}
+	if c.StartHeight > ref.MaxHeight {
+		return fmt.Errorf("da.start_height %d is no height", c.StartHeight)
 	}
 	switch c.Kind {
 	case "", "celestia":

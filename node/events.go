@@ -3,7 +3,6 @@ package node
 import (
 	"cmp"
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,14 +19,21 @@ import (
 
 // BlockEvent is the data of a block event.
 type BlockEvent struct {
-	Height     uint64     `json:"height"`
-	Hash       block.Hash `json:"hash"`
-	ParentHash block.Hash `json:"parent_hash"`
-	Time       uint64     `json:"time"` // nanoseconds since the Unix epoch
-	Txs        int        `json:"txs"`
-	StateRoot  string     `json:"state_root"`
-	Safe       bool       `json:"safe"`
+	Height         uint64       `json:"height"`
+	Hash           block.Hash   `json:"hash"`
+	ParentHash     block.Hash   `json:"parent_hash"`
+	Time           time.Time    `json:"time"` // as in Block, and likewise the heights below
+	Txs            int          `json:"txs"`
+	StateRoot      string       `json:"state_root"`
+	Safe           bool         `json:"safe"`
+	HeaderDAHeight uint64       `json:"header_da_height,omitempty"`
+	DataDAHeight   uint64       `json:"data_da_height,omitempty"`
+	SignedBytes    *SignedBytes `json:"signed,omitempty"` // if it was asked for
 }
+
+// LiveEvent is the data of a live event: the last block of what the stream had to catch up with. What follows is sent as
+// it comes, for the node itself follows its source live.
+type LiveEvent = block.Ref
 
 // ReorgEvent is the data of a reorg event: the blocks above To are void, or, to a reader of safe blocks, not safe any
 // more. What follows replaces them, and may repeat some.
@@ -53,9 +59,12 @@ const (
 // pace at which its client takes them.
 type stream struct {
 	cursor
-	w                              http.ResponseWriter
-	flush                          *http.ResponseController
-	withBlocks, withStates, bodies bool
+	w     http.ResponseWriter
+	flush *http.ResponseController
+	shape
+
+	withBlocks, withStates bool
+	withLive               bool // it is still to be said
 }
 
 // ServeHTTP streams server-sent events:
@@ -63,11 +72,12 @@ type stream struct {
 //	block    each block up to the head, once, in order, each the child of the one before or of the id of a reorg event
 //	reorg    the blocks above the one that still holds, which the id names, are void
 //	status   the latest Status, after the blocks it speaks of; some in between may be left out; without an id
+//	live     all blocks up to the head have been sent, of a node that is live itself: once, if it is asked for; without an id
 //	end      why the stream ends; without an id
 //
 // An id is HEIGHT-HASH-FINAL: a block, and the height that was final when it was sent; the last part may be left out.
-// Last-Event-ID, or the parameter after, is the id to go on from. Other parameters: from=HEIGHT, events=block,status,
-// head=safe|unsafe|finalized, body=true.
+// Last-Event-ID, or the parameter after, is the id to go on from. Other parameters: from=HEIGHT,
+// events=block,status,live, head=safe|unsafe|finalized, body=true, signed=true.
 func (b *blocks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s := &stream{cursor: cursor{blocks: *b}, w: w, flush: http.NewResponseController(w)}
 	switch err := s.open(r); {
@@ -93,10 +103,8 @@ func (b *blocks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err == context.Cause(ctx) { // the request's context is the node's
 		err = fmt.Errorf("%w: %w", watch.ErrClosed, err)
 	}
-	if end, err := appendEvent(nil, "end", "", EndEvent{Cause: err.Error()}); err == nil {
-		_ = s.write(end) // the client may have gone
-		_ = s.flush.Flush()
-	}
+	_ = s.send("end", EndEvent{Cause: err.Error()}) // the client may have gone
+	_ = s.flush.Flush()
 }
 
 // open reads the request, and says what is wrong with it.
@@ -106,18 +114,19 @@ func (s *stream) open(r *http.Request) (err error) {
 		switch name {
 		case "events":
 			for kind := range strings.SplitSeq(q.Get(name), ",") {
-				s.withBlocks, s.withStates = s.withBlocks || kind == "block", s.withStates || kind == "status"
-				if kind != "block" && kind != "status" {
-					return fmt.Errorf("events %q: there are block and status", kind)
+				if err := s.choose(kind); err != nil {
+					return err
 				}
 			}
 		case "head":
 			s.head, err = parseLabel(q.Get(name))
 		case "body":
-			s.bodies, err = strconv.ParseBool(q.Get(name))
+			s.bodies, err = parseFlag(name, q.Get(name))
+		case "signed":
+			s.signed, err = parseFlag(name, q.Get(name))
 		case "from", "after":
 		default:
-			err = fmt.Errorf("there is no parameter %s: use events, head, body, from or after", name)
+			err = fmt.Errorf("there is no parameter %s: use events, head, body, signed, from or after", name)
 		}
 		if err != nil {
 			return err
@@ -126,6 +135,8 @@ func (s *stream) open(r *http.Request) (err error) {
 	s.withBlocks = s.withBlocks || !q.Has("events")
 	id := cmp.Or(r.Header.Get("Last-Event-ID"), q.Get("after")) // of a client that comes back the header is newer than its address
 	switch {
+	case !s.withBlocks && s.withLive:
+		return errors.New("live goes with block: events=block,live")
 	case !s.withBlocks:
 	case id != "":
 		return s.resume(id)
@@ -144,11 +155,28 @@ func (s *stream) open(r *http.Request) (err error) {
 	return nil
 }
 
+func (s *stream) choose(kind string) error {
+	switch kind {
+	case "block":
+		s.withBlocks = true
+	case "status":
+		s.withStates = true
+	case "live":
+		s.withLive = true
+	default:
+		return fmt.Errorf("events %q: there are block and status, and live", kind)
+	}
+	return nil
+}
+
 // tell sends what is new up to the status' head and then the status, or, without a version, a comment that shows both
 // sides that the other is there.
 func (s *stream) tell(ctx context.Context, st Status, version <-chan struct{}) (err error) {
 	for more := version != nil && s.withBlocks; more && err == nil && ctx.Err() == nil; {
 		more, err = s.step(ctx, st.Heads)
+	}
+	if version != nil && err == nil && s.withLive && st.Source.Live && s.at == st.Heads.of(s.head) {
+		s.withLive, err = false, s.send("live", LiveEvent(s.at))
 	}
 	switch {
 	case err != nil:
@@ -179,13 +207,8 @@ func (s *stream) step(ctx context.Context, heads Heads) (more bool, err error) {
 			return nil, err
 		case item == nil:
 			return appendEvent(nil, "reorg", s.id(), ReorgEvent{From: from, To: s.at})
-		case s.bodies:
-			return appendEvent(nil, "block", s.id(), item.Data.Block)
 		}
-		b := &item.Data.Block
-		return appendEvent(nil, "block", s.id(), BlockEvent{
-			Height: b.Height, Hash: s.at.Hash, ParentHash: item.Parent, Time: b.Time, Txs: len(b.Txs), StateRoot: hex.EncodeToString(b.StateRoot), Safe: b.Safe,
-		})
+		return appendEvent(nil, "block", s.id(), s.of(item))
 	})
 	defer hold.Give()
 	if err != nil || !more {
@@ -206,6 +229,15 @@ func appendEvent(b []byte, kind, id string, data any) ([]byte, error) {
 	}
 	b = fmt.Appendf(b, "event: %s\ndata: ", kind)
 	return append(append(b, body...), "\n\n"...), nil
+}
+
+// send writes an event without an id.
+func (s *stream) send(kind string, data any) error {
+	event, err := appendEvent(nil, kind, "", data)
+	if err != nil {
+		return err
+	}
+	return s.write(event)
 }
 
 func (s *stream) write(event []byte) error {

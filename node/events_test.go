@@ -29,6 +29,7 @@ type scripted struct {
 	chain  []node.Block
 	made   uint64
 	final  uint64
+	live   bool // the node
 	oldest uint64
 	txs    [][]byte // of each new block
 	onRead func()   // called once, before a block is read
@@ -83,7 +84,7 @@ func (c *scripted) replace(above uint64, n int) {
 		parent, _ := c.refLocked(uint64(len(c.chain)))
 		var h block.Hash
 		binary.BigEndian.PutUint64(h[:], c.made)
-		c.chain = append(c.chain, node.Block{Height: uint64(len(c.chain)) + 1, Hash: h.String(), ParentHash: parent.Hash[:], Txs: c.txs, Time: c.made})
+		c.chain = append(c.chain, node.Block{Height: uint64(len(c.chain)) + 1, Hash: h.String(), ParentHash: parent.Hash[:], Txs: c.txs, Time: time.Unix(0, int64(c.made)).UTC()})
 	}
 	c.publishLocked()
 }
@@ -93,7 +94,7 @@ func (c *scripted) mine(n int) { c.replace(c.head().Height, n) }
 func (c *scripted) publishLocked() {
 	head, _ := c.refLocked(uint64(len(c.chain)))
 	final, _ := c.refLocked(c.final)
-	c.status.Set(node.Status{Heads: node.Heads{Unsafe: head, Safe: head, Finalized: final}})
+	c.status.Set(node.Status{Heads: node.Heads{Unsafe: head, Safe: head, Finalized: final}, Source: node.Source{Live: c.live}})
 }
 
 func (c *scripted) head() block.Ref {

@@ -80,7 +80,7 @@ func runAlone(t *testing.T, blocks []node.Block, bad [][]byte) common.Hash {
 			}
 		}
 		at := map[string]any{
-			"timestamp": hexutil.Uint64(b.Time / 1e9), "prevRandao": common.BigToHash(new(big.Int).SetUint64(b.Height)),
+			"timestamp": hexutil.Uint64(b.Time.Unix()), "prevRandao": common.BigToHash(new(big.Int).SetUint64(b.Height)),
 			"suggestedFeeRecipient": evmFees, "withdrawals": []any{}, "parentBeaconBlockRoot": common.Hash{},
 		}
 		var hash common.Hash

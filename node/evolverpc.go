@@ -33,7 +33,7 @@ func (n *Node) checkEvolve() error {
 }
 
 // handleEvolve adds an ev-node's services, if the configuration asks for them.
-func (n *Node) handleEvolve(mux *http.ServeMux) {
+func (n *Node) handleEvolve(mux *routes) {
 	paths := n.evolvePaths()
 	if len(paths) == 0 {
 		return

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
+	"strconv"
 	"time"
 
 	"headrace/await"
@@ -38,6 +40,18 @@ func BlocksOf(status *watch.Value[Status], oldest func() uint64, ref func(uint64
 		return item, err
 	}}
 }
+
+// PageOf is a page of a chain that a test makes, from a height on.
+func PageOf(status *watch.Value[Status], oldest func() uint64, ref func(uint64) (block.Ref, error), at func(uint64) (Block, error), from uint64) ([]byte, error) {
+	p, err := parsePage(url.Values{"from": {strconv.FormatUint(from, 10)}})
+	if err != nil {
+		return nil, err
+	}
+	return BlocksOf(status, oldest, ref, at).(*blocks).page(func() error { return nil }, p)
+}
+
+// Patterns are what a node serves, as it was given to its mux.
+func (n *Node) Patterns() []string { return n.routes().patterns }
 
 // FetchStall is how long a fetch may go without progress.
 func FetchStall(stall, call time.Duration) time.Duration { return fetchStall(stall, call) }

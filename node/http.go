@@ -2,18 +2,15 @@ package node
 
 import (
 	"bytes"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"sync"
 
 	"headrace/exec"
 	"headrace/internal/httpd"
-	"headrace/internal/store"
 	"headrace/internal/syncer"
 )
 
@@ -23,19 +20,25 @@ import (
 //	GET  /livez               200, or 503 and the reason from a failed write on until the home is open again
 //	GET  /readyz              200 when ready, else 503 and the reason
 //	GET  /v1/status           Status as JSON
-//	GET  /v1/blocks/{height}  a block as JSON
+//	GET  /v1/blocks/{block}   a block as JSON: by its height or hash, or a head's
+//	GET  /v1/blocks           a range of blocks; see Page
 //	POST /v1/txs              offers the body as a transaction to the sequencer; an error's code says whether it was taken
 //	POST /v1/unsafe           offers a signed block beside the canonical source, which is an L1
 //	GET  /v1/kv/{key}         a current value of the key-value engine
 //	GET  /v1/wait             answers when something is reached; see Waited
 //	GET  /v1/events           server-sent events of blocks and statuses
 //	POST /evnode.v1.…         with Config.Evolve.RPC, what an ev-node's tools ask for; see package evrpc
-func (n *Node) Handler() http.Handler {
-	mux := http.NewServeMux()
+//
+// What is not served is an error in JSON, too.
+func (n *Node) Handler() http.Handler { return n.routes() }
+
+func (n *Node) routes() *routes {
+	mux := new(routes)
 	mux.HandleFunc("GET /livez", n.getLive)
 	mux.HandleFunc("GET /readyz", n.getReady)
 	mux.HandleFunc("GET /v1/status", n.getStatus)
-	mux.HandleFunc("GET /v1/blocks/{height}", n.getBlock)
+	mux.HandleFunc("GET /v1/blocks/{block}", n.getBlock)
+	mux.HandleFunc("GET /v1/blocks", n.getBlocks)
 	mux.HandleFunc("POST /v1/txs", n.postTx)
 	mux.Handle("POST /v1/unsafe", &offering{func() *syncer.Offers { return n.at.Load().up.offers }, n.bodies()})
 	mux.HandleFunc("GET /v1/kv/{key}", n.getKey)
@@ -45,6 +48,52 @@ func (n *Node) Handler() http.Handler {
 		mux.Handle(pattern, h)
 	}
 	return mux
+}
+
+// routes is a mux that knows what it serves, and says in JSON what it does not.
+type routes struct {
+	mux      http.ServeMux
+	patterns []string
+}
+
+// Handle is http.ServeMux.Handle.
+func (m *routes) Handle(pattern string, h http.Handler) {
+	m.patterns = append(m.patterns, pattern)
+	m.mux.Handle(pattern, h)
+}
+
+// HandleFunc is http.ServeMux.HandleFunc.
+func (m *routes) HandleFunc(pattern string, serve http.HandlerFunc) { m.Handle(pattern, serve) }
+
+func (m *routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if _, pattern := m.mux.Handler(r); pattern == "" {
+		w = &unserved{ResponseWriter: w}
+	}
+	m.mux.ServeHTTP(w, r)
+}
+
+// unserved says in JSON what a mux says in text: that there is no such path, or that it does not take the method.
+type unserved struct {
+	http.ResponseWriter
+	said bool
+}
+
+func (u *unserved) WriteHeader(code int) {
+	switch u.said = code >= http.StatusBadRequest; {
+	case !u.said: // a redirect to the path as it should be written
+		u.ResponseWriter.WriteHeader(code)
+	case code == http.StatusMethodNotAllowed:
+		fail(u.ResponseWriter, code, fmt.Errorf("this path takes %s alone", u.Header().Get("Allow")))
+	default:
+		fail(u.ResponseWriter, code, errors.New("nothing is served at this path"))
+	}
+}
+
+func (u *unserved) Write(p []byte) (int, error) {
+	if u.said {
+		return len(p), nil
+	}
+	return u.ResponseWriter.Write(p)
 }
 
 func reply(w http.ResponseWriter, code int, v any) {
@@ -72,13 +121,18 @@ func encode(v any) ([]byte, error) {
 
 // replyLarge answers with what load returns, which may be large: it is in memory once, and counted until it is read.
 func (n *Node) replyLarge(w http.ResponseWriter, r *http.Request, load func() (any, error)) error {
-	body, hold, err := n.answers().Build(r.Context(), httpd.Patience, func() ([]byte, error) {
+	return n.sendLarge(w, r, func() ([]byte, error) {
 		v, err := load()
 		if err != nil {
 			return nil, err
 		}
 		return encode(v)
 	})
+}
+
+// sendLarge is replyLarge of what is JSON already.
+func (n *Node) sendLarge(w http.ResponseWriter, r *http.Request, build func() ([]byte, error)) error {
+	body, hold, err := n.answers().Build(r.Context(), httpd.Patience, build)
 	defer hold.Give()
 	if err == nil {
 		send(w, http.StatusOK, body)
@@ -149,65 +203,6 @@ func (n *Node) getReady(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	_, _ = io.WriteString(w, "ok\n")
-}
-
-// Block is a block as /v1/blocks serves it. Byte slices are base64.
-type Block struct {
-	Height         uint64   `json:"height"`
-	Hash           string   `json:"hash"`
-	ParentHash     Hex      `json:"parent_hash,omitempty"`
-	Time           uint64   `json:"time"` // nanoseconds since the Unix epoch
-	Proposer       Hex      `json:"proposer"`
-	DataHash       Hex      `json:"data_hash"`
-	AppHash        Hex      `json:"app_hash,omitempty"`   // state root before the block
-	StateRoot      Hex      `json:"state_root,omitempty"` // state root after it
-	Txs            [][]byte `json:"txs"`                  // in JSON in base64
-	Safe           bool     `json:"safe"`
-	HeaderDAHeight uint64   `json:"header_da_height,omitempty"`
-	DataDAHeight   uint64   `json:"data_da_height,omitempty"`
-}
-
-// Hex is bytes that JSON has as hexadecimal digits.
-type Hex []byte
-
-// MarshalText implements encoding.TextMarshaler.
-func (h Hex) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, h), nil }
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (h *Hex) UnmarshalText(text []byte) (err error) {
-	*h, err = hex.DecodeString(string(text))
-	return err
-}
-
-// Block returns the block at height, safe or not. The error matches ErrNoBlock if there is none, or none any more.
-func (n *Node) Block(height uint64) (Block, error) {
-	item, err := n.stored(height)
-	return item.Data.Block, err
-}
-
-// ErrNoBlock is what asking for a block that is not there matches.
-var ErrNoBlock = store.ErrNotFound
-
-func (n *Node) getBlock(w http.ResponseWriter, r *http.Request) {
-	var height uint64
-	switch name := r.PathValue("height"); name {
-	case "unsafe", "latest":
-		height = n.at.Load().store.State().Unsafe.Height
-	case "safe":
-		height = n.at.Load().store.State().Safe.Height
-	default:
-		var err error
-		if height, err = strconv.ParseUint(name, 10, 64); err != nil {
-			fail(w, http.StatusBadRequest, errors.New("the height must be a number, latest, unsafe or safe"))
-			return
-		}
-	}
-	switch err := n.replyLarge(w, r, func() (any, error) { return n.Block(height) }); {
-	case errors.Is(err, ErrNoBlock):
-		fail(w, http.StatusNotFound, errors.New("no such block here, yet or any more"))
-	case err != nil:
-		failLarge(w, err)
-	}
 }
 
 // refusals are the codes of POST /v1/txs by which a transaction was certainly not taken. Any other answer than these and

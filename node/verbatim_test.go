@@ -43,6 +43,7 @@ func TestRefusedAtTheStart(t *testing.T) {
 		"log.format":                      func(c *node.Config) { c.Log.Format = "xml" },
 		"the port is neither":             func(c *node.Config) { c.HTTP.Address = "127.0.0.1:73310" },
 		"da.header_namespace":             func(c *node.Config) { c.DA.HeaderNamespace = strings.Repeat("x", 58) },
+		"da.start_height":                 func(c *node.Config) { c.DA.StartHeight = 1 << 53 },
 		"da.data_namespace":               func(c *node.Config) { c.DA.DataNamespace = strings.Repeat("x", 58) },
 	} {
 		c := node.Default()

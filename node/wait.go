@@ -54,7 +54,7 @@ const (
 const maxWaiting = 1024
 
 // handleLong adds the endpoints whose requests last.
-func (n *Node) handleLong(mux *http.ServeMux) {
+func (n *Node) handleLong(mux *routes) {
 	most := cmp.Or(n.opt.Config.HTTP.MaxWaiting, maxWaiting)
 	slots := make(chan struct{}, most)
 	limited := func(now *atomic.Int64, serve http.HandlerFunc) http.HandlerFunc {

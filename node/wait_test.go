@@ -168,7 +168,7 @@ func TestEventsOfNode(t *testing.T) {
 	}
 	for _, got := range have.blocks {
 		b, err := n.Block(got.Height)
-		if err != nil || b.Hash != got.Hash.String() || b.Time != got.Time || len(b.Txs) != got.Txs {
+		if err != nil || b.Hash != got.Hash.String() || !b.Time.Equal(got.Time) || len(b.Txs) != got.Txs {
 			t.Errorf("got %+v, want %+v (%v)", got, b, err)
 		}
 	}

@@ -42,6 +42,10 @@ func (h *Hash) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// MaxHeight is the highest height that is taken for one. JSON has it as a number, and above it readers in many languages
+// would get another number (RFC 8259, section 6). No chain comes near: what is above is made up.
+const MaxHeight = 1<<53 - 1
+
 // Ref names one block, or one item of a source, by height and hash.
 type Ref struct {
 	Height uint64 `json:"height"`

@@ -236,7 +236,7 @@ func textEvent(out io.Writer) func(sse) error {
 			if b.Safe {
 				label = "safe"
 			}
-			line = fmt.Sprintf("%d  %s  %s  %d txs  %s", b.Height, b.Hash, time.Unix(0, int64(b.Time)).UTC().Format(time.RFC3339Nano), b.Txs, label)
+			line = fmt.Sprintf("%d  %s  %s  %d txs  %s", b.Height, b.Hash, b.Time.Format(time.RFC3339Nano), b.Txs, label)
 		case "reorg":
 			var r node.ReorgEvent
 			err = json.Unmarshal([]byte(e.data), &r)

@@ -80,7 +80,7 @@ func decodeEvent(data []byte) (event, error) {
 		case "Blobs":
 			e.blobs, e.passed, err = decodeBlobs(value)
 		case "Height":
-			e.height, err = strconv.ParseUint(string(value), 10, 63)
+			e.height, err = parseHeight(value)
 		case "Header":
 			if string(value) != "null" {
 				e.header = &square.Header{}

@@ -134,3 +134,19 @@ func FuzzParams(f *testing.F) {
 		}
 	})
 }
+
+// A height that no chain has is garbled: as a number of JSON it would be another one.
+func TestHeightsAreExact(t *testing.T) {
+	for height, good := range map[string]bool{"9007199254740991": true, "9007199254740992": false, "18446744073709551615": false, "18446744073709551616": false} {
+		if e, err := decodeEvent([]byte(`{"Blobs":null,"Height":` + height + `}`)); (err == nil) != good {
+			t.Errorf("event at %s: got %+v and %v, want it to be read: %t", height, e, err, good)
+		}
+		if got, err := localHeight([]byte(`{"height":"` + height + `"}`)); (err == nil) != good {
+			t.Errorf("local-da at %s: got %d and %v, want it to be read: %t", height, got, err, good)
+		}
+		var h square.Header
+		if err := h.UnmarshalJSON([]byte(`{"height":"` + height + `"}`)); (err == nil) != good {
+			t.Errorf("header of %s: got %+v and %v, want it to be read: %t", height, h, err, good)
+		}
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"headrace/da"
 	"headrace/follow"
 	"headrace/internal/jsonrpc"
+	"headrace/ref"
 )
 
 // A local-da, ev-node's DA layer for development, has heights and blobs and nothing that commits to them: its headers
@@ -27,6 +28,15 @@ const Unverified = "not verified, development only"
 // else tells whether it is there.
 const localProbe = 500 * time.Millisecond
 
+// parseHeight reads a height.
+func parseHeight(text []byte) (uint64, error) {
+	height, err := strconv.ParseUint(string(text), 10, 64)
+	if err == nil && height > ref.MaxHeight {
+		err = fmt.Errorf("%d is no height", height)
+	}
+	return height, err
+}
+
 // localHeight reads the height in a local-da's answer to a question for a head: at the top level, beside a header that
 // has none.
 func localHeight(answer []byte) (height uint64, err error) {
@@ -40,7 +50,7 @@ func localHeight(answer []byte) (height uint64, err error) {
 			if n := len(value); n > 1 && value[0] == '"' {
 				value = value[1 : n-1]
 			}
-			height, err = strconv.ParseUint(string(value), 10, 63)
+			height, err = parseHeight(value)
 			found = true
 		}
 	})

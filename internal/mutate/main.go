@@ -80,6 +80,7 @@ var tables = slices.Concat(
 	liveGuards,
 	evrpcGuards,
 	figuresGuards,
+	apiGuards,
 )
 
 func main() {

@@ -3,11 +3,11 @@ package square
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"math"
 	"math/bits"
 	"time"
 
 	"headrace/follow"
+	"headrace/ref"
 )
 
 // Header is the block header that Celestia takes from CometBFT. Its hash commits to all of it, and through DataHash to every share of the block.
@@ -276,4 +276,4 @@ func (id *BlockID) append(b []byte) []byte {
 	})
 }
 
-const maxHeight = math.MaxInt64 // CometBFT's heights are signed
+const maxHeight = ref.MaxHeight // CometBFT's heights have 63 bits; see there

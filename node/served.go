@@ -1,0 +1,266 @@
+package node
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"headrace/await"
+	"headrace/block"
+	"headrace/follow"
+	"headrace/internal/store"
+	"headrace/ref"
+)
+
+// Block is a block as /v1/blocks serves it. Byte slices are base64.
+type Block struct {
+	Height         uint64       `json:"height"`
+	Hash           string       `json:"hash"`
+	ParentHash     Hex          `json:"parent_hash,omitempty"`
+	Time           time.Time    `json:"time"` // when it was made, by its header: in UTC, to the nanosecond
+	Proposer       Hex          `json:"proposer"`
+	DataHash       Hex          `json:"data_hash"`
+	AppHash        Hex          `json:"app_hash,omitempty"`   // state root before the block
+	StateRoot      Hex          `json:"state_root,omitempty"` // state root after it
+	Txs            [][]byte     `json:"txs"`                  // in JSON in base64
+	Safe           bool         `json:"safe"`
+	HeaderDAHeight uint64       `json:"header_da_height,omitempty"` // where its halves are on the DA layer; 0: not there yet, or an L1's
+	DataDAHeight   uint64       `json:"data_da_height,omitempty"`
+	SignedBytes    *SignedBytes `json:"signed,omitempty"` // if it was asked for
+}
+
+// SignedBytes is a block as it is signed, for who verifies it himself: the header's hash is the block's, and it names
+// the data's transactions by their commitment.
+type SignedBytes struct {
+	Signature SignatureKind `json:"signature"`
+	Header    []byte        `json:"header"` // as it is posted, block.SignedHeader; both are base64 in JSON
+	Data      []byte        `json:"data"`   // block.Data; the signature with which it was posted is not kept
+}
+
+// SignatureKind says what of a header is signed.
+type SignatureKind string
+
+// The kinds of signatures.
+const (
+	SignedEnvelope SignatureKind = "envelope" // the header, and the envelope around it
+	SignedPlain    SignatureKind = "header"   // the header alone, as in Evolve's older form
+	Unsigned       SignatureKind = "none"     // no signature is stored: the header proves nothing by itself
+)
+
+func signedBytes(b *block.Block) *SignedBytes {
+	s := &SignedBytes{Signature: Unsigned, Header: b.Header.Encode(), Data: b.Data.Encode()}
+	switch {
+	case len(b.Header.EnvelopeSignature) > 0:
+		s.Signature = SignedEnvelope
+	case len(b.Header.Signature) > 0:
+		s.Signature = SignedPlain
+	}
+	return s
+}
+
+// Hex is bytes that JSON has as hexadecimal digits.
+type Hex []byte
+
+// MarshalText implements encoding.TextMarshaler.
+func (h Hex) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, h), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (h *Hex) UnmarshalText(text []byte) (err error) {
+	*h, err = hex.DecodeString(string(text))
+	return err
+}
+
+// Block returns the block at height, safe or not. The error matches ErrNoBlock if there is none, or none any more.
+func (n *Node) Block(height uint64) (Block, error) {
+	item, err := n.stored(height)
+	return item.Data.Block, err
+}
+
+// ErrNoBlock is what asking for a block that is not there matches.
+var ErrNoBlock = store.ErrNotFound
+
+// shape is how much of a block a reader wants.
+type shape struct {
+	bodies bool // all of it; else what an event says
+	signed bool // and the bytes that are signed
+}
+
+func (s shape) of(item *follow.Item[Delivered]) any {
+	b := item.Data.Block // the item is shared
+	if s.signed {
+		b.SignedBytes = signedBytes(item.Data.Signed)
+	}
+	if s.bodies {
+		return b
+	}
+	return BlockEvent{
+		Height: b.Height, Hash: item.Hash, ParentHash: item.Parent, Time: b.Time, Txs: len(b.Txs), StateRoot: hex.EncodeToString(b.StateRoot), Safe: b.Safe,
+		HeaderDAHeight: b.HeaderDAHeight, DataDAHeight: b.DataDAHeight, SignedBytes: b.SignedBytes,
+	}
+}
+
+var errBlockName = errors.New("the height must be a number, latest, unsafe, safe or finalized, or the hash of a block")
+
+// named returns what reads the block with a name: a height, a hash, or a head.
+func (o *opened) named(name string) (func() (store.Record, error), error) {
+	at := func(height uint64) (func() (store.Record, error), error) {
+		return func() (store.Record, error) { return o.store.Block(height) }, nil
+	}
+	switch st := o.store.State(); name {
+	case "unsafe", "latest":
+		return at(st.Unsafe.Height)
+	case "safe":
+		return at(st.Safe.Height)
+	case "finalized":
+		return at(st.Finalized.Height)
+	}
+	if height, err := strconv.ParseUint(name, 10, 64); err == nil {
+		return at(height)
+	}
+	var hash block.Hash
+	if hash.UnmarshalText([]byte(name)) != nil {
+		return nil, errBlockName
+	}
+	return func() (store.Record, error) { return o.store.BlockByHash(hash) }, nil
+}
+
+func (n *Node) getBlock(w http.ResponseWriter, r *http.Request) {
+	o := n.at.Load()
+	read, err := o.named(r.PathValue("block"))
+	show := shape{bodies: true}
+	if q := r.URL.Query(); err == nil && q.Has("signed") {
+		show.signed, err = parseFlag("signed", q.Get("signed"))
+	}
+	if err != nil {
+		fail(w, http.StatusBadRequest, err)
+		return
+	}
+	switch err := n.replyLarge(w, r, func() (any, error) {
+		rec, err := read()
+		if err != nil {
+			return nil, err
+		}
+		item := o.delivered(rec)
+		return show.of(&item), nil
+	}); {
+	case errors.Is(err, ErrNoBlock):
+		fail(w, http.StatusNotFound, errors.New("no such block here, yet or any more"))
+	case err != nil:
+		failLarge(w, err)
+	}
+}
+
+// Page is the answer of GET /v1/blocks: the blocks of [from, to), as far as they fit into one answer.
+type Page struct {
+	Blocks []Block   `json:"blocks"` // ascending, each the child of the one before; some, if there are any
+	Next   uint64    `json:"next"`   // from which height to go on
+	Head   block.Ref `json:"head"`   // up to which there are blocks
+}
+
+// A page has no more blocks, and, unless it has only one, no more bytes.
+const (
+	pageBlocks = 256
+	pageBytes  = 4 << 20
+)
+
+// pageRequest is what one request for a page asks for.
+type pageRequest struct {
+	from, to uint64
+	head     await.Label
+	shape
+}
+
+func parsePage(q url.Values) (p pageRequest, err error) {
+	p = pageRequest{to: ref.MaxHeight + 1, head: await.Safe, shape: shape{bodies: true}}
+	for name := range q {
+		switch value := q.Get(name); name {
+		case "from":
+			p.from, err = parseHeight(name, value)
+		case "to":
+			p.to, err = parseHeight(name, value)
+		case "head":
+			p.head, err = parseLabel(value)
+		case "signed":
+			p.signed, err = parseFlag(name, value)
+		default:
+			err = fmt.Errorf("there is no parameter %s: use from, to, head or signed", name)
+		}
+		if err != nil {
+			return p, err
+		}
+	}
+	switch {
+	case !q.Has("from"):
+		return p, errors.New("say from which height, as in /v1/blocks?from=1&to=100: to is the height after the last one")
+	case p.to < p.from:
+		return p, fmt.Errorf("to %d is below from %d", p.to, p.from)
+	}
+	p.from = max(p.from, 1)
+	return p, nil
+}
+
+func parseHeight(name, s string) (uint64, error) {
+	height, err := strconv.ParseUint(s, 10, 64)
+	if err != nil || height > ref.MaxHeight {
+		return 0, fmt.Errorf("%s %q is not a height", name, s)
+	}
+	return height, nil
+}
+
+func parseFlag(name, s string) (bool, error) {
+	flag, err := strconv.ParseBool(s)
+	if err != nil {
+		return false, fmt.Errorf("%s %q is neither true nor false", name, s)
+	}
+	return flag, nil
+}
+
+func (n *Node) getBlocks(w http.ResponseWriter, r *http.Request) {
+	p, err := parsePage(r.URL.Query())
+	if err != nil {
+		fail(w, http.StatusBadRequest, err)
+		return
+	}
+	b := n.blocks(p.head)
+	switch err := n.sendLarge(w, r, func() ([]byte, error) { return b.page(r.Context().Err, p) }); {
+	case errors.Is(err, ErrPruned):
+		fail(w, http.StatusGone, err)
+	case err != nil:
+		failLarge(w, err)
+	}
+}
+
+// page writes a Page down, one block at a time, until it is full, the reader has gone, or the next block is not there or
+// not the child of the one before: then the chain has been reorganised meanwhile.
+func (b *blocks) page(gone func() error, p pageRequest) ([]byte, error) {
+	heads, out := b.status.Load().Heads, []byte(`{"blocks":[`)
+	var last block.Hash
+	next := p.from
+	for ; next < p.to && next-p.from < pageBlocks && gone() == nil; next++ {
+		item, err := b.item(heads, next)
+		if errors.Is(err, follow.ErrNotYet) || next > p.from && item.Parent != last {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		text, err := json.Marshal(p.of(&item))
+		if err != nil {
+			return nil, err
+		}
+		if next > p.from {
+			if len(out)+len(text) > pageBytes {
+				break
+			}
+			out = append(out, ',')
+		}
+		out, last = append(out, text...), item.Hash
+	}
+	head, err := json.Marshal(heads.of(b.head))
+	return fmt.Appendf(out, `],"next":%d,"head":%s}`+"\n", next, head), err
+}
