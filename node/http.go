@@ -19,6 +19,7 @@ import (
 //
 //	GET  /livez               200, or 503 and the reason from a failed write on until the home is open again
 //	GET  /readyz              200 when ready, else 503 and the reason
+//	GET  /openapi.json        all of this, for tools
 //	GET  /v1/status           Status as JSON
 //	GET  /v1/blocks/{block}   a block as JSON: by its height or hash, or a head's
 //	GET  /v1/blocks           a range of blocks; see Page
@@ -36,6 +37,7 @@ func (n *Node) routes() *routes {
 	mux := new(routes)
 	mux.HandleFunc("GET /livez", n.getLive)
 	mux.HandleFunc("GET /readyz", n.getReady)
+	mux.HandleFunc("GET /openapi.json", getOpenAPI)
 	mux.HandleFunc("GET /v1/status", n.getStatus)
 	mux.HandleFunc("GET /v1/blocks/{block}", n.getBlock)
 	mux.HandleFunc("GET /v1/blocks", n.getBlocks)
@@ -85,7 +87,7 @@ func (u *unserved) WriteHeader(code int) {
 	case code == http.StatusMethodNotAllowed:
 		fail(u.ResponseWriter, code, fmt.Errorf("this path takes %s alone", u.Header().Get("Allow")))
 	default:
-		fail(u.ResponseWriter, code, errors.New("nothing is served at this path"))
+		fail(u.ResponseWriter, code, errors.New("nothing is served at this path: /openapi.json says what is"))
 	}
 }
 

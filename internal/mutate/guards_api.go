@@ -92,4 +92,25 @@ var apiGuards = []guard{
 		to:   "case false:",
 		pkg:  "./block", test: "TestGenesisErrors",
 	},
+	{
+		name: "each key of an answer is in the API's file",
+		file: "node/status.go",
+		from: "`json:\"disk,omitempty\"`",
+		to:   "`json:\"disc,omitempty\"`",
+		pkg:  "./node", test: "TestSchemasAreOurTypes",
+	},
+	{
+		name: "an answer is what the API's file says",
+		file: "node/served.go",
+		from: "`],\"next\":%d,",
+		to:   "`],\"next\":\"%d\",",
+		pkg:  "./node", test: "TestOpenAPI",
+	},
+	{
+		name: "each route is in the API's file",
+		file: "node/http.go",
+		from: `mux.HandleFunc("GET /openapi.json", getOpenAPI)`,
+		to:   `mux.HandleFunc("GET /openapi.json", getOpenAPI); mux.HandleFunc("GET /v1/api", getOpenAPI)`,
+		pkg:  "./node", test: "TestOpenAPI",
+	},
 }
