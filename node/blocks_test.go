@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -33,6 +34,7 @@ type ledger struct {
 	made   uint64
 	size   int  // of a transaction of each new block; 0: 3000
 	safe   bool // blocks become safe and final at once
+	origin func(height uint64) store.Origin
 }
 
 const ledgerChain = "ledger-1"
@@ -49,6 +51,7 @@ func newLedger(t *testing.T, safe bool) *ledger {
 		t.Fatal(err)
 	}
 	l := &ledger{t: t, store: s, status: watch.New(node.Status{}), key: key, safe: safe}
+	l.origin = func(height uint64) store.Origin { return store.Origin{HeaderAt: 100 + height, DataAt: 200 + height} }
 	l.Node = node.Stored(l.status, s)
 	return l
 }
@@ -68,7 +71,7 @@ func (l *ledger) mine(n int) {
 		b := &store.Batch{Append: []store.Record{rec}}
 		if l.safe {
 			at := rec.Block.Ref()
-			b.Append[0].Origin = store.Origin{HeaderAt: 100 + at.Height, DataAt: 200 + at.Height}
+			b.Append[0].Origin = l.origin(at.Height)
 			b.Safe, b.Finalized = &at, &at
 		}
 		l.commit(b)
@@ -338,5 +341,50 @@ func TestBlocksOfNode(t *testing.T) {
 	}
 	if _, err := fetch(bounded(t), blocks, 1, 2); !errors.Is(err, watch.ErrClosed) {
 		t.Errorf("got %v, want the node's end", err)
+	}
+}
+
+// Blocks are found by the DA height at which they were complete, though some of them were posted out of order: all of
+// them, and no others, in a pruned chain too.
+func TestBlocksOfDAHeight(t *testing.T) {
+	t.Parallel()
+	l := newLedger(t, true)
+	at := func(height uint64) store.Origin { // three blocks a height, every fifth two heights early, and one height in four has none
+		da := 100 + height/3*4/3
+		if height%5 == 0 {
+			da -= 2
+		}
+		return store.Origin{HeaderAt: da - height%2, DataAt: da - (height+1)%2}
+	}
+	l.origin = at
+	l.mine(60)
+	if err := l.store.Prune(10); err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewServer(l.Handler())
+	defer s.Close()
+	for da := uint64(90); da < 140; da++ {
+		resp, err := http.Get(fmt.Sprintf("%s/v1/blocks?da_height=%d", s.URL, da))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var page node.Page
+		err = json.NewDecoder(resp.Body).Decode(&page)
+		_ = resp.Body.Close()
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatalf("DA height %d: got %d, %v", da, resp.StatusCode, err)
+		}
+		got := map[uint64]bool{}
+		for _, b := range page.Blocks {
+			got[b.Height] = true
+		}
+		for height := uint64(10); height <= 60; height++ {
+			if o := at(height); max(o.HeaderAt, o.DataAt) == da && !got[height] {
+				t.Errorf("DA height %d: block %d is missing", da, height)
+			}
+		}
+		if len(page.Blocks) > 16 {
+			t.Errorf("DA height %d: got %d blocks", da, len(page.Blocks))
+		}
 	}
 }

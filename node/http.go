@@ -11,12 +11,14 @@ import (
 
 	"headrace/exec"
 	"headrace/internal/httpd"
+	"headrace/internal/page"
 	"headrace/internal/syncer"
 )
 
 // Handler returns the node's HTTP endpoints. The node serves them within the limits of Config.HTTP; whoever serves them
 // elsewhere must have limits of his own.
 //
+//	GET  /                    a page for a browser, which asks for what follows
 //	GET  /livez               200, or 503 and the reason from a failed write on until the home is open again
 //	GET  /readyz              200 when ready, else 503 and the reason
 //	GET  /openapi.json        all of this, for tools
@@ -28,6 +30,7 @@ import (
 //	GET  /v1/kv/{key}         a current value of the key-value engine
 //	GET  /v1/wait             answers when something is reached; see Waited
 //	GET  /v1/events           server-sent events of blocks and statuses
+//	GET  /v1/history          how it stood in the last hour; see History
 //	POST /evnode.v1.…         with Config.Evolve.RPC, what an ev-node's tools ask for; see package evrpc
 //
 // What is not served is an error in JSON, too.
@@ -35,10 +38,13 @@ func (n *Node) Handler() http.Handler { return n.routes() }
 
 func (n *Node) routes() *routes {
 	mux := new(routes)
+	mux.Handle("GET /{$}", page.Node())
+	mux.Handle("GET /page/{file}", page.Node())
 	mux.HandleFunc("GET /livez", n.getLive)
 	mux.HandleFunc("GET /readyz", n.getReady)
 	mux.HandleFunc("GET /openapi.json", getOpenAPI)
 	mux.HandleFunc("GET /v1/status", n.getStatus)
+	mux.HandleFunc("GET /v1/history", n.getHistory)
 	mux.HandleFunc("GET /v1/blocks/{block}", n.getBlock)
 	mux.HandleFunc("GET /v1/blocks", n.getBlocks)
 	mux.HandleFunc("POST /v1/txs", n.postTx)

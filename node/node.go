@@ -111,6 +111,7 @@ type Node struct {
 	status *watch.Value[Status]
 	text   statusText
 
+	history  history
 	started  time.Time
 	progress progress // these are owned by publish
 	seen     seen
@@ -136,6 +137,7 @@ func New(opt Options) (_ *Node, err error) {
 		return nil, fmt.Errorf("genesis: %w", err)
 	}
 	n := &Node{opt: opt, log: opt.Logger, status: new(watch.Value[Status]), started: time.Now()}
+	n.opt.Observer.Source = n.history.watches(opt.Observer.Source)
 	defer func() {
 		if err != nil {
 			_ = n.Close()
@@ -170,7 +172,7 @@ func (n *Node) Close() error {
 // Run follows, makes blocks and serves until ctx ends, which is no error, or something fails that only a restart or
 // the operator can cure: ErrDisk and ErrDamaged are two of them. A failed write alone does not end it, see reopen.
 func (n *Node) Run(parent context.Context) (err error) {
-	err = together(parent, n.serve, n.work)
+	err = together(parent, n.serve, n.keep, n.work)
 	if parent.Err() != nil && errors.Is(err, context.Cause(parent)) {
 		err = nil
 	}

@@ -198,6 +198,7 @@ func (a *apiFile) events(t *testing.T, base, query string, want ...string) {
 // elsewhere is what this test does not have a node answer, with the test that has.
 var elsewhere = map[string]string{
 	"GET /livez 503":             "TestDiskFull in e2e",
+	"GET /v1/history 503":        "TestHostileConnections in e2e: the same budget",
 	"GET /v1/blocks 503":         "TestHostileConnections in e2e",
 	"GET /v1/blocks/{block} 503": "TestHostileConnections in e2e",
 	"GET /v1/kv/{key} 503":       "TestHostileConnections in e2e",
@@ -256,6 +257,10 @@ func TestOpenAPI(t *testing.T) {
 		{"GET", full.URL() + "/livez", "", 200},
 		{"GET", full.URL() + "/readyz", "", 200},
 		{"GET", away.URL() + "/readyz", "", 503},
+		{"GET", full.URL() + "/", "", 200},
+		{"GET", full.URL() + "/page/node.js", "", 200},
+		{"GET", full.URL() + "/page/none.js", "", 404},
+		{"GET", full.URL() + "/v1/history", "", 200},
 		{"GET", full.URL() + "/openapi.json", "", 200},
 		{"GET", full.URL() + "/v1/status", "", 200},
 		{"GET", seq.URL() + "/v1/status", "", 200},
@@ -268,6 +273,8 @@ func TestOpenAPI(t *testing.T) {
 		{"GET", full.URL() + "/v1/blocks?from=1&to=4&signed=true", "", 200},
 		{"GET", full.URL() + "/v1/blocks?from=1000000", "", 200},
 		{"GET", seq.URL() + "/v1/blocks?from=1&head=unsafe", "", 200},
+		{"GET", full.URL() + fmt.Sprintf("/v1/blocks?da_height=%d", full.Status().Load().Source.Position.Height), "", 200},
+		{"GET", full.URL() + "/v1/blocks?da_height=3&from=1", "", 400},
 		{"GET", full.URL() + "/v1/blocks", "", 400},
 		{"GET", old + "/v1/blocks?from=1", "", 410},
 		{"POST", full.URL() + "/v1/txs", "a=1", 409},
@@ -310,7 +317,7 @@ func (a *apiFile) routes(t *testing.T, patterns []string) {
 		if strings.HasPrefix(p, "/") && strings.HasSuffix(p, "/") { // another protocol's service
 			p = "POST " + p + "{method}"
 		}
-		served = append(served, p)
+		served = append(served, strings.TrimSuffix(p, "{$}"))
 	}
 	ids := map[any]bool{}
 	for path, item := range in(t, a.doc, "paths").(object) {

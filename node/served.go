@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"sort"
 	"strconv"
 	"time"
 
@@ -171,6 +172,7 @@ const (
 // pageRequest is what one request for a page asks for.
 type pageRequest struct {
 	from, to uint64
+	da       uint64 // instead: with the second half at this height of the DA layer; 0: by height
 	head     await.Label
 	shape
 }
@@ -183,18 +185,23 @@ func parsePage(q url.Values) (p pageRequest, err error) {
 			p.from, err = parseHeight(name, value)
 		case "to":
 			p.to, err = parseHeight(name, value)
+		case "da_height":
+			p.da, err = parseHeight(name, value)
 		case "head":
 			p.head, err = parseLabel(value)
 		case "signed":
 			p.signed, err = parseFlag(name, value)
 		default:
-			err = fmt.Errorf("there is no parameter %s: use from, to, head or signed", name)
+			err = fmt.Errorf("there is no parameter %s: use from, to, da_height, head or signed", name)
 		}
 		if err != nil {
 			return p, err
 		}
 	}
 	switch {
+	case p.da > 0 && (q.Has("from") || q.Has("to")):
+		return p, errors.New("da_height says which blocks: leave from and to out")
+	case p.da > 0:
 	case !q.Has("from"):
 		return p, errors.New("say from which height, as in /v1/blocks?from=1&to=100: to is the height after the last one")
 	case p.to < p.from:
@@ -227,12 +234,42 @@ func (n *Node) getBlocks(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	b := n.blocks(p.head)
-	switch err := n.sendLarge(w, r, func() ([]byte, error) { return b.page(r.Context().Err, p) }); {
+	switch err := n.sendLarge(w, r, func() ([]byte, error) {
+		if p.da > 0 {
+			p.from, p.to = b.completeAt(p.da)
+		}
+		return b.page(r.Context().Err, p)
+	}); {
 	case errors.Is(err, ErrPruned):
 		fail(w, http.StatusGone, err)
 	case err != nil:
 		failLarge(w, err)
 	}
+}
+
+// outOfOrder is by how many blocks they may be posted out of order, for completeAt to find them all.
+const outOfOrder = 16
+
+// completeAt returns the range [from, to) of the blocks whose second half is at a height of the DA layer. Blocks are
+// posted in order, or nearly so: that is how they are found.
+func (b *blocks) completeAt(da uint64) (from, to uint64) {
+	heads := b.status.Load().Heads
+	highest := heads.of(b.head).Height
+	at := func(height uint64) uint64 {
+		item, err := b.item(heads, height)
+		if err != nil { // it is pruned, or gone meanwhile
+			return 0
+		}
+		return max(item.Data.HeaderDAHeight, item.Data.DataDAHeight)
+	}
+	first := 1 + uint64(sort.Search(int(highest), func(i int) bool { return at(uint64(i)+1) >= da }))
+	from, to = first, first
+	for height := max(first, outOfOrder+1) - outOfOrder; height <= highest && height < to+outOfOrder; height++ {
+		if at(height) == da {
+			from, to = min(from, height), height+1
+		}
+	}
+	return from, to
 }
 
 // page writes a Page down, one block at a time, until it is full, the reader has gone, or the next block is not there or

@@ -67,6 +67,7 @@ type Source struct {
 	BlockTime  string     `json:"block_time"`           // between two heights: a duration, or "on-demand"; "" while it is not known
 	Live       bool       `json:"live"`                 // the position has reached the head of the present subscription
 	Rate       float64    `json:"rate"`                 // heights applied a second, lately
+	LatencyMS  float64    `json:"latency_ms"`           // of the last height, from its news to its application
 	CatchUp    *CatchUp   `json:"catch_up,omitempty"`   // while it is behind
 	Unverified string     `json:"unverified,omitempty"` // why nothing that it tells is shown to be so, whatever da.level says
 	Endpoints  []Endpoint `json:"endpoints"`
@@ -176,7 +177,7 @@ func (n *Node) publish(o *opened) (next time.Duration) {
 		StateRoot: hex.EncodeToString(sync.Root),
 		Source: Source{
 			Position: sync.Position, Proven: sync.Proven, Head: src.Head,
-			HeadAt: src.AdvancedAt, Live: src.Live,
+			HeadAt: src.AdvancedAt, Live: src.Live, LatencyMS: millis(n.history.latency()),
 		},
 		Pending: Pending{Headers: sync.Missing.Headers, Data: sync.Missing.Data, Bytes: sync.Missing.Bytes},
 		Skipped: sync.Skipped,

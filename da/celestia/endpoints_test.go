@@ -2,6 +2,7 @@ package celestia_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -305,6 +306,21 @@ func TestFaultsOverHTTP(t *testing.T) {
 	}
 	if got := do("GET", "/faults", ""); !strings.Contains(got, `"refuse"`) {
 		t.Errorf("list: got %s", got)
+	}
+	next := make(chan string, 1) // the list after the next change
+	version := faults.Changes().Load()
+	go func() { next <- do("GET", fmt.Sprintf("/faults?after=%d", version), "") }()
+	if _, err := faults.Add(fault.Fault{Kind: fault.Gap, For: fault.Duration(50 * time.Millisecond)}); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-next; !strings.Contains(got, `"gap"`) {
+		t.Errorf("the list after a change: got %s", got)
+	}
+	if got := do("GET", fmt.Sprintf("/faults?after=%d", version+1), ""); strings.Contains(got, `"gap"`) || !strings.Contains(got, `"refuse"`) {
+		t.Errorf("the list after a fault has ended by itself: got %s", got)
+	}
+	if got := do("GET", "/faults/kinds", ""); strings.Count(got, `"help"`) != len(fault.Kinds()) {
+		t.Errorf("kinds: got %s", got)
 	}
 	if got := do("POST", "/faults", `{"kind":"nonsense"}`); !strings.Contains(got, "error") {
 		t.Errorf("a kind there is not: got %s", got)

@@ -19,8 +19,12 @@ import (
 // Faults on the wire. The chain lies about itself, see package fault and local.View; here connections, channels and
 // answers go wrong. Connections are numbered from 1; a POST has no number.
 
+// longestLook is how long a request for the next change of the faults waits for one.
+const longestLook = 25 * time.Second
+
 // FaultsHandler serves a set of faults: GET lists them, POST puts one in force and answers with its id, DELETE ends
-// the one with ?id=, or all.
+// the one with ?id=, or all. The ETag of a list counts the changes before it: GET with ?after= such a number answers
+// when there is another one, or after 25 seconds. GET of a path that ends in /kinds says what kinds there are.
 func FaultsHandler(set *fault.Set) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer := func(status int, v any) {
@@ -31,6 +35,16 @@ func FaultsHandler(set *fault.Set) http.Handler {
 		wrong := func(err error) { answer(http.StatusBadRequest, map[string]string{"error": err.Error()}) }
 		switch r.Method {
 		case http.MethodGet:
+			if strings.HasSuffix(r.URL.Path, "/kinds") {
+				answer(http.StatusOK, kinds())
+				return
+			}
+			if text := r.URL.Query().Get("after"); text != "" {
+				ctx, stop := context.WithTimeout(r.Context(), longestLook)
+				_, _ = set.Changes().Wait(ctx, func(n uint64) bool { return strconv.FormatUint(n, 10) != text })
+				stop()
+			}
+			w.Header().Set("ETag", strconv.Quote(strconv.FormatUint(set.Changes().Load(), 10)))
 			answer(http.StatusOK, set.List())
 		case http.MethodPost:
 			var f fault.Fault
@@ -61,9 +75,22 @@ func FaultsHandler(set *fault.Set) http.Handler {
 	})
 }
 
+// kind is a kind of faults as /faults/kinds lists it.
+type kind struct {
+	Kind fault.Kind `json:"kind"`
+	Help string     `json:"help"`
+}
+
+func kinds() (all []kind) {
+	for _, k := range fault.Kinds() {
+		all = append(all, kind{k, k.Help()})
+	}
+	return all
+}
+
 // serveFaults answers requests about the faults, which no fault keeps away.
 func (h *Handler) serveFaults(w http.ResponseWriter, r *http.Request) bool {
-	if r.URL.Path != "/faults" {
+	if r.URL.Path != "/faults" && r.URL.Path != "/faults/kinds" {
 		return false
 	}
 	if code, err := h.mayFault(r); err != nil {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -54,6 +55,7 @@ type HandlerOptions struct {
 	Queue        int           // events that a subscriber may leave unread: 16
 	PingInterval time.Duration // 5 s
 	Faults       *fault.Set    // in force on the wire, and told and changed at /faults; none. Those of the chain are the chain's to apply
+	Page         http.Handler  // what a browser gets at / and below /page/; none
 	Logger       *slog.Logger  // none
 }
 
@@ -138,6 +140,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if h.opt.Access.Share(w, r) {
+		return
+	}
+	if h.opt.Page != nil && r.Method == http.MethodGet && (r.URL.Path == "/" || strings.HasPrefix(r.URL.Path, "/page/")) && r.Header.Get("Upgrade") == "" {
+		h.opt.Page.ServeHTTP(w, r) // no fault keeps it away, as it is to show them
 		return
 	}
 	if h.opt.Faults != nil && (h.serveFaults(w, r) || h.refuse(w, r)) {

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"headrace/watch"
 )
 
 // Set is the faults in force at one endpoint. The zero value has none and is ready to use; a nil one has none for ever. It must not be copied.
@@ -14,6 +16,8 @@ type Set struct {
 	lastID  int
 	rng     *rand.Rand
 	changed []func()
+	version watch.Value[uint64] // counts the changes
+	changes uint64              // likewise, as mu guards it
 }
 
 type entry struct {
@@ -111,8 +115,14 @@ func (s *Set) OnChange(f func()) {
 	s.changed = append(s.changed, f)
 }
 
+// Changes counts the changes of the faults in force, those that end by themselves included. The list is as new as the
+// count that was read before it, or newer.
+func (s *Set) Changes() *watch.Value[uint64] { return &s.version }
+
 func (s *Set) tell() {
 	s.mu.Lock()
+	s.changes++
+	s.version.Set(s.changes)
 	changed := slices.Clone(s.changed)
 	s.mu.Unlock()
 	for _, f := range changed {

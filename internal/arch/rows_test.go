@@ -19,6 +19,7 @@ var rows = map[string]row{
 	"internal/redact":        {"", "everybody's texts go through it, so it knows nothing of what they are about"},
 	"internal/httpc":         {"internal/redact", "it makes connections to any endpoint; what is asked there is not its business"},
 	"internal/jsonrpc":       {"internal/httpc internal/httpd internal/redact", "a protocol: it must not know whose methods it carries"},
+	"internal/page":          {"", "it is files for a browser; what they ask for is served beside it"},
 	"internal/httpd":         {"", "it bounds what strangers cost, whatever they ask for"},
 	"internal/disk":          {"", "it makes a file system fail once and for good; what is stored on it is not its business"},
 	"internal/disk/disktest": {"internal/disk", "a disk that fails on demand, for the tests of whoever stores"},
@@ -30,7 +31,7 @@ var rows = map[string]row{
 	"follow/followtest": {"follow watch", "a suite for any source must not favour one"},
 
 	// Sources.
-	"da/fault":    {"da", "it says what goes wrong; whoever serves makes it so"},
+	"da/fault":    {"da watch", "it says what goes wrong; whoever serves makes it so"},
 	"da/local":    {"da da/fault follow watch internal/square internal/disk", "a chain, not a node: whoever follows it comes from above"},
 	"da/celestia": {"da da/fault da/local follow watch internal/edge internal/httpc internal/httpd internal/jsonrpc internal/redact internal/square", "a protocol between two parties; the rollup's blocks are opaque bytes to it"},
 	"l1/local":    {"l1 follow watch", "a chain, not a node: whoever follows it comes from above"},
@@ -60,7 +61,7 @@ var rows = map[string]row{
 	// The node.
 	"internal/syncer":    {"block da l1 exec follow watch internal/derive internal/edge internal/store", "one mutex and no goroutine: whoever brings items or blocks comes from above"},
 	"internal/sequencer": {"block da l1 exec follow watch internal/derive internal/edge internal/syncer", "it makes and posts blocks through the syncer's section; it must not reach around it to the store"},
-	"node": {"block da da/celestia l1 l1/ethereum exec exec/kv exec/grpc exec/engineapi exec/evolve exec/evolve/evgrpc follow watch await internal/derive internal/edge internal/evrpc internal/httpc internal/httpd internal/redact internal/store internal/syncer internal/sequencer",
+	"node": {"block da da/celestia l1 l1/ethereum exec exec/kv exec/grpc exec/engineapi exec/evolve exec/evolve/evgrpc follow watch await internal/derive internal/edge internal/evrpc internal/httpc internal/httpd internal/page internal/redact internal/store internal/syncer internal/sequencer",
 		"it puts the parts together; dev chains and the command line are for those who run it"},
 	"internal/doctor": {"node block da da/celestia follow l1 l1/ethereum exec/grpc exec/engineapi exec/evolve/evgrpc internal/httpc internal/redact",
 		"it asks what a node would ask, by the same clients; how its findings are shown is the command's"},

@@ -67,7 +67,7 @@ func (a *Access) Check(r *http.Request, loopback bool) (int, error) {
 	origins := r.Header.Values("Origin")
 	site := r.Header.Get("Sec-Fetch-Site")
 	switch {
-	case slices.ContainsFunc(origins, func(o string) bool { return !a.mayAsk(o) }):
+	case slices.ContainsFunc(origins, func(o string) bool { return !a.mayAsk(o) && !a.isOwn(o, r.Host) }):
 		return http.StatusForbidden, errOrigin
 	case len(origins) == 0 && (site == "cross-site" || site == "same-site") && r.Header.Get("Sec-Fetch-Mode") != "navigate" && !a.mayAsk("*"):
 		return http.StatusForbidden, errOrigin // an image or a script of a page
@@ -83,6 +83,17 @@ var (
 	errOrigin = errors.New("pages of this origin are not served here: name it in the origins of this server's settings")
 	errToken  = errors.New("this needs the server's token, as Authorization: Bearer TOKEN")
 )
+
+// isOwn reports whether an origin is that of a page which this server itself has served. The name must be one that
+// leads here for sure: an address, or one that is given.
+func (a *Access) isOwn(origin, host string) bool {
+	u, err := url.Parse(origin)
+	if err != nil || host == "" || !strings.EqualFold(u.Host, host) {
+		return false
+	}
+	_, err = netip.ParseAddr(u.Hostname())
+	return err == nil || a.isOurs(host, true)
+}
 
 // isOurs reports whether a request is addressed to this server. Beyond the loopback every name is taken unless some
 // are given. HTTP/1.0 needs no Host, and no browser speaks it.

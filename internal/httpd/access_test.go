@@ -37,6 +37,10 @@ func TestAccess(t *testing.T) {
 		{open, "GET", []string{"Host: 127.0.0.1.evil.example"}, 403},
 		{open, "GET", []string{"Origin: https://evil.example"}, 403},
 		{open, "GET", []string{"Origin: http://127.0.0.1:3000"}, 403},
+		{open, "GET", []string{"Host: 127.0.0.1:7331", "Origin: http://127.0.0.1:7331"}, 200}, // its own page
+		{open, "POST", []string{"Host: localhost:7331", "Origin: http://localhost:7331"}, 200},
+		{open, "GET", []string{"Host: localhost:7331", "Origin: http://127.0.0.1:7331"}, 403},
+		{open, "GET", []string{"Host: evil.example", "Origin: http://evil.example"}, 403}, // a name of its own that leads here
 		{open, "GET", []string{"Origin: null"}, 403},
 		{open, "GET", []string{"Origin:"}, 403},
 		{open, "POST", []string{"Origin: https://evil.example", "Content-Type: text/plain"}, 403},
@@ -49,6 +53,7 @@ func TestAccess(t *testing.T) {
 		{named, "GET", []string{"Host: Node.Example:443"}, 200},
 		{named, "GET", []string{"Host: other.example"}, 403},
 		{named, "GET", []string{"Origin: https://app.example"}, 200},
+		{named, "GET", []string{"Host: node.example", "Origin: https://node.example"}, 200}, // its own, behind a proxy
 		{named, "GET", []string{"Origin: http://app.example"}, 403},
 		{named, "GET", []string{"Origin: https://app.example:444"}, 403},
 		{named, "GET", []string{"Origin: https://app.example", "Origin: https://evil.example"}, 403},

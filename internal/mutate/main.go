@@ -79,6 +79,7 @@ var tables = slices.Concat(
 	doctorGuards,
 	liveGuards,
 	evrpcGuards,
+	pageGuards,
 	figuresGuards,
 	apiGuards,
 )

@@ -1,0 +1,58 @@
+package node
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"headrace/block"
+	"headrace/follow"
+)
+
+// An hour of samples is kept in bounded memory, the newest, and each has what has happened since the one before.
+func TestHistory(t *testing.T) {
+	var h history
+	seen := 0
+	o := h.watches(follow.Observer{Applied: func(block.Ref, bool) { seen++ }})
+	start := time.Unix(1_800_000_000, 0)
+	for i := range 3 * sampleCount {
+		for k := range uint64(10) {
+			o.News(block.Ref{Height: uint64(i)*10 + k}, true)
+		}
+		for k := range uint64(10) {
+			o.Applied(block.Ref{Height: uint64(i)*10 + k}, true)
+		}
+		h.sample(&Status{Ready: i%2 == 0, Source: Source{Lag: uint64(i)}}, start.Add(time.Duration(i)*sampleEach))
+	}
+	if seen != 30*sampleCount {
+		t.Errorf("the observer that was given heard of %d heights, want %d", seen, 30*sampleCount)
+	}
+	all := h.all()
+	if got := len(all.Points); got != 720 || cap(h.points) > 1024 {
+		t.Fatalf("got %d samples in room for %d, want those of an hour", got, cap(h.points))
+	}
+	for i, p := range all.Points {
+		n := 2*sampleCount + i
+		if p.Lag != uint64(n) || p.Ready != (n%2 == 0) || p.Rate != 2 || p.LatencyMS <= 0 || p.LatencyMS > 60_000 || !p.At.Equal(start.Add(time.Duration(n)*sampleEach)) {
+			t.Fatalf("sample %d: got %+v", i, p)
+		}
+	}
+	if text, err := json.Marshal(all); err != nil || len(text) > 1<<20 {
+		t.Errorf("it is %d bytes of JSON (%v), want at most 1 MiB", len(text), err)
+	}
+	if h.latency() <= 0 {
+		t.Error("the last height has no latency")
+	}
+	before := h.latency()
+	for i := range uint64(100_000) { // announced and never applied, as of a node that stands
+		o.News(block.Ref{Height: 1e9 + i}, false)
+	}
+	if len(h.announced) > mostAnnounced {
+		t.Errorf("%d announcements are kept, want at most %d", len(h.announced), mostAnnounced)
+	}
+	o.Applied(block.Ref{Height: 5e8}, false) // nobody has announced it
+	h.sample(&Status{}, start)
+	if p := h.all().Points[719]; p.LatencyMS != 0 || p.Rate != 0.2 || h.latency() != before {
+		t.Errorf("a height without news: got %+v, last latency %s, want none", p, h.latency())
+	}
+}
