@@ -28,6 +28,9 @@ type Options struct {
 	Logger      *slog.Logger  // default: silent
 	OnBlock     func(Line)    // called for each block once every full node has applied it; must be quick
 
+	// Each, if not nil, may change what a node (0 is the sequencer) is made with.
+	Each func(index int, o *node.Options)
+
 	// Through, if not nil, gives the address at which a node (0 is the sequencer) reaches the DA layer, for a proxy
 	// in between.
 	Through func(index int, address string) (string, error)
@@ -53,7 +56,8 @@ type Net struct {
 type members struct {
 	nodes   []*node.Node // nodes[0] is the sequencer
 	latency *latency
-	pace    time.Duration // between the blocks of the canonical source
+	each    func(int, *node.Options) // nil: nobody changes anything
+	pace    time.Duration            // between the blocks of the canonical source
 }
 
 // setDefaults fills in what the options of every devnet have.
@@ -74,7 +78,7 @@ func setDefaults(nodes *int, logger **slog.Logger, blockTimes ...*time.Duration)
 // New makes a devnet, its home and its keys, and opens its ports.
 func New(opt Options) (_ *Net, err error) {
 	setDefaults(&opt.Nodes, &opt.Logger, &opt.BlockTime, &opt.DABlockTime)
-	n := &Net{opt: opt, members: members{latency: newLatency(opt.Nodes, opt.OnBlock), pace: opt.DABlockTime}}
+	n := &Net{opt: opt, members: members{latency: newLatency(opt.Nodes, opt.OnBlock), pace: opt.DABlockTime, each: opt.Each}}
 	defer func() {
 		if err != nil {
 			_ = n.Close()
@@ -129,8 +133,17 @@ func (n *members) add(key *block.PrivateKey, blockTime time.Duration, opt node.O
 	opt.Home, opt.Logger = filepath.Join(opt.Home, n.Name(i)), opt.Logger.With("node", n.Name(i))
 	if i == 0 {
 		opt.Key, opt.Config.Sequencer.Enabled, opt.Config.Sequencer.BlockTime = key, true, blockTime
-	} else {
-		opt.Observer.Applied = func(a node.Applied) { n.latency.applied(i-1, a, time.Now()) }
+	}
+	if n.each != nil {
+		n.each(i, &opt)
+	}
+	if tell := opt.Observer.Applied; i > 0 {
+		opt.Observer.Applied = func(a node.Applied) {
+			n.latency.applied(i-1, a, time.Now())
+			if tell != nil {
+				tell(a)
+			}
+		}
 	}
 	made, err := node.New(opt)
 	if err != nil {

@@ -41,6 +41,9 @@ type L1Options struct {
 	Logger      *slog.Logger  // default: silent
 	OnBlock     func(Line)    // called for each block once every driven node has applied it; must be quick
 
+	// Each, if not nil, may change what a node (0 is the sequencer) is made with.
+	Each func(index int, o *node.Options)
+
 	// Through, if not nil, gives the host:port at which a node (0 is the sequencer) reaches the L1's host:port, for a
 	// proxy in between. It is called for the WebSocket and for HTTP.
 	Through func(index int, address string) (string, error)
@@ -60,7 +63,7 @@ type L1 struct {
 // is no geth and none can be built.
 func NewL1(ctx context.Context, opt L1Options) (_ *L1, err error) {
 	setDefaults(&opt.Nodes, &opt.Logger, &opt.BlockTime, &opt.L1BlockTime)
-	n := &L1{opt: opt, members: members{latency: newLatency(opt.Nodes, opt.OnBlock), pace: opt.L1BlockTime}}
+	n := &L1{opt: opt, members: members{latency: newLatency(opt.Nodes, opt.OnBlock), pace: opt.L1BlockTime, each: opt.Each}}
 	defer func() {
 		if err != nil {
 			_ = n.Close()

@@ -26,6 +26,7 @@ type Config struct {
 	Engine    EngineConfig    `koanf:"engine"`
 	HTTP      HTTPConfig      `koanf:"http"`
 	Evolve    EvolveConfig    `koanf:"evolve"`
+	Telemetry TelemetryConfig `koanf:"telemetry"`
 	Log       LogConfig       `koanf:"log"`
 }
 
@@ -131,12 +132,39 @@ type HTTPConfig struct {
 	MaxPerAddress uint64   `koanf:"max_per_address" help:"connections at a time of one address that is not the loopback's" default:"256"`
 	MaxWaiting    uint64   `koanf:"max_waiting" help:"requests of /v1/wait and /v1/events at a time" default:"1024"`
 	AnswerBytes   uint64   `koanf:"answer_bytes" help:"bytes of answers that are kept in memory until they are read" default:"16777216"`
+	Pprof         bool     `koanf:"pprof" help:"serve the profiles of Go's tools at /debug/pprof/, for whoever has the token"`
 	BodyBytes     uint64   `koanf:"body_bytes" help:"bytes of requests that are kept in memory" default:"16777216"`
 }
 
 // EvolveConfig is about the tools of an Evolve chain.
 type EvolveConfig struct {
 	RPC bool `koanf:"rpc" help:"answer, at http.address, what an ev-node's StoreService and ConfigService do, over Connect and, without TLS, gRPC, for explorers and tools of an Evolve chain"`
+}
+
+// TelemetryConfig is about traces of what is done with blocks, in OpenTelemetry's protocol.
+type TelemetryConfig struct {
+	OTLP  string  `koanf:"otlp" help:"where traces go, such as http://127.0.0.1:4318, or grpc://127.0.0.1:4317; https and grpcs with TLS; headers are those of OTEL_EXPORTER_OTLP_HEADERS; empty: there are none"`
+	Ratio float64 `koanf:"ratio" help:"the part of the blocks that are traced, up to 1; the same ones on all nodes of the chain" default:"0.01"`
+}
+
+// Sampling returns the ratio, or its default.
+func (c *TelemetryConfig) Sampling() float64 { return cmp.Or(c.Ratio, 0.01) }
+
+func (c *TelemetryConfig) check() error {
+	if c.Ratio < 0 || c.Ratio > 1 || c.Ratio != c.Ratio {
+		return fmt.Errorf("telemetry.ratio %v is not from 0 to 1: 1 traces each block", c.Ratio)
+	}
+	if c.OTLP == "" {
+		return nil
+	}
+	u, err := url.Parse(c.OTLP)
+	if err != nil || u.Host == "" || !strings.Contains(" http https grpc grpcs ", " "+u.Scheme+" ") {
+		return fmt.Errorf("telemetry.otlp %s is not an http, https, grpc or grpcs URL such as http://127.0.0.1:4318 or grpc://127.0.0.1:4317", redact.Refused(c.OTLP))
+	}
+	if u.RawQuery != "" || u.Fragment != "" || strings.HasPrefix(u.Scheme, "grpc") && strings.Trim(u.Path, "/") != "" {
+		return fmt.Errorf("telemetry.otlp %s has more than the exporter sends: a key belongs into OTEL_EXPORTER_OTLP_HEADERS", redact.Refused(c.OTLP))
+	}
+	return nil
 }
 
 // LogConfig is about logging.
@@ -155,7 +183,8 @@ func Default() Config {
 		HTTP: HTTPConfig{
 			Address: "127.0.0.1:7331", MaxConns: 1280, MaxPerAddress: 256, MaxWaiting: maxWaiting, AnswerBytes: 16 << 20, BodyBytes: 16 << 20,
 		},
-		Log: LogConfig{Level: "info", Format: "text"},
+		Telemetry: TelemetryConfig{Ratio: 0.01},
+		Log:       LogConfig{Level: "info", Format: "text"},
 	}
 }
 
@@ -202,6 +231,9 @@ func (c *Config) Validate() error {
 		}
 	}
 	if err := c.Log.check(); err != nil {
+		return err
+	}
+	if err := c.Telemetry.check(); err != nil {
 		return err
 	}
 	for _, o := range c.HTTP.Origins {

@@ -31,6 +31,7 @@ import (
 //	GET  /v1/wait             answers when something is reached; see Waited
 //	GET  /v1/events           server-sent events of blocks and statuses
 //	GET  /v1/history          how it stood in the last hour; see History
+//	GET  /debug/pprof/        with Config.HTTP.Pprof, the profiles of Go's tools
 //	POST /evnode.v1.…         with Config.Evolve.RPC, what an ev-node's tools ask for; see package evrpc
 //
 // What is not served is an error in JSON, too.
@@ -52,6 +53,7 @@ func (n *Node) routes() *routes {
 	mux.HandleFunc("GET /v1/kv/{key}", n.getKey)
 	n.handleLong(mux)
 	n.handleEvolve(mux)
+	n.handlePprof(mux)
 	for pattern, h := range n.opt.Handlers {
 		mux.Handle(pattern, h)
 	}

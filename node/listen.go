@@ -32,6 +32,9 @@ func (n *Node) listen() error {
 		return fmt.Errorf("listen on %s: %w: stop what uses the port, or set http.address to another one", c.Address, err)
 	}
 	n.http = httpd.New(l, opt)
+	if c.Pprof && opt.Token == "" && !httpd.Loopback(l.Addr()) {
+		return fmt.Errorf("http.address %s can be reached from other hosts, and http.pprof is set: set http.token or http.token_file, or listen on 127.0.0.1", c.Address)
+	}
 	if n.takesWrites() && opt.Token == "" && !httpd.Loopback(l.Addr()) {
 		return fmt.Errorf("http.address %s can be reached from other hosts, and this node takes writes: set http.token or http.token_file, or listen on 127.0.0.1", c.Address)
 	}
@@ -71,7 +74,7 @@ func (n *Node) takesWrites() bool {
 func (n *Node) serving(c *HTTPConfig) (opt httpd.Options, err error) {
 	opt = httpd.Options{
 		Limits: httpd.Limits{Connections: int(c.MaxConns), PerAddress: int(c.MaxPerAddress), Answers: int64(c.AnswerBytes), Bodies: int64(c.BodyBytes)},
-		Access: httpd.Access{Hosts: c.Hosts, Origins: c.Origins, Writes: func(r *http.Request) bool { return r.Method == http.MethodPost && !n.isEvolveRead(r) }},
+		Access: httpd.Access{Hosts: c.Hosts, Origins: c.Origins, Writes: func(r *http.Request) bool { return r.Method == http.MethodPost && !n.isEvolveRead(r) || isPprof(r) }},
 		HTTP2:  n.evolvePaths(),
 		Probes: []string{"/livez", "/readyz"},
 		Logger: n.log,

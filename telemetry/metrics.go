@@ -1,9 +1,10 @@
-// Package telemetry shows a node to the tools that operators have: its figures to Prometheus.
+// Package telemetry shows a node to the tools that operators have: its figures to Prometheus, and traces of its blocks
+// to whoever takes OpenTelemetry's protocol.
 //
 // It hangs on the node's observer, and on the status and nothing else: a node knows nothing of it. A figure that the
 // status has is read when it is asked for, and costs nothing until then; what happens, the observer counts. Whatever
 // strangers do, a node has 500 series at most, and no label has a value that they choose. Counters begin with the
-// process. All is safe for concurrent use.
+// process. Traces that nobody takes are dropped, and nothing waits for them. All is safe for concurrent use.
 package telemetry
 
 import (

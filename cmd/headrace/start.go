@@ -35,6 +35,7 @@ An address of da.address, l1.ws, l1.http and l1.beacon may be followed by the fi
 endpoint refuses the token. da.token is for the addresses that have none.
 
 Beside the status there are figures for Prometheus, at /metrics: docs/METRICS.md says what they mean, and where a dashboard and alert rules are.
+With telemetry.otlp set, traces of blocks go to an OpenTelemetry collector: see docs/TRACES.md.
 
 A write that fails, on a full disk say, does not end the node: /livez is 503 until the home could be opened anew. The exit status is 5 if that
 cannot be, and 6 if what is in the home is damaged and a restart does not help: see headrace repair.`,
@@ -71,6 +72,14 @@ func start(ctx context.Context, out io.Writer, home string, config node.Config) 
 	}
 	metrics := telemetry.NewMetrics()
 	opt.Observer, opt.Handlers = metrics.Observer(), map[string]http.Handler{"GET /metrics": metrics}
+	if config.Telemetry.OTLP != "" {
+		traces, err := telemetry.NewTraces(telemetry.TraceOptions{Config: config.Telemetry, Chain: genesis.ChainID, Version: version(), Logger: log})
+		if err != nil {
+			return err
+		}
+		defer traces.Close()
+		opt.Observer = telemetry.Join(opt.Observer, traces.Observer())
+	}
 	n, err := node.New(opt)
 	if err != nil {
 		return onDisk(err)
