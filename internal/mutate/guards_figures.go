@@ -114,6 +114,13 @@ var figuresGuards = []guard{
 		pkg:  "./telemetry", test: "TestSecretsOfTraces",
 	},
 	{
+		name: "headrace start shows the figures of its node",
+		file: "cmd/headrace/start.go",
+		from: "	metrics.Watch(n)",
+		to:   "",
+		pkg:  "./cmd/headrace", test: "TestScripts/telemetry",
+	},
+	{
 		name: "profiles need the token",
 		file: "node/listen.go",
 		from: "&& !n.isEvolveRead(r) || isPprof(r) }",
