@@ -14,6 +14,7 @@ import (
 	"headrace/await"
 	"headrace/block"
 	"headrace/follow"
+	"headrace/internal/derive"
 	"headrace/internal/httpd"
 	"headrace/internal/store"
 	"headrace/internal/syncer"
@@ -144,17 +145,70 @@ func ReadyBehind(wasReady bool, lag uint64, since time.Time) bool {
 }
 
 // ReadyStanding reports whether a node is ready, and why not, whose chain has had no block for so long, though its source
-// has one each second.
-func ReadyStanding(r syncer.Rhythm, lazyInterval, ago time.Duration) (ready bool, reason string) {
+// has one each second, of which so many are not applied.
+func ReadyStanding(r syncer.Rhythm, lazyInterval, ago time.Duration, lag uint64) (ready bool, reason string) {
 	now := time.Now()
 	opt := Options{}
 	opt.Config.Sequencer.LazyInterval = lazyInterval
-	s := Status{Source: Source{Position: block.Ref{Height: 10}, Proven: block.Ref{Height: 10}}, Heads: Heads{Safe: block.Ref{Height: 5, Hash: block.Hash{1}}}}
+	s := Status{Source: Source{Position: block.Ref{Height: 10}, Proven: block.Ref{Height: 10}, Lag: lag}, Heads: Heads{Safe: block.Ref{Height: 5, Hash: block.Hash{1}}}}
 	sync := &syncer.Status{Rhythm: r, SafeAt: syncer.Moment{At: now.Add(-ago)}}
-	src := follow.State{Head: block.Ref{Height: 10}, NewsAt: now, AdvancedAt: now}
+	src := follow.State{Head: block.Ref{Height: 10 + lag}, NewsAt: now, AdvancedAt: now}
 	v := view{Status: &s, sync: sync, src: src, up: &upstream{layer: "DA layer", unit: "DA"}, blockTime: time.Second, quiet: opt.quiet(r), seen: new(seen), now: now}
 	got := judge(v.rows(), nil, now)
 	return got.ready, got.reason
+}
+
+// ReadyBy reports whether a node is ready that has these endpoints, with a block of the source each second, and what waits.
+func ReadyBy(endpoints []Endpoint, now time.Time) (bool, []Waiting) {
+	s := Status{Source: Source{Position: block.Ref{Height: 10}, Proven: block.Ref{Height: 10}, Endpoints: endpoints}}
+	src := follow.State{Head: block.Ref{Height: 10}, NewsAt: now, AdvancedAt: now}
+	v := view{Status: &s, sync: new(syncer.Status), src: src, up: &upstream{unit: "L1"}, blockTime: time.Second, seen: new(seen), now: now}
+	got := judge(v.rows(), nil, now)
+	return got.ready, got.waiting
+}
+
+// BehindFor returns why a node is not ready that is so far behind, and has not moved for so long.
+func BehindFor(lag uint64, ago time.Duration) string {
+	now := time.Now()
+	s := Status{Source: Source{Position: block.Ref{Height: 10}, Proven: block.Ref{Height: 10}, Lag: lag, CatchUp: &CatchUp{Since: now.Add(-ago)}}}
+	src := follow.State{Head: block.Ref{Height: 10 + lag}, NewsAt: now, AdvancedAt: now}
+	v := view{Status: &s, sync: new(syncer.Status), src: src, up: &upstream{unit: "DA"}, blockTime: time.Second, seen: &seen{position: mark{10, now.Add(-ago)}}, now: now}
+	return judge(v.rows(), nil, now).reason
+}
+
+// ReadyPosting reports whether a sequencer is ready whose submissions have failed for so long, with blocks that wait, and
+// whose safe head moved last so long ago.
+func ReadyPosting(pending uint64, failing, safe time.Duration) (ready bool, since time.Time) {
+	now := time.Now()
+	s := Status{
+		Source: Source{Position: block.Ref{Height: 10}, Proven: block.Ref{Height: 10}}, Heads: Heads{Unsafe: block.Ref{Height: 5 + pending}, Safe: block.Ref{Height: 5}},
+		Sequencer: &Sequence{Failure: "refused", Pending: pending},
+	}
+	sync := &syncer.Status{SafeAt: syncer.Moment{At: now.Add(-safe)}}
+	src := follow.State{Head: block.Ref{Height: 10}, NewsAt: now, AdvancedAt: now}
+	v := view{Status: &s, sync: sync, src: src, up: &upstream{unit: "DA"}, blockTime: time.Second, seen: new(seen), now: now}
+	got := judge(v.rows(), []Waiting{{Stage: follow.StageSubmit, Since: now.Add(-failing)}}, now)
+	for _, w := range got.waiting {
+		since = w.Since
+	}
+	return got.ready, since
+}
+
+// MissingSince returns since when the next block lacks a part, of a node that was looked at each second: with so many
+// headers each time that wait, and this safe head. Zero: it lacks none.
+func MissingSince(start time.Time, headers []int, safe []uint64) (since []time.Time) {
+	seen := new(seen)
+	for i := range headers {
+		s := Status{Heads: Heads{Safe: block.Ref{Height: safe[i]}}}
+		sync := &syncer.Status{Missing: derive.Waiting{Height: safe[i] + 1, Headers: headers[i]}}
+		v := view{Status: &s, sync: sync, seen: seen, now: start.Add(time.Duration(i) * time.Second)}
+		var at time.Time
+		for _, r := range v.missing(time.Minute) {
+			at = r.Since
+		}
+		since = append(since, at)
+	}
+	return since
 }
 
 // LoopSince returns since when the loop does not get on, of which the section and the follower have these first failures.

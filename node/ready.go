@@ -45,6 +45,7 @@ func (up *upstream) each(blockTime time.Duration) time.Duration {
 type row struct {
 	Waiting
 	after   time.Duration // from Since on it makes the node not ready when it has lasted so long
+	past    time.Time     // it counts from then on, if that is later: things have got on in spite of it
 	never   bool          // it makes nothing not ready: another row does if it lasts
 	symptom bool          // a cause, where one is known, is told in its place
 	told    bool          // it is in the status before it makes the node not ready
@@ -52,7 +53,16 @@ type row struct {
 	own     bool          // of the sequencer: it follows from the rest, as a rule, and is no cause of that
 }
 
-func (r *row) late(now time.Time) bool { return !r.never && now.Sub(r.Since) >= r.after }
+func (r *row) late(now time.Time) bool { return !r.never && r.left(now) <= 0 }
+
+// left is how long it may last yet.
+func (r *row) left(now time.Time) time.Duration {
+	since := r.Since
+	if r.past.After(since) {
+		since = r.past
+	}
+	return r.after - now.Sub(since)
+}
 
 func (r *row) text() string {
 	if r.bare {
@@ -92,7 +102,7 @@ func judge(rows []row, before []Waiting, at time.Time) (v verdict) {
 			v.waiting = append(v.waiting, r.Waiting)
 		}
 		if !r.never && !late {
-			v.next = min(v.next, r.after-at.Sub(r.Since))
+			v.next = min(v.next, r.left(at))
 		}
 		if !late || !v.ready {
 			continue
@@ -291,19 +301,26 @@ func (v *view) behind(bound time.Duration) []row {
 		if v.wasReady {
 			lag.after = bound
 		}
-		rows = append([]row{lag}, rows...)
+		if first := []row{lag}; rows[0].late(v.now) { // it does not come nearer
+			rows = append(rows, lag)
+		} else {
+			rows = append(first, rows...)
+		}
 	}
 	return rows
 }
 
 // missing is a part of the next block that has not come, though other parts are here. Of one and the same block that may
-// last as long as anything else.
+// last as long as anything else. That they are read again, and not here meanwhile, is no end of it: the block itself is.
 func (v *view) missing(bound time.Duration) []row {
-	cause := missing(v.sync.Missing)
-	stands := v.seen.missing.at(v.sync.Missing.Height, cause != "", v.now)
+	m, cause := &v.seen.missing, missing(v.sync.Missing)
 	if cause == "" {
+		if m.height != v.Heads.Safe.Height+1 {
+			*m = mark{}
+		}
 		return nil
 	}
+	stands := m.at(v.sync.Missing.Height, true, v.now)
 	return []row{{Waiting: Waiting{Stage: follow.StageDerive, Height: v.sync.Missing.Height, Cause: cause, Since: stands}, after: bound, told: true}}
 }
 
@@ -355,11 +372,20 @@ func (v *view) engine(bound time.Duration) []row {
 	}}
 }
 
+// kind is what an endpoint can do in the place of others. News and blocks of an L1 are had over HTTP and by a WebSocket
+// alike; the beacon API has something else.
+func (e *Endpoint) kind() string {
+	if e.Role == "beacon" {
+		return e.Role
+	}
+	return "source"
+}
+
 // endpoints are those that fail, or are silent. The node is not ready when all of one kind do.
 func (v *view) endpoints(bound time.Duration) (out []row) {
 	serves := map[string]bool{}
 	for _, e := range v.Source.Endpoints {
-		serves[e.Role] = serves[e.Role] || e.Healthy
+		serves[e.kind()] = serves[e.kind()] || e.Healthy
 	}
 	for _, e := range v.Source.Endpoints {
 		if e.Healthy && !e.Silent.IsZero() { // another one does not: that is no reason
@@ -375,7 +401,7 @@ func (v *view) endpoints(bound time.Duration) (out []row) {
 			continue
 		}
 		r := row{Waiting: Waiting{Stage: follow.StageEndpoint, Height: e.Head, Since: e.Since, Cause: fmt.Sprintf("%s fails: %s", e.Address, e.LastError)}, after: bound, bare: true}
-		if serves[e.Role] {
+		if serves[e.kind()] {
 			r.never, r.told = true, v.now.Sub(e.Since) >= bound
 		}
 		out = append(out, r)
@@ -395,13 +421,19 @@ func (v *view) chain() []row {
 		habit = "which was never idle yet, and may be for"
 	}
 	at := v.sync.SafeAt.At
-	return []row{{
+	stood := v.now.Sub(at).Round(time.Millisecond)
+	r := row{
 		Waiting: Waiting{
 			Stage: follow.StageChain, Height: v.Heads.Safe.Height + 1, Since: at,
-			Cause: fmt.Sprintf("the %s brings no new block of the chain for %s, %s %s", v.up.layer, v.now.Sub(at).Round(time.Millisecond), habit, each.Round(time.Millisecond)),
+			Cause: fmt.Sprintf("the %s brings no new block of the chain for %s, %s %s", v.up.layer, stood, habit, each.Round(time.Millisecond)),
 		},
 		after: v.up.bound(each), symptom: true,
-	}}
+	}
+	if v.Source.Lag > 0 { // it may, and nobody here knows
+		r.Stage, r.Height = follow.StageFetch, v.Source.Position.Height+1
+		r.Cause = fmt.Sprintf("it was announced, and is not applied; there has been no new block of the chain for %s", stood)
+	}
+	return []row{r}
 }
 
 // quiet returns how long the chain goes without a block when all is well; 0: that is not known yet. One that was never
@@ -434,8 +466,8 @@ func (v *view) making(bound time.Duration) (out []row) {
 			after: max(staleAfter*v.pace.each, minStall), own: true,
 		})
 	}
-	if q.Failure != "" && q.Stuck == "" {
-		out = append(out, row{Waiting: Waiting{Stage: follow.StageSubmit, Height: safe + 1, Cause: q.Failure}, after: bound, told: true, own: true})
+	if q.Failure != "" && q.Stuck == "" && q.Pending > 0 { // what is reported as failed may be on the layer all the same
+		out = append(out, row{Waiting: Waiting{Stage: follow.StageSubmit, Height: safe + 1, Cause: q.Failure}, after: bound, past: v.sync.SafeAt.At, told: true, own: true})
 	} else if f := q.Flight; f != nil && q.Stuck == "" {
 		out = append(out, row{
 			Waiting: Waiting{

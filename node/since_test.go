@@ -60,18 +60,90 @@ func TestChainStands(t *testing.T) {
 		rhythm syncer.Rhythm
 		lazy   time.Duration
 		ago    time.Duration
+		lag    uint64
 		want   string // in the reason; "": it is ready
 	}{
-		{syncer.Rhythm{Quiet: 5 * time.Second}, 0, 14 * time.Second, ""},
-		{syncer.Rhythm{Quiet: 5 * time.Second}, 0, 15 * time.Second, "no new block of the chain for 15s, and did so each 5s"},
-		{syncer.Rhythm{Quiet: 5 * time.Second, Busy: true}, 0, 179 * time.Second, ""},
-		{syncer.Rhythm{Quiet: 5 * time.Second, Busy: true}, 0, 180 * time.Second, "for 3m0s, which was never idle yet, and may be for 1m0s"},
-		{syncer.Rhythm{Quiet: 5 * time.Second, Busy: true}, time.Hour, 2 * time.Hour, ""},
-		{syncer.Rhythm{Quiet: 5 * time.Second, Busy: true}, time.Second, 15 * time.Second, "may be for 5s"},
+		{syncer.Rhythm{Quiet: 5 * time.Second}, 0, 14 * time.Second, 0, ""},
+		{syncer.Rhythm{Quiet: 5 * time.Second}, 0, 15 * time.Second, 0, "no new block of the chain for 15s, and did so each 5s"},
+		{syncer.Rhythm{Quiet: 5 * time.Second, Busy: true}, 0, 179 * time.Second, 0, ""},
+		{syncer.Rhythm{Quiet: 5 * time.Second, Busy: true}, 0, 180 * time.Second, 0, "for 3m0s, which was never idle yet, and may be for 1m0s"},
+		{syncer.Rhythm{Quiet: 5 * time.Second, Busy: true}, time.Hour, 2 * time.Hour, 0, ""},
+		{syncer.Rhythm{Quiet: 5 * time.Second, Busy: true}, time.Second, 15 * time.Second, 0, "may be for 5s"},
+		{syncer.Rhythm{Quiet: 5 * time.Second}, 0, 15 * time.Second, 1, "it was announced, and is not applied; there has been no new block of the chain for 15s (fetch at 11)"},
 	} {
-		ready, reason := node.ReadyStanding(c.rhythm, c.lazy, c.ago)
+		ready, reason := node.ReadyStanding(c.rhythm, c.lazy, c.ago, c.lag)
 		if ready != (c.want == "") || !strings.Contains(reason, c.want) {
 			t.Errorf("%+v: got ready %t, %q", c, ready, reason)
+		}
+	}
+}
+
+// A node is ready as long as one endpoint of each kind serves. A WebSocket and HTTP of an L1 can do the same.
+func TestEndpointsOfAKind(t *testing.T) {
+	now := time.Now()
+	at := func(role string, failing time.Duration) node.Endpoint {
+		return node.Endpoint{Address: role, Role: role, Healthy: failing == 0, Since: now.Add(-failing)}
+	}
+	const long = time.Minute
+	for _, c := range []struct {
+		endpoints []node.Endpoint
+		ready     bool
+		waits     int
+	}{
+		{[]node.Endpoint{at("da", 0)}, true, 0},
+		{[]node.Endpoint{at("da", 2*time.Second)}, true, 0},
+		{[]node.Endpoint{at("da", 3*time.Second)}, false, 1},
+		{[]node.Endpoint{at("da", long), at("da", 0)}, true, 1},
+		{[]node.Endpoint{at("da", 2*time.Second), at("da", 0)}, true, 0},
+		{[]node.Endpoint{at("news", long), at("read", 0)}, true, 1},
+		{[]node.Endpoint{at("news", 0), at("read", long)}, true, 1},
+		{[]node.Endpoint{at("news", long), at("read", long)}, false, 2},
+		{[]node.Endpoint{at("news", 0), at("read", 0), at("beacon", long)}, false, 1},
+		{[]node.Endpoint{at("news", 0), at("beacon", 0), at("beacon", long)}, true, 1},
+	} {
+		ready, waiting := node.ReadyBy(c.endpoints, now)
+		if ready != c.ready || len(waiting) != c.waits {
+			t.Errorf("%+v: got ready %t, %+v, want %t, %d rows", c.endpoints, ready, waiting, c.ready, c.waits)
+		}
+	}
+}
+
+// A node that is behind and does not move is not said to come nearer.
+func TestBehindAndStanding(t *testing.T) {
+	for ago, want := range map[time.Duration]string{time.Second: "catching up: 9 DA blocks behind", 3 * time.Second: "has not been applied for 3s (fetch at 11)"} {
+		if got := node.BehindFor(9, ago); !strings.Contains(got, want) {
+			t.Errorf("after %s: got %q, want %q", ago, got, want)
+		}
+	}
+}
+
+// What is reported as failed may be on the layer all the same: a sequencer whose blocks become safe is ready, and so is
+// one that has nothing to post. What waits is told since it failed first.
+func TestFailuresThatHinderNothing(t *testing.T) {
+	for _, c := range []struct {
+		pending       uint64
+		failing, safe time.Duration
+		want          bool
+	}{
+		{2, 3 * time.Second, 3 * time.Second, false}, {2, time.Hour, 3 * time.Second, false}, {2, 2 * time.Second, time.Hour, true},
+		{2, time.Hour, 2 * time.Second, true}, {0, time.Hour, time.Hour, true},
+	} {
+		ready, since := node.ReadyPosting(c.pending, c.failing, c.safe)
+		if ready != c.want || c.pending > 0 && time.Since(since).Round(time.Second) != c.failing {
+			t.Errorf("%+v: got ready %t, since %s", c, ready, time.Since(since))
+		}
+	}
+}
+
+// A block lacks a part until it is there. Reading again what is here of it does not begin that anew, and the next block
+// does.
+func TestMissingSinceItsFirstFailure(t *testing.T) {
+	start := time.Unix(100, 0)
+	got := node.MissingSince(start, []int{0, 1, 2, 0, 0, 3, 0, 1, 1, 0, 0, 1}, []uint64{4, 4, 4, 4, 4, 4, 5, 5, 5, 5, 6, 6})
+	want := []int{-1, 1, 1, -1, -1, 1, -1, 7, 7, -1, -1, 11}
+	for i, at := range got {
+		if want[i] < 0 != at.IsZero() || want[i] >= 0 && !at.Equal(start.Add(time.Duration(want[i])*time.Second)) {
+			t.Errorf("look %d: since %s, want second %d", i, at, want[i])
 		}
 	}
 }

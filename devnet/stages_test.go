@@ -1,0 +1,314 @@
+package devnet_test
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"headrace/block"
+	"headrace/da"
+	"headrace/da/fault"
+	"headrace/da/local"
+	"headrace/devnet"
+	"headrace/follow"
+	"headrace/node"
+)
+
+// layerTime is the time between the blocks of a layer with faults: long enough for a busy machine to keep to it.
+const layerTime = time.Second
+
+// hindrance is what one fault means for readiness.
+type hindrance struct {
+	name   string
+	faults []fault.Fault
+	level  da.Level
+	seq    bool // a sequencer meets it; otherwise a full node does
+
+	effect
+}
+
+// effect is what a fault does to a node's readiness.
+type effect struct {
+	stages []follow.Stage // it is not ready, at one of these; none: it is ready all the time
+	says   string         // what the reason matches
+	then   string         // what it matches later; "": the same
+	why    string         // it is ready, or ready again, while the fault lasts
+}
+
+func stops(says string, at ...follow.Stage) effect { return effect{stages: at, says: says} }
+func ready(why string) effect                      { return effect{why: why} }
+
+// later is e with what the reason is when the fault has lasted.
+func (e effect) later(says string) effect { e.then = says; return e }
+
+// heals is e with why it is ready again while the fault lasts.
+func (e effect) heals(why string) effect { e.why = why; return e }
+
+// hindrances are all faults of headrace da. A kind may have several rows.
+func hindrances() []hindrance {
+	one := func(k fault.Kind) []fault.Fault { return []fault.Fault{{Kind: k}} }
+	// What hits only who comes anew is put in force together with an end of all connections.
+	anew := func(k fault.Kind) []fault.Fault { return []fault.Fault{{Kind: k}, {Kind: fault.Disconnect, Rate: 0.5}} }
+	const stands, unproven, missing = `no new DA block for`, `applied and not proven: .*lost the data`, `of block \d+ .*(wait|is not)`
+	return []hindrance{
+		{name: "head-behind", faults: []fault.Fault{{Kind: fault.HeadBehind, Depth: 1000}}, effect: stops(stands+`|gone back`, follow.StageHead).later(`the head of the DA layer has gone back from \d+`)},
+		{name: "pause", faults: one(fault.Pause), effect: stops(stands, follow.StageHead)},
+		{name: "syncing", faults: one(fault.Syncing), effect: stops(stands, follow.StageHead)},
+		{name: "below-tail", faults: []fault.Fault{{Kind: fault.BelowTail, To: 1 << 40}}, effect: ready("what is pushed need not be fetched")},
+		{name: "below-tail and gaps", faults: []fault.Fault{{Kind: fault.BelowTail, To: 1 << 40}, {Kind: fault.Gap, Times: 2}}, effect: stops(`no endpoint keeps height`, follow.StageFetch)},
+		{name: "other-chain", faults: one(fault.OtherChain), effect: stops(`serves another chain`, follow.StageRevert)},
+		{name: "other-chain with its id", faults: []fault.Fault{{Kind: fault.OtherChain, Text: "another"}}, effect: stops(`headers are of "another"`, follow.StageSubscribe)},
+		{name: "false-empty", faults: one(fault.FalseEmpty), effect: stops(unproven, follow.StageProve)},
+		{name: "false-empty, not looked at", faults: one(fault.FalseEmpty), level: da.Trust, effect: stops(`brings no new block of the chain for`, follow.StageChain)},
+		{name: "false-empty, late", faults: []fault.Fault{{Kind: fault.FalseEmpty, Delay: fault.Duration(time.Hour)}}, effect: stops(stands, follow.StageHead).later(`catching up|has not been applied for|lost the data`)},
+		{name: "missing-blob", faults: one(fault.MissingBlob), effect: stops(missing+"|"+unproven, follow.StageDerive, follow.StageProve)},
+		{name: "missing-blob, all looked at", faults: one(fault.MissingBlob), level: da.Prove, effect: ready("the blobs are read out of the proven shares")},
+		{name: "missing-blob, not looked at", faults: one(fault.MissingBlob), level: da.Trust, effect: stops(missing+`|brings no new block`, follow.StageDerive, follow.StageChain).later(missing + `|brings no new block|was announced`)},
+		{name: "corrupt-blob", faults: one(fault.CorruptBlob), effect: ready("the blobs are read out of the proven shares")},
+		{name: "corrupt-blob, all looked at", faults: one(fault.CorruptBlob), level: da.Prove, effect: ready("the blobs are read out of the proven shares")},
+		{name: "corrupt-blob, not looked at", faults: one(fault.CorruptBlob), level: da.Trust, effect: stops(missing+`|brings no new block`, follow.StageDerive, follow.StageChain).later(missing + `|brings no new block|was announced`)},
+		{name: "huge-blob", faults: []fault.Fault{{Kind: fault.HugeBlob, Size: 10_000}}, effect: ready("it is nobody's block")},
+		{name: "huge-blob, all looked at", faults: []fault.Fault{{Kind: fault.HugeBlob, Size: 10_000}}, level: da.Prove, effect: ready("the blobs are read out of the proven shares")},
+		{name: "submit-reject", faults: one(fault.SubmitReject), seq: true, effect: stops(`submission rejected`, follow.StageSubmit)},
+		{name: "submit-lost", faults: one(fault.SubmitLost), seq: true, effect: ready("what is reported as failed is looked for, and found")},
+		{name: "submit-timeout", faults: one(fault.SubmitTimeout), seq: true, effect: stops(`were sent to the DA layer, which has not answered for`, follow.StageSubmit)},
+		{name: "gap", faults: []fault.Fault{{Kind: fault.Gap, Times: 3}}, effect: ready("what is left out is fetched")},
+		{name: "duplicate", faults: one(fault.Duplicate), effect: ready("the second one is known")},
+		{name: "reorder", faults: []fault.Fault{{Kind: fault.Reorder, Rate: 0.5}}, effect: ready("what comes late was fetched")},
+		{name: "stall", faults: one(fault.Stall), effect: stops(stands, follow.StageHead).heals("a stuck subscription is left, and the head is asked for")},
+		{name: "channel-close", faults: one(fault.ChannelClose), effect: ready("the head is asked for at once")},
+		{name: "disconnect", faults: one(fault.Disconnect), effect: ready("the head is asked for at once")},
+		{name: "half-open", faults: one(fault.HalfOpen), effect: stops(stands, follow.StageHead).heals("a dead connection is found out, and the head is asked for")},
+		{name: "refuse", faults: one(fault.Refuse), effect: ready("a connection that is up goes on")},
+		{name: "refuse, anew", faults: anew(fault.Refuse), effect: stops(`asks to slow down: HTTP status 503`, follow.StageSubscribe)},
+		{name: "unauthorized", faults: one(fault.Unauthorized), effect: ready("a connection that is up goes on")},
+		{name: "unauthorized, anew", faults: anew(fault.Unauthorized), effect: stops(`token missing, not valid, or not sufficient`, follow.StageSubscribe)},
+		{name: "rate-limited", faults: one(fault.RateLimited), effect: ready("a connection that is up goes on")},
+		{name: "rate-limited, anew", faults: anew(fault.RateLimited), effect: stops(`asks to slow down: HTTP status 429`, follow.StageSubscribe)},
+		{name: "no-subscription", faults: one(fault.NoSubscription), effect: ready("a connection that is up goes on")},
+		{name: "no-subscription, anew", faults: anew(fault.NoSubscription), effect: ready("the head is asked for at once")},
+		{name: "latency", faults: []fault.Fault{{Kind: fault.Latency, Delay: fault.Duration(layerTime / 2)}}, effect: ready("less than a block's time is none")},
+		{name: "latency, long", faults: []fault.Fault{{Kind: fault.Latency, Delay: fault.Duration(20 * layerTime)}}, effect: stops(stands, follow.StageHead)},
+		{name: "bandwidth", faults: one(fault.Bandwidth), effect: ready("it is enough")},
+		{name: "bandwidth, little", faults: []fault.Fault{{Kind: fault.Bandwidth, PerSecond: 256}}, effect: stops(stands, follow.StageHead).later(`.`)},
+	}
+}
+
+// TestNotReadyForFaults: a node meets each fault of a DA layer, over the wire and with the patience that it has by
+// default. One that hinders it makes it not ready within three blocks of the layer, at the stage that it is about and in
+// words that name it, since when it is; one that does not leaves it ready, for a reason that the row tells. At no time is
+// it ready while its heads have stood for longer. When the fault is over it is ready by itself (I5).
+func TestNotReadyForFaults(t *testing.T) {
+	t.Parallel()
+	w := newLayer(t)
+	w.sequenceLayer(t, w.URL())
+	busy := measureLateness(t)
+	var all sync.WaitGroup
+	defer all.Wait()
+	for _, h := range hindrances() {
+		all.Go(func() { t.Run(h.name, func(t *testing.T) { h.meet(t, w, busy) }) })
+	}
+}
+
+// Every kind of fault has a row.
+func TestNotReadyForAllFaults(t *testing.T) {
+	for _, k := range fault.Kinds() {
+		if !slices.ContainsFunc(hindrances(), func(h hindrance) bool { return h.faults[0].Kind == k }) {
+			t.Errorf("no row says what fault %s means for readiness", k)
+		}
+	}
+}
+
+// newLayer is newWorld on the clock of a layer.
+func newLayer(t *testing.T) *world {
+	t.Helper()
+	w := new(world)
+	var err error
+	if w.DA, err = devnet.NewDA(devnet.DAOptions{Listen: "127.0.0.1:0", Chain: local.Options{Interval: layerTime}}); err != nil {
+		t.Fatal(err)
+	}
+	background(t, w.Run)
+	if w.key, err = block.GenerateKey(block.Ed25519); err != nil {
+		t.Fatal(err)
+	}
+	w.genesis = &block.Genesis{
+		ChainID: "hindered", StartTime: time.Now().UTC(), InitialHeight: 1, DAStartHeight: 1, ProposerAddress: w.key.Public().Address(),
+		DA: &block.GenesisDA{HeaderNamespace: "hdr", DataNamespace: "dat"},
+	}
+	return w
+}
+
+// byDefault has a node wait as one does that nobody has tuned.
+func byDefault(tune func(*node.Options)) func(*node.Options) {
+	return func(o *node.Options) {
+		d := node.Default().DA
+		o.Bounds, o.Config.DA.CallTimeout, o.Config.DA.SubmitTimeout, o.Config.DA.BlockTime = node.Bounds{}, d.CallTimeout, d.SubmitTimeout, layerTime
+		if tune != nil {
+			tune(o)
+		}
+	}
+}
+
+// sequenceLayer runs a sequencer of two blocks to one of the layer, some of them without transactions.
+func (w *world) sequenceLayer(t *testing.T, url string) {
+	t.Helper()
+	w.seq = w.node(t, url, da.ProveEmpty, byDefault(func(o *node.Options) {
+		o.Key, o.Config.Sequencer.Enabled, o.Config.Sequencer.BlockTime = w.key, true, layerTime/2
+	}))
+	background(t, func(ctx context.Context) error {
+		clock := time.NewTicker(layerTime * 3 / 4) // the load's own pace
+		defer clock.Stop()
+		for i := 0; ; i++ {
+			select {
+			case <-clock.C:
+				if err := w.seq.SubmitTx(ctx, fmt.Appendf(nil, "key-%d=%d", i%100, i)); err != nil && ctx.Err() == nil {
+					return err
+				}
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	})
+}
+
+func (h *hindrance) meet(t *testing.T, w *world, busy *lateness) {
+	faults := new(fault.Set)
+	defer faults.Clear()
+	var n *node.Node
+	if h.seq {
+		w = newLayer(t)
+		w.sequenceLayer(t, w.endpoint(t, faults))
+		n = w.seq
+	} else {
+		n = w.node(t, w.endpoint(t, faults), h.level, byDefault(nil))
+	}
+	m := monitor{T: t, n: n, busy: busy, bound: 3 * layerTime}
+	m.until("well", func(s node.Status) bool {
+		return s.Ready && s.Source.Live && s.Heads.Safe.Height >= 10 && s.Chain.Quiet != ""
+	})
+	h.of(&m, func() {
+		for _, f := range h.faults {
+			begin(t, faults, f)
+		}
+	}, faults.Clear, w.seq)
+}
+
+// of holds a node that a fault begins and ends for against the effect.
+func (h *effect) of(m *monitor, begin, end func(), seq *node.Node) {
+	m.Helper()
+	begin()
+	m.begin()
+	at := m.n.Status().Load().Source.Head.Height
+	if len(h.stages) > 0 {
+		h.hinders(m)
+	}
+	if h.why != "" {
+		always := len(h.stages) == 0
+		m.until("going on while it lasts", func(s node.Status) bool {
+			if always && !s.Ready {
+				m.Fatalf("not ready: %s (%s), %+v", s.Reason, s.Stage, s.Waiting)
+			}
+			return s.Ready && s.Source.Position.Height >= at+8
+		})
+	}
+	end()
+	safe, ended := seq.Status().Load().Heads.Unsafe.Height, time.Now()
+	m.until("ready again", func(s node.Status) bool { return s.Ready && len(s.Waiting) == 0 && s.Heads.Safe.Height >= safe })
+	m.Logf("ready again %s after its end", time.Since(ended).Round(time.Millisecond))
+}
+
+// hinders waits for what the row says of a node that is not ready.
+func (h *effect) hinders(m *monitor) {
+	m.Helper()
+	s := m.until("not ready", func(s node.Status) bool { return !s.Ready })
+	after := m.stood(&s)
+	m.Logf("after %s: %s (%s), %+v, %+v", after.Round(time.Millisecond), s.Reason, s.Stage, s.Waiting, s.Source.Endpoints)
+	if most := m.most(); after > most {
+		m.Errorf("not ready %s after its heads moved last, want %s at most", after, most)
+	}
+	if !slices.Contains(h.stages, s.Stage) || !regexp.MustCompile(h.says).MatchString(s.Reason) || s.Remedy != s.Stage.Remedy() || len(s.Waiting) == 0 {
+		m.Errorf("got %q (%s), %q and %+v, want %q (%v)", s.Reason, s.Stage, s.Remedy, s.Waiting, h.says, h.stages)
+	}
+	if h.why != "" || len(s.Waiting) == 0 {
+		return
+	}
+	first := s.Waiting[0]
+	s = m.until("not ready for long", func(now node.Status) bool { return now.At.Sub(s.At) > 3*layerTime })
+	if s.Ready || !regexp.MustCompile(cmp.Or(h.then, h.says)).MatchString(s.Reason) {
+		m.Errorf("later it is ready %t, %q (%s), want %q", s.Ready, s.Reason, s.Stage, cmp.Or(h.then, h.says))
+	}
+	for _, w := range s.Waiting {
+		if w.Stage == first.Stage && w.Since.After(first.Since) {
+			m.Errorf("it waits since %s, and waited since %s before: %+v", w.Since, first.Since, w)
+		}
+	}
+}
+
+// monitor looks at each status of a node.
+type monitor struct {
+	*testing.T
+	n     *node.Node
+	busy  *lateness
+	bound time.Duration // that heads may stand for
+
+	since        time.Time // when the fault began
+	safe, proven uint64
+	moved        [2]time.Time // when each moved last
+}
+
+// begin notes that a fault begins.
+func (m *monitor) begin() {
+	m.busy.load()
+	m.since = time.Now()
+}
+
+// stood is how long the head that has stood for longest did, by the node's clock.
+func (m *monitor) stood(s *node.Status) time.Duration {
+	last := m.moved[0]
+	if m.moved[1].Before(last) {
+		last = m.moved[1]
+	}
+	if last.Before(m.since) {
+		last = m.since
+	}
+	return s.At.Sub(last)
+}
+
+// most is how long they may stand before the node is not ready, on a machine that is as busy as this one.
+func (m *monitor) most() time.Duration {
+	m.busy.mu.Lock()
+	defer m.busy.mu.Unlock()
+	return m.bound + 200*time.Millisecond + 5*m.busy.worst
+}
+
+// until waits for a status, and holds each that it sees against the promise.
+func (m *monitor) until(what string, pred func(node.Status) bool) node.Status {
+	m.Helper()
+	ctx, cancel := context.WithTimeout(m.Context(), 2*patience)
+	defer cancel()
+	for {
+		s, changed := m.n.Status().Get()
+		if h := s.Heads.Safe.Height; h != m.safe || m.moved[0].IsZero() {
+			m.safe, m.moved[0] = h, s.At
+		}
+		if h := s.Source.Proven.Height; h != m.proven || h >= s.Source.Position.Height { // there is nothing to prove
+			m.proven, m.moved[1] = h, s.At
+		}
+		if stood := m.stood(&s); s.Ready && !m.since.IsZero() && stood > m.most() {
+			m.Errorf("ready after its heads have stood for %s, safe at %d, proven %d: %+v", stood, m.safe, m.proven, s.Waiting)
+		}
+		if pred(s) {
+			return s
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			m.Fatalf("node is not %s: %+v", what, s)
+		}
+	}
+}
