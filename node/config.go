@@ -3,7 +3,6 @@ package node
 import (
 	"cmp"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/url"
 	"strconv"
@@ -169,8 +168,9 @@ func (c *TelemetryConfig) check() error {
 
 // LogConfig is about logging.
 type LogConfig struct {
-	Level  string `koanf:"level" help:"debug, info, warn or error" default:"info"`
+	Level  string `koanf:"level" help:"debug, info, warn or error; behind it others for modules, as in info,follow=debug,engine=warn: node, follow, da, l1, syncer, sequencer, engine, store, http; headrace log changes it while the node runs" default:"info"`
 	Format string `koanf:"format" help:"text or json" default:"text"`
+	Blocks string `koanf:"blocks" help:"each: a line for each block; a duration such as 10s: one for all blocks of so long; none" default:"each"`
 }
 
 // Default returns the configuration with its defaults.
@@ -184,7 +184,7 @@ func Default() Config {
 			Address: "127.0.0.1:7331", MaxConns: 1280, MaxPerAddress: 256, MaxWaiting: maxWaiting, AnswerBytes: 16 << 20, BodyBytes: 16 << 20,
 		},
 		Telemetry: TelemetryConfig{Ratio: 0.01},
-		Log:       LogConfig{Level: "info", Format: "text"},
+		Log:       LogConfig{Level: "info", Format: "text", Blocks: "each"},
 	}
 }
 
@@ -285,14 +285,32 @@ func (c *Config) Validate() error {
 
 // check refuses what is no logger.
 func (c *LogConfig) check() error {
-	var level slog.Level
-	if c.Level != "" && level.UnmarshalText([]byte(c.Level)) != nil {
-		return fmt.Errorf("log.level %q is not known: use debug, info, warn or error", c.Level)
+	if _, err := c.Levels(); err != nil {
+		return err
 	}
 	if c.Format != "" && c.Format != "text" && c.Format != "json" {
 		return fmt.Errorf("log.format %q is not known: use text or json", c.Format)
 	}
-	return nil
+	_, err := c.blocks()
+	return err
+}
+
+// noBlocks is the time between lines about blocks of a log that has none.
+const noBlocks = -1
+
+// blocks returns the time between two lines about blocks; 0: each has one; noBlocks: none has.
+func (c *LogConfig) blocks() (time.Duration, error) {
+	switch c.Blocks {
+	case "", "each":
+		return 0, nil
+	case "none":
+		return noBlocks, nil
+	}
+	d, err := time.ParseDuration(c.Blocks)
+	if err != nil || d <= 0 {
+		return 0, fmt.Errorf("log.blocks %q is neither each, nor none, nor a duration such as 10s", c.Blocks)
+	}
+	return d, nil
 }
 
 // onDemand is the block time of a source whose blocks have no rhythm.

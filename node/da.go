@@ -105,7 +105,7 @@ func daClient(o *opened) (client *celestia.Client, header, data da.Namespace, er
 	if err != nil {
 		return nil, header, data, err
 	}
-	log, b := o.log.With("source", "celestia"), o.opt.Bounds
+	log, b := of(o.log, "da").With("source", "celestia"), o.opt.Bounds
 	client, err = celestia.New(addresses, celestia.Options{
 		Token: strings.TrimSpace(c.Token), Namespaces: []da.Namespace{header, data},
 		CallTimeout: c.CallTimeout, Level: level, LocalDA: c.Kind == localDA, Logger: log,
@@ -170,7 +170,7 @@ func openDA(o *opened, cfg syncer.Config, opt follow.Options) (*upstream, error)
 		unverified = "the DA layer is a local-da: " + celestia.Unverified
 		o.log.Warn(unverified)
 	}
-	opt.Logger, opt.Stall = o.log.With("source", "celestia"), b.Stall
+	opt.Logger, opt.Stall = of(o.log, "follow").With("source", "celestia"), b.Stall
 	opt.FetchStall = fetchStall(b.Stall, o.opt.Config.DA.CallTimeout)
 	if b.Retry > 0 {
 		opt.Backoff.Max = b.Retry

@@ -37,7 +37,7 @@ func (o *opened) openEngine(before *kv.Engine) (err error) {
 	case "evolve-evm":
 		e, err = o.evolveEVM()
 	default:
-		o.kv, err = kv.Open(filepath.Join(o.opt.Home, "kv"), kv.Options{FS: o.opt.engineFS, InitialHeight: o.opt.Genesis.InitialHeight, Logger: o.log, Before: before})
+		o.kv, err = kv.Open(filepath.Join(o.opt.Home, "kv"), kv.Options{FS: o.opt.engineFS, InitialHeight: o.opt.Genesis.InitialHeight, Logger: of(o.log, "engine"), Before: before})
 		e = o.kv
 	}
 	if err != nil {
@@ -77,7 +77,7 @@ func (o *opened) clientOptions() (opt engineapi.Options, err error) {
 	c := &o.opt.Config.Engine
 	opt = engineapi.Options{
 		URL: c.URL, ChainID: o.opt.Genesis.ChainID, InitialHeight: o.opt.Genesis.InitialHeight,
-		Dir: filepath.Join(o.opt.Home, "engine"), FS: o.opt.engineFS, Logger: o.log,
+		Dir: filepath.Join(o.opt.Home, "engine"), FS: o.opt.engineFS, Logger: of(o.log, "engine"),
 		DialOptions: engineapi.DialOptions{Called: o.opt.Observer.EngineCalled},
 	}
 	if opt.JWT, err = engineapi.ReadSecret(c.JWTFile); err != nil {
@@ -106,7 +106,7 @@ func (o *opened) evolve() (*evolve.Engine, error) {
 	g := o.opt.Genesis
 	return evolve.New(x, evolve.Options{
 		ChainID: g.ChainID, InitialHeight: g.InitialHeight, GenesisTime: g.StartTime,
-		Dir: filepath.Join(o.opt.Home, "engine"), FS: o.opt.engineFS, Logger: o.log,
+		Dir: filepath.Join(o.opt.Home, "engine"), FS: o.opt.engineFS, Logger: of(o.log, "engine"),
 	})
 }
 
@@ -142,11 +142,11 @@ func (opt *Options) engineOnDisk() (dir string, check func(dir string) error) {
 	case opt.Engine != nil || kind == "grpc":
 		return "", nil
 	case kind == evolveGRPC:
-		return filepath.Join(opt.Home, "engine"), func(dir string) error { return evolve.CheckIndex(dir, opt.engineFS, opt.Logger) }
+		return filepath.Join(opt.Home, "engine"), func(dir string) error { return evolve.CheckIndex(dir, opt.engineFS, of(opt.Logger, "engine")) }
 	case kind == "engineapi" || kind == "evolve-evm":
-		return filepath.Join(opt.Home, "engine"), func(dir string) error { return engineapi.CheckIndex(dir, opt.engineFS, opt.Logger) }
+		return filepath.Join(opt.Home, "engine"), func(dir string) error { return engineapi.CheckIndex(dir, opt.engineFS, of(opt.Logger, "engine")) }
 	}
 	return filepath.Join(opt.Home, "kv"), func(dir string) error {
-		return kv.Check(dir, kv.Options{FS: opt.engineFS, InitialHeight: opt.Genesis.InitialHeight, Logger: opt.Logger})
+		return kv.Check(dir, kv.Options{FS: opt.engineFS, InitialHeight: opt.Genesis.InitialHeight, Logger: of(opt.Logger, "engine")})
 	}
 }

@@ -32,6 +32,8 @@ import (
 //	GET  /v1/events           server-sent events of blocks and statuses
 //	GET  /v1/history          how it stood in the last hour; see History
 //	GET  /debug/pprof/        with Config.HTTP.Pprof, the profiles of Go's tools
+//	GET  /v1/log              what the log shows; see Logged
+//	PUT  /v1/log              changes that, until the node ends
 //	POST /evnode.v1.…         with Config.Evolve.RPC, what an ev-node's tools ask for; see package evrpc
 //
 // What is not served is an error in JSON, too.
@@ -51,6 +53,8 @@ func (n *Node) routes() *routes {
 	mux.HandleFunc("POST /v1/txs", n.postTx)
 	mux.Handle("POST /v1/unsafe", &offering{func() *syncer.Offers { return n.at.Load().up.offers }, n.bodies()})
 	mux.HandleFunc("GET /v1/kv/{key}", n.getKey)
+	mux.HandleFunc("GET /v1/log", n.getLog)
+	mux.HandleFunc("PUT /v1/log", n.putLog)
 	n.handleLong(mux)
 	n.handleEvolve(mux)
 	n.handlePprof(mux)

@@ -30,6 +30,12 @@ func ask(t *testing.T, n *running, method, path, body string) (int, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return answerOf(t, req)
+}
+
+// answerOf returns the answer to a request, on a connection of its own.
+func answerOf(t *testing.T, req *http.Request) (int, string) {
+	t.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Do(req)
 	if err != nil {

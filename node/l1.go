@@ -47,7 +47,7 @@ func l1Client(o *opened) (client *ethereum.Client, each time.Duration, err error
 	if each == onDemand {
 		silence = living
 	}
-	log := o.log.With("source", "l1")
+	log := of(o.log, "l1").With("source", "l1")
 	client, err = ethereum.New(ethereum.Options{
 		WS: c.WS, HTTP: c.HTTP, Beacon: c.Beacon, ChainID: g.ChainID, Inbox: inbox, StartBlock: g.StartBlock,
 		BlockTime: each, Silence: silence, CallTimeout: c.CallTimeout, Logger: log, Observer: o.opt.Observer.Source,
@@ -114,7 +114,7 @@ func openL1(o *opened, cfg syncer.Config, opt follow.Options) (*upstream, error)
 	if err != nil {
 		return nil, err
 	}
-	opt.Logger, opt.FetchStall = o.log.With("source", "l1"), fetchStall(30*time.Second, o.opt.Config.L1.CallTimeout)
+	opt.Logger, opt.FetchStall = of(o.log, "follow").With("source", "l1"), fetchStall(30*time.Second, o.opt.Config.L1.CallTimeout)
 	sink, err := syncer.OpenL1(cfg)
 	if err != nil {
 		return nil, err

@@ -35,6 +35,7 @@ func (n *Node) listen() error {
 	if c.Pprof && opt.Token == "" && !httpd.Loopback(l.Addr()) {
 		return fmt.Errorf("http.address %s can be reached from other hosts, and http.pprof is set: set http.token or http.token_file, or listen on 127.0.0.1", c.Address)
 	}
+	n.public = opt.Token == "" && !httpd.Loopback(l.Addr())
 	if n.takesWrites() && opt.Token == "" && !httpd.Loopback(l.Addr()) {
 		return fmt.Errorf("http.address %s can be reached from other hosts, and this node takes writes: set http.token or http.token_file, or listen on 127.0.0.1", c.Address)
 	}
@@ -71,13 +72,18 @@ func (n *Node) takesWrites() bool {
 	return n.opt.Config.Sequencer.Enabled || n.opt.Genesis.L1 != nil
 }
 
+// isWrite reports whether a request may change something, or shows what the process does inside, and so needs the token.
+func (n *Node) isWrite(r *http.Request) bool {
+	return r.Method == http.MethodPut || r.Method == http.MethodPost && !n.isEvolveRead(r) || isPprof(r)
+}
+
 func (n *Node) serving(c *HTTPConfig) (opt httpd.Options, err error) {
 	opt = httpd.Options{
 		Limits: httpd.Limits{Connections: int(c.MaxConns), PerAddress: int(c.MaxPerAddress), Answers: int64(c.AnswerBytes), Bodies: int64(c.BodyBytes)},
-		Access: httpd.Access{Hosts: c.Hosts, Origins: c.Origins, Writes: func(r *http.Request) bool { return r.Method == http.MethodPost && !n.isEvolveRead(r) || isPprof(r) }},
+		Access: httpd.Access{Hosts: c.Hosts, Origins: c.Origins, Writes: n.isWrite},
 		HTTP2:  n.evolvePaths(),
 		Probes: []string{"/livez", "/readyz"},
-		Logger: n.log,
+		Logger: of(n.log, "http"),
 	}
 	if err := n.checkEvolve(); err != nil {
 		return opt, err

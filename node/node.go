@@ -36,6 +36,7 @@ type Options struct {
 	Config  Config
 	Key     *block.PrivateKey // of the sequencer; needed if Config.Sequencer.Enabled
 	Logger  *slog.Logger      // default: silent
+	Levels  *LogLevels        // that Logger shows, and PUT /v1/log changes; nil: that cannot be changed
 	Bounds  Bounds
 
 	// Engine replaces the one that Config.Engine names. It stays the caller's.
@@ -108,6 +109,7 @@ type Node struct {
 	log    *slog.Logger
 	said   edge.Log // what fails again and again
 	http   *httpd.Server
+	public bool // other hosts reach http, and no token keeps them from writing
 	status *watch.Value[Status]
 	text   statusText
 

@@ -206,6 +206,7 @@ var elsewhere = map[string]string{
 	"GET /v1/events 503":         "TestTooManyWaits: the same slots",
 	"GET /v1/wait ?proposal":     "package e2e/l1: on an L1 alone",
 	"GET /v1/events ?after":      "TestEventsRefuse",
+	"PUT /v1/log 403":            "TestLogBeyondLoopback",
 	"POST /v1/txs 408":           "TestEveryPhaseEnds in httpd",
 	"POST /v1/txs 500":           "TestTxCodes",
 	"POST /v1/txs 501":           "package e2e/l1: execution clients",
@@ -227,6 +228,7 @@ func TestOpenAPI(t *testing.T) {
 	c := newChain(t, "openapi")
 	o := c.sequencer(t, d.URL(), 50*time.Millisecond)
 	o.Config.Evolve.RPC = true
+	levelled(t, &o)
 	seq, full := start(t, o), start(t, c.full(t, d.URL()))
 	away := start(t, c.full(t, "http://"+freeAddress(t)))
 	a := readAPI(t, wantStatus(t, full, "/openapi.json", http.StatusOK))
@@ -283,6 +285,12 @@ func TestOpenAPI(t *testing.T) {
 		{"POST", full.URL() + "/v1/unsafe", `{"header":"AA=="}`, 409},
 		{"GET", full.URL() + "/v1/kv/color", "", 200},
 		{"GET", full.URL() + "/v1/kv/nobody", "", 404},
+		{"GET", seq.URL() + "/v1/log", "", 200},
+		{"GET", full.URL() + "/v1/log", "", 501},
+		{"PUT", seq.URL() + "/v1/log", `{"level": "info,follow=debug"}`, 200},
+		{"PUT", seq.URL() + "/v1/log", `{"level": "loud"}`, 400},
+		{"PUT", seq.URL() + "/v1/log", strings.Repeat(" ", 5<<10), 413},
+		{"PUT", full.URL() + "/v1/log", `{"level": "info"}`, 501},
 		{"GET", full.URL() + "/v1/wait?height=1&head=finalized&timeout=1m", "", 200},
 		{"GET", full.URL() + "/v1/wait?position=1", "", 200},
 		{"GET", full.URL() + "/v1/wait?ready", "", 200},
@@ -378,6 +386,7 @@ func (a *apiFile) all(t *testing.T) {
 // described are the schemas of Go's types: these have the same keys.
 var described = map[string]any{
 	"Status": node.Status{}, "Block": node.Block{}, "BlockEvent": node.BlockEvent{}, "Page": node.Page{}, "Waited": node.Waited{},
+	"Logged":     node.Logged{},
 	"ReorgEvent": node.ReorgEvent{}, "EndEvent": node.EndEvent{},
 }
 

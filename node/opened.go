@@ -135,7 +135,7 @@ func (o *opened) startAnew(dir string, id store.Identity, opt store.Options) (er
 func (o *opened) identity() (id store.Identity, opt store.Options, err error) {
 	g := o.opt.Genesis
 	id = store.Identity{ChainID: g.ChainID, Genesis: g.Hash()}
-	opt = store.Options{FS: o.opt.storeFS, Logger: o.log, InitialHeight: g.InitialHeight}
+	opt = store.Options{FS: o.opt.storeFS, Logger: of(o.log, "store"), InitialHeight: g.InitialHeight}
 	var first uint64
 	if id.Source, first, err = kindOf(g).identity(o.opt); err == nil {
 		opt.Start.Height = max(first, 1) - 1
@@ -165,7 +165,7 @@ func (o *opened) openSequencer() error {
 	o.own(mark)
 	cfg := sequencer.Config{
 		Syncer: o.up.syncer, Builder: builder, Key: o.opt.Key, CaughtUp: o.caughtUp,
-		BlockTime: c.BlockTime, Lazy: c.Lazy, LazyInterval: c.LazyInterval, MaxPending: c.MaxPending, Logger: o.log,
+		BlockTime: c.BlockTime, Lazy: c.Lazy, LazyInterval: c.LazyInterval, MaxPending: c.MaxPending, Logger: of(o.log, "sequencer"),
 		Wall: o.opt.Clock, Ahead: o.ahead, Patience: func() time.Duration { return o.up.bound(o.up.blockTime()) },
 		Source: o.up.follower.State(), Mark: mark, Decided: o.decided, InFlight: o.up.inFlight, Trust: c.TrustHome,
 	}

@@ -78,8 +78,12 @@ const maxBackoff = 2 * time.Second
 // openUpstream opens the canonical source, the syncer, and the follower between them.
 func (o *opened) openUpstream() error {
 	g := o.opt.Genesis
+	blocks, err := o.blockLog()
+	if err != nil {
+		return err
+	}
 	cfg := syncer.Config{
-		Genesis: g, Store: o.store, Engine: o.engine, Logger: o.log, Observer: o.opt.Observer.Observer,
+		Genesis: g, Store: o.store, Engine: o.engine, Logger: of(o.log, "syncer"), Told: blocks, Observer: o.opt.Observer.Observer,
 		Derive: derive.Config{Authority: derive.NewAuthority(g.ChainID, g.ProposerAddress), InitialHeight: g.InitialHeight, StartTime: uint64(g.StartTime.UnixNano())},
 	}
 	up, err := kindOf(g).open(o, cfg, follow.Options{Backoff: follow.Backoff{Max: maxBackoff}, Observer: o.opt.Observer.Source})

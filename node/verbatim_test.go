@@ -41,6 +41,8 @@ func TestRefusedAtTheStart(t *testing.T) {
 		"http.token holds what no header": func(c *node.Config) { c.HTTP.Token = "one\x00two" },
 		"log.level":                       func(c *node.Config) { c.Log.Level = "loud" },
 		"log.format":                      func(c *node.Config) { c.Log.Format = "xml" },
+		"log.blocks":                      func(c *node.Config) { c.Log.Blocks = "10" },
+		"use node, follow, da, l1":        func(c *node.Config) { c.Log.Level = "info,folow=debug" },
 		"the port is neither":             func(c *node.Config) { c.HTTP.Address = "127.0.0.1:73310" },
 		"da.header_namespace":             func(c *node.Config) { c.DA.HeaderNamespace = strings.Repeat("x", 58) },
 		"da.start_height":                 func(c *node.Config) { c.DA.StartHeight = 1 << 53 },

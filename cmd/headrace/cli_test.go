@@ -73,7 +73,8 @@ func TestMain(m *testing.M) {
 //	posted NAME                   wait until the node NAME has no block that the DA layer has not
 //	interrupt NAME                interrupt the server NAME: it must exit with status 0, before any request's bound is up
 //	crash NAME                    kill the server NAME
-//	signal NAME                   interrupt the server NAME and go on
+//	signal NAME [SIGNAL]          interrupt the server NAME, or send it HUP, TERM or USR1, and go on
+//	ended NAME                    wait until the server NAME has ended with status 0
 //	killed NAME                   wait until the server NAME has been ended by an interrupt
 //	blackhole VARIABLE            set VARIABLE to an address where connections are taken and never answered
 //	listening NAME VARIABLE       set VARIABLE to the host and port of the server NAME
@@ -102,7 +103,7 @@ func runScripts(t *testing.T, dir string, setup func(*testscript.Env)) {
 		},
 		Condition: conditions,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "serve": serve, "await": awaitLog, "logged": logged, "interrupt": interrupt, "crash": crash, "signal": signalServer, "killed": killedServer,
+			"exits": exits, "serve": serve, "await": awaitLog, "logged": logged, "interrupt": interrupt, "crash": crash, "signal": signalServer, "ended": endedServer, "killed": killedServer,
 			"listening": listening, "blackhole": blackhole, "post": request, "get": request, "damage": damage, "newer": newer, "find": findOutput, "posted": posted, "l1": devL1,
 			"shows": shows, "rejects": rejects, "link": openLink, "freeze": freeze, "disk": smallDisk, "fill": fill,
 		},
@@ -267,8 +268,21 @@ func crash(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func signalServer(ts *testscript.TestScript, neg bool, args []string) {
-	must(ts, neg, len(args) == 1, "signal NAME")
-	ts.Check(named(ts, args[0]).cmd.Process.Signal(os.Interrupt))
+	must(ts, neg, len(args) == 1 || len(args) == 2, "signal NAME [SIGNAL]")
+	sig := os.Signal(os.Interrupt)
+	if len(args) == 2 {
+		sig = map[string]os.Signal{"HUP": syscall.SIGHUP, "TERM": syscall.SIGTERM, "USR1": syscall.SIGUSR1}[args[1]]
+		must(ts, neg, sig != nil, "signal NAME [HUP|TERM|USR1]")
+	}
+	ts.Check(named(ts, args[0]).cmd.Process.Signal(sig))
+}
+
+func endedServer(ts *testscript.TestScript, neg bool, args []string) {
+	must(ts, neg, len(args) == 1, "ended NAME")
+	s := named(ts, args[0])
+	if err := s.wait(); err != nil {
+		ts.Fatalf("%s: got %v, want exit status 0:\n%s", args[0], err, s.log.Load())
+	}
 }
 
 func killedServer(ts *testscript.TestScript, neg bool, args []string) {

@@ -42,7 +42,7 @@ sequencer proposes to it, and each node has a geth of its own as execution clien
 			if opt.Nodes < 1 || opt.BlockTime <= 0 || opt.DABlockTime <= 0 || opt.TxRate < 0 || duration < 0 {
 				return usagef("--nodes must be 1 or more, --block-time and --da-block-time above zero, --tx-rate and --for not below zero")
 			}
-			log, err := newLogger(os.Stderr, level, "text")
+			log, _, err := nodeLogger(os.Stderr, node.LogConfig{Level: level, Format: "text"})
 			if err != nil {
 				return err
 			}
@@ -69,7 +69,7 @@ sequencer proposes to it, and each node has a geth of its own as execution clien
 	flags.Float64Var(&opt.TxRate, "tx-rate", 5, "transactions per second sent to the sequencer")
 	flags.StringVar(&opt.Home, "home", "", "directory to keep everything in; without it a temporary one")
 	flags.BoolVar(&asJSON, "json", false, "print one JSON object at the end, and nothing else")
-	flags.StringVar(&level, "log.level", "warn", "debug, info, warn or error")
+	flags.StringVar(&level, "log.level", "warn", "debug, info, warn or error; others for modules behind it, as in warn,syncer=info")
 	return cmd
 }
 

@@ -61,7 +61,7 @@ while another sequencer is at work. docs/EVOLVE.md has the steps.`,
 
 // export writes the files. Either all of them are made, or none.
 func export(ctx context.Context, out io.Writer, opt exportOptions, config node.Config) error {
-	log, err := newLogger(os.Stderr, config.Log.Level, config.Log.Format)
+	log, _, err := nodeLogger(os.Stderr, config.Log)
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,8 @@
 // Each subcommand says what it did on standard output, logs to standard error, and ends a failure with one line that
 // says what to do. The exit status is 0 for success and for a stop by signal, 1 for a failure, and 2 for a command
 // line that makes no sense; wait, start and da have two more each, doctor one. The first SIGINT, SIGTERM or SIGHUP
-// stops cleanly, the second at once. A SIGUSR1 has start say on standard error why its node is not ready, and what waits.
+// stops cleanly, a second SIGINT or SIGTERM at once. A SIGHUP that is ignored when the program starts, as nohup has it,
+// stays ignored. A SIGUSR1 has start say on standard error why its node is not ready, and what waits.
 package main
 
 import (
@@ -54,16 +55,17 @@ func exitStatus(err error) int {
 	return statusFailure
 }
 
-// untilSignal returns a context that ends with the first SIGINT, SIGTERM or SIGHUP. By then the second one already has its
-// usual effect: it kills.
+// untilSignal returns a context that ends with the first SIGINT, SIGTERM or SIGHUP. By then a second one of the first two
+// already has its usual effect: it kills.
 func untilSignal(parent context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(parent)
 	signals := make(chan os.Signal, 1) // package signal sends
-	signal.Notify(signals, stops...)
+	signal.Notify(signals, stops()...)
 	go func() { // ends with the context, which the caller cancels
 		defer cancel()
 		select {
 		case <-signals:
+			hangUpOnce()
 		case <-ctx.Done():
 		}
 		signal.Stop(signals)
@@ -81,7 +83,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.SetFlagErrorFunc(badFlag)
-	root.AddCommand(newInit(), newStart(), newDoctor(), newRepair(), newExport(), newDev(), newDA(), newInbox(), newStatus(), newTop(), newWait(), newTail(), newVersion())
+	root.AddCommand(newInit(), newStart(), newDoctor(), newRepair(), newExport(), newDev(), newDA(), newInbox(), newStatus(), newTop(), newWait(), newTail(), newLog(), newVersion())
 	return root
 }
 

@@ -30,7 +30,7 @@ blocks that it has signed and never posted, and signs others in their place.`,
 			if err != nil {
 				return err
 			}
-			log, err := newLogger(os.Stderr, config.Log.Level, config.Log.Format)
+			log, _, err := nodeLogger(os.Stderr, config.Log)
 			if err != nil {
 				return err
 			}

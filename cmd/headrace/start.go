@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"math"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -25,7 +26,8 @@ func newStart() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "start [flags]",
 		Short: "Run the node of a home, a sequencer or a full node, until a signal comes",
-		Long: `Run the node of a home, a sequencer or a full node, until a signal comes. On SIGUSR1 it says on standard error whether it is ready, why not, and what waits.
+		Long: `Run the node of a home, a sequencer or a full node, until a signal comes. SIGINT, SIGTERM and SIGHUP stop it in order; SIGHUP does nothing where it was
+ignored at the start, as under nohup. On SIGUSR1 it says on standard error whether it is ready, why not, and what waits.
 
 The address of the node's HTTP endpoints is the first line on standard output; logs go to standard error. A setting is taken from the flag, else
 from the environment (HEADRACE_DA_ADDRESS for da.address), else from config.yaml in the home, else it has its default.
@@ -56,7 +58,9 @@ cannot be, and 6 if what is in the home is damaged and a restart does not help: 
 }
 
 func start(ctx context.Context, out io.Writer, home string, config node.Config) error {
-	log, err := newLogger(os.Stderr, config.Log.Level, config.Log.Format)
+	why := onWhy(os.Stderr)
+	defer why.end()
+	log, levels, err := nodeLogger(os.Stderr, config.Log)
 	if err != nil {
 		return err
 	}
@@ -64,7 +68,7 @@ func start(ctx context.Context, out io.Writer, home string, config node.Config) 
 	if err != nil {
 		return err
 	}
-	opt := node.Options{Home: home, Genesis: genesis, Config: config, Logger: log, Version: version()}
+	opt := node.Options{Home: home, Genesis: genesis, Config: config, Logger: log, Levels: levels, Version: version()}
 	if config.Sequencer.Enabled {
 		if opt.Key, err = signingKey(ctx, home, config.Sequencer, log); err != nil {
 			return err
@@ -87,7 +91,7 @@ func start(ctx context.Context, out io.Writer, home string, config node.Config) 
 	metrics.Watch(n)
 	fmt.Fprintln(out, n.URL())
 	logStarted(log, n, genesis, &config, home)
-	onWhy(ctx, os.Stderr, n)
+	why.of(n)
 	context.AfterFunc(ctx, func() { log.Info("stopping") })
 	if err := n.Run(ctx); err != nil {
 		return onDisk(err)
@@ -164,17 +168,37 @@ func signingKey(ctx context.Context, home string, c node.SequencerConfig, log *s
 	return key, err
 }
 
-// newLogger returns the logger that the configuration names.
+// newLogger returns a logger of a program that is no node.
 func newLogger(w io.Writer, level, format string) (*slog.Logger, error) {
-	var opt slog.HandlerOptions
 	var lowest slog.Level
 	if err := lowest.UnmarshalText([]byte(level)); err != nil {
 		return nil, fmt.Errorf("log.level %q is not known: use debug, info, warn or error", level)
 	}
-	opt.Level = lowest
+	h, err := logHandler(w, lowest, format)
+	if err != nil {
+		return nil, err
+	}
+	return slog.New(h), nil
+}
+
+// nodeLogger returns the logger that a node's configuration names, and what it shows, which can be changed.
+func nodeLogger(w io.Writer, c node.LogConfig) (*slog.Logger, *node.LogLevels, error) {
+	levels, err := c.Levels()
+	if err != nil {
+		return nil, nil, err
+	}
+	h, err := logHandler(w, math.MinInt, c.Format)
+	if err != nil {
+		return nil, nil, err
+	}
+	return node.NewLogger(levels, h), levels, nil
+}
+
+func logHandler(w io.Writer, lowest slog.Level, format string) (slog.Handler, error) {
+	opt := slog.HandlerOptions{Level: lowest}
 	switch format {
 	case "text":
-		return slog.New(slog.NewTextHandler(w, &opt)), nil
+		return slog.NewTextHandler(w, &opt), nil
 	case "json":
 		opt.ReplaceAttr = func(_ []string, a slog.Attr) slog.Attr {
 			if a.Value.Kind() == slog.KindDuration { // "1.5s" as in text, instead of a number without its unit
@@ -182,7 +206,7 @@ func newLogger(w io.Writer, level, format string) (*slog.Logger, error) {
 			}
 			return a
 		}
-		return slog.New(slog.NewJSONHandler(w, &opt)), nil
+		return slog.NewJSONHandler(w, &opt), nil
 	}
 	return nil, fmt.Errorf("log.format %q is not known: use text or json", format)
 }

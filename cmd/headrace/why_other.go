@@ -3,14 +3,21 @@
 package main
 
 import (
-	"context"
 	"io"
 	"os"
+	"syscall"
 
 	"headrace/node"
 )
 
-func onWhy(context.Context, io.Writer, *node.Node) {}
+// why does nothing here: there is no such signal.
+type why struct{}
 
-// stops are the signals that stop a command in order.
-var stops = []os.Signal{os.Interrupt}
+func onWhy(io.Writer) why { return why{} }
+func (why) of(*node.Node) {}
+func (why) end()          {}
+
+// stops returns the signals that stop a command in order.
+func stops() []os.Signal { return []os.Signal{os.Interrupt, syscall.SIGTERM} }
+
+func hangUpOnce() {}

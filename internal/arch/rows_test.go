@@ -14,6 +14,7 @@ var rows = map[string]row{
 
 	"contracts": {"", "artifacts of the inbox contract and nothing else"},
 
+	"internal/logs":          {"", "which lines are shown goes by their module and level, whatever they say"},
 	"internal/edge":          {"", "what is said, and to whom, is not its business: it counts"},
 	"internal/batch":         {"", "how much to ask for goes by what worked, whatever is asked of whom"},
 	"internal/redact":        {"", "everybody's texts go through it, so it knows nothing of what they are about"},
@@ -61,7 +62,7 @@ var rows = map[string]row{
 	// The node.
 	"internal/syncer":    {"block da l1 exec follow watch internal/derive internal/edge internal/store", "one mutex and no goroutine: whoever brings items or blocks comes from above"},
 	"internal/sequencer": {"block da l1 exec follow watch internal/derive internal/edge internal/syncer", "it makes and posts blocks through the syncer's section; it must not reach around it to the store"},
-	"node": {"block da da/celestia l1 l1/ethereum exec exec/kv exec/grpc exec/engineapi exec/evolve exec/evolve/evgrpc follow watch await internal/derive internal/edge internal/evrpc internal/httpc internal/httpd internal/page internal/redact internal/store internal/syncer internal/sequencer",
+	"node": {"block da da/celestia l1 l1/ethereum exec exec/kv exec/grpc exec/engineapi exec/evolve exec/evolve/evgrpc follow watch await internal/derive internal/edge internal/logs internal/evrpc internal/httpc internal/httpd internal/page internal/redact internal/store internal/syncer internal/sequencer",
 		"it puts the parts together; dev chains and the command line are for those who run it"},
 	"internal/doctor": {"node block da da/celestia follow l1 l1/ethereum exec/grpc exec/engineapi exec/evolve/evgrpc internal/httpc internal/redact",
 		"it asks what a node would ask, by the same clients; how its findings are shown is the command's"},

@@ -78,6 +78,7 @@ var tables = slices.Concat(
 	ev2Guards,
 	doctorGuards,
 	liveGuards,
+	logGuards,
 	evrpcGuards,
 	pageGuards,
 	figuresGuards,

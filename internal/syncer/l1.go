@@ -91,7 +91,7 @@ func (k *L1Sink) Apply(ctx context.Context, item follow.Item[l1.Block]) error {
 	}
 	k.publish()
 	for _, a := range p.done {
-		k.cfg.Logger.Info("block", "height", a.Ref.Height, "hash", a.Ref.Hash, "txs", a.Txs, "safe", true, "source", a.Source.Height)
+		k.tellBlock(a)
 		if k.cfg.Observer.Applied != nil {
 			k.cfg.Observer.Applied(a)
 		}

@@ -39,6 +39,7 @@ type Config struct {
 	Store    *store.Store
 	Engine   exec.Engine
 	Logger   *slog.Logger  // default: silent
+	Told     func(Applied) // what a line about a block is made of, in the place of that line; default: each is logged
 	MaxAhead time.Duration // how far a block's time may be ahead of the clock, and of the source's, before it must wait; default 1 minute, as in Evolve
 	Observer Observer
 }
@@ -299,11 +300,20 @@ func (s *Syncer) applied(blk *block.Block, origin store.Origin, promoted bool) {
 	s.note(&a)
 	s.publish()
 	if !promoted {
-		s.cfg.Logger.Info("block", "height", a.Ref.Height, "hash", a.Ref.Hash, "txs", a.Txs, "safe", a.Safe, "source", a.Source.Height)
+		s.tellBlock(a)
 	}
 	if s.cfg.Observer.Applied != nil {
 		s.cfg.Observer.Applied(a)
 	}
+}
+
+// tellBlock logs a block, or leaves that to whoever logs several at once.
+func (s *Syncer) tellBlock(a Applied) {
+	if s.cfg.Told != nil {
+		s.cfg.Told(a)
+		return
+	}
+	s.cfg.Logger.Info("block", "height", a.Ref.Height, "hash", a.Ref.Hash, "txs", a.Txs, "safe", a.Safe, "source", a.Source.Height)
 }
 
 // dropUnsafe takes back the blocks above height: first in the store, so that a crash leaves the engine ahead, which

@@ -1,0 +1,103 @@
+package main
+
+// logGuards keep a log as it is told to be, and signals as who sends them means them.
+var logGuards = []guard{
+	{
+		name: "a level is a module's own",
+		file: "internal/logs/logs.go",
+		from: "if own, ok := t.of[module]; ok {",
+		to:   "if own, ok := t.of[module]; ok && false {",
+		pkg:  "./internal/logs", test: "TestLevels",
+	},
+	{
+		name: "a module that is not known is refused",
+		file: "internal/logs/logs.go",
+		from: "case named && !slices.Contains(l.modules, module):",
+		to:   "case named && !slices.Contains(l.modules, module) && false:",
+		pkg:  "./internal/logs", test: "TestRefused",
+	},
+	{
+		name: "two levels for the same are refused",
+		file: "internal/logs/logs.go",
+		from: "case twice, !named && rest:",
+		to:   "case twice && rest:",
+		pkg:  "./internal/logs", test: "TestRefused",
+	},
+	{
+		name: "a group is of its logger's module",
+		file: "internal/logs/logs.go",
+		from: "return g.levels.shows(g.module, level) && g.Handler.Enabled(ctx, level)",
+		to:   "return g.Handler.Enabled(ctx, level)",
+		pkg:  "./internal/logs", test: "TestHandler",
+	},
+	{
+		name: "changing what is logged needs the token",
+		file: "node/listen.go",
+		from: "return r.Method == http.MethodPut || r.Method == http.MethodPost && !n.isEvolveRead(r)",
+		to:   "return r.Method == http.MethodPost && !n.isEvolveRead(r)",
+		pkg:  "./node", test: "TestLogOverHTTP",
+	},
+	{
+		name: "without a token nobody beyond the loopback changes what is logged",
+		file: "node/log.go",
+		from: "case n.public:",
+		to:   "case false:",
+		pkg:  "./node", test: "TestLogBeyondLoopback",
+	},
+	{
+		name: "what is set beside levels is refused",
+		file: "node/log.go",
+		from: "	dec.DisallowUnknownFields()\n",
+		to:   "",
+		pkg:  "./node", test: "TestLogOverHTTP",
+	},
+	{
+		name: "one body has one set of levels",
+		file: "node/log.go",
+		from: "if err == nil && dec.More() {",
+		to:   "if false {",
+		pkg:  "./node", test: "TestLogOverHTTP",
+	},
+	{
+		name: "the rest of the blocks is told at the end",
+		file: "node/log.go",
+		from: "	if b.told {\n",
+		to:   "	if false {\n",
+		pkg:  "./node", test: "TestBlocksAtOnce",
+	},
+	{
+		name: "a span without blocks is not told",
+		file: "node/log.go",
+		from: "	if !b.told {\n",
+		to:   "	if b.closed {\n",
+		pkg:  "./node", test: "TestBlocksAtOnce",
+	},
+	{
+		name: "a hang-up stops in order",
+		file: "cmd/headrace/why_unix.go",
+		from: "all = append(all, syscall.SIGHUP)",
+		to:   "_ = all",
+		pkg:  "./cmd/headrace", test: "TestScripts/signals",
+	},
+	{
+		name: "a hang-up that is ignored at the start stays so",
+		file: "cmd/headrace/why_unix.go",
+		from: "if !signal.Ignored(syscall.SIGHUP) {",
+		to:   "if true {",
+		pkg:  "./cmd/headrace", test: "TestScripts/signals",
+	},
+	{
+		name: "a second hang-up kills nothing",
+		file: "cmd/headrace/why_unix.go",
+		from: "func hangUpOnce() { signal.Ignore(syscall.SIGHUP) }",
+		to:   "func hangUpOnce() {}",
+		pkg:  "./cmd/headrace", test: "TestScripts/signals",
+	},
+	{
+		name: "a node says why it is not ready when it is asked by a signal",
+		file: "cmd/headrace/why_unix.go",
+		from: "	signal.Notify(y.asked, syscall.SIGUSR1)\n",
+		to:   "",
+		pkg:  "./cmd/headrace", test: "TestScripts/signals",
+	},
+}
