@@ -46,9 +46,13 @@ func (c *DAConfig) checkKind() error {
 	return nil
 }
 
-// blockTime returns the time between two heights, as far as it is given. A local-da makes one for each submission.
-func (c *DAConfig) blockTime() time.Duration {
-	if c.Kind == localDA {
+// IsLocal reports whether the DA layer is a local-da.
+func (c *DAConfig) IsLocal() bool { return c.Kind == localDA }
+
+// Pace returns the time between two heights: 0 if it is to be found out; negative: they have no rhythm. A local-da makes
+// one for each submission.
+func (c *DAConfig) Pace() time.Duration {
+	if c.IsLocal() {
 		return cmp.Or(c.BlockTime, onDemand)
 	}
 	return c.BlockTime
@@ -108,8 +112,8 @@ func daClient(o *opened) (client *celestia.Client, header, data da.Namespace, er
 	log, b := of(o.log, "da").With("source", "celestia"), o.opt.Bounds
 	client, err = celestia.New(addresses, celestia.Options{
 		Token: strings.TrimSpace(c.Token), Namespaces: []da.Namespace{header, data},
-		CallTimeout: c.CallTimeout, Level: level, LocalDA: c.Kind == localDA, Logger: log,
-		BlockTime: c.blockTime(), GasPrice: c.GasPrice, MaxGasPrice: c.MaxGasPrice, Priority: int(min(c.Priority, 4)), Keys: c.Keys,
+		CallTimeout: c.CallTimeout, Level: level, LocalDA: c.IsLocal(), Logger: log,
+		BlockTime: c.Pace(), GasPrice: c.GasPrice, MaxGasPrice: c.MaxGasPrice, Priority: int(min(c.Priority, 4)), Keys: c.Keys,
 		Silence: b.Silence, Hold: b.Hold, Probe: b.Probe, Polling: b.Polling, SubmitTimeout: c.SubmitTimeout, Observer: o.opt.Observer.Source,
 	})
 	if err != nil {
@@ -166,7 +170,7 @@ func openDA(o *opened, cfg syncer.Config, opt follow.Options) (*upstream, error)
 		o.log.Warn("the genesis does not know from which DA height on the chain is, so all are read: the chain's nodes know it, set da.start_height")
 	}
 	unverified := ""
-	if o.opt.Config.DA.Kind == localDA {
+	if o.opt.Config.DA.IsLocal() {
 		unverified = "the DA layer is a local-da: " + celestia.Unverified
 		o.log.Warn(unverified)
 	}
@@ -176,7 +180,7 @@ func openDA(o *opened, cfg syncer.Config, opt follow.Options) (*upstream, error)
 		opt.Backoff.Max = b.Retry
 	}
 	blockTime := client.BlockTime
-	if given := o.opt.Config.DA.blockTime(); given < 0 {
+	if given := o.opt.Config.DA.Pace(); given < 0 {
 		blockTime = func() time.Duration { return given }
 	}
 	flight := func() time.Duration { return flightTime(b.Flight, blockTime()) }

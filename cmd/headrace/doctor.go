@@ -33,10 +33,13 @@ Each line is a check: ok, warn, fail, or skipped, since something that it needs 
   home, store                   whose the home is, and how far its node has come
   key, account, proposer        the key that signs, against the genesis; on an L1 the account that proposes, against the inbox
   disk, space                   how long a write takes to be on the disk; free space
+  tls                           the certificate of the node's endpoints: there, of its key, and not about to end
+  descriptors                   how many a process may have, against http.max_connections
   node                          who listens at http.address
   reachable, token              of each endpoint: whether it answers, and takes the token, for reading or for writing
   network, inbox, agreement     it is of the chain that the node follows; endpoints agree with each other
   synced, history               it is not behind, and keeps the height that the node needs next, with its content
+  start                         the inbox was not there before l1.start_block
   links, news                   its headers link; a subscription delivers a block within two block times
   clock, latency                the machine's clock against a block that has just come; how long an answer takes
   funds                         the account that pays has something

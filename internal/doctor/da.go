@@ -24,7 +24,7 @@ func (d *doctor) sources() []*patient {
 	var patients []*patient
 	names := httpc.Names(d.config.DA.Address)
 	for i, at := range d.config.DA.Address {
-		e := &daEndpoint{endpoint: endpoint{doctor: d, given: d.config.DA.BlockTime}, at: at.In(d.opt.Home), name: names[i]}
+		e := &daEndpoint{endpoint: endpoint{doctor: d, given: d.config.DA.Pace()}, at: at.In(d.opt.Home), name: names[i]}
 		d.da = append(d.da, e)
 		patients = append(patients, e.patient())
 	}
@@ -48,6 +48,10 @@ func (e *daEndpoint) patient() *patient {
 		if e.Inspector != nil {
 			_ = e.Inspector.Close()
 		}
+	}
+	if e.config.DA.IsLocal() {
+		p.checks = e.ofLocalDA()
+		return p
 	}
 	p.checks = []check{
 		{name: "reachable", needs: []string{"config", "genesis"}, run: e.checkReachable},
@@ -75,7 +79,7 @@ func (e *daEndpoint) open() (err error) {
 		namespaces = []da.Namespace{header, data}
 	}
 	e.Inspector, err = celestia.NewInspector(e.at, celestia.Options{
-		Token: strings.TrimSpace(c.Token), Namespaces: namespaces, CallTimeout: e.opt.Timeout, DialTimeout: e.opt.Timeout, Level: level, BlockTime: max(c.BlockTime, 0),
+		Token: strings.TrimSpace(c.Token), Namespaces: namespaces, CallTimeout: e.opt.Timeout, DialTimeout: e.opt.Timeout, Level: level, LocalDA: c.IsLocal(), BlockTime: c.Pace(),
 		Probe: time.Hour, // news must come by itself
 	})
 	if err != nil {
@@ -85,6 +89,12 @@ func (e *daEndpoint) open() (err error) {
 		return header{h.Height, h.Time, h.Hash, h.Parent}, err
 	}
 	e.newest = func(ctx context.Context) (header, error) { return of(e.Newest(ctx)) }
+	if c.IsLocal() {
+		e.newest = func(ctx context.Context) (header, error) {
+			height, err := e.Head(ctx)
+			return header{height: height}, err
+		}
+	}
 	e.read = func(ctx context.Context, height uint64) (header, error) { return of(e.At(ctx, height)) }
 	e.listen = func(ctx context.Context, heard func(uint64)) error {
 		return e.Subscribe(ctx, func(u follow.Update[da.Block]) { heard(u.Head.Height) })
@@ -109,7 +119,7 @@ func (e *daEndpoint) checkReachable(ctx context.Context) *finding {
 	case errors.Is(err, da.ErrRateLimited):
 		return fail("raise the limit of what stands before it, or use another endpoint", "it asks to slow down: %v", err)
 	}
-	return fail("da.address must name a celestia-node's JSON-RPC that runs and can be reached from here, as http://127.0.0.1:26658", "%v", err)
+	return fail("da.address must name a celestia-node's JSON-RPC that runs and can be reached from here, as http://127.0.0.1:26658; for ev-node's local-da, set da.kind to local-da", "%v", err)
 }
 
 func (e *daEndpoint) checkToken(ctx context.Context) *finding {

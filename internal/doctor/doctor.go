@@ -9,6 +9,7 @@ package doctor
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"os"
@@ -60,9 +61,10 @@ type Options struct {
 	Timeout time.Duration
 
 	// The rest is what the machine says. Each has a default that asks it.
-	Now  func() time.Time
-	Free func(dir string) (bytes uint64, err error)
-	Sync func(*os.File) error
+	Now         func() time.Time
+	Free        func(dir string) (bytes uint64, err error)
+	Descriptors func() (uint64, error) // that a process may have open
+	Sync        func(*os.File) error
 }
 
 func (o Options) withDefaults() Options {
@@ -74,6 +76,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Free == nil {
 		o.Free = free
+	}
+	if o.Descriptors == nil {
+		o.Descriptors = descriptors
 	}
 	if o.Sync == nil {
 		o.Sync = (*os.File).Sync
@@ -125,7 +130,8 @@ type doctor struct {
 	opt     Options
 	config  node.Config
 	genesis *block.Genesis
-	at      node.Standing // where the node stands, if the check of the home is ok
+	at      node.Standing     // where the node stands, if the check of the home is ok
+	cert    *x509.Certificate // that the node shows; nil: it has none
 	da      []*daEndpoint
 }
 

@@ -25,7 +25,7 @@ import (
 )
 
 // everywhere are the checks that each chain on a DA layer has.
-var everywhere = []string{"config", "genesis", "namespaces", "home", "store", "disk", "space", "node", "reachable", "token", "network", "synced", "history", "links", "news", "clock", "latency"}
+var everywhere = []string{"config", "genesis", "namespaces", "home", "store", "disk", "space", "descriptors", "node", "reachable", "token", "network", "synced", "history", "links", "news", "clock", "latency"}
 
 // TestHealthy: nothing is found where nothing is wrong: before a node has run, and beside one that runs.
 func TestHealthy(t *testing.T) {
@@ -91,6 +91,18 @@ func TestPlanted(t *testing.T) {
 		"a setting that makes no sense": {plant: func(w *ward) {
 			w.config.DA.Level = "believe"
 		}, want: want{"config", doctor.Fail, "da.level", "config.yaml"}},
+		"a log level of no module": {plant: func(w *ward) {
+			w.config.Log.Level = "info,folow=debug"
+		}, want: want{"config", doctor.Fail, `log.level names a module "folow"`, "config.yaml"}},
+		"a log of some blocks": {plant: func(w *ward) {
+			w.config.Log.Blocks = "some"
+		}, want: want{"config", doctor.Fail, `log.blocks "some"`, "config.yaml"}},
+		"few descriptors": {plant: func(w *ward) {
+			w.opt.Descriptors = func() (uint64, error) { return 1024, nil }
+		}, want: want{"descriptors", doctor.Warn, "1024 descriptors here, and http.max_connections, the store and the engine need 1440", "LimitNOFILE"}},
+		"hardly any descriptors": {plant: func(w *ward) {
+			w.opt.Descriptors = func() (uint64, error) { return 200, nil }
+		}, want: want{"descriptors", doctor.Fail, "the store and the engine alone need 128", "LimitNOFILE"}},
 		"no genesis": {plant: func(w *ward) {
 			w.opt.Genesis = func() (*block.Genesis, error) { return nil, os.ErrNotExist }
 		}, want: want{"genesis", doctor.Fail, "does not exist", "copy the genesis.json"}},

@@ -5,3 +5,5 @@ package doctor
 import "errors"
 
 func free(string) (uint64, error) { return 0, errors.ErrUnsupported }
+
+func descriptors() (uint64, error) { return 0, errors.ErrUnsupported }

@@ -35,7 +35,9 @@ func (d *doctor) home() *patient {
 		{name: "key", needs: []string{"config", "genesis"}, run: d.checkKey},
 		{name: "disk", needs: []string{"home"}, run: d.checkDisk},
 		{name: "space", needs: []string{"home"}, run: d.checkSpace},
-		{name: "node", needs: []string{"config", "genesis"}, run: d.checkNode},
+		{name: "tls", needs: []string{"config"}, run: d.checkTLS},
+		{name: "descriptors", needs: []string{"config"}, run: d.checkDescriptors},
+		{name: "node", needs: []string{"config", "genesis", "tls"}, run: d.checkNode},
 	}}
 }
 
@@ -205,11 +207,11 @@ func (d *doctor) checkNode(ctx context.Context) *finding {
 		host = "127.0.0.1"
 	}
 	scheme := "http"
-	if d.config.HTTP.TLSCert != "" {
+	if d.cert != nil {
 		scheme = "https"
 	}
 	address := scheme + "://" + net.JoinHostPort(host, port)
-	status, err := askNode(ctx, address)
+	status, err := d.askNode(ctx, address)
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return ok("none runs at %s", address)
@@ -228,12 +230,12 @@ func (d *doctor) checkNode(ctx context.Context) *finding {
 var errNoNode = errors.New("another program listens there")
 
 // askNode asks a node for the part of its status that is of interest.
-func askNode(ctx context.Context, address string) (status struct {
+func (d *doctor) askNode(ctx context.Context, address string) (status struct {
 	ChainID string `json:"chain_id"`
 	Ready   bool   `json:"ready"`
 	Reason  string `json:"reason"`
 }, err error) {
-	client := httpc.New(httpc.Options{})
+	client := httpc.New(httpc.Options{TLS: d.ownCert()})
 	defer client.CloseIdleConnections()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address+"/v1/status", nil)
 	if err != nil {

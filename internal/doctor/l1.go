@@ -64,6 +64,7 @@ func (e *l1Endpoint) patient() *patient {
 		{name: "network", needs: []string{"token"}, run: e.checkNetwork},
 		{name: "synced", needs: []string{"network"}, run: e.checkSynced},
 		{name: "inbox", needs: []string{"network"}, run: e.checkInbox},
+		{name: "start", needs: []string{"inbox"}, run: e.checkStart},
 		{name: "history", needs: []string{"inbox", "store"}, run: e.checkHistory},
 		{name: "links", needs: []string{"network"}, run: e.checkLinks},
 		{name: "news", needs: []string{"links", "inbox"}, more: e.waits, run: e.checkNews},
@@ -166,6 +167,27 @@ func (e *l1Endpoint) checkInbox(ctx context.Context) *finding {
 	default:
 		return ok("%d proposals", state.NextID-min(state.NextID, 1))
 	}
+}
+
+// checkStart looks whether the inbox was there before the block from which on it is read.
+func (e *l1Endpoint) checkStart(ctx context.Context) *finding {
+	const remedy = "l1.start_block in the genesis is to be the block of the inbox's deployment, as headrace inbox deploy printed it, or one below: use the chain's own genesis, the same at all nodes"
+	from := e.genesis.L1.StartBlock
+	if from > e.head.height { // history tells
+		return nil
+	}
+	state, err := e.Before(ctx, from)
+	switch {
+	case errors.Is(err, ethereum.ErrNothingBefore):
+		return ok("the inbox was not there before block %d", from)
+	case errors.Is(err, ethereum.ErrNotKnown):
+		return ok("whether the inbox was there before block %d is not known: the endpoint keeps no states of that time", from)
+	case err != nil:
+		return fail("use another endpoint", "what was before block %d is not known: %v", from, err)
+	case state.NextID > 1 || state.ForcedTail > 0:
+		return fail(remedy, "the inbox is older than block %d: %d proposals and %d forced items before it are never seen", from, state.NextID-min(state.NextID, 1), state.ForcedTail)
+	}
+	return warn(remedy, "the inbox is older than block %d, from which on it is read: nothing was lost by that", from)
 }
 
 func (e *l1Endpoint) checkHistory(ctx context.Context) *finding {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -43,6 +44,9 @@ type ethereumAPI struct {
 	poor        bool
 	unlinked    bool   // header 5 is another one each time
 	pruned      uint64 // headers below are not there
+	deployed    uint64 // the block of the inbox's deployment
+	used        bool   // the inbox has had proposals
+	noStates    bool   // of blocks before the head
 	standsStill bool
 	slow        time.Duration
 }
@@ -94,11 +98,14 @@ func (a *ethereumAPI) GetBlockByNumber(number rpc.BlockNumber, _ bool) any {
 	return h
 }
 
-func (a *ethereumAPI) GetCode(common.Address, string) hexutil.Bytes {
-	if a.noInbox {
-		return nil
+func (a *ethereumAPI) GetCode(_ common.Address, at rpc.BlockNumber) (hexutil.Bytes, error) {
+	switch {
+	case at >= 0 && a.noStates:
+		return nil, errors.New("missing trie node")
+	case a.noInbox, at >= 0 && uint64(at) < a.deployed:
+		return nil, nil
 	}
-	return hexutil.Bytes{1}
+	return hexutil.Bytes{1}, nil
 }
 
 // Call answers isProposer, which has a parameter, and getCoreState.
@@ -111,6 +118,9 @@ func (a *ethereumAPI) Call(msg map[string]any, _ any) hexutil.Bytes {
 	}
 	state := make([]byte, 7*32)
 	state[31] = 1 // the next id
+	if a.used {
+		state[31] = 4
+	}
 	return state
 }
 
@@ -158,7 +168,7 @@ type l1Ward struct {
 
 func newL1Ward(t *testing.T) *l1Ward {
 	t.Helper()
-	w := &l1Ward{api: &ethereumAPI{id: 7, changed: make(chan struct{})}}
+	w := &l1Ward{api: &ethereumAPI{id: 7, deployed: 2, changed: make(chan struct{})}}
 	for range 10 {
 		w.api.mine()
 	}
@@ -219,12 +229,15 @@ func keyFile(t *testing.T, text string) string {
 }
 
 // onL1 are the checks of a sequencer of a chain on an L1.
-var onL1 = []string{"config", "genesis", "namespaces", "store", "key", "reachable", "network", "synced", "inbox", "history", "links", "news", "clock", "latency", "account", "proposer", "funds"}
+var onL1 = []string{"config", "genesis", "namespaces", "store", "key", "reachable", "network", "synced", "inbox", "start", "history", "links", "news", "clock", "latency", "account", "proposer", "funds"}
 
 // TestL1: an L1 and its account are well, or it is found what is wrong with them.
 func TestL1(t *testing.T) {
 	t.Parallel()
 	healthy(t, newL1Ward(t).opt, onL1...)
+	forgets := newL1Ward(t)
+	forgets.api.noStates = true
+	healthy(t, forgets.opt, onL1...)
 	for name, c := range map[string]struct {
 		plant func(*l1Ward)
 		want  want
@@ -270,6 +283,14 @@ func TestL1(t *testing.T) {
 			w.config.L1.HTTP = nil
 			w.genesis.L1.StartBlock = 1_000_000
 		}, want{"history", doctor.Fail, "from block 1000000 on", "l1.start_block"}},
+		"a start above the deployment": {func(w *l1Ward) {
+			w.config.L1.HTTP = nil
+			w.api.deployed = 1
+		}, want{"start", doctor.Warn, "older than block 2, from which on it is read", "l1.start_block"}},
+		"a start above proposals": {func(w *l1Ward) {
+			w.config.L1.HTTP = nil
+			w.api.deployed, w.api.used = 1, true
+		}, want{"start", doctor.Fail, "3 proposals and 0 forced items before it are never seen", "the block of the inbox's deployment"}},
 		"headers that do not link": {func(w *l1Ward) {
 			w.config.L1.HTTP = nil
 			w.api.unlinked = true

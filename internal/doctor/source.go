@@ -70,6 +70,9 @@ func (e *endpoint) patience() time.Duration { return 2*e.block + time.Second }
 // waits is what waiting for news takes beside the answers.
 func (e *endpoint) waits() time.Duration { return e.patience() + grace }
 
+// noSocket is what to do about news that comes by polling.
+const noSocket = "let WebSockets through (a proxy must pass Upgrade on), or name an address that takes them: news is faster that way"
+
 var errHeard = errors.New("news has come")
 
 // checkNews waits for the news of a height to come.
@@ -107,7 +110,7 @@ func (e *endpoint) checkNews(ctx context.Context) *finding {
 	case e.arrived == 0:
 		return fail(remedy, "no new height within %s, two block times and a second, after height %d", round(e.patience()), first)
 	case mode == "polling":
-		return warn("let WebSockets through (a proxy must pass Upgrade on), or name an address that takes them: news is faster that way", "news comes by polling alone: it takes no WebSocket")
+		return warn(noSocket, "news comes by polling alone: it takes no WebSocket")
 	}
 	return ok("height %d came after %s, over %s", e.arrived, round(time.Since(began)), mode)
 }

@@ -13,6 +13,7 @@ package httpc
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -28,6 +29,7 @@ type Options struct {
 	DialTimeout time.Duration // of a connection: 10 s
 	Parallel    int           // calls at a time, for so many connections are kept: 16
 	Access      *Access       // of the endpoint: no token
+	TLS         *tls.Config   // whose certificates are believed: those that the system believes
 }
 
 // The bounds of a client's connections.
@@ -45,6 +47,7 @@ func New(opt Options) *http.Client {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.DialContext = dialer.DialContext
 	t.MaxIdleConnsPerHost = cmp.Or(opt.Parallel, 16)
+	t.TLSClientConfig = opt.TLS
 	t.MaxIdleConns = 0 // it has one host, and those that it redirects to
 	t.IdleConnTimeout = idle
 	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: min(timeout/2, mostQuiet), PingTimeout: min(timeout/4, mostLate)}

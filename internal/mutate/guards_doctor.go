@@ -81,6 +81,73 @@ var doctorGuards = []guard{
 	},
 }
 
+// doctor2Guards keep the doctor's words true of what is served, and of a local-da.
+var doctor2Guards = []guard{
+	{
+		name: "a certificate that is over fails",
+		file: "internal/doctor/serving.go",
+		from: "case left < 0:",
+		to:   "case left < 0 && false:",
+		pkg:  "./internal/doctor", test: "TestTLS/it_is_over",
+	},
+	{
+		name: "a certificate of a short life is not near its end all the time",
+		file: "internal/doctor/serving.go",
+		from: "min(lateRenewal, cert.NotAfter.Sub(cert.NotBefore)/4)",
+		to:   "lateRenewal",
+		pkg:  "./internal/doctor", test: "TestTLS/a_week,_in_between",
+	},
+	{
+		name: "a node is known by the certificate in its home",
+		file: "internal/doctor/serving.go",
+		from: "if !s.PeerCertificates[0].Equal(d.cert) {",
+		to:   "if false {",
+		pkg:  "./internal/doctor", test: "TestTLS/another_program",
+	},
+	{
+		name: "descriptors for the connections that are set count",
+		file: "internal/doctor/serving.go",
+		from: "case limit < need:",
+		to:   "case limit < need && false:",
+		pkg:  "./internal/doctor", test: "TestPlanted/few_descriptors",
+	},
+	{
+		name: "a local-da is asked as one",
+		file: "internal/doctor/da.go",
+		from: "LocalDA: c.IsLocal(),",
+		to:   "",
+		pkg:  "./internal/doctor", test: "TestLocalDA",
+	},
+	{
+		name: "what a local-da holds is compared with what was applied",
+		file: "internal/doctor/localda.go",
+		from: "case now != at.Hash:",
+		to:   "case false:",
+		pkg:  "./internal/doctor", test: "TestLocalDA/another_one",
+	},
+	{
+		name: "a local-da that has begun anew is named",
+		file: "internal/doctor/localda.go",
+		from: "if at.Height > e.head.height {",
+		to:   "if at.Height > e.head.height && false {",
+		pkg:  "./internal/doctor", test: "TestLocalDA/one_that_has_begun_anew",
+	},
+	{
+		name: "an inbox that is older than the chain's start is named",
+		file: "l1/ethereum/inspector.go",
+		from: "if err == nil && !there {",
+		to:   "if err == nil {",
+		pkg:  "./internal/doctor", test: "TestL1/a_start_above_the_deployment",
+	},
+	{
+		name: "states that an endpoint does not keep say nothing",
+		file: "l1/ethereum/inspector.go",
+		from: "if err != nil && answered(err) {",
+		to:   "if err != nil && answered(err) && false {",
+		pkg:  "./internal/doctor", test: "TestL1$",
+	},
+}
+
 // liveGuards keep what is shown of a running node right, and the terminal as it was.
 var liveGuards = []guard{
 	{

@@ -77,6 +77,7 @@ var tables = slices.Concat(
 	endpointGuards,
 	ev2Guards,
 	doctorGuards,
+	doctor2Guards,
 	liveGuards,
 	logGuards,
 	evrpcGuards,

@@ -89,6 +89,32 @@ func (i *Inspector) Balance(ctx context.Context, account l1.Address) (*big.Int, 
 	return wei.ToInt(), err
 }
 
+// ErrNothingBefore is what Before returns where there was no inbox.
+var ErrNothingBefore = errors.New("the inbox was not there")
+
+// Before returns the inbox's state before a block: what was done with it then. The error matches ErrNothingBefore if it
+// was not deployed yet, and ErrNotKnown if the endpoint keeps no states of that time.
+func (i *Inspector) Before(ctx context.Context, number uint64) (state l1.CoreState, err error) {
+	if number == 0 {
+		return state, ErrNothingBefore
+	}
+	there, err := i.hasCode(ctx, number-1)
+	if err == nil && !there {
+		err = ErrNothingBefore
+	}
+	var h Header
+	if err == nil {
+		h, err = i.At(ctx, number-1)
+	}
+	if err == nil {
+		state, err = i.State(ctx, l1.Hash(h.Hash))
+	}
+	if err != nil && answered(err) {
+		err = fmt.Errorf("%w: %w", ErrNotKnown, err)
+	}
+	return state, err
+}
+
 // Name returns the endpoint's address without what is secret in it.
 func (i *Inspector) Name() string { return i.e.name }
 
