@@ -185,7 +185,7 @@ func TestBlocksAtOnce(t *testing.T) {
 		t.Run(map[bool]string{false: "DA layer", true: "L1"}[onL1], func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				j := new(journal)
-				a := newAilingAs(t, onL1, func(full *node.Options) {
+				a := newAilingAs(t, onL1, func(_ *ailing, full *node.Options) {
 					full.Logger, full.Config.Log.Blocks = slog.New(slog.NewTextHandler(j, nil)), "10s"
 				})
 				defer a.work.Wait()
@@ -246,7 +246,7 @@ func TestBlocksAtOnce(t *testing.T) {
 func TestNoBlocksLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		j := new(journal)
-		a := newAilingAs(t, false, func(full *node.Options) {
+		a := newAilingAs(t, false, func(_ *ailing, full *node.Options) {
 			full.Logger, full.Config.Log.Blocks = slog.New(slog.NewTextHandler(j, nil)), "none"
 		})
 		defer a.work.Wait()

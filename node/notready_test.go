@@ -63,18 +63,18 @@ func newAiling(t *testing.T, onL1 bool) *ailing { return newAilingWith(t, onL1, 
 
 // newAilingWith is newAiling with a log of the full node.
 func newAilingWith(t *testing.T, onL1 bool, log *slog.Logger) *ailing {
-	return newAilingAs(t, onL1, func(full *node.Options) { full.Logger = log })
+	return newAilingAs(t, onL1, func(_ *ailing, full *node.Options) { full.Logger = log })
 }
 
-// newAilingAs is newAiling with other options of the full node.
-func newAilingAs(t *testing.T, onL1 bool, change func(full *node.Options)) *ailing {
+// newAilingAs is newAiling with other options of the full node, or trouble from the start on.
+func newAilingAs(t *testing.T, onL1 bool, change func(a *ailing, full *node.Options)) *ailing {
 	h := &healthy{T: t, chain: newChain(t, "well")}
 	a := &ailing{healthy: h, seqs: trouble{new(sync.Map)}, fulls: trouble{new(sync.Map)}, pause: make(chan struct{}, 1)}
 	a.pause <- struct{}{}
 	ctx, stop := context.WithCancel(t.Context())
 	a.stop = stop
 	seq, full := h.sequencer(time.Second, false), h.full()
-	change(&full)
+	change(a, &full)
 	seq.Config.DA.MaxSubmitBytes = 100_000
 	mine := func() {}
 	if onL1 {

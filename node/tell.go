@@ -15,6 +15,7 @@ const tellEach = 10 * time.Second
 // publish.
 type teller struct {
 	ready bool                 // as was logged last
+	again bool                 // it was ready before
 	since time.Time            // since when it is not; zero: it is, or was never
 	stage follow.Stage         // that was named last
 	lost  map[string]time.Time // endpoints, and since when
@@ -32,7 +33,7 @@ func (n *Node) tell(s *Status, patience time.Duration) {
 func (n *Node) tellReady(s *Status, patience time.Duration) {
 	t := &n.told
 	switch {
-	case s.Ready && !t.ready && t.since.IsZero():
+	case s.Ready && !t.ready && !t.again:
 		n.log.Info("ready", "after", s.At.Sub(s.StartedAt).Round(time.Millisecond))
 	case s.Ready && !t.ready:
 		n.log.Info("ready again", "after", s.At.Sub(t.since).Round(time.Millisecond))
@@ -44,7 +45,7 @@ func (n *Node) tellReady(s *Status, patience time.Duration) {
 		n.said.Warn(n.log, "not ready, now for this", fmt.Errorf("%s", s.Stage), "cause", s.Reason, "remedy", s.Remedy)
 	}
 	if t.ready = s.Ready; s.Ready {
-		t.stage = 0
+		t.again, t.stage = true, 0
 	}
 }
 

@@ -100,3 +100,65 @@ func TestWhy(t *testing.T) {
 		t.Errorf("got %q", s.Why())
 	}
 }
+
+// times returns when lines with a message were logged.
+func (j *journal) times(t *testing.T, msg string) (out []time.Time) {
+	t.Helper()
+	for line := range strings.Lines(j.all()) {
+		if !strings.Contains(line, "msg="+msg+" ") {
+			continue
+		}
+		stamp, _, _ := strings.Cut(strings.TrimPrefix(line, "time="), " ")
+		at, err := time.Parse(time.RFC3339Nano, stamp)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, at)
+	}
+	return out
+}
+
+// A catch-up is told each ten seconds, however long it lasts.
+func TestLogTellsCatchUpInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := new(journal)
+		a := newAilingWith(t, false, slog.New(slog.NewTextHandler(log, nil)))
+		defer a.work.Wait()
+		defer a.stop()
+		a.fulls.with.Store("execute hangs", true)
+		a.until(a.full, "behind", func(s node.Status) bool { return s.Source.CatchUp != nil && s.Source.Lag > 20 })
+		before := len(log.times(t, `"catching up"`))
+		time.Sleep(10 * time.Minute)
+		at := log.times(t, `"catching up"`)
+		if n := len(at) - before; n < 59 || n > 61 {
+			t.Errorf("got %d lines in ten minutes, want one each ten seconds", n)
+		}
+		for i := range at[1:] {
+			if d := at[i+1].Sub(at[i]); d < 10*time.Second || d > 11*time.Second {
+				t.Errorf("got a line %s after the one before, want it after 10 s", d)
+			}
+		}
+	})
+}
+
+// A node that was not ready from the start on is ready then, and not again.
+func TestLogTellsFirstReady(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := new(journal)
+		a := newAilingAs(t, false, func(a *ailing, full *node.Options) {
+			a.fulls.with.Store("subscribe", true)
+			full.Logger = slog.New(slog.NewTextHandler(log, nil))
+		})
+		defer a.work.Wait()
+		defer a.stop()
+		time.Sleep(5 * time.Minute)
+		a.fulls.with.Delete("subscribe")
+		a.until(a.full, "ready", ready)
+		time.Sleep(time.Minute)
+		for msg, want := range map[string]int{`"not ready"`: 1, "ready": 1, `"ready again"`: 0, `"endpoint lost"`: 1, `"endpoint found"`: 1} {
+			if got := log.has(msg); got != want {
+				t.Errorf("%s is in the log %d times, want %d:\n%s", msg, got, want, log.all())
+			}
+		}
+	})
+}

@@ -73,6 +73,20 @@ var logGuards = []guard{
 		pkg:  "./node", test: "TestBlocksAtOnce",
 	},
 	{
+		name: "a node that becomes ready for the first time is not ready again",
+		file: "node/tell.go",
+		from: "case s.Ready && !t.ready && !t.again:",
+		to:   "case s.Ready && !t.ready && t.since.IsZero():",
+		pkg:  "./node", test: "TestLogTellsFirstReady",
+	},
+	{
+		name: "a catch-up that goes on is told again",
+		file: "node/tell.go",
+		from: ", c != nil && !t.catch.IsZero() && s.At.Sub(t.catch) >= tellEach:",
+		to:   ":",
+		pkg:  "./node", test: "TestLogTellsCatchUpInTime",
+	},
+	{
 		name: "a hang-up stops in order",
 		file: "cmd/headrace/why_unix.go",
 		from: "all = append(all, syscall.SIGHUP)",
