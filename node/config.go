@@ -124,7 +124,7 @@ type HTTPConfig struct {
 	Origins       []string `koanf:"origins" help:"origins, such as https://app.example, whose pages may ask from a browser and read the answers; none: no page may"`
 	Proxies       []string `koanf:"proxies" help:"addresses or networks of reverse proxies, to which max_per_address does not apply"`
 	Token         string   `koanf:"token" help:"what POST requests must carry as a bearer token; needed by a node that takes any and listens beyond the loopback"`
-	TokenFile     string   `koanf:"token_file" help:"a file that holds the token, relative to the home"`
+	TokenFile     string   `koanf:"token_file" help:"a file that holds the token, relative to the home; it is read again when it has changed"`
 	TLSCert       string   `koanf:"tls_cert" help:"a file with the certificate chain in PEM, relative to the home: the endpoints are https then; read again when it has changed"`
 	TLSKey        string   `koanf:"tls_key" help:"a file with the certificate's private key in PEM, relative to the home; likewise"`
 	MaxConns      uint64   `koanf:"max_connections" help:"connections at a time; fewer if the process has not as many descriptors and 128 to spare" default:"1280"`

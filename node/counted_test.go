@@ -1,14 +1,18 @@
 package node_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"headrace/da"
+	"headrace/exec/kv"
 	"headrace/internal/disk/disktest"
 	"headrace/node"
 )
@@ -82,4 +86,62 @@ func TestCountsOutliveAReopen(t *testing.T) {
 			t.Errorf("%s is 0: there was nothing to keep", name)
 		}
 	}
+}
+
+// gatedEngine makes no block until the gate is open.
+type gatedEngine struct {
+	*kv.Engine
+	open atomic.Bool
+}
+
+// Build implements exec.Builder.
+func (e *gatedEngine) Build(ctx context.Context, height, now uint64, most int) ([][]byte, error) {
+	if !e.open.Load() {
+		return nil, errors.New("the gate is shut")
+	}
+	return e.Engine.Build(ctx, height, now, most)
+}
+
+// TestFullPoolOutlivesAReopen: a pool that is full is said to be, and since when, once the home is open again after a
+// failed write. A transaction that fits, and is smaller than the one that was refused, does not show that it has room.
+func TestFullPoolOutlivesAReopen(t *testing.T) {
+	t.Parallel()
+	d, _ := daLayer(t, "127.0.0.1:0", "", 50*time.Millisecond)
+	chain := newChain(t, "full")
+	engine, err := kv.Open(t.TempDir(), kv.Options{PoolBytes: 900})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer engine.Close()
+	store := &disktest.FaultFS{FS: vfs.NewMem(), At: -1, Lasts: true}
+	o := node.OnDisks(chain.sequencer(t, d.URL(), 20*time.Millisecond), store, nil)
+	gated := &gatedEngine{Engine: engine}
+	o.Engine = gated
+	n := start(t, o)
+	n.until(t, "live", func(s node.Status) bool { return s.Source.Live })
+	post := func(want, size int) {
+		t.Helper()
+		if got, body := ask(t, n, "POST", "/v1/txs", "k="+strings.Repeat("x", size)); got != want {
+			t.Errorf("a transaction of %d bytes: got %d %s, want %d", size, got, body, want)
+		}
+	}
+	post(202, 300) // 256 bytes more are counted for each
+	post(503, 200)
+	full := func(s node.Status) bool { return !s.Sequencer.Pool.FullSince.IsZero() }
+	before := n.until(t, "full", full).Sequencer.Pool
+	store.FailIn(0)
+	n.until(t, "told of its disk", func(s node.Status) bool { return s.Disk != "" })
+	store.Mend()
+	up := n.until(t, "on again", func(s node.Status) bool { return s.Disk == "" && s.Source.Live }).Sequencer.Pool
+	if !up.FullSince.Equal(before.FullSince) || up.Refused != 1 {
+		t.Errorf("got a pool full since %v, %d refused, want it full since %v, 1 refused", up.FullSince, up.Refused, before.FullSince)
+	}
+	post(202, 10)
+	post(503, 201)
+	s := n.until(t, "telling of the second one", func(s node.Status) bool { return s.Sequencer.Pool.Refused == 2 }).Sequencer.Pool
+	if !s.FullSince.Equal(before.FullSince) {
+		t.Errorf("got a pool full since %v, want it full since %v", s.FullSince, before.FullSince)
+	}
+	gated.open.Store(true)
+	n.until(t, "with room", func(s node.Status) bool { return s.Sequencer.Pool.FullSince.IsZero() })
 }

@@ -119,6 +119,9 @@ func (n *Node) reopen(ctx context.Context, o *opened, failure error, backoff *fo
 		case err == nil:
 			last := n.status.Load() // of o, which has stopped
 			next.before = &last
+			if next.seq != nil {
+				next.seq.GoOn(o.seq)
+			}
 			n.at.Store(next)
 			n.down.Store(nil)
 			n.publish(next)

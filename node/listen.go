@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -32,11 +31,11 @@ func (n *Node) listen() error {
 		return fmt.Errorf("listen on %s: %w: stop what uses the port, or set http.address to another one", c.Address, err)
 	}
 	n.http = httpd.New(l, opt)
-	if c.Pprof && opt.Token == "" && !httpd.Loopback(l.Addr()) {
+	n.public = !opt.Locked() && !httpd.Loopback(l.Addr())
+	if c.Pprof && n.public {
 		return fmt.Errorf("http.address %s can be reached from other hosts, and http.pprof is set: set http.token or http.token_file, or listen on 127.0.0.1", c.Address)
 	}
-	n.public = opt.Token == "" && !httpd.Loopback(l.Addr())
-	if n.takesWrites() && opt.Token == "" && !httpd.Loopback(l.Addr()) {
+	if n.takesWrites() && n.public {
 		return fmt.Errorf("http.address %s can be reached from other hosts, and this node takes writes: set http.token or http.token_file, or listen on 127.0.0.1", c.Address)
 	}
 	return nil
@@ -91,7 +90,7 @@ func (n *Node) serving(c *HTTPConfig) (opt httpd.Options, err error) {
 	if opt.Proxies, err = httpd.ParsePrefixes(c.Proxies); err != nil {
 		return opt, fmt.Errorf("http.proxies: %w", err)
 	}
-	if opt.Token, err = n.token(c); err != nil {
+	if opt.Token, opt.File, err = n.token(c); err != nil {
 		return opt, err
 	}
 	opt.Cert, err = httpd.CertOf("http.tls_cert", n.inHome(c.TLSCert), "http.tls_key", n.inHome(c.TLSKey))
@@ -101,23 +100,29 @@ func (n *Node) serving(c *HTTPConfig) (opt httpd.Options, err error) {
 // minToken is the fewest characters of a token: a shorter one can be guessed.
 const minToken = 16
 
-func (n *Node) token(c *HTTPConfig) (string, error) {
-	if c.Token != "" && c.TokenFile != "" {
-		return "", fmt.Errorf("http.token and http.token_file are both set: keep one")
-	}
-	token, from := strings.TrimSpace(c.Token), "http.token"
-	if c.TokenFile != "" {
-		text, err := os.ReadFile(n.inHome(c.TokenFile))
-		if err != nil {
-			return "", fmt.Errorf("read http.token_file: %w", err)
+// token returns the token that writes need, or the file that holds it. With neither they need none.
+func (n *Node) token(c *HTTPConfig) (token string, file *httpd.TokenFile, err error) {
+	switch {
+	case c.Token != "" && c.TokenFile != "":
+		err = fmt.Errorf("http.token and http.token_file are both set: keep one")
+	case c.Token != "":
+		if token, err = parseToken(c.Token); err != nil {
+			err = fmt.Errorf("http.token %w", err)
 		}
-		token, from = strings.TrimSpace(string(text)), "http.token_file"
+	case c.TokenFile != "":
+		file, err = httpd.ReadTokenFile("http.token_file", n.inHome(c.TokenFile), parseToken, n.log)
 	}
+	return token, file, err
+}
+
+// parseToken returns the token in a text that has space around it. Nothing of it is in the error.
+func parseToken(text string) (string, error) {
+	token := strings.TrimSpace(text)
 	if err := httpc.CheckToken(token); err != nil {
-		return "", fmt.Errorf("%s %w", from, err)
+		return "", err
 	}
-	if len(token) < minToken && (token != "" || c.TokenFile != "") {
-		return "", fmt.Errorf("%s holds fewer than %d characters: make one with openssl rand -hex 32", from, minToken)
+	if len(token) < minToken {
+		return "", fmt.Errorf("holds fewer than %d characters: make one with openssl rand -hex 32", minToken)
 	}
 	return token, nil
 }

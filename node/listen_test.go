@@ -222,3 +222,31 @@ func writeCertificate(t *testing.T, dir string) *x509.CertPool {
 	pool.AppendCertsFromPEM(cert)
 	return pool
 }
+
+// TestTokenFileOfNode: a token that is replaced in its file counts without a restart, and the one before no longer.
+func TestTokenFileOfNode(t *testing.T) {
+	t.Parallel()
+	d, _ := daLayer(t, "127.0.0.1:0", "", 50*time.Millisecond)
+	o := newChain(t, "tokenfile").sequencer(t, d.URL(), time.Hour)
+	o.Config.HTTP.TokenFile = "a.token"
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(o.Home, "a.token"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(token)
+	n := start(t, o)
+	post := func(with string, want int) {
+		t.Helper()
+		if got, body := header(t, n, "POST", "/v1/txs", http.Header{"Authorization": {"Bearer " + with}}); got != want {
+			t.Errorf("got %d %s, want %d", got, body, want)
+		}
+	}
+	const other = token + ", nor this one"
+	post(token, 202)
+	post(other, 401)
+	write(other + "\n")
+	post(token, 401)
+	post(other, 202)
+}

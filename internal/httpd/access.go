@@ -19,6 +19,7 @@ type Access struct {
 	Origins []string       // of pages that may ask, such as https://app.example; "*": every page
 	Proxies []netip.Prefix // addresses that stand for many clients
 	Token   string         // that requests need for which Writes holds; "": none
+	File    *TokenFile     // has the token in the place of Token; nil: there is no file
 
 	// Writes reports whether a request needs the token; nil: none does.
 	Writes func(r *http.Request) bool
@@ -72,10 +73,20 @@ func (a *Access) Check(r *http.Request, loopback bool) (int, error) {
 	case len(origins) == 0 && (site == "cross-site" || site == "same-site") && r.Header.Get("Sec-Fetch-Mode") != "navigate" && !a.mayAsk("*"):
 		return http.StatusForbidden, errOrigin // an image or a script of a page
 	}
-	if a.Token != "" && a.Writes != nil && a.Writes(r) && !SameToken(Bearer(r), a.Token) {
+	if a.Locked() && a.Writes != nil && a.Writes(r) && !SameToken(Bearer(r), a.token()) {
 		return http.StatusUnauthorized, errToken
 	}
 	return 0, nil
+}
+
+// Locked reports whether writes need a token.
+func (a *Access) Locked() bool { return a.Token != "" || a.File != nil }
+
+func (a *Access) token() string {
+	if a.File != nil {
+		return a.File.current()
+	}
+	return a.Token
 }
 
 var (

@@ -123,7 +123,7 @@ var figuresGuards = []guard{
 	{
 		name: "profiles need the token",
 		file: "node/listen.go",
-		from: "&& !n.isEvolveRead(r) || isPprof(r) }",
+		from: "&& !n.isEvolveRead(r) || isPprof(r)\n",
 		to:   "&& !n.isEvolveRead(r) }",
 		pkg:  "./telemetry", test: "TestPprof",
 	},

@@ -25,8 +25,8 @@ var httpGuards = []guard{
 	{
 		name: "a write needs the token",
 		file: "internal/httpd/access.go",
-		from: "&& !SameToken(Bearer(r), a.Token) {",
-		to:   "&& !SameToken(a.Token, a.Token) {",
+		from: "&& !SameToken(Bearer(r), a.token()) {",
+		to:   "&& !SameToken(a.token(), a.token()) {",
 		pkg:  "./internal/httpd", test: "TestAccess",
 	},
 	{
@@ -123,7 +123,7 @@ var httpGuards = []guard{
 	{
 		name: "a node that takes writes from other hosts needs a token",
 		file: "node/listen.go",
-		from: `if n.takesWrites() && opt.Token == "" && !httpd.Loopback(l.Addr()) {`,
+		from: `if n.takesWrites() && !opt.Locked() && !httpd.Loopback(l.Addr()) {`,
 		to:   "if false {",
 		pkg:  "./node", test: "TestTokenBeyondLoopback",
 	},

@@ -199,6 +199,13 @@ func (q *Sequencer) SubmitTx(ctx context.Context, tx []byte) error {
 	return err
 }
 
+// GoOn says of the builder's pool what before said, a sequencer over the same transactions that has ended. What it counted
+// is the caller's to add.
+func (q *Sequencer) GoOn(before *Sequencer) {
+	was := before.status.Load().Full
+	q.full(func(now *Full) { now.Since, now.Size = was.Since, was.Size })
+}
+
 // timeout returns how long one submission may take.
 func (q *Sequencer) timeout() time.Duration { return max(q.cfg.SubmitTimeout(), q.cfg.Patience()) }
 
