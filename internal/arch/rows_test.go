@@ -29,6 +29,7 @@ var rows = map[string]row{
 
 	// Following: heights and hashes only.
 	"follow":            {"ref watch internal/edge", "sockets are below it in a source, blocks above it in a sink: it sees heights and hashes"},
+	"follow/position":   {"follow", "a file of a few bytes: what it is the position of is not its business"},
 	"follow/followtest": {"follow watch", "a suite for any source must not favour one"},
 
 	// Sources.
@@ -84,6 +85,9 @@ var rows = map[string]row{
 	"devnet": {"devnet/... node block da da/fault da/local da/celestia l1 l1/local l1/ethereum exec exec/kv exec/engineapi follow watch await contracts internal/keyfile",
 		"a test bed stands on what users have: the node's public face, never the parts inside it"},
 	"telemetry":       {"node block follow internal/edge internal/redact", "it shows a node to operators' tools by what the node's public face tells, as any other program could"},
+	"telemetry":       {"node follow", "it shows a node to operators' tools by what the node's public face tells, as any other program could"},
+	"examples/index":  {"da da/celestia follow follow/position", "an example has what its user has: public packages, and few of them"},
+	"examples/engine": {"block exec exec/grpc", "an example has what its user has: public packages, and few of them"},
 	"internal/mutate": {"", "it takes guards out of any package, and needs none of them to do so"},
 	"cmd/headrace": {"node devnet/... await/ethereum block da da/fault da/local da/celestia follow l1 l1/ethereum internal/doctor internal/httpc internal/httpd internal/keyfile internal/redact telemetry watch",
 		"the command line is one more user of the public packages: what it needs, a program that embeds a node needs too"},

@@ -19,7 +19,7 @@ var apiGuards = []guard{
 		name: "a page ends where a reorg came between two reads",
 		file: "node/served.go",
 		from: "|| next > p.from && item.Parent != last {",
-		to:   "{",
+		to:   "|| next > p.from && item.Parent != last && false {",
 		pkg:  "./node", test: "TestReorgWithinAPage",
 	},
 	{
@@ -112,5 +112,33 @@ var apiGuards = []guard{
 		from: `mux.HandleFunc("GET /openapi.json", getOpenAPI)`,
 		to:   `mux.HandleFunc("GET /openapi.json", getOpenAPI); mux.HandleFunc("GET /v1/api", getOpenAPI)`,
 		pkg:  "./node", test: "TestOpenAPI",
+	},
+	{
+		name: "an item that was done and has another in its place ends the reader",
+		file: "follow/each.go",
+		from: "return Fatal(ErrFinalized)",
+		to:   "return ErrFinalized",
+		pkg:  "./follow", test: "TestEachAcrossAFork",
+	},
+	{
+		name: "a position that cannot be stored ends the reader",
+		file: "follow/each.go",
+		from: "return Fatal(fmt.Errorf(\"store position %d: %w\", ref.Height, err))",
+		to:   "_ = fmt.Errorf",
+		pkg:  "./follow", test: "TestEach$",
+	},
+	{
+		name: "a position takes its place in one step",
+		file: "follow/position/position.go",
+		from: "write(next, append",
+		to:   "write(f.path, append",
+		pkg:  "./follow/position", test: "TestStoreFails",
+	},
+	{
+		name: "a damaged position is not the beginning",
+		file: "follow/position/position.go",
+		from: "if err := json.Unmarshal(text, &at); err != nil {",
+		to:   "if err := json.Unmarshal(text, &at); err != nil && false {",
+		pkg:  "./follow/position", test: "TestDamagedFile",
 	},
 }

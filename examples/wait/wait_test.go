@@ -1,0 +1,58 @@
+// Package wait_test waits for a block of a rollup in a test, and runs the examples beside it that do so in a shell, in
+// Python and in Node.js. Each ends the moment that the block is there, and asks once.
+package wait_test
+
+import (
+	"context"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"headrace/await"
+	"headrace/devnet"
+)
+
+// In Go: a rollup that lives as long as the test, and a wait for one of its blocks.
+func TestWait(t *testing.T) {
+	net := devnet.Start(t)
+	sequencer, full := net.Nodes()[0], net.Nodes()[1]
+	if err := sequencer.SubmitTx(t.Context(), []byte("color=blue")); err != nil {
+		t.Fatal(err)
+	}
+	status, err := await.Height(t.Context(), full.Status(), 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status.Heads.Safe.Height < 3 {
+		t.Errorf("got %+v, want block 3", status.Heads)
+	}
+}
+
+// In other languages, by HTTP.
+func TestWaitElsewhere(t *testing.T) {
+	net := devnet.Start(t)
+	full := net.Nodes()[1]
+	for _, each := range []struct{ file, program string }{{"wait.sh", "sh"}, {"wait.py", "python3"}, {"wait.mjs", "node"}} {
+		t.Run(each.file, func(t *testing.T) {
+			for _, program := range []string{each.program, map[string]string{"sh": "curl"}[each.program]} {
+				if _, err := exec.LookPath(program); program != "" && err != nil {
+					t.Skipf("no %s on this machine: %v", program, err)
+				}
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			out, err := exec.CommandContext(ctx, each.program, each.file, full.URL(), "5").CombinedOutput()
+			if err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			b, err := full.Block(5)
+			if err != nil || !strings.Contains(string(out), b.Hash) {
+				t.Errorf("got %s, want block 5 %s (%v)", out, b.Hash, err)
+			}
+			if out, err := exec.CommandContext(ctx, each.program, each.file, full.URL(), "never").CombinedOutput(); err == nil {
+				t.Errorf("got success and %s of a height that is none", out)
+			}
+		})
+	}
+}
