@@ -19,6 +19,9 @@ type Hash = ref.Hash
 // Ref names one block, of a rollup or of the layer it is read from, by height and hash.
 type Ref = ref.Ref
 
+// MaxHeight is the highest height that is taken for one.
+const MaxHeight = ref.MaxHeight
+
 // IsField reports whether b can be a hash in a header or metadata, where it may be absent.
 func IsField(b []byte) bool { return len(b) == 0 || len(b) == len(Hash{}) }
 

@@ -12,8 +12,6 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
-
-	"headrace/ref"
 )
 
 // Genesis is what all nodes of a chain agree on beforehand: the file that ev-node calls genesis.json, and at most one
@@ -106,8 +104,8 @@ func (g *Genesis) Validate() error {
 		return bad("chain_id", "%q is not UTF-8", g.ChainID) // JSON would make another one of it
 	case g.InitialHeight == 0:
 		return bad("initial_height", "is 0 or missing; the first block's height is usually 1")
-	case g.InitialHeight > ref.MaxHeight || g.DAStartHeight > ref.MaxHeight:
-		return bad("initial_height or da_start_height", "is above %d, which is no height", uint64(ref.MaxHeight))
+	case g.InitialHeight > MaxHeight || g.DAStartHeight > MaxHeight:
+		return bad("initial_height or da_start_height", "is above %d, which is no height", uint64(MaxHeight))
 	case g.StartTime.IsZero():
 		return bad("start_time", "is missing")
 	case start < 0 || !time.Unix(0, start).Equal(g.StartTime):

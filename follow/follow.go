@@ -22,6 +22,9 @@ type Hash = ref.Hash
 // Ref names one item of a source by height and hash.
 type Ref = ref.Ref
 
+// MaxHeight is the highest height that is taken for one.
+const MaxHeight = ref.MaxHeight
+
 // Item is what a source holds at one height, complete.
 type Item[T any] struct {
 	Height uint64

@@ -16,7 +16,6 @@ import (
 	"headrace/internal/sequencer"
 	"headrace/internal/store"
 	"headrace/internal/syncer"
-	"headrace/ref"
 )
 
 // daKind is a DA layer as the canonical source.
@@ -31,7 +30,7 @@ func (c *DAConfig) checkKind() error {
 	if err != nil {
 		return fmt.Errorf("da.level: %w", err)
 	}
-	if c.StartHeight > ref.MaxHeight {
+	if c.StartHeight > block.MaxHeight {
 		return fmt.Errorf("da.start_height %d is no height", c.StartHeight)
 	}
 	switch c.Kind {

@@ -15,7 +15,6 @@ import (
 	"headrace/block"
 	"headrace/follow"
 	"headrace/internal/store"
-	"headrace/ref"
 )
 
 // Block is a block as /v1/blocks serves it. Byte slices are base64.
@@ -178,7 +177,7 @@ type pageRequest struct {
 }
 
 func parsePage(q url.Values) (p pageRequest, err error) {
-	p = pageRequest{to: ref.MaxHeight + 1, head: await.Safe, shape: shape{bodies: true}}
+	p = pageRequest{to: block.MaxHeight + 1, head: await.Safe, shape: shape{bodies: true}}
 	for name := range q {
 		switch value := q.Get(name); name {
 		case "from":
@@ -213,7 +212,7 @@ func parsePage(q url.Values) (p pageRequest, err error) {
 
 func parseHeight(name, s string) (uint64, error) {
 	height, err := strconv.ParseUint(s, 10, 64)
-	if err != nil || height > ref.MaxHeight {
+	if err != nil || height > block.MaxHeight {
 		return 0, fmt.Errorf("%s %q is not a height", name, s)
 	}
 	return height, nil

@@ -13,7 +13,6 @@ import (
 	"headrace/da"
 	"headrace/follow"
 	"headrace/internal/jsonrpc"
-	"headrace/ref"
 )
 
 // A local-da, ev-node's DA layer for development, has heights and blobs and nothing that commits to them: its headers
@@ -31,7 +30,7 @@ const localProbe = 500 * time.Millisecond
 // parseHeight reads a height.
 func parseHeight(text []byte) (uint64, error) {
 	height, err := strconv.ParseUint(string(text), 10, 64)
-	if err == nil && height > ref.MaxHeight {
+	if err == nil && height > follow.MaxHeight {
 		err = fmt.Errorf("%d is no height", height)
 	}
 	return height, err

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"headrace/follow"
-	"headrace/ref"
 )
 
 // Header is the block header that Celestia takes from CometBFT. Its hash commits to all of it, and through DataHash to every share of the block.
@@ -276,4 +275,4 @@ func (id *BlockID) append(b []byte) []byte {
 	})
 }
 
-const maxHeight = ref.MaxHeight // CometBFT's heights have 63 bits; see there
+const maxHeight = follow.MaxHeight // CometBFT's heights have 63 bits; see there

@@ -13,7 +13,6 @@ import (
 
 	"headrace/follow"
 	"headrace/l1"
-	"headrace/ref"
 )
 
 // header is an L1 header whose fields hash to the hash that came with it.
@@ -38,7 +37,7 @@ func (h *header) UnmarshalJSON(b []byte) error {
 	if h.hash != claim.Hash {
 		return fmt.Errorf("L1 header %v claims hash %s, its fields make %s: garbled, or of a fork of Ethereum that this version does not know", h.Number, claim.Hash, h.hash)
 	}
-	if !h.Number.IsUint64() || h.number() > ref.MaxHeight {
+	if !h.Number.IsUint64() || h.number() > follow.MaxHeight {
 		return fmt.Errorf("L1 header has number %s", h.Number)
 	}
 	return nil
