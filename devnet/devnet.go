@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"headrace/block"
@@ -30,6 +31,10 @@ type Options struct {
 
 	// Each, if not nil, may change what a node (0 is the sequencer) is made with.
 	Each func(index int, o *node.Options)
+
+	// Listen is where the DA layer, the sequencer and the full nodes listen, in this order: host and port of each. An
+	// address that is taken, or is not there, is a free port of the loopback.
+	Listen []string
 
 	// Through, if not nil, gives the address at which a node (0 is the sequencer) reaches the DA layer, for a proxy
 	// in between.
@@ -55,6 +60,7 @@ type Net struct {
 // members are a devnet's nodes and what is measured of them.
 type members struct {
 	nodes   []*node.Node // nodes[0] is the sequencer
+	listen  []string     // where they do, see Options
 	latency *latency
 	each    func(int, *node.Options) // nil: nobody changes anything
 	pace    time.Duration            // between the blocks of the canonical source
@@ -79,6 +85,9 @@ func setDefaults(nodes *int, logger **slog.Logger, blockTimes ...*time.Duration)
 func New(opt Options) (_ *Net, err error) {
 	setDefaults(&opt.Nodes, &opt.Logger, &opt.BlockTime, &opt.DABlockTime)
 	n := &Net{opt: opt, members: members{latency: newLatency(opt.Nodes, opt.OnBlock), pace: opt.DABlockTime, each: opt.Each}}
+	if len(opt.Listen) > 0 {
+		n.listen = opt.Listen[1:]
+	}
 	defer func() {
 		if err != nil {
 			_ = n.Close()
@@ -90,12 +99,15 @@ func New(opt Options) (_ *Net, err error) {
 			return nil, fmt.Errorf("make temporary home: %w", err)
 		}
 	}
-	n.da, err = NewDA(DAOptions{
-		Listen: "127.0.0.1:0",
-		Chain: local.Options{
-			ChainID: "headrace-dev-da", Interval: opt.DABlockTime, Dir: filepath.Join(n.opt.Home, "da"), Announce: n.latency.announced,
-		},
-		Logger: opt.Logger.With("node", "da"),
+	err = listenAt(opt.Listen, 0, "127.0.0.1:0", func(address string) (err error) {
+		n.da, err = NewDA(DAOptions{
+			Listen: address,
+			Chain: local.Options{
+				ChainID: "headrace-dev-da", Interval: opt.DABlockTime, Dir: filepath.Join(n.opt.Home, "da"), Announce: n.latency.announced,
+			},
+			Logger: opt.Logger.With("node", "da"),
+		})
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -145,12 +157,28 @@ func (n *members) add(key *block.PrivateKey, blockTime time.Duration, opt node.O
 			}
 		}
 	}
-	made, err := node.New(opt)
+	err := listenAt(n.listen, i, opt.Config.HTTP.Address, func(address string) error {
+		opt.Config.HTTP.Address = address
+		made, err := node.New(opt)
+		if err == nil {
+			n.nodes = append(n.nodes, made)
+		}
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("%s: %w", n.Name(i), err)
 	}
-	n.nodes = append(n.nodes, made)
 	return nil
+}
+
+// listenAt calls open with the i-th address, or, if there is none or it is taken, with another one.
+func listenAt(addresses []string, i int, other string, open func(address string) error) error {
+	if i < len(addresses) {
+		if err := open(addresses[i]); !errors.Is(err, syscall.EADDRINUSE) {
+			return err
+		}
+	}
+	return open(other)
 }
 
 // identity returns the devnet's key and genesis, from its home or new. The key of a devnet is not worth encrypting.

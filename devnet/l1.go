@@ -40,6 +40,7 @@ type L1Options struct {
 	Blobs       bool          // proposals in blobs, instead of call data
 	Logger      *slog.Logger  // default: silent
 	OnBlock     func(Line)    // called for each block once every driven node has applied it; must be quick
+	Listen      []string      // where the sequencer and the driven nodes listen, in this order; as in Options
 
 	// Each, if not nil, may change what a node (0 is the sequencer) is made with.
 	Each func(index int, o *node.Options)
@@ -63,7 +64,7 @@ type L1 struct {
 // is no geth and none can be built.
 func NewL1(ctx context.Context, opt L1Options) (_ *L1, err error) {
 	setDefaults(&opt.Nodes, &opt.Logger, &opt.BlockTime, &opt.L1BlockTime)
-	n := &L1{opt: opt, members: members{latency: newLatency(opt.Nodes, opt.OnBlock), pace: opt.L1BlockTime, each: opt.Each}}
+	n := &L1{opt: opt, members: members{listen: opt.Listen, latency: newLatency(opt.Nodes, opt.OnBlock), pace: opt.L1BlockTime, each: opt.Each}}
 	defer func() {
 		if err != nil {
 			_ = n.Close()

@@ -2,6 +2,9 @@ package devnet_test
 
 import (
 	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
 	"os"
 	"strings"
 	"testing"
@@ -45,6 +48,42 @@ func TestStartFails(t *testing.T) {
 	if !strings.Contains(f.said, "no link") {
 		t.Errorf("got %q, want the test to fail of it", f.said)
 	}
+}
+
+// A devnet listens where it is told to, unless somebody else does.
+func TestListen(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	free := make([]string, 2)
+	for i := range free {
+		free[i] = freeAddress(t)
+	}
+	n := devnet.Start(t, devnet.Options{Listen: []string{free[0], taken.Addr().String(), free[1]}})
+	addresses := []string{strings.TrimPrefix(n.DA().URL(), "http://")}
+	for _, each := range n.Nodes() {
+		addresses = append(addresses, each.Address())
+	}
+	if addresses[0] != free[0] || addresses[1] == taken.Addr().String() || addresses[2] != free[1] || addresses[3] == "" {
+		t.Errorf("got %v, want those of %v, and others where that is taken", addresses, free)
+	}
+}
+
+// freeAddress returns an address of the loopback that nobody listens at, with a port below those that the system gives to
+// outgoing connections.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	for range 100 {
+		address := fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(10000))
+		if l, err := net.Listen("tcp", address); err == nil {
+			_ = l.Close()
+			return address
+		}
+	}
+	t.Fatal("no free port between 20000 and 30000")
+	return ""
 }
 
 // failing is a test that notes what it fails of.

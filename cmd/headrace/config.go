@@ -174,6 +174,9 @@ func readFile(path string) (map[string]any, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, errors.New("there is no such file: make a home with headrace init first, or name another one with --home")
 	}
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, errors.New("it may not be read: run as the home's owner, or give this user the right")
+	}
 	if err != nil {
 		text, _, quotes := strings.Cut(err.Error(), "`") // what it quotes may be secret
 		if quotes {

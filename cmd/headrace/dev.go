@@ -21,7 +21,7 @@ func newDev() *cobra.Command {
 	var opt devnet.Options
 	var onL1, blobs, kv bool
 	var duration time.Duration
-	var asJSON bool
+	var asJSON, anyPort bool
 	var level string
 	cmd := &cobra.Command{
 		Use:   "dev [flags]",
@@ -31,6 +31,8 @@ func newDev() *cobra.Command {
 It prints a line for each block that every full node has applied: the block's height, the DA height that completed it, its transactions, and for each
 full node the time from the announcement of that DA height to the block being stored and visible. At the end it compares all nodes; the exit status is
 1 when they disagree.
+
+The DA layer listens on port 26658, the sequencer on 7331, and the full nodes on 7332 and the ports after it. One that is taken is replaced by a free one.
 
 With --l1 the canonical source is an inbox contract on an Ethereum L1: a real geth, which is built once and kept in the user's cache directory. The
 sequencer proposes to it, and each node has a geth of its own as execution client.`,
@@ -49,6 +51,9 @@ sequencer proposes to it, and each node has a geth of its own as execution clien
 			opt.Logger = log
 			show := &devOutput{out: cmd.OutOrStdout(), json: asJSON}
 			opt.OnBlock = show.block
+			if !anyPort {
+				opt.Listen = devAddresses(opt.Nodes)
+			}
 			return dev(cmd.Context(), duration, show, func(ctx context.Context) (network, error) {
 				if onL1 {
 					return newL1(ctx, opt, kv, blobs)
@@ -69,8 +74,18 @@ sequencer proposes to it, and each node has a geth of its own as execution clien
 	flags.Float64Var(&opt.TxRate, "tx-rate", 5, "transactions per second sent to the sequencer")
 	flags.StringVar(&opt.Home, "home", "", "directory to keep everything in; without it a temporary one")
 	flags.BoolVar(&asJSON, "json", false, "print one JSON object at the end, and nothing else")
+	flags.BoolVar(&anyPort, "any-port", false, "listen on free ports alone")
 	flags.StringVar(&level, "log.level", "warn", "debug, info, warn or error; others for modules behind it, as in warn,syncer=info")
 	return cmd
+}
+
+// devAddresses is where a devnet listens, unless others do: the DA layer, the sequencer and the full nodes.
+func devAddresses(nodes int) []string {
+	out := []string{"127.0.0.1:26658"}
+	for i := range nodes + 1 {
+		out = append(out, fmt.Sprintf("127.0.0.1:%d", 7331+i))
+	}
+	return out
 }
 
 // network is a devnet of either kind.
@@ -84,7 +99,7 @@ type network interface {
 func newL1(ctx context.Context, opt devnet.Options, kv, blobs bool) (network, error) {
 	return devnet.NewL1(ctx, devnet.L1Options{
 		Home: opt.Home, Nodes: opt.Nodes, BlockTime: opt.BlockTime, L1BlockTime: opt.DABlockTime, TxRate: opt.TxRate, KV: kv, Blobs: blobs,
-		Logger: opt.Logger, OnBlock: opt.OnBlock,
+		Logger: opt.Logger, OnBlock: opt.OnBlock, Listen: opt.Listen[min(1, len(opt.Listen)):],
 	})
 }
 

@@ -84,6 +84,7 @@ func newRoot() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(badFlag)
 	root.AddCommand(newInit(), newStart(), newDoctor(), newRepair(), newExport(), newDev(), newDA(), newInbox(), newStatus(), newTop(), newWait(), newTail(), newLog(), newVersion())
+	describe(root)
 	return root
 }
 

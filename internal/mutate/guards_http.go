@@ -123,7 +123,7 @@ var httpGuards = []guard{
 	{
 		name: "a node that takes writes from other hosts needs a token",
 		file: "node/listen.go",
-		from: `if n.takesWrites() && !opt.Locked() && !httpd.Loopback(l.Addr()) {`,
+		from: `if n.takesWrites() && n.public {`,
 		to:   "if false {",
 		pkg:  "./node", test: "TestTokenBeyondLoopback",
 	},
