@@ -39,7 +39,7 @@ func compact(out, b []byte, i, end int) (o, at, stop, txs int) {
 		if i-from < 2*atOnce { // something else is next
 			wrote, read, n = unusual(out[o:], b[i:], end-i)
 			o, i, txs = o+wrote, i+read, txs+n
-			i += rare(b[i:end])
+			i += rare(b[i:end]) // near the end, too
 		}
 		if i == from {
 			return o, i, end, txs
@@ -153,7 +153,11 @@ func unusual(out, b []byte, end int) (o, i, txs int) {
 		isEmptyMeta := (tag ^ uint64(metaTag) | uint64(n) - 1) >> 63
 		isOfData := (tag - 3<<3) >> 63
 		if isOfData&^(isTx|isEmptyMeta)|tag&5 != 0 || n > end-i-size {
-			break
+			if n = rare(b[i:end]); n == 0 {
+				break
+			}
+			i += n
+			continue
 		}
 		if n > 6 && isTx == 1 {
 			if n >= 0x80 || n > len(out)-o-16 {
@@ -190,6 +194,9 @@ func rare(b []byte) int {
 	num, typ := protowire.Number(tag>>3), protowire.Type(tag&7)
 	if num <= dataTxs || typ == protowire.VarintType || typ == protowire.BytesType {
 		return 0
+	}
+	if typ == protowire.StartGroupType && n == 1 && b[1] == b[0]+1 { // there is nothing in it
+		return 2
 	}
 	if m := protowire.ConsumeFieldValue(num, typ, b[n:]); m >= 0 {
 		return n + m
