@@ -11,7 +11,6 @@ import (
 
 	"headrace/da/celestia"
 	"headrace/da/local"
-	"headrace/internal/page"
 )
 
 // DAOptions are the properties of a dev DA server. The zero value listens on Celestia's port of the loopback and needs no token. It misbehaves as
@@ -45,9 +44,6 @@ func NewDA(opt DAOptions) (*DA, error) {
 	if err != nil {
 		_ = l.Close()
 		return nil, fmt.Errorf("open DA chain: %w", err)
-	}
-	if opt.Handler.Page == nil {
-		opt.Handler.Page = page.DA()
 	}
 	// What the chain is told to be passes by the faults too: what is wrong with it, and with the wire, comes from one set.
 	d := &DA{chain: chain, handler: celestia.NewHandler(chain.View(opt.Handler.Faults), opt.Handler), listener: l, scheme: "http://"}

@@ -25,6 +25,7 @@ import (
 	"headrace/da/fault"
 	"headrace/da/local"
 	"headrace/devnet"
+	"headrace/internal/page"
 	"headrace/node"
 )
 
@@ -213,7 +214,7 @@ func TestPage(t *testing.T) {
 	t.Parallel()
 	b := browser(t)
 	faults := new(fault.Set)
-	d, err := devnet.NewDA(devnet.DAOptions{Listen: "127.0.0.1:0", Chain: local.Options{Interval: 200 * time.Millisecond}, Handler: celestia.HandlerOptions{Faults: faults}})
+	d, err := devnet.NewDA(devnet.DAOptions{Listen: "127.0.0.1:0", Chain: local.Options{Interval: 200 * time.Millisecond}, Handler: celestia.HandlerOptions{Faults: faults, Page: page.DA()}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -302,7 +303,11 @@ func TestPage(t *testing.T) {
 // What else is served at the page's address is as before, and nobody else's page may frame it.
 func TestPageHeaders(t *testing.T) {
 	t.Parallel()
-	d, _ := daLayer(t, "127.0.0.1:0", "", time.Second)
+	d, err := devnet.NewDA(devnet.DAOptions{Listen: "127.0.0.1:0", Handler: celestia.HandlerOptions{Page: page.DA()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	goRun(t, "DA layer", d.Run)
 	n := start(t, newChain(t, "headers").full(t, d.URL()))
 	for path, want := range map[string]int{"/": 200, "/page/node.js": 200, "/page/style.css": 200, "/page/": 404, "/page/none.js": 404, "/page/node.html": 404, "/nothing": 404} {
 		for _, url := range []string{n.URL(), d.URL()} {

@@ -15,6 +15,7 @@ import (
 	"headrace/da/fault"
 	"headrace/devnet"
 	"headrace/internal/httpd"
+	"headrace/internal/page"
 )
 
 // daOptions are the flags of da that need a second look.
@@ -115,7 +116,7 @@ func (o *daOptions) resolve() (err error) {
 	if err != nil {
 		return usagef("%w", err)
 	}
-	o.Handler.Cert, o.Handler.Faults = cert, new(fault.Set)
+	o.Handler.Cert, o.Handler.Faults, o.Handler.Page = cert, new(fault.Set), page.DA()
 	for _, text := range o.faults {
 		f, err := fault.Parse(text)
 		if err == nil {

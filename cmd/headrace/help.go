@@ -20,7 +20,7 @@ var groups = []struct {
 }{
 	{"try", "To try it:", []string{"dev", "da"}},
 	{"run", "To run a node:", []string{"init", "start", "doctor", "repair", "export", "inbox"}},
-	{"see", "To see what a node does, and wait for it:", []string{"status", "top", "tail", "wait"}},
+	{"see", "To see what a node does, and wait for it:", []string{"status", "top", "tail", "wait", "log"}},
 	{"rest", "More:", []string{"version", "completion", "help"}},
 }
 
@@ -46,6 +46,7 @@ var examples = map[string]string{
 	"headrace wait position":  "headrace wait position 2000",
 	"headrace wait ready":     "headrace wait ready --timeout 30s && run-the-tests",
 	"headrace wait block":     "headrace wait block 100 --rpc ws://127.0.0.1:8546 --depth 2",
+	"headrace log":            "headrace log info,follow=debug --node http://127.0.0.1:7332",
 	"headrace version":        "headrace version",
 }
 
@@ -54,6 +55,7 @@ var choices = map[string][]string{
 	"head":        {"safe", "unsafe", "finalized"},
 	"log.level":   {"debug", "info", "warn", "error"},
 	"log.format":  {"text", "json"},
+	"log.blocks":  {"each", "10s", "none"},
 	"da.kind":     {"celestia", "local-da"},
 	"da.level":    {"trust", "prove-empty", "prove"},
 	"engine.kind": {"kv", "engineapi", "evolve-evm", "grpc", "evolve-grpc"},

@@ -4,7 +4,7 @@ var httpGuards = []guard{
 	{
 		name: "a page of another origin is refused",
 		file: "internal/httpd/access.go",
-		from: "slices.ContainsFunc(origins, func(o string) bool { return !a.mayAsk(o) })",
+		from: "slices.ContainsFunc(origins, func(o string) bool { return !a.mayAsk(o) && !a.isOwn(o, r.Host) })",
 		to:   "false",
 		pkg:  "./internal/httpd", test: "TestAccess",
 	},
