@@ -109,16 +109,40 @@ func (s *chainServer) cpuTime(b *testing.B) (d time.Duration) {
 	return d
 }
 
-// catchUp runs a fresh node until it stands at the head.
+// caughtUp is what a fresh node's way to the head was like.
+type caughtUp struct {
+	first, last node.Status   // at a quarter of the heights, and at the head
+	warm, took  time.Duration // until then
+	used        syscall.Rusage
+	cpu         time.Duration // user and system
+}
+
+// catchUp runs a fresh node until it stands at the head, and reports what that took.
 func (s *chainServer) catchUp(b *testing.B) {
+	server := s.cpuTime(b)
+	r := s.follow(b, func(*node.Options) {}, func(*node.Node) {})
+	server = s.cpuTime(b) - server
+	per := float64(max(s.heights*s.blocks, s.heights))
+	b.ReportMetric(float64(s.head)/r.took.Seconds(), "heights/s")
+	b.ReportMetric(float64(r.last.Source.Position.Height-r.first.Source.Position.Height)/(r.took-r.warm).Seconds(), "steady-heights/s")
+	b.ReportMetric(float64(r.cpu.Microseconds())/per, "node-us/block")
+	b.ReportMetric(float64(server.Microseconds())/per, "server-us/block")
+	b.ReportMetric(float64(r.used.Maxrss)/1024, "peak-MiB")
+}
+
+// follow runs a fresh node, made with what change makes of its options, until it stands at the head. made is called
+// with it before it runs.
+func (s *chainServer) follow(b *testing.B, change func(*node.Options), made func(*node.Node)) (r caughtUp) {
 	c := node.Default()
 	c.HTTP.Address, c.DA.Address = "127.0.0.1:0", node.At("http://"+s.address)
-	server := s.cpuTime(b)
 	begin, before := time.Now(), usage(b)
-	n, err := node.New(node.Options{Home: b.TempDir(), Genesis: s.genesis, Config: c})
+	o := node.Options{Home: b.TempDir(), Genesis: s.genesis, Config: c}
+	change(&o)
+	n, err := node.New(o)
 	if err != nil {
 		b.Fatal(err)
 	}
+	made(n)
 	ctx, cancel := context.WithCancel(b.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -133,21 +157,16 @@ func (s *chainServer) catchUp(b *testing.B) {
 		}
 		return st, time.Since(begin)
 	}
-	first, warm := reach(s.head / 4)
-	last, took := reach(s.head)
-	used := usage(b)
-	server = s.cpuTime(b) - server
-	if got := last.Heads.Safe.Height; got != uint64(s.heights*s.blocks) {
+	r.first, r.warm = reach(s.head / 4)
+	r.last, r.took = reach(s.head)
+	r.used = usage(b)
+	r.cpu = cpuOf(r.used) - cpuOf(before)
+	if got := r.last.Heads.Safe.Height; got != uint64(s.heights*s.blocks) {
 		b.Fatalf("safe head is %d, want %d", got, s.heights*s.blocks)
 	}
-	per := float64(max(s.heights*s.blocks, s.heights))
-	b.ReportMetric(float64(s.head)/took.Seconds(), "heights/s")
-	b.ReportMetric(float64(last.Source.Position.Height-first.Source.Position.Height)/(took-warm).Seconds(), "steady-heights/s")
-	b.ReportMetric(float64((cpuOf(used)-cpuOf(before)).Microseconds())/per, "node-us/block")
-	b.ReportMetric(float64(server.Microseconds())/per, "server-us/block")
-	b.ReportMetric(float64(used.Maxrss)/1024, "peak-MiB")
 	cancel()
 	wg.Wait()
+	return r
 }
 
 func usage(tb testing.TB) (u syscall.Rusage) {

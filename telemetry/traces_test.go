@@ -399,8 +399,14 @@ func TestTreesOfTrouble(t *testing.T) {
 	traced(t, url, 1, nil)(&o)
 	told := o.Observer
 	receive(&o, 1, block.Hash{1}, errors.New("engine away"))
-	told.Done(node.StepHead, 0, 0, nil) // somebody else's, in between
-	receive(&o, 1, block.Hash{1}, nil)
+	first := follow.Ref{Height: 1, Hash: follow.Hash{1}}
+	told.Source.Applying(first, true)
+	told.Done(node.StepHead, 0, 0, nil) // somebody else's, before it is the item's turn
+	for _, step := range []node.Step{node.StepDerive, node.StepExecute, node.StepCommit} {
+		told.Done(step, 1, 0, nil)
+	}
+	told.Applied(node.Applied{Ref: block.Ref{Height: 1, Hash: block.Hash{1}}, Safe: true, Source: block.Ref(first)})
+	told.Source.Applied(first, true)
 
 	at := follow.Ref{Height: 2, Hash: follow.Hash{2}} // fetched, with two blocks
 	told.Source.News(follow.Ref{Height: 3}, false)
@@ -431,6 +437,7 @@ func TestTreesOfTrouble(t *testing.T) {
 	told.Reverted(12, 12) // and never posted
 	told.Done(node.StepPost, 11, 0, errors.New("refused"))
 	told.Done(node.StepPost, 10, 0, nil)
+	told.Done(node.StepPost, 11, 0, errors.New("refused")) // without block 10
 	safe(10)
 	safe(11) // although its submission seemed to fail: known at the next one
 	safe(12) // of another's making
@@ -455,7 +462,7 @@ func TestTreesOfTrouble(t *testing.T) {
 	}
 	for height, want := range map[uint64]string{
 		10: "build sign execute commit publish wait submit wait submit confirm",
-		11: "build sign execute commit publish wait submit confirm",
+		11: "build sign execute commit publish wait submit wait submit confirm",
 		14: "build sign execute commit publish wait submit confirm",
 	} {
 		sequence[height].check(t)

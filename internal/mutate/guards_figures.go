@@ -33,7 +33,7 @@ var figuresGuards = []guard{
 		name: "the first news of an endpoint is no reconnect",
 		file: "telemetry/metrics.go",
 		from: `return known && was == ""`,
-		to:   `return was == ""`,
+		to:   `return (known || true) && was == ""`,
 		pkg:  "./telemetry", test: "TestObserverCounts",
 	},
 	{
@@ -61,7 +61,7 @@ var figuresGuards = []guard{
 		name: "a commit of another block of the item is not the block's",
 		file: "telemetry/traces.go",
 		from: "m.name == string(node.StepCommit) && i != commit {",
-		to:   "false {",
+		to:   "commit < -1 {",
 		pkg:  "./telemetry", test: "TestTreesOfTrouble",
 	},
 	{
@@ -103,7 +103,7 @@ var figuresGuards = []guard{
 		name: "a block that is not sampled is not exported",
 		file: "telemetry/export.go",
 		from: "return binary.BigEndian.Uint64(id[8:])>>1 < x.limit",
-		to:   "return x.limit > 0",
+		to:   "return binary.BigEndian.Uint64(id[8:])>>1 < x.limit || true",
 		pkg:  "./telemetry", test: "TestRatio",
 	},
 	{
