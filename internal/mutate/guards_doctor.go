@@ -122,7 +122,7 @@ var doctor2Guards = []guard{
 		name: "what a local-da holds is compared with what was applied",
 		file: "internal/doctor/localda.go",
 		from: "case now != at.Hash:",
-		to:   "case false:",
+		to:   "case now != at.Hash && false:",
 		pkg:  "./internal/doctor", test: "TestLocalDA/another_one",
 	},
 	{
@@ -136,7 +136,7 @@ var doctor2Guards = []guard{
 		name: "an inbox that is older than the chain's start is named",
 		file: "l1/ethereum/inspector.go",
 		from: "if err == nil && !there {",
-		to:   "if err == nil {",
+		to:   "if err == nil && (!there || true) {",
 		pkg:  "./internal/doctor", test: "TestL1/a_start_above_the_deployment",
 	},
 	{
