@@ -87,11 +87,18 @@ var readyGuards = []guard{
 		pkg:  "./follow", test: "TestWaitsSinceTheFirstFailure",
 	},
 	{
-		name: "a lazy sequencer that has nothing to make is not paused",
+		name: "what was waited for before the first block is over when that is begun",
 		file: "internal/sequencer/sequencer.go",
 		from: "q.pause(\"\") // the first block may take long",
 		to:   "// the first block may take long",
-		pkg:  "./internal/sequencer", test: "TestLazyIsNotPaused",
+		pkg:  "./internal/sequencer", test: "TestPauseEnds",
+	},
+	{
+		name: "a failure to make a block is over with the next one",
+		file: "internal/sequencer/sequencer.go",
+		from: "		backoff.Reset()\n		q.pause(\"\")\n",
+		to:   "		backoff.Reset()\n",
+		pkg:  "./internal/sequencer", test: "TestPauseEnds",
 	},
 	{
 		name: "the document says what the stages say",

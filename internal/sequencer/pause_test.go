@@ -2,11 +2,14 @@ package sequencer_test
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"headrace/da"
+	"headrace/exec"
 	"headrace/follow"
 	"headrace/internal/sequencer"
 	"headrace/internal/syncer/syncertest"
@@ -85,6 +88,45 @@ func TestFlight(t *testing.T) {
 			t.Errorf("it ended after %s (%v), want 40 s", time.Since(start), err)
 		}
 		stop()
+		m.Close()
+	})
+}
+
+// asked is a builder that tells a test when it is asked for a block, and fails as that says.
+type asked struct {
+	exec.Builder
+	says func() error
+}
+
+func (b *asked) Build(ctx context.Context, height, at uint64, most int) ([][]byte, error) {
+	if err := b.says(); err != nil {
+		return nil, err
+	}
+	return b.Builder.Build(ctx, height, at, most)
+}
+
+// What the sequencer waited for before its first block is over when that is begun, however long it takes; and a failure is
+// over with the next block.
+func TestPauseEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := syncertest.NewWorld(t, time.Second)
+		m := w.Open(syncertest.NewHome(), nil)
+		f := w.Follower(m)
+		var q *sequencer.Sequencer
+		var while []string // for what it was paused, at each block
+		says := func() error {
+			if while = append(while, q.Status().Load().Paused); len(while) == 2 {
+				return errors.New("no pen")
+			}
+			return nil
+		}
+		q = newSequencer(w, m, f, w.Chain, func(c *sequencer.Config) { c.Builder = &asked{c.Builder, says} })
+		stop := syncertest.Run(t, w.Chain.Run, f.Run, q.Run)
+		time.Sleep(time.Minute)
+		stop()
+		if len(while) < 5 || while[0] != "" || !strings.Contains(while[2], "no pen") || while[3] != "" || q.Status().Load().Paused != "" {
+			t.Errorf("paused at each block for %q", while[:min(len(while), 5)])
+		}
 		m.Close()
 	})
 }
