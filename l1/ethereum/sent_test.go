@@ -83,7 +83,7 @@ func TestSentThroughGateway(t *testing.T) {
 	}
 	blobs := slices.DeleteFunc(slices.Clone(faults), func(f proxy.Fault) bool { return f.Node != proxy.Sent && f.Status < 400 }) // enough of them in call data
 	all = append(all, &unlucky{rig: r, faults: blobs, times: min(*gatewayFailures, 10), content: ethereum.Blobs})
-	limit := 2*time.Minute + time.Duration(*gatewayFailures)*5*time.Second // only for a test that hangs
+	limit := 2*time.Minute + time.Duration(*gatewayFailures)*10*time.Second // only for a test that hangs
 	r.miningFor(limit, func(ctx context.Context) {
 		r.deploy(ctx, all[:len(faults)])
 		var each sync.WaitGroup
