@@ -31,12 +31,12 @@ func (f *tokenFile) write(text string) {
 	}
 }
 
-// tooShort is what parseToken says of a text, no part of which may be in a log.
-var tooShort = errors.New("holds too little")
+// errTooShort is what parseToken says of a text, no part of which may be in a log.
+var errTooShort = errors.New("holds too little")
 
 func parseToken(text string) (string, error) {
 	if text = strings.TrimSpace(text); len(text) < 16 {
-		return "", tooShort
+		return "", errTooShort
 	}
 	return text, nil
 }
@@ -51,7 +51,7 @@ func TestReplacedToken(t *testing.T) {
 		t.Errorf("got %v where there is no file, want the setting's name", err)
 	}
 	f.write("planted")
-	if _, err := httpd.ReadTokenFile("a.token", f.path, parseToken, nil); !errors.Is(err, tooShort) || !strings.HasPrefix(err.Error(), "a.token holds") {
+	if _, err := httpd.ReadTokenFile("a.token", f.path, parseToken, nil); !errors.Is(err, errTooShort) || !strings.HasPrefix(err.Error(), "a.token holds") {
 		t.Errorf("got %v of a file without a token, want the setting's name", err)
 	}
 	f.write(one)
