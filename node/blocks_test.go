@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -363,28 +364,59 @@ func TestBlocksOfDAHeight(t *testing.T) {
 	}
 	s := httptest.NewServer(l.Handler())
 	defer s.Close()
-	for da := uint64(90); da < 140; da++ {
-		resp, err := http.Get(fmt.Sprintf("%s/v1/blocks?da_height=%d", s.URL, da))
+	ask := func(query string) (int, node.Page) {
+		t.Helper()
+		resp, err := http.Get(s.URL + "/v1/blocks?" + query)
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer resp.Body.Close()
 		var page node.Page
-		err = json.NewDecoder(resp.Body).Decode(&page)
-		_ = resp.Body.Close()
-		if err != nil || resp.StatusCode != http.StatusOK {
-			t.Fatalf("DA height %d: got %d, %v", da, resp.StatusCode, err)
+		if err := json.NewDecoder(resp.Body).Decode(&page); err != nil {
+			t.Fatal(err)
 		}
-		got := map[uint64]bool{}
-		for _, b := range page.Blocks {
-			got[b.Height] = true
-		}
-		for height := uint64(10); height <= 60; height++ {
-			if o := at(height); max(o.HeaderAt, o.DataAt) == da && !got[height] {
-				t.Errorf("DA height %d: block %d is missing", da, height)
+		return resp.StatusCode, page
+	}
+	for _, head := range []string{"safe", "unsafe"} {
+		for da := uint64(90); da < 140; da++ {
+			code, page := ask(fmt.Sprintf("da_height=%d&head=%s", da, head))
+			if da < at(10).HeaderAt-4 && code != http.StatusGone {
+				t.Errorf("DA height %d, of pruned blocks: got %d", da, code)
+			}
+			var got, want []uint64
+			for _, b := range page.Blocks {
+				got = append(got, b.Height)
+			}
+			for height := uint64(10); height <= 60; height++ {
+				if o := at(height); max(o.HeaderAt, o.DataAt) == da {
+					want = append(want, height)
+				}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("DA height %d, %s: got %v, want %v", da, head, got, want)
 			}
 		}
-		if len(page.Blocks) > 16 {
-			t.Errorf("DA height %d: got %d blocks", da, len(page.Blocks))
+		l.safe = false
+		l.mine(100) // of which no half is there yet
+	}
+
+	l.safe, l.origin = true, func(uint64) store.Origin { return store.Origin{HeaderAt: 500, DataAt: 500} }
+	l.size = 10
+	l.mine(600) // after an outage
+	seen := uint64(160)
+	for {
+		code, page := ask(fmt.Sprintf("da_height=500&from=%d", seen+1))
+		if code != http.StatusOK || len(page.Blocks) == 0 {
+			break
 		}
+		for _, b := range page.Blocks {
+			if b.Height != seen+1 && seen != 160 {
+				t.Fatalf("got block %d after %d", b.Height, seen)
+			}
+			seen = b.Height
+		}
+	}
+	if seen < 800 {
+		t.Errorf("the last block at DA height 500 is %d, want all of them, page by page", seen)
 	}
 }

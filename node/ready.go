@@ -452,7 +452,7 @@ func (v *view) making(bound time.Duration) (out []row) {
 		return nil
 	}
 	safe, layer := v.Heads.Safe.Height, v.up.layer
-	if q.Stuck != "" {
+	if q.Stuck != "" && q.Pending > 0 {
 		out = append(out, row{Waiting: Waiting{Stage: follow.StageSubmit, Height: safe + 1, Cause: q.Stuck}, bare: true, told: true, own: true})
 	}
 	if q.Paused != "" {

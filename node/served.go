@@ -157,7 +157,7 @@ func (n *Node) getBlock(w http.ResponseWriter, r *http.Request) {
 
 // Page is the answer of GET /v1/blocks: the blocks of [from, to), as far as they fit into one answer.
 type Page struct {
-	Blocks []Block   `json:"blocks"` // ascending, each the child of the one before; some, if there are any
+	Blocks []Block   `json:"blocks"` // ascending, each the child of the one before, unless a DA height was asked for; some, if there are any
 	Next   uint64    `json:"next"`   // from which height to go on
 	Head   block.Ref `json:"head"`   // up to which there are blocks
 }
@@ -198,8 +198,8 @@ func parsePage(q url.Values) (p pageRequest, err error) {
 		}
 	}
 	switch {
-	case p.da > 0 && (q.Has("from") || q.Has("to")):
-		return p, errors.New("da_height says which blocks: leave from and to out")
+	case p.da > 0 && q.Has("to"):
+		return p, errors.New("da_height says up to which block: leave to out")
 	case p.da > 0:
 	case !q.Has("from"):
 		return p, errors.New("say from which height, as in /v1/blocks?from=1&to=100: to is the height after the last one")
@@ -235,7 +235,10 @@ func (n *Node) getBlocks(w http.ResponseWriter, r *http.Request) {
 	b := n.blocks(p.head)
 	switch err := n.sendLarge(w, r, func() ([]byte, error) {
 		if p.da > 0 {
-			p.from, p.to = b.completeAt(p.da)
+			var err error
+			if p.from, p.to, err = b.completeAt(r.Context().Err, p.da, p.from); err != nil {
+				return nil, err
+			}
 		}
 		return b.page(r.Context().Err, p)
 	}); {
@@ -249,26 +252,53 @@ func (n *Node) getBlocks(w http.ResponseWriter, r *http.Request) {
 // outOfOrder is by how many blocks they may be posted out of order, for completeAt to find them all.
 const outOfOrder = 16
 
-// completeAt returns the range [from, to) of the blocks whose second half is at a height of the DA layer. Blocks are
-// posted in order, or nearly so: that is how they are found.
-func (b *blocks) completeAt(da uint64) (from, to uint64) {
+// completeAt returns the range [from, to) of safe blocks in which those are whose second half is at a height of the DA
+// layer, from the block at least on: as many as a page has at most. Blocks are posted in order, or nearly so: that is how
+// they are found.
+func (b *blocks) completeAt(gone func() error, da, least uint64) (from, to uint64, err error) {
 	heads := b.status.Load().Heads
-	highest := heads.of(b.head).Height
+	highest := min(heads.of(b.head).Height, heads.Safe.Height)
 	at := func(height uint64) uint64 {
-		item, err := b.item(heads, height)
-		if err != nil { // it is pruned, or gone meanwhile
+		if err == nil {
+			err = gone()
+		}
+		if err != nil {
 			return 0
 		}
-		return max(item.Data.HeaderDAHeight, item.Data.DataDAHeight)
+		item, failure := b.item(heads, height)
+		switch {
+		case errors.Is(failure, follow.ErrNotYet): // it is gone meanwhile
+			return block.MaxHeight
+		case failure != nil && !errors.Is(failure, ErrPruned):
+			err = failure
+		}
+		return completedAt(&item)
 	}
 	first := 1 + uint64(sort.Search(int(highest), func(i int) bool { return at(uint64(i)+1) >= da }))
-	from, to = first, first
-	for height := max(first, outOfOrder+1) - outOfOrder; height <= highest && height < to+outOfOrder; height++ {
-		if at(height) == da {
-			from, to = min(from, height), height+1
+	from, to = 0, max(first, least)
+	for height := max(first, least+outOfOrder, outOfOrder+1) - outOfOrder; height <= highest && height < to+outOfOrder; height++ {
+		if height < least || at(height) != da {
+			continue
+		}
+		if from == 0 {
+			from = height
+		}
+		if to = height + 1; to-from >= pageBlocks {
+			break
 		}
 	}
-	return from, to
+	if err == nil && from == 0 && least <= 1 && first > 1 { // what is not there may have been
+		err = b.pruned(first - 1)
+	}
+	if from == 0 {
+		from = to
+	}
+	return from, to, err
+}
+
+// completedAt returns the height of the DA layer that has a block's second half; 0: none has.
+func completedAt(item *follow.Item[Delivered]) uint64 {
+	return max(item.Data.HeaderDAHeight, item.Data.DataDAHeight)
 }
 
 // page writes a Page down, one block at a time, until it is full, the reader has gone, or the next block is not there or
@@ -276,6 +306,7 @@ func (b *blocks) completeAt(da uint64) (from, to uint64) {
 func (b *blocks) page(gone func() error, p pageRequest) ([]byte, error) {
 	heads, out := b.status.Load().Heads, []byte(`{"blocks":[`)
 	var last block.Hash
+	some := false
 	next := p.from
 	for ; next < p.to && next-p.from < pageBlocks && gone() == nil; next++ {
 		item, err := b.item(heads, next)
@@ -285,17 +316,21 @@ func (b *blocks) page(gone func() error, p pageRequest) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
+		if p.da > 0 && completedAt(&item) != p.da { // it was posted out of order
+			last = item.Hash
+			continue
+		}
 		text, err := json.Marshal(p.of(&item))
 		if err != nil {
 			return nil, err
 		}
-		if next > p.from {
+		if some {
 			if len(out)+len(text) > pageBytes {
 				break
 			}
 			out = append(out, ',')
 		}
-		out, last = append(out, text...), item.Hash
+		out, last, some = append(out, text...), item.Hash, true
 	}
 	head, err := json.Marshal(heads.of(b.head))
 	return fmt.Appendf(out, `],"next":%d,"head":%s}`+"\n", next, head), err

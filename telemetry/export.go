@@ -24,6 +24,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/grpc/credentials/insecure"
 
 	"headrace/block"
 	"headrace/internal/edge"
@@ -92,19 +93,26 @@ func newExporter(address string) (sdk.SpanExporter, redact.Secrets, error) {
 		password, _ := u.User.Password()
 		headers["authorization"] = "Basic " + base64.StdEncoding.EncodeToString([]byte(u.User.Username()+":"+password))
 	}
+	// With a URL the setting alone says whether there is TLS. Else the environment had a say, which may speak of another
+	// endpoint.
+	to := url.URL{Scheme: "http", Host: u.Host}
 	ctx := context.Background()
 	grpc, secure := endpointKind(u.Scheme)
+	if secure {
+		to.Scheme = "https"
+	}
 	if grpc {
-		opts := []otlptracegrpc.Option{otlptracegrpc.WithEndpoint(u.Host), otlptracegrpc.WithHeaders(headers)}
+		opts := []otlptracegrpc.Option{otlptracegrpc.WithEndpointURL(to.String()), otlptracegrpc.WithHeaders(headers)}
 		if !secure {
-			opts = append(opts, otlptracegrpc.WithInsecure())
+			opts = append(opts, otlptracegrpc.WithTLSCredentials(insecure.NewCredentials()))
 		}
 		e, err := otlptracegrpc.New(ctx, opts...)
 		return e, secrets, err
 	}
-	opts := []otlptracehttp.Option{otlptracehttp.WithEndpoint(u.Host), otlptracehttp.WithURLPath(path.Join("/", u.Path, "v1/traces")), otlptracehttp.WithHeaders(headers)}
+	to.Path = path.Join("/", u.Path, "v1/traces")
+	opts := []otlptracehttp.Option{otlptracehttp.WithEndpointURL(to.String()), otlptracehttp.WithHeaders(headers)}
 	if !secure {
-		opts = append(opts, otlptracehttp.WithInsecure())
+		opts = append(opts, otlptracehttp.WithTLSClientConfig(nil))
 	}
 	e, err := otlptracehttp.New(ctx, opts...)
 	return e, secrets, err

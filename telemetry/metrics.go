@@ -186,6 +186,9 @@ const keepAnnounced = 1024
 func (a *announced) note(height uint64, now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	for n := len(a.queue); n > 0 && a.queue[n-1].height > height; n-- { // there was no such head, or it is gone
+		a.queue = a.queue[:n-1]
+	}
 	last := a.at
 	if n := len(a.queue); n > 0 {
 		last = max(last, a.queue[n-1].height)

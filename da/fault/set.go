@@ -117,7 +117,12 @@ func (s *Set) OnChange(f func()) {
 
 // Changes counts the changes of the faults in force, those that end by themselves included. The list is as new as the
 // count that was read before it, or newer.
-func (s *Set) Changes() *watch.Value[uint64] { return &s.version }
+func (s *Set) Changes() *watch.Value[uint64] {
+	if s == nil {
+		return new(watch.Value[uint64])
+	}
+	return &s.version
+}
 
 func (s *Set) tell() {
 	s.mu.Lock()

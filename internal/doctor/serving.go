@@ -81,7 +81,7 @@ func (d *doctor) checkDescriptors(context.Context) *finding {
 	case err != nil:
 		return skip("the limit of descriptors is not known: %v", err)
 	case limit < 2*ownDescriptors:
-		return fail(remedy, "a process may have %d descriptors here, and the store and the engine alone need %d", limit, ownDescriptors)
+		return fail(remedy, "a process may have %d descriptors here, and a node needs %d at the least: half of them for the store and the engine", limit, 2*ownDescriptors)
 	case limit < need:
 		return warn(remedy, "a process may have %d descriptors here, and http.max_connections, the store and the engine need %d: fewer connections are taken", limit, need)
 	}

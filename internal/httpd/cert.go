@@ -37,19 +37,24 @@ func (c *Cert) read() (*tls.Certificate, error) {
 	return &pair, nil
 }
 
-// stamp is what shows that a file has changed.
-type stamp struct {
-	at   time.Time
-	size int64
-	gone bool
-}
+// stamp is what shows that a file has changed. There may be no file.
+type stamp struct{ info os.FileInfo }
 
 func stampOf(path string) stamp {
 	info, err := os.Stat(path)
 	if err != nil {
-		return stamp{gone: true}
+		return stamp{}
 	}
-	return stamp{at: info.ModTime(), size: info.Size()}
+	return stamp{info}
+}
+
+// same reports whether two stamps are of one file that has not changed. Tools that put a new file in the place of the old
+// one may give it the same time.
+func (s stamp) same(as stamp) bool {
+	if s.info == nil || as.info == nil {
+		return s.info == nil && as.info == nil
+	}
+	return os.SameFile(s.info, as.info) && s.info.ModTime().Equal(as.info.ModTime()) && s.info.Size() == as.info.Size()
 }
 
 // current returns the certificate to serve. It tells log once of files that have changed: strangers choose how often it
@@ -58,7 +63,7 @@ func (c *Cert) current(log *slog.Logger) *tls.Certificate {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := [2]stamp{stampOf(c.cert), stampOf(c.key)} // before they are read: what changes meanwhile is read next time
-	if now == c.stamps {
+	if now[0].same(c.stamps[0]) && now[1].same(c.stamps[1]) {
 		return c.using
 	}
 	c.stamps = now

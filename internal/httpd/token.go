@@ -48,7 +48,7 @@ func (f *TokenFile) current() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := stampOf(f.path) // before it is read: what changes meanwhile is read next time
-	if now == f.stamp {
+	if now.same(f.stamp) {
 		return f.using
 	}
 	f.stamp = now

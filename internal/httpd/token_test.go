@@ -104,3 +104,34 @@ func TestReplacedToken(t *testing.T) {
 		}
 	}
 }
+
+// A file that another one takes the place of is read again, though it has the same size and time.
+func TestReplacedTokenOfTheSameTime(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "token")
+	at := time.Unix(1, 0)
+	put := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path+".new", at, at); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(path+".new", path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("the first token of all")
+	file, err := httpd.ReadTokenFile("a.token", path, parseToken, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	put("the other token of one")
+	s := run(t, httpd.Options{Access: httpd.Access{File: file, Writes: func(r *http.Request) bool { return r.Method == http.MethodPost }}}, nil)
+	for token, want := range map[string]int{"the first token of all": 401, "the other token of one": 200} {
+		if got, _ := s.ask("POST", "/", "Authorization: Bearer "+token); got != want {
+			t.Errorf("%q: got %d, want %d", token, got, want)
+		}
+	}
+}

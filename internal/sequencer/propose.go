@@ -86,6 +86,9 @@ func (q *Sequencer) propose(ctx context.Context) error {
 				return err
 			}
 		}
+		if !errors.Is(err, l1.ErrNotProposer) && !errors.Is(err, l1.ErrFunds) && !errors.Is(err, l1.ErrTooBig) { // what it was is not what it is
+			q.status.Update(func(s Status) Status { s.Stuck = ""; return s })
+		}
 		q.failed(err)
 		if err := q.sleep(ctx, &backoff); err != nil {
 			return err
