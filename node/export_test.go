@@ -176,13 +176,13 @@ func BehindFor(lag uint64, ago time.Duration) string {
 	return judge(v.rows(), nil, now).reason
 }
 
-// ReadyPosting reports whether a sequencer is ready whose submissions have failed for so long, with blocks that wait, and
+// ReadyPosting reports whether a sequencer is ready that stands so, whose submissions have failed for so long, and
 // whose safe head moved last so long ago.
-func ReadyPosting(pending uint64, failing, safe time.Duration) (ready bool, since time.Time) {
+func ReadyPosting(q Sequence, failing, safe time.Duration) (ready bool, since time.Time) {
 	now := time.Now()
 	s := Status{
-		Source: Source{Position: block.Ref{Height: 10}, Proven: block.Ref{Height: 10}}, Heads: Heads{Unsafe: block.Ref{Height: 5 + pending}, Safe: block.Ref{Height: 5}},
-		Sequencer: &Sequence{Failure: "refused", Pending: pending},
+		Source: Source{Position: block.Ref{Height: 10}, Proven: block.Ref{Height: 10}}, Heads: Heads{Unsafe: block.Ref{Height: 5 + q.Pending}, Safe: block.Ref{Height: 5}},
+		Sequencer: &q,
 	}
 	sync := &syncer.Status{SafeAt: syncer.Moment{At: now.Add(-safe)}}
 	src := follow.State{Head: block.Ref{Height: 10}, NewsAt: now, AdvancedAt: now}

@@ -128,9 +128,15 @@ func TestFailuresThatHinderNothing(t *testing.T) {
 		{2, 3 * time.Second, 3 * time.Second, false}, {2, time.Hour, 3 * time.Second, false}, {2, 2 * time.Second, time.Hour, true},
 		{2, time.Hour, 2 * time.Second, true}, {0, time.Hour, time.Hour, true},
 	} {
-		ready, since := node.ReadyPosting(c.pending, c.failing, c.safe)
+		ready, since := node.ReadyPosting(node.Sequence{Failure: "refused", Pending: c.pending}, c.failing, c.safe)
 		if ready != c.want || c.pending > 0 && time.Since(since).Round(time.Second) != c.failing {
 			t.Errorf("%+v: got ready %t, since %s", c, ready, time.Since(since))
+		}
+	}
+	for pending, want := range map[uint64]bool{0: true, 2: false} { // what was sent before it is on the layer, or not
+		q := node.Sequence{Failure: "no funds", Stuck: "no funds: fund it", Pending: pending}
+		if ready, _ := node.ReadyPosting(q, time.Second, time.Second); ready != want {
+			t.Errorf("stuck with %d blocks to post: got ready %t, want %t", pending, ready, want)
 		}
 	}
 }

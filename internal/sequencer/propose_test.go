@@ -458,6 +458,10 @@ func TestProposerRefused(t *testing.T) {
 				if err != nil || !strings.Contains(s.Stuck, why.Error()+": ") || !strings.Contains(s.Stuck, todo) || s.Failure != s.Stuck {
 					t.Errorf("got %q, %q, %v, want the account and what to do", s.Stuck, s.Failure, err)
 				}
+				b.proposer.set(errors.New("no answer"), nil)
+				if s, err = b.seq.Status().Wait(t.Context(), func(s sequencer.Status) bool { return strings.Contains(s.Failure, "no answer") }); err != nil || s.Stuck != "" {
+					t.Errorf("got %q, %v after a failure of another kind", s.Stuck, err)
+				}
 				b.proposer.set(nil, nil)
 				if s, err = b.seq.Status().Wait(t.Context(), func(s sequencer.Status) bool { return s.Submitted > 0 }); err != nil || s.Stuck != "" {
 					t.Errorf("got %q, %v once it may", s.Stuck, err)
