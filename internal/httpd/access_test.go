@@ -3,6 +3,7 @@ package httpd_test
 import (
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 
 	"headrace/internal/httpd"
@@ -164,6 +165,33 @@ func TestNames(t *testing.T) {
 	for _, text := range []string{"10.0.0.0/33", "proxy.example", ""} {
 		if _, err := httpd.ParsePrefixes([]string{text}); err == nil {
 			t.Errorf("%q is taken for a network", text)
+		}
+	}
+}
+
+// Beyond the loopback a server goes by any name, also by one that somebody else has made lead here: a page of that name is
+// not the server's own.
+func TestOwnPageBeyondLoopback(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		hosts        []string
+		host, origin string
+		want         int
+	}{
+		{nil, "203.0.113.5:7331", "http://203.0.113.5:7331", 0},
+		{nil, "[2001:db8::5]:7331", "http://[2001:db8::5]:7331", 0},
+		{nil, "evil.example:7331", "http://evil.example:7331", 403},
+		{nil, "203.0.113.5:7331", "http://evil.example:7331", 403},
+		{nil, "203.0.113.5:7331", "http://203.0.113.5", 403},
+		{[]string{"node.example"}, "node.example", "https://node.example", 0},
+		{[]string{"node.example"}, "evil.example", "https://evil.example", 403},
+	} {
+		a := httpd.Access{Hosts: test.hosts}
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Host = test.host
+		r.Header.Set("Origin", test.origin)
+		if got, err := a.Check(r, false); got != test.want {
+			t.Errorf("%+v: got %d, %v", test, got, err)
 		}
 	}
 }

@@ -7,7 +7,7 @@ var pageGuards = []guard{
 		file: "internal/httpd/access.go",
 		from: "return err == nil || a.isOurs(host, true)",
 		to:   "return true",
-		pkg:  "./internal/httpd", test: "TestAccess",
+		pkg:  "./internal/httpd", test: "TestOwnPageBeyondLoopback",
 	},
 	{
 		name: "a page may run nothing that is not its own",
