@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"syscall"
 
 	"headrace/da/celestia"
 	"headrace/da/local"
@@ -38,7 +39,11 @@ func NewDA(opt DAOptions) (*DA, error) {
 	}
 	l, err := net.Listen("tcp", opt.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w: stop what uses the port, or choose another one with --listen", opt.Listen, err)
+		todo := "give --listen an address and a port, such as 127.0.0.1:26658"
+		if errors.Is(err, syscall.EADDRINUSE) {
+			todo = "stop what uses the port, or choose another one with --listen"
+		}
+		return nil, fmt.Errorf("listen on %s: %w: %s", opt.Listen, err, todo)
 	}
 	chain, err := local.New(opt.Chain)
 	if err != nil {

@@ -229,6 +229,9 @@ func (f *Follower[T]) news(u Update[T], first bool) {
 		s.Counts.Dropped = dropped
 		return s
 	})
+	if f.debugs() {
+		f.opt.Logger.Debug("announced", "height", u.Head.Height, "hash", u.Head.Hash, "inline", u.Item != nil)
+	}
 	if f.opt.Observer.News != nil {
 		f.opt.Observer.News(u.Head, u.Item != nil)
 	}
@@ -372,6 +375,11 @@ func (f *Follower[T]) forget(height uint64) {
 	f.queue.trim(height)
 }
 
+// debugs reports whether the log shows each item: what is not shown is not made.
+func (f *Follower[T]) debugs() bool {
+	return f.opt.Logger.Enabled(context.Background(), slog.LevelDebug)
+}
+
 // apply gives the sink its next item. An item that cannot be applied now is kept, and tried again without a fetch.
 func (f *Follower[T]) apply(ctx context.Context, item Item[T], inline bool) error {
 	if f.opt.Observer.Applying != nil {
@@ -393,6 +401,9 @@ func (f *Follower[T]) apply(ctx context.Context, item Item[T], inline bool) erro
 		s.Last, s.Waiting = item.Ref(), Waiting{}
 		return s
 	})
+	if f.debugs() {
+		f.opt.Logger.Debug("applied", "height", item.Height, "hash", item.Hash, "inline", inline)
+	}
 	if f.opt.Observer.Applied != nil {
 		f.opt.Observer.Applied(item.Ref(), inline)
 	}
@@ -449,6 +460,9 @@ func (f *Follower[T]) fetchRange(ctx context.Context, from, to uint64, deliver f
 	start := time.Now()
 	if f.opt.Observer.Fetching != nil {
 		f.opt.Observer.Fetching(from, to)
+	}
+	if f.debugs() {
+		defer func() { f.opt.Logger.Debug("fetched", "from", from, "to", to, "took", time.Since(start), "err", err) }()
 	}
 	if f.opt.Observer.Fetched != nil {
 		defer func() { f.opt.Observer.Fetched(from, to, time.Since(start), err) }()

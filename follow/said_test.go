@@ -91,3 +91,40 @@ func TestWaitsSinceTheFirstFailure(t *testing.T) {
 		}
 	})
 }
+
+// At level debug the log has each head that is announced, each fetch and each item; at another it has none of them.
+func TestDebugLines(t *testing.T) {
+	for level, want := range map[slog.Level]int{slog.LevelDebug: 8, slog.LevelInfo: 0} {
+		synctest.Test(t, func(t *testing.T) {
+			var log bytes.Buffer
+			chain := followtest.NewChain(5)
+			source := chain.Endpoint(func(followtest.Op) followtest.Fault { return followtest.Fault{} })
+			f := follow.New[string](source, followtest.NewSink[string](1), follow.Options{
+				Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: level})),
+			})
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			var work sync.WaitGroup
+			work.Go(func() {
+				for range 3 {
+					time.Sleep(time.Second)
+					chain.Extend(1)
+				}
+			})
+			if err := f.Run(ctx); !errors.Is(err, context.DeadlineExceeded) {
+				t.Fatal(err)
+			}
+			work.Wait()
+			text := log.String()
+			if got := strings.Count(text, "msg=applied height="); got != want {
+				t.Errorf("%s: %d items are said to be applied, want %d:\n%s", level, got, want, text)
+			}
+			if got := strings.Contains(text, "msg=announced height=8"); got != (want > 0) {
+				t.Errorf("%s: the last head is announced %t:\n%s", level, got, text)
+			}
+			if got := strings.Contains(text, "msg=fetched from="); got != (want > 0) {
+				t.Errorf("%s: what was there before was fetched %t:\n%s", level, got, text)
+			}
+		})
+	}
+}

@@ -366,6 +366,7 @@ func TestBlocksOfDAHeight(t *testing.T) {
 	defer s.Close()
 	ask := func(query string) (int, node.Page) {
 		t.Helper()
+		l.status.Update(func(s node.Status) node.Status { s.Source.Position.Height = 1000; return s })
 		resp, err := http.Get(s.URL + "/v1/blocks?" + query)
 		if err != nil {
 			t.Fatal(err)

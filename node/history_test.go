@@ -1,12 +1,15 @@
 package node
 
 import (
+	"context"
 	"encoding/json"
 	"testing"
 	"time"
 
+	"headrace/await"
 	"headrace/block"
 	"headrace/follow"
+	"headrace/watch"
 )
 
 // An hour of samples is kept in bounded memory, the newest, and each has what has happened since the one before.
@@ -55,4 +58,27 @@ func TestHistory(t *testing.T) {
 	if p := h.all().Points[719]; p.LatencyMS != 0 || p.Rate != 0.2 || h.latency() != before {
 		t.Errorf("a height without news: got %+v, last latency %s, want none", p, h.latency())
 	}
+}
+
+// A search by DA height ends with the work of one page, however many blocks are there.
+func TestSearchIsBounded(t *testing.T) {
+	const blocks = 100_000
+	reads := 0
+	s := Status{Heads: Heads{Safe: block.Ref{Height: blocks}}}
+	b := blocksOf(&s, func(height uint64) (follow.Item[Delivered], error) {
+		reads++
+		return follow.Item[Delivered]{Height: height, Data: Delivered{Block: Block{Height: height, HeaderDAHeight: 7, DataDAHeight: 7}}}, nil
+	})
+	gone := func() error { return nil }
+	if from, to, err := b.completeAt(gone, 7, 1); from != 1 || to != 1+pageBlocks || err != nil || reads > 2*pageBlocks {
+		t.Errorf("got [%d, %d), %v after %d reads, want a page", from, to, err, reads)
+	}
+	reads = 0
+	if _, _, err := b.completeAt(func() error { return context.Canceled }, 7, 1); err == nil || reads > 0 {
+		t.Errorf("got %v after %d reads for a client that has gone", err, reads)
+	}
+}
+
+func blocksOf(s *Status, read func(height uint64) (follow.Item[Delivered], error)) *blocks {
+	return &blocks{head: await.Safe, status: watch.New(*s), read: read, oldest: func() uint64 { return 1 }}
 }

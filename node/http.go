@@ -129,6 +129,7 @@ func encode(v any) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false) // it is in no page, and an address in it can be pasted
 	err := enc.Encode(v)
 	return b.Bytes(), err
 }

@@ -277,6 +277,7 @@ func TestOpenAPI(t *testing.T) {
 		{"GET", seq.URL() + "/v1/blocks?from=1&head=unsafe", "", 200},
 		{"GET", full.URL() + fmt.Sprintf("/v1/blocks?da_height=%d", full.Status().Load().Source.Position.Height), "", 200},
 		{"GET", full.URL() + "/v1/blocks?da_height=3&to=9", "", 400},
+		{"GET", full.URL() + "/v1/blocks?da_height=123456789", "", 404},
 		{"GET", full.URL() + "/v1/blocks", "", 400},
 		{"GET", old + "/v1/blocks?from=1", "", 410},
 		{"POST", full.URL() + "/v1/txs", "a=1", 409},

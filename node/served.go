@@ -236,6 +236,9 @@ func (n *Node) getBlocks(w http.ResponseWriter, r *http.Request) {
 	switch err := n.sendLarge(w, r, func() ([]byte, error) {
 		if p.da > 0 {
 			var err error
+			if at := n.status.Load().Source.Position.Height; p.da > at {
+				return nil, fmt.Errorf("%w %d: the node is at %d", errNotApplied, p.da, at)
+			}
 			if p.from, p.to, err = b.completeAt(r.Context().Err, p.da, p.from); err != nil {
 				return nil, err
 			}
@@ -244,10 +247,14 @@ func (n *Node) getBlocks(w http.ResponseWriter, r *http.Request) {
 	}); {
 	case errors.Is(err, ErrPruned):
 		fail(w, http.StatusGone, err)
+	case errors.Is(err, errNotApplied):
+		fail(w, http.StatusNotFound, err)
 	case err != nil:
 		failLarge(w, err)
 	}
 }
+
+var errNotApplied = errors.New("it is not known yet what is at DA height")
 
 // outOfOrder is by how many blocks they may be posted out of order, for completeAt to find them all.
 const outOfOrder = 16

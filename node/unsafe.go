@@ -25,7 +25,15 @@ var (
 	ErrUnfit  = syncer.ErrUnfit  // it does not fit its parent, or the engine finds it invalid
 )
 
-var errNoOffers = fmt.Errorf("%w: this chain's canonical source is a DA layer", ErrGate)
+// errNoOffers is an ErrGate that stays.
+var errNoOffers error = noOffers{}
+
+type noOffers struct{}
+
+func (noOffers) Error() string {
+	return "no unsafe blocks are taken: this chain's canonical source is a DA layer"
+}
+func (noOffers) Is(target error) bool { return target == ErrGate }
 
 // maxUnsafe bounds the body of POST /v1/unsafe, in bytes: a block and its base64.
 const maxUnsafe = 8 << 20

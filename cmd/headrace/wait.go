@@ -45,7 +45,7 @@ func newWait() *cobra.Command {
 
 What satisfied the wait is printed as one line of JSON. The exit status is 0 when it was reached, 3 when the time was up (with the last value and the
 last error), and 4 when the node ended meanwhile. A node that cannot be reached, or in whose place something else says that it is not there, is tried
-again until the time is up. What is no node, or no Ethereum node, ends the wait at once.`,
+again until the time is up. A success that no node answers with, or no Ethereum node, ends the wait at once.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return usagef("say what to wait for: see %s --help", cmd.CommandPath())
