@@ -163,6 +163,7 @@ type seen struct {
 	position mark // since when the position stands while the head is above it
 	proven   mark // since when that stands while the position is above it
 	missing  mark // since when the next block lacks a part
+	below    mark // since when the source's head is below the position
 	unproven time.Time
 }
 
@@ -265,10 +266,19 @@ func (v *view) head(bound time.Duration) []row {
 	return []row{r}
 }
 
-// anew is that a layer which keeps nothing when it ends has begun anew.
+// anew is that the source's head is below what has been read of it. A layer which keeps nothing when it ends has begun
+// anew. Another one may only be behind, if it has not been seen higher since the start.
 func (v *view) anew() []row {
 	at, head := v.Source.Position.Height, v.src.Head.Height
-	if !v.up.resets || v.src.AdvancedAt.IsZero() || head >= at {
+	below := !v.src.AdvancedAt.IsZero() && head < at
+	since := v.seen.below.at(at, below && v.src.Highest < at, v.now)
+	switch {
+	case below && !v.up.resets && v.src.Highest < at:
+		return []row{{Waiting: Waiting{
+			Stage: follow.StageHead, Height: head, Since: since,
+			Cause: fmt.Sprintf("the %s ends at height %d, and this home has read it up to %d: the endpoint is behind, or its chain has begun anew, and then this home is of no more use", v.up.layer, head, at),
+		}, after: v.up.bound(v.blockTime), bare: true}}
+	case !below || !v.up.resets:
 		return nil
 	}
 	return []row{{Waiting: Waiting{

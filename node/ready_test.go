@@ -333,3 +333,22 @@ func TestSilentEndpoint(t *testing.T) {
 	})
 	n.stopped(t)
 }
+
+// A DA layer whose chain has begun anew, of which a node has read more than there is now, is told as that: the node does
+// not wait for the chain's blocks, nor call itself at the head.
+func TestLayerBegunAnew(t *testing.T) {
+	t.Parallel()
+	d, stop := daLayer(t, "127.0.0.1:0", "", 50*time.Millisecond)
+	address := strings.TrimPrefix(d.URL(), "http://")
+	o := newChain(t, "anew").full(t, d.URL())
+	n := start(t, o)
+	n.until(t, "at height 60", func(s node.Status) bool { return s.Source.Position.Height >= 60 })
+	n.stopped(t)
+	stop()
+	_, _ = daLayer(t, address, "", time.Second)
+	n = start(t, o)
+	s := n.until(t, "saying that the layer has begun anew", says("has begun anew"))
+	if s.Stage != follow.StageHead || !strings.Contains(s.Reason, "this home has read it up to") {
+		t.Errorf("got %s: %s", s.Stage, s.Reason)
+	}
+}

@@ -165,7 +165,7 @@ func (e *daEndpoint) checkNetwork(ctx context.Context) *finding {
 const behind = 3
 
 func (e *daEndpoint) checkSynced(ctx context.Context) *finding {
-	const remedy = "wait until it has caught up, or look why it does not: its log names its peers and its core"
+	const remedy = "wait until it has caught up, or look why it does not: its log names its peers and its core; if its chain began anew, a home of the one before is of no more use"
 	h, err := e.Local(ctx)
 	switch {
 	case err != nil:
