@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -307,13 +308,15 @@ func TestFaultsOverHTTP(t *testing.T) {
 	if got := do("GET", "/faults", ""); !strings.Contains(got, `"refuse"`) {
 		t.Errorf("list: got %s", got)
 	}
-	next := make(chan string, 1) // the list after the next change
 	version := faults.Changes().Load()
-	go func() { next <- do("GET", fmt.Sprintf("/faults?after=%d", version), "") }()
-	if _, err := faults.Add(fault.Fault{Kind: fault.Gap, For: fault.Duration(50 * time.Millisecond)}); err != nil {
-		t.Fatal(err)
-	}
-	if got := <-next; !strings.Contains(got, `"gap"`) {
+	var adding sync.WaitGroup
+	defer adding.Wait()
+	adding.Go(func() { // before the question is there, or after
+		if _, err := faults.Add(fault.Fault{Kind: fault.Gap, For: fault.Duration(time.Second)}); err != nil {
+			t.Error(err)
+		}
+	})
+	if got := do("GET", fmt.Sprintf("/faults?after=%d", version), ""); !strings.Contains(got, `"gap"`) {
 		t.Errorf("the list after a change: got %s", got)
 	}
 	if got := do("GET", fmt.Sprintf("/faults?after=%d", version+1), ""); strings.Contains(got, `"gap"`) || !strings.Contains(got, `"refuse"`) {
