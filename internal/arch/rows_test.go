@@ -105,7 +105,7 @@ var foreign = []dependency{
 	{"github.com/golang-jwt/jwt/v5/...", "exec/engineapi da/celestia", "only these two protocols carry such tokens"},
 	{"github.com/gofrs/flock/...", "devnet/program", "what is obtained once is obtained by one process at a time"},
 	{"google.golang.org/protobuf/...", "block exec/grpc/... exec/internal/gen exec/evolve/evgrpc/... internal/evrpc", "only these wire formats are protobuf"},
-	{"google.golang.org/grpc/... google.golang.org/genproto/googleapis/rpc/...", "exec/grpc/... exec/evolve/evgrpc/evnodev1 exec/evolve/evolvetest", "gRPC is the transport of an engine, and its own library is what an executor may be served by"},
+	{"google.golang.org/grpc/... google.golang.org/genproto/googleapis/rpc/...", "exec/grpc/... exec/evolve/evgrpc/evnodev1 exec/evolve/evolvetest telemetry", "gRPC is the transport of an engine, and of a collector of traces, and its own library is what an executor may be served by"},
 	{"connectrpc.com/connect/... connectrpc.com/grpcreflect/...", "exec/evolve/evgrpc exec/evolve/evolvetest internal/evrpc", "the protocol of Evolve's executors, and of what its tools ask for"},
 	{"github.com/bufbuild/protocompile/...", "exec/internal/gen", "the proto file is compiled where its code is generated"},
 	{"github.com/decred/dcrd/dcrec/secp256k1/v4/...", "block", "signatures are a part of the block format"},

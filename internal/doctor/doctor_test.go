@@ -102,7 +102,7 @@ func TestPlanted(t *testing.T) {
 		}, want: want{"descriptors", doctor.Warn, "1024 descriptors here, and http.max_connections, the store and the engine need 1440", "LimitNOFILE"}},
 		"hardly any descriptors": {plant: func(w *ward) {
 			w.opt.Descriptors = func() (uint64, error) { return 200, nil }
-		}, want: want{"descriptors", doctor.Fail, "the store and the engine alone need 128", "LimitNOFILE"}},
+		}, want: want{"descriptors", doctor.Fail, "a node needs 256 at the least", "LimitNOFILE"}},
 		"no genesis": {plant: func(w *ward) {
 			w.opt.Genesis = func() (*block.Genesis, error) { return nil, os.ErrNotExist }
 		}, want: want{"genesis", doctor.Fail, "does not exist", "copy the genesis.json"}},
