@@ -149,13 +149,10 @@ func (n *members) add(key *block.PrivateKey, blockTime time.Duration, opt node.O
 	if n.each != nil {
 		n.each(i, &opt)
 	}
-	if tell := opt.Observer.Applied; i > 0 {
-		opt.Observer.Applied = func(a node.Applied) {
-			n.latency.applied(i-1, a, time.Now())
-			if tell != nil {
-				tell(a)
-			}
-		}
+	if i > 0 {
+		var measured node.Observer
+		measured.Applied = func(a node.Applied) { n.latency.applied(i-1, a, time.Now()) }
+		opt.Observer = node.Join(measured, opt.Observer)
 	}
 	err := listenAt(n.listen, i, opt.Config.HTTP.Address, func(address string) error {
 		opt.Config.HTTP.Address = address

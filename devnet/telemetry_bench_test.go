@@ -46,7 +46,7 @@ func BenchmarkTelemetry(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer t.Close()
-			return measure(func(o *node.Options) { figures(o); o.Observer = telemetry.Join(o.Observer, t.Observer()) }, asked)
+			return measure(func(o *node.Options) { figures(o); o.Observer = node.Join(o.Observer, t.Observer()) }, asked)
 		},
 	}
 	for b.Loop() {

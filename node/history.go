@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"maps"
 	"net/http"
 	"sync"
 	"time"
@@ -32,42 +31,34 @@ const (
 	sampleCount = int(time.Hour / sampleEach)
 )
 
-// mostAnnounced is of how many heights it is known when their news came. Of more, the oldest have been waiting for long.
-const mostAnnounced = 1024
-
 // history keeps samples, and measures what goes into them. It may be used from any goroutine.
 type history struct {
-	mu        sync.Mutex
-	announced map[uint64]time.Time // heights that are not applied, by the first news of them
-	applied   int                  // heights, since the last sample
-	longest   time.Duration        // from news to application, likewise
-	last      time.Duration        // of the last height
-	points    []Sample
+	announced follow.Announced
+
+	mu      sync.Mutex    // guards the rest
+	applied int           // heights, since the last sample
+	longest time.Duration // from news to application, likewise
+	last    time.Duration // of the last height
+	points  []Sample
 }
 
-// news notes that a head was announced.
-func (h *history) news(head block.Ref, _ bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if _, known := h.announced[head.Height]; known || len(h.announced) >= mostAnnounced {
-		return
-	}
-	if h.announced == nil {
-		h.announced = map[uint64]time.Time{}
-	}
-	h.announced[head.Height] = time.Now()
+// observer returns what tells h of the source's heights.
+func (h *history) observer() (o Observer) {
+	o.Source.News = func(head block.Ref, _ bool) { h.announced.Note(head.Height, time.Now()) }
+	o.Source.Applied = func(item block.Ref, _ bool) { h.took(h.announced.Applied(item.Height)) }
+	o.Source.Reverted = func(item block.Ref) { h.announced.Reverted(item.Height) }
+	return o
 }
 
-// took notes that a height was applied.
-func (h *history) took(item block.Ref, _ bool) {
+// took notes that a height was applied that was announced at a time; the zero time: not by itself.
+func (h *history) took(announced time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.applied++
-	if at, known := h.announced[item.Height]; known {
-		h.last = time.Since(at)
+	if !announced.IsZero() {
+		h.last = time.Since(announced)
 		h.longest = max(h.longest, h.last)
 	}
-	maps.DeleteFunc(h.announced, func(height uint64, _ time.Time) bool { return height <= item.Height })
 }
 
 // sample adds a point.
@@ -95,24 +86,6 @@ func (h *history) all() History {
 }
 
 func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-
-// watches returns an observer that tells h of the source's heights, and then the one given.
-func (h *history) watches(o follow.Observer) follow.Observer {
-	news, applied := o.News, o.Applied
-	o.News = func(head block.Ref, inline bool) {
-		h.news(head, inline)
-		if news != nil {
-			news(head, inline)
-		}
-	}
-	o.Applied = func(item block.Ref, inline bool) {
-		h.took(item, inline)
-		if applied != nil {
-			applied(item, inline)
-		}
-	}
-	return o
-}
 
 // keep takes samples until ctx ends.
 func (n *Node) keep(ctx context.Context) error {

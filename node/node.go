@@ -139,7 +139,7 @@ func New(opt Options) (_ *Node, err error) {
 		return nil, fmt.Errorf("genesis: %w", err)
 	}
 	n := &Node{opt: opt, log: opt.Logger, status: new(watch.Value[Status]), started: time.Now()}
-	n.opt.Observer.Source = n.history.watches(opt.Observer.Source)
+	n.opt.Observer = Join(n.history.observer(), opt.Observer)
 	defer func() {
 		if err != nil {
 			_ = n.Close()

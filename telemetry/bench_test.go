@@ -19,7 +19,7 @@ func BenchmarkObserver(b *testing.B) {
 		b.Fatal(err)
 	}
 	b.Cleanup(traces.Close)
-	for name, o := range map[string]node.Observer{"metrics": figures, "traces": telemetry.Join(figures, traces.Observer())} {
+	for name, o := range map[string]node.Observer{"metrics": figures, "traces": node.Join(figures, traces.Observer())} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			at := follow.Ref{Hash: follow.Hash{1}}

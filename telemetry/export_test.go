@@ -79,19 +79,3 @@ func TestOnlyTheSettingSaysTLS(t *testing.T) {
 		}
 	}
 }
-
-// A head that there was never, or is not any more, hides no other one.
-func TestAnnouncedInVain(t *testing.T) {
-	var a announced
-	now := time.Unix(1_800_000_000, 0)
-	a.note(5, now)
-	a.note(1<<53-1, now) // a lie
-	a.note(6, now.Add(time.Second))
-	a.note(6, now.Add(time.Minute)) // again: the first counts
-	if got := a.applied(5); !got.Equal(now) {
-		t.Errorf("5 was announced at %v, want %v", got, now)
-	}
-	if got := a.applied(6); !got.Equal(now.Add(time.Second)) {
-		t.Errorf("6 was announced at %v, want %v", got, now.Add(time.Second))
-	}
-}

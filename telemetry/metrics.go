@@ -42,7 +42,7 @@ type Metrics struct {
 	paid       prometheus.Counter
 	calls      *calls
 	engine     *calls
-	announced  announced
+	announced  follow.Announced
 	modes      modes
 }
 
@@ -131,7 +131,7 @@ func (m *Metrics) Observer() (o node.Observer) {
 	o.EngineCalled = func(method string, took time.Duration, err error) { m.engine.note(method, 1, took, err) }
 	o.Source = follow.Observer{
 		Subscribed: func(took time.Duration) { m.subscribe.Observe(took.Seconds()) },
-		News:       func(head follow.Ref, _ bool) { m.announced.note(head.Height, time.Now()) },
+		News:       func(head follow.Ref, _ bool) { m.announced.Note(head.Height, time.Now()) },
 		Ended: func(_ bool, err error) {
 			if errors.Is(err, follow.ErrSilent) {
 				m.watchdogs[watchNews].Inc()
@@ -145,12 +145,12 @@ func (m *Metrics) Observer() (o node.Observer) {
 			}
 		},
 		Applied: func(item follow.Ref, inline bool) {
-			if at := m.announced.applied(item.Height); !at.IsZero() {
+			if at := m.announced.Applied(item.Height); !at.IsZero() {
 				m.applied[inline].Observe(time.Since(at).Seconds())
 			}
 		},
 		Reverted: func(item follow.Ref) {
-			m.announced.reverted(item.Height)
+			m.announced.Reverted(item.Height)
 			m.reverted.Inc()
 		},
 		Called: func(method string, n int, took time.Duration, err error) { m.calls.note(method, n, took, err) },
@@ -165,72 +165,6 @@ func (m *Metrics) Observer() (o node.Observer) {
 		},
 	}
 	return o
-}
-
-// announced are the heights that were announced and are not applied yet, in order, with the time when each was first.
-// It is bounded: while it is full no more are noted, and the oldest ones, which say how far the node is behind, stay.
-type announced struct {
-	mu    sync.Mutex // guards the rest
-	queue []moment
-	at    uint64 // applied last
-}
-
-type moment struct {
-	height uint64
-	at     time.Time
-}
-
-// keepAnnounced bounds the announcements that wait.
-const keepAnnounced = 1024
-
-func (a *announced) note(height uint64, now time.Time) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for n := len(a.queue); n > 0 && a.queue[n-1].height > height; n-- { // there was no such head, or it is gone
-		a.queue = a.queue[:n-1]
-	}
-	last := a.at
-	if n := len(a.queue); n > 0 {
-		last = max(last, a.queue[n-1].height)
-	}
-	if height > last && len(a.queue) < keepAnnounced {
-		a.queue = append(a.queue, moment{height, now})
-	}
-}
-
-// applied notes the position, and returns when its height was announced; the zero time if it was not by itself.
-func (a *announced) applied(height uint64) (at time.Time) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	n := 0
-	for n < len(a.queue) && a.queue[n].height <= height {
-		if a.queue[n].height == height {
-			at = a.queue[n].at
-		}
-		n++
-	}
-	if n > 0 {
-		a.queue = append(a.queue[:0], a.queue[n:]...) // it is short as a rule
-	}
-	a.at = height
-	return at
-}
-
-// reverted notes that the position is below a height.
-func (a *announced) reverted(height uint64) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.at = height - 1
-}
-
-// waiting returns since when something that was announced has not been applied; the zero time if all is.
-func (a *announced) waiting() time.Time {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if len(a.queue) == 0 {
-		return time.Time{}
-	}
-	return a.queue[0].at
 }
 
 // modes are by which way the news of each endpoint has come.

@@ -72,7 +72,7 @@ var figures = []figure{
 }
 
 func (v *view) lag() float64 {
-	since := v.m.announced.waiting()
+	since := v.m.announced.Waiting()
 	if v.Source.Lag == 0 || since.IsZero() {
 		return 0
 	}

@@ -27,7 +27,7 @@ type Traces struct {
 	export *export
 
 	mu        sync.Mutex // guards the rest
-	announced announced
+	announced follow.Announced
 	fetching  time.Time // when the last fetch began
 	applied   time.Time // when the last item was applied
 	item      item
@@ -91,9 +91,9 @@ func (t *Traces) Observer() (o node.Observer) {
 	o.Reverted = t.reverted
 	o.Source = follow.Observer{
 		Subscribed: t.subscribed, Applying: t.applying, Applied: t.itemApplied,
-		News:     func(head follow.Ref, _ bool) { t.announced.note(head.Height, time.Now()) },
+		News:     func(head follow.Ref, _ bool) { t.announced.Note(head.Height, time.Now()) },
 		Fetching: func(_, _ uint64) { t.locked(func(now time.Time) { t.fetching = now }) },
-		Reverted: func(item follow.Ref) { t.announced.reverted(item.Height) },
+		Reverted: func(item follow.Ref) { t.announced.Reverted(item.Height) },
 		Called:   t.called,
 	}
 	return o
@@ -114,14 +114,14 @@ func (t *Traces) applying(ref follow.Ref, inline bool) {
 		t.item.again, t.item.derived, t.item.marks = now, false, t.item.marks[:0]
 		return
 	}
-	t.item = item{ref: ref, inline: inline, announced: t.announced.when(ref.Height), given: now, marks: t.item.marks[:0]}
+	t.item = item{ref: ref, inline: inline, announced: t.announced.When(ref.Height), given: now, marks: t.item.marks[:0]}
 	if !inline {
 		t.item.fetching = later(t.fetching, t.applied)
 	}
 }
 
 func (t *Traces) itemApplied(ref follow.Ref, _ bool) {
-	t.announced.applied(ref.Height)
+	t.announced.Applied(ref.Height)
 	t.locked(func(now time.Time) { t.applied = now })
 }
 
@@ -372,89 +372,6 @@ func earlier(a, b time.Time) time.Time {
 		return a
 	}
 	return b
-}
-
-// when returns when a height was announced; the zero time if it was not by itself.
-func (a *announced) when(height uint64) time.Time {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	i, found := slices.BinarySearchFunc(a.queue, height, func(m moment, h uint64) int {
-		switch {
-		case m.height < h:
-			return -1
-		case m.height > h:
-			return 1
-		}
-		return 0
-	})
-	if !found {
-		return time.Time{}
-	}
-	return a.queue[i].at
-}
-
-// Join returns an observer that tells all of these. Where one of them alone has a function, that is called directly.
-func Join(all ...node.Observer) (o node.Observer) {
-	for _, next := range all {
-		o.Applied = both1(o.Applied, next.Applied)
-		o.Reverted = both2(o.Reverted, next.Reverted)
-		o.Done = both4(o.Done, next.Done)
-		o.EngineCalled = both3(o.EngineCalled, next.EngineCalled)
-		s, n := &o.Source, &next.Source
-		s.Subscribed = both1(s.Subscribed, n.Subscribed)
-		s.News = both2(s.News, n.News)
-		s.Ended = both2(s.Ended, n.Ended)
-		s.Fetching = both2(s.Fetching, n.Fetching)
-		s.Fetched = both4(s.Fetched, n.Fetched)
-		s.Applying = both2(s.Applying, n.Applying)
-		s.Applied = both2(s.Applied, n.Applied)
-		s.Reverted = both1(s.Reverted, n.Reverted)
-		s.Waiting = both2(s.Waiting, n.Waiting)
-		s.Called = both4(s.Called, n.Called)
-		s.Mode = both3(s.Mode, n.Mode)
-		s.Paid = both1(s.Paid, n.Paid)
-	}
-	return o
-}
-
-func both1[A any](f, g func(A)) func(A) {
-	switch {
-	case f == nil:
-		return g
-	case g == nil:
-		return f
-	}
-	return func(a A) { f(a); g(a) }
-}
-
-func both2[A, B any](f, g func(A, B)) func(A, B) {
-	switch {
-	case f == nil:
-		return g
-	case g == nil:
-		return f
-	}
-	return func(a A, b B) { f(a, b); g(a, b) }
-}
-
-func both3[A, B, C any](f, g func(A, B, C)) func(A, B, C) {
-	switch {
-	case f == nil:
-		return g
-	case g == nil:
-		return f
-	}
-	return func(a A, b B, c C) { f(a, b, c); g(a, b, c) }
-}
-
-func both4[A, B, C, D any](f, g func(A, B, C, D)) func(A, B, C, D) {
-	switch {
-	case f == nil:
-		return g
-	case g == nil:
-		return f
-	}
-	return func(a A, b B, c C, d D) { f(a, b, c, d); g(a, b, c, d) }
 }
 
 // endpointKind is how an address of telemetry.otlp is spoken to.

@@ -98,7 +98,7 @@ func traced(t *testing.T, url string, ratio float64, log *slog.Logger) func(*nod
 		t.Fatal(err)
 	}
 	t.Cleanup(tr.Close)
-	return func(o *node.Options) { o.Observer = telemetry.Join(o.Observer, tr.Observer()) }
+	return func(o *node.Options) { o.Observer = node.Join(o.Observer, tr.Observer()) }
 }
 
 // tree is a trace of one node: a root with its children, in order.
@@ -475,7 +475,7 @@ func TestTreesOfTrouble(t *testing.T) {
 // TestTracesOffCostNothing: without traces, what would make them takes no memory, and what a sampled node marks of
 // blocks that are not sampled takes none either.
 func TestTracesOffCostNothing(t *testing.T) {
-	o := node.Options{Observer: telemetry.Join(telemetry.NewMetrics().Observer())}
+	o := node.Options{Observer: node.Join(telemetry.NewMetrics().Observer())}
 	height := uint64(0)
 	item := func() {
 		height++
@@ -504,7 +504,7 @@ func TestJoin(t *testing.T) {
 		fill("", reflect.ValueOf(&o).Elem(), told)
 		all = append(all, o)
 	}
-	call("", reflect.ValueOf(telemetry.Join(all...)), func(name string, f reflect.Value) {
+	call("", reflect.ValueOf(node.Join(all...)), func(name string, f reflect.Value) {
 		var args []reflect.Value
 		for i := range f.Type().NumIn() {
 			args = append(args, reflect.Zero(f.Type().In(i)))

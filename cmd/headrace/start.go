@@ -82,7 +82,7 @@ func start(ctx context.Context, out io.Writer, home string, config node.Config) 
 			return err
 		}
 		defer traces.Close()
-		opt.Observer = telemetry.Join(opt.Observer, traces.Observer())
+		opt.Observer = node.Join(opt.Observer, traces.Observer())
 	}
 	n, err := node.New(opt)
 	if err != nil {

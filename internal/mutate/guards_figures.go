@@ -17,14 +17,14 @@ var figuresGuards = []guard{
 	},
 	{
 		name: "a height is announced once",
-		file: "telemetry/metrics.go",
+		file: "follow/announced.go",
 		from: "if height > last && len(a.queue)",
 		to:   "if len(a.queue)",
 		pkg:  "./telemetry", test: "TestObserverCounts",
 	},
 	{
 		name: "a height that was taken back may be announced again",
-		file: "telemetry/metrics.go",
+		file: "follow/announced.go",
 		from: "	a.at = height - 1",
 		to:   "",
 		pkg:  "./telemetry", test: "TestObserverCounts",

@@ -25,10 +25,10 @@ var pageGuards = []guard{
 	},
 	{
 		name: "announcements that are not applied are bounded",
-		file: "node/history.go",
-		from: "known || len(h.announced) >= mostAnnounced",
-		to:   "known",
-		pkg:  "./node", test: "TestHistory",
+		file: "follow/announced.go",
+		from: "height > last && len(a.queue) < keepAnnounced",
+		to:   "height > last",
+		pkg:  "./follow", test: "TestAnnouncedIsBounded",
 	},
 	{
 		name: "blocks that were posted out of order are found by their DA height",
@@ -74,10 +74,10 @@ var pageGuards = []guard{
 	},
 	{
 		name: "a head that there never was hides no other",
-		file: "telemetry/metrics.go",
+		file: "follow/announced.go",
 		from: "n > 0 && a.queue[n-1].height > height; n--",
 		to:   "n < 0; n--",
-		pkg:  "./telemetry", test: "TestAnnouncedInVain",
+		pkg:  "./follow", test: "TestAnnouncedInVain",
 	},
 	{
 		name: "what a sequencer was stuck for is not said of another failure",
