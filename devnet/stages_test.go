@@ -3,7 +3,6 @@ package devnet_test
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"regexp"
 	"slices"
 	"sync"
@@ -160,20 +159,7 @@ func (w *world) sequenceLayer(t *testing.T, url string) {
 	w.seq = w.node(t, url, da.ProveEmpty, byDefault(func(o *node.Options) {
 		o.Key, o.Config.Sequencer.Enabled, o.Config.Sequencer.BlockTime = w.key, true, layerTime/2
 	}))
-	background(t, func(ctx context.Context) error {
-		clock := time.NewTicker(layerTime * 3 / 4) // the load's own pace
-		defer clock.Stop()
-		for i := 0; ; i++ {
-			select {
-			case <-clock.C:
-				if err := w.seq.SubmitTx(ctx, fmt.Appendf(nil, "key-%d=%d", i%100, i)); err != nil && ctx.Err() == nil {
-					return err
-				}
-			case <-ctx.Done():
-				return nil
-			}
-		}
-	})
+	w.load(t, layerTime*3/4)
 }
 
 func (h *hindrance) meet(t *testing.T, w *world, busy *lateness) {

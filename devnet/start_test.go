@@ -2,14 +2,13 @@ package devnet_test
 
 import (
 	"errors"
-	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"strings"
 	"testing"
 
 	"headrace/devnet"
+	"headrace/internal/nettest"
 	"headrace/watch"
 )
 
@@ -59,7 +58,7 @@ func TestListen(t *testing.T) {
 	defer taken.Close()
 	free := make([]string, 2)
 	for i := range free {
-		free[i] = freeAddress(t)
+		free[i] = nettest.FreeAddress(t)
 	}
 	n := devnet.Start(t, devnet.Options{Listen: []string{free[0], taken.Addr().String(), free[1]}})
 	addresses := []string{strings.TrimPrefix(n.DA().URL(), "http://")}
@@ -69,21 +68,6 @@ func TestListen(t *testing.T) {
 	if addresses[0] != free[0] || addresses[1] == taken.Addr().String() || addresses[2] != free[1] || addresses[3] == "" {
 		t.Errorf("got %v, want those of %v, and others where that is taken", addresses, free)
 	}
-}
-
-// freeAddress returns an address of the loopback that nobody listens at, with a port below those that the system gives to
-// outgoing connections.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		address := fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(10000))
-		if l, err := net.Listen("tcp", address); err == nil {
-			_ = l.Close()
-			return address
-		}
-	}
-	t.Fatal("no free port between 20000 and 30000")
-	return ""
 }
 
 // failing is a test that notes what it fails of.

@@ -138,8 +138,14 @@ func (w *world) sequence(t *testing.T, url string) {
 	w.seq = w.node(t, url, da.ProveEmpty, func(o *node.Options) {
 		o.Key, o.Config.Sequencer.Enabled, o.Config.Sequencer.BlockTime = w.key, true, beat
 	})
+	w.load(t, beat/2)
+}
+
+// load sends the sequencer a transaction so often, until the test ends.
+func (w *world) load(t *testing.T, each time.Duration) {
+	t.Helper()
 	background(t, func(ctx context.Context) error {
-		clock := time.NewTicker(beat / 2) // the load's own pace
+		clock := time.NewTicker(each) // the load's own pace
 		defer clock.Stop()
 		for i := 0; ; i++ {
 			select {

@@ -20,6 +20,7 @@ import (
 
 	"headrace/block"
 	"headrace/da"
+	"headrace/internal/nettest"
 	"headrace/internal/store"
 	"headrace/node"
 )
@@ -89,7 +90,7 @@ func TestNamesOfNamespaces(t *testing.T) {
 		t.Fatal(err)
 	}
 	dat := da.NamespaceFromName("dat")
-	nowhere := "http://" + freeAddress(t)
+	nowhere := "http://" + nettest.FreeAddress(t)
 	for name, ns := range map[string]da.Namespace{hexName: digits, "0x" + hexName: digits, "0X" + hexName: digits, "hdr": da.NamespaceFromName("hdr")} {
 		o := c.without(t, nowhere, name, "dat")
 		for range 2 { // the second time there is a store
@@ -126,7 +127,7 @@ func TestNamesInAGenesis(t *testing.T) {
 	c := newChain(t, "digits")
 	dat := da.NamespaceFromName("dat")
 	c.genesis.DA = &block.GenesisDA{HeaderNamespace: "0x" + hexName, DataNamespace: "dat"}
-	o := c.full(t, "http://"+freeAddress(t))
+	o := c.full(t, "http://"+nettest.FreeAddress(t))
 	if _, err := opens(t, o); err == nil || !strings.Contains(err.Error(), "without 0x") {
 		t.Errorf("got %v for a new home, want it refused", err)
 	}
@@ -242,7 +243,7 @@ func TestPortOfAnEvNode(t *testing.T) {
 		})}
 		served := make(chan error, 1)
 		go func() { served <- server.Serve(l) }()
-		o := newChain(t, "port").full(t, "http://"+freeAddress(t))
+		o := newChain(t, "port").full(t, "http://"+nettest.FreeAddress(t))
 		o.Config.HTTP.Address = l.Addr().String()
 		if _, err := opens(t, o); err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "set http.address to another one") {
 			t.Errorf("%s: got %v, want %q and the setting", name, err, c.want)

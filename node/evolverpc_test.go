@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"headrace/block"
+	"headrace/internal/nettest"
 	"headrace/node"
 )
 
@@ -119,8 +120,8 @@ func TestEvolveRPCOnL1(t *testing.T) {
 	c := newChain(t, "tools")
 	c.genesis.DA, c.genesis.DAStartHeight = nil, 0
 	c.genesis.L1 = &block.GenesisL1{ChainID: 1, Inbox: "0x" + strings.Repeat("11", 20), StartBlock: 1}
-	o := c.full(t, "http://"+freeAddress(t))
-	o.Config.L1.WS = node.At("ws://" + freeAddress(t))
+	o := c.full(t, "http://"+nettest.FreeAddress(t))
+	o.Config.L1.WS = node.At("ws://" + nettest.FreeAddress(t))
 	o.Config.Evolve.RPC = true
 	if _, err := opens(t, o); err == nil || !strings.Contains(err.Error(), "evolve.rpc is set") {
 		t.Errorf("got %v, want it refused", err)

@@ -16,6 +16,7 @@ import (
 
 	"headrace/exec"
 	"headrace/exec/kv"
+	"headrace/internal/nettest"
 	"headrace/internal/square"
 	"headrace/node"
 )
@@ -256,7 +257,7 @@ func TestTxCodes(t *testing.T) {
 func TestSlowClient(t *testing.T) {
 	t.Parallel()
 	c := newChain(t, "slow")
-	n := start(t, c.sequencer(t, "http://"+freeAddress(t), time.Second))
+	n := start(t, c.sequencer(t, "http://"+nettest.FreeAddress(t), time.Second))
 	for _, begun := range []string{"", "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n", "GET /live", "POST /v1/txs HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\na="} {
 		conn, err := net.Dial("tcp", n.Address())
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"headrace/block"
+	"headrace/internal/nettest"
 	"headrace/node"
 )
 
@@ -106,7 +107,7 @@ func TestNewRefusesOnAnL1(t *testing.T) {
 // that its home does not.
 func TestNoBlockBeforeTheSource(t *testing.T) {
 	t.Parallel()
-	n := start(t, newChain(t, "before").sequencer(t, "http://"+freeAddress(t), 50*time.Millisecond))
+	n := start(t, newChain(t, "before").sequencer(t, "http://"+nettest.FreeAddress(t), 50*time.Millisecond))
 	s := n.until(t, "trying again and again, or making blocks", func(s node.Status) bool { // many block times, by the pauses between the tries
 		return s.Heads.Unsafe.Height > 0 || s.Counts.Subscriptions >= 5 && strings.Contains(s.Sequencer.Paused, "waiting for the DA layer")
 	})

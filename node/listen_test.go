@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"headrace/block"
+	"headrace/internal/nettest"
 	"headrace/node"
 )
 
@@ -29,7 +30,7 @@ const token = "a token that nobody guesses"
 func TestTokenBeyondLoopback(t *testing.T) {
 	t.Parallel()
 	c := newChain(t, "beyond")
-	url := "http://" + freeAddress(t)
+	url := "http://" + nettest.FreeAddress(t)
 	onL1 := *c.genesis
 	onL1.DA, onL1.L1 = nil, &block.GenesisL1{ChainID: 1, Inbox: "0x" + strings.Repeat("1", 40), StartBlock: 1}
 	file := filepath.Join(t.TempDir(), "token")
@@ -168,7 +169,7 @@ func TestNamedPage(t *testing.T) {
 func TestHTTPS(t *testing.T) {
 	t.Parallel()
 	c := newChain(t, "tls")
-	o := c.full(t, "http://"+freeAddress(t))
+	o := c.full(t, "http://"+nettest.FreeAddress(t))
 	o.Config.HTTP.TLSCert = "cert.pem"
 	if _, err := node.New(o); err == nil || !strings.Contains(err.Error(), "go together") {
 		t.Errorf("got %v of a certificate without a key, want it refused", err)

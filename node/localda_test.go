@@ -10,6 +10,7 @@ import (
 
 	"headrace/da"
 	"headrace/devnet/localda"
+	"headrace/internal/nettest"
 	"headrace/node"
 )
 
@@ -117,7 +118,7 @@ func TestLocalDA(t *testing.T) {
 // TestLocalDARefused: what a level promises, a local-da cannot show.
 func TestLocalDARefused(t *testing.T) {
 	t.Parallel()
-	o := onLocalDA(newChain(t, "refused").full(t, "http://"+freeAddress(t)))
+	o := onLocalDA(newChain(t, "refused").full(t, "http://"+nettest.FreeAddress(t)))
 	for level, want := range map[string]string{"": "not verified, development only", "prove-empty": "set da.level to trust", "prove": "not verified, development only", "much": "da.level"} {
 		o.Config.DA.Level = level
 		if _, err := opens(t, o); err == nil || !strings.Contains(err.Error(), want) {

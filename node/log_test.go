@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"headrace/internal/nettest"
 	"headrace/node"
 )
 
@@ -50,7 +51,7 @@ func put(t *testing.T, n *running, method, token, body string) (int, string) {
 // sense is refused, and changes nothing.
 func TestLogOverHTTP(t *testing.T) {
 	t.Parallel()
-	o := newChain(t, "log").full(t, "http://"+freeAddress(t))
+	o := newChain(t, "log").full(t, "http://"+nettest.FreeAddress(t))
 	o.Config.HTTP.Token, o.Config.Log.Level = token, "warn,follow=error"
 	j := levelled(t, &o)
 	n := start(t, o)
@@ -130,7 +131,7 @@ func TestLogBeyondLoopback(t *testing.T) {
 		"the loopback":         {func(*node.Options) {}, "", 200, "debug"},
 		"a log of its own":     {func(o *node.Options) { o.Levels = nil }, "", 501, "its program's"},
 	} {
-		o := c.full(t, "http://"+freeAddress(t))
+		o := c.full(t, "http://"+nettest.FreeAddress(t))
 		levelled(t, &o)
 		test.set(&o)
 		n := start(t, o)

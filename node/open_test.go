@@ -16,6 +16,7 @@ import (
 	"headrace/exec"
 	"headrace/exec/kv"
 	"headrace/follow"
+	"headrace/internal/nettest"
 	"headrace/node"
 )
 
@@ -131,7 +132,7 @@ func TestEndOfContext(t *testing.T) {
 		},
 	}
 	for name, end := range ends {
-		n, err := node.New(newChain(t, "end").full(t, "http://"+freeAddress(t)))
+		n, err := node.New(newChain(t, "end").full(t, "http://"+nettest.FreeAddress(t)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -150,8 +151,8 @@ func TestEndOfContext(t *testing.T) {
 func TestCloseWithoutRun(t *testing.T) {
 	t.Parallel()
 	c := newChain(t, "closed")
-	o := c.sequencer(t, "http://"+freeAddress(t), time.Second)
-	o.Config.HTTP.Address = freeAddress(t)
+	o := c.sequencer(t, "http://"+nettest.FreeAddress(t), time.Second)
+	o.Config.HTTP.Address = nettest.FreeAddress(t)
 	for range 2 {
 		n, err := node.New(o)
 		if err != nil {
@@ -167,7 +168,7 @@ func TestCloseWithoutRun(t *testing.T) {
 // layer and without a new block.
 func TestEngineLosesItsState(t *testing.T) {
 	t.Parallel()
-	address := freeAddress(t)
+	address := nettest.FreeAddress(t)
 	_, stopDA := daLayer(t, address, "", 50*time.Millisecond)
 	c := newChain(t, "engine")
 	seq := start(t, c.sequencer(t, "http://"+address, 50*time.Millisecond))

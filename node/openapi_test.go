@@ -19,6 +19,7 @@ import (
 
 	"headrace/block"
 	"headrace/follow"
+	"headrace/internal/nettest"
 	"headrace/node"
 )
 
@@ -230,7 +231,7 @@ func TestOpenAPI(t *testing.T) {
 	o.Config.Evolve.RPC = true
 	levelled(t, &o)
 	seq, full := start(t, o), start(t, c.full(t, d.URL()))
-	away := start(t, c.full(t, "http://"+freeAddress(t)))
+	away := start(t, c.full(t, "http://"+nettest.FreeAddress(t)))
 	a := readAPI(t, wantStatus(t, full, "/openapi.json", http.StatusOK))
 	a.routes(t, seq.Patterns())
 

@@ -25,6 +25,7 @@ import (
 	"headrace/da/fault"
 	"headrace/da/local"
 	"headrace/devnet"
+	"headrace/internal/nettest"
 	"headrace/internal/page"
 	"headrace/node"
 )
@@ -224,7 +225,7 @@ func TestPage(t *testing.T) {
 	chain.genesis.DA.HeaderNamespace, chain.genesis.DA.DataNamespace = "headers", "data"
 	seq := start(t, chain.sequencer(t, d.URL(), 200*time.Millisecond))
 	o := chain.full(t, d.URL())
-	o.Config.HTTP.Address = freeAddress(t)
+	o.Config.HTTP.Address = nettest.FreeAddress(t)
 	n := start(t, o)
 
 	p := open(t, b, n.URL())

@@ -273,18 +273,18 @@ func (v *view) anew() []row {
 	below := !v.src.AdvancedAt.IsZero() && head < at
 	since := v.seen.below.at(at, below && v.src.Highest < at, v.now)
 	switch {
-	case below && !v.up.resets && v.src.Highest < at:
+	case below && v.up.resets:
+		return []row{{Waiting: Waiting{
+			Stage: follow.StageRevert, Height: at,
+			Cause: fmt.Sprintf("the %s ends at height %d, and has been read up to height %d: it has begun anew without what it held; begin with a new home, too", v.up.layer, head, at),
+		}, bare: true, told: true}}
+	case below && v.src.Highest < at:
 		return []row{{Waiting: Waiting{
 			Stage: follow.StageHead, Height: head, Since: since,
 			Cause: fmt.Sprintf("the %s ends at height %d, and this home has read it up to %d: the endpoint is behind, or its chain has begun anew, and then this home is of no more use", v.up.layer, head, at),
 		}, after: v.up.bound(v.blockTime), bare: true}}
-	case !below || !v.up.resets:
-		return nil
 	}
-	return []row{{Waiting: Waiting{
-		Stage: follow.StageRevert, Height: at,
-		Cause: fmt.Sprintf("the %s ends at height %d, and has been read up to height %d: it has begun anew without what it held; begin with a new home, too", v.up.layer, head, at),
-	}, bare: true, told: true}}
+	return nil
 }
 
 // behind is that the node has not taken in what was announced. A node that was at the head may be behind for as long as

@@ -12,6 +12,7 @@ import (
 
 	"headrace/block"
 	"headrace/follow"
+	"headrace/internal/nettest"
 	"headrace/node"
 )
 
@@ -75,7 +76,7 @@ type stage struct {
 
 func newStage(t *testing.T, interval time.Duration) *stage {
 	t.Helper()
-	s := &stage{T: t, listen: freeAddress(t), dir: t.TempDir()}
+	s := &stage{T: t, listen: nettest.FreeAddress(t), dir: t.TempDir()}
 	s.link = link(t, s.listen)
 	s.startDA(interval)
 	return s
@@ -107,7 +108,7 @@ func TestCatchingUp(t *testing.T) {
 // TestDALayerComesLater: a DA layer that is down at the start is not fatal. The node says what it waits for, and goes on when it comes.
 func TestDALayerComesLater(t *testing.T) {
 	t.Parallel()
-	address := freeAddress(t)
+	address := nettest.FreeAddress(t)
 	c := newChain(t, "later")
 	full := start(t, c.full(t, "http://"+address))
 	seq := start(t, c.sequencer(t, "http://"+address, 50*time.Millisecond))

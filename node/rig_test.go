@@ -4,9 +4,6 @@ package node_test
 
 import (
 	"context"
-	"fmt"
-	"math/rand/v2"
-	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -26,7 +23,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // patience bounds every wait: what takes longer on a busy machine hangs.
 const patience = time.Minute
 
-// prompt is how long New and a stop may take, whatever the network does: a second, and what a busy machine takes longer. Every timeout of the network is longer than that.
+// prompt is how long New and a stop may take, whatever the network does: a second, and what a busy machine takes longer.
+// Every timeout of the network is longer.
 const prompt = 8 * time.Second
 
 func bounded(t *testing.T) context.Context {
@@ -52,20 +50,6 @@ func goRun(t *testing.T, what string, run func(context.Context) error) (stop fun
 	})
 	t.Cleanup(func() { stop() })
 	return stop
-}
-
-// freeAddress returns an address of the loopback that nobody listens at, with a port below those that the system gives to outgoing connections.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		address := fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(10000))
-		if l, err := net.Listen("tcp", address); err == nil {
-			_ = l.Close()
-			return address
-		}
-	}
-	t.Fatal("no free port between 20000 and 30000")
-	return ""
 }
 
 // daLayer runs a DA layer until the test or stop ends it.

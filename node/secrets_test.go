@@ -21,6 +21,7 @@ import (
 
 	"headrace/block"
 	"headrace/exec/engineapi"
+	"headrace/internal/nettest"
 	"headrace/node"
 )
 
@@ -106,7 +107,7 @@ func TestNoSecretLeavesANode(t *testing.T) {
 			t.Run("TLS", func(t *testing.T) { t.Parallel(); noSecret(t, "https", "wss", s.Listener.Addr().String()) })
 		}
 	}
-	t.Run("refused", func(t *testing.T) { t.Parallel(); noSecret(t, "http", "ws", freeAddress(t)) })
+	t.Run("refused", func(t *testing.T) { t.Parallel(); noSecret(t, "http", "ws", nettest.FreeAddress(t)) })
 }
 
 func noSecret(t *testing.T, plain, socket, host string) {

@@ -249,7 +249,8 @@ func page(m http.Handler) string {
 	return w.Body.String()
 }
 
-// TestSeriesAreBounded: whatever a node is told to do, there are 500 series at most, and the names are as Prometheus wants them.
+// TestSeriesAreBounded: whatever a node is told to do, there are 500 series at most. Their names are as Prometheus wants
+// them.
 func TestSeriesAreBounded(t *testing.T) {
 	_, full := onDA(t, daLayer(t, time.Hour), 0)
 	o := full()

@@ -71,9 +71,9 @@ func askLog(ctx context.Context, at nodeAt, levels []string) (logged node.Logged
 		req.Method, req.Body, req.ContentLength = http.MethodPut, io.NopCloser(bytes.NewReader(body)), int64(len(body))
 		req.Header.Set("Content-Type", "application/json")
 	}
-	resp, err := nodeClient.Do(req)
+	resp, err := at.do(req)
 	if err != nil {
-		return logged, fmt.Errorf("ask node: %w: is it running? --node names another address", redact.Error(err))
+		return logged, err
 	}
 	defer resp.Body.Close()
 	var answer struct {

@@ -57,6 +57,15 @@ func (n *nodeAt) request(ctx context.Context, u *url.URL) (*http.Request, error)
 	return req, nil
 }
 
+// do sends a request to the node.
+func (n *nodeAt) do(req *http.Request) (*http.Response, error) {
+	resp, err := nodeClient.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("ask node: %w: is it running? --node names another address", redact.Error(err))
+	}
+	return resp, nil
+}
+
 // secret returns the token; "" if there is none.
 func (n *nodeAt) secret() (string, error) {
 	switch {

@@ -1,9 +1,6 @@
 package main
 
 import (
-	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"regexp"
@@ -12,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"headrace/internal/nettest"
 )
 
 func readme(t testing.TB) string {
@@ -94,7 +93,7 @@ func TestReadmeRuns(t *testing.T) {
 		ports[m[1]] = true
 	}
 	for address := range ports {
-		script = strings.ReplaceAll(script, address, freeAddress(t))
+		script = strings.ReplaceAll(script, address, nettest.FreeAddress(t))
 	}
 	dir := t.TempDir()
 	script = "set -e\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n" + strings.ReplaceAll(script, "/tmp/", dir+"/")
@@ -118,19 +117,4 @@ func writeFile(t *testing.T, dir, name, text string) string {
 		t.Fatal(err)
 	}
 	return path
-}
-
-// freeAddress returns an address of the loopback that nobody listens at, with a port below those that the system gives to
-// outgoing connections.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		address := fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(10000))
-		if l, err := net.Listen("tcp", address); err == nil {
-			_ = l.Close()
-			return address
-		}
-	}
-	t.Fatal("no free port between 20000 and 30000")
-	return ""
 }

@@ -69,9 +69,9 @@ func fetchStatus(ctx context.Context, at nodeAt) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	resp, err := nodeClient.Do(req)
+	resp, err := at.do(req)
 	if err != nil {
-		return nil, fmt.Errorf("ask node: %w: is it running? --node names another address", redact.Error(err))
+		return nil, err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxStatus))
