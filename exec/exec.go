@@ -7,6 +7,8 @@ package exec
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
 
 	"headrace/block"
@@ -98,6 +100,61 @@ type Sealer interface {
 	OwnBytes() int
 }
 
+// TxHasher is implemented by engines whose transactions have a hash of their own. Any other's is the SHA-256 of their
+// bytes, and the same bytes in two blocks, or twice in one, are executed twice.
+type TxHasher interface {
+	// TxHash returns the hash by which the engine's users know a transaction, in the form that SubmitTx takes and in
+	// that of a block. It depends on the bytes alone, of which there may be any, and keeps nothing of them. It may be
+	// called any time.
+	TxHash(tx []byte) block.Hash
+	// TxOnce reports whether a chain executes a transaction once at most. One that is submitted again is then the same.
+	TxOnce() bool
+}
+
+// TxHash returns the hash of a transaction.
+func TxHash(e Engine, tx []byte) block.Hash {
+	if h, ok := e.(TxHasher); ok {
+		return h.TxHash(tx)
+	}
+	return sha256.Sum256(tx)
+}
+
+// TxOnce reports whether a chain of the engine executes a transaction once at most.
+func TxOnce(e Engine) bool {
+	h, ok := e.(TxHasher)
+	return ok && h.TxOnce()
+}
+
+// OwnTxs returns how many transactions at the front of each block are the engine's own, and nobody's transaction. A
+// block of strangers may have fewer.
+func OwnTxs(e Engine) int {
+	if s, ok := e.(Sealer); ok {
+		return s.OwnTxs()
+	}
+	return 0
+}
+
+// UserTxs returns a block's transactions without the engine's own.
+func UserTxs(e Engine, txs [][]byte) [][]byte { return txs[min(OwnTxs(e), len(txs)):] }
+
+// TxHashes returns the hashes of a block's transactions, in their order, without the engine's own.
+func TxHashes(e Engine, txs [][]byte) []block.Hash {
+	txs = UserTxs(e, txs)
+	hashes := make([]block.Hash, len(txs))
+	for i, tx := range txs {
+		hashes[i] = TxHash(e, tx)
+	}
+	return hashes
+}
+
+// Receipter is implemented by engines that keep what became of each transaction.
+type Receipter interface {
+	// Receipt returns, as JSON, what became of the transaction with this hash in b, which the engine has executed.
+	// ErrNoReceipt: it keeps none of it, or none any more, or the transaction was passed over; one of another block is
+	// never returned. It may be called any time.
+	Receipt(ctx context.Context, b *block.Block, tx block.Hash) (json.RawMessage, error)
+}
+
 // Forcer is implemented by Builders that can put given transactions into a block without their transaction pool, which
 // might refuse them or never choose them.
 type Forcer interface {
@@ -147,6 +204,8 @@ var (
 	ErrTooBig = errors.New("transaction is too large")
 	// ErrFull: no room for more transactions.
 	ErrFull = errors.New("transaction pool is full")
+	// ErrNoReceipt: the engine has no receipt of the transaction in this block.
+	ErrNoReceipt = errors.New("no receipt")
 )
 
 // Disk is implemented by engines that keep something on a disk of this process.

@@ -48,7 +48,11 @@ type base interface {
 	io.Closer
 }
 
-var _ exec.Builder = (*Derived)(nil)
+var (
+	_ exec.Builder   = (*Derived)(nil)
+	_ exec.TxHasher  = (*Derived)(nil)
+	_ exec.Receipter = (*Derived)(nil)
+)
 
 // NewDerived is New for derived blocks. Options.FeeRecipient is a part of each block: all nodes of a chain need the
 // same.

@@ -126,12 +126,14 @@ type Engine struct {
 }
 
 var (
-	_ exec.Engine   = (*Engine)(nil)
-	_ exec.Builder  = (*Engine)(nil)
-	_ exec.Labeler  = (*Engine)(nil)
-	_ exec.Forcer   = (*Engine)(nil)
-	_ exec.Exempter = (*Engine)(nil)
-	_ exec.Disk     = (*Engine)(nil)
+	_ exec.Engine    = (*Engine)(nil)
+	_ exec.Builder   = (*Engine)(nil)
+	_ exec.Labeler   = (*Engine)(nil)
+	_ exec.Forcer    = (*Engine)(nil)
+	_ exec.Exempter  = (*Engine)(nil)
+	_ exec.Disk      = (*Engine)(nil)
+	_ exec.TxHasher  = (*Engine)(nil)
+	_ exec.Receipter = (*Engine)(nil)
 )
 
 // New opens the index and returns an engine that connects to the client at its first use: a client that is down shows

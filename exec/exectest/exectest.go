@@ -85,6 +85,7 @@ func Test(t *testing.T, open func(t *testing.T) Subject) {
 		{"BuilderSizes", sizes},
 		{"RevertedTransactions", revertedTransactions},
 		{"Labels", labels},
+		{"TransactionHashes", hashes},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newRun(t, open(t))

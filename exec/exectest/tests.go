@@ -3,7 +3,10 @@ package exectest
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -632,4 +635,89 @@ func exempts(t *testing.T, r *run) {
 	b.Data.Txs = txs
 	r.execute(r.seal(b))
 	r.check()
+}
+
+// hashes looks at the names of transactions: the same before and in a block, others for others, and of nothing but the
+// bytes. What a chain executes once has one place in it, however often it is submitted.
+func hashes(t *testing.T, r *run) {
+	one, other := []byte("a=1"), []byte("a=2")
+	if r.s.Tx != nil {
+		one, other = r.s.Tx(0), r.s.Tx(1)
+	}
+	hash := exec.TxHash(r.e, one)
+	if _, ok := r.e.(exec.TxHasher); !ok && hash != sha256.Sum256(one) {
+		t.Errorf("hash of a transaction: got %s, want the SHA-256 of its bytes", hash)
+	}
+	changed := bytes.Clone(one)
+	if exec.TxHash(r.e, changed) != hash || hash == exec.TxHash(r.e, other) || !bytes.Equal(changed, one) {
+		t.Error("the hash of a transaction is not that of its bytes alone")
+	}
+	clear(changed)
+	for _, strange := range [][]byte{nil, {}, {3}, {3, 0xc0}, {'H', 1}, bytes.Repeat([]byte{0xff}, 300)} {
+		if exec.TxHash(r.e, strange) != exec.TxHash(r.e, bytes.Clone(strange)) {
+			t.Errorf("%x has two hashes", strange)
+		}
+	}
+	bld, ok := r.e.(exec.Builder)
+	if !ok || r.s.Tx == nil {
+		return
+	}
+	r.grow(1)
+	want := map[block.Hash]int{hash: 2, exec.TxHash(r.e, other): 1}
+	for _, tx := range [][]byte{one, one, other} {
+		if err := bld.SubmitTx(t.Context(), bytes.Clone(tx)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if exec.TxOnce(r.e) {
+		want[hash] = 1
+	}
+	got := map[block.Hash]int{}
+	for range 10 {
+		b := r.built(bld, r.s.MaxBytes)
+		r.execute(b)
+		users, names := exec.UserTxs(r.e, b.Data.Txs), exec.TxHashes(r.e, b.Data.Txs)
+		if len(names) != len(users) || len(users)+r.own() != len(b.Data.Txs) {
+			t.Fatalf("block %d has %d transactions, %d of them the engine's own, and %d hashes", b.Height(), len(b.Data.Txs), r.own(), len(names))
+		}
+		for i, name := range names {
+			if name != exec.TxHash(r.e, users[i]) {
+				t.Errorf("transaction %d of block %d has another hash than in its block", i, b.Height())
+			}
+			got[name]++
+		}
+		r.receipts(b, names)
+		if maps.Equal(got, want) {
+			return
+		}
+	}
+	t.Errorf("got %v in the blocks, want %v", got, want)
+}
+
+// receipts asks for those of a block's transactions, and for what is none of it.
+func (r *run) receipts(b *block.Block, hashes []block.Hash) {
+	r.t.Helper()
+	rec, ok := r.e.(exec.Receipter)
+	if !ok {
+		return
+	}
+	sibling := r.vary(b, func(h *block.Header, d *block.Data) {
+		h.ValidatorHash = bytes.Repeat([]byte{9}, 32)
+		d.Txs = d.Txs[:0:0]
+	})
+	before := r.chain[len(r.chain)-2]
+	for _, hash := range hashes {
+		text, err := rec.Receipt(r.t.Context(), b, hash)
+		if err != nil || !json.Valid(text) {
+			r.t.Errorf("receipt of transaction %s in block %d: got %s, %v", hash, b.Height(), text, err)
+		}
+		for _, other := range []*block.Block{sibling, before} {
+			if text, err := rec.Receipt(r.t.Context(), other, hash); !errors.Is(err, exec.ErrNoReceipt) {
+				r.t.Errorf("receipt of transaction %s in a block %d without it: got %s, %v, want %v", hash, other.Height(), text, err, exec.ErrNoReceipt)
+			}
+		}
+	}
+	if text, err := rec.Receipt(r.t.Context(), b, block.Hash{7}); !errors.Is(err, exec.ErrNoReceipt) {
+		r.t.Errorf("receipt of a transaction that is nowhere: got %s, %v, want %v", text, err, exec.ErrNoReceipt)
+	}
 }

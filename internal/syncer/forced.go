@@ -52,12 +52,7 @@ func sources(queue []l1.Forced) []l1.Source {
 }
 
 // ownTxs is how many transactions at the front of each block are the engine's.
-func (s *Syncer) ownTxs() int {
-	if e, ok := s.cfg.Engine.(exec.Sealer); ok {
-		return e.OwnTxs()
-	}
-	return 0
-}
+func (s *Syncer) ownTxs() int { return exec.OwnTxs(s.cfg.Engine) }
 
 // mustInclude returns the first missing transaction that is not exempt by the state after a block: with it missing, a
 // proposal is void. It is nil if all are exempt.
