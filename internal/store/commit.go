@@ -16,7 +16,7 @@ import (
 func (s *Store) Commit(b *Batch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := change{s: s, b: b, next: *s.state.Load(), items: s.items, batch: s.db.NewBatch()}
+	c := change{s: s, b: b, next: *s.state.Load(), items: s.items, txs: s.whole.Load(), txsFrom: s.txsFrom, batch: s.db.NewBatch()}
 	c.base = c.next.Unsafe.Height
 	defer c.batch.Close()
 	if err := c.stage(); err != nil {
@@ -25,7 +25,8 @@ func (s *Store) Commit(b *Batch) error {
 	if err := s.db.Commit(c.batch, b.Sync); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
-	s.items = c.items
+	s.items, s.txsFrom = c.items, c.txsFrom
+	s.whole.Store(c.txs)
 	s.state.Store(&c.next)
 	return nil
 }
@@ -36,6 +37,9 @@ type change struct {
 	b     *Batch
 	next  State
 	items span
+
+	txs, txsFrom uint64 // TxsFrom, and as it is on disk
+
 	base  uint64        // the height that is appended to
 	marks []mark        // of appended blocks, from base+1 on
 	batch *pebble.Batch // its methods fail only for batches that are closed or too large
@@ -79,6 +83,7 @@ func (c *change) truncate() error {
 	}
 	c.next.Unsafe = block.Ref{Height: top, Hash: m.hash}
 	c.next.Root = m.root
+	c.txs = min(c.txs, top+1)
 	return nil
 }
 
@@ -91,7 +96,7 @@ func (s *Store) dropBlocks(batch *pebble.Batch, from, to uint64) error {
 		}
 		return batch.Delete(hashKey(m.hash), nil)
 	})
-	return errors.Join(err, deleteHeights(batch, 'o', from, to), deleteHeights(batch, 'b', from, to))
+	return errors.Join(err, s.dropTxs(batch, from, to), deleteHeights(batch, 'o', from, to), deleteHeights(batch, 'b', from, to))
 }
 
 // deleteHeights deletes a table's keys with heights in [from, to). Few are deleted one by one: a range deletion costs
@@ -121,7 +126,8 @@ func (c *change) append() error {
 		err := errors.Join(
 			c.set(bodyKey(height), m.hash[:], body),
 			c.batch.Set(hashKey(m.hash), binary.BigEndian.AppendUint64(nil, height), nil),
-			c.batch.Set(originKey(height), m.encode(), nil))
+			c.batch.Set(originKey(height), m.encode(), nil),
+			c.indexTxs(r.Block, m.hash))
 		if err != nil {
 			return err
 		}
@@ -364,6 +370,12 @@ func (c *change) write() error {
 	last := c.s.State()
 	if source := encodeSource(&c.next, c.items); !bytes.Equal(source, encodeSource(&last, c.s.items)) {
 		if err := c.batch.Set(sourceKey, source, nil); err != nil {
+			return err
+		}
+	}
+	if c.s.hashes != nil && len(c.b.Append) > 0 && c.txsFrom != c.txs {
+		c.txsFrom = c.txs
+		if err := c.batch.Set(wholeKey, binary.BigEndian.AppendUint64(nil, c.txsFrom), nil); err != nil {
 			return err
 		}
 	}

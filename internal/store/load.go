@@ -74,6 +74,9 @@ func (s *Store) load(id Identity, opt Options) error {
 	if err := s.checkState(&st); err != nil {
 		return disk.Corrupt(s.db.Dir(), err)
 	}
+	if err := s.loadTxs(&st); err != nil {
+		return err
+	}
 	s.state.Store(&st)
 	return nil
 }
@@ -106,6 +109,7 @@ func (s *Store) create(id Identity, opt Options) error {
 	if err != nil {
 		return fmt.Errorf("create store: %w", err)
 	}
+	s.whole.Store(s.fixed.initial)
 	s.state.Store(&st)
 	return nil
 }

@@ -30,6 +30,9 @@ func (s *Store) pruneSome(below uint64) (done bool, err error) {
 	if to <= next.Oldest {
 		return true, nil
 	}
+	if to, err = s.within(next.Oldest, to); err != nil {
+		return false, err
+	}
 	b := s.db.NewBatch()
 	defer b.Close()
 	err = s.dropBlocks(b, next.Oldest, to)

@@ -148,6 +148,9 @@ func (r *rebuild) run() error {
 			return err
 		}
 	}
+	if err := r.index(); err != nil {
+		return err
+	}
 	st := r.from.State()
 	var before block.Hash // of the data of the block before
 	for height := st.Oldest; height <= st.Unsafe.Height; height++ {
@@ -161,6 +164,22 @@ func (r *rebuild) run() error {
 		before = rec.Block.Data.Hash()
 	}
 	return r.flush(0)
+}
+
+// index copies the index of transactions. If that is damaged, it begins anew with the next block: what it has is looked
+// up again, and who asks for the rest is told from where on it is whole.
+func (r *rebuild) index() error {
+	var copying error
+	for _, table := range []byte("tkw") {
+		err := r.from.db.Each([]byte{table}, []byte{table + 1}, func(key, value []byte) error {
+			copying = r.set(key, value)
+			return copying
+		})
+		if err != nil {
+			break
+		}
+	}
+	return copying
 }
 
 // block copies one block.
