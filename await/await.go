@@ -1,6 +1,7 @@
-// Package await waits for events: a rollup node's height or proposal, and any other value that somebody watches;
-// package await/ethereum waits for the blocks of any Ethereum node. They are for tests, scripts and tools that would
-// otherwise sleep and ask again.
+// Package await waits for events: a rollup node's height or proposal, and any other value that somebody watches. The
+// functions wait in the process of the node, a Client, which Node returns, at one that runs elsewhere. Package
+// await/ethereum waits for the blocks of any Ethereum node. They are for tests, scripts and tools that would otherwise
+// sleep and ask again.
 //
 // Every wait looks first and then waits for news, in an order that loses none; one context bounds everything it does,
 // connecting included; and it ends (I11): with the value that satisfied it, which is returned, or with an *Error that
@@ -8,7 +9,7 @@
 // end of a producer, which matches ErrEnded. A value that is there when the wait ends counts, whatever else has
 // ended.
 //
-// Waits on a watch.Value see the latest value: values in between may be passed over. Nothing outlives the call that
+// Waits on a watch.Value, and at a running node, see the latest value: values in between may be passed over. Nothing outlives the call that
 // started it. Everything is safe for concurrent use.
 package await
 

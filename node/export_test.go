@@ -42,6 +42,14 @@ func BlocksOf(status *watch.Value[Status], oldest func() uint64, ref func(uint64
 	}}
 }
 
+// Waits serves /v1/wait of a chain on an L1 that has this status.
+func Waits(status *watch.Value[Status]) http.Handler {
+	return http.HandlerFunc((&Node{status: status, opt: Options{Genesis: &block.Genesis{L1: new(block.GenesisL1)}}}).getWait)
+}
+
+// WithEarlier returns a status with proposals that others have followed.
+func WithEarlier(s Status, earlier ...Proposal) Status { s.earlier = earlier; return s }
+
 // PageOf is a page of a chain that a test makes, from a height on.
 func PageOf(status *watch.Value[Status], oldest func() uint64, ref func(uint64) (block.Ref, error), at func(uint64) (Block, error), from uint64) ([]byte, error) {
 	p, err := parsePage(url.Values{"from": {strconv.FormatUint(from, 10)}})

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -129,7 +130,7 @@ func (n *Node) parseWait(q url.Values) (*goal, error) {
 		var err error
 		value := q.Get(name)
 		switch name {
-		case "height", "proposal", "position", "ready":
+		case "height", "proposal", "proposal_at", "position", "ready", "not_ready":
 			if wanted != "" {
 				return nil, fmt.Errorf("%s and %s: wait for one thing at a time", wanted, name)
 			}
@@ -139,17 +140,17 @@ func (n *Node) parseWait(q url.Values) (*goal, error) {
 		case "head":
 			label, err = parseLabel(value)
 		default:
-			err = fmt.Errorf("there is no parameter %s: use height, proposal, position or ready, and head and timeout", name)
+			err = fmt.Errorf("there is no parameter %s: use height, proposal, proposal_at, position, ready or not_ready, and head and timeout", name)
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
-	if wanted == "proposal" && n.opt.Genesis.L1 == nil {
+	if strings.HasPrefix(wanted, "proposal") && n.opt.Genesis.L1 == nil {
 		return nil, errors.New("this chain's canonical source is a DA layer, which has no proposals: wait for a height or a position")
 	}
 	if wanted == "" {
-		return nil, errors.New("say what to wait for: height, proposal, position or ready")
+		return nil, errors.New("say what to wait for: height, proposal, proposal_at, position, ready or not_ready")
 	}
 	if q.Has("head") && wanted != "height" {
 		return nil, errors.New("head goes with height")
@@ -158,11 +159,23 @@ func (n *Node) parseWait(q url.Values) (*goal, error) {
 }
 
 func (n *Node) setGoal(g *goal, wanted, value string, label await.Label) error {
-	if wanted == "ready" {
+	switch wanted {
+	case "ready", "not_ready":
 		if value != "" && value != "true" {
-			return fmt.Errorf("ready %q is not true", value)
+			return fmt.Errorf("%s %q is not true", wanted, value)
 		}
 		g.what, g.reached = "readiness", func(s Status) bool { return s.Ready }
+		if wanted == "not_ready" {
+			g.what, g.reached = "a node that is not ready", func(s Status) bool { return !s.Ready }
+		}
+		return nil
+	case "proposal_at":
+		var hash block.Hash
+		if err := hash.UnmarshalText([]byte(value)); err != nil {
+			return fmt.Errorf("proposal_at: %w", err)
+		}
+		g.what = "the proposal of L1 transaction or block 0x" + hash.String()
+		g.reached = func(s Status) bool { _, ok := s.Progress().ProposalAt(hash); return ok }
 		return nil
 	}
 	number, err := strconv.ParseUint(value, 10, 64)

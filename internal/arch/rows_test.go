@@ -72,7 +72,7 @@ var rows = map[string]row{
 	"internal/syncer/syncertest": {"block da da/local exec exec/kv follow watch internal/derive internal/store internal/syncer", "a syncer with everything around it, for the tests of whoever uses one"},
 
 	// Around the node.
-	"await":                        {"ref watch", "it waits for any node, so it must not need ours"},
+	"await":                        {"ref watch follow internal/httpc internal/redact", "it waits for any node, so it must not need ours"},
 	"await/ethereum":               {"await watch internal/batch internal/httpc internal/redact", "it waits for any Ethereum client, so it must not need ours"},
 	"devnet/program":               {"", "it runs programs; which, and what for, is not its business"},
 	"devnet/geth":                  {"devnet/program", "a process; what it is used for is not its business"},

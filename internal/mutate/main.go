@@ -85,6 +85,7 @@ var tables = slices.Concat(
 	pageGuards,
 	figuresGuards,
 	apiGuards,
+	waitsGuards,
 )
 
 func main() {

@@ -1,0 +1,65 @@
+package main
+
+// waitsGuards keep the waits at running nodes, and those of Ethereum's transactions and logs, true and without a hang.
+var waitsGuards = []guard{
+	{
+		name: "what stands before a node does not end a wait",
+		file: "await/client.go",
+		from: "if resp.StatusCode >= 200 && resp.StatusCode < 300 {", to: "if resp.StatusCode < 500 {",
+		pkg: "./await", test: "TestEveryWaitAtANodeKeepsTheRules/ready/what_stands",
+	},
+	{
+		name: "a node's own refusal ends a wait",
+		file: "await/client.go",
+		from: `return why != "" && status >= 400 && status < 500`, to: `return why != "" && status >= 400 && status < 404`,
+		pkg: "./await", test: "TestEveryWaitAtANodeKeepsTheRules/ready/refused_404",
+	},
+	{
+		name: "what another producer did before its end counts",
+		file: "await/client.go",
+		from: "if outer.Err() == nil { // a producer", to: "if false { // a producer",
+		pkg: "./await", test: "TestReachedBeforeAnotherEnd",
+	},
+	{
+		name: "a node that does not wait is not asked in a hot loop",
+		file: "await/client.go",
+		from: "case err == nil && time.Since(began) >= patience/2:", to: "case err == nil && time.Since(began) >= 0:",
+		pkg: "./await", test: "TestHastyNodeIsNoHotLoop",
+	},
+	{
+		name: "a stream's blocks follow each other",
+		file: "await/stream.go",
+		from: "if err := f.place.next(&e); err != nil {", to: "if err := f.place.next(&e); err != nil && false {",
+		pkg: "./await", test: "TestEventsInOrder",
+	},
+	{
+		name: "a stream begins after the id it goes on from",
+		file: "await/stream.go",
+		from: "f.place = placeOf(s.After)", to: "_ = placeOf(s.After)",
+		pkg: "./await", test: "TestEventsGoOnAfter",
+	},
+	{
+		name: "while an event is taken a node is not silent",
+		file: "await/stream.go",
+		from: "\t\twatchdog.Stop() // while", to: "\t\t// while",
+		pkg: "./await", test: "TestSlowTaker",
+	},
+	{
+		name: "an end that is told is not yet a node that has stopped",
+		file: "await/stream.go",
+		from: "case refused(err), errors.As(err, new(takenError)), ended && strange:", to: "case refused(err), errors.As(err, new(takenError)), strange || ended && strange:",
+		pkg: "./await", test: "TestStopped/a_gateway",
+	},
+	{
+		name: "another start of a node shows that it had stopped",
+		file: "await/stream.go",
+		from: "case last.Raw != nil && !s.StartedAt.Equal(last.StartedAt):", to: "case false:",
+		pkg: "./await", test: "TestStartedAgain",
+	},
+	{
+		name: "a proposal that others have followed is found at the node",
+		file: "node/wait.go",
+		from: "_, ok := s.Progress().ProposalAt(hash); return ok", to: "return s.Proposal != nil && (s.Proposal.Tx == hash || s.Proposal.L1.Hash == hash)",
+		pkg: "./node", test: "TestWaitProposalAt",
+	},
+}
