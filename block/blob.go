@@ -45,6 +45,12 @@ func ReadDataBlob(raw []byte) (*DataBlob, error) {
 	return r.DataBlob, nil
 }
 
+// ReadContent reads Data as Data.Encode returns it, which nobody has signed by itself. The bytes are copied.
+func ReadContent(content []byte) (*DataBlob, error) {
+	raw := appendPrefix(make([]byte, 0, sizePrefixed(signedContent, len(content))), signedContent, len(content))
+	return ReadDataBlob(append(raw, content...))
+}
+
 // ReadSigned reads the two halves of a block as its proposer sends them: no data, which is nil then, for a block
 // without transactions. Nothing is verified. The results keep parts of the bytes, which must not be written to
 // afterwards.

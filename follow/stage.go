@@ -30,6 +30,7 @@ const (
 	StageChain
 	StagePost
 	StageEndpoint
+	StageUnsafe
 	StageDisk
 
 	stages // how many there are, with the zero one
@@ -78,6 +79,8 @@ var stageTexts = [stages]struct{ word, means, remedy string }{
 		"see what submissions fail of; if they do not, more is made than the layer takes"},
 	StageEndpoint: {"endpoint", "an endpoint fails or is silent; the node is ready as long as another one of its kind serves",
 		"see the endpoint's last error, and mend or replace it"},
+	StageUnsafe: {"unsafe", "unsafe only: new blocks come from the sequencer or another node, and nothing comes from the layer",
+		"bring the layer's endpoint back, or name a second one; until then the layer may yet have others than the blocks above the safe head"},
 	StageDisk: {"disk", "a write has failed, or what is stored is damaged",
 		"make room, or mend the disk; what is damaged is told with the command that repairs it"},
 }

@@ -22,6 +22,7 @@ type Config struct {
 	Sequencer SequencerConfig `koanf:"sequencer"`
 	DA        DAConfig        `koanf:"da"`
 	L1        L1Config        `koanf:"l1"`
+	Unsafe    UnsafeConfig    `koanf:"unsafe"`
 	Engine    EngineConfig    `koanf:"engine"`
 	HTTP      HTTPConfig      `koanf:"http"`
 	Evolve    EvolveConfig    `koanf:"evolve"`
@@ -135,6 +136,12 @@ type HTTPConfig struct {
 	BodyBytes     uint64   `koanf:"body_bytes" help:"bytes of requests that are kept in memory" default:"16777216"`
 }
 
+// UnsafeConfig is about blocks that come before the canonical source has them.
+type UnsafeConfig struct {
+	From Addresses `koanf:"from" help:"HTTP address of another node of the chain, whose newest blocks are followed before the DA layer or the L1 has them; may be repeated"`
+	Max  uint64    `koanf:"max" help:"how far above the safe head an unsafe block may be, on a DA layer" default:"20000"`
+}
+
 // EvolveConfig is about the tools of an Evolve chain.
 type EvolveConfig struct {
 	RPC bool `koanf:"rpc" help:"answer, at http.address, what an ev-node's StoreService and ConfigService do, over Connect and, without TLS, gRPC, for explorers and tools of an Evolve chain"`
@@ -179,6 +186,7 @@ func Default() Config {
 		Sequencer: SequencerConfig{KeyFile: "sequencer.key", BlockTime: time.Second, LazyInterval: time.Minute, MaxPending: 1000},
 		DA:        DAConfig{Kind: "celestia", Address: At("http://127.0.0.1:26658"), CallTimeout: 30 * time.Second, Level: da.ProveEmpty.String(), MaxSubmitBytes: 2 << 20},
 		L1:        L1Config{CallTimeout: 10 * time.Second, Finality: "node"},
+		Unsafe:    UnsafeConfig{Max: maxUnsafeBlocks},
 		Engine:    EngineConfig{Kind: "kv"},
 		HTTP: HTTPConfig{
 			Address: "127.0.0.1:7331", MaxConns: 1280, MaxPerAddress: 256, MaxWaiting: maxWaiting, AnswerBytes: 16 << 20, BodyBytes: 16 << 20,
@@ -202,6 +210,7 @@ func (c *Config) Validate() error {
 		{"l1.ws", c.L1.WS, " ws wss ", "a URL such as ws://127.0.0.1:8546"},
 		{"l1.http", c.L1.HTTP, " http https ", "a URL such as http://127.0.0.1:8545"},
 		{"l1.beacon", c.L1.Beacon, " http https ", "a URL such as http://127.0.0.1:5052"},
+		{"unsafe.from", c.Unsafe.From, " http https ", "a URL such as http://127.0.0.1:7331"},
 	} {
 		for _, a := range e.addresses {
 			u, err := url.Parse(a.URL)

@@ -185,7 +185,7 @@ func openDA(o *opened, cfg syncer.Config, opt follow.Options) (*upstream, error)
 	flight := func() time.Duration { return flightTime(b.Flight, blockTime()) }
 	follower := follow.New(sink.Checked(client), sink, opt)
 	return &upstream{
-		layer: "DA layer", unit: "DA", syncer: sink.Syncer, follower: follower,
+		layer: "DA layer", unit: "DA", syncer: sink.Syncer, offers: sink.Offers, follower: follower,
 		blockTime: blockTime, unknown: 6 * time.Second, // Celestia's, at the most
 		resets: unverified != "",
 		beside: []func(context.Context) error{sink.Prover(client, follower.Wake)},

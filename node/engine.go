@@ -37,7 +37,7 @@ func (o *opened) openEngine(before *kv.Engine) (err error) {
 	case "evolve-evm":
 		e, err = o.evolveEVM()
 	default:
-		o.kv, err = kv.Open(filepath.Join(o.opt.Home, "kv"), kv.Options{FS: o.opt.engineFS, InitialHeight: o.opt.Genesis.InitialHeight, Logger: of(o.log, "engine"), Before: before})
+		o.kv, err = kv.Open(filepath.Join(o.opt.Home, "kv"), kv.Options{FS: o.opt.engineFS, InitialHeight: o.opt.Genesis.InitialHeight, Logger: of(o.log, "engine"), Before: before, History: o.opt.kvHistory()})
 		e = o.kv
 	}
 	if err != nil {
@@ -124,7 +124,7 @@ func checkExecutor(address string) error {
 // checkWay looks whether the engine can take blocks back, and if not, whether it ever has to: what a DA layer holds is
 // final.
 func (o *opened) checkWay() error {
-	if w, ok := o.engine.(exec.OneWay); !ok || !w.OneWay() {
+	if !o.oneWay() {
 		return nil
 	}
 	if o.opt.Genesis.L1 != nil {
@@ -132,6 +132,11 @@ func (o *opened) checkWay() error {
 	}
 	o.log.Info("the engine cannot take blocks back: this node takes no unsafe blocks, and follows no L1 inbox")
 	return nil
+}
+
+func (o *opened) oneWay() bool {
+	w, ok := o.engine.(exec.OneWay)
+	return ok && w.OneWay()
 }
 
 // engineOnDisk says where in the home the engine that the configuration names keeps what can be made anew from the

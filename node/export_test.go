@@ -67,7 +67,7 @@ func FetchStall(stall, call time.Duration) time.Duration { return fetchStall(sta
 
 // Offering is POST /v1/unsafe with these offers, and a budget of bodies of its own.
 func Offering(offers *syncer.Offers) http.Handler {
-	return &offering{func() *syncer.Offers { return offers }, httpd.NewBudget(MaxOffering)}
+	return &offering{offers: func() *syncer.Offers { return offers }, bodies: httpd.NewBudget(MaxOffering)}
 }
 
 // MaxOffering bounds the bodies that are there at a time.

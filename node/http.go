@@ -12,7 +12,6 @@ import (
 	"headrace/exec"
 	"headrace/internal/httpd"
 	"headrace/internal/page"
-	"headrace/internal/syncer"
 )
 
 // Handler returns the node's HTTP endpoints. The node serves them within the limits of Config.HTTP; whoever serves them
@@ -26,7 +25,8 @@ import (
 //	GET  /v1/blocks/{block}   a block as JSON: by its height or hash, or a head's
 //	GET  /v1/blocks           a range of blocks; see Page
 //	POST /v1/txs              offers the body as a transaction to the sequencer; an error's code says whether it was taken
-//	POST /v1/unsafe           offers a signed block beside the canonical source, which is an L1
+//	POST /v1/unsafe           offers a signed block beside the canonical source
+//	GET  /v1/equivocations    where the proposer has signed two blocks at one height, with both headers
 //	GET  /v1/kv/{key}         a current value of the key-value engine
 //	GET  /v1/wait             answers when something is reached; see Waited
 //	GET  /v1/events           server-sent events of blocks and statuses
@@ -51,7 +51,8 @@ func (n *Node) routes() *routes {
 	mux.HandleFunc("GET /v1/blocks/{block}", n.getBlock)
 	mux.HandleFunc("GET /v1/blocks", n.getBlocks)
 	mux.HandleFunc("POST /v1/txs", n.postTx)
-	mux.Handle("POST /v1/unsafe", &offering{func() *syncer.Offers { return n.at.Load().up.offers }, n.bodies()})
+	mux.Handle("POST /v1/unsafe", n.offering())
+	mux.HandleFunc("GET /v1/equivocations", n.getTwice)
 	mux.HandleFunc("GET /v1/kv/{key}", n.getKey)
 	mux.HandleFunc("GET /v1/log", n.getLog)
 	mux.HandleFunc("PUT /v1/log", n.putLog)

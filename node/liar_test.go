@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"headrace/block"
+	"headrace/exec/kv"
 	"headrace/internal/nettest"
 	"headrace/node"
 )
@@ -36,27 +37,39 @@ func (c chain) signed(t *testing.T, txs ...[]byte) (*block.SignedHeader, *block.
 	return &h, &s, string(body)
 }
 
-// TestNoOffersBesideADALayer: on a chain whose canonical source is a DA layer no block is taken beside it, not even
+// oneWay is an engine that cannot take a block back.
+type oneWay struct{ *kv.Engine }
+
+func (oneWay) OneWay() bool { return true }
+
+// TestNoOffersWithAOneWayEngine: where no block can be taken back none is taken beside the canonical source, not even
 // the proposer's, however long the node has been at the head.
-func TestNoOffersBesideADALayer(t *testing.T) {
+func TestNoOffersWithAOneWayEngine(t *testing.T) {
 	t.Parallel()
 	d, _ := daLayer(t, "127.0.0.1:0", "", 50*time.Millisecond)
 	c := newChain(t, "offers")
-	n := start(t, c.full(t, d.URL()))
+	o := c.full(t, d.URL())
+	engine, err := kv.Open(filepath.Join(o.Home, "engine"), kv.Options{InitialHeight: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = engine.Close() })
+	o.Engine = oneWay{engine}
+	n := start(t, o)
 	header, data, body := c.signed(t, []byte("a=1"))
 	s := n.until(t, "ready", ready)
 	for last := s.Source.Position.Height + 3; s.Source.Position.Height < last; { // the gate, if there were one, is open at one of them
 		before := s.Source.Position
 		s = n.until(t, "at the next height", func(s node.Status) bool { return s.Source.Position.Height > before.Height && s.Source.Live })
-		if code, answer := ask(t, n, http.MethodPost, "/v1/unsafe", body); code != http.StatusConflict || !strings.Contains(answer, "DA layer") {
+		if code, answer := ask(t, n, http.MethodPost, "/v1/unsafe", body); code != http.StatusConflict || !strings.Contains(answer, "cannot take a block back") {
 			t.Errorf("offer over HTTP: got %d %s, want 409 and why", code, answer)
 		}
 		if buffered, err := n.Offer(t.Context(), header, data); buffered || !errors.Is(err, node.ErrGate) {
 			t.Errorf("offer: got %t, %v, want ErrGate", buffered, err)
 		}
 	}
-	if got := n.Status().Load().Heads.Unsafe.Height; got != 0 {
-		t.Errorf("got an unsafe head at %d, want none", got)
+	if got := n.Status().Load(); got.Heads.Unsafe.Height != 0 || got.Unsafe != nil {
+		t.Errorf("got an unsafe head at %d, %+v, want none", got.Heads.Unsafe.Height, got.Unsafe)
 	}
 }
 

@@ -47,6 +47,9 @@ type Options struct {
 	// http.ServeMux that the node has none of.
 	Handlers map[string]http.Handler
 
+	// Blocks bring signed blocks beside the canonical source and Config.Unsafe.From. They run as long as the node does.
+	Blocks []BlockSource
+
 	storeFS, engineFS store.FS // nil: the operating system's
 	daSource          daSource // nil: of the configured endpoints
 	l1Source          l1Source // likewise
@@ -125,6 +128,9 @@ type Node struct {
 
 	waiters, streams atomic.Int64 // see Serving
 
+	sources []BlockSource // of signed blocks, beside the canonical source
+	poked   chan struct{} // holds one token when what they say of themselves has changed
+
 	headSince atomic.Pointer[uint64] // content fetches before the source's head was reached; nil before
 }
 
@@ -138,7 +144,7 @@ func New(opt Options) (_ *Node, err error) {
 	if err := opt.Genesis.Validate(); err != nil {
 		return nil, fmt.Errorf("genesis: %w", err)
 	}
-	n := &Node{opt: opt, log: opt.Logger, status: new(watch.Value[Status]), started: time.Now()}
+	n := &Node{opt: opt, log: opt.Logger, status: new(watch.Value[Status]), started: time.Now(), poked: make(chan struct{}, 1)}
 	n.opt.Observer = Join(n.history.observer(), opt.Observer)
 	defer func() {
 		if err != nil {
@@ -146,6 +152,9 @@ func New(opt Options) (_ *Node, err error) {
 		}
 	}()
 	if err := n.listen(); err != nil {
+		return nil, err
+	}
+	if err := n.openSources(); err != nil {
 		return nil, err
 	}
 	o, err := open(&n.opt, nil)
@@ -174,7 +183,7 @@ func (n *Node) Close() error {
 // Run follows, makes blocks and serves until ctx ends, which is no error, or something fails that only a restart or
 // the operator can cure: ErrDisk and ErrDamaged are two of them. A failed write alone does not end it, see reopen.
 func (n *Node) Run(parent context.Context) (err error) {
-	err = together(parent, n.serve, n.keep, n.work)
+	err = together(parent, append(n.runSources(), n.serve, n.keep, n.work)...)
 	if parent.Err() != nil && errors.Is(err, context.Cause(parent)) {
 		err = nil
 	}

@@ -201,12 +201,39 @@ func (v *view) rows() []row {
 	add(v.proving(bound)...)
 	add(v.engine(bound)...)
 	add(v.endpoints(bound)...)
-	if src.AdvancedAt.IsZero() {
-		return out
+	if !src.AdvancedAt.IsZero() {
+		add(v.chain()...)
+		add(v.making(bound)...)
 	}
-	add(v.chain()...)
-	add(v.making(bound)...)
-	return out
+	return append(v.unsafeOnly(bound, out), out...)
+}
+
+// ofSource are the stages of a source that is silent.
+var ofSource = map[follow.Stage]bool{follow.StageSubscribe: true, follow.StageFetch: true, follow.StageHead: true, follow.StageEndpoint: true}
+
+// unsafeOnly is that the unsafe head goes on while nothing comes from the source: what is said of the source then, in
+// rows, is that.
+func (v *view) unsafeOnly(bound time.Duration, rows []row) []row {
+	silent := cmp.Or(v.src.AdvancedAt, v.StartedAt)
+	if v.blockTime < 0 {
+		silent = cmp.Or(v.src.NewsAt, v.StartedAt)
+	}
+	if v.Sequencer != nil || v.Unsafe == nil || v.Heads.Unsafe.Height <= v.Heads.Safe.Height || !v.sync.UnsafeAt.At.After(silent) {
+		return nil
+	}
+	cause := fmt.Sprintf("unsafe only: blocks %d to %d are signed by the proposer, and nothing has come from the %s for %s", v.Heads.Safe.Height+1, v.Heads.Unsafe.Height, v.up.layer, v.now.Sub(silent).Round(time.Millisecond))
+	for i := range rows {
+		r := &rows[i]
+		if r.symptom || r.Since.IsZero() || !r.told && !r.late(v.now) {
+			continue
+		}
+		if !ofSource[r.Stage] { // this node has another trouble
+			return nil
+		}
+		cause += ": " + r.text()
+		break
+	}
+	return []row{{Waiting: Waiting{Stage: follow.StageUnsafe, Height: v.Heads.Safe.Height + 1, Since: silent, Cause: cause}, after: bound, bare: true}}
 }
 
 // loop is what the section or the follower's loop does not get on with. An engine that is away, or behind what is

@@ -30,7 +30,7 @@ type Status struct {
 	StateRoot string       `json:"state_root"` // after the unsafe head; empty while the state is
 	Source    Source       `json:"source"`
 	Proposal  *Proposal    `json:"proposal,omitempty"` // of a chain whose canonical source is an L1 inbox; Source.Position is how far the L1 has been scanned
-	Unsafe    *Unsafe      `json:"unsafe,omitempty"`   // what is taken beside the L1; of such a chain only
+	Unsafe    *Unsafe      `json:"unsafe,omitempty"`   // what is taken beside the canonical source; absent if nothing ever is
 	Unseen    string       `json:"unseen,omitempty"`   // why there is no block yet, at the source's head
 	headless  bool         // because the chain's first block is not among what is read
 	earlier   []Proposal   // canonical ones before it, for those who wait for one that others have followed already
@@ -46,8 +46,11 @@ type Proposal = syncer.Proposal
 
 // Unsafe says whether blocks offered beside the canonical source are taken, and how many of them wait for their parent.
 type Unsafe struct {
-	Open     bool `json:"open"`
-	Buffered int  `json:"buffered"`
+	Open     bool       `json:"open"`
+	Buffered int        `json:"buffered"`
+	Max      uint64     `json:"max,omitempty"`          // how far above the safe head one may be, on a DA layer
+	From     []Endpoint `json:"from"`                   // who is asked for them
+	Twice    *Twice     `json:"signed_twice,omitempty"` // the highest height at which the proposer was found to have signed two blocks
 }
 
 // Heads are the rollup's heads. Height InitialHeight-1 and a zero hash: none yet.
@@ -185,7 +188,7 @@ func (n *Node) publish(o *opened) (next time.Duration) {
 	}
 	o.up.status(&s, &sync)
 	if o.up.offers != nil {
-		s.Unsafe = &Unsafe{Open: sync.Gate, Buffered: sync.Buffered}
+		s.Unsafe = n.unsafe(&sync)
 	}
 	blockTime := o.up.blockTime()
 	o.blockTime.Store(int64(blockTime))
@@ -300,6 +303,7 @@ func (n *Node) watchStatus(ctx context.Context, o *opened) error {
 		case <-seq:
 		case <-store:
 		case <-engine:
+		case <-n.poked:
 		case <-clock.C:
 		case <-ctx.Done():
 		}

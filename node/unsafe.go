@@ -19,10 +19,13 @@ import (
 
 // The reasons why an offered block is not taken.
 var (
-	ErrGate   = syncer.ErrGate   // the node does not have all that is canonical: offer it again when Status.Unsafe.Open
-	ErrStale  = syncer.ErrStale  // the canonical chain has a block at its height
-	ErrForged = syncer.ErrForged // the chain's proposer has not signed all of it
-	ErrUnfit  = syncer.ErrUnfit  // it does not fit its parent, or the engine finds it invalid
+	ErrGate    = syncer.ErrGate    // the node does not have all that is canonical: offer it again when Status.Unsafe.Open
+	ErrStale   = syncer.ErrStale   // the canonical chain has a block at its height
+	ErrFar     = syncer.ErrFar     // it is further above the safe head than Config.Unsafe.Max
+	ErrForged  = syncer.ErrForged  // the chain's proposer has not signed all of it
+	ErrGarbled = syncer.ErrGarbled // it cannot be read
+	ErrUnfit   = syncer.ErrUnfit   // it does not fit its parent, or the engine finds it invalid
+	ErrOther   = syncer.ErrOther   // the proposer has signed another block on its parent, which is preferred
 )
 
 // errNoOffers is an ErrGate that stays.
@@ -31,7 +34,7 @@ var errNoOffers error = noOffers{}
 type noOffers struct{}
 
 func (noOffers) Error() string {
-	return "no unsafe blocks are taken: this chain's canonical source is a DA layer"
+	return "no unsafe blocks are taken: this node's engine cannot take a block back"
 }
 func (noOffers) Is(target error) bool { return target == ErrGate }
 
@@ -40,9 +43,9 @@ const maxUnsafe = 8 << 20
 
 // Offer takes a block, as the chain's proposer has signed it, that came beside the canonical source, in any order;
 // data is nil for a block without transactions. It becomes the unsafe head at once, or, when buffered is true, once
-// its parent is there; the canonical block at its height promotes or replaces it. ErrGate, ErrStale, ErrForged and
-// ErrUnfit say why it is refused; with any other error it is kept and tried again. Only a full node of a chain whose
-// canonical source is an L1 inbox takes any; others answer ErrGate.
+// its parent is there; the canonical block at its height promotes or replaces it. Of two blocks on one parent that
+// with the later time is preferred, then that with the greater hash. ErrGate, ErrStale, ErrFar, ErrForged, ErrUnfit and
+// ErrOther say why it is refused; with any other error it is kept and tried again. A sequencer answers ErrGate.
 func (n *Node) Offer(ctx context.Context, header *block.SignedHeader, data *block.SignedData) (buffered bool, err error) {
 	offers := n.at.Load().up.offers
 	if offers == nil {
@@ -61,24 +64,31 @@ func (n *Node) Offer(ctx context.Context, header *block.SignedHeader, data *bloc
 type offering struct {
 	offers func() *syncer.Offers // the present ones; nil: nothing is taken
 	bodies *httpd.Budget         // of all that is posted: the whole body counts in it before it is read, and others wait
+	closed error                 // why nothing is taken over HTTP; nil: it may be
 }
+
+// errOpenOffers: like a full node's log, its unsafe head is not for every host to change.
+var errOpenOffers = errors.New("other hosts reach this node, and it has no token: set http.token or http.token_file to take unsafe blocks over HTTP, or unsafe.from to fetch them")
 
 // offerTime is how long a body may take to come, and how long a request waits for others to be done.
 const offerTime = 20 * time.Second
 
 // ServeHTTP answers 200 when the block is connected and 202 when it waits for its parent; 400 when it does not
-// decode, 403 when it is not the proposer's, 409 when none are taken now, 410 when the canonical chain is past its
-// height, 422 when it can be no block on its parent, 503 when there are too many at a time.
+// decode, 403 when it is not the proposer's, 409 when none are taken now, or none so far above the safe head, 410 when
+// the canonical chain is past its height, 422 when it can be no block on its parent, or another one is preferred there,
+// 503 when there are too many at a time.
 func (o *offering) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	buffered, err := o.offer(w, r)
 	switch {
-	case errors.Is(err, ErrGate):
+	case errors.Is(err, ErrGate), errors.Is(err, ErrFar):
 		fail(w, http.StatusConflict, err)
+	case errors.Is(err, errOpenOffers):
+		fail(w, http.StatusForbidden, err)
 	case errors.Is(err, ErrStale):
 		fail(w, http.StatusGone, err)
 	case errors.Is(err, ErrForged):
 		fail(w, http.StatusForbidden, err)
-	case errors.Is(err, ErrUnfit):
+	case errors.Is(err, ErrUnfit), errors.Is(err, ErrOther):
 		fail(w, http.StatusUnprocessableEntity, err)
 	case errors.Is(err, syncer.ErrGarbled):
 		fail(w, http.StatusBadRequest, err)
@@ -94,6 +104,9 @@ func (o *offering) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (o *offering) offer(w http.ResponseWriter, r *http.Request) (buffered bool, err error) {
 	if o.offers() == nil {
 		return false, errNoOffers
+	}
+	if o.closed != nil {
+		return false, o.closed
 	}
 	if err := o.offers().Gate(); err != nil {
 		return false, err

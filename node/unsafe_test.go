@@ -94,8 +94,8 @@ func TestGateBeforeBody(t *testing.T) {
 	if code, answer := o.post(t, unread{t}, 8<<20); code != http.StatusConflict {
 		t.Errorf("got %d %s, want 409", code, answer)
 	}
-	if code, answer := (&offers{Handler: node.Offering(nil)}).post(t, unread{t}, 8<<20); code != http.StatusConflict || !strings.Contains(answer, "DA layer") {
-		t.Errorf("without an L1: got %d %s, want 409 and why", code, answer)
+	if code, answer := (&offers{Handler: node.Offering(nil)}).post(t, unread{t}, 8<<20); code != http.StatusConflict || !strings.Contains(answer, "cannot take a block back") {
+		t.Errorf("with an engine that goes one way: got %d %s, want 409 and why", code, answer)
 	}
 }
 

@@ -86,6 +86,9 @@ func (o *opened) openUpstream() error {
 		Genesis: g, Store: o.store, Engine: o.engine, Logger: of(o.log, "syncer"), Told: blocks, Observer: o.opt.Observer.Observer,
 		Derive: derive.Config{Authority: derive.NewAuthority(g.ChainID, g.ProposerAddress), InitialHeight: g.InitialHeight, StartTime: uint64(g.StartTime.UnixNano())},
 	}
+	if !o.oneWay() {
+		cfg.MaxUnsafe = o.opt.maxUnsafe()
+	}
 	up, err := kindOf(g).open(o, cfg, follow.Options{Backoff: follow.Backoff{Max: maxBackoff}, Observer: o.opt.Observer.Source})
 	if err != nil {
 		return err
@@ -98,9 +101,9 @@ func (o *opened) openUpstream() error {
 	return nil
 }
 
-// gate opens the section for offered blocks while the source is live and all that it has announced is applied, and
-// closes it at each reconnect. It stays closed at a sequencer, who makes the unsafe blocks, and may have dropped some
-// that others still offer.
+// gate opens the section for offered blocks. On an L1 that is while the source is live and all that it has announced is
+// applied, and it is closed at each reconnect; on a DA layer, where safe blocks never revert, always. It stays closed at
+// a sequencer, who makes the unsafe blocks, and may have dropped some that others still offer.
 func (o *opened) gate(ctx context.Context) error {
 	if o.up.offers == nil || o.seq != nil {
 		<-ctx.Done()
@@ -111,7 +114,7 @@ func (o *opened) gate(ctx context.Context) error {
 		if err := o.up.follower.State().Err(); err != nil {
 			return err
 		}
-		o.up.offers.SetGate(ctx, s.Live && s.Waiting == (follow.Waiting{}))
+		o.up.offers.SetGate(ctx, o.opt.Genesis.L1 == nil || s.Live && s.Waiting == (follow.Waiting{}))
 		select {
 		case <-changed:
 		case <-ctx.Done():

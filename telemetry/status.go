@@ -54,7 +54,8 @@ var figures = []figure{
 	{"headrace_proposal_id", "The last canonical proposal of the inbox on an L1.", gauge, (*view).proposal},
 	{"headrace_void_proposals_total", "Proposals that made no block.", counter, func(v *view) float64 { return float64(v.Counts.Void) }},
 	{"headrace_exempt_transactions_total", "Forced transactions missing in proposals because no block could include them.", counter, func(v *view) float64 { return float64(v.Counts.Exempt) }},
-	{"headrace_offers_open", "1 while unsafe blocks are taken beside the L1.", gauge, func(v *view) float64 { return truth(v.Unsafe != nil && v.Unsafe.Open) }},
+	{"headrace_offers_open", "1 while unsafe blocks are taken beside the canonical source.", gauge, func(v *view) float64 { return truth(v.Unsafe != nil && v.Unsafe.Open) }},
+	{"headrace_signed_twice_total", "Heights at which the proposer was found to have signed two blocks.", counter, func(v *view) float64 { return float64(v.Counts.SignedTwice) }},
 
 	{"headrace_sequencer_enabled", "1 if the node makes blocks.", gauge, func(v *view) float64 { return truth(v.Sequencer != nil) }},
 	{"headrace_sequencer_backlog_blocks", "Blocks made here that are not seen on the layer yet.", gauge, func(v *view) float64 { return float64(v.seq.Pending) }},
@@ -183,6 +184,9 @@ var endpointLabels = []string{"endpoint", "role"}
 func perEndpoint(of func(*node.Endpoint) float64) func(*view, func(float64, ...string)) {
 	return func(v *view, tell func(float64, ...string)) {
 		all := v.Source.Endpoints
+		if v.Unsafe != nil {
+			all = append(all[:len(all):len(all)], v.Unsafe.From...)
+		}
 		for i := range all[:min(len(all), endpointsShown)] {
 			tell(of(&all[i]), all[i].Address, all[i].Role)
 		}

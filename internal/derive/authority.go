@@ -91,6 +91,16 @@ func (a *Authority) Whole(header *block.SignedHeader, data *block.DataBlob) erro
 // Belongs checks that data is the proposer's and what header names, of which Header has said that it is the
 // proposer's. What costs little comes first. It builds nothing.
 func (a *Authority) Belongs(header *block.SignedHeader, data *block.DataBlob) error {
+	if err := a.Names(header, data); err != nil || data == nil {
+		return err
+	}
+	return a.Data(data)
+}
+
+// Names checks that header, of which Header has said that it is the proposer's, names data. With the parent's data,
+// which Follows looks at, that says all of them: no signature of the data is needed where none was sent. It builds
+// nothing.
+func (a *Authority) Names(header *block.SignedHeader, data *block.DataBlob) error {
 	h, commitment := &header.Header, block.EmptyCommitment
 	if data != nil {
 		if data.Height() != h.Height || data.Time() != h.Time {
@@ -101,8 +111,8 @@ func (a *Authority) Belongs(header *block.SignedHeader, data *block.DataBlob) er
 	switch {
 	case !bytes.Equal(h.DataHash, commitment[:]):
 		return errOtherTxs
-	case data != nil:
-		return a.Data(data)
+	case data != nil && !data.IsOf(a.chainID):
+		return refusal("its data", OtherChain, data.ChainID())
 	}
 	return nil
 }

@@ -143,14 +143,8 @@ var authorityGuards = []guard{
 	{
 		name: "an offer's data is the proposer's, and the header's",
 		file: "internal/syncer/offer.go",
-		from: "if err := authority.Belongs(h, d); err != nil {", to: "if err := error(nil); err != nil {",
+		from: "if err := o.s.cfg.Derive.Authority.Belongs(h, d); err != nil {", to: "if err := error(nil); err != nil {",
 		pkg: "./internal/syncer", test: "TestForgedOffers",
-	},
-	{
-		name: "of an offer the block alone is kept",
-		file: "internal/syncer/offer.go",
-		from: "bytes.Clone(h.Header.LastHeaderHash)", to: "h.Header.LastHeaderHash",
-		pkg: "./internal/syncer", test: "TestOfferIsNotKeptAsItCame",
 	},
 	{
 		name: "an offer follows its parent",

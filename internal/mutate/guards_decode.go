@@ -108,7 +108,7 @@ var decodeGuards = []guard{
 	{
 		name: "the canonical chain is past an offer before its signatures are looked at",
 		file: "internal/syncer/offer.go",
-		from: "if h.Header.Height <= o.s.cfg.Store.State().Safe.Height {", to: "if false {",
+		from: "if err := o.within(h.Header.Height); err != nil {", to: "if err := error(nil); err != nil {",
 		pkg: "./internal/syncer", test: "TestGateComesFirst",
 	},
 	{

@@ -2,11 +2,11 @@ package main
 
 var nodeGuards = []guard{
 	{
-		name: "no block is taken beside a DA layer",
+		name: "no block is taken that could not be taken back",
 		file: "node/unsafe.go",
 		from: "if offers == nil {",
 		to:   "if false {",
-		pkg:  "./node", test: "TestNoOffersBesideADALayer",
+		pkg:  "./node", test: "TestNoOffersWithAOneWayEngine",
 	},
 	{
 		name: "the body of an offered block is bounded",

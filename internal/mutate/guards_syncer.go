@@ -82,7 +82,7 @@ var syncerGuards = []guard{
 	{
 		name: "offers wait within their bytes",
 		file: "internal/syncer/offer.go",
-		from: "for o.bytes > maxOffered && len(o.order) > 1 {", to: "for false {",
+		from: "for o.bytes > maxOffered && o.order.Len() > 1 {", to: "for false {",
 		pkg: "./internal/syncer", test: "TestOffersAreBounded",
 	},
 	{

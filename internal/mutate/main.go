@@ -86,6 +86,7 @@ var tables = slices.Concat(
 	figuresGuards,
 	apiGuards,
 	waitsGuards,
+	softGuards,
 )
 
 func main() {

@@ -19,6 +19,7 @@ const keepItems = 256
 // DASink is the sink of a DA layer's blocks, the chain's canonical source, with its Syncer. It takes them from Checked.
 type DASink struct {
 	*Syncer
+	Offers *Offers // what comes beside the DA layer; nil: nothing is taken
 
 	// The Syncer's mutex guards the rest.
 	deriver  *derive.Deriver // nil: something went wrong half way through an item, the stored state is the truth
@@ -35,6 +36,9 @@ func OpenDA(cfg Config) (*DASink, error) {
 		return nil, err
 	}
 	d := &DASink{Syncer: s}
+	if cfg.MaxUnsafe > 0 {
+		d.Offers = newOffers(s, cfg.MaxUnsafe)
+	}
 	d.tell = d.add
 	if st := cfg.Store.State(); st.Proven != st.Position {
 		if err := d.setBack(); err != nil { // what was left to be shown is not known any more: read it again
@@ -54,6 +58,9 @@ func (d *DASink) add(now Status) Status {
 		now.Missing = d.deriver.Waiting()
 	}
 	now.Skipped, now.Proof = d.skipped, d.proof
+	if d.Offers != nil {
+		now.Gate, now.Buffered = d.Offers.open, len(d.Offers.byID)
+	}
 	return now
 }
 
@@ -126,6 +133,9 @@ func (d *DASink) apply(ctx context.Context, item *follow.Item[*Checked], verifie
 	if err := d.missing(item.Height, d.cfg.Store.State().Safe != before); err != nil {
 		return err
 	}
+	if d.Offers != nil {
+		d.Offers.again(ctx)
+	}
 	d.publish()
 	return nil
 }
@@ -190,6 +200,9 @@ func (d *DASink) adopt(ctx context.Context, blk *block.Block, origin store.Origi
 			d.counts.Promoted++
 			d.applied(blk, origin, true)
 			return nil
+		}
+		if err := d.signedTwice(rec.Block, blk); err != nil {
+			return err
 		}
 		if err := d.dropUnsafe(ctx, ref.Height-1, "the canonical source has others"); err != nil {
 			return err

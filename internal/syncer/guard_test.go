@@ -175,7 +175,9 @@ func TestOffersAreBounded(t *testing.T) {
 		parent := w.branch("a")
 		first := parent.next()
 		for i := range offers {
-			b := signTxs(t, w.World, parent.parent, []string{fmt.Sprintf("k=%d%s", i, strings.Repeat("x", size))})
+			on := parent.parent
+			on.Time += uint64(i) // of those on one parent the latest is preferred
+			b := signTxs(t, w.World, on, []string{fmt.Sprintf("k=%d%s", i, strings.Repeat("x", size))})
 			if buffered, err := w.offer(b); !buffered || err != nil {
 				t.Fatalf("offer %d: got %v, %v, want it to wait for its parent", i, buffered, err)
 			}

@@ -27,6 +27,7 @@ type L1Sink struct {
 
 	// The Syncer's mutex guards the rest.
 	recent    []Proposal // canonical, oldest first, the last one included; replaced, never changed
+	forced    forcedTxs  // of the inbox's forced queue
 	reverting bool       // the last thing done to the source's items was a revert: of one reorg only the first counts
 }
 
@@ -37,11 +38,12 @@ func OpenL1(cfg Config) (*L1Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &L1Sink{Syncer: s, Offers: &Offers{s: s, byID: map[block.Hash]offered{}}}
+	k := &L1Sink{Syncer: s, Offers: newOffers(s, 0)}
+	s.byDesign = k.droppedByDesign
 	s.tell = func(now Status) Status {
 		in := k.inbox()
 		now.Proposal, now.Final, now.Earlier = in.Proposal, in.Finalized, k.recent[:max(len(k.recent)-1, 0)]
-		now.Gate, now.Buffered = k.Offers.open, len(k.Offers.order)
+		now.Gate, now.Buffered = k.Offers.open, len(k.Offers.byID)
 		return now
 	}
 	if err := k.loadProposals(); err != nil {
@@ -75,6 +77,9 @@ func (k *L1Sink) Apply(ctx context.Context, item follow.Item[l1.Block]) error {
 	}
 	for i := range item.Data.Messages {
 		m := &item.Data.Messages[i]
+		if m.Forced != nil {
+			k.forced.add(m.Forced.Source.Txs)
+		}
 		if m.Proposal == nil || m.Proposal.ID <= p.in.Proposal.ID {
 			continue
 		}
@@ -104,8 +109,8 @@ func (k *L1Sink) Apply(ctx context.Context, item follow.Item[l1.Block]) error {
 	if len(p.done) > 0 {
 		k.label(ctx)
 	}
-	if len(k.Offers.order) > 0 {
-		k.Offers.connect(ctx) // what fails is tried again at the next occasion
+	if len(k.Offers.byID) > 0 {
+		k.Offers.again(ctx)
 		k.publish()
 	}
 	return nil
@@ -261,6 +266,11 @@ func (p *plan) execute(ctx context.Context, b *block.Block) ([]byte, error) {
 			return err
 		}
 		height := p.tip.Height // unsafe blocks above it give way
+		if rec, err := p.k.cfg.Store.Block(height + 1); err == nil {
+			if err := p.k.signedTwice(rec.Block, b); err != nil {
+				return err
+			}
+		}
 		p.truncate, p.unsafe = &height, height
 		return p.revert(ctx, height)
 	})

@@ -28,6 +28,7 @@ import (
 	"headrace/exec"
 	"headrace/follow"
 	"headrace/internal/derive"
+	"headrace/internal/edge"
 	"headrace/internal/store"
 	"headrace/watch"
 )
@@ -42,6 +43,10 @@ type Config struct {
 	Told     func(Applied) // what a line about a block is made of, in the place of that line; default: each is logged
 	MaxAhead time.Duration // how far a block's time may be ahead of the clock, and of the source's, before it must wait; default 1 minute, as in Evolve
 	Observer Observer
+
+	// MaxUnsafe is how far above the safe head offered blocks may be on a chain whose canonical source is a DA layer,
+	// where safe blocks never revert; 0: none are taken there. On an L1 the gate alone counts.
+	MaxUnsafe uint64
 }
 
 // Observer's functions, where not nil, are called where things happen, inside the serialised section but for the
@@ -93,12 +98,13 @@ type Status struct {
 	Earlier    []Proposal     // canonical ones before it, oldest first; the newest keepProposals. Shared: read it only
 	Missing    derive.Waiting // what the next block waits for
 	Counts     Counts
-	Skipped    derive.Counts // blobs that were not ours, by reason, since the start
-	Proof      string        // why the last proof failed; empty when it did not
-	Gate       bool          // offered blocks are taken
-	Buffered   int           // offered blocks that wait for their parent
-	Stage      Stage         // what the section is busy with, if it takes long, or stuck at
-	StageSince time.Time     // since when there is one: what it is may change meanwhile
+	Skipped    derive.Counts  // blobs that were not ours, by reason, since the start
+	Proof      string         // why the last proof failed; empty when it did not
+	Gate       bool           // offered blocks are taken
+	Twice      []Equivocation // heights at which the proposer has signed two blocks, the lowest first. Shared: read it only
+	Buffered   int            // offered blocks that wait for their parent
+	Stage      Stage          // what the section is busy with, if it takes long, or stuck at
+	StageSince time.Time      // since when there is one: what it is may change meanwhile
 	UnsafeAt   Moment
 	SafeAt     Moment
 	Rhythm     Rhythm
@@ -116,11 +122,12 @@ type Counts struct {
 	Replayed       uint64 `json:"replayed"` // stored blocks given again to an engine that had lost them
 	Produced       uint64 `json:"produced"`
 	RevertedUnsafe uint64 `json:"reverted_unsafe"`
-	Demoted        uint64 `json:"demoted"` // safe blocks that an L1 reorg has made unsafe ones again
-	Dropped        uint64 `json:"dropped"` // signed blocks that the sequencer dropped for forced transactions, to sign others at their heights
-	Void           uint64 `json:"void"`    // proposals that made no block
-	Exempt         uint64 `json:"exempt"`  // forced transactions missing in proposals because no block could include them
-	Offered        uint64 `json:"offered"` // unsafe blocks taken beside the canonical source
+	Demoted        uint64 `json:"demoted"`      // safe blocks that an L1 reorg has made unsafe ones again
+	Dropped        uint64 `json:"dropped"`      // signed blocks that the sequencer dropped for forced transactions, to sign others at their heights
+	Void           uint64 `json:"void"`         // proposals that made no block
+	Exempt         uint64 `json:"exempt"`       // forced transactions missing in proposals because no block could include them
+	Offered        uint64 `json:"offered"`      // unsafe blocks taken beside the canonical source
+	SignedTwice    uint64 `json:"signed_twice"` // heights at which the proposer was found to have signed two blocks
 }
 
 // Stage says what keeps the section from going on. The zero Stage: nothing does.
@@ -150,6 +157,9 @@ type Syncer struct {
 	sourceTime  time.Time           // see Status
 	tell        func(Status) Status // what the sink, and its Offers, add to the status
 	rhythm      rhythm
+	twice       []Equivocation               // the lowest first; replaced, never changed
+	byDesign    func(a, b *block.Block) bool // two blocks at one height are no equivocation; nil: they always are
+	saidTwice   edge.Log
 	noted       headAt // the last block that note was told of
 	unsafe      headAt
 	safe        headAt
@@ -166,7 +176,10 @@ func open(cfg Config) (*Syncer, error) {
 	s := &Syncer{cfg: cfg, status: new(watch.Value[Status]), verifying: make(chan struct{}, max(runtime.GOMAXPROCS(0)-1, 1))}
 	s.loadRhythm()
 	var err error
-	s.diverged, err = readDiverged(cfg.Store)
+	if s.diverged, err = readDiverged(cfg.Store); err != nil {
+		return nil, err
+	}
+	s.twice, err = loadTwice(cfg.Store)
 	return s, err
 }
 
@@ -208,7 +221,7 @@ func (s *Syncer) publish() {
 		now.UnsafeAt, now.SafeAt, now.Rhythm = unsafe, safe, s.rhythm.is
 		now.Unsafe, now.Safe, now.Finalized, now.Root = st.Unsafe, st.Safe, st.Finalized, st.Root
 		now.Position, now.Proven, now.Counts, now.SourceTime = st.Position, st.Proven, s.counts, s.sourceTime
-		now.Diverged = s.diverged != nil
+		now.Diverged, now.Twice = s.diverged != nil, s.twice
 		if s.engineKnown || now.Stage.Name != follow.StageEngine && now.Stage.Name != follow.StageReplay {
 			now.Stage = Stage{} // what is published is done, but for the engine: an item without blocks does not need it
 		}

@@ -30,6 +30,9 @@ var (
 	DataNS   = da.NamespaceFromName("dat")
 )
 
+// MaxUnsafe is how far above the safe head a machine takes unsafe blocks, on a DA layer.
+const MaxUnsafe = 20_000
+
 // World is a DA chain in memory and the rollup that is posted to it.
 type World struct {
 	T       testing.TB
@@ -120,14 +123,14 @@ func (w *World) open(h *Home, wrap func(exec.Engine) exec.Engine) (*Machine, syn
 	if err != nil {
 		w.T.Fatal(err)
 	}
-	if m.KV, err = kv.Open(filepath.Join(h.Dir, "kv"), kv.Options{FS: h.Engine, InitialHeight: 1}); err != nil {
+	if m.KV, err = kv.Open(filepath.Join(h.Dir, "kv"), kv.Options{FS: h.Engine, InitialHeight: 1, History: MaxUnsafe + 1000}); err != nil {
 		w.T.Fatal(err)
 	}
 	var engine exec.Engine = m.KV
 	if wrap != nil {
 		engine = wrap(m.KV)
 	}
-	return m, syncer.Config{Genesis: w.Genesis, Derive: w.Derive(), Store: m.Store, Engine: engine}
+	return m, syncer.Config{Genesis: w.Genesis, Derive: w.Derive(), Store: m.Store, Engine: engine, MaxUnsafe: MaxUnsafe}
 }
 
 // Items is a source of DA blocks that has these, in order, and no news.

@@ -1,0 +1,83 @@
+package main
+
+// softGuards are about blocks that come before the canonical source has them.
+var softGuards = []guard{
+	{
+		name: "an unsafe block is not too far above the safe head",
+		file: "internal/syncer/offer.go",
+		from: "case o.most > 0 && height > safe+o.most:", to: "case false:",
+		pkg: "./internal/syncer", test: "TestOffersAreNear",
+	},
+	{
+		name: "of two unsafe blocks the preferred one stays",
+		file: "internal/syncer/offer.go",
+		from: "if b.compare(rankOf(&at.Block.Header)) <= 0 {", to: "if false {",
+		pkg: "./internal/syncer", test: "TestReplaysOfTwoBlocks",
+	},
+	{
+		name: "of two unsafe blocks at the same time the greater hash is preferred",
+		file: "internal/syncer/offer.go",
+		from: "bytes.Compare(r.id[:], other.id[:])", to: "1",
+		pkg: "./internal/syncer", test: "TestReplaysOfTwoBlocks",
+	},
+	{
+		name: "an unsafe block that the engine refused is not tried again",
+		file: "internal/syncer/offer.go",
+		from: "if err := o.unfit[b.hash]; err != nil {", to: "if err := error(nil); err != nil {",
+		pkg: "./internal/syncer", test: "TestReplaysOfAnInvalidBlock",
+	},
+	{
+		name: "an unsafe header has its envelope",
+		file: "internal/syncer/offer.go",
+		from: "if len(h.EnvelopeSignature) == 0 && o.envelopes() {", to: "if false {",
+		pkg: "./internal/syncer", test: "TestGarbledOffers",
+	},
+	{
+		name: "of data that nobody has signed the transactions alone count",
+		file: "internal/syncer/offer.go",
+		from: "if bare || len(b.Data.Txs) == 0 {", to: "if len(b.Data.Txs) == 0 {",
+		pkg: "./internal/syncer", test: "TestGarbledOffers",
+	},
+	{
+		name: "a header names its data, which nobody has signed",
+		file: "internal/syncer/offer.go",
+		from: "if err := o.s.cfg.Derive.Authority.Names(h, d); err != nil {", to: "if err := error(nil); err != nil {",
+		pkg: "./internal/syncer", test: "TestGarbledOffers",
+	},
+	{
+		name: "what waits goes on when the DA layer has its parent",
+		file: "internal/syncer/da.go",
+		from: "d.Offers.again(ctx)", to: "_ = ctx",
+		pkg: "./internal/syncer", test: "TestOffersBesideADALayer",
+	},
+	{
+		name: "evidence is kept of one pair a height",
+		file: "internal/syncer/twice.go",
+		from: "if known || full", to: "if full",
+		pkg: "./internal/syncer", test: "TestReplaysOfTwoBlocks",
+	},
+	{
+		name: "evidence is bounded",
+		file: "internal/syncer/twice.go",
+		from: "pairs = pairs[1:]", to: "_ = pairs",
+		pkg: "./internal/syncer", test: "TestEvidenceIsBounded",
+	},
+	{
+		name: "evidence that there is no room for gives no alarm again",
+		file: "internal/syncer/twice.go",
+		from: "full && at == 0 ||", to: "",
+		pkg: "./internal/syncer", test: "TestEvidenceIsBounded",
+	},
+	{
+		name: "a block that a sequencer drops for a forced transaction is no evidence",
+		file: "internal/syncer/twice.go",
+		from: "s.byDesign != nil && s.byDesign(a, b)", to: "false",
+		pkg: "./internal/syncer", test: "TestDroppedForAForcedItem",
+	},
+	{
+		name: "a second block without a forced transaction is evidence on an L1 too",
+		file: "internal/syncer/twice.go",
+		from: "return k.forced.any(a.Data.Txs)", to: "return true",
+		pkg: "./internal/syncer", test: "TestDroppedForAForcedItem",
+	},
+}

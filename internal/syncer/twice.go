@@ -1,0 +1,153 @@
+package syncer
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"headrace/block"
+	"headrace/internal/store"
+)
+
+// Equivocation is evidence that the proposer has signed two blocks at one height: two sequencers with one key are at
+// work, or were, or one has lost what it signed. Who holds both headers can show it to anybody.
+type Equivocation struct {
+	Height    uint64       `json:"height"`
+	SeenAt    time.Time    `json:"seen_at"`
+	Preferred SignedHeader `json:"preferred"` // before the canonical source has one: its time is later, or its hash is greater
+	Other     SignedHeader `json:"other"`
+}
+
+// SignedHeader is a header as evidence: with its hash, and its encoding with the signatures.
+type SignedHeader struct {
+	Hash   block.Hash `json:"hash"`
+	Header []byte     `json:"header"`
+}
+
+// keepTwice bounds the pairs that are kept: one a height, and of more the highest.
+const keepTwice = 64
+
+// twiceKey names the pairs in the store.
+const twiceKey = "signed_twice"
+
+func loadTwice(from *store.Store) (pairs []Equivocation, err error) {
+	raw, ok, err := from.Named(twiceKey)
+	if err != nil || !ok {
+		return nil, err
+	}
+	if err := json.Unmarshal(raw, &pairs); err != nil {
+		return nil, fmt.Errorf("read what was signed twice: %w", err)
+	}
+	return pairs, nil
+}
+
+var errTwice = errors.New("two sequencers with one key are at work, or were, or one has lost what it signed")
+
+// signedTwice keeps two different blocks of one height, both the proposer's, as evidence, and gives the alarm: once for
+// a height. It must be called inside the section.
+func (s *Syncer) signedTwice(a, b *block.Block) error {
+	height := a.Height()
+	at, known := slices.BinarySearchFunc(s.twice, height, func(e Equivocation, h uint64) int { return cmp.Compare(e.Height, h) })
+	full := len(s.twice) >= keepTwice
+	if known || full && at == 0 || s.byDesign != nil && s.byDesign(a, b) {
+		return nil
+	}
+	if rankOf(&a.Header).compare(rankOf(&b.Header)) < 0 {
+		a, b = b, a
+	}
+	e := Equivocation{Height: height, SeenAt: time.Now().UTC(), Preferred: evidence(a), Other: evidence(b)}
+	pairs := slices.Insert(slices.Clone(s.twice), at, e)
+	if full {
+		pairs = pairs[1:]
+	}
+	raw, err := json.Marshal(pairs)
+	if err != nil {
+		return fmt.Errorf("write what was signed twice: %w", err)
+	}
+	if err := s.commit(&store.Batch{Named: map[string][]byte{twiceKey: raw}}); err != nil {
+		return err
+	}
+	s.twice = pairs
+	s.counts.SignedTwice++
+	s.saidTwice.Say(s.cfg.Logger, slog.LevelError, "the proposer has signed two blocks at one height", errTwice, "height", height, "hash", e.Preferred.Hash, "other", e.Other.Hash)
+	s.publish()
+	return nil
+}
+
+func evidence(b *block.Block) SignedHeader {
+	return SignedHeader{Hash: b.Hash(), Header: b.Header.Encode()}
+}
+
+// witness looks whether b, which is the proposer's, is a second block at its height.
+func (o *Offers) witness(b *offered) error {
+	var others [][]byte
+	if rec, err := o.s.cfg.Store.Block(b.height); err == nil && rec.Block.Hash() != b.hash {
+		others = append(others, rec.Block.Encode())
+	}
+	for _, hash := range o.heights[b.height] {
+		if hash != b.hash {
+			others = append(others, o.byID[hash].raw)
+			break
+		}
+	}
+	for _, raw := range others {
+		other, err1 := block.DecodeBlock(raw)
+		blk, err2 := block.DecodeBlock(b.raw)
+		if err := errors.Join(err1, err2); err != nil {
+			return err
+		}
+		if err := o.s.signedTwice(blk, other); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxForced bounds the forced transactions that are remembered, to tell why a sequencer has dropped a block.
+const maxForced = 1 << 16
+
+// forcedTxs remembers the forced transactions of an L1 since the start, by their hashes.
+type forcedTxs struct {
+	known map[block.Hash]bool
+	order []block.Hash
+}
+
+func (f *forcedTxs) add(txs [][]byte) {
+	for _, tx := range txs {
+		h := block.Hash(sha256.Sum256(tx))
+		if f.known[h] {
+			continue
+		}
+		if f.known == nil {
+			f.known = map[block.Hash]bool{}
+		}
+		f.known[h], f.order = true, append(f.order, h)
+		if len(f.order) > maxForced {
+			delete(f.known, f.order[0])
+			f.order = f.order[1:]
+		}
+	}
+}
+
+func (f *forcedTxs) any(txs [][]byte) bool {
+	return slices.ContainsFunc(txs, func(tx []byte) bool { return f.known[block.Hash(sha256.Sum256(tx))] })
+}
+
+// droppedByDesign reports whether one of two blocks may have been dropped by the sequencer of a chain on an L1, which
+// signs a second one where forced transactions are due that did not fit. The first of those has some; the ones above it
+// are on another parent than those that they replace.
+func (k *L1Sink) droppedByDesign(a, b *block.Block) bool {
+	if !bytes.Equal(a.Header.Header.LastHeaderHash, b.Header.Header.LastHeaderHash) {
+		return true
+	}
+	if rankOf(&a.Header).compare(rankOf(&b.Header)) < 0 {
+		a = b
+	}
+	return k.forced.any(a.Data.Txs)
+}
