@@ -52,19 +52,20 @@ func (n *Node) blocks(head await.Label) *blocks {
 	o := n.at.Load()
 	return &blocks{
 		head: head, status: n.status, oldest: func() uint64 { return o.store.State().Oldest }, ref: o.store.Ref, read: o.stored,
-		text: &n.text, answers: n.answers(),
+		text: &n.text, shared: &o.shared, answers: n.answers(),
 	}
 }
 
 // blocks is the latest status, as the reason to look, and the stored chain, as the truth.
 type blocks struct {
 	head   await.Label
-	status *watch.Value[Status]
+	status *statuses
 	oldest func() uint64                                       // height of the lowest block that is not pruned
 	ref    func(height uint64) (block.Ref, error)              // the error matches ErrNoBlock if there is no block
 	read   func(height uint64) (follow.Item[Delivered], error) // likewise
 
 	text    *statusText   // of status
+	shared  *sharedEvents // of the streams
 	answers *httpd.Budget // that events count in; nil: none
 }
 
@@ -98,7 +99,7 @@ func (o *opened) delivered(rec store.Record) (item follow.Item[Delivered]) {
 
 // Subscribe implements follow.Source.
 func (b *blocks) Subscribe(ctx context.Context, update func(follow.Update[Delivered])) error {
-	return b.each(ctx, func(st Status, _ <-chan struct{}) error {
+	return each(ctx, b.status.Value, func(st Status, _ <-chan struct{}) error {
 		update(follow.Update[Delivered]{Head: st.Heads.of(b.head)})
 		return nil
 	})
@@ -121,16 +122,16 @@ func (b *blocks) Fetch(ctx context.Context, from, to uint64, deliver func(follow
 // aliveEvery is how often those who listen are shown that the node is there.
 const aliveEvery = 15 * time.Second
 
-// each calls f with the present status and those that come later, of which some may be left out, but never the last,
-// each with its version; and again, without one, when nothing has come for a while. It returns f's error, or why there
-// is nothing more to come.
-func (b *blocks) each(ctx context.Context, f func(st Status, version <-chan struct{}) error) error {
+// each calls f with the present value and those that come later, of which some may be left out, but never the last, each
+// with its version; and again, without one, when nothing has come for a while. It returns f's error, or why there is
+// nothing more to come.
+func each[T any](ctx context.Context, w *watch.Value[T], f func(v T, version <-chan struct{}) error) error {
 	tick := time.NewTicker(aliveEvery) // a sign of life, which also shows a reader that has gone without a word
 	defer tick.Stop()
 	for {
-		ended := b.status.Err()       // first: then the status is the last one
-		st, changed := b.status.Get() // before the look: what comes after it wakes us
-		err := f(st, changed)
+		ended := w.Err()      // first: then the value is the last one
+		v, changed := w.Get() // before the look: what comes after it wakes us
+		err := f(v, changed)
 		if err == nil {
 			err = ended
 		}
@@ -139,7 +140,7 @@ func (b *blocks) each(ctx context.Context, f func(st Status, version <-chan stru
 			case <-changed:
 				waits = false
 			case <-tick.C:
-				err = f(st, nil)
+				err = f(v, nil)
 			case <-ctx.Done():
 				err = context.Cause(ctx)
 			}

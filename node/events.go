@@ -7,13 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"headrace/block"
-	"headrace/follow"
 	"headrace/watch"
 )
 
@@ -99,7 +99,7 @@ func (b *blocks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ctx := r.Context()
-	err := s.each(ctx, func(st Status, version <-chan struct{}) error { return s.tell(ctx, st, version) })
+	err := s.follow(ctx)
 	if err == context.Cause(ctx) { // the request's context is the node's
 		err = fmt.Errorf("%w: %w", watch.ErrClosed, err)
 	}
@@ -147,7 +147,7 @@ func (s *stream) open(r *http.Request) (err error) {
 		}
 		return s.beginAt(from)
 	default:
-		heads := s.status.Load().Heads
+		heads := s.status.tips.Load().Heads
 		s.know(heads.of(s.head))
 		s.passed = true
 		s.settle(heads)
@@ -169,25 +169,32 @@ func (s *stream) choose(kind string) error {
 	return nil
 }
 
-// tell sends what is new up to the status' head and then the status, or, without a version, a comment that shows both
-// sides that the other is there.
-func (s *stream) tell(ctx context.Context, st Status, version <-chan struct{}) (err error) {
-	for more := version != nil && s.withBlocks; more && err == nil && ctx.Err() == nil; {
-		more, err = s.step(ctx, st.Heads)
+// follow sends what is new until ctx or the node ends, and returns why. Whoever has not asked for the status is woken by
+// new heads alone.
+func (s *stream) follow(ctx context.Context) error {
+	if !s.withStates {
+		return each(ctx, s.status.tips, func(t tip, version <-chan struct{}) error {
+			return s.tell(ctx, t, version, func() error { return nil })
+		})
 	}
-	if version != nil && err == nil && s.withLive && st.Source.Live && s.at == st.Heads.of(s.head) {
-		s.withLive, err = false, s.send("live", LiveEvent(s.at))
-	}
-	switch {
-	case err != nil:
-		return err
-	case version == nil:
+	return each(ctx, s.status.Value, func(st Status, version <-chan struct{}) error {
+		return s.tell(ctx, tipOf(st), version, func() error {
+			_, event, err := s.text.of(st, version)
+			if err != nil {
+				return err
+			}
+			return s.write(event)
+		})
+	})
+}
+
+// tell sends what is new up to the head and then the status, or, without a version, a comment that shows both sides that
+// the other is there.
+func (s *stream) tell(ctx context.Context, t tip, version <-chan struct{}, status func() error) (err error) {
+	if version == nil {
 		err = s.write([]byte(": alive\n\n"))
-	case s.withStates:
-		var event []byte
-		if _, event, err = s.text.of(st, version); err == nil {
-			err = s.write(event)
-		}
+	} else if err = s.tellBlocks(ctx, t); err == nil {
+		err = status()
 	}
 	if err != nil {
 		return err
@@ -195,56 +202,98 @@ func (s *stream) tell(ctx context.Context, st Status, version <-chan struct{}) (
 	return s.flush.Flush()
 }
 
-// step sends the next event of a block, and reports whether there was one. A block is read and written down when there
-// is room for it, and is in memory for as long as the client takes to read it.
-func (s *stream) step(ctx context.Context, heads Heads) (more bool, err error) {
-	event, hold, err := s.answers.Build(ctx, 0, func() ([]byte, error) {
-		from := s.at
-		var item *follow.Item[Delivered]
-		item, more, err = s.next(heads)
-		switch {
-		case err != nil || !more:
-			return nil, err
-		case item == nil:
-			return appendEvent(nil, "reorg", s.id(), ReorgEvent{From: from, To: s.at})
-		}
-		return appendEvent(nil, "block", s.id(), s.of(item))
-	})
-	defer hold.Give()
-	if err != nil || !more {
-		return false, err
+func (s *stream) tellBlocks(ctx context.Context, t tip) (err error) {
+	for more := s.withBlocks; more && err == nil && ctx.Err() == nil; {
+		more, err = s.step(ctx, t.Heads)
 	}
-	return true, s.write(event)
+	if err == nil && s.withLive && t.Live && s.at == t.Heads.of(s.head) {
+		s.withLive, err = false, s.send("live", LiveEvent(s.at))
+	}
+	return err
 }
 
-// appendEvent writes one event down. Without an id, the client keeps the one before.
-func appendEvent(b []byte, kind, id string, data any) ([]byte, error) {
+// step sends the next event of a block, and reports whether there was one. A block is read and written down when there
+// is room for it, and is in memory for as long as the clients that it is sent to take to read it.
+func (s *stream) step(ctx context.Context, heads Heads) (more bool, err error) {
+	if s.isAt(heads) {
+		return false, nil
+	}
+	event := s.shared.of(heads, s.at.Height+1, s.shape)
+	hold := s.answers.Hold(ctx)
+	if event != nil && s.pass(event, heads) {
+		err = hold.Grow(ctx, int64(cap(event.text))) // as if it were his own: who does not read has no more than that
+	} else {
+		_, hold, err = s.answers.Build(ctx, 0, func() (text []byte, err error) {
+			if event, err = s.next(heads); event == nil || err != nil {
+				return nil, err
+			}
+			return event.text, nil
+		})
+	}
+	defer hold.Give()
+	if err != nil || event == nil {
+		return false, err
+	}
+	err = s.write([]byte("id: "+s.id()+"\n"), event.text)
+	runtime.KeepAlive(event) // whoever comes meanwhile has the same one
+	return true, err
+}
+
+// next moves on, and returns the event that says so; nil if there is nothing new.
+func (s *stream) next(heads Heads) (*blockEvent, error) {
+	if e := s.shared.of(heads, s.at.Height+1, s.shape); e != nil && s.pass(e, heads) {
+		return e, nil // somebody has made it while this one waited for room
+	}
+	from := s.at
+	item, moved, err := s.cursor.next(heads)
+	switch {
+	case err != nil || !moved:
+		return nil, err
+	case item == nil:
+		s.shared.forget() // what was read under these heads may be void too
+		text, err := appendEvent(nil, "reorg", ReorgEvent{From: from, To: s.at})
+		return &blockEvent{text: text}, err
+	}
+	e := &blockEvent{ref: item.Ref(), parent: item.Parent, safe: item.Data.Safe}
+	if e.text, err = appendEvent(nil, "block", s.of(item)); err == nil {
+		s.shared.keep(heads, s.shape, e)
+	}
+	return e, err
+}
+
+// appendEvent writes one event down, without an id: the client keeps the one before, or what is sent ahead of it.
+func appendEvent(b []byte, kind string, data any) ([]byte, error) {
 	body, err := json.Marshal(data) // has no line breaks
 	if err != nil {
 		return nil, err
 	}
-	b = slices.Grow(b, len(body)+len(kind)+len(id)+32)
-	if id != "" {
-		b = fmt.Appendf(b, "id: %s\n", id)
-	}
+	b = slices.Grow(b, len(body)+len(kind)+32)
 	b = fmt.Appendf(b, "event: %s\ndata: ", kind)
 	return append(append(b, body...), "\n\n"...), nil
 }
 
 // send writes an event without an id.
 func (s *stream) send(kind string, data any) error {
-	event, err := appendEvent(nil, kind, "", data)
+	event, err := appendEvent(nil, kind, data)
 	if err != nil {
 		return err
 	}
 	return s.write(event)
 }
 
-func (s *stream) write(event []byte) error {
-	slow := time.Duration(len(event)/minRate) * time.Second
+func (s *stream) write(event ...[]byte) (err error) {
+	size := 0
+	for _, part := range event {
+		size += len(part)
+	}
+	slow := time.Duration(size/minRate) * time.Second
 	if err := s.flush.SetWriteDeadline(time.Now().Add(writeTimeout + slow)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
 	}
-	_, err := s.w.Write(event)
+	for _, part := range event {
+		if err == nil {
+			_, err = s.w.Write(part)
+		}
+	}
 	return err
 }

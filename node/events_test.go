@@ -35,8 +35,11 @@ type scripted struct {
 	onRead func()   // called once, before a block is read
 }
 
+// newChainOf returns a chain that nobody serves.
+func newChainOf() *scripted { return &scripted{status: watch.New(node.Status{}), oldest: 1} }
+
 func newScripted(t *testing.T) *scripted {
-	c := &scripted{status: watch.New(node.Status{}), oldest: 1}
+	c := newChainOf()
 	c.Server = httptest.NewServer(node.Events(c.status, func() uint64 { c.mu.Lock(); defer c.mu.Unlock(); return c.oldest }, c.ref, c.at))
 	t.Cleanup(func() { c.Server.CloseClientConnections(); c.Server.Close() })
 	return c
@@ -71,7 +74,9 @@ func (c *scripted) at(height uint64) (node.Block, error) {
 	if height < c.oldest || height > uint64(len(c.chain)) {
 		return node.Block{}, fmt.Errorf("block %d: %w", height, node.ErrNoBlock)
 	}
-	return c.chain[height-1], nil
+	b := c.chain[height-1]
+	b.Safe = height <= c.status.Load().Heads.Safe.Height
+	return b, nil
 }
 
 // replace makes n blocks in the place of those above a height, and publishes that.
@@ -95,6 +100,15 @@ func (c *scripted) publishLocked() {
 	head, _ := c.refLocked(uint64(len(c.chain)))
 	final, _ := c.refLocked(c.final)
 	c.status.Set(node.Status{Heads: node.Heads{Unsafe: head, Safe: head, Finalized: final}, Source: node.Source{Live: c.live}})
+}
+
+// safeTo has the safe head go to height.
+func (c *scripted) safeTo(height uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	head, _ := c.refLocked(uint64(len(c.chain)))
+	ref, _ := c.refLocked(height)
+	c.status.Set(node.Status{Heads: node.Heads{Unsafe: head, Safe: ref}})
 }
 
 func (c *scripted) head() block.Ref {
@@ -282,13 +296,7 @@ func TestReorgEvent(t *testing.T) {
 func TestSafeHeadGoesBack(t *testing.T) {
 	c := newScripted(t)
 	c.mine(6)
-	safe := func(height uint64) {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		head, _ := c.refLocked(uint64(len(c.chain)))
-		ref, _ := c.refLocked(height)
-		c.status.Set(node.Status{Heads: node.Heads{Unsafe: head, Safe: ref}})
-	}
+	safe := c.safeTo
 	var have copied
 	id := fmt.Sprintf("6-%s-0", c.head().Hash)
 	l, unsafe, fresh := listen(t, c.URL, "from=1", ""), listen(t, c.URL, "events=block,status&head=unsafe", ""), listen(t, c.URL, "", "")

@@ -27,9 +27,21 @@ func Events(status *watch.Value[Status], oldest func() uint64, ref func(uint64) 
 	return BlocksOf(status, oldest, ref, at).(http.Handler)
 }
 
+// EventsWithin is Events whose answers count in a budget.
+func EventsWithin(answers *httpd.Budget, status *watch.Value[Status], oldest func() uint64, ref func(uint64) (block.Ref, error), at func(uint64) (Block, error)) http.Handler {
+	b := BlocksOf(status, oldest, ref, at).(*blocks)
+	b.answers = answers
+	return b
+}
+
+// Shared reports whether the event of a block without its transactions is in memory.
+func Shared(events http.Handler, heads Heads, height uint64) bool {
+	return events.(*blocks).shared.of(heads, height, shape{}) != nil
+}
+
 // BlocksOf returns them as a source.
 func BlocksOf(status *watch.Value[Status], oldest func() uint64, ref func(uint64) (block.Ref, error), at func(uint64) (Block, error)) follow.Source[Delivered] {
-	return &blocks{head: await.Safe, status: status, oldest: oldest, ref: ref, text: new(statusText), read: func(height uint64) (item follow.Item[Delivered], err error) {
+	return &blocks{head: await.Safe, status: newStatuses(status), oldest: oldest, ref: ref, text: new(statusText), shared: new(sharedEvents), read: func(height uint64) (item follow.Item[Delivered], err error) {
 		item.Data.Block, err = at(height)
 		if err != nil {
 			return item, err
@@ -44,7 +56,7 @@ func BlocksOf(status *watch.Value[Status], oldest func() uint64, ref func(uint64
 
 // Waits serves /v1/wait of a chain on an L1 that has this status.
 func Waits(status *watch.Value[Status]) http.Handler {
-	return http.HandlerFunc((&Node{status: status, opt: Options{Genesis: &block.Genesis{L1: new(block.GenesisL1)}}}).getWait)
+	return http.HandlerFunc((&Node{status: newStatuses(status), opt: Options{Genesis: &block.Genesis{L1: new(block.GenesisL1)}}}).getWait)
 }
 
 // WithEarlier returns a status with proposals that others have followed.
@@ -75,7 +87,7 @@ const MaxOffering = 32 << 20
 
 // Stored is a node with these parts alone.
 func Stored(status *watch.Value[Status], s *store.Store) *Node {
-	n := &Node{status: status}
+	n := &Node{status: newStatuses(status)}
 	n.at.Store(&opened{store: s})
 	return n
 }
@@ -94,7 +106,7 @@ func Unserved(opt Options) (*Node, func(context.Context) error, error) {
 	if opt.Logger == nil {
 		opt.Logger = slog.New(slog.DiscardHandler)
 	}
-	n := &Node{opt: opt, log: opt.Logger, status: new(watch.Value[Status]), started: time.Now()}
+	n := &Node{opt: opt, log: opt.Logger, status: newStatuses(new(watch.Value[Status])), started: time.Now(), poked: make(chan struct{}, 1)}
 	o, err := open(&n.opt, nil)
 	if err != nil {
 		return nil, nil, err
@@ -252,7 +264,7 @@ func AfterFlight[T any](ctx context.Context, source *follow.Follower[T], flight 
 // ServeOffers serves the endpoints of a node that has these offers alone, with room for so many bytes of bodies, until
 // ctx ends.
 func ServeOffers(ctx context.Context, l net.Listener, offers *syncer.Offers, bodies int64) error {
-	n := &Node{status: new(watch.Value[Status]), http: httpd.New(l, httpd.Options{Limits: httpd.Limits{Bodies: bodies}})}
+	n := &Node{status: newStatuses(new(watch.Value[Status])), http: httpd.New(l, httpd.Options{Limits: httpd.Limits{Bodies: bodies}})}
 	n.at.Store(&opened{up: &upstream{offers: offers}})
 	return n.serve(ctx)
 }

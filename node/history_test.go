@@ -82,5 +82,5 @@ func TestSearchIsBounded(t *testing.T) {
 }
 
 func blocksOf(s *Status, read func(height uint64) (follow.Item[Delivered], error)) *blocks {
-	return &blocks{head: await.Safe, status: watch.New(*s), read: read, oldest: func() uint64 { return 1 }}
+	return &blocks{head: await.Safe, status: newStatuses(watch.New(*s)), read: read, oldest: func() uint64 { return 1 }}
 }

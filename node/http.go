@@ -185,7 +185,7 @@ func (t *statusText) of(s Status, version <-chan struct{}) (answer, event []byte
 	if version != t.version {
 		answer, err = encode(s)
 		if err == nil {
-			event, err = appendEvent(nil, "status", "", s)
+			event, err = appendEvent(nil, "status", s)
 		}
 		if err != nil {
 			return nil, nil, err

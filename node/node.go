@@ -113,7 +113,7 @@ type Node struct {
 	said   edge.Log // what fails again and again
 	http   *httpd.Server
 	public bool // other hosts reach http, and no token keeps them from writing
-	status *watch.Value[Status]
+	status *statuses
 	text   statusText
 
 	history  history
@@ -144,7 +144,7 @@ func New(opt Options) (_ *Node, err error) {
 	if err := opt.Genesis.Validate(); err != nil {
 		return nil, fmt.Errorf("genesis: %w", err)
 	}
-	n := &Node{opt: opt, log: opt.Logger, status: new(watch.Value[Status]), started: time.Now(), poked: make(chan struct{}, 1)}
+	n := &Node{opt: opt, log: opt.Logger, status: newStatuses(new(watch.Value[Status])), started: time.Now(), poked: make(chan struct{}, 1)}
 	n.opt.Observer = Join(n.history.observer(), opt.Observer)
 	defer func() {
 		if err != nil {
@@ -218,7 +218,7 @@ func (n *Node) URL() string {
 }
 
 // Status returns the latest status. It ends with Run.
-func (n *Node) Status() *watch.Value[Status] { return n.status }
+func (n *Node) Status() *watch.Value[Status] { return n.status.Value }
 
 // Wait returns once the safe head has reached height, with the status that says so.
 func (n *Node) Wait(ctx context.Context, height uint64) (Status, error) {

@@ -35,6 +35,7 @@ type opened struct {
 	before *Status // the last one of what was open before; nil: nothing was
 
 	blockTime atomic.Int64 // of the source, as in the status
+	shared    sharedEvents // of the blocks in store
 }
 
 // open opens the home. Nothing is dialled yet. The transactions that wait in before, if there is one, wait on.

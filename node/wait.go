@@ -14,6 +14,7 @@ import (
 
 	"headrace/await"
 	"headrace/block"
+	"headrace/watch"
 )
 
 // Progress makes a Status good for the waits of package await.
@@ -96,7 +97,10 @@ func (n *Node) getWait(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), g.timeout)
 	defer cancel()
-	s, err := await.Value(ctx, n.status, g.what, g.reached)
+	if g.level != nil {
+		g.level.Wait(ctx, g.number) // what comes before that wakes nobody
+	}
+	s, err := await.Value(ctx, n.status.Value, g.what, g.reached)
 	a := Waited{
 		Result: "reached", For: g.what, Heads: s.Heads, Position: s.Source.Position, Proposal: s.Proposal, Ready: s.Ready, Reason: s.Reason,
 	}
@@ -118,6 +122,8 @@ type goal struct {
 	what    string
 	timeout time.Duration
 	reached func(Status) bool
+	level   *watch.Level[Status] // not before this is at number can it be reached; nil: it can at any time
+	number  uint64
 	block   *block.Ref // at the height waited for; set by reached
 }
 
@@ -165,8 +171,9 @@ func (n *Node) setGoal(g *goal, wanted, value string, label await.Label) error {
 			return fmt.Errorf("%s %q is not true", wanted, value)
 		}
 		g.what, g.reached = "readiness", func(s Status) bool { return s.Ready }
+		g.level, g.number = n.status.ready, 1
 		if wanted == "not_ready" {
-			g.what, g.reached = "a node that is not ready", func(s Status) bool { return !s.Ready }
+			g.what, g.level, g.reached = "a node that is not ready", nil, func(s Status) bool { return !s.Ready }
 		}
 		return nil
 	case "proposal_at":
@@ -182,15 +189,15 @@ func (n *Node) setGoal(g *goal, wanted, value string, label await.Label) error {
 	if err != nil {
 		return fmt.Errorf("%s %q is not a number", wanted, value)
 	}
-	g.what = wanted + " " + value
+	g.what, g.number = wanted+" "+value, number
 	switch wanted {
 	case "height":
-		g.what = fmt.Sprintf("%s height %d", label, number)
+		g.what, g.level = fmt.Sprintf("%s height %d", label, number), n.status.heads[label]
 		g.reached = func(s Status) bool { return s.Heads.of(label).Height >= number && n.refer(g, number) }
 	case "proposal":
-		g.reached = func(s Status) bool { return s.Progress().Proposal.ID >= number }
+		g.level, g.reached = n.status.proposal, func(s Status) bool { return s.Progress().Proposal.ID >= number }
 	case "position":
-		g.reached = func(s Status) bool { return s.Source.Position.Height >= number }
+		g.level, g.reached = n.status.position, func(s Status) bool { return s.Source.Position.Height >= number }
 	}
 	return nil
 }

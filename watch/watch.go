@@ -3,6 +3,8 @@
 // A Value is stored first and announced second, under one lock, so no wake-up is lost: a waiter that saw the value before a Set is woken by
 // that Set, and one that comes later, or when nobody else is there, finds it at once. Values in between may be passed over; the last one never is.
 // A Value that ends carries its producer's reason, and every wait ends: with the value, with the caller's context, or with that reason.
+//
+// Each Set wakes all who wait. Where many do, most of them in vain, Part and Level wake those alone whom it concerns.
 package watch
 
 import (
@@ -24,6 +26,14 @@ type Value[T any] struct {
 	changed chan struct{} // closed at the next Set or Close; made when somebody asks for it
 	closed  bool
 	err     error // the producer's, once closed
+
+	parts []part[T] // who is told of each value, with mu held
+}
+
+// part is a Value or a Level of a part of the values.
+type part[T any] interface {
+	take(v T)
+	Close(err error)
 }
 
 // New returns a Value holding v.
@@ -41,6 +51,9 @@ func (w *Value[T]) Update(f func(T) T) {
 	}
 	w.v = f(w.v)
 	w.at = time.Now()
+	for _, p := range w.parts {
+		p.take(w.v)
+	}
 	w.wake()
 }
 
@@ -52,7 +65,42 @@ func (w *Value[T]) Close(err error) {
 		return
 	}
 	w.closed, w.err = true, err
+	for _, p := range w.parts {
+		p.Close(err)
+	}
 	w.wake()
+}
+
+// tell has p told of the present value and of those that come, and of the end.
+func (w *Value[T]) tell(p part[T]) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p.take(w.v)
+	if w.closed {
+		p.Close(w.err)
+		return
+	}
+	w.parts = append(w.parts, p)
+}
+
+// Part returns a Value that holds of each value of w, as soon as w holds it, what of returns, and wakes its waiters only when that is another one. It lives
+// as long as w, and ends with it. of is called under the lock of w: it must be quick and use neither.
+func Part[T any, P comparable](w *Value[T], of func(T) P) *Value[P] {
+	v := new(valuePart[T, P])
+	v.of = of
+	w.tell(v)
+	return &v.Value
+}
+
+type valuePart[T any, P comparable] struct {
+	Value[P]
+	of func(T) P
+}
+
+func (v *valuePart[T, P]) take(value T) {
+	if now := v.of(value); v.Load() != now || v.at.IsZero() { // nobody else sets it
+		v.Set(now)
+	}
 }
 
 // wake must be called with mu held.

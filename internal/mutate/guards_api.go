@@ -39,15 +39,15 @@ var apiGuards = []guard{
 	{
 		name: "a stream is live when its node is",
 		file: "node/events.go",
-		from: "s.withLive && st.Source.Live && s.at",
+		from: "s.withLive && t.Live && s.at",
 		to:   "s.withLive && s.at",
 		pkg:  "./node", test: "TestLiveEvent",
 	},
 	{
 		name: "a stream is live when all is sent",
 		file: "node/events.go",
-		from: "st.Source.Live && s.at == st.Heads.of(s.head) {",
-		to:   "st.Source.Live {",
+		from: "t.Live && s.at == t.Heads.of(s.head) {",
+		to:   "t.Live {",
 		pkg:  "./node", test: "TestLiveEvent",
 	},
 	{

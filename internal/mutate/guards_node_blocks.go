@@ -39,14 +39,14 @@ var nodeBlocksGuards = []guard{
 	{
 		name: "the last status is told before the end",
 		file: "node/blocks.go",
-		from: "err := f(st, changed)\n\t\tif err == nil {\n\t\t\terr = ended\n",
-		to:   "err := ended\n\t\tif err == nil {\n\t\t\terr = f(st, changed)\n",
+		from: "err := f(v, changed)\n\t\tif err == nil {\n\t\t\terr = ended\n",
+		to:   "err := ended\n\t\tif err == nil {\n\t\t\terr = f(v, changed)\n",
 		pkg:  "./node", test: "TestBlocksEnd",
 	},
 	{
 		name: "a quiet node shows that it lives",
 		file: "node/blocks.go",
-		from: "err = f(st, nil)",
+		from: "err = f(v, nil)",
 		to:   "waits = true",
 		pkg:  "./node", test: "TestSignOfLife",
 	},

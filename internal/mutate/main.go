@@ -70,6 +70,7 @@ var tables = slices.Concat(
 	l1netGuards,
 	rim2Guards,
 	rim3Guards,
+	crowdGuards,
 	tenGuards,
 	devchainGuards,
 	tokensGuards,
