@@ -61,6 +61,9 @@ func NewDA(opt DAOptions) (*DA, error) {
 // URL returns where the server answers.
 func (d *DA) URL() string { return d.scheme + d.listener.Addr().String() }
 
+// Handler returns what answers requests.
+func (d *DA) Handler() *celestia.Handler { return d.handler }
+
 // Chain returns the chain behind the server, which has no faults.
 func (d *DA) Chain() *local.Chain { return d.chain }
 

@@ -21,6 +21,7 @@ import (
 	"headrace/follow"
 	"headrace/internal/nettest"
 	"headrace/node"
+	"headrace/telemetry"
 )
 
 // object is one of JSON.
@@ -220,6 +221,10 @@ var elsewhere = map[string]string{
 	"POST /v1/unsafe 410":        "likewise",
 	"POST /v1/unsafe 422":        "likewise",
 	"POST /v1/unsafe 503":        "likewise",
+
+	"GET /metrics 503":             "client_golang's own tests",
+	"GET /debug/pprof/profile 500": "net/http/pprof's own tests, as the next",
+	"GET /debug/pprof/trace 500":   "likewise",
 }
 
 // TestOpenAPI: what a node answers is what /openapi.json says, each path and method, parameter and status of it; and the
@@ -229,7 +234,9 @@ func TestOpenAPI(t *testing.T) {
 	d, _ := daLayer(t, "127.0.0.1:0", "", 50*time.Millisecond)
 	c := newChain(t, "openapi")
 	o := c.sequencer(t, d.URL(), 50*time.Millisecond)
-	o.Config.Evolve.RPC = true
+	o.Config.Evolve.RPC, o.Config.HTTP.Pprof = true, true
+	metrics := telemetry.NewMetrics()
+	o.Handlers = map[string]http.Handler{"GET /metrics": metrics} // as headrace start mounts it
 	levelled(t, &o)
 	seq, full := start(t, o), start(t, c.full(t, d.URL()))
 	away := start(t, c.full(t, "http://"+nettest.FreeAddress(t)))
@@ -261,6 +268,11 @@ func TestOpenAPI(t *testing.T) {
 		{"GET", full.URL() + "/livez", "", 200},
 		{"GET", full.URL() + "/readyz", "", 200},
 		{"GET", away.URL() + "/readyz", "", 503},
+		{"GET", seq.URL() + "/metrics", "", 200},
+		{"GET", seq.URL() + "/debug/pprof/", "", 200},
+		{"GET", seq.URL() + "/debug/pprof/symbol", "", 200},
+		{"GET", seq.URL() + "/debug/pprof/profile?seconds=1", "", 200},
+		{"GET", seq.URL() + "/debug/pprof/trace?seconds=0.01", "", 200},
 		{"GET", full.URL() + "/", "", 200},
 		{"GET", full.URL() + "/page/node.js", "", 200},
 		{"GET", full.URL() + "/page/none.js", "", 404},

@@ -1,5 +1,5 @@
 // Package telemetry shows a node to the tools that operators have: its figures to Prometheus, and traces of its blocks
-// to whoever takes OpenTelemetry's protocol.
+// to whoever takes OpenTelemetry's protocol. The figures of a DA layer for development are there, too.
 //
 // It hangs on the node's observer, and on the status and nothing else: a node knows nothing of it. A figure that the
 // status has is read when it is asked for, and costs nothing until then; what happens, the observer counts. Whatever
@@ -70,23 +70,23 @@ const scrapes = 4
 func NewMetrics() *Metrics {
 	m := &Metrics{registry: prometheus.NewRegistry(), steps: map[node.Step]*step{}, applied: map[bool]prometheus.Observer{}, watchdogs: map[string]prometheus.Counter{}}
 	histogram := func(name, help string, buckets ...float64) prometheus.Histogram {
-		return register(m, prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}))
+		return register(m.registry, prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}))
 	}
 	counter := func(name, help string) prometheus.Counter {
-		return register(m, prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help}))
+		return register(m.registry, prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help}))
 	}
 	counters := func(name, help string, labels ...string) *prometheus.CounterVec {
-		return register(m, prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels))
+		return register(m.registry, prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels))
 	}
 
-	took := register(m, prometheus.NewHistogramVec(prometheus.HistogramOpts{
+	took := register(m.registry, prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "headrace_step_seconds", Help: "How long a step of the work on blocks took.", Buckets: []float64{.0005, .002, .01, .05, .25, 1, 5, 30},
 	}, []string{"step"}))
 	failures := counters("headrace_step_failures_total", "Steps of the work on blocks that have failed.", "step")
 	for _, s := range allSteps {
 		m.steps[s] = &step{took.WithLabelValues(string(s)), failures.WithLabelValues(string(s))}
 	}
-	applied := register(m, prometheus.NewHistogramVec(prometheus.HistogramOpts{
+	applied := register(m.registry, prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "headrace_announced_to_applied_seconds", Help: "From the first announcement of a height of the source to its being applied, as it was pushed (inline) or fetched.",
 		Buckets: []float64{.0005, .001, .002, .005, .01, .025, .05, .1, .25, 1, 5, 30},
 	}, []string{"way"}))
@@ -105,14 +105,20 @@ func NewMetrics() *Metrics {
 		counters("headrace_source_call_seconds_total", "Time that requests to the endpoints of the source took.", "method"))
 	m.engine = newCalls(10, counters("headrace_engine_calls_total", "Requests to the execution client.", "method", "outcome"),
 		counters("headrace_engine_call_seconds_total", "Time that requests to the execution client took.", "method"))
-	m.registry.MustRegister(&statusFigures{m: m}, collectors.NewGoCollector(collectors.WithGoCollectorMemStatsMetricsDisabled()), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	m.Handler = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, DisableCompression: true, MaxRequestsInFlight: scrapes})
+	m.registry.MustRegister(&statusFigures{m: m})
+	m.Handler = served(m.registry)
 	return m
 }
 
-func register[C prometheus.Collector](m *Metrics, c C) C {
-	m.registry.MustRegister(c)
+func register[C prometheus.Collector](to *prometheus.Registry, c C) C {
+	to.MustRegister(c)
 	return c
+}
+
+// served adds the figures of the process to a registry, and returns what answers with all.
+func served(r *prometheus.Registry) http.Handler {
+	r.MustRegister(collectors.NewGoCollector(collectors.WithGoCollectorMemStatsMetricsDisabled()), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return promhttp.HandlerFor(r, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, DisableCompression: true, MaxRequestsInFlight: scrapes})
 }
 
 // Watch has the figures of a node's status read from it.

@@ -406,7 +406,7 @@ func TestAccess(t *testing.T) {
 	}
 }
 
-// TestPageNamesAllFigures: docs/METRICS.md has a row for each name, and none else.
+// TestPageNamesAllFigures: docs/METRICS.md has a row for each name, of a node and of a DA layer, and none else.
 func TestPageNamesAllFigures(t *testing.T) {
 	_, full := onDA(t, daLayer(t, time.Hour), 0)
 	m := telemetry.NewMetrics()
@@ -428,6 +428,7 @@ func TestPageNamesAllFigures(t *testing.T) {
 		rows[row[1]] = row[2]
 	}
 	have := parsed(t, page(m))
+	maps.Copy(have, daFamilies(t))
 	for _, name := range slices.Sorted(maps.Keys(have)) {
 		if help := strings.TrimSuffix(have[name].GetHelp(), "."); strings.HasPrefix(name, "headrace_") && rows[name] != help {
 			t.Errorf("docs/METRICS.md says %q of %s, want %q", rows[name], name, help)

@@ -16,6 +16,7 @@ import (
 	"headrace/devnet"
 	"headrace/internal/httpd"
 	"headrace/internal/page"
+	"headrace/telemetry"
 )
 
 // daOptions are the flags of da that need a second look.
@@ -40,10 +41,10 @@ func newDA() *cobra.Command {
 		Long: `Run a DA layer for development: Celestia's JSON-RPC over HTTP and WebSocket on one port.
 
 It makes a block at each interval, empty or not. Its address is the first line on standard output; logs go to standard error. Without --home its
-history is gone when it stops. A write of it that fails, on a full disk say, ends it with exit status 5: no height that it announced is lost, and it goes on
+history is gone when it stops, as it says when it starts. A write of it that fails, on a full disk say, ends it with exit status 5: no height that it announced is lost, and it goes on
 when it is started again. The status is 6 if the history is damaged. With --home, or with --retain, it takes less than 512 MiB of memory, whatever is sent to it (GOMEMLIMIT, as all
 programs in Go know it, sets another aim than 320 MiB). With --auth a request needs a token that headrace da token has made. Pages in a browser are answered only if --origin names
-theirs.
+theirs. Its figures for Prometheus are at /metrics (docs/METRICS.md), a page that shows it is at /.
 
 It misbehaves on demand: --fault, which may be repeated, takes a kind and where and how it happens, for example --fault false-empty,from=100,to=120,rate=0.5
 or --fault latency,delay=200ms,for=30s. --chaos mixes faults by chance. While it runs, faults are listed, added and taken away at its /faults: by any program of
@@ -150,13 +151,19 @@ func runDA(cmd *cobra.Command, opt daOptions) error {
 		debug.SetMemoryLimit(daHeap)
 	}
 	defer opt.Handler.Faults.Clear()
+	metrics := telemetry.NewDAMetrics(opt.Handler.Faults)
+	opt.Handler.Metrics, opt.Handler.Observer = metrics, metrics.Observer()
 	server, err := devnet.NewDA(opt.DAOptions)
 	if err != nil {
 		return onDisk(err)
 	}
+	metrics.Watch(server.Chain(), server.Handler())
 	head := server.Chain().Head()
 	fmt.Fprintln(cmd.OutOrStdout(), server.URL())
 	opt.Logger.Info("started", "chain", server.Chain().ChainID(), "height", head.Load().Height, "url", server.URL())
+	if opt.home == "" {
+		opt.Logger.Warn("the history is in memory, and gone when this stops: nodes that have read it cannot go on then; --home DIR keeps it")
+	}
 	ctx, cancel := context.WithCancel(cmd.Context())
 	var chaos sync.WaitGroup
 	if opt.mix {

@@ -32,7 +32,7 @@ var walks = map[string][]string{
 	"docs/tasks/move-ev-node.md":                {`(?m)^the same block$`, `(?s)"result":"reached".*signer.json.*"result":"reached"`},
 	"docs/tasks/sequencer.md":                   {`(?m) 1 txs +safe$`, `"value": "blue"`},
 	"docs/tasks/wait-in-ci.md":                  {`(?m)^run the tests now$`, `timed out after 1s`, `"for":\s*"safe height 6"`},
-	"docs/tasks/watch.md":                       {`(?m)^headrace_ready 1$`, `(?m)^goroutine profile: total \d+$`},
+	"docs/tasks/watch.md":                       {`(?m)^headrace_ready 1$`, `(?m)^headrace_da_head_height \d+$`, `(?m)^goroutine profile: total \d+$`},
 }
 
 // section is what a page has below the heading that a link such as docs/PAGE.md#heading leads to; all, without a heading.

@@ -77,13 +77,14 @@ func FaultsHandler(set *fault.Set) http.Handler {
 
 // kind is a kind of faults as /faults/kinds lists it.
 type kind struct {
-	Kind fault.Kind `json:"kind"`
-	Help string     `json:"help"`
+	Kind   fault.Kind `json:"kind"`
+	Help   string     `json:"help"`
+	Fields []string   `json:"fields"` // that mean something to it
 }
 
 func kinds() (all []kind) {
 	for _, k := range fault.Kinds() {
-		all = append(all, kind{k, k.Help()})
+		all = append(all, kind{k, k.Help(), k.Fields()})
 	}
 	return all
 }
@@ -119,11 +120,12 @@ func (h *Handler) mayFault(r *http.Request) (int, error) {
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request) bool {
 	for _, kind := range []fault.Kind{fault.Refuse, fault.Unauthorized, fault.RateLimited} {
 		if f, hit := h.opt.Faults.Hit(kind, fault.Target{}); hit {
+			h.refused(RefusedByFault)
 			w.WriteHeader(f.Status)
 			return true
 		}
 	}
-	if strings.Contains(strings.ToLower(r.Header.Get("Connection")), "upgrade") {
+	if upgrades(r) {
 		if _, hit := h.opt.Faults.Hit(fault.NoSubscription, fault.Target{}); hit {
 			r.Header.Del("Connection") // as a load balancer does that knows no WebSocket
 		}

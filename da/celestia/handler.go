@@ -6,9 +6,11 @@ import (
 	"crypto/rand"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -56,8 +58,29 @@ type HandlerOptions struct {
 	PingInterval time.Duration // 5 s
 	Faults       *fault.Set    // in force on the wire, and told and changed at /faults; none. Those of the chain are the chain's to apply
 	Page         http.Handler  // what a browser gets at / and below /page/; none
-	Logger       *slog.Logger  // none
+	Metrics      http.Handler  // what GET /metrics answers, to whoever may read; none
+	Observer     HandlerObserver
+	Logger       *slog.Logger // none
 }
+
+// HandlerObserver is told of what a Handler does. A field may be nil. Its functions may be called at any time from any
+// goroutine, and must not block.
+type HandlerObserver struct {
+	Called  func(method string, took time.Duration, err error) // a call has its result, or a subscription its channel
+	Refused func(Refusal)                                      // a request was refused before it was read
+}
+
+// Refusal is why a request was refused.
+type Refusal string
+
+const (
+	RefusedByFault Refusal = "fault"
+	RefusedByRate  Refusal = "rate" // more than RatePerIP
+	RefusedAsBusy  Refusal = "busy" // more than MaxRequests at a time
+)
+
+// Refusals returns all there are.
+func Refusals() []Refusal { return []Refusal{RefusedByFault, RefusedByRate, RefusedAsBusy} }
 
 // Handler serves a chain as celestia-node does. It is an http.Handler.
 type Handler struct {
@@ -68,6 +91,8 @@ type Handler struct {
 	slots   chan struct{}
 	clients clients
 	conns   atomic.Int64 // WebSockets so far
+	sockets atomic.Int64 // that are open
+	streams atomic.Int64 // channels that are open
 	methods map[string]jsonrpc.Method
 	tokens  []byte // the secret of those that node.AuthNew makes: of an open handler one that nobody asks for
 
@@ -146,10 +171,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.opt.Page.ServeHTTP(w, r) // no fault keeps it away, as it is to show them
 		return
 	}
+	if h.opt.Metrics != nil && r.URL.Path == "/metrics" {
+		h.serveMetrics(w, r) // nor this
+		return
+	}
 	if h.opt.Faults != nil && (h.serveFaults(w, r) || h.refuse(w, r)) {
 		return
 	}
 	if h.opt.RatePerIP > 0 && !h.clients.allow(r, h.opt.RatePerIP) {
+		h.refused(RefusedByRate)
 		http.Error(w, "rate limit exceeded", http.StatusTooManyRequests)
 		return
 	}
@@ -157,10 +187,90 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case h.slots <- struct{}{}:
 		defer func() { <-h.slots }()
 	default:
+		h.refused(RefusedAsBusy)
 		http.Error(w, "server busy, try again later", http.StatusServiceUnavailable)
 		return
 	}
+	if upgrades(r) {
+		h.sockets.Add(1)
+		defer h.sockets.Add(-1)
+	}
 	h.rpc.ServeHTTP(w, r)
+}
+
+// upgrades reports whether a request asks for a WebSocket.
+func upgrades(r *http.Request) bool {
+	return strings.Contains(strings.ToLower(r.Header.Get("Connection")), "upgrade")
+}
+
+// serveMetrics answers with figures, for a token that may read if the handler wants tokens.
+func (h *Handler) serveMetrics(w http.ResponseWriter, r *http.Request) {
+	if h.opt.Secret != nil {
+		if level, err := authorize(h.opt.Secret, r); err != nil || level < Read {
+			httpd.Refuse(w, http.StatusUnauthorized, errors.New("metrics need a token to read"))
+			return
+		}
+	}
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		httpd.Refuse(w, http.StatusMethodNotAllowed, errors.New("metrics take GET alone"))
+		return
+	}
+	h.opt.Metrics.ServeHTTP(w, r)
+}
+
+func (h *Handler) refused(why Refusal) {
+	if h.opt.Observer.Refused != nil {
+		h.opt.Observer.Refused(why)
+	}
+}
+
+// Serving returns how many WebSockets are open, and how many channels of subscriptions.
+func (h *Handler) Serving() (sockets, streams int) {
+	return int(h.sockets.Load()), int(h.streams.Load())
+}
+
+// Methods returns the names of all methods that it serves.
+func (h *Handler) Methods() []string { return slices.Sorted(maps.Keys(h.methods)) }
+
+// observed counts the open channels of a method, and tells of its calls.
+func (h *Handler) observed(name string, m jsonrpc.Method) jsonrpc.Method {
+	bind := m.Bind
+	called := func(began time.Time, err error) {
+		if h.opt.Observer.Called != nil {
+			h.opt.Observer.Called(name, time.Since(began), err)
+		}
+	}
+	m.Bind = func(a *jsonrpc.Args) jsonrpc.Run {
+		run := bind(a)
+		return func(ctx context.Context) (any, error) {
+			began := time.Now()
+			result, err := run(ctx)
+			switch v := result.(type) {
+			case func() (any, error): // it is made when there is room for it
+				if err == nil {
+					return func() (any, error) {
+						result, err := v()
+						called(began, err)
+						return result, err
+					}, nil
+				}
+			case *jsonrpc.Stream:
+				result = h.counted(v)
+			}
+			called(began, err)
+			return result, err
+		}
+	}
+	return m
+}
+
+// counted counts a channel while it is open.
+func (h *Handler) counted(s *jsonrpc.Stream) *jsonrpc.Stream {
+	return &jsonrpc.Stream{Queue: s.Queue, Run: func(ctx context.Context, send func(any) bool) {
+		h.streams.Add(1)
+		defer h.streams.Add(-1)
+		s.Run(ctx, send)
+	}}
 }
 
 // Serve serves connections of a listener, within Limits, until ctx ends; then it closes the handler and the listener,

@@ -37,6 +37,9 @@ func (h *Handler) allMethods() map[string]jsonrpc.Method {
 			m[name] = h.delayed(method)
 		}
 	}
+	for name, method := range m {
+		m[name] = h.observed(name, method)
+	}
 	return m
 }
 

@@ -15,6 +15,8 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"headrace/da"
@@ -56,37 +58,46 @@ const (
 	Bandwidth      Kind = "bandwidth"       // at most PerSecond bytes (1 MiB) a second to a connection
 )
 
-// kinds says of each kind where it happens and what it does, for help texts.
+// kinds says of each kind what it does, for help texts, and which fields of a Fault mean something to it beside `for`.
 var kinds = []struct {
-	kind Kind
-	help string
+	kind   Kind
+	help   string
+	fields string
 }{
-	{HeadBehind, "head goes back by depth heights and stays behind"},
-	{Pause, "no new heights; a burst of them when it ends"},
-	{Syncing, "heights from `from` on are still being synced"},
-	{BelowTail, "heights below `to` are pruned"},
-	{OtherChain, "another chain from height `from` on"},
-	{FalseEmpty, "blobs are reported absent, proofs as not available, after `delay`"},
-	{MissingBlob, "the last blob of a namespace is left out"},
-	{CorruptBlob, "a bit of each blob is wrong"},
-	{HugeBlob, "a made-up blob of `size` bytes"},
-	{SubmitReject, "submissions are refused"},
-	{SubmitLost, "submissions are included but reported as failed"},
-	{SubmitTimeout, "submissions are neither included nor answered"},
-	{Gap, "events are left out of subscriptions"},
-	{Duplicate, "events come twice"},
-	{Reorder, "events come in the wrong order"},
-	{Stall, "subscriptions stay open but silent"},
-	{ChannelClose, "subscriptions are closed by the server"},
-	{Disconnect, "connections break off"},
-	{HalfOpen, "connections stay but are dead"},
-	{Refuse, "calls and upgrades answer HTTP `status`"},
-	{Unauthorized, "calls and upgrades answer HTTP 401"},
-	{RateLimited, "calls and upgrades answer HTTP 429"},
-	{NoSubscription, "no WebSocket, HTTP only"},
-	{Latency, "answers and events come `delay` later"},
-	{Bandwidth, "`per_second` bytes a second to each connection"},
+	{HeadBehind, "head goes back by `depth` (10) heights and stays behind", "depth"},
+	{Pause, "no new heights; a burst of them when it ends", ""},
+	{Syncing, "heights from `from` (the next one) on are still being synced", "from"},
+	{BelowTail, "heights below `to` are pruned", "to"},
+	{OtherChain, "another chain from height `from` (the first) on", "from text"},
+	{FalseEmpty, "blobs are reported absent, proofs as not available, after `delay` (0s)", ofBlobs + " delay"},
+	{MissingBlob, "the last blob of a namespace is left out", ofBlobs},
+	{CorruptBlob, "a bit of each blob is wrong", ofBlobs},
+	{HugeBlob, "a made-up blob of `size` (1048576) bytes", ofBlobs + " size"},
+	{SubmitReject, "submissions are refused", byChance + " text"},
+	{SubmitLost, "submissions are included but reported as failed", byChance + " text"},
+	{SubmitTimeout, "submissions are neither included nor answered", byChance},
+	{Gap, "events are left out of subscriptions", ofEvents},
+	{Duplicate, "events come twice", ofEvents},
+	{Reorder, "events come in the wrong order", ofEvents},
+	{Stall, "subscriptions stay open but silent", ofEvents},
+	{ChannelClose, "subscriptions are closed by the server", ofEvents},
+	{Disconnect, "connections break off", ofConns},
+	{HalfOpen, "connections stay but are dead", ofConns},
+	{Refuse, "calls and upgrades answer HTTP `status` (503)", byChance + " status"},
+	{Unauthorized, "calls and upgrades answer HTTP `status` (401)", byChance + " status"},
+	{RateLimited, "calls and upgrades answer HTTP `status` (429)", byChance + " status"},
+	{NoSubscription, "no WebSocket, HTTP only", byChance},
+	{Latency, "answers and events come `delay` (50ms) later", ofConns + " delay"},
+	{Bandwidth, "`per_second` (1048576) bytes a second to each connection", ofConns + " per_second"},
 }
+
+// The fields by which a fault can be limited.
+const (
+	byChance = "times rate"
+	ofConns  = "conn " + byChance
+	ofBlobs  = "namespace from to " + byChance
+	ofEvents = "namespace conn from to " + byChance
+)
 
 // Kinds returns all kinds, those of the chain first.
 func Kinds() []Kind {
@@ -107,14 +118,18 @@ func (k Kind) Help() string {
 	return ""
 }
 
-// perNamespace reports whether a kind happens to a namespace, and can be limited to one.
-func (k Kind) perNamespace() bool {
-	switch k {
-	case FalseEmpty, MissingBlob, CorruptBlob, HugeBlob, Gap, Duplicate, Reorder, Stall, ChannelClose:
-		return true
+// Fields returns the names of the fields that mean something to a kind, as in JSON.
+func (k Kind) Fields() []string {
+	for _, d := range kinds {
+		if d.kind == k {
+			return append(strings.Fields(d.fields), "for")
+		}
 	}
-	return false
+	return nil
 }
+
+// perNamespace reports whether a kind happens to a namespace, and can be limited to one.
+func (k Kind) perNamespace() bool { return slices.Contains(k.Fields(), "namespace") }
 
 // Fault is one thing that goes wrong, and where. The zero value of a field that limits it means: everywhere, always.
 type Fault struct {
@@ -149,15 +164,18 @@ type Target struct {
 
 // Check returns an error for a fault that cannot be.
 func (f *Fault) Check() error {
+	if f.Kind.Help() == "" {
+		return fmt.Errorf("there is no fault %q: there are %s", f.Kind, allKinds())
+	}
 	switch {
-	case f.Kind.Help() == "":
-		return fmt.Errorf("there is no fault %q; there are %v", f.Kind, Kinds())
 	case f.To != 0 && f.To <= f.From:
-		return fmt.Errorf("fault %s: heights [%d, %d) are none", f.Kind, f.From, f.To)
-	case f.Rate < 0 || f.Rate > 1 || f.Times < 0 || f.For < 0 || f.Delay < 0 || f.Size < 0 || f.PerSecond < 0 || f.Conn < 0:
-		return fmt.Errorf("fault %s: a number is out of its range", f.Kind)
+		return fmt.Errorf("fault %s: from %d to %d, exclusive, are no heights", f.Kind, f.From, f.To)
+	case f.Rate < 0 || f.Rate > 1:
+		return fmt.Errorf("fault %s: rate %v is not from 0 to 1", f.Kind, f.Rate)
+	case f.Times < 0 || f.For < 0 || f.Delay < 0 || f.Size < 0 || f.PerSecond < 0 || f.Conn < 0:
+		return fmt.Errorf("fault %s: a number is below zero", f.Kind)
 	case f.Kind == BelowTail && f.To == 0:
-		return fmt.Errorf("fault %s needs `to`, the height of the tail", f.Kind)
+		return fmt.Errorf("fault %s needs to, the height of the tail", f.Kind)
 	case f.Namespace != nil && !f.Kind.perNamespace():
 		return fmt.Errorf("fault %s happens to all namespaces alike", f.Kind)
 	case f.Size > 64<<20:
@@ -166,6 +184,15 @@ func (f *Fault) Check() error {
 		return fmt.Errorf("fault %s: status %d is none that ends a request: 200 to 599", f.Kind, f.Status)
 	}
 	return nil
+}
+
+// allKinds is all kinds with commas between.
+func allKinds() string {
+	var names []string
+	for _, k := range Kinds() {
+		names = append(names, string(k))
+	}
+	return strings.Join(names, ", ")
 }
 
 // withDefaults fills in how, where it is left open.
@@ -207,8 +234,11 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil
 // UnmarshalText reads what time.ParseDuration does.
 func (d *Duration) UnmarshalText(text []byte) error {
 	v, err := time.ParseDuration(string(text))
+	if err != nil {
+		return fmt.Errorf("%q is not a duration such as 500ms, 2s or 1m", text)
+	}
 	*d = Duration(v)
-	return err
+	return nil
 }
 
 // faultJSON is Fault with its namespace as hexadecimal digits.
@@ -239,7 +269,7 @@ func (f *Fault) UnmarshalJSON(data []byte) error {
 	if j.Namespace != "" {
 		ns, err := da.ParseNamespace(j.Namespace)
 		if err != nil {
-			return fmt.Errorf("read fault: %w", err)
+			return fmt.Errorf("read fault: namespace: %w", err)
 		}
 		f.Namespace = &ns
 	}

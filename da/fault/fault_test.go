@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -201,5 +204,51 @@ func TestChaos(t *testing.T) {
 	a, b, c := history(1), history(1), history(2)
 	if a != b || a == c || len(a) < 200 {
 		t.Errorf("histories of seeds 1, 1 and 2 are\n%s\n%s\n%s", a, b, c)
+	}
+}
+
+// TestErrorsAreWords: what is wrong with a fault is said in the words of who has sent it: without Go's types and slices.
+func TestErrorsAreWords(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"kind":"gapp"}`:                 `there is no fault "gapp": there are head-behind, pause, syncing, `,
+		`{"kind":"gap","from":"x"}`:       "read fault: from is a JSON string, and not a whole number",
+		`{"kind":"gap","from":-1}`:        "read fault: from is a JSON number -1, and not a whole number",
+		`{"kind":"gap","rate":"x"}`:       "read fault: rate is a JSON string, and not a number",
+		`{"kind":"gap","rate":2}`:         "fault gap: rate 2 is not from 0 to 1",
+		`{"kind":"gap","from":9,"to":3}`:  "fault gap: from 9 to 3, exclusive, are no heights",
+		`{"kind":"gap","for":3}`:          "read fault: for is a JSON number, and not a text such as 2s",
+		`{"kind":"gap","for":"3"}`:        `read fault: "3" is not a duration such as 500ms, 2s or 1m`,
+		`{"kind":"gap","depht":3}`:        `read fault: there is no field "depht"`,
+		`{"kind":"gap","namespace":"zz"}`: `read fault: namespace: namespace "zz" is not 58 hexadecimal digits`,
+		`[]`:                              "read fault: it is a JSON array, and not an object",
+	} {
+		var f fault.Fault
+		err := f.UnmarshalJSON([]byte(text))
+		if err == nil || !strings.HasPrefix(err.Error(), want) || strings.ContainsAny(err.Error(), "[]{}") {
+			t.Errorf("%s: got %v, want %s", text, err, want)
+		}
+	}
+}
+
+// TestFields: what a kind says of its fields holds: what its help names is among them, and each kind of a default is told.
+func TestFields(t *testing.T) {
+	for _, k := range fault.Kinds() {
+		fields := k.Fields()
+		for _, m := range regexp.MustCompile("`(\\w+)`").FindAllStringSubmatch(k.Help(), -1) {
+			if !slices.Contains(fields, m[1]) {
+				t.Errorf("%s: %q names %s, which is not among %v", k, k.Help(), m[1], fields)
+			}
+		}
+		for _, name := range fields {
+			switch name {
+			case "depth", "size", "delay", "per_second", "status":
+				if !strings.Contains(k.Help(), "`"+name+"` (") {
+					t.Errorf("%s: the help %q does not say the default of %s", k, k.Help(), name)
+				}
+			}
+		}
+	}
+	if got := fault.Kind("none").Fields(); got != nil {
+		t.Errorf("got the fields %v of no kind", got)
 	}
 }

@@ -69,6 +69,9 @@ type Chain struct {
 	waiting watch.Value[int]  // len(pending), set with mu held
 	making  watch.Value[bool] // set with producing held
 
+	blobs     atomic.Uint64 // included since New
+	blobBytes atomic.Uint64 // of their data
+
 	restoring  sync.Mutex // held while a square is laid out again: that takes several times its memory
 	lastSquare atomic.Pointer[squareAt]
 	asked      atomic.Uint64 // height of the square that was asked for last, of those that it is not
@@ -196,6 +199,8 @@ func (c *Chain) produce(subs *[]*submission) (Head, error) {
 		return Head{}, fmt.Errorf("store block %d: %w: %w", height, da.ErrUnknownOutcome, err)
 	}
 	if body != nil {
+		c.blobs.Add(uint64(len(body.blobs)))
+		c.blobBytes.Add(uint64(body.size()))
 		c.opts.Logger.Info("block made", "height", height, "submissions", len(*subs), "blobs", len(body.blobs), "bytes", body.size())
 	}
 	head := rec.head(height)
@@ -265,6 +270,9 @@ func (c *Chain) Head() *watch.Value[Head] { return c.head }
 // Making reports whether a block is being made just now, to look at and to wait on: who has work that can wait lets it be
 // made first.
 func (c *Chain) Making() *watch.Value[bool] { return &c.making }
+
+// Included returns how many blobs were included since the chain was opened, and the bytes of their data.
+func (c *Chain) Included() (blobs, bytes uint64) { return c.blobs.Load(), c.blobBytes.Load() }
 
 // Tail returns the lowest height that the chain still has.
 func (c *Chain) Tail() uint64 {

@@ -100,6 +100,13 @@ func (c *Chain) withdraw(s *submission) bool {
 // Pending returns how many submissions wait for a block, to look at and to wait on. Only the chain sets it.
 func (c *Chain) Pending() *watch.Value[int] { return &c.waiting }
 
+// PendingBytes returns the bytes of the blobs that wait for a block.
+func (c *Chain) PendingBytes() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.bytes
+}
+
 // take removes the submissions of the next block from the queue: from its front, while they fit.
 func (c *Chain) take() []*submission {
 	c.mu.Lock()

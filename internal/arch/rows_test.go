@@ -85,7 +85,7 @@ var rows = map[string]row{
 	"devnet/proxy":                 {"", "it carries bytes between any two sockets"},
 	"devnet": {"devnet/... node block da da/fault da/local da/celestia l1 l1/local l1/ethereum exec exec/kv exec/engineapi follow watch await contracts internal/keyfile",
 		"a test bed stands on what users have: the node's public face, never the parts inside it"},
-	"telemetry":       {"node block follow internal/edge internal/redact", "it shows a node to operators' tools by what the node's public face tells, as any other program could"},
+	"telemetry":       {"node block follow da/fault da/local da/celestia internal/edge internal/redact", "it shows a node, and a dev DA layer, to operators' tools by what their public faces tell, as any other program could"},
 	"examples/index":  {"da da/celestia follow follow/position", "an example has what its user has: public packages, and few of them"},
 	"examples/engine": {"block exec exec/grpc", "an example has what its user has: public packages, and few of them"},
 	"internal/mutate": {"", "it takes guards out of any package, and needs none of them to do so"},
