@@ -126,7 +126,8 @@ type Node struct {
 	at   atomic.Pointer[opened] // what is open now, or was last
 	down atomic.Pointer[error]  // why nothing is open: see reopen
 
-	waiters, streams atomic.Int64 // see Serving
+	waiters, streams atomic.Int64   // see Serving
+	parked           sync.WaitGroup // waits of /v1/wait; they end with the status
 
 	sources []BlockSource // of signed blocks, beside the canonical source
 	poked   chan struct{} // holds one token when what they say of themselves has changed
@@ -191,6 +192,7 @@ func (n *Node) Run(parent context.Context) (err error) {
 	n.publish(o) // what was committed last belongs in the last status
 	o.up.syncer.Close(err)
 	n.status.Close(err)
+	n.parked.Wait()
 	return errors.Join(err, n.Close())
 }
 

@@ -4,6 +4,8 @@ package node_test
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -18,7 +20,16 @@ import (
 	"headrace/node"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if address := os.Getenv(crowdEnv); address != "" {
+		if err := runCrowd(address); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // patience bounds every wait: what takes longer on a busy machine hangs.
 const patience = time.Minute
@@ -27,7 +38,7 @@ const patience = time.Minute
 // Every timeout of the network is longer.
 const prompt = 8 * time.Second
 
-func bounded(t *testing.T) context.Context {
+func bounded(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	return ctx
@@ -35,7 +46,7 @@ func bounded(t *testing.T) context.Context {
 
 // goRun calls run in the background. The function returned ends it, checks that it returns nil, and tells how long that took; it may be called again, and the test's
 // end calls it too.
-func goRun(t *testing.T, what string, run func(context.Context) error) (stop func() time.Duration) {
+func goRun(t testing.TB, what string, run func(context.Context) error) (stop func() time.Duration) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1) // run's result
@@ -53,7 +64,7 @@ func goRun(t *testing.T, what string, run func(context.Context) error) (stop fun
 }
 
 // daLayer runs a DA layer until the test or stop ends it.
-func daLayer(t *testing.T, listen, dir string, interval time.Duration) (d *devnet.DA, stop func() time.Duration) {
+func daLayer(t testing.TB, listen, dir string, interval time.Duration) (d *devnet.DA, stop func() time.Duration) {
 	t.Helper()
 	d, err := devnet.NewDA(devnet.DAOptions{Listen: listen, Chain: local.Options{Interval: interval, Dir: dir}})
 	if err != nil {
@@ -82,7 +93,7 @@ type chain struct {
 	genesis *block.Genesis
 }
 
-func newChain(t *testing.T, id string) chain {
+func newChain(t testing.TB, id string) chain {
 	t.Helper()
 	key, err := block.GenerateKey(block.Ed25519)
 	if err != nil {
@@ -95,7 +106,7 @@ func newChain(t *testing.T, id string) chain {
 }
 
 // full returns the options of a full node with a home of its own.
-func (c chain) full(t *testing.T, url string) node.Options {
+func (c chain) full(t testing.TB, url string) node.Options {
 	o := node.Options{Home: t.TempDir(), Genesis: c.genesis, Config: node.Default()}
 	o.Config.DA.Address = node.At(url)
 	o.Config.HTTP.Address = "127.0.0.1:0"
@@ -103,7 +114,7 @@ func (c chain) full(t *testing.T, url string) node.Options {
 }
 
 // sequencer returns the options of the sequencer with a home of its own.
-func (c chain) sequencer(t *testing.T, url string, blockTime time.Duration) node.Options {
+func (c chain) sequencer(t testing.TB, url string, blockTime time.Duration) node.Options {
 	o := c.full(t, url)
 	o.Key, o.Config.Sequencer.Enabled, o.Config.Sequencer.BlockTime = c.key, true, blockTime
 	return o
@@ -115,7 +126,7 @@ type running struct {
 	stop func() time.Duration
 }
 
-func start(t *testing.T, o node.Options) *running {
+func start(t testing.TB, o node.Options) *running {
 	t.Helper()
 	begin := time.Now()
 	n, err := node.New(o)
@@ -129,7 +140,7 @@ func start(t *testing.T, o node.Options) *running {
 }
 
 // until waits for a status that satisfies pred.
-func (n *running) until(t *testing.T, what string, pred func(node.Status) bool) node.Status {
+func (n *running) until(t testing.TB, what string, pred func(node.Status) bool) node.Status {
 	t.Helper()
 	s, err := n.Status().Wait(bounded(t), pred)
 	if err != nil {

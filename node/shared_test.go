@@ -151,6 +151,13 @@ func TestSharedEventsOfNow(t *testing.T) {
 			t.Errorf("got %s, want block 5 as it is", got)
 		}
 
+		c.safeTo(3)
+		c.open("head=unsafe&after=4-"+c.chain[3].Hash, take)
+		if got := c.open("after=4-"+c.chain[3].Hash, nil).said(); strings.Contains(got, "event:") {
+			t.Errorf("got %s, want nothing above the safe head", got)
+		}
+		c.safeTo(5)
+
 		close(take)
 		synctest.Wait()
 		before := c.refs.Load()

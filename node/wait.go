@@ -59,13 +59,12 @@ const maxWaiting = 1024
 func (n *Node) handleLong(mux *routes) {
 	most := cmp.Or(n.opt.Config.HTTP.MaxWaiting, maxWaiting)
 	slots := make(chan struct{}, most)
-	limited := func(now *atomic.Int64, serve http.HandlerFunc) http.HandlerFunc {
+	limited := func(now *atomic.Int64, serve func(w http.ResponseWriter, r *http.Request, done func())) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
 			select {
 			case slots <- struct{}{}:
 				now.Add(1)
-				defer func() { now.Add(-1); <-slots }()
-				serve(w, r)
+				serve(w, r, func() { now.Add(-1); <-slots })
 			default:
 				w.Header().Set("Retry-After", "1")
 				fail(w, http.StatusServiceUnavailable, fmt.Errorf("%d requests wait already", most))
@@ -73,7 +72,10 @@ func (n *Node) handleLong(mux *routes) {
 		}
 	}
 	mux.HandleFunc("GET /v1/wait", limited(&n.waiters, n.getWait))
-	mux.HandleFunc("GET /v1/events", limited(&n.streams, func(w http.ResponseWriter, r *http.Request) { n.blocks(await.Safe).ServeHTTP(w, r) }))
+	mux.HandleFunc("GET /v1/events", limited(&n.streams, func(w http.ResponseWriter, r *http.Request, done func()) {
+		defer done()
+		n.blocks(await.Safe).ServeHTTP(w, r)
+	}))
 }
 
 // Serving is how many requests that last are under way.
@@ -88,33 +90,50 @@ func (n *Node) Serving() Serving {
 }
 
 // getWait answers when something is reached (200), when the time is up (504), or when the node ends (410). What is
-// there already is answered at once.
-func (n *Node) getWait(w http.ResponseWriter, r *http.Request) {
+// there already is answered at once. It calls done when the request has been answered.
+func (n *Node) getWait(w http.ResponseWriter, r *http.Request, done func()) {
 	g, err := n.parseWait(r.URL.Query())
 	if err != nil {
+		done()
 		fail(w, http.StatusBadRequest, err)
 		return
 	}
+	if !g.reached(n.status.Load()) && n.park(w, r, g, done) {
+		return
+	}
+	defer done()
 	ctx, cancel := context.WithTimeout(r.Context(), g.timeout)
 	defer cancel()
+	code, a := n.waited(ctx, r.Context(), g)
+	setWaited(w.Header())
+	reply(w, code, a)
+}
+
+// setWaited sets what is said of the answer.
+func setWaited(h http.Header) {
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Type", "application/json")
+}
+
+// waited waits, and returns the answer with its code. When ctx ends and the request's context does not, the time is up.
+func (n *Node) waited(ctx, request context.Context, g *goal) (code int, a Waited) {
 	if g.level != nil {
 		g.level.Wait(ctx, g.number) // what comes before that wakes nobody
 	}
 	s, err := await.Value(ctx, n.status.Value, g.what, g.reached)
-	a := Waited{
+	a = Waited{
 		Result: "reached", For: g.what, Heads: s.Heads, Position: s.Source.Position, Proposal: s.Proposal, Ready: s.Ready, Reason: s.Reason,
 	}
-	code := http.StatusOK
+	code = http.StatusOK
 	switch {
 	case err == nil:
 		a.Block = g.block
-	case r.Context().Err() == nil && errors.Is(err, context.DeadlineExceeded):
+	case request.Err() == nil && errors.Is(err, context.DeadlineExceeded):
 		a.Result, a.Error, code = "timeout", err.Error(), http.StatusGatewayTimeout
 	default: // the request's context is the node's; if it is the client that has gone, nobody reads this
 		a.Result, a.Error, code = "ended", err.Error(), http.StatusGone
 	}
-	w.Header().Set("Cache-Control", "no-store")
-	reply(w, code, a)
+	return code, a
 }
 
 // goal is what one request waits for.

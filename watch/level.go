@@ -28,30 +28,30 @@ func LevelOf[T any](w *Value[T], of func(T) uint64) *Level[T] {
 // Wait returns when the number is n or larger, or has been since Wait was called, when its producer has ended, or when ctx ends. Which of these, the caller
 // sees by looking at the Value: the number may be smaller again by then.
 func (l *Level[T]) Wait(ctx context.Context, n uint64) {
-	w := l.join(n)
-	if w == nil {
-		return
-	}
+	reached := make(chan struct{})
+	forget := l.Notify(n, func() { close(reached) })
 	select {
-	case <-w.reached:
+	case <-reached:
 	case <-ctx.Done():
-		l.leave(w)
+		forget()
 	}
 }
 
-// join returns nil if there is nothing to wait for.
-func (l *Level[T]) join(n uint64) *levelWaiter {
+// Notify calls f once, when Wait would return for the number; perhaps at once. f runs under locks: it must be quick and use neither the level nor its Value. It
+// is not called any more when forget has returned.
+func (l *Level[T]) Notify(n uint64, f func()) (forget func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed || l.now >= n {
-		return nil
+		f()
+		return func() {}
 	}
-	w := &levelWaiter{n: n, reached: make(chan struct{})}
+	w := &levelWaiter{n: n, reached: f}
 	heap.Push(&l.waiting, w)
-	return w
+	return func() { l.forget(w) }
 }
 
-func (l *Level[T]) leave(w *levelWaiter) {
+func (l *Level[T]) forget(w *levelWaiter) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if w.at >= 0 {
@@ -78,14 +78,14 @@ func (l *Level[T]) Close(error) {
 // wake must be called with mu held.
 func (l *Level[T]) wake() {
 	for len(l.waiting) > 0 && (l.closed || l.waiting[0].n <= l.now) {
-		close(heap.Pop(&l.waiting).(*levelWaiter).reached)
+		heap.Pop(&l.waiting).(*levelWaiter).reached()
 	}
 }
 
 type levelWaiter struct {
 	n       uint64
-	reached chan struct{} // closed when it is, or will never be
-	at      int           // in the heap; -1: not any more
+	reached func() // called when it is, or will never be
+	at      int    // in the heap; -1: not any more
 }
 
 // levelHeap has whoever waits for the smallest number first.

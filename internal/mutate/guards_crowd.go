@@ -42,7 +42,7 @@ var crowdGuards = []guard{
 		name: "a reader of safe blocks is not sent what others read of unsafe ones",
 		file: "node/shared.go",
 		from: "case was > heads.of(c.head).Height:", to: "case false:",
-		pkg: "./node", test: "TestSharedEventsAreExact",
+		pkg: "./node", test: "TestSharedEventsOfNow",
 	},
 	{
 		name: "a reorg ends what is shared",
@@ -85,5 +85,29 @@ var crowdGuards = []guard{
 		file: "watch/watch.go",
 		from: "\tfor _, p := range w.parts {\n\t\tp.Close(err)\n", to: "\tfor range w.parts {\n",
 		pkg: "./watch", test: "TestPart",
+	},
+	{
+		name: "the place of a client who has left is free",
+		file: "node/park.go",
+		from: "return errors.Is(err, os.ErrDeadlineExceeded)", to: "return err != nil",
+		pkg: "./node", test: "TestParkedWait",
+	},
+	{
+		name: "a wait that lasts keeps little memory",
+		file: "node/wait.go",
+		from: "&& n.park(w, r, g, done) {", to: "&& false {",
+		pkg: "./node", test: "TestMemoryOfACrowd",
+	},
+	{
+		name: "a wait is answered though its client has sent more",
+		file: "node/park.go",
+		from: "if !p.more {", to: "if true {",
+		pkg: "./node", test: "TestParkedWait",
+	},
+	{
+		name: "a wait that was parked is answered when its number is reached",
+		file: "node/park.go",
+		from: "func() { _ = p.SetReadDeadline(time.Unix(1, 0)) }", to: "func() {}",
+		pkg: "./node", test: "TestParkedWait",
 	},
 }

@@ -46,8 +46,8 @@ var figuresGuards = []guard{
 	{
 		name: "a request that has lasted is not counted any more",
 		file: "node/wait.go",
-		from: "defer func() { now.Add(-1); <-slots }()",
-		to:   "defer func() { <-slots }()",
+		from: "serve(w, r, func() { now.Add(-1); <-slots })",
+		to:   "serve(w, r, func() { <-slots })",
 		pkg:  "./telemetry", test: "TestWaitersAndStreams",
 	},
 	{
