@@ -93,6 +93,8 @@ func shapes(t testing.TB, k *block.PrivateKey, size int) (out []shape) {
 	mixed("lengths of one byte, two and three, mixed", 0, one("\x12\x00", "\x12\x80\x00", "\x12\x80\x80\x00"), one("\x1a\x00", "\x1a\x80\x00"))
 	mixed("every encoding, mixed", 1, one("\x12\x01a", "\x92\x00\x01b", "\x12\x81\x00c", "\x92\x80\x00\x81\x80\x00d"),
 		one("\x18\x00", "\x98\x01\x00", "\x0a\x00", "\x1d1234", "\x1b\x1c", "\x92\x01\x01f", "\x18\xff\x7f", "\x19\x00\x00\x00\x00\x00\x00\x00\x00", "\x0a\x02\x10\x07"))
+	says := []string{"\x0a\x00", "\x0a\x02\x10\x07", "\x0a\x02\x28\x00", "\x0a\x07\x0a\x05chain", "\x0a\x04\x18\x09\x10\x07", "\x0a\x05\x28\xff\x7f\x18\x09"}
+	mixed("metadata at random", 0, one("\x12\x00"), one(says...))
 	out = append(out, of("a group for each", []byte("\x1b\x1c\x12\x00"), room/4))
 	out = append(out, of("tags and lengths of ten bytes", slices.Concat([]byte{0x92}, bytes.Repeat([]byte{0x80}, 8), []byte{0, 0x80}, bytes.Repeat([]byte{0x80}, 8), []byte{0}), room/20))
 	in := func(name string, num protowire.Number, b []byte) { // a field with millions of fields in it, before those that count
@@ -100,6 +102,11 @@ func shapes(t testing.TB, k *block.PrivateKey, size int) (out []shape) {
 	}
 	two = signed([]byte("tx"), nil).Encode()
 	in("metadata of many fields", 1, field(1, bytes.Repeat([]byte("\x28\x00"), room/2)))
+	var anything []byte
+	for len(anything) < room {
+		anything = append(anything, one("\x10\x01", "\x18\xff\x7f", "\x0a\x02ab", "\x22\x01h", "\x28\x00", "\x32\x01x", "\x90\x00\x02", "\x2b\x2c")()...)
+	}
+	in("metadata of random fields", 1, field(1, anything))
 	in("a height for each", 1, field(1, bytes.Repeat([]byte("\x10\x01"), room/2)))
 	in("a group of many fields", 1, slices.Concat([]byte{0x1b}, bytes.Repeat([]byte("\x18\x00"), room/2), []byte{0x1c}))
 	in("a group of many groups", 1, slices.Concat([]byte{0x1b}, bytes.Repeat([]byte("\x1b\x1c"), room/2), []byte{0x1c}))
