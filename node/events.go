@@ -254,9 +254,9 @@ func (s *stream) next(heads Heads) (*blockEvent, error) {
 		text, err := appendEvent(nil, "reorg", ReorgEvent{From: from, To: s.at})
 		return &blockEvent{text: text}, err
 	}
-	e := &blockEvent{ref: item.Ref(), parent: item.Parent, safe: item.Data.Safe}
+	e := &blockEvent{ref: item.Ref(), parent: item.Parent, safe: item.Data.Safe, heads: heads}
 	if e.text, err = appendEvent(nil, "block", s.of(item)); err == nil {
-		s.shared.keep(heads, s.shape, e)
+		s.shared.keep(s.shape, e)
 	}
 	return e, err
 }

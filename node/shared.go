@@ -12,7 +12,13 @@ type blockEvent struct {
 	ref    block.Ref
 	parent block.Hash
 	safe   bool
+	heads  Heads // of the node, just before the block was read
 	text   []byte
+}
+
+// holds reports whether what e says holds under these heads: those that it was read under, or any if it was final (I10).
+func (e *blockEvent) holds(heads Heads) bool {
+	return e.heads == heads || e.safe && e.ref.Height <= e.heads.Finalized.Height
 }
 
 // sharedEvents has the events of blocks that some stream sends, for the others that come by there: a block is read and
@@ -20,7 +26,6 @@ type blockEvent struct {
 // counted it, and until the garbage collector comes by.
 type sharedEvents struct {
 	mu     sync.Mutex // guards the rest
-	heads  Heads      // all events are of blocks that were read when the node had these
 	events map[eventKey]weak.Pointer[blockEvent]
 }
 
@@ -29,26 +34,27 @@ type eventKey struct {
 	shape
 }
 
-// maxShared bounds the places of a chain at which events are shared under the same heads: those who listen are at a few,
-// and who reads what was long ago does so alone.
-const maxShared = 64
+// maxShared bounds the places of a chain at which events are shared: those who listen are at a few, and those who come
+// all read what is first.
+const maxShared = 1024
 
-// of returns the event of the block at height under these heads, if somebody has made it.
+// of returns the event of the block at height, if somebody has made it and it holds under these heads.
 func (s *sharedEvents) of(heads Heads, height uint64, shape shape) *blockEvent {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if heads != s.heads {
+	e := s.events[eventKey{height, shape}].Value()
+	s.mu.Unlock()
+	if e == nil || !e.holds(heads) {
 		return nil
 	}
-	return s.events[eventKey{height, shape}].Value()
+	return e
 }
 
-// keep notes an event that was made under these heads.
-func (s *sharedEvents) keep(heads Heads, shape shape, e *blockEvent) {
+// keep notes an event.
+func (s *sharedEvents) keep(shape shape, e *blockEvent) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if heads != s.heads || s.events == nil || len(s.events) >= maxShared {
-		s.heads, s.events = heads, map[eventKey]weak.Pointer[blockEvent]{}
+	if s.events == nil || len(s.events) >= maxShared {
+		s.events = map[eventKey]weak.Pointer[blockEvent]{}
 	}
 	s.events[eventKey{e.ref.Height, shape}] = weak.Make(e)
 }
@@ -74,8 +80,8 @@ func (c *cursor) isAt(heads Heads) bool {
 	return true
 }
 
-// pass moves on to the block of an event that somebody has made under these heads, if it is the child of at, which shows
-// that at is still part of the chain. It does what next does.
+// pass moves on to the block of an event that holds under these heads, if it is the child of at, which shows that at is
+// still part of the chain. It does what next does.
 func (c *cursor) pass(e *blockEvent, heads Heads) bool {
 	was := c.at.Height + 1
 	switch {

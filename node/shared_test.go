@@ -151,12 +151,23 @@ func TestSharedEventsOfNow(t *testing.T) {
 			t.Errorf("got %s, want block 5 as it is", got)
 		}
 
+		c.mu.Lock()
+		c.final = 2
+		c.publishLocked()
+		c.mu.Unlock()
+		c.open("after=1-"+c.chain[0].Hash, take)
+		c.mine(1)
+		reads := c.reads.Load()
+		if c.open("after=1-"+c.chain[0].Hash, nil); c.reads.Load() != reads+4 { // blocks 3 to 6
+			t.Errorf("got %d blocks read, want the final one shared under other heads, too", c.reads.Load()-reads)
+		}
+
 		c.safeTo(3)
 		c.open("head=unsafe&after=4-"+c.chain[3].Hash, take)
 		if got := c.open("after=4-"+c.chain[3].Hash, nil).said(); strings.Contains(got, "event:") {
 			t.Errorf("got %s, want nothing above the safe head", got)
 		}
-		c.safeTo(5)
+		c.safeTo(6)
 
 		close(take)
 		synctest.Wait()

@@ -5,13 +5,13 @@ var crowdGuards = []guard{
 	{
 		name: "a block is read and written down once for all who listen",
 		file: "node/events.go",
-		from: "\t\ts.shared.keep(heads, s.shape, e)\n", to: "",
+		from: "\t\ts.shared.keep(s.shape, e)\n", to: "",
 		pkg: "./node", test: "TestOneEventForAll",
 	},
 	{
 		name: "an event is shared by those who have asked for the same shape",
 		file: "node/shared.go",
-		from: "return s.events[eventKey{height, shape}].Value()", to: "return s.events[eventKey{height: height}].Value()",
+		from: "e := s.events[eventKey{height, shape}].Value()", to: "e := s.events[eventKey{height: height}].Value()",
 		pkg: "./node", test: "TestOneEventForAll",
 	},
 	{
@@ -23,7 +23,19 @@ var crowdGuards = []guard{
 	{
 		name: "an event is of the heads of now",
 		file: "node/shared.go",
-		from: "if heads != s.heads {\n\t\treturn nil", to: "if false {\n\t\treturn nil",
+		from: "if e == nil || !e.holds(heads) {", to: "if e == nil {",
+		pkg: "./node", test: "TestSharedEventsOfNow",
+	},
+	{
+		name: "what was final is shared by those who come later, too",
+		file: "node/shared.go",
+		from: "e.safe && e.ref.Height <= e.heads.Finalized.Height", to: "false",
+		pkg: "./node", test: "TestSharedEventsOfNow",
+	},
+	{
+		name: "what was not final is shared under the same heads alone",
+		file: "node/shared.go",
+		from: "e.safe && e.ref.Height <= e.heads.Finalized.Height", to: "e.safe",
 		pkg: "./node", test: "TestSharedEventsOfNow",
 	},
 	{
