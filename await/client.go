@@ -193,7 +193,7 @@ func (c *Client) wait(ctx context.Context, what string, query url.Values, opts [
 }
 
 // patience is how long the node may take to answer one request. It leaves the node's last word time to arrive before
-// the context ends, if that is not known yet.
+// the context ends. If there is little, and nothing is known yet, the node is to say at once what there is.
 func (c *Client) patience(ctx context.Context, known bool) time.Duration {
 	deadline, ok := ctx.Deadline()
 	left := time.Until(deadline)
@@ -205,7 +205,7 @@ func (c *Client) patience(ctx context.Context, known bool) time.Duration {
 	case known:
 		return max(left, 0)
 	}
-	return max(left/2, 0)
+	return 0
 }
 
 // ask sends one request that waits for so long, and returns what the node says, and whether it is reached.

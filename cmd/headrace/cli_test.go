@@ -153,7 +153,7 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if got := cmd.ProcessState.ExitCode(); got != want {
 		ts.Fatalf("got exit status %d, want %d:\n%s", got, want, log.String())
 	}
-	told := regexp.MustCompile(`(?m)^headrace( [a-z]+)*: .*$`).FindAllString(log.String(), -1)
+	told := regexp.MustCompile(`(?m)^headrace( [a-z-]+)*: .*$`).FindAllString(log.String(), -1)
 	if rest := regexp.MustCompile(`(?m)^(time=|headrace).*\n`).ReplaceAllString(log.String(), ""); want != 0 && (len(told) != 1 || rest != "") {
 		ts.Fatalf("got %q on standard error, want one line, and logs", log.String())
 	}

@@ -31,7 +31,7 @@ const (
 )
 
 // reserved are the environment variables with the prefix that are no settings.
-var reserved = []string{"HEADRACE_HOME", "HEADRACE_PASSPHRASE", "HEADRACE_GETH"}
+var reserved = []string{"HEADRACE_HOME", "HEADRACE_PASSPHRASE", "HEADRACE_GETH", nodeEnv}
 
 // setting is one leaf of node.Config.
 type setting struct {

@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,6 +25,7 @@ import (
 	"github.com/ethereum/go-ethereum/crypto/kzg4844"
 	"github.com/ethereum/go-ethereum/trie"
 
+	"headrace/await"
 	awaiteth "headrace/await/ethereum"
 	"headrace/da"
 	"headrace/da/celestia"
@@ -262,8 +262,8 @@ func rpcAnswers(results map[string]any) http.HandlerFunc {
 // one call at most.
 func TestDeadConnections(t *testing.T) {
 	before := nodeClient
-	nodeClient, onePoll, quiet = httpc.New(httpc.Options{Timeout: callTime}), callTime, callTime
-	t.Cleanup(func() { nodeClient, onePoll, quiet = before, 30*time.Second, 45*time.Second })
+	nodeClient = httpc.New(httpc.Options{Timeout: callTime})
+	t.Cleanup(func() { nodeClient = before })
 
 	onDA := func(t *testing.T, url string) func(context.Context) error {
 		c, err := celestia.Dial(url, celestia.Options{CallTimeout: callTime, Silence: callTime / 2, Level: da.Trust})
@@ -295,31 +295,38 @@ func TestDeadConnections(t *testing.T) {
 		t.Cleanup(c.Close)
 		return func(ctx context.Context) error { _, err := c.ChainID(ctx); return err }
 	}
-	onWait := func(t *testing.T, address string) func(context.Context) error {
-		t.Cleanup(nodeClient.CloseIdleConnections)
-		u, err := url.Parse(address + "/v1/wait")
+	atNode := func(t *testing.T, address string) *await.Client {
+		c, err := await.OpenNode(await.Endpoint{URL: address}, await.ClientOptions{Poll: callTime, Quiet: callTime})
 		if err != nil {
 			t.Fatal(err)
 		}
+		t.Cleanup(c.Keep())
+		return c
+	}
+	once := func(t *testing.T, c *await.Client, ask func() error) error { // it asks again by itself
+		before := c.Requests()
+		err := ask()
+		if asked := c.Requests() - before; asked > 2*(1+atOnce) {
+			t.Errorf("a wait asked %d times, want one that fails at most, beside those of %d others", asked, atOnce)
+		}
+		return err
+	}
+	onWait := func(t *testing.T, address string) func(context.Context) error {
+		c := atNode(t, address)
 		return func(ctx context.Context) error {
-			w := &nodeWait{url: u.JoinPath(), query: url.Values{"ready": {"true"}}}
-			_, _, err := w.ask(ctx, onePoll)
-			return err
+			return once(t, c, func() error { _, err := c.Ready(ctx); return err })
 		}
 	}
 	onTail := func(t *testing.T, address string) func(context.Context) error {
-		t.Cleanup(nodeClient.CloseIdleConnections)
-		u, err := url.Parse(address + "/v1/events")
-		if err != nil {
-			t.Fatal(err)
-		}
+		c := atNode(t, address)
 		return func(ctx context.Context) error {
-			w := &tail{url: u.JoinPath(), print: func(sse) error { return nil }}
-			err := w.stream(ctx, func() {})
-			if w.id == "1" {
-				return nil
-			}
-			return err
+			return once(t, c, func() error {
+				err := c.Events(ctx, await.Stream{}, func(await.Event) error { return errEnough })
+				if err == errEnough {
+					return nil
+				}
+				return err
+			})
 		}
 	}
 	onAwait := func(t *testing.T, url string) func(context.Context) error {

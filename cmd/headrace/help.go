@@ -44,6 +44,8 @@ var examples = map[string]string{
 	"headrace wait height":    "headrace wait height 100 --head finalized --timeout 5m",
 	"headrace wait proposal":  "headrace wait proposal 5 --node http://127.0.0.1:7332",
 	"headrace wait position":  "headrace wait position 2000",
+	"headrace wait not-ready": "headrace wait not-ready --node http://127.0.0.1:7332 --timeout 0",
+	"headrace wait stopped":   "headrace wait stopped --node http://127.0.0.1:7331 --node http://127.0.0.1:7332",
 	"headrace wait ready":     "headrace wait ready --timeout 30s && run-the-tests",
 	"headrace wait block":     "headrace wait block 100 --rpc ws://127.0.0.1:8546 --depth 2",
 	"headrace log":            "headrace log info,follow=debug --node http://127.0.0.1:7332",

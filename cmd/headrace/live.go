@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
 	"strings"
 	"sync"
@@ -16,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"headrace/await"
 	"headrace/watch"
 )
 
@@ -135,18 +135,7 @@ func (t *tail) follow(ctx context.Context, draw func(context.Context) error, end
 	err := t.run(ctx)
 	ended()
 	drawing.Wait()
-	return errors.Join(t.at.clean(err), failed)
-}
-
-// events says which events of the node are streamed, and from where.
-func (t *tail) events(kinds string) error {
-	u, err := t.at.url()
-	if err != nil {
-		return err
-	}
-	t.url = u.JoinPath("/v1/events")
-	t.url.RawQuery = url.Values{"events": {kinds}}.Encode()
-	return nil
+	return errors.Join(err, failed)
 }
 
 // watchedStatus is the last status, and why there is none any more.
@@ -158,34 +147,31 @@ type watchedStatus struct {
 // watchStatus shows the status until a signal comes.
 func watchStatus(cmd *cobra.Command, at nodeAt, asJSON bool) error {
 	latest := watch.New(watchedStatus{})
-	t := &tail{at: at}
-	if err := t.events("status"); err != nil {
-		return err
+	t := &tail{at: at, Stream: await.Stream{Kinds: "status"}}
+	if asJSON {
+		t.print = jsonStatus(cmd.OutOrStdout())
+		return t.run(cmd.Context())
 	}
-	t.print = func(e sse) error {
-		if e.kind == "status" {
-			latest.Set(watchedStatus{raw: e.data})
+	t.print = func(e await.Event) error {
+		if e.State != nil {
+			latest.Set(watchedStatus{raw: string(e.Data)})
 		}
 		return nil
 	}
-	t.lost = func(err error) {
+	t.Lost = func(err error) {
 		latest.Update(func(w watchedStatus) watchedStatus { w.lost = oneLine(err); return w })
-	}
-	if asJSON {
-		t.print, t.lost = jsonStatus(cmd.OutOrStdout()), nil
-		return t.at.clean(t.run(cmd.Context()))
 	}
 	s := openScreen(cmd.OutOrStdout())
 	defer s.close()
 	return t.follow(cmd.Context(), func(ctx context.Context) error { return show(ctx, s, latest, watchedStatus.text) }, func() { latest.Close(nil) })
 }
 
-func jsonStatus(out io.Writer) func(sse) error {
-	return func(e sse) error {
-		if e.kind != "status" {
+func jsonStatus(out io.Writer) func(await.Event) error {
+	return func(e await.Event) error {
+		if e.State == nil {
 			return nil
 		}
-		_, err := fmt.Fprintln(out, e.data)
+		_, err := fmt.Fprintln(out, string(e.Data))
 		return err
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -49,4 +50,38 @@ func TestCommandsCarryTheToken(t *testing.T) {
 		}
 	}
 	nodeClient.CloseIdleConnections()
+}
+
+// The node that the environment names is asked by every command, unless a flag names one; wait takes several.
+func TestNodeOfTheEnvironment(t *testing.T) {
+	node := func(says string) string {
+		return answers(t, func(w http.ResponseWriter, r *http.Request) {
+			body := map[string]string{
+				"/v1/events": "event: status\ndata: {\"chain_id\":\"" + says + "\"}\n\n", "/v1/log": `{"level":"` + says + `"}`, "/v1/wait": `{"result":"reached","for":"` + says + `"}`,
+			}[r.URL.Path]
+			if body == "" {
+				body = `{"chain_id":"` + says + `"}`
+			}
+			_, _ = io.WriteString(w, body)
+		})
+	}
+	one, two := node("first"), node("second")
+	t.Setenv(nodeEnv, one)
+	for _, command := range [][]string{
+		{"status", "--json"}, {"wait", "ready"}, {"wait", "height", "3"}, {"wait", "not-ready"}, {"tail", "--status", "--json", "--count", "1"}, {"log"}, {"log", "debug"},
+	} {
+		if out, status, message := execute(t, command...); status != 0 || !strings.Contains(out, "first") {
+			t.Errorf("%q: got %q, %d %s, want the node of the environment", command, out, status, message)
+		}
+		if out, status, message := execute(t, append(command, "--node", two)...); status != 0 || !strings.Contains(out, "second") {
+			t.Errorf("%q: got %q, %d %s, want the node of the flag", command, out, status, message)
+		}
+	}
+	t.Setenv(nodeEnv, one+", "+two)
+	if out, status, _ := execute(t, "wait", "ready"); status != 0 || !strings.Contains(out, "first") || !strings.Contains(out, "second") {
+		t.Errorf("got %q, want both nodes", out)
+	}
+	if _, status, message := execute(t, "status"); status != 2 || !strings.Contains(message, nodeEnv) {
+		t.Errorf("got %d %s, want one node only", status, message)
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"headrace/await"
 	"headrace/block"
 	"headrace/devnet"
 	"headrace/follow"
@@ -135,19 +136,19 @@ func TestStatusTextOfAll(t *testing.T) {
 // TestBoard: blocks on the screen say with which height of the source they came, and how long after its announcement; one
 // that was caught up with says no time, and one that is reorganised away is gone.
 func TestBoard(t *testing.T) {
-	block := func(height int) sse {
-		return sse{kind: "block", data: fmt.Sprintf(`{"height":%d,"hash":"%064x","parent_hash":"%064x","txs":2}`, height, height, height-1)}
+	block := func(height int) await.Event {
+		return await.Event{Kind: "block", Data: fmt.Appendf(nil, `{"height":%d,"hash":"%064x","parent_hash":"%064x","txs":2}`, height, height, height-1)}
 	}
-	state := func(safe, position, head int, after time.Duration) sse {
+	state := func(safe, position, head int, after time.Duration) await.Event {
 		announced := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
-		return sse{kind: "status", data: fmt.Sprintf(`{"ready":true,"at":%q,"heads":{"safe":{"height":%d}},"source":{"position":{"height":%d},"head":{"height":%d},"head_at":%q}}`,
+		return await.Event{Kind: "status", Data: fmt.Appendf(nil, `{"ready":true,"at":%q,"heads":{"safe":{"height":%d}},"source":{"position":{"height":%d},"head":{"height":%d},"head_at":%q}}`,
 			announced.Add(after).Format(time.RFC3339Nano), safe, position, head, announced.Format(time.RFC3339Nano))}
 	}
 	var b board
 	var lines strings.Builder
-	for _, e := range []sse{
+	for _, e := range []await.Event{
 		block(1), block(2), state(2, 10, 20, time.Second), block(3), state(3, 20, 20, 2500*time.Microsecond),
-		{kind: "reorg", data: `{"from":{"height":3},"to":{"height":2}}`}, {kind: "later"}, block(3), state(3, 21, 21, 40*time.Millisecond),
+		{Kind: "reorg", Data: []byte(`{"from":{"height":3},"to":{"height":2}}`)}, {Kind: "later"}, block(3), state(3, 21, 21, 40*time.Millisecond),
 	} {
 		next, err := b.take(e)
 		if err != nil {

@@ -39,7 +39,7 @@ func TestNoSecretInTexts(t *testing.T) {
 			return scheme + "://planteduser:plantedpass@" + host + "/plantedpath/?token=plantedquery#plantedfragment"
 		}
 		for _, scheme := range []string{"http", "https"} {
-			for _, command := range [][]string{{"status"}, {"wait", "ready", "--timeout", "100ms"}, {"tail"}} {
+			for _, command := range [][]string{{"status"}, {"log"}, {"wait", "ready", "--timeout", "100ms"}, {"tail"}} {
 				says(t, name, append(command, "--node", at(scheme), "--token", "plantedtoken")...)
 			}
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"headrace/await"
 	"headrace/node"
 	"headrace/watch"
 )
@@ -27,9 +28,7 @@ It is fed by the node's event stream, and asks for nothing. On a terminal it tak
 block, and one when the node gets ready or is no longer. When the connection breaks, or the node ends, it goes on when the node is back.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := t.events("block,status"); err != nil {
-				return err
-			}
+			t.Kinds = "block,status"
 			return top(cmd.Context(), cmd.OutOrStdout(), t, count)
 		},
 	}
@@ -79,7 +78,7 @@ func top(ctx context.Context, out io.Writer, t *tail, count uint64) error {
 	defer s.close()
 	latest := watch.New(board{})
 	come := uint64(0)
-	t.print = func(e sse) error {
+	t.print = func(e await.Event) error {
 		before := latest.Load()
 		b, err := before.take(e)
 		if err != nil {
@@ -95,7 +94,7 @@ func top(ctx context.Context, out io.Writer, t *tail, count uint64) error {
 		}
 		return err
 	}
-	t.lost = func(err error) {
+	t.Lost = func(err error) {
 		latest.Update(func(b board) board { b.lost = oneLine(err); return b })
 		if s.file == nil {
 			fmt.Fprintf(out, "lost: %s: trying again\n", oneLine(err))
@@ -112,24 +111,24 @@ func top(ctx context.Context, out io.Writer, t *tail, count uint64) error {
 }
 
 // take returns the board after an event. Blocks come before the status that speaks of them.
-func (b board) take(e sse) (board, error) {
+func (b board) take(e await.Event) (board, error) {
 	b.lost = ""
-	switch e.kind {
+	switch e.Kind {
 	case "block":
 		var l blockLine
-		if err := json.Unmarshal([]byte(e.data), &l.BlockEvent); err != nil {
+		if err := json.Unmarshal(e.Data, &l.BlockEvent); err != nil {
 			return b, fmt.Errorf("read block event: %w", err)
 		}
 		b.blocks = append([]blockLine{l}, b.blocks[:min(len(b.blocks), shown-1)]...)
 	case "reorg":
 		var r node.ReorgEvent
-		if err := json.Unmarshal([]byte(e.data), &r); err != nil {
+		if err := json.Unmarshal(e.Data, &r); err != nil {
 			return b, fmt.Errorf("read reorg event: %w", err)
 		}
 		b.blocks = above(b.blocks, r.To.Height)
 	case "status":
 		var s status
-		if err := json.Unmarshal([]byte(e.data), &s); err != nil {
+		if err := json.Unmarshal(e.Data, &s); err != nil {
 			return b, fmt.Errorf("read status event: %w", err)
 		}
 		b.blocks = placed(b.blocks, &s)

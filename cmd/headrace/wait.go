@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -16,11 +15,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"headrace/await"
 	"headrace/await/ethereum"
 	"headrace/block"
-	"headrace/follow"
 	"headrace/internal/redact"
-	"headrace/node"
 )
 
 // What wait's exit status says beside success, failure and nonsense.
@@ -45,53 +43,88 @@ func newWait() *cobra.Command {
 
 What satisfied the wait is printed as one line of JSON. The exit status is 0 when it was reached, 3 when the time was up (with the last value and the
 last error), and 4 when the node ended meanwhile. A node that cannot be reached, or in whose place something else says that it is not there, is tried
-again until the time is up. A success that no node answers with, or no Ethereum node, ends the wait at once.`,
+again until the time is up. What the node itself refuses ends the wait at once, and so does a success that no node answers with, or no Ethereum node.
+
+With several --node all are waited for, side by side, and each has its line, with its address; with --any the first one. When one cannot get there any
+more, the others are not waited for.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return usagef("say what to wait for: see %s --help", cmd.CommandPath())
 		},
 	}
-	cmd.AddCommand(
-		newNodeWait("height", "HEIGHT", "Wait until a node's head has reached a height"),
-		newNodeWait("proposal", "ID", "Wait until a node has applied a proposal of the L1's inbox"),
-		newNodeWait("position", "HEIGHT", "Wait until a node has applied the DA layer, or the L1, through a height of it"),
-		newNodeWait("ready", "", "Wait until a node is ready"),
-		newBlockWait(),
-	)
+	for _, w := range nodeWaits {
+		cmd.AddCommand(newNodeWait(w))
+	}
+	cmd.AddCommand(newBlockWait())
 	return cmd
 }
 
-// newNodeWait returns the command that waits by the node's endpoint of the same parameter.
-func newNodeWait(name, operand, short string) *cobra.Command {
-	var at nodeAt
-	var head string
+// nodeWait is what is waited for at nodes.
+type nodeWait struct {
+	name, operand, short string
+	wait                 func(ctx context.Context, c *await.Client, n uint64, label await.Option) (await.State, error)
+}
+
+var nodeWaits = []nodeWait{
+	{"height", "HEIGHT", "Wait until a node's head has reached a height", func(ctx context.Context, c *await.Client, n uint64, label await.Option) (await.State, error) {
+		return c.Height(ctx, n, label)
+	}},
+	{"proposal", "ID", "Wait until a node has applied a proposal of the L1's inbox", func(ctx context.Context, c *await.Client, n uint64, _ await.Option) (await.State, error) {
+		return c.Proposal(ctx, n)
+	}},
+	{"position", "HEIGHT", "Wait until a node has applied the DA layer, or the L1, through a height of it", func(ctx context.Context, c *await.Client, n uint64, _ await.Option) (await.State, error) {
+		return c.L1Scanned(ctx, n)
+	}},
+	{"ready", "", "Wait until a node is ready", func(ctx context.Context, c *await.Client, _ uint64, _ await.Option) (await.State, error) {
+		return c.Ready(ctx)
+	}},
+	{"not-ready", "", "Wait until a node says that it is not ready", func(ctx context.Context, c *await.Client, _ uint64, _ await.Option) (await.State, error) {
+		return c.NotReady(ctx)
+	}},
+	{"stopped", "", "Wait until a node does not run any more: nobody listens at its address, or it said that it ends", func(ctx context.Context, c *await.Client, _ uint64, _ await.Option) (await.State, error) {
+		_, err := c.Stopped(ctx)
+		return await.State{Raw: json.RawMessage(`{"result":"reached","for":"the end of the node"}`)}, err
+	}},
+}
+
+// newNodeWait returns the command that waits for one thing.
+func newNodeWait(w nodeWait) *cobra.Command {
+	var at nodesAt
+	head := "safe"
 	var timeout time.Duration
 	cmd := &cobra.Command{
-		Use:   strings.TrimSpace(name+" "+operand) + " [flags]",
-		Short: short,
+		Use:   strings.TrimSpace(w.name+" "+w.operand) + " [flags]",
+		Short: w.short,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			query := url.Values{}
-			value, err := oneArg(cmd, operand, args)
+			n, err := oneArg(cmd, w.operand, args)
 			if err != nil {
 				return err
 			}
-			query.Set(name, value)
-			if head != "" {
-				query.Set("head", head)
-			}
-			u, err := at.url()
+			label, err := labelOf(head)
 			if err != nil {
 				return err
 			}
-			return at.clean(waitNode(cmd.Context(), cmd.OutOrStdout(), u, at, query, timeout))
+			return waitNodes(cmd, &at, timeout, func(ctx context.Context, c *await.Client) (await.State, error) {
+				return w.wait(ctx, c, n, await.WithLabel(label))
+			})
 		},
 	}
 	at.flags(cmd)
 	timeoutFlag(cmd, &timeout)
-	if name == "height" {
-		cmd.Flags().StringVar(&head, "head", "", `which head: safe, unsafe or finalized (default "safe")`)
+	if w.name == "height" {
+		cmd.Flags().StringVar(&head, "head", "safe", "which head: safe, unsafe or finalized")
 	}
 	return cmd
+}
+
+// labelOf reads the name of a head.
+func labelOf(head string) (await.Label, error) {
+	for _, l := range []await.Label{await.Safe, await.Unsafe, await.Finalized} {
+		if head == l.String() {
+			return l, nil
+		}
+	}
+	return 0, usagef("--head %q is not safe, unsafe or finalized", head)
 }
 
 func timeoutFlag(cmd *cobra.Command, timeout *time.Duration) {
@@ -104,147 +137,103 @@ func timeoutFlag(cmd *cobra.Command, timeout *time.Duration) {
 	}
 }
 
-// oneArg returns the only argument, which is a number, or "true" where none is wanted.
-func oneArg(cmd *cobra.Command, operand string, args []string) (string, error) {
-	switch {
-	case operand == "" && len(args) == 0:
-		return "true", nil
-	case operand == "":
-		return "", noArgs(cmd, args)
-	case len(args) != 1:
-		return "", usagef("it takes one argument, the %s: see %s --help", strings.ToLower(operand), cmd.CommandPath())
+// oneArg returns the only argument, which is a number, or 0 where none is wanted.
+func oneArg(cmd *cobra.Command, operand string, args []string) (uint64, error) {
+	if operand == "" {
+		return 0, noArgs(cmd, args)
 	}
-	if _, err := strconv.ParseUint(args[0], 10, 64); err != nil {
-		return "", usagef("%s is not a number", redact.Refused(args[0]))
+	if len(args) != 1 {
+		return 0, usagef("it takes one argument, the %s: see %s --help", strings.ToLower(operand), cmd.CommandPath())
 	}
-	return args[0], nil
+	n, err := strconv.ParseUint(args[0], 10, 64)
+	if err != nil {
+		return 0, usagef("%s is not a number", redact.Refused(args[0]))
+	}
+	return n, nil
 }
 
-// pauses space the attempts to reach a node.
-var pauses = follow.Backoff{Min: 50 * time.Millisecond, Max: 2 * time.Second}
+// bounded is a command's context, with an end if there is a timeout.
+func bounded(cmd *cobra.Command, timeout time.Duration) (context.Context, context.CancelFunc) {
+	if timeout == 0 {
+		return cmd.Context(), func() {}
+	}
+	return context.WithTimeout(cmd.Context(), timeout)
+}
 
-// onePoll bounds one request of a long wait, so that a connection that has died without a word does not take all its
-// time. Tests are quicker.
-var onePoll = 30 * time.Second
-
-// lateAnswer is how long after its time the node's answer to a wait that timed out may come.
+// lateAnswer is how long after its time a node's last word may come, so that there is one.
 const lateAnswer = 250 * time.Millisecond
 
-// nodeWait is one wait at a node.
-type nodeWait struct {
-	url   *url.URL
-	at    nodeAt
-	query url.Values
-	last  node.Waited // the last answer
-	err   error       // the last failure
-}
-
-func waitNode(ctx context.Context, out io.Writer, u *url.URL, at nodeAt, query url.Values, timeout time.Duration) error {
-	w := &nodeWait{url: u.JoinPath("/v1/wait"), at: at, query: query}
-	began := time.Now()
-	pause := pauses
-	for {
-		left := onePoll
-		if timeout > 0 {
-			left = min(left, timeout-time.Since(began))
+// waitNodes waits at all nodes, or any, and prints what they answer: a line for each that was waited for.
+func waitNodes(cmd *cobra.Command, at *nodesAt, timeout time.Duration, wait func(context.Context, *await.Client) (await.State, error)) error {
+	var waits []func(context.Context) (json.RawMessage, error)
+	nodes := at.each()
+	for i := range nodes {
+		c, err := nodes[i].client()
+		if err != nil {
+			return nodes[i].clean(err)
 		}
-		switch {
-		case ctx.Err() != nil:
-			return fmt.Errorf("interrupted: %w", w.describe())
-		case left <= 0:
-			return exitError{fmt.Errorf("timed out after %s: %w", timeout, w.describe()), statusTimeout}
-		}
-		answer, code, err := w.ask(ctx, left)
-		switch {
-		case err != nil:
-			w.err = err
-		case code == http.StatusOK:
-			return printLine(out, answer)
-		case code == http.StatusGatewayTimeout:
-			pause.Reset()
-			continue
-		case code == http.StatusGone:
-			return exitError{fmt.Errorf("the node has ended: %w", w.describe()), statusEnded}
-		}
-		if permanent := (refusedError{}); errors.As(err, &permanent) {
-			return err
-		}
-		if timeout > 0 {
-			limited, cancel := context.WithTimeout(ctx, timeout-time.Since(began))
-			_ = pause.Sleep(limited, nil) // the loop looks at the time
-			cancel()
-		} else {
-			_ = pause.Sleep(ctx, nil)
-		}
+		waits = append(waits, func(ctx context.Context) (json.RawMessage, error) {
+			s, err := wait(ctx, c)
+			if err = nodes[i].clean(waitError(cmd, timeout, err)); err != nil && len(nodes) > 1 {
+				err = toldError{fmt.Sprintf("%s: %s", c, err), err}
+			}
+			if len(nodes) > 1 && err == nil {
+				s.Raw = append(fmt.Appendf(nil, `{"node":%q,`, c.String()), bytes.TrimPrefix(bytes.TrimSpace(s.Raw), []byte("{"))...)
+			}
+			return s.Raw, err
+		})
 	}
-}
-
-// refusedError is an answer that asking again will not change.
-type refusedError struct{ error }
-
-// ask sends one request that waits for so long.
-func (w *nodeWait) ask(ctx context.Context, wait time.Duration) (answer []byte, code int, err error) {
-	ctx, cancel := context.WithTimeout(ctx, wait+lateAnswer)
+	limit := timeout
+	if limit > 0 {
+		limit += lateAnswer
+	}
+	ctx, cancel := bounded(cmd, limit)
 	defer cancel()
-	w.query.Set("timeout", wait.String())
-	w.url.RawQuery = w.query.Encode()
-	req, err := w.at.request(ctx, w.url)
-	if err != nil {
-		return nil, 0, refusedError{err}
+	var lines []json.RawMessage
+	var err error
+	if at.any {
+		lines = make([]json.RawMessage, 1)
+		_, lines[0], err = await.Any(ctx, waits...)
+	} else {
+		lines, err = await.All(ctx, waits...)
 	}
-	resp, err := nodeClient.Do(req)
-	if err != nil {
-		return nil, 0, fmt.Errorf("ask node: %w", redact.Error(err))
-	}
-	defer resp.Body.Close()
-	if answer, err = io.ReadAll(io.LimitReader(resp.Body, maxStatus)); err != nil {
-		return nil, 0, fmt.Errorf("read answer: %w", err)
-	}
-	var waited node.Waited
-	err = json.Unmarshal(answer, &waited)
-	switch {
-	case err == nil && waited.Result != "":
-		w.last = waited
-		return answer, resp.StatusCode, nil
-	case err == nil && refuses(resp.StatusCode, waited.Error):
-		return nil, 0, refusedError{fmt.Errorf("the node refuses: %s", waited.Error)}
-	}
-	return nil, 0, otherAnswer(resp)
-}
-
-// otherAnswer is why an answer is not a node's. It is final only if it proves that another program is asked, by its
-// success. Whatever else it says may come from what stands before the node: an ingress says 404 before the node is up,
-// a gateway 429 when it is busy, and a token may be renewed.
-func otherAnswer(resp *http.Response) error {
-	err := fmt.Errorf("%s answered %s: is this a headrace node?", resp.Request.URL.Host, resp.Status)
-	if resp.StatusCode >= 200 && resp.StatusCode < 300 {
-		return refusedError{err}
+	for i := 0; err == nil && i < len(lines); i++ {
+		err = printLine(cmd.OutOrStdout(), lines[i])
 	}
 	return err
 }
 
-// refuses reports whether an answer with this status is the node's last word, if it says why as a node does: what is
-// asked for makes no sense, is not there any more, or is not for us.
-func refuses(status int, why string) bool {
-	return why != "" && (status == http.StatusBadRequest || status == http.StatusForbidden || status == http.StatusGone)
+// toldError is an error with another text.
+type toldError struct {
+	text string
+	err  error
 }
 
-// describe is the last value and the last failure.
-func (w *nodeWait) describe() error {
+func (t toldError) Error() string { return t.text }
+func (t toldError) Unwrap() error { return t.err }
+
+// waitError is what a command says of a wait at a node, with its exit status.
+func waitError(cmd *cobra.Command, timeout time.Duration, err error) error {
+	var e *await.Error
+	if !errors.As(err, &e) {
+		return err
+	}
 	text := "the node never answered"
-	if w.last.Result != "" {
-		text = "last seen: " + node.Status{Heads: w.last.Heads, Source: node.Source{Position: w.last.Position}, Proposal: w.last.Proposal}.Progress().String()
-		if h := w.last.Heads; h.Unsafe != h.Safe || h.Finalized != h.Safe {
-			text += fmt.Sprintf(", unsafe head %d, finalized head %d", h.Unsafe.Height, h.Finalized.Height)
-		}
-		if !w.last.Ready {
-			text += ", not ready: " + w.last.Reason
-		}
+	if e.Last != "" {
+		text = "last seen: " + e.Last
 	}
-	if w.err != nil {
-		return fmt.Errorf("%s; last error: %w", text, w.err)
+	if e.Failure != nil {
+		text += "; last error: " + e.Failure.Error()
 	}
-	return errors.New(text)
+	switch {
+	case errors.Is(err, await.ErrEnded):
+		return exitError{toldError{"the node has ended" + strings.TrimPrefix(e.Cause.Error(), await.ErrEnded.Error()) + "; " + text, err}, statusEnded}
+	case cmd.Context().Err() != nil:
+		return toldError{"interrupted: " + text, err}
+	case errors.Is(err, context.DeadlineExceeded):
+		return exitError{toldError{fmt.Sprintf("timed out after %s: %s", timeout, text), err}, statusTimeout}
+	}
+	return e.Cause
 }
 
 // printLine prints JSON as one line.
@@ -281,12 +270,8 @@ func newBlockWait() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			ctx := cmd.Context()
-			if timeout > 0 {
-				limited, cancel := context.WithTimeout(ctx, timeout)
-				defer cancel()
-				ctx = limited
-			}
+			ctx, cancel := bounded(cmd, timeout)
+			defer cancel()
 			return waitBlock(ctx, cmd, wait, timeout)
 		},
 	}

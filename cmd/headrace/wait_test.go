@@ -68,16 +68,17 @@ func TestWaitAtNode(t *testing.T) {
 		status   int
 		says     string
 	}{
-		"reached":              {[]http.HandlerFunc{say(200, reached)}, 0, ""},
-		"asks again":           {[]http.HandlerFunc{say(504, late), say(504, late), say(200, reached)}, 0, ""},
-		"through a bad proxy":  {[]http.HandlerFunc{say(502, "bad gateway"), say(504, "<html>"), hangUp, say(503, `{"error":"1024 requests wait already"}`), say(200, reached)}, 0, ""},
-		"time is up":           {[]http.HandlerFunc{say(504, late), say(504, late), hangUp}, 3, "last seen: safe head 5 0xab"},
-		"the last error":       {[]http.HandlerFunc{hangUp}, 3, "last error: ask node: "},
-		"node has ended":       {[]http.HandlerFunc{say(504, late), say(410, ended)}, 4, "the node has ended"},
-		"node refuses":         {[]http.HandlerFunc{say(400, `{"error":"head \"best\" is not known"}`)}, 1, `the node refuses: head "best" is not known`},
-		"before it is up":      {[]http.HandlerFunc{say(404, "404 page not found"), say(401, "no"), say(429, `{"error":"slow down"}`), say(403, "<html>"), say(200, reached)}, 0, ""},
-		"not a node for long":  {[]http.HandlerFunc{say(404, "404 page not found")}, 3, "is this a headrace node?"},
-		"not a node's success": {[]http.HandlerFunc{say(200, "hello")}, 1, "is this a headrace node?"},
+		"reached":               {[]http.HandlerFunc{say(200, reached)}, 0, ""},
+		"asks again":            {[]http.HandlerFunc{say(504, late), say(504, late), say(200, reached)}, 0, ""},
+		"through a bad proxy":   {[]http.HandlerFunc{say(502, "bad gateway"), say(504, "<html>"), hangUp, say(503, `{"error":"1024 requests wait already"}`), say(200, reached)}, 0, ""},
+		"time is up":            {[]http.HandlerFunc{say(504, late), say(504, late), hangUp}, 3, "last seen: safe head 5 0xab"},
+		"the last error":        {[]http.HandlerFunc{hangUp}, 3, "last error: ask node: "},
+		"node has ended":        {[]http.HandlerFunc{say(504, late), say(410, ended)}, 4, "the node has ended"},
+		"node has no such path": {[]http.HandlerFunc{say(404, `{"error":"there is no /v1/wait"}`)}, 1, `the node refuses: there is no /v1/wait`},
+		"node refuses":          {[]http.HandlerFunc{say(400, `{"error":"head \"best\" is not known"}`)}, 1, `the node refuses: head "best" is not known`},
+		"before it is up":       {[]http.HandlerFunc{say(404, "404 page not found"), say(401, "no"), say(429, `{"error":"slow down"}`), say(403, "<html>"), say(200, reached)}, 0, ""},
+		"not a node for long":   {[]http.HandlerFunc{say(404, "404 page not found")}, 3, "is this a headrace node?"},
+		"not a node's success":  {[]http.HandlerFunc{say(200, "hello")}, 1, "is this a headrace node?"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -91,6 +92,56 @@ func TestWaitAtNode(t *testing.T) {
 			}
 			if took := time.Since(began); status == 3 && (took < 2*time.Second || took > 4*time.Second) {
 				t.Errorf("timed out after %s, want 2s", took)
+			}
+		})
+	}
+}
+
+// Of several nodes all are waited for, side by side, or any; one that fails for good calls the others off.
+func TestWaitAtSeveralNodes(t *testing.T) {
+	t.Parallel()
+	reached := func() string { return answers(t, say(200, `{"result": "reached", "for": "readiness"}`)) }
+	late := func() string { return answers(t, say(504, `{"result":"timeout","ready":true}`)) }
+	ended := func() string { return answers(t, say(410, `{"result":"ended","error":"stopped"}`)) }
+	refuses := func() string { return answers(t, say(400, `{"error":"makes no sense"}`)) }
+	for name, c := range map[string]struct {
+		nodes  []string
+		any    bool
+		status int
+		lines  int
+		says   string
+	}{
+		"all":               {[]string{reached(), reached(), reached()}, false, 0, 3, ""},
+		"all but one":       {[]string{reached(), late()}, false, 3, 0, "timed out after"},
+		"one ends":          {[]string{late(), ended()}, false, 4, 0, "the node has ended"},
+		"one refuses":       {[]string{late(), refuses()}, false, 1, 0, "makes no sense"},
+		"any":               {[]string{late(), reached(), ended()}, true, 0, 1, ""},
+		"none":              {[]string{refuses(), refuses()}, true, 1, 0, "makes no sense"},
+		"one, and it alone": {[]string{reached()}, true, 0, 1, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			args := []string{"wait", "ready", "--timeout", "20s"}
+			if c.status == 3 {
+				args[3] = "300ms"
+			}
+			for _, n := range c.nodes {
+				args = append(args, "--node", n)
+			}
+			if c.any {
+				args = append(args, "--any")
+			}
+			out, status, message := execute(t, args...)
+			if status != c.status || !strings.Contains(message, c.says) || strings.Count(out, "\n") != c.lines {
+				t.Errorf("got %q, exit status %d %q, want %d lines, %d and %q", out, status, message, c.lines, c.status, c.says)
+			}
+			for i, line := range strings.Split(strings.TrimSpace(out), "\n") {
+				if len(c.nodes) > 1 && !c.any && c.status == 0 && !strings.HasPrefix(line, fmt.Sprintf(`{"node":%q,"result":"reached"`, c.nodes[i])) {
+					t.Errorf("got line %d %s, want that of %s", i, line, c.nodes[i])
+				}
+			}
+			if c.says != "" && len(c.nodes) > 1 && !strings.Contains(message, "http://127.0.0.1:") {
+				t.Errorf("got %q, want it to say which node", message)
 			}
 		})
 	}
@@ -178,6 +229,19 @@ func TestTailBeforeItIsUp(t *testing.T) {
 	}
 }
 
+// One rule for all: what a node itself refuses ends tail, top and status --watch too.
+func TestRefusalsEndAll(t *testing.T) {
+	t.Parallel()
+	for _, command := range [][]string{{"tail"}, {"top"}, {"status", "--watch"}, {"status", "--watch", "--json"}, {"wait", "ready"}, {"wait", "stopped"}} {
+		for _, code := range []int{400, 401, 404, 409, 410} {
+			args := append(command, "--node", answers(t, say(code, `{"error":"that is not here"}`)))
+			if _, status, message := execute(t, args...); status != 1 || !strings.HasSuffix(message, "the node refuses: that is not here") {
+				t.Errorf("%q: got exit status %d %q after %d, want its end", command, status, message, code)
+			}
+		}
+	}
+}
+
 // Another program ends the wait for a block at once; what says that nothing is there does not.
 func TestWaitForBlockElsewhere(t *testing.T) {
 	t.Parallel()
@@ -215,7 +279,7 @@ func TestWaitForBlockElsewhere(t *testing.T) {
 // A time below zero is none.
 func TestNegativeTimeout(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{{"wait", "ready"}, {"wait", "height", "1"}, {"wait", "block", "1", "--rpc", "ws://127.0.0.1:1"}} {
+	for _, args := range [][]string{{"wait", "ready"}, {"wait", "stopped"}, {"wait", "height", "1"}, {"wait", "block", "1", "--rpc", "ws://127.0.0.1:1"}} {
 		if _, status, message := execute(t, append(args, "--timeout", "-1s")...); status != 2 || !strings.Contains(message, "below zero") {
 			t.Fatalf("%v: got exit status %d %q, want it refused", args, status, message)
 		}

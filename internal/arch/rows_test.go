@@ -89,7 +89,7 @@ var rows = map[string]row{
 	"examples/index":  {"da da/celestia follow follow/position", "an example has what its user has: public packages, and few of them"},
 	"examples/engine": {"block exec exec/grpc", "an example has what its user has: public packages, and few of them"},
 	"internal/mutate": {"", "it takes guards out of any package, and needs none of them to do so"},
-	"cmd/headrace": {"node devnet/... await/ethereum block da da/fault da/local da/celestia follow l1 l1/ethereum internal/doctor internal/httpc internal/httpd internal/keyfile internal/page internal/redact telemetry watch",
+	"cmd/headrace": {"node devnet/... await await/ethereum block da da/fault da/local da/celestia follow l1 l1/ethereum internal/doctor internal/httpc internal/httpd internal/keyfile internal/page internal/redact telemetry watch",
 		"the command line is one more user of the public packages: what it needs, a program that embeds a node needs too"},
 }
 

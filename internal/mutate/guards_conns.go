@@ -24,13 +24,6 @@ var connsGuards = []guard{
 		pkg:  "./cmd/headrace", test: "TestDeadConnections/engine/grpc$",
 	},
 	{
-		name: "what stands before a node does not end a wait",
-		file: "cmd/headrace/wait.go",
-		from: "if resp.StatusCode >= 200 && resp.StatusCode < 300 {",
-		to:   "if resp.StatusCode < 500 {",
-		pkg:  "./cmd/headrace", test: "TestWaitAtNode/before_it_is_up",
-	},
-	{
 		name: "another program ends a wait for a block",
 		file: "await/ethereum/ethereum.go",
 		from: "if errors.Is(failure, ErrOther) {",

@@ -62,4 +62,16 @@ var waitsGuards = []guard{
 		from: "_, ok := s.Progress().ProposalAt(hash); return ok", to: "return s.Proposal != nil && (s.Proposal.Tx == hash || s.Proposal.L1.Hash == hash)",
 		pkg: "./node", test: "TestWaitProposalAt",
 	},
+	{
+		name: "of several nodes one that fails is told by its address",
+		file: "cmd/headrace/wait.go",
+		from: `fmt.Sprintf("%s: %s", c, err)`, to: `err.Error()`,
+		pkg: "./cmd/headrace", test: "TestWaitAtSeveralNodes",
+	},
+	{
+		name: "a flag names another node than the environment",
+		file: "cmd/headrace/nodeat.go",
+		from: `text != "" && !cmd.Flags().Changed("node")`, to: `text != ""`,
+		pkg: "./cmd/headrace", test: "TestNodeOfTheEnvironment",
+	},
 }
