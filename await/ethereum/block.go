@@ -74,8 +74,46 @@ func Canonical(ctx context.Context, node *Node, n uint64, hash common.Hash, dept
 	})
 }
 
+// Height waits until the head, the safe one unless await.WithLabel names another, is at n or above, and returns the
+// canonical block n. The unsafe head is the node's latest block. A chain that has no such head yet, or never, has none
+// that is reached.
+func Height(ctx context.Context, node *Node, n uint64, opts ...await.Option) (*Header, error) {
+	label := await.SettingsOf(opts).Label
+	tag := label.String()
+	if label == await.Unsafe {
+		tag = "latest"
+	}
+	return waitHeader(ctx, node, fmt.Sprintf("block %d at or below the %s head", n, label), opts, func(ctx context.Context, conn *rpc.Client) (*Header, error) {
+		head, err := tagged(ctx, conn, tag)
+		if err != nil || head == nil || head.Number <= n {
+			if head != nil && head.Number < n {
+				head = nil
+			}
+			return head, err
+		}
+		h, err := byNumber(ctx, conn, n)
+		if err != nil || h == nil {
+			return nil, err
+		}
+		again, err := byNumber(ctx, conn, head.Number)
+		if err != nil || again == nil || again.Hash != head.Hash { // a reorg between two reads; its news is on the way
+			return nil, err
+		}
+		return h, nil
+	})
+}
+
+// tagged returns the block that a word, such as latest or finalized, names; nil if there is none.
+func tagged(ctx context.Context, conn *rpc.Client, tag string) (*Header, error) {
+	var h *Header
+	if err := conn.CallContext(ctx, &h, "eth_getBlockByNumber", tag, false); err != nil {
+		return nil, fmt.Errorf("ask for the %s block: %w", tag, err)
+	}
+	return h, nil
+}
+
 // Receipt waits until the transaction is in a canonical block, and returns its receipt. Whether it succeeded is for
-// the caller to see.
+// the caller to see. It is the first sight of it: Included waits for more certainty, and sees that it is replaced.
 func Receipt(ctx context.Context, node *Node, tx common.Hash, opts ...await.Option) (*types.Receipt, error) {
 	return Ask(ctx, node, fmt.Sprintf("the receipt of transaction %s", tx), func(ctx context.Context, conn *rpc.Client) (*types.Receipt, bool, error) {
 		var r *types.Receipt

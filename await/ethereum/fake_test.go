@@ -4,10 +4,14 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"math/big"
+	"slices"
 	"sync"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/eth/filters"
 	"github.com/ethereum/go-ethereum/rpc"
 
 	"headrace/await/ethereum"
@@ -26,10 +30,37 @@ type chain struct {
 	refuse  error           // answer to every question
 	hang    <-chan struct{} // questions wait for it; nil: they do not
 	unready map[uint64]int  // how often a block is still denied
+
+	safe, final uint64 // heads; 0: none yet
+	bodies      map[common.Hash]body
+	next        body                   // of the next block
+	pool        map[common.Hash]fakeTx // known, and in no block
+	nonces      map[common.Hash]uint64 // after a block, of the only sender
+	calls       map[string]int         // of each method
+	onLogs      func()                 // called once, before logs are looked for
+	mostLogs    uint64                 // blocks in one question for logs
 }
+
+// body is what a block of the fake has in it.
+type body struct {
+	txs      []fakeTx
+	logs     []types.Log
+	consumes uint64 // nonces, by authorizations
+}
+
+// fakeTx is a transaction.
+type fakeTx struct {
+	hash  common.Hash
+	nonce uint64
+}
+
+// sender is of all transactions.
+var sender = common.Address{0xaa}
 
 func newChain() *chain {
 	c := &chain{byHash: map[common.Hash]ethereum.Header{}, subs: map[*rpc.Subscription]*rpc.Notifier{}, unready: map[uint64]int{}}
+	c.bodies, c.pool, c.nonces, c.calls = map[common.Hash]body{}, map[common.Hash]fakeTx{}, map[common.Hash]uint64{}, map[string]int{}
+	c.mostLogs = 1000
 	c.serve()
 	c.mine(1)
 	return c
@@ -102,6 +133,12 @@ func (c *chain) extend(from uint64, n int, announce bool) ethereum.Header {
 		}
 		c.blocks = append(c.blocks, b)
 		c.byHash[b.Hash] = b
+		c.bodies[b.Hash] = c.next
+		c.nonces[b.Hash] = c.nonces[b.ParentHash] + uint64(len(c.next.txs)) + c.next.consumes
+		for _, tx := range c.next.txs {
+			delete(c.pool, tx.hash)
+		}
+		c.next = body{}
 	}
 	head := c.blocks[len(c.blocks)-1]
 	if announce {
@@ -135,8 +172,18 @@ func (m *methods) NewHeads(ctx context.Context) (*rpc.Subscription, error) {
 	return sub, nil
 }
 
-func (m *methods) GetBlockByNumber(ctx context.Context, n hexutil.Uint64, _ bool) (map[string]any, error) {
-	return m.answer(ctx, func(c *chain) (ethereum.Header, bool) {
+func (m *methods) GetBlockByNumber(ctx context.Context, n rpc.BlockNumber, full bool) (map[string]any, error) {
+	return m.answer(ctx, full, func(c *chain) (ethereum.Header, bool) {
+		switch n {
+		case rpc.LatestBlockNumber:
+			n = rpc.BlockNumber(len(c.blocks) - 1)
+		case rpc.SafeBlockNumber, rpc.FinalizedBlockNumber:
+			head := map[rpc.BlockNumber]uint64{rpc.SafeBlockNumber: c.safe, rpc.FinalizedBlockNumber: c.final}[n]
+			if head == 0 {
+				return ethereum.Header{}, false
+			}
+			n = rpc.BlockNumber(head)
+		}
 		if uint64(n) >= uint64(len(c.blocks)) {
 			return ethereum.Header{}, false
 		}
@@ -148,11 +195,90 @@ func (m *methods) GetBlockByNumber(ctx context.Context, n hexutil.Uint64, _ bool
 	})
 }
 
-func (m *methods) GetBlockByHash(ctx context.Context, hash common.Hash, _ bool) (map[string]any, error) {
-	return m.answer(ctx, func(c *chain) (ethereum.Header, bool) { b, ok := c.byHash[hash]; return b, ok })
+func (m *methods) GetBlockByHash(ctx context.Context, hash common.Hash, full bool) (map[string]any, error) {
+	return m.answer(ctx, full, func(c *chain) (ethereum.Header, bool) { b, ok := c.byHash[hash]; return b, ok })
 }
 
-func (m *methods) answer(ctx context.Context, find func(*chain) (ethereum.Header, bool)) (map[string]any, error) {
+// find returns the canonical block with a transaction.
+func (c *chain) find(hash common.Hash) (b ethereum.Header, tx fakeTx, ok bool) {
+	for _, b := range c.blocks {
+		for _, tx := range c.bodies[b.Hash].txs {
+			if tx.hash == hash {
+				return b, tx, true
+			}
+		}
+	}
+	return b, c.pool[hash], false
+}
+
+func (m *methods) GetTransactionReceipt(hash common.Hash) (any, error) {
+	m.c.mu.Lock()
+	defer m.c.mu.Unlock()
+	m.c.calls["receipt"]++
+	b, _, ok := m.c.find(hash)
+	if !ok || m.c.refuse != nil {
+		return nil, m.c.refuse
+	}
+	return &types.Receipt{TxHash: hash, BlockHash: b.Hash, BlockNumber: new(big.Int).SetUint64(b.Number), Logs: []*types.Log{}}, nil
+}
+
+func (m *methods) GetTransactionByHash(hash common.Hash) (map[string]any, error) {
+	m.c.mu.Lock()
+	defer m.c.mu.Unlock()
+	_, tx, _ := m.c.find(hash)
+	if tx == (fakeTx{}) || m.c.refuse != nil {
+		return nil, m.c.refuse
+	}
+	return tx.wire(), nil
+}
+
+func (tx fakeTx) wire() map[string]any {
+	return map[string]any{"hash": tx.hash, "from": sender, "nonce": hexutil.Uint64(tx.nonce)}
+}
+
+func (m *methods) GetTransactionCount(_ common.Address, n hexutil.Uint64) (hexutil.Uint64, error) {
+	m.c.mu.Lock()
+	defer m.c.mu.Unlock()
+	m.c.calls["count"]++
+	if uint64(n) >= uint64(len(m.c.blocks)) {
+		return 0, errors.New("header not found")
+	}
+	return hexutil.Uint64(m.c.nonces[m.c.blocks[n].Hash]), nil
+}
+
+func (m *methods) GetLogs(q filters.FilterCriteria) ([]types.Log, error) {
+	m.c.mu.Lock()
+	defer m.c.mu.Unlock()
+	m.c.calls["logs"]++
+	if f := m.c.onLogs; f != nil {
+		m.c.onLogs = nil
+		f()
+	}
+	blocks := m.c.blocks
+	if q.BlockHash != nil {
+		b, ok := m.c.byHash[*q.BlockHash]
+		if !ok {
+			return nil, errors.New("unknown block")
+		}
+		blocks = []ethereum.Header{b}
+	} else if to := q.ToBlock.Uint64(); to-q.FromBlock.Uint64() >= m.c.mostLogs {
+		return nil, errors.New("block range is too large")
+	} else {
+		blocks = blocks[q.FromBlock.Uint64():min(to+1, uint64(len(blocks)))]
+	}
+	found := []types.Log{}
+	for _, b := range blocks {
+		for i, l := range m.c.bodies[b.Hash].logs {
+			l.BlockNumber, l.BlockHash, l.Index = b.Number, b.Hash, uint(i)
+			if (len(q.Addresses) == 0 || slices.Contains(q.Addresses, l.Address)) && (len(q.Topics) == 0 || len(q.Topics[0]) == 0 || slices.Contains(q.Topics[0], l.Topics[0])) {
+				found = append(found, l)
+			}
+		}
+	}
+	return found, nil
+}
+
+func (m *methods) answer(ctx context.Context, full bool, find func(*chain) (ethereum.Header, bool)) (map[string]any, error) {
 	m.c.mu.Lock()
 	hang := m.c.hang
 	m.c.mu.Unlock()
@@ -169,7 +295,14 @@ func (m *methods) answer(ctx context.Context, find func(*chain) (ethereum.Header
 		return nil, m.c.refuse
 	}
 	if b, ok := find(m.c); ok {
-		return wire(b), nil
+		w := wire(b)
+		if txs := []map[string]any{}; full {
+			for _, tx := range m.c.bodies[b.Hash].txs {
+				txs = append(txs, tx.wire())
+			}
+			w["transactions"] = txs
+		}
+		return w, nil
 	}
 	return nil, nil
 }

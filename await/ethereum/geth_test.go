@@ -12,6 +12,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/params"
 	"github.com/ethereum/go-ethereum/rpc"
 
@@ -138,6 +139,64 @@ func TestGeth(t *testing.T) {
 	}
 	if h, err := ethereum.Block(r.ctx, node, mined.Number()); err != nil || h.Block != nil {
 		t.Errorf("got %+v, %v, want a header alone", h, err)
+	}
+	if s := node.Stats(); s.Sessions != 1 || s.Probes != 0 {
+		t.Errorf("got %+v, want one session and no probe", s)
+	}
+}
+
+// On a real node: a transaction that a reorg replaces by another one of its nonce, and a log that a reorg moves.
+func TestGethSent(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	node := ethereum.New(r.geth.WS(), ethereum.Options{Probe: time.Hour})
+	defer node.Keep()()
+	key := geth.DevKey(0)
+	sign := func(to *common.Address, data []byte) *types.Transaction {
+		t.Helper()
+		tx, err := types.SignNewTx(key, types.LatestSignerForChainID(big.NewInt(geth.DevChainID)), &types.DynamicFeeTx{
+			ChainID: big.NewInt(geth.DevChainID), GasTipCap: big.NewInt(1), GasFeeCap: big.NewInt(params.Ether / 1e6), Gas: 10 * params.TxGas, To: to, Data: data,
+		})
+		r.check(err)
+		return tx
+	}
+	topic := common.Hash{1, 31: 2}
+	logs := append(append([]byte{0x7f}, topic[:]...), 0x60, 0, 0x60, 0, 0xa1, 0) // a constructor: PUSH32 topic, PUSH1 0, PUSH1 0, LOG1, STOP
+	ours, theirs := sign(&common.Address{1}, nil), sign(nil, logs)
+	_, err := r.chain.Mine(r.ctx, beacon.With(ours))
+	r.check(err)
+	included, err := ethereum.Included(r.ctx, []*ethereum.Node{node}, ethereum.Sent{Hash: ours.Hash()})
+	if r.check(err); included.BlockNumber.Uint64() != 1 || included.Status != types.ReceiptStatusSuccessful {
+		t.Errorf("got %+v, want the receipt of block 1", included)
+	}
+	var found *types.Log
+	var logErr, sentErr error
+	var waiters sync.WaitGroup
+	before := node.Stats().Checks
+	waiters.Go(func() {
+		found, logErr = ethereum.Log(r.ctx, node, ethereum.LogFilter{Topics: [][]common.Hash{{topic}}, Confirmations: 1})
+	})
+	waiters.Go(func() {
+		sent := ethereum.Sent{Hash: ours.Hash(), Sender: crypto.PubkeyToAddress(key.PublicKey), Confirmations: 2, Lost: 1}
+		_, sentErr = ethereum.Included(r.ctx, []*ethereum.Node{node}, sent)
+	})
+	for node.Stats().Checks < before+2 { // both look
+		runtime.Gosched()
+	}
+	reorg := func(depth uint64, specs ...beacon.Spec) []*beacon.Block {
+		blocks, err := r.chain.Reorg(r.ctx, depth, specs...)
+		r.check(err)
+		return blocks
+	}
+	reorg(1, beacon.Empty(), beacon.With(theirs))
+	moved := reorg(2, beacon.With(theirs), beacon.Empty(), beacon.Empty())
+	waiters.Wait()
+	if logErr != nil || found.BlockHash != moved[0].Hash() {
+		t.Errorf("got %+v, %v, want the log of block %s", found, logErr, moved[0].Hash())
+	}
+	var replaced *ethereum.ReplacedError
+	if !errors.As(sentErr, &replaced) || replaced.By != theirs.Hash() || replaced.Block.Hash != moved[0].Hash() {
+		t.Errorf("got %v, want it replaced by %s in block %s", sentErr, theirs.Hash(), moved[0].Hash())
 	}
 	if s := node.Stats(); s.Sessions != 1 || s.Probes != 0 {
 		t.Errorf("got %+v, want one session and no probe", s)
