@@ -35,26 +35,44 @@ type Place struct {
 
 var errEnough = errors.New("enough")
 
-// Places returns the places of a transaction that the index has, the lowest first, and no more than most. An earlier
-// version of the program may have left some of blocks that are gone: who reads one looks whether it is true.
+// Places returns the places of a transaction that the index has, the lowest first. It looks at no more than most: some
+// of them may be of blocks that are gone, since a version of the program that knows no index has dropped them.
 func (s *Store) Places(tx block.Hash, most int) (places []Place, err error) {
 	from := txKey(tx, Place{})
 	to := binary.BigEndian.AppendUint64(from[:1+len(tx):1+len(tx)], ^uint64(0))
 	err = s.db.Each(from, to, func(key, _ []byte) error {
-		if len(places) >= most {
+		if most--; most < 0 {
 			return errEnough
 		}
 		p, err := parseTxKey(key)
 		if err != nil {
 			return s.db.Corrupt(err)
 		}
-		places = append(places, p)
-		return nil
+		there, err := s.isAt(tx, p)
+		if there {
+			places = append(places, p)
+		}
+		return err
 	})
 	if err != nil && !errors.Is(err, errEnough) {
 		return nil, fmt.Errorf("read places of transaction %s: %w", tx, err)
 	}
 	return places, nil
+}
+
+// isAt reports whether the block that is in the chain now has a transaction there.
+func (s *Store) isAt(tx block.Hash, p Place) (bool, error) {
+	m, err := s.mark(p.Height)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	list, ok, getErr := s.db.Get(listKey(p.Height))
+	if err = errors.Join(err, getErr); err != nil || !ok {
+		return false, err
+	}
+	const n = len(m.hash)
+	at := n * (1 + int(p.Index))
+	return len(list) >= at+n && block.Hash(list[:n]) == m.hash && block.Hash(list[at:at+n]) == tx, nil
 }
 
 // loadTxs finds out from which height on the index is whole.

@@ -3,6 +3,7 @@ package store_test
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -10,9 +11,11 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"headrace/block"
+	"headrace/internal/disk"
 	"headrace/internal/disk/disktest"
 	"headrace/internal/store"
 )
@@ -289,5 +292,36 @@ func TestRepairOfAnIndexedStore(t *testing.T) {
 			t.Errorf("%s: it is said to be whole from %d on", what, from)
 		}
 		mustClose(t, s)
+	}
+}
+
+// Versions that know no index drop blocks and leave their places: nobody is told of those.
+func TestPlacesThatWereLeft(t *testing.T) {
+	fs := vfs.NewMem()
+	s := open(t, fs)
+	s.IndexTxs(hashTxs)
+	for range 3 {
+		mustCommit(t, s, &store.Batch{Append: []store.Record{{Block: successor(s.State().Unsafe, "same")}}})
+	}
+	mustClose(t, s)
+	same := hashTxs([][]byte{[]byte("same")})[0]
+	db, err := disk.Open("store", disk.Options{FS: fs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []store.Place{{Height: modelInitial, Index: 1}, {Height: modelInitial, Index: 7}, {Height: modelInitial + 3}, {Height: 1}} {
+		key := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(append([]byte("t"), same[:]...), at.Height), at.Index)
+		if err := db.Write(true, func(b *pebble.Batch) error { return b.Set(key, nil, nil) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, fs)
+	defer mustClose(t, s)
+	got, err := s.Places(same, 100)
+	if want := []store.Place{{Height: modelInitial}, {Height: modelInitial + 1}, {Height: modelInitial + 2}}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %v, %v, want %v", got, err, want)
 	}
 }
