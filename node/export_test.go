@@ -56,7 +56,8 @@ func BlocksOf(status *watch.Value[Status], oldest func() uint64, ref func(uint64
 
 // Waits serves /v1/wait of a chain on an L1 that has this status.
 func Waits(status *watch.Value[Status]) http.Handler {
-	return http.HandlerFunc((&Node{status: newStatuses(status), opt: Options{Genesis: &block.Genesis{L1: new(block.GenesisL1)}}}).getWait)
+	n := &Node{status: newStatuses(status), opt: Options{Genesis: &block.Genesis{L1: new(block.GenesisL1)}}}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { n.getWait(w, r, func() {}) })
 }
 
 // WithEarlier returns a status with proposals that others have followed.
