@@ -37,8 +37,10 @@ type chain struct {
 	pool        map[common.Hash]fakeTx // known, and in no block
 	nonces      map[common.Hash]uint64 // after a block, of the only sender
 	calls       map[string]int         // of each method
+	onRead      map[uint64]func()      // called once, when the block with this number has been read
 	onLogs      func()                 // called once, before logs are looked for
 	mostLogs    uint64                 // blocks in one question for logs
+	lagging     int                    // questions for logs that another node answers, which has the first block alone
 }
 
 // body is what a block of the fake has in it.
@@ -191,7 +193,12 @@ func (m *methods) GetBlockByNumber(ctx context.Context, n rpc.BlockNumber, full 
 			c.unready[uint64(n)]--
 			return ethereum.Header{}, false
 		}
-		return c.blocks[n], true
+		b := c.blocks[n]
+		if f := c.onRead[uint64(n)]; f != nil {
+			delete(c.onRead, uint64(n))
+			f()
+		}
+		return b, true
 	})
 }
 
@@ -255,16 +262,21 @@ func (m *methods) GetLogs(q filters.FilterCriteria) ([]types.Log, error) {
 		f()
 	}
 	blocks := m.c.blocks
+	behind := m.c.lagging > 0
+	if behind {
+		m.c.lagging--
+		blocks = blocks[:1]
+	}
 	if q.BlockHash != nil {
 		b, ok := m.c.byHash[*q.BlockHash]
-		if !ok {
+		if !ok || behind {
 			return nil, errors.New("unknown block")
 		}
 		blocks = []ethereum.Header{b}
 	} else if to := q.ToBlock.Uint64(); to-q.FromBlock.Uint64() >= m.c.mostLogs {
 		return nil, errors.New("block range is too large")
 	} else {
-		blocks = blocks[q.FromBlock.Uint64():min(to+1, uint64(len(blocks)))]
+		blocks = blocks[min(q.FromBlock.Uint64(), uint64(len(blocks))):min(to+1, uint64(len(blocks)))]
 	}
 	found := []types.Log{}
 	for _, b := range blocks {

@@ -121,6 +121,19 @@ func TestLogReorgWithinALook(t *testing.T) {
 	})
 }
 
+// Behind one address there may be several nodes: one that does not have the block yet says nothing of its logs.
+func TestLogOfANodeBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newChain()
+		node := c.node()
+		one := beginLog(t, node, 1, 0)
+		c.lagging = 1
+		want := c.put(event(1)).mine(1)
+		c.mine(3)
+		wantLog(t, one, 1, want)
+	})
+}
+
 // Long ranges are asked for in pieces that the endpoint bears, what was looked at is not looked at again, and the first
 // log is found also where a reorg replaces what was looked at in pieces.
 func TestLogFarBack(t *testing.T) {
@@ -268,5 +281,22 @@ func TestHeight(t *testing.T) {
 		c.mine(1)
 		want(t, final, c.blocks[3], 0)
 		noHits(t, node)
+	})
+}
+
+// A block that is read while a reorg passes is not taken for one below the head of the other branch.
+func TestHeightAcrossReorg(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newChain()
+		c.mine(5)
+		node := ethereum.New("fake", ethereum.Options{Dial: c.dial, Probe: time.Hour})
+		defer node.Keep()()
+		c.safe = 4
+		c.onRead = map[uint64]func(){2: func() { c.extend(2, 3, true) }} // once block 2 has been read, it is of no branch
+		safe := begin(func() (*ethereum.Header, error) { return ethereum.Height(within(t, time.Hour), node, 2) })
+		g := <-safe
+		if g.err != nil || g.header.Hash != c.blocks[2].Hash {
+			t.Errorf("got %v, %v, want block 2 of the new branch, %s", g.header, g.err, c.blocks[2].Hash)
+		}
 	})
 }

@@ -48,6 +48,7 @@ var examples = map[string]string{
 	"headrace wait stopped":   "headrace wait stopped --node http://127.0.0.1:7331 --node http://127.0.0.1:7332",
 	"headrace wait ready":     "headrace wait ready --timeout 30s && run-the-tests",
 	"headrace wait block":     "headrace wait block 100 --rpc ws://127.0.0.1:8546 --depth 2",
+	"headrace wait receipt":   "headrace wait receipt $TX --rpc ws://127.0.0.1:8546 --depth 2",
 	"headrace log":            "headrace log info,follow=debug --node http://127.0.0.1:7332",
 	"headrace version":        "headrace version",
 }

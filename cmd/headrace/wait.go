@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -39,7 +40,7 @@ func newWait() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "wait",
 		Short: "Wait for a node, or for a block of any Ethereum node, without asking again and again",
-		Long: `Wait for a node, or for a block of any Ethereum node, without asking again and again.
+		Long: `Wait for a node, or for a block or a transaction of any Ethereum node, without asking again and again.
 
 What satisfied the wait is printed as one line of JSON. The exit status is 0 when it was reached, 3 when the time was up (with the last value and the
 last error), and 4 when the node ended meanwhile. A node that cannot be reached, or in whose place something else says that it is not there, is tried
@@ -55,7 +56,7 @@ more, the others are not waited for.`,
 	for _, w := range nodeWaits {
 		cmd.AddCommand(newNodeWait(w))
 	}
-	cmd.AddCommand(newBlockWait())
+	cmd.AddCommand(newBlockWait(), newReceiptWait())
 	return cmd
 }
 
@@ -248,39 +249,123 @@ func printLine(out io.Writer, raw []byte) error {
 }
 
 func newBlockWait() *cobra.Command {
-	var rpc string
+	var rpc, head string
 	var depth uint64
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "block NUMBER|HASH --rpc URL [flags]",
 		Short: "Wait until any Ethereum node has a block",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			at, err := endpointOf("--rpc", rpc)
+			node, err := ethereumAt(rpc)
 			if err != nil {
-				return usageError{err}
+				return err
 			}
 			if len(args) != 1 {
 				return usagef("it takes one argument, a block's number or hash: see %s --help", cmd.CommandPath())
 			}
-			node, err := ethereum.Open(at, ethereum.Options{})
-			if err != nil {
-				return fmt.Errorf("--rpc %s: %w", at, err)
-			}
-			wait, err := blockWait(node, args[0], depth)
+			wait, err := blockWait(node, args[0], depth, head)
 			if err != nil {
 				return err
 			}
-			ctx, cancel := bounded(cmd, timeout)
-			defer cancel()
-			return waitBlock(ctx, cmd, wait, timeout)
+			return waitEthereum(cmd, timeout, "block", wait)
 		},
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.StringVar(&rpc, "rpc", "", "address of the Ethereum node: over ws or wss it announces its blocks; over http or https it is asked each second; URL,token_file=PATH if it wants a bearer token")
-	flags.Uint64Var(&depth, "depth", 0, "blocks that must stand on it; with a number only")
+	flags.StringVar(&head, "head", "", "the head that must have reached it: safe, unsafe or finalized; with a number only")
+	flags.Uint64Var(&depth, "depth", 0, "blocks that must stand on it; with a number only, and no --head")
 	timeoutFlag(cmd, &timeout)
 	return cmd
+}
+
+// What wait receipt's exit status says beside the others.
+const (
+	statusReplaced = 5
+	statusDropped  = 6
+)
+
+func newReceiptWait() *cobra.Command {
+	var rpcs []string
+	var sent ethereum.Sent
+	var sender string
+	var timeout time.Duration
+	cmd := &cobra.Command{
+		Use:   "receipt HASH --rpc URL [flags]",
+		Short: "Wait until a transaction is in a block of any Ethereum chain, and print its receipt",
+		Long: `Wait until a transaction is in a block of any Ethereum chain, and print its receipt, whether it succeeded or not.
+
+With --depth a reorg before that puts the wait back to waiting. The exit status is 5 when the transaction was replaced, that is when a canonical block has
+another one of its sender and nonce, and 6 when it was dropped, that is when no --rpc has known it for --lost heads: it may still be sent again. For both the
+nodes are asked who has sent it, while one knows the transaction, unless --sender and --nonce say so.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var nodes []*ethereum.Node
+			if len(rpcs) == 0 {
+				rpcs = []string{""} // which is refused
+			}
+			for _, rpc := range rpcs {
+				node, err := ethereumAt(rpc)
+				if err != nil {
+					return err
+				}
+				nodes = append(nodes, node)
+			}
+			if len(args) != 1 {
+				return usagef("it takes one argument, a transaction's hash: see %s --help", cmd.CommandPath())
+			}
+			var hash block.Hash
+			if err := hash.UnmarshalText([]byte(args[0])); err != nil {
+				return usagef("%s is not a transaction's hash: 0x and 64 hexadecimal digits", redact.Refused(args[0]))
+			}
+			sent.Hash = [32]byte(hash)
+			if cmd.Flags().Changed("sender") != cmd.Flags().Changed("nonce") {
+				return usagef("--sender and --nonce go together")
+			}
+			if raw, err := hex.DecodeString(strings.TrimPrefix(sender, "0x")); sender != "" && (err != nil || copy(sent.Sender[:], raw) != len(sent.Sender) || len(raw) != len(sent.Sender)) {
+				return usagef("--sender %s is not an address: 0x and 40 hexadecimal digits", redact.Refused(sender))
+			}
+			return waitEthereum(cmd, timeout, "receipt", func(ctx context.Context) (any, error) {
+				r, err := ethereum.Included(ctx, nodes, sent)
+				return r, fateError(err)
+			})
+		},
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringArrayVar(&rpcs, "rpc", nil, "address of an Ethereum node, as for wait block; of several, one that has the receipt is enough")
+	flags.Lookup("rpc").Value = &addressesFlag{flags.Lookup("rpc").Value}
+	flags.Uint64Var(&sent.Confirmations, "depth", 0, "blocks that must stand on the transaction's block, or on that of the one in its place")
+	flags.Uint64Var(&sent.Lost, "lost", 0, "heads for which no node knows it, after which it is taken for dropped; 0: it never is")
+	flags.StringVar(&sender, "sender", "", "address of who has sent it")
+	flags.Uint64Var(&sent.Nonce, "nonce", 0, "its nonce")
+	timeoutFlag(cmd, &timeout)
+	return cmd
+}
+
+// fateError gives what became of a transaction its exit status.
+func fateError(err error) error {
+	var e *await.Error
+	var replaced *ethereum.ReplacedError
+	switch {
+	case errors.As(err, &replaced):
+		return exitError{replaced, statusReplaced}
+	case errors.Is(err, ethereum.ErrDropped) && errors.As(err, &e):
+		return exitError{e.Cause, statusDropped}
+	}
+	return err
+}
+
+// ethereumAt returns the Ethereum node that --rpc names.
+func ethereumAt(rpc string) (*ethereum.Node, error) {
+	at, err := endpointOf("--rpc", rpc)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	node, err := ethereum.Open(at, ethereum.Options{})
+	if err != nil {
+		return nil, fmt.Errorf("--rpc %s: %w", at, err)
+	}
+	return node, nil
 }
 
 // endpointOf reads the one Ethereum node that a flag names, with its token as settings have it.
@@ -300,32 +385,36 @@ func endpointOf(flag, text string) (at ethereum.Endpoint, err error) {
 	return list[0], nil
 }
 
-type headerWait func(context.Context) (*ethereum.Header, error)
-
-func blockWait(eth *ethereum.Node, what string, depth uint64) (headerWait, error) {
+func blockWait(eth *ethereum.Node, what string, depth uint64, head string) (func(context.Context) (any, error), error) {
 	if strings.HasPrefix(what, "0x") {
 		var hash block.Hash
-		if err := hash.UnmarshalText([]byte(what)); err != nil || depth > 0 {
-			return nil, usagef("%q: name a block by 0x and 64 hexadecimal digits, or by its number if others must stand on it", what)
+		if err := hash.UnmarshalText([]byte(what)); err != nil || depth > 0 || head != "" {
+			return nil, usagef("%q: name a block by 0x and 64 hexadecimal digits, or by its number if others must stand on it, or a head reach it", what)
 		}
-		return func(ctx context.Context) (*ethereum.Header, error) {
-			return ethereum.BlockHash(ctx, eth, [32]byte(hash))
-		}, nil
+		return func(ctx context.Context) (any, error) { return ethereum.BlockHash(ctx, eth, [32]byte(hash)) }, nil
 	}
 	n, err := strconv.ParseUint(what, 10, 64)
 	if err != nil {
 		return nil, usagef("%q is neither a block's number nor its hash", what)
 	}
-	return func(ctx context.Context) (*ethereum.Header, error) {
-		return ethereum.Canonical(ctx, eth, n, [32]byte{}, depth)
-	}, nil
+	if head == "" {
+		return func(ctx context.Context) (any, error) { return ethereum.Canonical(ctx, eth, n, [32]byte{}, depth) }, nil
+	}
+	label, err := labelOf(head)
+	if err == nil && depth > 0 {
+		err = usagef("--head and --depth: one says how certain it must be")
+	}
+	return func(ctx context.Context) (any, error) { return ethereum.Height(ctx, eth, n, await.WithLabel(label)) }, err
 }
 
-func waitBlock(ctx context.Context, cmd *cobra.Command, wait headerWait, timeout time.Duration) error {
-	header, err := wait(ctx)
+// waitEthereum waits, and prints what came under a name.
+func waitEthereum(cmd *cobra.Command, timeout time.Duration, name string, wait func(context.Context) (any, error)) error {
+	ctx, cancel := bounded(cmd, timeout)
+	defer cancel()
+	got, err := wait(ctx)
 	switch {
 	case err == nil:
-		return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]any{"result": "reached", "block": header})
+		return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]any{"result": "reached", name: got})
 	case cmd.Context().Err() != nil:
 		return fmt.Errorf("interrupted: %w", err)
 	case errors.Is(err, context.DeadlineExceeded):

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -324,6 +325,105 @@ func TestWaitForBlock(t *testing.T) {
 	_, status, message := execute(t, "wait", "block", "5", "--depth", "2", "--rpc", url, "--timeout", "100ms")
 	if status != 3 || !strings.Contains(message, "canonical block 5 below 2 others") {
 		t.Errorf("got exit status %d %q, want a timeout", status, message)
+	}
+}
+
+// fate is an Ethereum node with block 5, of which each other block is a child, and what became of transactions 1 to 3 of
+// its sender: the first has a receipt, the second was replaced by the first, and the third nobody knows.
+type fate struct{ oneBlock }
+
+func (fate) GetBlockByNumber(n string, _ bool) map[string]any {
+	number := map[string]hexutil.Uint64{"latest": 5, "finalized": 4, "0x4": 4, "0x5": 5}[n]
+	if number == 0 {
+		return nil
+	}
+	hash := func(n byte) hexutil.Bytes { return bytes.Repeat([]byte{n}, 32) }
+	return map[string]any{"number": number, "hash": hash(byte(number)), "parentHash": hash(byte(number) - 1), "timestamp": hexutil.Uint64(55)}
+}
+
+func (fate) GetBlockByHash(hexutil.Bytes, bool) map[string]any {
+	return map[string]any{"transactions": []any{map[string]any{"hash": tx(1), "from": "0x" + strings.Repeat("aa", 20), "nonce": "0x0"}}}
+}
+
+func tx(n byte) string { return fmt.Sprintf("0x%064x", n) }
+
+func (fate) GetTransactionReceipt(hash string) map[string]any {
+	if hash != tx(1) {
+		return nil
+	}
+	return map[string]any{
+		"transactionHash": hash, "blockNumber": "0x4", "blockHash": "0x" + strings.Repeat("04", 32), "status": "0x1", "cumulativeGasUsed": "0x1", "gasUsed": "0x1",
+		"logs": []any{}, "logsBloom": "0x" + strings.Repeat("0", 512),
+	}
+}
+
+func (fate) GetTransactionByHash(string) map[string]any { return nil }
+
+func (fate) GetTransactionCount(_ string, n hexutil.Uint64) hexutil.Uint64 {
+	return min(max(n, 3)-3, 1)
+}
+
+// growing is one whose head is another each time.
+type growing struct {
+	fate
+	heads *atomic.Int32
+}
+
+func (g growing) GetBlockByNumber(n string, full bool) map[string]any {
+	b := g.fate.GetBlockByNumber(n, full)
+	if n == "latest" {
+		b["hash"] = hexutil.Bytes(bytes.Repeat([]byte{byte(g.heads.Add(1))}, 32))
+	}
+	return b
+}
+
+// The exit status tells what became of a transaction, and a head is waited for at any Ethereum node.
+func TestWaitForReceipt(t *testing.T) {
+	t.Parallel()
+	eth := rpc.NewServer()
+	if err := eth.RegisterName("eth", fate{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(eth.Stop)
+	url := strings.Replace(answers(t, eth.WebsocketHandler([]string{"*"}).ServeHTTP), "http", "ws", 1)
+	sender := []string{"--sender", "0x" + strings.Repeat("aa", 20), "--nonce"}
+	for _, c := range []struct {
+		args   []string
+		status int
+		says   string
+	}{
+		{[]string{"receipt", tx(1)}, 0, `"transactionHash":"` + tx(1)},
+		{[]string{"receipt", tx(1), "--depth", "1"}, 0, `"blockNumber":"0x4"`},
+		{[]string{"receipt", tx(1), "--depth", "2"}, 3, "timed out after 300ms"},
+		{append([]string{"receipt", tx(2)}, append(sender, "0")...), 5, "was replaced: block 4 0x" + strings.Repeat("04", 32) + " has its nonce consumed by transaction " + tx(1)},
+		{append([]string{"receipt", tx(3), "--lost", "1"}, append(sender, "7")...), 3, "the receipt of transaction " + tx(3)},
+		{[]string{"receipt", "0x12"}, 2, "is not a transaction's hash"},
+		{[]string{"receipt"}, 2, "one argument"},
+		{[]string{"receipt", tx(1), "--nonce", "1"}, 2, "go together"},
+		{[]string{"receipt", tx(1), "--nonce", "1", "--sender", "0x12"}, 2, "is not an address"},
+		{[]string{"block", "4", "--head", "finalized"}, 0, `"number":4`},
+		{[]string{"block", "5", "--head", "finalized"}, 3, "block 5 at or below the finalized head"},
+		{[]string{"block", "5", "--head", "unsafe"}, 0, `"number":5`},
+		{[]string{"block", "5", "--head", "best"}, 2, "not safe, unsafe or finalized"},
+		{[]string{"block", "4", "--head", "safe", "--depth", "1"}, 2, "--head and --depth"},
+		{[]string{"block", tx(5), "--head", "safe"}, 2, "by its number"},
+	} {
+		out, status, message := execute(t, append(append([]string{"wait"}, c.args...), "--rpc", url, "--timeout", map[bool]string{true: "300ms", false: "20s"}[c.status == 3])...)
+		if status != c.status || !strings.Contains(out+message, c.says) {
+			t.Errorf("%q: got %q, exit status %d %q, want %d and %q", c.args, out, status, message, c.status, c.says)
+		}
+	}
+	grows := rpc.NewServer()
+	if err := grows.RegisterName("eth", growing{heads: new(atomic.Int32)}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(grows.Stop)
+	other := strings.Replace(answers(t, grows.WebsocketHandler([]string{"*"}).ServeHTTP), "http", "ws", 1)
+	if _, status, message := execute(t, "wait", "receipt", tx(3), "--lost", "1", "--rpc", other); status != 6 || !strings.Contains(message, "was dropped") {
+		t.Errorf("got %d %q, want it dropped", status, message)
+	}
+	if _, status, message := execute(t, "wait", "receipt", tx(1)); status != 2 || !strings.Contains(message, "--rpc") {
+		t.Errorf("got %d %q without an Ethereum node", status, message)
 	}
 }
 

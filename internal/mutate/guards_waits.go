@@ -74,4 +74,46 @@ var waitsGuards = []guard{
 		from: `text != "" && !cmd.Flags().Changed("node")`, to: `text != ""`,
 		pkg: "./cmd/headrace", test: "TestNodeOfTheEnvironment",
 	},
+	{
+		name: "near the head logs are asked for by the block's hash",
+		file: "await/ethereum/log.go",
+		from: `map[string]any{"blockHash": b.Hash}`, to: `map[string]any{"fromBlock": hexutil.Uint64(b.Number), "toBlock": hexutil.Uint64(b.Number)}`,
+		pkg: "./await/ethereum", test: "TestLogOfANodeBehind",
+	},
+	{
+		name: "what a reorg brings in the place of blocks that were looked at is looked at",
+		file: "await/ethereum/log.go",
+		from: "if settled, moved, err := s.goBack(ctx, conn, head.Number);", to: "if settled, moved, err := true, false, err;",
+		pkg: "./await/ethereum", test: "TestLogSchedules",
+	},
+	{
+		name: "a log has its confirmations",
+		file: "await/ethereum/log.go",
+		from: "s.found.BlockHash, s.filter.Confirmations)", to: "s.found.BlockHash, 0)",
+		pkg: "./await/ethereum", test: "TestLogAcrossReorg",
+	},
+	{
+		name: "a replacement has its confirmations",
+		file: "await/ethereum/sent.go",
+		from: "b.Number, b.Hash, s.Confirmations)", to: "b.Number, b.Hash, 0)",
+		pkg: "./await/ethereum", test: "TestReplaced",
+	},
+	{
+		name: "an endpoint that has not answered may know a transaction",
+		file: "await/ethereum/sent.go",
+		from: "if m.at == (common.Hash{}) || m.heads < s.Lost {", to: "if m.at != (common.Hash{}) && m.heads < s.Lost {",
+		pkg: "./await/ethereum", test: "TestDropped",
+	},
+	{
+		name: "a transaction that is seen again is not dropped",
+		file: "await/ethereum/sent.go",
+		from: "	s.unknown[node] = missing{}", to: "	_ = missing{}",
+		pkg: "./await/ethereum", test: "TestDropped",
+	},
+	{
+		name: "a block is below a head of its own branch",
+		file: "await/ethereum/block.go",
+		from: "again.Hash != head.Hash { // a reorg", to: "false { // a reorg",
+		pkg: "./await/ethereum", test: "TestHeightAcrossReorg",
+	},
 }
