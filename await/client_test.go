@@ -632,6 +632,24 @@ func TestSlowTaker(t *testing.T) {
 	}
 }
 
+// After the end of the context nothing is taken any more, though it has been received.
+func TestNothingIsTakenAfterTheEnd(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, said{})
+	f.instead = []http.HandlerFunc{stream(true, tells(1, 1), tells(2, 1))}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var got []uint64
+	err := f.client().Events(ctx, await.Stream{From: 1}, func(e await.Event) error {
+		got = append(got, e.Block.Height)
+		cancel()
+		return nil
+	})
+	if e := (*await.Error)(nil); !errors.Is(err, context.Canceled) || !errors.As(err, &e) || !strings.HasPrefix(e.Last, "block 1 ") || len(got) != 1 {
+		t.Errorf("got %v, %v, want block 1 alone", got, err)
+	}
+}
+
 // A node that does not wait as it is asked to is not asked again and again.
 func TestHastyNodeIsNoHotLoop(t *testing.T) {
 	t.Parallel()

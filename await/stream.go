@@ -198,6 +198,9 @@ func (f *feed) stream(ctx context.Context, take func(Event) error) error {
 	events := strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") // or there is one in it
 	err = readEvents(resp.Body, func() { watchdog.Reset(quiet) }, func(e Event) error {
 		events = true
+		if ctx.Err() != nil { // what was received before is not taken any more
+			return context.Cause(ctx)
+		}
 		watchdog.Stop() // while it is taken, the node is not listened to
 		defer watchdog.Reset(quiet)
 		return f.take(e, take)

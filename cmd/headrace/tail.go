@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,14 +22,26 @@ func newTail() *cobra.Command {
 	var from uint64
 	var states, asJSON bool
 	cmd := &cobra.Command{
-		Use:   "tail [flags]",
-		Short: "Print a node's blocks, or its statuses, as they come",
+		Use:   "tail [flags] [-- COMMAND ARGS...]",
+		Short: "Print a node's blocks, or its statuses, as they come, or run a command for each",
 		Long: `Print a node's blocks, or its statuses, as they come, one a line, until a signal comes.
 
 Each block is printed once, in order. When the connection breaks, or the node ends and comes back, it goes on exactly where it was. When blocks that were
-printed are reorganised away, a line says to which one the chain went back; what follows replaces those after it.`,
-		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+printed are reorganised away, a line says to which one the chain went back; what follows replaces those after it.
+
+With a COMMAND nothing is printed: the command is run for each event, one after the other, with the event as --json prints it on its standard input. It has
+taken the event when it ends with status 0. When it does not, tail ends with the command's status and says from where to go on, so that no event is lost. A
+signal to tail lets the command end first, and says the same. For one command that reads all events use a pipe: headrace tail --json | COMMAND.`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if at := cmd.ArgsLenAtDash(); at != 0 {
+				return noArgs(cmd, args)
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, command []string) error {
+			if cmd.ArgsLenAtDash() == 0 && len(command) == 0 {
+				return usagef("there is no command after --: see %s --help", cmd.CommandPath())
+			}
 			label, err := labelOf(head)
 			if err != nil {
 				return err
@@ -42,6 +56,9 @@ printed are reorganised away, a line says to which one the chain went back; what
 			t.print = textEvent(cmd.OutOrStdout())
 			if asJSON {
 				t.print = jsonEvent(cmd.OutOrStdout())
+			}
+			if len(command) > 0 {
+				return t.runEach(cmd, command)
 			}
 			return t.run(cmd.Context())
 		},
@@ -100,6 +117,56 @@ func (t *tail) take(e await.Event) error {
 		return errEnough
 	}
 	return nil
+}
+
+// runEach runs a command for each event.
+func (t *tail) runEach(cmd *cobra.Command, command []string) error {
+	goOn := "" // after the last event that was taken
+	if t.After != "" {
+		goOn = "--after " + t.After
+	} else if t.From > 0 {
+		goOn = fmt.Sprintf("--from %d", t.From)
+	}
+	t.print = func(e await.Event) error {
+		var event bytes.Buffer
+		if err := jsonEvent(&event)(e); err != nil {
+			return err
+		}
+		if goOn == "" && e.Block != nil {
+			goOn = fmt.Sprintf("--from %d", e.Block.Height)
+		}
+		run := exec.Command(command[0], command[1:]...) // not of the context: an event is taken as a whole
+		run.Stdin, run.Stdout, run.Stderr = &event, cmd.OutOrStdout(), cmd.ErrOrStderr()
+		if err := run.Run(); err != nil {
+			return commandError(command[0], e, goOn, err)
+		}
+		if e.ID != "" {
+			goOn = "--after " + e.ID
+		}
+		return nil
+	}
+	err := t.run(cmd.Context())
+	if err == nil && goOn != "" && cmd.Context().Err() != nil {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s: stopped: go on with %s\n", cmd.CommandPath(), goOn)
+	}
+	return err
+}
+
+// commandError is how a command failed, with its status, and from where to go on.
+func commandError(name string, e await.Event, goOn string, err error) error {
+	what := e.Kind + " event"
+	if e.Block != nil {
+		what = fmt.Sprintf("block %d", e.Block.Height)
+	}
+	err = fmt.Errorf("%s for %s: %w", name, what, err)
+	if goOn != "" {
+		err = fmt.Errorf("%w: go on with %s", err, goOn)
+	}
+	status := statusFailure
+	if failed := (*exec.ExitError)(nil); errors.As(err, &failed) && failed.ExitCode() > 0 { // else it was ended by a signal
+		status = failed.ExitCode()
+	}
+	return exitError{err, status}
 }
 
 func jsonEvent(out io.Writer) func(await.Event) error {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -203,6 +204,85 @@ func TestTailResumes(t *testing.T) {
 	defer mu.Unlock()
 	if got, want := strings.Join(from, ","), ",2-x-0,2-x-0,2-x-0,3-x-0"; got != want {
 		t.Errorf("got resumptions %q, want %q", got, want)
+	}
+}
+
+// tail -- COMMAND runs it for each event with that on its standard input; one that fails has its status, and is the one to
+// go on with. What the command has taken is not given to it again, whatever cuts the stream.
+func TestTailRunsACommand(t *testing.T) {
+	t.Parallel()
+	log := filepath.Join(t.TempDir(), "log")
+	script := `read -r line; echo "$line" >>"` + log + `"; case "$line" in *'"height":4'*) exit 7;; esac`
+	reorg := "id: 1-x-0\nevent: reorg\ndata: {\"from\":{\"height\":2},\"to\":{\"height\":1}}\n\n"
+	streams := func() string {
+		return answers(t, events(blockEvent(1)), hangUp, events(blockEvent(2)+reorg+blockEvent(2)+blockEvent(3)+blockEvent(4)+blockEvent(5)))
+	}
+	out, status, message := execute(t, "tail", "--node", streams(), "--from", "1", "--", "sh", "-c", script)
+	if status != 7 || out != "" || !strings.HasSuffix(message, "sh for block 4: exit status 7: go on with --after 3-x-0") {
+		t.Errorf("got %q, exit status %d %q, want the command's failure, and from where to go on", out, status, message)
+	}
+	lines, err := os.ReadFile(log)
+	want := []string{
+		`{"event":"block","id":"1-x-0","data":{"height":1,`, `{"event":"block","id":"2-x-0","data":{"height":2,`, `{"event":"reorg","id":"1-x-0",`,
+		`{"event":"block","id":"2-x-0",`, `{"event":"block","id":"3-x-0",`, `{"event":"block","id":"4-x-0",`, "",
+	}
+	got := strings.Split(string(lines), "\n")
+	if err != nil || len(got) != len(want) {
+		t.Fatalf("got %q, %v, want %d events", got, err, len(want)-1)
+	}
+	for i := range want {
+		if !strings.HasPrefix(got[i], want[i]) {
+			t.Errorf("got %s, want %s", got[i], want[i])
+		}
+	}
+	for _, c := range []struct {
+		args   []string
+		status int
+		says   string
+	}{
+		{[]string{"--from", "1", "--", "false"}, 1, "go on with --from 1"},
+		{[]string{"--", "false"}, 1, "go on with --from 1"}, // the first that came
+		{[]string{"--after", "0-x-0", "--", "false"}, 1, "go on with --after 0-x-0"},
+		{[]string{"--from", "1", "--", "sh", "-c", "kill -9 $$"}, 1, "killed"},
+		{[]string{"--from", "1", "--", "no-such-program-anywhere"}, 1, "no-such-program-anywhere for block 1"},
+		{[]string{"--count", "1", "--", "cat"}, 0, ""},
+		{[]string{"--"}, 2, "no command after --"},
+		{[]string{"cat"}, 2, "it takes no argument such as"},
+	} {
+		if out, status, message := execute(t, append([]string{"tail", "--node", streams()}, c.args...)...); status != c.status || !strings.Contains(message, c.says) || (out != "") != (status == 0) {
+			t.Errorf("%q: got %q, exit status %d %q, want %d and %q", c.args, out, status, message, c.status, c.says)
+		}
+	}
+}
+
+// A signal to tail lets the command that runs end, and tells from where to go on.
+func TestTailStopsAfterACommand(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	began, goes, done := filepath.Join(dir, "began"), filepath.Join(dir, "goes"), filepath.Join(dir, "done")
+	for _, fifo := range []string{began, goes} {
+		if out, err := exec.Command("mkfifo", fifo).CombinedOutput(); err != nil {
+			t.Skipf("no mkfifo: %v %s", err, out)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var stderr bytes.Buffer
+	root := newRoot()
+	root.SetErr(&stderr)
+	root.SetArgs([]string{"tail", "--node", answers(t, events(blockEvent(1)+blockEvent(2))), "--from", "1", "--", "sh", "-c", "echo >" + began + "; read x <" + goes + "; echo >>" + done})
+	ended := make(chan error, 1) // sent to once
+	go func() { ended <- root.ExecuteContext(ctx) }()
+	if _, err := os.ReadFile(began); err != nil { // blocks until the command runs
+		t.Fatal(err)
+	}
+	cancel()
+	if err := os.WriteFile(goes, []byte("go\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err := <-ended
+	taken, readErr := os.ReadFile(done)
+	if err != nil || readErr != nil || string(taken) != "\n" || !strings.HasSuffix(stderr.String(), "stopped: go on with --after 1-x-0\n") {
+		t.Errorf("got %v, %q taken (%v), and %q, want one command that ended", err, taken, readErr, stderr.String())
 	}
 }
 

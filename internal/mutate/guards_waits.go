@@ -39,6 +39,12 @@ var waitsGuards = []guard{
 		pkg: "./await", test: "TestEventsGoOnAfter",
 	},
 	{
+		name: "what was received is not taken after the end",
+		file: "await/stream.go",
+		from: "if ctx.Err() != nil { // what was received", to: "if false { // what was received",
+		pkg: "./await", test: "TestNothingIsTakenAfterTheEnd",
+	},
+	{
 		name: "while an event is taken a node is not silent",
 		file: "await/stream.go",
 		from: "\t\twatchdog.Stop() // while", to: "\t\t// while",
@@ -115,5 +121,11 @@ var waitsGuards = []guard{
 		file: "await/ethereum/block.go",
 		from: "again.Hash != head.Hash { // a reorg", to: "false { // a reorg",
 		pkg: "./await/ethereum", test: "TestHeightAcrossReorg",
+	},
+	{
+		name: "an event whose command failed is the one to go on with",
+		file: "cmd/headrace/tail.go",
+		from: "return commandError(command[0], e, goOn, err)", to: `return commandError(command[0], e, "--after "+e.ID, err)`,
+		pkg: "./cmd/headrace", test: "TestTailRunsACommand",
 	},
 }
