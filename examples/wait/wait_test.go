@@ -4,6 +4,7 @@ package wait_test
 
 import (
 	"context"
+	"errors"
 	"os/exec"
 	"strings"
 	"testing"
@@ -26,6 +27,30 @@ func TestWait(t *testing.T) {
 	}
 	if status.Heads.Safe.Height < 3 {
 		t.Errorf("got %+v, want block 3", status.Heads)
+	}
+}
+
+// In Go, at a node that runs elsewhere: its waits are the same, and its blocks come as a stream that goes on by itself.
+func TestWaitAtANode(t *testing.T) {
+	net := devnet.Start(t)
+	node := await.Node(net.Nodes()[1].URL())
+	state, err := node.Height(t.Context(), 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	enough := errors.New("enough")
+	var last await.Block
+	err = node.Events(t.Context(), await.Stream{From: 1}, func(e await.Event) error {
+		if e.Block == nil {
+			return nil // a reorg: the blocks above e.Reorg.To are void
+		}
+		if last = *e.Block; last.Height == 3 {
+			return enough
+		}
+		return nil
+	})
+	if !errors.Is(err, enough) || state.Block == nil || last.Ref() != *state.Block {
+		t.Errorf("got %+v, %v, want block %v", last, err, state.Block)
 	}
 }
 
