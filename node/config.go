@@ -167,6 +167,9 @@ func (c *TelemetryConfig) check() error {
 	if err != nil || u.Host == "" || !strings.Contains(" http https grpc grpcs ", " "+u.Scheme+" ") {
 		return fmt.Errorf("telemetry.otlp %s is not an http, https, grpc or grpcs URL such as http://127.0.0.1:4318 or grpc://127.0.0.1:4317", redact.Refused(c.OTLP))
 	}
+	if err := httpc.CheckPort(c.OTLP); err != nil {
+		return fmt.Errorf("telemetry.otlp %s: %w", redact.Refused(c.OTLP), err)
+	}
 	if u.RawQuery != "" || u.Fragment != "" || strings.HasPrefix(u.Scheme, "grpc") && strings.Trim(u.Path, "/") != "" {
 		return fmt.Errorf("telemetry.otlp %s has more than the exporter sends: a key belongs into OTEL_EXPORTER_OTLP_HEADERS", redact.Refused(c.OTLP))
 	}
@@ -220,6 +223,11 @@ func (c *Config) Validate() error {
 			if err := a.Check(); err != nil {
 				return fmt.Errorf("%s %s: %w", e.key, a, err)
 			}
+		}
+	}
+	for _, e := range []struct{ key, address string }{{"engine.url", c.Engine.URL}, {"engine.eth_url", c.Engine.EthURL}} {
+		if err := httpc.CheckPort(e.address); err != nil {
+			return fmt.Errorf("%s %s: %w", e.key, redact.Refused(e.address), err)
 		}
 	}
 	_, port, err := net.SplitHostPort(c.HTTP.Address)

@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -42,7 +43,7 @@ func (n *Node) tellReady(s *Status, patience time.Duration) {
 		n.log.Warn("not ready", "cause", s.Reason, "stage", s.Stage, "remedy", s.Remedy)
 	case !s.Ready && !t.since.IsZero() && s.Stage != t.stage:
 		t.stage = s.Stage
-		n.said.Warn(n.log, "not ready, now for this", fmt.Errorf("%s", s.Stage), "cause", s.Reason, "remedy", s.Remedy)
+		n.said.Tell(n.log, slog.LevelWarn, "not ready, now for this", s.Stage.String(), "cause", s.Reason, "stage", s.Stage, "remedy", s.Remedy)
 	}
 	if t.ready = s.Ready; s.Ready {
 		t.again, t.stage = true, 0

@@ -260,5 +260,8 @@ func parseTimeout(s string) (time.Duration, error) {
 	if err != nil || d < 0 {
 		return 0, fmt.Errorf("timeout %q is neither a duration such as 30s nor a number of seconds", s)
 	}
-	return min(d, maxWait), nil
+	if d > maxWait {
+		return 0, fmt.Errorf("timeout %s is more than the %s that one request may wait: ask again when it is up", d, maxWait)
+	}
+	return d, nil
 }

@@ -65,6 +65,8 @@ func TestWaitEndpoint(t *testing.T) {
 		"height=1&proposal=1":           "one thing at a time",
 		"height=1&timeout=soon":         "neither a duration",
 		"height=1&timeout=-1s":          "neither a duration",
+		"height=1&timeout=10m1s":        "timeout 10m1s is more than the 10m0s",
+		"height=1&timeout=601":          "more than the 10m0s",
 		"height=1&head=best":            "safe, unsafe or finalized",
 		"position=1&head=safe":          "head goes with height",
 		"hieght=1":                      "no parameter hieght",

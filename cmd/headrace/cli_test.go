@@ -73,9 +73,9 @@ func TestMain(m *testing.M) {
 //	posted NAME                   wait until the node NAME has no block that the DA layer has not
 //	interrupt NAME                interrupt the server NAME: it must exit with status 0, before any request's bound is up
 //	crash NAME                    kill the server NAME
-//	signal NAME [SIGNAL]          interrupt the server NAME, or send it HUP, TERM or USR1, and go on
+//	signal NAME [SIGNAL...]       interrupt the server NAME, or send it HUP, TERM or USR1, at once if several, and go on
 //	ended NAME                    wait until the server NAME has ended with status 0
-//	killed NAME                   wait until the server NAME has been ended by an interrupt
+//	killed NAME                   interrupt the server NAME until it has been ended by that
 //	blackhole VARIABLE            set VARIABLE to an address where connections are taken and never answered
 //	listening NAME VARIABLE       set VARIABLE to the host and port of the server NAME
 //	post URL BODY [FILE]          send an HTTP POST, with the token in FILE, print the answer
@@ -268,13 +268,16 @@ func crash(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func signalServer(ts *testscript.TestScript, neg bool, args []string) {
-	must(ts, neg, len(args) == 1 || len(args) == 2, "signal NAME [SIGNAL]")
-	sig := os.Signal(os.Interrupt)
-	if len(args) == 2 {
-		sig = map[string]os.Signal{"HUP": syscall.SIGHUP, "TERM": syscall.SIGTERM, "USR1": syscall.SIGUSR1}[args[1]]
-		must(ts, neg, sig != nil, "signal NAME [HUP|TERM|USR1]")
+	must(ts, neg, len(args) >= 1, "signal NAME [SIGNAL...]")
+	s := named(ts, args[0])
+	if len(args) == 1 {
+		ts.Check(s.cmd.Process.Signal(os.Interrupt))
 	}
-	ts.Check(named(ts, args[0]).cmd.Process.Signal(sig))
+	for _, name := range args[1:] {
+		sig := map[string]os.Signal{"HUP": syscall.SIGHUP, "TERM": syscall.SIGTERM, "USR1": syscall.SIGUSR1}[name]
+		must(ts, neg, sig != nil, "signal NAME [HUP|TERM|USR1...]")
+		ts.Check(s.cmd.Process.Signal(sig))
+	}
 }
 
 func endedServer(ts *testscript.TestScript, neg bool, args []string) {
@@ -288,6 +291,13 @@ func endedServer(ts *testscript.TestScript, neg bool, args []string) {
 func killedServer(ts *testscript.TestScript, neg bool, args []string) {
 	must(ts, neg, len(args) == 1, "killed NAME")
 	s := named(ts, args[0])
+	for ended := false; !ended; { // one of the same moment as the first is not heard
+		_ = s.cmd.Process.Signal(os.Interrupt)
+		next, cancel := context.WithTimeout(context.Background(), twice/4)
+		_, err := s.log.Wait(next, func(string) bool { return false })
+		ended = errors.Is(err, watch.ErrClosed)
+		cancel()
+	}
 	err := s.wait()
 	if status, ok := s.cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || !status.Signaled() || status.Signal() != syscall.SIGINT {
 		ts.Fatalf("%s: got %v, want an end by SIGINT", args[0], err)

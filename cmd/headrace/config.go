@@ -215,7 +215,7 @@ func unknown(key string) error {
 	for _, s := range settings() {
 		keys = append(keys, s.key)
 	}
-	return fmt.Errorf("there is no setting %s: did you mean %s?", key, nearest(key, keys))
+	return fmt.Errorf("there is no setting %s%s", key, didYouMean(key, keys, "%s"))
 }
 
 // readEnv returns the settings in the environment. A variable that is set to nothing counts as not set.
@@ -240,7 +240,7 @@ func readEnv() (map[string]any, error) {
 			}
 			return s.key, v
 		case !slices.Contains(reserved, name):
-			blame(fmt.Errorf("there is no variable %s: did you mean %s?", name, nearest(name, names)))
+			blame(fmt.Errorf("there is no variable %s%s", name, didYouMean(name, names, "%s")))
 		}
 		return "", nil
 	}}), nil)

@@ -51,6 +51,7 @@ var examples = map[string]string{
 	"headrace wait receipt":   "headrace wait receipt $TX --rpc ws://127.0.0.1:8546 --depth 2",
 	"headrace log":            "headrace log info,follow=debug --node http://127.0.0.1:7332",
 	"headrace version":        "headrace version",
+	"headrace help":           "headrace help wait height",
 }
 
 // choices are the values of flags that have few. Those of wait's --head are tail's, too.

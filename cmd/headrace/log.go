@@ -32,6 +32,11 @@ It prints the levels, and without LEVELS also the modules that may have one of t
 			if len(args) > 1 {
 				return usagef("it takes one argument, levels with commas between and no spaces: see %s --help", cmd.CommandPath())
 			}
+			if len(args) == 1 {
+				if _, err := (&node.LogConfig{Level: args[0]}).Levels(); err != nil {
+					return usageError{err}
+				}
+			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -3,7 +3,7 @@
 // Each subcommand says what it did on standard output, logs to standard error, and ends a failure with one line that
 // says what to do. The exit status is 0 for success and for a stop by signal, 1 for a failure, and 2 for a command
 // line that makes no sense; wait, start and da have two more each, wait receipt four, doctor one. The first SIGINT, SIGTERM or SIGHUP
-// stops cleanly, a second SIGINT or SIGTERM at once. A SIGHUP that is ignored when the program starts, as nohup has it,
+// stops cleanly, a second SIGINT or SIGTERM at once, if it is not of the same moment. A SIGHUP that is ignored when the program starts, as nohup has it,
 // stays ignored. A SIGUSR1 has start say on standard error why its node is not ready, and what waits.
 package main
 
@@ -13,7 +13,9 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -36,12 +38,33 @@ func run(args []string) int {
 	defer stop()
 	root := newRoot()
 	root.SetArgs(args)
-	cmd, err := root.ExecuteContextC(ctx)
+	cmd, err := helpOf(root, args)
+	if err == nil {
+		cmd, err = root.ExecuteContextC(ctx)
+	}
 	if err == nil {
 		return statusOK
 	}
 	fmt.Fprintf(os.Stderr, "%s: %s\n", cmd.CommandPath(), oneLine(err))
 	return exitStatus(err)
+}
+
+// helpOf returns an error if args ask for the help of a command that there is not: whoever parses them shows that of the one
+// above it.
+func helpOf(root *cobra.Command, args []string) (*cobra.Command, error) {
+	if !slices.Contains(args, "--help") && !slices.Contains(args, "-h") {
+		return root, nil
+	}
+	cmd, flags, err := root.Find(args)
+	if err != nil {
+		return root, err
+	}
+	cmd.InitDefaultHelpFlag()
+	_ = cmd.ParseFlags(flags) // what is wrong with them is told when they are parsed again
+	if given := cmd.Flags().Args(); len(given) > 0 {
+		return cmd, cmd.ValidateArgs(given)
+	}
+	return cmd, nil
 }
 
 // exitStatus is what the exit status says of a failure.
@@ -55,20 +78,25 @@ func exitStatus(err error) int {
 	return statusFailure
 }
 
-// untilSignal returns a context that ends with the first SIGINT, SIGTERM or SIGHUP. By then a second one of the first two
-// already has its usual effect: it kills.
+// twice is how long after the first signal another one is taken for the same: timeout of the coreutils sends two at once, to
+// the program and to its process group.
+const twice = 500 * time.Millisecond
+
+// untilSignal returns a context that ends with the first SIGINT, SIGTERM or SIGHUP. A second one of the first two, unless
+// it comes at once, has its usual effect: it kills.
 func untilSignal(parent context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(parent)
 	signals := make(chan os.Signal, 1) // package signal sends
 	signal.Notify(signals, stops()...)
 	go func() { // ends with the context, which the caller cancels
-		defer cancel()
+		defer signal.Stop(signals)
 		select {
 		case <-signals:
 			hangUpOnce()
+			cancel()
+			<-time.After(twice) // signals of the same moment are for nobody
 		case <-ctx.Done():
 		}
-		signal.Stop(signals)
 	}()
 	return ctx, cancel
 }
@@ -76,6 +104,7 @@ func untilSignal(parent context.Context) (context.Context, context.CancelFunc) {
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "headrace",
+		Version:       built(),
 		Short:         "Brings a rollup's blocks to its execution engine: the moment they exist, in order, exactly once",
 		Args:          noArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -83,9 +112,25 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.SetFlagErrorFunc(badFlag)
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddCommand(newInit(), newStart(), newDoctor(), newRepair(), newExport(), newDev(), newDA(), newInbox(), newStatus(), newTop(), newWait(), newTail(), newLog(), newVersion())
+	checkHelp(root)
 	describe(root)
 	return root
+}
+
+// checkHelp has the help command refuse what is no command.
+func checkHelp(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	help, _, _ := root.Find([]string{"help"}) // it is there now
+	show := help.Run
+	help.Run, help.RunE = nil, func(cmd *cobra.Command, args []string) error {
+		if found, rest, err := root.Find(args); err != nil || len(rest) > 0 {
+			return noArgs(found, rest)
+		}
+		show(cmd, args)
+		return nil
+	}
 }
 
 // usageError is a command line that makes no sense: exit status 2.
@@ -107,7 +152,7 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	if len(names) == 0 {
 		return usagef("it takes no argument such as %s: see %s --help", redact.Refused(args[0]), cmd.CommandPath())
 	}
-	return usagef("there is no command %s: did you mean %q? See %s --help", redact.Refused(args[0]), nearest(args[0], names), cmd.CommandPath())
+	return usagef("there is no command %s%s See %s --help", redact.Refused(args[0]), didYouMean(args[0], names, "%q"), cmd.CommandPath())
 }
 
 // badFlag makes a wrong flag a usage error, and names the nearest one.
@@ -122,7 +167,18 @@ func badFlag(cmd *cobra.Command, err error) error {
 	}
 	var names []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-	return usagef("there is no flag --%s: did you mean --%s? See %s --help", unknown.GetSpecifiedName(), nearest(unknown.GetSpecifiedName(), names), cmd.CommandPath())
+	return usagef("there is no flag --%s%s See %s --help", unknown.GetSpecifiedName(), didYouMean(unknown.GetSpecifiedName(), names, "--%s"), cmd.CommandPath())
+}
+
+// didYouMean ends a sentence about a name that there is not: with the nearest one, unless that is another word.
+func didYouMean(s string, names []string, form string) string {
+	for _, s := range []string{s, strings.ToLower(s)} {
+		name := nearest(s, names)
+		if edits(s, name) <= max(len(s), len(name))/2 || strings.HasPrefix(name, s) && s != "" {
+			return fmt.Sprintf(": did you mean "+form+"?", name)
+		}
+	}
+	return "."
 }
 
 // nearest returns the name that takes the fewest single-letter edits from s.

@@ -98,6 +98,9 @@ func (n *nodeAt) url() (*url.URL, error) {
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, usagef("%s %s is not a URL such as %s", cmp.Or(n.from, "--node"), redact.Refused(n.address), defaultNode)
 	}
+	if err := httpc.CheckPort(n.address); err != nil {
+		return nil, usagef("--node %s: %w", redact.Refused(n.address), err)
+	}
 	return u, nil
 }
 

@@ -125,6 +125,9 @@ func TestStatusTextOfAll(t *testing.T) {
 			t.Errorf("got\n%s\nwant %q", got, want)
 		}
 	}
+	if strings.Contains(got, "state root") {
+		t.Errorf("got\n%s\nwant no state root, where none is told", got)
+	}
 	if err := json.Unmarshal([]byte(`{"source":{"catch_up":{"from":10,"percent":42.25,"rate":80,"eta":"3m0s"}}}`), &s); err != nil {
 		t.Fatal(err)
 	}

@@ -270,7 +270,9 @@ func (s *status) headLines(l *lines, now time.Time) {
 	if c := &s.Chain; !c.UnsafeMadeAt.IsZero() {
 		l.add("", "block %d was made %s ago%s", s.Heads.Unsafe.Height, age(now, c.UnsafeMadeAt), s.safeAge(now))
 	}
-	l.add("state root", "%s", s.StateRoot)
+	if s.StateRoot != "" {
+		l.add("state root", "%s", s.StateRoot)
+	}
 }
 
 func (s *status) proposalLines(l *lines) {

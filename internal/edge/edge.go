@@ -41,11 +41,15 @@ func (l *Log) Warn(log *slog.Logger, msg string, err error, args ...any) {
 
 // Say is Warn at any level.
 func (l *Log) Say(log *slog.Logger, level slog.Level, msg string, err error, args ...any) {
-	e, due := l.note(shape(msg+": "+err.Error()), time.Now())
+	l.Tell(log, level, msg, err.Error(), append(args, "err", Line(err))...)
+}
+
+// Tell is Say of what is no error: about says what it is about, and is not logged by itself.
+func (l *Log) Tell(log *slog.Logger, level slog.Level, msg, about string, args ...any) {
+	e, due := l.note(shape(msg+": "+about), time.Now())
 	if !due {
 		return
 	}
-	args = append(args, "err", Line(err))
 	if e.times > 1 {
 		args = append(args, "times", e.times, "since", e.since.UTC().Format(time.RFC3339))
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"unicode"
@@ -52,8 +53,23 @@ func (e Endpoint) In(dir string) Endpoint {
 	return e
 }
 
-// Check reports what is wrong with the token, whatever is in the file.
+// CheckPort refuses an address whose port nobody can listen at: to dial it fails in words that hide why.
+func CheckPort(address string) error {
+	u, err := url.Parse(address)
+	if err != nil || u.Port() == "" {
+		return nil // whoever takes it says what it should be
+	}
+	if n, err := strconv.ParseUint(u.Port(), 10, 16); err != nil || n == 0 {
+		return fmt.Errorf("port %s is not from 1 to 65535", u.Port())
+	}
+	return nil
+}
+
+// Check reports what is wrong with the port and with the token, whatever is in the file.
 func (e Endpoint) Check() error {
+	if err := CheckPort(e.URL); err != nil {
+		return err
+	}
 	switch {
 	case e.Token != "" && e.TokenFile != "":
 		return errors.New("it has both a token and a token_file: keep one")
