@@ -172,10 +172,10 @@ func readFile(path string) (map[string]any, error) {
 	layer := koanf.New(delimiter)
 	err := layer.Load(file.Provider(path), yaml.Parser())
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, errors.New("there is no such file: make a home with headrace init first, or name another one with --home")
+		return nil, because(err, "there is no such file: make a home with headrace init first, or name another one with --home")
 	}
 	if errors.Is(err, fs.ErrPermission) {
-		return nil, errors.New("it may not be read: run as the home's owner, or give this user the right")
+		return nil, because(err, "it may not be read: run as the home's owner, or give this user the right")
 	}
 	if err != nil {
 		text, _, quotes := strings.Cut(err.Error(), "`") // what it quotes may be secret
@@ -204,6 +204,17 @@ func readFile(path string) (map[string]any, error) {
 	}
 	return values, nil
 }
+
+// because is a text that is told in the place of its cause.
+func because(cause error, text string) error { return reworded{text, cause} }
+
+type reworded struct {
+	text  string
+	cause error
+}
+
+func (r reworded) Error() string { return r.text }
+func (r reworded) Unwrap() error { return r.cause }
 
 func isNothing(v any) bool {
 	section, ok := v.(map[string]any)

@@ -105,7 +105,7 @@ func (e *daEndpoint) open() (err error) {
 
 func (e *daEndpoint) checkReachable(ctx context.Context) *finding {
 	if err := e.open(); err != nil {
-		return fail("mend the entry of da.address, and the file of its token", "%v", err)
+		return fail(byCause(err, "mend the entry of da.address, and the file of its token"), "%v", err)
 	}
 	h, err := e.Newest(ctx)
 	e.first = err
@@ -150,7 +150,12 @@ func (e *daEndpoint) checkNetwork(ctx context.Context) *finding {
 		h, err := e.At(ctx, at.Height)
 		switch {
 		case errors.Is(err, da.ErrPruned): // nothing can be said
-		case errors.Is(err, da.ErrFuture), err == nil && h.Hash == at.Hash:
+		case err == nil && h.Hash == at.Hash:
+		case errors.Is(err, da.ErrFuture), errors.Is(err, da.ErrSyncing):
+			e.known = true
+			f := skip("%q is at height %d, and the node has applied %d: whether it is the same chain cannot be told before it is there", e.chain, e.head.height, at.Height)
+			f.open = true
+			return f
 		case err == nil:
 			return fail(remedy, "it is %q, whose height %d is %s, and the node has applied %s there", e.chain, at.Height, h.Hash, at.Hash)
 		default:

@@ -157,6 +157,7 @@ type check struct {
 type finding struct {
 	state        State
 	text, remedy string
+	open         bool // it is skipped, and stops no other
 }
 
 func ok(format string, args ...any) *finding {
@@ -164,11 +165,11 @@ func ok(format string, args ...any) *finding {
 }
 
 func warn(remedy, format string, args ...any) *finding {
-	return &finding{Warn, fmt.Sprintf(format, args...), remedy}
+	return &finding{state: Warn, text: fmt.Sprintf(format, args...), remedy: remedy}
 }
 
 func fail(remedy, format string, args ...any) *finding {
-	return &finding{Fail, fmt.Sprintf(format, args...), remedy}
+	return &finding{state: Fail, text: fmt.Sprintf(format, args...), remedy: remedy}
 }
 
 func skip(format string, args ...any) *finding {
@@ -186,7 +187,7 @@ func (p *patient) examine(ctx context.Context, opt *Options, before map[string]b
 		if f == nil {
 			continue
 		}
-		p.bad[c.name] = f.state == Fail || f.state == Skipped
+		p.bad[c.name] = f.state == Fail || f.state == Skipped && !f.open
 		p.lines = append(p.lines, Line{Check: c.name, Of: p.of, State: f.state, Text: oneLine(f.text), Remedy: oneLine(f.remedy)})
 	}
 }

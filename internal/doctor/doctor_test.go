@@ -45,6 +45,34 @@ func TestHealthy(t *testing.T) {
 	}
 }
 
+// TestNetworkNotKnown: an endpoint that is behind what the node has applied is not called one of the node's chain, and what
+// else can be told of it is.
+func TestNetworkNotKnown(t *testing.T) {
+	t.Parallel()
+	w := newWard(t, true, celestia.HandlerOptions{})
+	w.run(3, nil)
+	at, err := node.Peek(node.Options{Home: w.opt.Home, Genesis: w.genesis, Config: w.config})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.fault(fault.Fault{Kind: fault.Syncing, From: at.Position.Height - 1})
+	r, text := examine(t, w.opt)
+	told := false
+	for _, l := range r.Lines {
+		switch l.Check {
+		case "network":
+			told = l.State == doctor.Skipped && strings.Contains(l.Text, "cannot be told before it is there")
+		case "history", "links":
+			if l.State != doctor.OK {
+				t.Errorf("got %+v, want it looked at all the same", l)
+			}
+		}
+	}
+	if !told {
+		t.Errorf("got\n%s\nwant that the network is not known", text)
+	}
+}
+
 // TestBesideANode: the home is its node's, and is looked at all the same.
 func TestBesideANode(t *testing.T) {
 	t.Parallel()
@@ -106,6 +134,27 @@ func TestPlanted(t *testing.T) {
 		"no genesis": {plant: func(w *ward) {
 			w.opt.Genesis = func() (*block.Genesis, error) { return nil, os.ErrNotExist }
 		}, want: want{"genesis", doctor.Fail, "does not exist", "copy the genesis.json"}},
+		"a configuration that may not be read": {plant: func(w *ward) {
+			w.opt.Config = func() (node.Config, error) { return node.Config{}, fmt.Errorf("config.yaml: %w", os.ErrPermission) }
+		}, want: want{"config", doctor.Fail, "permission denied", "run it as the user that the node runs as"}},
+		"no configuration": {plant: func(w *ward) {
+			w.opt.Config = func() (node.Config, error) { return node.Config{}, fmt.Errorf("config.yaml: %w", os.ErrNotExist) }
+		}, want: want{"config", doctor.Fail, "does not exist", "make one with headrace init"}},
+		"a genesis that may not be read": {plant: func(w *ward) {
+			w.opt.Genesis = func() (*block.Genesis, error) { return nil, os.ErrPermission }
+		}, want: want{"genesis", doctor.Fail, "permission denied", "run it as the user that the node runs as"}},
+		"a home that is a file": {plant: func(w *ward) {
+			w.opt.Home = filepath.Join(w.opt.Home, "file")
+			if err := os.WriteFile(w.opt.Home, nil, 0o600); err != nil {
+				w.Fatal(err)
+			}
+		}, want: want{"home", doctor.Fail, "is a file", "name a directory"}},
+		"a key that may not be read": {plant: func(w *ward) {
+			w.opt.Key = func(context.Context, node.Config) (*block.PrivateKey, error) { return nil, os.ErrPermission }
+		}, want: want{"key", doctor.Fail, "permission denied", "run it as the user that the node runs as"}},
+		"a disk to be read alone": {plant: func(w *ward) {
+			w.opt.Sync = func(*os.File) error { return syscall.EROFS }
+		}, want: want{"disk", doctor.Fail, "read-only", "mount it for writing"}},
 		"namespaces beside the genesis'": {plant: func(w *ward) {
 			w.config.DA.DataNamespace = "other-data"
 		}, want: want{"namespaces", doctor.Fail, "differ from the genesis", "leave da.header_namespace"}},

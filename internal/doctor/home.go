@@ -41,10 +41,26 @@ func (d *doctor) home() *patient {
 	}}
 }
 
+// byCause is what to do about a failure of the machine, or else what fits any other one.
+func byCause(err error, otherwise string) string {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return "run it as the user that the node runs as, or give this one the right"
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return "free space: a node that cannot write stops until it can"
+	case errors.Is(err, syscall.EROFS):
+		return "mount it for writing"
+	}
+	return otherwise
+}
+
 func (d *doctor) checkConfig(context.Context) (f *finding) {
 	config, err := d.opt.Config()
+	if errors.Is(err, fs.ErrNotExist) {
+		return fail(makeHome, "%v", err)
+	}
 	if err != nil {
-		return fail("mend config.yaml, the environment or the flags; headrace start --help lists the settings", "%v", err)
+		return fail(byCause(err, "mend config.yaml, the environment or the flags; headrace start --help lists the settings"), "%v", err)
 	}
 	d.config = config
 	if config.Sequencer.Enabled {
@@ -55,8 +71,12 @@ func (d *doctor) checkConfig(context.Context) (f *finding) {
 
 func (d *doctor) checkGenesis(context.Context) *finding {
 	genesis, err := d.opt.Genesis()
-	if err != nil {
-		return fail("copy the genesis.json that all nodes of the chain have into the home", "%v", err)
+	const remedy = "copy the genesis.json that all nodes of the chain have into the home"
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fail(remedy+"; one that has no config.yaml either is made with headrace init", "%v", err)
+	case err != nil:
+		return fail(byCause(err, remedy), "%v", err)
 	}
 	d.genesis = genesis
 	return ok("chain %q", genesis.ChainID)
@@ -81,11 +101,20 @@ func (d *doctor) checkNamespaces(context.Context) *finding {
 }
 
 func (d *doctor) checkHome(context.Context) *finding {
-	if info, err := os.Stat(d.opt.Home); err != nil || !info.IsDir() {
-		return fail("make it with headrace init, or name another with --home", "%s is not there, or no directory", d.opt.Home)
+	info, err := os.Stat(d.opt.Home)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fail(makeHome, "%s is not there", d.opt.Home)
+	case err != nil:
+		return fail(byCause(err, makeHome), "%v", err)
+	case !info.IsDir():
+		return fail("name a directory with --home", "%s is a file", d.opt.Home)
 	}
 	return ok("%s", d.opt.Home)
 }
+
+// makeHome is what to do where no home is.
+const makeHome = "make one with headrace init, or name another with --home"
 
 // checkStore looks whose store the home has, and how far it is.
 func (d *doctor) checkStore(context.Context) *finding {
@@ -93,10 +122,8 @@ func (d *doctor) checkStore(context.Context) *finding {
 	switch {
 	case errors.Is(err, node.ErrDamaged):
 		return fail("stop the node and run: headrace repair --home "+d.opt.Home, "%v", err)
-	case errors.Is(err, fs.ErrPermission):
-		return fail("run it as the user that the node runs as", "%v", err)
 	case err != nil:
-		return fail("use the genesis and the namespaces that the home was made with, or another home", "%v", err)
+		return fail(byCause(err, "use the genesis and the namespaces that the home was made with, or another home"), "%v", err)
 	}
 	d.at = at
 	if !at.There {
@@ -115,7 +142,7 @@ func (d *doctor) checkKey(ctx context.Context) *finding {
 	case errors.Is(err, ErrNoPassphrase):
 		return warn("set sequencer.passphrase_file, or HEADRACE_PASSPHRASE, as for headrace start", "the key was not compared with the proposer: %v", err)
 	case err != nil:
-		return fail("a sequencer needs sequencer.key_file and its passphrase", "%v", err)
+		return fail(byCause(err, "a sequencer needs sequencer.key_file and its passphrase"), "%v", err)
 	}
 	if own := key.Public().Address(); !bytes.Equal(own, d.genesis.ProposerAddress) {
 		return fail("put the key of that proposer at sequencer.key_file; without it the node can only follow: sequencer.enabled false", "its address is %x, and the genesis names the proposer %x", own, d.genesis.ProposerAddress)
@@ -131,7 +158,7 @@ func (d *doctor) checkDisk(ctx context.Context) *finding {
 	const remedy = "the node must be able to write to its home: free space, mount it for writing, or run as the home's owner"
 	f, err := os.CreateTemp(d.opt.Home, ".headrace-doctor-*")
 	if err != nil {
-		return fail(remedy, "make a file in the home: %v", err)
+		return fail(byCause(err, remedy), "make a file in the home: %v", err)
 	}
 	defer func() {
 		_ = f.Close()
@@ -145,7 +172,7 @@ func (d *doctor) checkDisk(ctx context.Context) *finding {
 			err = d.opt.Sync(f)
 		}
 		if err != nil {
-			return fail(remedy, "write to the home: %v", err)
+			return fail(byCause(err, remedy), "write to the home: %v", err)
 		}
 		took = append(took, time.Since(began))
 	}

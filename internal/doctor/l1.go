@@ -115,7 +115,7 @@ func (e *l1Endpoint) open() (err error) {
 
 func (e *l1Endpoint) checkReachable(ctx context.Context) *finding {
 	if err := e.open(); err != nil {
-		return fail("mend the entry of l1.ws or l1.http, and the file of its token", "%v", err)
+		return fail(byCause(err, "mend the entry of l1.ws or l1.http, and the file of its token"), "%v", err)
 	}
 	e.id, e.first = ethereum.AskChainID(ctx, e.at, e.opt.Timeout)
 	if e.first == nil || ethereum.Unauthorized(e.first) {

@@ -22,7 +22,7 @@ func (e *daEndpoint) ofLocalDA() []check {
 
 func (e *daEndpoint) checkLocalDA(ctx context.Context) *finding {
 	if err := e.open(); err != nil {
-		return fail("mend the entry of da.address, and the file of its token", "%v", err)
+		return fail(byCause(err, "mend the entry of da.address, and the file of its token"), "%v", err)
 	}
 	var err error
 	if e.head, err = e.newest(ctx); err != nil {

@@ -92,4 +92,18 @@ var newcomersGuards = []guard{
 		to:   "\"cause\", s.Reason, \"remedy\", s.Remedy)\n\t}\n\tif",
 		pkg:  "./node", test: "TestLogTellsAnotherStage",
 	},
+	{
+		name: "an endpoint behind what was applied is not called one of the chain",
+		file: "internal/doctor/da.go",
+		from: "			f.open = true\n			return f",
+		to:   "			f.open = true",
+		pkg:  "./internal/doctor", test: "TestNetworkNotKnown",
+	},
+	{
+		name: "the doctor's advice fits a file that may not be read",
+		file: "internal/doctor/home.go",
+		from: "case errors.Is(err, fs.ErrPermission):",
+		to:   "case false && errors.Is(err, fs.ErrPermission):",
+		pkg:  "./internal/doctor", test: "TestPlanted/a_configuration_that_may_not_be_read",
+	},
 }
