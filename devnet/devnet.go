@@ -27,6 +27,7 @@ type Options struct {
 	DABlockTime time.Duration // of the DA layer; default 1 s
 	TxRate      float64       // transactions per second sent to the sequencer; 0: none
 	Logger      *slog.Logger  // default: silent
+	Soft        bool          // the full nodes have the sequencer's blocks from its stream, before the DA layer has them
 	OnBlock     func(Line)    // called for each block once every full node has applied it; must be quick
 
 	// Each, if not nil, may change what a node (0 is the sequencer) is made with.
@@ -47,6 +48,8 @@ type Line struct {
 	DAHeight uint64
 	Txs      int
 	Latency  []time.Duration // of each full node: from the announcement of the DA height that completed the block to the block being stored and visible
+	Unsafe   []uint64        // of each: its unsafe head then
+	Early    []time.Duration // of each: for how long the block had been there, as an unsafe one, before that announcement; 0: it was not
 }
 
 // Net is a devnet. Make it with New, run it once.
@@ -132,6 +135,9 @@ func (n *Net) makeNodes() error {
 		c.HTTP.Address = "127.0.0.1:0"
 		c.DA.Address = node.At(address)
 		c.DA.BlockTime = n.opt.DABlockTime
+		if n.opt.Soft && i > 0 {
+			c.Unsafe.From = node.At(n.nodes[0].URL())
+		}
 		if err := n.add(key, n.opt.BlockTime, node.Options{Home: n.opt.Home, Genesis: genesis, Config: c, Logger: n.opt.Logger}); err != nil {
 			return err
 		}

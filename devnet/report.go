@@ -13,6 +13,7 @@ type Report struct {
 	Blocks        uint64       `json:"blocks"` // that every full node has applied
 	Nodes         []NodeReport `json:"nodes"`  // the sequencer first
 	LatencyMS     Percentiles  `json:"latency_ms"`
+	EarlyMS       Percentiles  `json:"early_ms"`        // how long before the DA layer announced a block it was there, as an unsafe one
 	FetchesAtHead uint64       `json:"fetches_at_head"` // requests for content by the full nodes since each has reached the DA layer's head
 	Problem       string       `json:"problem,omitempty"`
 }
@@ -34,7 +35,7 @@ func (m *members) Settle(ctx context.Context) Report {
 		target = max(target, each.Status().Load().Heads.Safe.Height)
 	}
 	var r Report
-	r.Blocks, r.LatencyMS = m.latency.summary()
+	r.Blocks, r.LatencyMS, r.EarlyMS = m.latency.summary()
 	for i, each := range m.nodes {
 		if _, err := each.Wait(ctx, target); err != nil && r.Problem == "" {
 			r.Problem = fmt.Sprintf("%s has not reached height %d: %v", m.Name(i), target, err)

@@ -384,7 +384,7 @@ func TestTakeSigned(t *testing.T) {
 // loopback that follows its stream, beside a DA layer that is six times slower than the blocks.
 func BenchmarkUnsafeLatency(b *testing.B) {
 	const blockTime = 50 * time.Millisecond
-	n, err := devnet.New(devnet.Options{Nodes: 1, BlockTime: blockTime, DABlockTime: 6 * blockTime, TxRate: 40})
+	n, err := devnet.New(devnet.Options{Nodes: 1, BlockTime: blockTime, DABlockTime: 6 * blockTime, TxRate: 40, Soft: true})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -28,9 +28,10 @@ func newDev() *cobra.Command {
 		Short: "Run a whole rollup: a DA layer or an Ethereum L1, a sequencer and full nodes on loopback sockets",
 		Long: `Run a whole rollup in one process: a DA layer, a sequencer and full nodes on loopback sockets, with a small load of transactions.
 
-It prints a line for each block that every full node has applied: the block's height, the DA height that completed it, its transactions, and for each
-full node the time from the announcement of that DA height to the block being stored and visible. At the end it compares all nodes; the exit status is
-1 when they disagree.
+It prints a line for each block that is safe on every full node: the block's height, the DA height that completed it, its transactions, and for each full
+node the time from the announcement of that DA height to the block being safe and visible there, the node's unsafe head then, and how long before the DA
+layer the block was there already: the full nodes follow the sequencer's stream. --da-block-time 6s shows what that is for. At the end it compares all
+nodes; the exit status is 1 when they disagree.
 
 The DA layer listens on port 26658, the sequencer on 7331, and the full nodes on 7332 and the ports after it. One that is taken is replaced by a free one.
 
@@ -58,6 +59,7 @@ sequencer proposes to it, and each node has a geth of its own as execution clien
 				if onL1 {
 					return newL1(ctx, opt, kv, blobs)
 				}
+				opt.Soft = true
 				return devnet.New(opt)
 			})
 		},
@@ -196,16 +198,24 @@ func (o *devOutput) start(n network) {
 	} else {
 		fmt.Fprintf(&b, "\nTry:\n  curl -d 'color=blue' http://%s/v1/txs\n  curl http://%s/v1/kv/color\n  curl http://%s/v1/status\n\n", sequencer, full, full)
 	}
-	fmt.Fprintf(&b, "%8s %8s %5s  announced -> applied, by full node\n", "height", source, "txs")
+	fmt.Fprintf(&b, "%8s %8s %5s  by full node: announced -> applied, unsafe head, there before the %s\n", "height", source, "txs", source)
 	o.printf("%s", b.String())
 }
 
 func (o *devOutput) block(l devnet.Line) {
 	took := make([]string, len(l.Latency))
 	for i, d := range l.Latency {
-		took[i] = fmt.Sprintf("%9s", d.Round(time.Microsecond))
+		took[i] = fmt.Sprintf("%9s %8d %8s", d.Round(time.Microsecond), l.Unsafe[i], early(l.Early[i]))
 	}
-	o.printf("%8d %8d %5d  %s\n", l.Height, l.DAHeight, l.Txs, strings.Join(took, " "))
+	o.printf("%8d %8d %5d  %s\n", l.Height, l.DAHeight, l.Txs, strings.Join(took, "  |"))
+}
+
+// early says how long before the source a block was there.
+func early(d time.Duration) string {
+	if d <= 0 {
+		return "-"
+	}
+	return d.Round(time.Millisecond).String()
 }
 
 func (o *devOutput) end(r devnet.Report) {
@@ -221,4 +231,7 @@ func (o *devOutput) end(r devnet.Report) {
 		o.printf("\nAll nodes agree at height %d: block %s, state %s.\n", r.Nodes[0].Height, r.Nodes[0].Hash, r.Nodes[0].StateRoot)
 	}
 	o.printf("%d blocks; announced -> applied p50 %.3f ms, p99 %.3f ms, max %.3f ms; %d fetches at the head.\n", r.Blocks, r.LatencyMS.P50, r.LatencyMS.P99, r.LatencyMS.Max, r.FetchesAtHead)
+	if r.EarlyMS.P50 > 0 {
+		o.printf("Blocks were there, as unsafe ones, p50 %.0f ms before the DA layer announced them.\n", r.EarlyMS.P50)
+	}
 }
