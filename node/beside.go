@@ -129,21 +129,20 @@ func (n *Node) Signed(from, to uint64, most int) (out []SignedBlock, err error) 
 }
 
 // openSources makes the sources of unsafe blocks that are configured. Nothing is dialled yet.
-func (n *Node) openSources() error {
-	from, err := n.opt.Config.Unsafe.From.In(n.opt.Home, "unsafe.from")
+func openSources(opt *Options) (sources []BlockSource, err error) {
+	from, err := opt.Config.Unsafe.From.In(opt.Home, "unsafe.from")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	names := httpc.Names(from)
 	for i, at := range from {
-		s, err := newStreamed(at, names[i], of(n.log, "follow").With("source", names[i]))
+		s, err := newStreamed(at, names[i], of(opt.Logger, "follow").With("source", names[i]))
 		if err != nil {
-			return err
+			return nil, err
 		}
-		n.sources = append(n.sources, s)
+		sources = append(sources, s)
 	}
-	n.sources = append(n.sources, n.opt.Blocks...)
-	return nil
+	return append(sources, opt.Blocks...), nil
 }
 
 // runSources are what runs for the sources of unsafe blocks.

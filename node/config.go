@@ -39,6 +39,7 @@ type SequencerConfig struct {
 	Lazy           bool          `koanf:"lazy" help:"make a block only when there are transactions, or lazy_interval has passed"`
 	LazyInterval   time.Duration `koanf:"lazy_interval" help:"time between empty blocks in lazy mode" default:"1m"`
 	MaxPending     uint64        `koanf:"max_pending" help:"blocks that may wait for the DA layer before production pauses" default:"1000"`
+	Recover        time.Duration `koanf:"recover" help:"how long a home that is empty, or may not be the one that signed last, waits for the nodes of unsafe.from to say what its key has signed above the safe head, before it signs" default:"30s"`
 	TrustHome      bool          `koanf:"trust_home" help:"sign at once, also in a home that was copied, put back or moved here: only if nothing has signed with its key since"`
 }
 
@@ -186,7 +187,7 @@ type LogConfig struct {
 // Default returns the configuration with its defaults.
 func Default() Config {
 	return Config{
-		Sequencer: SequencerConfig{KeyFile: "sequencer.key", BlockTime: time.Second, LazyInterval: time.Minute, MaxPending: 1000},
+		Sequencer: SequencerConfig{KeyFile: "sequencer.key", BlockTime: time.Second, LazyInterval: time.Minute, MaxPending: 1000, Recover: 30 * time.Second},
 		DA:        DAConfig{Kind: "celestia", Address: At("http://127.0.0.1:26658"), CallTimeout: 30 * time.Second, Level: da.ProveEmpty.String(), MaxSubmitBytes: 2 << 20},
 		L1:        L1Config{CallTimeout: 10 * time.Second, Finality: "node"},
 		Unsafe:    UnsafeConfig{Max: maxUnsafeBlocks},
@@ -294,8 +295,8 @@ func (c *Config) Validate() error {
 	default:
 		return fmt.Errorf("engine.kind %q is not known: use kv, engineapi, evolve-evm, grpc or evolve-grpc", c.Engine.Kind)
 	}
-	if c.Sequencer.BlockTime < 0 || c.DA.BlockTime < 0 || c.DA.CallTimeout < 0 || c.DA.SubmitTimeout < 0 || c.L1.CallTimeout < 0 {
-		return fmt.Errorf("sequencer.block_time, da.block_time, da.call_timeout, da.submit_timeout and l1.call_timeout must not be negative")
+	if c.Sequencer.BlockTime < 0 || c.Sequencer.Recover < 0 || c.DA.BlockTime < 0 || c.DA.CallTimeout < 0 || c.DA.SubmitTimeout < 0 || c.L1.CallTimeout < 0 {
+		return fmt.Errorf("sequencer.block_time, sequencer.recover, da.block_time, da.call_timeout, da.submit_timeout and l1.call_timeout must not be negative")
 	}
 	return nil
 }

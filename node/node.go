@@ -60,6 +60,8 @@ type Options struct {
 
 	Version string // of the program, for the status
 
+	sources []BlockSource // Blocks, and those of Config.Unsafe.From
+
 	Clock func() time.Time // the machine's clock, for the times of a sequencer's blocks; default time.Now
 }
 
@@ -155,9 +157,10 @@ func New(opt Options) (_ *Node, err error) {
 	if err := n.listen(); err != nil {
 		return nil, err
 	}
-	if err := n.openSources(); err != nil {
+	if n.sources, err = openSources(&n.opt); err != nil {
 		return nil, err
 	}
+	n.opt.sources = n.sources
 	o, err := open(&n.opt, nil)
 	if err != nil {
 		return nil, err

@@ -80,4 +80,46 @@ var softGuards = []guard{
 		from: "return k.forced.any(a.Data.Txs)", to: "return true",
 		pkg: "./internal/syncer", test: "TestDroppedForAForcedItem",
 	},
+	{
+		name: "a sequencer takes back what its key has signed",
+		file: "node/opened.go",
+		from: "TakeBack: o.takeBack,", to: "",
+		pkg: "./node", test: "TestTakesBackWhatItSigned",
+	},
+	{
+		name: "an older copy takes back what its key has signed",
+		file: "internal/sequencer/sequencer.go",
+		from: "if doubt != \"\" && !empty {", to: "if false {",
+		pkg: "./node", test: "TestTakesBackWhatItSigned",
+	},
+	{
+		name: "beyond the loopback no block is taken without a token",
+		file: "node/beside.go",
+		from: "o.closed = errOpenOffers", to: "_ = errOpenOffers",
+		pkg: "./node", test: "TestUnsafeNeedsAToken",
+	},
+	{
+		name: "an event of another node's stream is bounded",
+		file: "node/streamed.go",
+		from: "if *size > maxEvent {", to: "if false {",
+		pkg: "./node", test: "TestHostileStreams",
+	},
+	{
+		name: "a forged block in a stream does not keep the next one out",
+		file: "node/streamed.go",
+		from: "if errors.Is(err, errForged) && forged < maxForged {", to: "if false {",
+		pkg: "./node", test: "TestGarbledStream",
+	},
+	{
+		name: "what another node sends is bounded while this one does not get on",
+		file: "node/streamed.go",
+		from: "if since += size; since > maxUseless {", to: "if false {",
+		pkg: "./node", test: "TestHostileStreams",
+	},
+	{
+		name: "a node with unsafe blocks alone is not ready",
+		file: "node/ready.go",
+		from: "return append(v.unsafeOnly(bound, out), out...)", to: "return out",
+		pkg: "./node", test: "TestFollowsAnotherNode",
+	},
 }

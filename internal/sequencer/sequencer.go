@@ -57,6 +57,11 @@ type Config struct {
 	InFlight func() string
 	Trust    bool // the home, whatever Mark says
 
+	// TakeBack asks others for the blocks above the safe head that this key has signed, and makes unsafe blocks of them.
+	// It is called before the first signature of a home that is empty, or that Mark does not show to be the one; say is
+	// given what it waits for. Nil: there is nobody to ask.
+	TakeBack func(ctx context.Context, say func(string)) error
+
 	Wall  func() time.Time     // the machine's clock; default time.Now
 	Ahead func() time.Duration // how far a block's time may be ahead of the source's newest header; default 30 s
 
@@ -265,14 +270,25 @@ func (q *Sequencer) begin(ctx context.Context) error {
 		if err := q.cfg.CaughtUp(ctx); err != nil {
 			return err
 		}
+		if err := q.takeBack(ctx); err != nil {
+			return err
+		}
 		if !signed && q.cfg.Mark.none() && q.cfg.Syncer.Status().Load().Unsafe.Hash.IsZero() {
 			return nil // the chain begins here
 		}
 	}
-	if q.cfg.Mark == nil || q.cfg.Trust {
+	if q.cfg.Mark == nil {
 		return nil
 	}
 	doubt := q.cfg.Mark.doubt(last)
+	if doubt != "" && !empty {
+		if err := q.takeBack(ctx); err != nil {
+			return err
+		}
+	}
+	if q.cfg.Trust {
+		return nil
+	}
 	why := doubt
 	if why == "" {
 		if signed { // a kill may have come between the two, and may come there again
@@ -293,8 +309,19 @@ func (q *Sequencer) begin(ctx context.Context) error {
 		why = fmt.Sprintf("%s; and another sequencer with this key is at work, or was: block %d became safe meanwhile; stop one of the two", doubt, other)
 		q.said.Warn(q.cfg.Logger, "waiting again before the first signature", errors.New(why))
 	}
+	if err := q.takeBack(ctx); err != nil { // others may have more by now
+		return err
+	}
 	q.cfg.Logger.Info("nothing that this key may have signed is on its way: blocks are made")
 	return nil
+}
+
+// takeBack takes back what this key has signed and this home has lost, as far as others have it.
+func (q *Sequencer) takeBack(ctx context.Context) error {
+	if q.cfg.TakeBack == nil {
+		return nil
+	}
+	return q.cfg.TakeBack(ctx, q.pause)
 }
 
 // other waits until nothing that this key may have signed is on its way, and for as long as the source may be silent at

@@ -1,0 +1,86 @@
+package node_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"headrace/da/celestia"
+	"headrace/da/fault"
+	"headrace/da/local"
+	"headrace/devnet"
+	"headrace/internal/nettest"
+	"headrace/node"
+)
+
+// A sequencer whose home is empty, or an older copy, takes back from another node what its key has signed and nobody
+// has posted, before it signs: the other node sees no second block at any height. With nobody who answers it waits for
+// a while, and says so.
+func TestTakesBackWhatItSigned(t *testing.T) {
+	t.Parallel()
+	faults := new(fault.Set)
+	d, err := devnet.NewDA(devnet.DAOptions{
+		Listen: "127.0.0.1:0", Chain: local.Options{Interval: 50 * time.Millisecond}, Handler: celestia.HandlerOptions{Faults: faults},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	goRun(t, "DA layer", d.Run)
+	c := newChain(t, "lost")
+	o := c.sequencer(t, d.URL(), 20*time.Millisecond)
+	o.Config.Sequencer.MaxPending = 100_000
+	o.Bounds.Flight = 100 * time.Millisecond
+	seq := start(t, o)
+	seq.until(t, "at block 5", func(s node.Status) bool { return s.Heads.Safe.Height >= 5 })
+	backup := t.TempDir()
+	seq.stopped(t)
+	overwrite(t, o.Home, backup)
+	if _, err := faults.Add(fault.Fault{Kind: fault.SubmitReject}); err != nil { // what is signed from now on is posted nowhere
+		t.Fatal(err)
+	}
+
+	seq = start(t, o)
+	f := c.full(t, d.URL())
+	f.Config.Unsafe.From = node.At(seq.URL())
+	full := start(t, f)
+	full.until(t, "forty blocks ahead", func(s node.Status) bool { return s.Heads.Unsafe.Height >= s.Heads.Safe.Height+40 })
+	seq.stopped(t)
+	top := seq.Status().Load().Heads.Unsafe
+	full.until(t, "at the last block", unsafeAt(top.Height))
+	address := seq.Address()
+	for what, home := range map[string]string{"an older copy": backup, "empty": t.TempDir()} {
+		next := o
+		next.Home, next.Config.HTTP.Address, next.Config.Unsafe.From = home, address, node.At(full.URL())
+		again := start(t, next)
+		s := again.until(t, "making blocks", func(s node.Status) bool { return s.Counts.Produced >= 5 })
+		if first := s.Heads.Unsafe.Height - s.Counts.Produced; first < top.Height {
+			t.Errorf("%s: block %d was signed anew, the last one before was %d", what, first+1, top.Height)
+		}
+		s = full.until(t, "following", unsafeAt(again.Status().Load().Heads.Unsafe.Height+5))
+		if s.Counts.SignedTwice != 0 || s.Counts.RevertedUnsafe != 0 {
+			t.Errorf("%s: got %+v of who has followed all the time, want no second block", what, s.Counts)
+		}
+		again.stopped(t)
+		top = again.Status().Load().Heads.Unsafe
+		full.until(t, "at the last block", unsafeAt(top.Height))
+	}
+}
+
+// With nobody who answers a home that may have lost something waits for sequencer.recover, and says so; then it goes on
+// as one that has nobody to ask.
+func TestNobodySaysWhatItSigned(t *testing.T) {
+	t.Parallel()
+	d, _ := daLayer(t, "127.0.0.1:0", "", 50*time.Millisecond)
+	c := newChain(t, "alone")
+	o := c.sequencer(t, d.URL(), 20*time.Millisecond)
+	o.Config.Unsafe.From = node.At("http://" + nettest.FreeAddress(t))
+	o.Config.Sequencer.Recover = time.Hour
+	n := start(t, o)
+	s := n.until(t, "asking", func(s node.Status) bool { return strings.Contains(s.Sequencer.Paused, "asking other nodes") })
+	if s.Counts.Produced != 0 || !strings.Contains(s.Sequencer.Paused, "sequencer.recover") {
+		t.Errorf("got %d blocks, paused by %q; want none, and what it waits for", s.Counts.Produced, s.Sequencer.Paused)
+	}
+	n.stopped(t)
+	o.Config.Sequencer.Recover = 500 * time.Millisecond
+	start(t, o).until(t, "making blocks", func(s node.Status) bool { return s.Counts.Produced > 0 })
+}
