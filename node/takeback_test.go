@@ -47,10 +47,12 @@ func TestTakesBackWhatItSigned(t *testing.T) {
 	seq.stopped(t)
 	top := seq.Status().Load().Heads.Unsafe
 	full.until(t, "at the last block", unsafeAt(top.Height))
-	address := seq.Address()
-	for what, home := range map[string]string{"an older copy": backup, "empty": t.TempDir()} {
+	address, trusted := seq.Address(), t.TempDir()
+	overwrite(t, backup, trusted)
+	for what, home := range map[string]string{"an older copy": backup, "an older copy that is trusted": trusted, "empty": t.TempDir()} {
 		next := o
 		next.Home, next.Config.HTTP.Address, next.Config.Unsafe.From = home, address, node.At(full.URL())
+		next.Config.Sequencer.TrustHome = home == trusted
 		again := start(t, next)
 		s := again.until(t, "making blocks", func(s node.Status) bool { return s.Counts.Produced >= 5 })
 		if first := s.Heads.Unsafe.Height - s.Counts.Produced; first < top.Height {

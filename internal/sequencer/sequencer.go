@@ -281,12 +281,10 @@ func (q *Sequencer) begin(ctx context.Context) error {
 		return nil
 	}
 	doubt := q.cfg.Mark.doubt(last)
-	if doubt != "" && !empty {
-		if err := q.takeBack(ctx); err != nil {
-			return err
-		}
-	}
 	if q.cfg.Trust {
+		if doubt != "" && !empty {
+			return q.takeBack(ctx)
+		}
 		return nil
 	}
 	why := doubt
@@ -309,7 +307,7 @@ func (q *Sequencer) begin(ctx context.Context) error {
 		why = fmt.Sprintf("%s; and another sequencer with this key is at work, or was: block %d became safe meanwhile; stop one of the two", doubt, other)
 		q.said.Warn(q.cfg.Logger, "waiting again before the first signature", errors.New(why))
 	}
-	if err := q.takeBack(ctx); err != nil { // others may have more by now
+	if err := q.takeBack(ctx); err != nil { // now: others may have got more meanwhile
 		return err
 	}
 	q.cfg.Logger.Info("nothing that this key may have signed is on its way: blocks are made")
