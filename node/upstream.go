@@ -109,12 +109,15 @@ func (o *opened) gate(ctx context.Context) error {
 		<-ctx.Done()
 		return ctx.Err()
 	}
-	for {
+	for was := false; ; { // the section is entered when the gate moves, and not with each news
 		s, changed := o.up.follower.State().Get()
 		if err := o.up.follower.State().Err(); err != nil {
 			return err
 		}
-		o.up.offers.SetGate(ctx, o.opt.Genesis.L1 == nil || s.Live && s.Waiting == (follow.Waiting{}))
+		if open := o.opt.Genesis.L1 == nil || s.Live && s.Waiting == (follow.Waiting{}); open != was {
+			o.up.offers.SetGate(ctx, open)
+			was = open
+		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
