@@ -1,5 +1,5 @@
-// Package await waits for events: a rollup node's height or proposal, and any other value that somebody watches. The
-// functions wait in the process of the node, a Client, which Node returns, at one that runs elsewhere. Package
+// Package await waits for events: a rollup node's height, proposal or transaction, and any other value that somebody
+// watches. The functions wait in the process of the node, a Client, which Node returns, at one that runs elsewhere. Package
 // await/ethereum waits for the blocks of any Ethereum node. They are for tests, scripts and tools that would otherwise
 // sleep and ask again.
 //

@@ -10,6 +10,7 @@ import (
 
 	"headrace/await"
 	"headrace/block"
+	"headrace/exec"
 	"headrace/follow"
 	"headrace/internal/httpd"
 	"headrace/internal/store"
@@ -21,6 +22,8 @@ type Delivered struct {
 	Block               // as /v1/blocks serves it, with the state root and the heights of the source where it became safe
 	Signed *block.Block // the same block as its proposer signed it
 	Heads  Heads        // of the node, just before the block was read
+
+	engine exec.Engine // whose transactions these are
 }
 
 // ErrPruned is what a fetch of a block matches that the node has had and keeps no longer. It will not come back.
@@ -85,7 +88,7 @@ func (o *opened) stored(height uint64) (item follow.Item[Delivered], err error) 
 // delivered is a block of the store as it is delivered.
 func (o *opened) delivered(rec store.Record) (item follow.Item[Delivered]) {
 	h, hash := &rec.Block.Header.Header, rec.Block.Hash()
-	item = follow.Item[Delivered]{Height: h.Height, Hash: hash, Size: 1 << 10, Data: Delivered{Signed: rec.Block, Block: Block{
+	item = follow.Item[Delivered]{Height: h.Height, Hash: hash, Size: 1 << 10, Data: Delivered{Signed: rec.Block, engine: o.engine, Block: Block{
 		Height: h.Height, Hash: hash.String(), ParentHash: h.LastHeaderHash, Time: rec.Block.Made().UTC(), Proposer: h.ProposerAddress, DataHash: h.DataHash,
 		AppHash: h.AppHash, StateRoot: rec.Root, Txs: append([][]byte{}, rec.Block.Data.Txs...), Safe: h.Height <= o.store.State().Safe.Height,
 		HeaderDAHeight: rec.Origin.HeaderAt, DataDAHeight: rec.Origin.DataAt,

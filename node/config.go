@@ -26,6 +26,7 @@ type Config struct {
 	Engine    EngineConfig    `koanf:"engine"`
 	HTTP      HTTPConfig      `koanf:"http"`
 	Evolve    EvolveConfig    `koanf:"evolve"`
+	Index     IndexConfig     `koanf:"index"`
 	Telemetry TelemetryConfig `koanf:"telemetry"`
 	Log       LogConfig       `koanf:"log"`
 }
@@ -131,7 +132,7 @@ type HTTPConfig struct {
 	TLSKey        string   `koanf:"tls_key" help:"a file with the certificate's private key in PEM, relative to the home; likewise"`
 	MaxConns      uint64   `koanf:"max_connections" help:"connections at a time; fewer if the process has not as many descriptors and 128 to spare" default:"1280"`
 	MaxPerAddress uint64   `koanf:"max_per_address" help:"connections at a time of one address that is not the loopback's" default:"256"`
-	MaxWaiting    uint64   `koanf:"max_waiting" help:"requests of /v1/wait and /v1/events at a time" default:"1024"`
+	MaxWaiting    uint64   `koanf:"max_waiting" help:"requests that wait at a time: those of /v1/wait and /v1/events, and of /v1/txs with wait" default:"1024"`
 	AnswerBytes   uint64   `koanf:"answer_bytes" help:"bytes of answers that are kept in memory until they are read" default:"16777216"`
 	Pprof         bool     `koanf:"pprof" help:"serve the profiles of Go's tools at /debug/pprof/, for whoever has the token"`
 	BodyBytes     uint64   `koanf:"body_bytes" help:"bytes of requests that are kept in memory" default:"16777216"`
@@ -146,6 +147,20 @@ type UnsafeConfig struct {
 // EvolveConfig is about the tools of an Evolve chain.
 type EvolveConfig struct {
 	RPC bool `koanf:"rpc" help:"answer, at http.address, what an ev-node's StoreService and ConfigService do, over Connect and, without TLS, gRPC, for explorers and tools of an Evolve chain"`
+}
+
+// IndexConfig is about what can be looked up beside blocks.
+type IndexConfig struct {
+	Txs string `koanf:"txs" help:"the transactions of blocks to come that can be found by their hash: all or none" default:"all"`
+}
+
+func (c *IndexConfig) indexesTxs() bool { return c.Txs != "none" }
+
+func (c *IndexConfig) check() error {
+	if c.Txs != "" && c.Txs != "all" && c.Txs != "none" {
+		return fmt.Errorf("index.txs %q is not known: use all or none", c.Txs)
+	}
+	return nil
 }
 
 // TelemetryConfig is about traces of what is done with blocks, in OpenTelemetry's protocol.
@@ -195,6 +210,7 @@ func Default() Config {
 		HTTP: HTTPConfig{
 			Address: "127.0.0.1:7331", MaxConns: 1280, MaxPerAddress: 256, MaxWaiting: maxWaiting, AnswerBytes: 16 << 20, BodyBytes: 16 << 20,
 		},
+		Index:     IndexConfig{Txs: "all"},
 		Telemetry: TelemetryConfig{Ratio: 0.01},
 		Log:       LogConfig{Level: "info", Format: "text", Blocks: "each"},
 	}
@@ -252,6 +268,9 @@ func (c *Config) Validate() error {
 		return err
 	}
 	if err := c.Telemetry.check(); err != nil {
+		return err
+	}
+	if err := c.Index.check(); err != nil {
 		return err
 	}
 	for _, o := range c.HTTP.Origins {

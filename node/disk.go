@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -80,8 +81,13 @@ func (n *Node) work(ctx context.Context) error {
 	backoff := follow.Backoff{Min: 50 * time.Millisecond, Max: maxBackoff}
 	for {
 		o, began := n.at.Load(), time.Now()
-		err := o.run(ctx, func(ctx context.Context) error { return n.watchStatus(ctx, o) })
+		watch := []func(context.Context) error{func(ctx context.Context) error { return n.watchStatus(ctx, o) }}
+		if o.seq != nil {
+			watch = append(watch, func(ctx context.Context) error { return n.sent.follow(ctx, o) })
+		}
+		err := o.run(ctx, watch...)
 		failure := o.failure()
+		n.sent.end(cmp.Or(failure, err))
 		if ctx.Err() != nil || failure == nil {
 			return err
 		}

@@ -23,7 +23,7 @@ type BlockEvent struct {
 	Hash           block.Hash   `json:"hash"`
 	ParentHash     block.Hash   `json:"parent_hash"`
 	Time           time.Time    `json:"time"` // as in Block, and likewise the heights below
-	Txs            int          `json:"txs"`
+	Txs            int          `json:"txs"`  // without the engine's own
 	StateRoot      string       `json:"state_root"`
 	Safe           bool         `json:"safe"`
 	HeaderDAHeight uint64       `json:"header_da_height,omitempty"`

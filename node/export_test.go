@@ -13,6 +13,7 @@ import (
 
 	"headrace/await"
 	"headrace/block"
+	"headrace/exec"
 	"headrace/follow"
 	"headrace/internal/derive"
 	"headrace/internal/httpd"
@@ -88,8 +89,9 @@ const MaxOffering = 32 << 20
 
 // Stored is a node with these parts alone.
 func Stored(status *watch.Value[Status], s *store.Store) *Node {
-	n := &Node{status: newStatuses(status)}
-	n.at.Store(&opened{store: s})
+	n := newNode(Options{})
+	n.status = newStatuses(status)
+	n.at.Store(&opened{store: s, opt: &n.opt})
 	return n
 }
 
@@ -107,7 +109,7 @@ func Unserved(opt Options) (*Node, func(context.Context) error, error) {
 	if opt.Logger == nil {
 		opt.Logger = slog.New(slog.DiscardHandler)
 	}
-	n := &Node{opt: opt, log: opt.Logger, status: newStatuses(new(watch.Value[Status])), started: time.Now(), poked: make(chan struct{}, 1)}
+	n := newNode(opt)
 	o, err := open(&n.opt, nil)
 	if err != nil {
 		return nil, nil, err
@@ -265,7 +267,80 @@ func AfterFlight[T any](ctx context.Context, source *follow.Follower[T], flight 
 // ServeOffers serves the endpoints of a node that has these offers alone, with room for so many bytes of bodies, until
 // ctx ends.
 func ServeOffers(ctx context.Context, l net.Listener, offers *syncer.Offers, bodies int64) error {
-	n := &Node{status: newStatuses(new(watch.Value[Status])), http: httpd.New(l, httpd.Options{Limits: httpd.Limits{Bodies: bodies}})}
+	n := newNode(Options{})
+	n.http = httpd.New(l, httpd.Options{Limits: httpd.Limits{Bodies: bodies}})
 	n.at.Store(&opened{up: &upstream{offers: offers}})
 	return n.serve(ctx)
+}
+
+// Offered returns o with a function that is called between a transaction's acceptance and the wait for it.
+func (o Options) Offered(f func()) Options { o.offered = f; return o }
+
+// Sending is one transaction on its way to an engine, of a test that makes the chain itself.
+type Sending struct {
+	n *Node
+	o *opened
+	s *submission
+	w *waiter
+}
+
+// Begin notes that a transaction is about to be offered.
+func (n *Node) Begin(hash block.Hash, waits bool) (*Sending, error) {
+	o := n.at.Load()
+	s, err := n.sent.begin(o, hash, waits)
+	return &Sending{n: n, o: o, s: s}, err
+}
+
+// Refused notes that the engine has not taken it.
+func (s *Sending) Refused() { s.n.sent.refused(s.s) }
+
+// Accepted notes that it has, and that somebody waits for that head; nil: nobody does.
+func (s *Sending) Accepted(head *await.Label) {
+	if head != nil {
+		s.w = &waiter{head: *head, done: make(chan Tx, 1), failed: make(chan error, 1)}
+	}
+	s.n.sent.accepted(s.o, s.s, s.w)
+}
+
+// Told returns where the transaction is, if whoever waits was told.
+func (s *Sending) Told() (tx Tx, ok bool) {
+	select {
+	case tx = <-s.w.done:
+		return tx, true
+	default:
+		return tx, false
+	}
+}
+
+// Leave ends the wait, and returns where the transaction is so far.
+func (s *Sending) Leave() *Tx { return s.n.sent.leave(s.o, s.s) }
+
+// Look looks at the blocks up to the unsafe head, as a node does when there is news.
+func (n *Node) Look() error {
+	n.sent.mu.Lock()
+	defer n.sent.mu.Unlock()
+	if n.sent.all.Len() == 0 {
+		return nil
+	}
+	return n.sent.catchUp(n.at.Load())
+}
+
+// Remembered returns how many submissions and places are remembered, and how many wait.
+func (n *Node) Remembered() (submissions, places, waits int) {
+	n.sent.mu.Lock()
+	defer n.sent.mu.Unlock()
+	for _, q := range n.sent.of {
+		places += len(q.places)
+	}
+	return n.sent.all.Len(), places, len(n.sent.waits)
+}
+
+// MaxSent bounds the submissions that are remembered.
+const MaxSent = maxSent
+
+// With gives a node of Stored an engine.
+func (n *Node) With(e exec.Engine) {
+	o := n.at.Load()
+	o.engine = e
+	_ = o.openIndex()
 }

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"sync"
 
-	"headrace/exec"
 	"headrace/internal/httpd"
 	"headrace/internal/page"
 )
@@ -24,7 +23,8 @@ import (
 //	GET  /v1/status           Status as JSON
 //	GET  /v1/blocks/{block}   a block as JSON: by its height or hash, or a head's
 //	GET  /v1/blocks           a range of blocks; see Page
-//	POST /v1/txs              offers the body as a transaction to the sequencer; an error's code says whether it was taken
+//	POST /v1/txs              offers the body as a transaction to the sequencer, and may wait for it; an error's code says whether it was taken
+//	GET  /v1/txs/{hash}       where a transaction is; see Tx
 //	POST /v1/unsafe           offers a signed block beside the canonical source
 //	GET  /v1/equivocations    where the proposer has signed two blocks at one height, with both headers
 //	GET  /v1/kv/{key}         a current value of the key-value engine
@@ -51,6 +51,7 @@ func (n *Node) routes() *routes {
 	mux.HandleFunc("GET /v1/blocks/{block}", n.getBlock)
 	mux.HandleFunc("GET /v1/blocks", n.getBlocks)
 	mux.HandleFunc("POST /v1/txs", n.postTx)
+	mux.HandleFunc("GET /v1/txs/{hash}", n.getTx)
 	mux.Handle("POST /v1/unsafe", n.offering())
 	mux.HandleFunc("GET /v1/equivocations", n.getTwice)
 	mux.HandleFunc("GET /v1/kv/{key}", n.getKey)
@@ -219,50 +220,6 @@ func (n *Node) getReady(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	_, _ = io.WriteString(w, "ok\n")
-}
-
-// refusals are the codes of POST /v1/txs by which a transaction was certainly not taken. Any other answer than these and
-// 202, and the lack of one, leaves that open: it may be in a block yet.
-var refusals = []struct {
-	err    error
-	status int
-	code   string
-}{
-	{errNotSequencer, http.StatusConflict, "not_sequencer"},
-	{ErrTooBig, http.StatusRequestEntityTooLarge, "too_big"},
-	{exec.ErrInvalid, http.StatusBadRequest, "invalid"},
-	{exec.ErrFull, http.StatusServiceUnavailable, "full"},
-	{errors.ErrUnsupported, http.StatusNotImplemented, "unsupported"}, // the engine takes them in another way
-}
-
-func (n *Node) postTx(w http.ResponseWriter, r *http.Request) {
-	most := n.maxTx()
-	tx, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(most)))
-	if err != nil {
-		status := httpd.BodyStatus(err)
-		if status == http.StatusRequestEntityTooLarge {
-			failTx(w, status, "too_big", fmt.Errorf("%w: a block holds one of at most %d bytes (%w)", ErrTooBig, most, err))
-			return
-		}
-		failTx(w, status, "body", err)
-		return
-	}
-	if err = n.SubmitTx(r.Context(), tx); err == nil {
-		reply(w, http.StatusAccepted, map[string]bool{"accepted": true})
-		return
-	}
-	for _, not := range refusals {
-		if errors.Is(err, not.err) {
-			failTx(w, not.status, not.code, err)
-			return
-		}
-	}
-	failTx(w, http.StatusInternalServerError, "unknown", err)
-}
-
-// failTx answers that a transaction was not taken, or with the code unknown that it may have been.
-func failTx(w http.ResponseWriter, status int, code string, err error) {
-	reply(w, status, map[string]string{"error": err.Error(), "code": code})
 }
 
 func (n *Node) getKey(w http.ResponseWriter, r *http.Request) {

@@ -63,6 +63,8 @@ type Options struct {
 	sources []BlockSource // Blocks, and those of Config.Unsafe.From
 
 	Clock func() time.Time // the machine's clock, for the times of a sequencer's blocks; default time.Now
+
+	offered func() // called between a transaction's acceptance and the wait for it; nil: nothing is
 }
 
 // Bounds are the timeouts of the node towards its DA layer. A zero field has the default, which is made for
@@ -134,6 +136,10 @@ type Node struct {
 	sources []BlockSource // of signed blocks, beside the canonical source
 	poked   chan struct{} // holds one token when what they say of themselves has changed
 
+	long     long          // what bounds the requests that last
+	sent     sent          // what was offered to the engine
+	receipts chan struct{} // holds one for each that the engine is asked for now
+
 	headSince atomic.Pointer[uint64] // content fetches before the source's head was reached; nil before
 }
 
@@ -147,7 +153,7 @@ func New(opt Options) (_ *Node, err error) {
 	if err := opt.Genesis.Validate(); err != nil {
 		return nil, fmt.Errorf("genesis: %w", err)
 	}
-	n := &Node{opt: opt, log: opt.Logger, status: newStatuses(new(watch.Value[Status])), started: time.Now(), poked: make(chan struct{}, 1)}
+	n := newNode(opt)
 	n.opt.Observer = Join(n.history.observer(), opt.Observer)
 	defer func() {
 		if err != nil {
@@ -168,6 +174,14 @@ func New(opt Options) (_ *Node, err error) {
 	n.at.Store(o)
 	n.publish(o)
 	return n, nil
+}
+
+// newNode returns a node of which nothing is open.
+func newNode(opt Options) *Node {
+	return &Node{
+		opt: opt, log: opt.Logger, status: newStatuses(new(watch.Value[Status])), started: time.Now(), poked: make(chan struct{}, 1),
+		long: newLong(opt.Config.HTTP.MaxWaiting), receipts: make(chan struct{}, maxReceipts),
+	}
 }
 
 // Close releases what New opened. Run does it by itself; Close is for a node that is never run.
@@ -230,16 +244,9 @@ func (n *Node) Wait(ctx context.Context, height uint64) (Status, error) {
 	return n.status.Wait(ctx, func(s Status) bool { return s.Heads.Safe.Height >= height })
 }
 
-// SubmitTx offers a transaction to the engine for the next block; only a sequencer takes it.
+// SubmitTx offers a transaction to the engine for the next block; only a sequencer takes it. Send also waits for it.
 func (n *Node) SubmitTx(ctx context.Context, tx []byte) error {
-	o := n.at.Load()
-	if o.seq == nil {
-		return errNotSequencer
-	}
-	err := o.seq.SubmitTx(ctx, tx)
-	if now := n.at.Load(); now != o {
-		now.seq.Notify() // it has the same pool
-	}
+	_, err := n.send(ctx, tx, sending{})
 	return err
 }
 

@@ -1,6 +1,7 @@
 package node_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -210,6 +211,7 @@ var elsewhere = map[string]string{
 	"GET /v1/wait ?proposal_at":  "TestWaitProposalAt",
 	"GET /v1/events ?after":      "TestEventsRefuse",
 	"PUT /v1/log 403":            "TestLogBeyondLoopback",
+	"POST /v1/txs 410":           "TestSendEndsWithTheNode",
 	"POST /v1/txs 408":           "TestEveryPhaseEnds in httpd",
 	"POST /v1/txs 500":           "TestTxCodes",
 	"POST /v1/txs 501":           "package e2e/l1: execution clients",
@@ -239,7 +241,9 @@ func TestOpenAPI(t *testing.T) {
 	o.Handlers = map[string]http.Handler{"GET /metrics": metrics} // as headrace start mounts it
 	levelled(t, &o)
 	seq, full := start(t, o), start(t, c.full(t, d.URL()))
-	away := start(t, c.full(t, "http://"+nettest.FreeAddress(t)))
+	apart := c.full(t, "http://"+nettest.FreeAddress(t))
+	apart.Config.Index.Txs = "none"
+	away := start(t, apart)
 	a := readAPI(t, wantStatus(t, full, "/openapi.json", http.StatusOK))
 	a.routes(t, seq.Patterns())
 
@@ -260,6 +264,10 @@ func TestOpenAPI(t *testing.T) {
 		return s.URL
 	}
 	old, over := served(pruned), served(ended)
+	shut := newLedger(t, true)
+	if err := shut.store.Close(); err != nil {
+		t.Fatal(err)
+	}
 	hash := full.Status().Load().Heads.Safe.Hash
 	for _, q := range []struct {
 		method, to, body string
@@ -297,6 +305,16 @@ func TestOpenAPI(t *testing.T) {
 		{"POST", full.URL() + "/v1/txs", "a=1", 409},
 		{"POST", seq.URL() + "/v1/txs", "no pair", 400},
 		{"POST", seq.URL() + "/v1/txs", "a=" + strings.Repeat("x", 1<<20), 413},
+		{"POST", seq.URL() + "/v1/txs?wait=safe&timeout=1m", "tea=green", 200},
+		{"POST", seq.URL() + "/v1/txs?wait=finalized&timeout=0", "tea=red", 202},
+		{"POST", seq.URL() + "/v1/txs?wait=soon", "tea=red", 400},
+		{"GET", seq.URL() + "/v1/txs/" + txHash("tea=green"), "", 200},
+		{"GET", full.URL() + "/v1/txs/0x" + txHash("color=blue"), "", 200},
+		{"GET", full.URL() + "/v1/txs/" + txHash("nobody"), "", 404},
+		{"GET", full.URL() + "/v1/txs/7", "", 400},
+		{"GET", served(shut) + "/v1/txs/" + txHash("a=1"), "", 500},
+		{"GET", away.URL() + "/v1/txs/" + txHash("nobody"), "", 501},
+		{"GET", full.URL() + "/v1/wait?tx=" + txHash("tea=green") + "&timeout=1m", "", 200},
 		{"POST", full.URL() + "/v1/unsafe", `{"header":"AA=="}`, 400},
 		{"POST", seq.URL() + "/v1/unsafe", `{"header":"AA=="}`, 409},
 		{"GET", full.URL() + "/v1/equivocations", "", 200},
@@ -403,7 +421,7 @@ func (a *apiFile) all(t *testing.T) {
 
 // described are the schemas of Go's types: these have the same keys.
 var described = map[string]any{
-	"Status": node.Status{}, "Block": node.Block{}, "BlockEvent": node.BlockEvent{}, "Page": node.Page{}, "Waited": node.Waited{},
+	"Status": node.Status{}, "Block": node.Block{}, "BlockEvent": node.BlockEvent{}, "Page": node.Page{}, "Waited": node.Waited{}, "Sent": node.Sent{},
 	"Logged":     node.Logged{},
 	"ReorgEvent": node.ReorgEvent{}, "EndEvent": node.EndEvent{},
 }
@@ -488,6 +506,8 @@ func (a *apiFile) kind(t *testing.T, what string, typ reflect.Type, got object, 
 		want = "Hex"
 	case reflect.TypeFor[[]byte]():
 		want = "Bytes"
+	case reflect.TypeFor[json.RawMessage]():
+		want = "object"
 	case reflect.TypeFor[follow.Stage]():
 		want = "string"
 	}

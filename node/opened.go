@@ -42,7 +42,7 @@ type opened struct {
 func open(opt *Options, before *kv.Engine) (*opened, error) {
 	o := &opened{opt: opt, log: opt.Logger}
 	openEngine := func() error { return o.openEngine(before) }
-	for _, open := range []func() error{o.openStore, openEngine, o.checkWay, o.openUpstream, o.openSequencer} {
+	for _, open := range []func() error{o.openStore, openEngine, o.openIndex, o.checkWay, o.openUpstream, o.openSequencer} {
 		if err := open(); err != nil {
 			_ = o.close()
 			if errors.Is(err, ErrDamaged) {
@@ -201,9 +201,10 @@ func (o *opened) decided(ctx context.Context) error {
 	return err
 }
 
-// run works until ctx ends, or something fails that no retry can cure.
-func (o *opened) run(ctx context.Context, watchStatus func(context.Context) error) error {
-	parts := append([]func(context.Context) error{o.watchDisks, o.bringUp, o.up.follower.Run, watchStatus, o.gate}, o.up.beside...)
+// run works, and has those who watch at work beside it, until ctx ends, or something fails that no retry can cure.
+func (o *opened) run(ctx context.Context, watch ...func(context.Context) error) error {
+	parts := append([]func(context.Context) error{o.watchDisks, o.bringUp, o.up.follower.Run, o.gate}, o.up.beside...)
+	parts = append(parts, watch...)
 	if o.seq != nil {
 		parts = append(parts, o.seq.Run)
 	}

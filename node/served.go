@@ -13,6 +13,7 @@ import (
 
 	"headrace/await"
 	"headrace/block"
+	"headrace/exec"
 	"headrace/follow"
 	"headrace/internal/store"
 )
@@ -27,7 +28,8 @@ type Block struct {
 	DataHash       Hex          `json:"data_hash"`
 	AppHash        Hex          `json:"app_hash,omitempty"`   // state root before the block
 	StateRoot      Hex          `json:"state_root,omitempty"` // state root after it
-	Txs            [][]byte     `json:"txs"`                  // in JSON in base64
+	Txs            [][]byte     `json:"txs"`                  // in JSON in base64; with the engine's own at the front, if it has some
+	TxHashes       []block.Hash `json:"tx_hashes,omitempty"`  // of the others, in their order; Node.Blocks leaves them out
 	Safe           bool         `json:"safe"`
 	HeaderDAHeight uint64       `json:"header_da_height,omitempty"` // where its halves are on the DA layer; 0: not there yet, or an L1's
 	DataDAHeight   uint64       `json:"data_da_height,omitempty"`
@@ -78,7 +80,14 @@ func (h *Hex) UnmarshalText(text []byte) (err error) {
 // Block returns the block at height, safe or not. The error matches ErrNoBlock if there is none, or none any more.
 func (n *Node) Block(height uint64) (Block, error) {
 	item, err := n.stored(height)
-	return item.Data.Block, err
+	return item.Data.hashed(), err
+}
+
+// hashed is the block with the hashes of its transactions.
+func (d *Delivered) hashed() Block {
+	b := d.Block // it is shared
+	b.TxHashes = exec.TxHashes(d.engine, b.Txs)
+	return b
 }
 
 // ErrNoBlock is what asking for a block that is not there matches.
@@ -92,6 +101,9 @@ type shape struct {
 
 func (s shape) of(item *follow.Item[Delivered]) any {
 	b := item.Data.Block // the item is shared
+	if s.bodies {
+		b = item.Data.hashed()
+	}
 	if s.signed {
 		b.SignedBytes = signedBytes(item.Data.Signed)
 	}
@@ -99,7 +111,7 @@ func (s shape) of(item *follow.Item[Delivered]) any {
 		return b
 	}
 	return BlockEvent{
-		Height: b.Height, Hash: item.Hash, ParentHash: item.Parent, Time: b.Time, Txs: len(b.Txs), StateRoot: hex.EncodeToString(b.StateRoot), Safe: b.Safe,
+		Height: b.Height, Hash: item.Hash, ParentHash: item.Parent, Time: b.Time, Txs: len(exec.UserTxs(item.Data.engine, b.Txs)), StateRoot: hex.EncodeToString(b.StateRoot), Safe: b.Safe,
 		HeaderDAHeight: b.HeaderDAHeight, DataDAHeight: b.DataDAHeight, SignedBytes: b.SignedBytes,
 	}
 }

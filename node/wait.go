@@ -38,6 +38,7 @@ type Waited struct {
 	For      string     `json:"for"`             // what was waited for
 	Error    string     `json:"error,omitempty"` // why it was not reached
 	Block    *block.Ref `json:"block,omitempty"` // of a height that was reached, unless the block is pruned
+	Tx       *Tx        `json:"tx,omitempty"`    // that was waited for
 	Heads    Heads      `json:"heads"`           // these and the rest: as of that moment
 	Position block.Ref  `json:"position"`
 	Proposal *Proposal  `json:"proposal,omitempty"`
@@ -55,20 +56,35 @@ const (
 // each costs a goroutine and a socket (I6).
 const maxWaiting = 1024
 
-// handleLong adds the endpoints whose requests last.
+// long bounds the requests that last.
+type long struct{ slots chan struct{} }
+
+func newLong(most uint64) long { return long{make(chan struct{}, cmp.Or(most, maxWaiting))} }
+
+// begin counts one more, in now too, until the function that it returns is called. It returns nil if there are too many.
+func (l *long) begin(now *atomic.Int64) (done func()) {
+	select {
+	case l.slots <- struct{}{}:
+		now.Add(1)
+		return func() { now.Add(-1); <-l.slots }
+	default:
+		return nil
+	}
+}
+
+func (l *long) full() error { return fmt.Errorf("%d requests wait already", cap(l.slots)) }
+
+// handleLong adds the endpoints whose requests last. Those of POST /v1/txs that wait count as they do.
 func (n *Node) handleLong(mux *routes) {
-	most := cmp.Or(n.opt.Config.HTTP.MaxWaiting, maxWaiting)
-	slots := make(chan struct{}, most)
 	limited := func(now *atomic.Int64, serve func(w http.ResponseWriter, r *http.Request, done func())) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
-			select {
-			case slots <- struct{}{}:
-				now.Add(1)
-				serve(w, r, func() { now.Add(-1); <-slots })
-			default:
+			done := n.long.begin(now)
+			if done == nil {
 				w.Header().Set("Retry-After", "1")
-				fail(w, http.StatusServiceUnavailable, fmt.Errorf("%d requests wait already", most))
+				fail(w, http.StatusServiceUnavailable, n.long.full())
+				return
 			}
+			serve(w, r, done)
 		}
 	}
 	mux.HandleFunc("GET /v1/wait", limited(&n.waiters, n.getWait))
@@ -80,7 +96,7 @@ func (n *Node) handleLong(mux *routes) {
 
 // Serving is how many requests that last are under way.
 type Serving struct {
-	Waiters int // of /v1/wait
+	Waiters int // of /v1/wait, and of /v1/txs with wait
 	Streams int // of /v1/events
 }
 
@@ -121,17 +137,20 @@ func (n *Node) waited(ctx, request context.Context, g *goal) (code int, a Waited
 		g.level.Wait(ctx, g.number) // what comes before that wakes nobody
 	}
 	s, err := await.Value(ctx, n.status.Value, g.what, g.reached)
+	if err == nil && g.tx != nil {
+		n.addReceipt(ctx, g.tx)
+	}
 	a = Waited{
-		Result: "reached", For: g.what, Heads: s.Heads, Position: s.Source.Position, Proposal: s.Proposal, Ready: s.Ready, Reason: s.Reason,
+		Result: resultReached, For: g.what, Heads: s.Heads, Position: s.Source.Position, Proposal: s.Proposal, Ready: s.Ready, Reason: s.Reason,
 	}
 	code = http.StatusOK
 	switch {
 	case err == nil:
-		a.Block = g.block
+		a.Block, a.Tx = g.block, g.tx
 	case request.Err() == nil && errors.Is(err, context.DeadlineExceeded):
-		a.Result, a.Error, code = "timeout", err.Error(), http.StatusGatewayTimeout
+		a.Result, a.Error, code = resultTimeout, err.Error(), http.StatusGatewayTimeout
 	default: // the request's context is the node's; if it is the client that has gone, nobody reads this
-		a.Result, a.Error, code = "ended", err.Error(), http.StatusGone
+		a.Result, a.Error, code = resultEnded, err.Error(), http.StatusGone
 	}
 	return code, a
 }
@@ -144,6 +163,7 @@ type goal struct {
 	level   *watch.Level[Status] // not before this is at number can it be reached; nil: it can at any time
 	number  uint64
 	block   *block.Ref // at the height waited for; set by reached
+	tx      *Tx        // that is waited for, where it is; likewise
 }
 
 // parseWait reads the parameters of /v1/wait.
@@ -155,7 +175,7 @@ func (n *Node) parseWait(q url.Values) (*goal, error) {
 		var err error
 		value := q.Get(name)
 		switch name {
-		case "height", "proposal", "proposal_at", "position", "ready", "not_ready":
+		case "height", "tx", "proposal", "proposal_at", "position", "ready", "not_ready":
 			if wanted != "" {
 				return nil, fmt.Errorf("%s and %s: wait for one thing at a time", wanted, name)
 			}
@@ -165,7 +185,7 @@ func (n *Node) parseWait(q url.Values) (*goal, error) {
 		case "head":
 			label, err = parseLabel(value)
 		default:
-			err = fmt.Errorf("there is no parameter %s: use height, proposal, proposal_at, position, ready or not_ready, and head and timeout", name)
+			err = fmt.Errorf("there is no parameter %s: use height, tx, proposal, proposal_at, position, ready or not_ready, and head and timeout", name)
 		}
 		if err != nil {
 			return nil, err
@@ -175,10 +195,13 @@ func (n *Node) parseWait(q url.Values) (*goal, error) {
 		return nil, errors.New("this chain's canonical source is a DA layer, which has no proposals: wait for a height or a position")
 	}
 	if wanted == "" {
-		return nil, errors.New("say what to wait for: height, proposal, proposal_at, position, ready or not_ready")
+		return nil, errors.New("say what to wait for: height, tx, proposal, proposal_at, position, ready or not_ready")
 	}
-	if q.Has("head") && wanted != "height" {
-		return nil, errors.New("head goes with height")
+	if q.Has("head") && wanted != "height" && wanted != "tx" {
+		return nil, errors.New("head goes with height and tx")
+	}
+	if wanted == "tx" {
+		return g, n.setTxGoal(g, q.Get(wanted), label)
 	}
 	return g, n.setGoal(g, wanted, q.Get(wanted), label)
 }
@@ -217,6 +240,30 @@ func (n *Node) setGoal(g *goal, wanted, value string, label await.Label) error {
 		g.level, g.reached = n.status.proposal, func(s Status) bool { return s.Progress().Proposal.ID >= number }
 	case "position":
 		g.level, g.reached = n.status.position, func(s Status) bool { return s.Source.Position.Height >= number }
+	}
+	return nil
+}
+
+// setTxGoal is setGoal for a transaction.
+func (n *Node) setTxGoal(g *goal, value string, head await.Label) error {
+	hash, err := parseTxHash(value)
+	if err != nil {
+		return err
+	}
+	o := n.at.Load()
+	if !o.opt.Config.Index.indexesTxs() {
+		return ErrNoTxs
+	}
+	g.what = fmt.Sprintf("transaction 0x%s in a block up to the %s head", hash, head)
+	if _, from, _ := o.unknownTx(hash); from > 0 {
+		g.what += fmt.Sprintf(" (blocks before height %d were stored without an index)", from)
+	}
+	g.reached = func(Status) bool {
+		tx, ok, _ := n.FindTx(hash, head) // what cannot be read is looked for again
+		if ok {
+			g.tx = &tx
+		}
+		return ok
 	}
 	return nil
 }

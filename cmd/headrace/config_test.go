@@ -119,7 +119,7 @@ func TestEverySettingByEveryWay(t *testing.T) {
 		switch s.def.(type) {
 		case string:
 			return map[string]any{
-				"http.address": "127.0.0.2:1", "engine.kind": "kv", "da.kind": "celestia", "da.level": "trust", "log.level": "debug", "log.format": "json", "log.blocks": "10s", "telemetry.otlp": "grpc://127.0.0.1:4317", "l1.block_time": "on-demand", "l1.finality": "64",
+				"http.address": "127.0.0.2:1", "engine.kind": "kv", "da.kind": "celestia", "da.level": "trust", "log.level": "debug", "log.format": "json", "log.blocks": "10s", "telemetry.otlp": "grpc://127.0.0.1:4317", "l1.block_time": "on-demand", "l1.finality": "64", "index.txs": "none",
 			}[s.key]
 		case bool:
 			return true

@@ -42,6 +42,7 @@ var examples = map[string]string{
 	"headrace top":            "headrace top --node http://127.0.0.1:7332",
 	"headrace tail":           "headrace tail --from 1 --json",
 	"headrace wait height":    "headrace wait height 100 --head finalized --timeout 5m",
+	"headrace wait tx":        "headrace wait tx $HASH --head finalized --node http://127.0.0.1:7332",
 	"headrace wait proposal":  "headrace wait proposal 5 --node http://127.0.0.1:7332",
 	"headrace wait position":  "headrace wait position 2000",
 	"headrace wait not-ready": "headrace wait not-ready --node http://127.0.0.1:7332 --timeout 0",
@@ -64,6 +65,7 @@ var choices = map[string][]string{
 	"da.level":    {"trust", "prove-empty", "prove"},
 	"engine.kind": {"kv", "engineapi", "evolve-evm", "grpc", "evolve-grpc"},
 	"l1.finality": {"node"},
+	"index.txs":   {"all", "none"},
 }
 
 // describe gives a command and those below it their help: an example, a group, values that a shell completes, and a width.

@@ -56,7 +56,7 @@ more, the others are not waited for.`,
 	for _, w := range nodeWaits {
 		cmd.AddCommand(newNodeWait(w))
 	}
-	cmd.AddCommand(newBlockWait(), newReceiptWait())
+	cmd.AddCommand(newTxWait(), newBlockWait(), newReceiptWait())
 	return cmd
 }
 

@@ -82,6 +82,13 @@ func (b *Budget) Reserve(ctx context.Context, r *http.Request, n int64) (*Hold, 
 	return h, nil
 }
 
+// Forget counts the body of a request no more, which is read and kept by nobody, though the request goes on.
+func Forget(r *http.Request) {
+	if b, ok := r.Body.(*body); ok {
+		b.hold.Give()
+	}
+}
+
 // ReadMessage reads a message of another protocol on a connection of ours, by the same limits as a body: it counts as
 // it comes, and cut is called to end its connection when too little comes. The hold is to be given back when the
 // message is of no use any more. A nil budget has no limits.

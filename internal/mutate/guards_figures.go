@@ -46,8 +46,8 @@ var figuresGuards = []guard{
 	{
 		name: "a request that has lasted is not counted any more",
 		file: "node/wait.go",
-		from: "serve(w, r, func() { now.Add(-1); <-slots })",
-		to:   "serve(w, r, func() { <-slots })",
+		from: "return func() { now.Add(-1); <-l.slots }",
+		to:   "return func() { <-l.slots }",
 		pkg:  "./telemetry", test: "TestWaitersAndStreams",
 	},
 	{

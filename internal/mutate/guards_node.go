@@ -17,7 +17,7 @@ var nodeGuards = []guard{
 	},
 	{
 		name: "the body of a transaction is bounded",
-		file: "node/http.go",
+		file: "node/send.go",
 		from: "http.MaxBytesReader(w, r.Body, int64(most))",
 		to:   "r.Body",
 		pkg:  "./node", test: "TestHTTP",

@@ -80,9 +80,9 @@ var postingGuards = []guard{
 	},
 	{
 		name: "a transaction that may have been taken is not called refused",
-		file: "node/http.go",
-		from: "failTx(w, http.StatusInternalServerError, \"unknown\", err)",
-		to:   "failTx(w, http.StatusInternalServerError, \"invalid\", err)",
+		file: "node/send.go",
+		from: "failTx(w, http.StatusInternalServerError, \"unknown\", &hash, err)",
+		to:   "failTx(w, http.StatusInternalServerError, \"invalid\", &hash, err)",
 		pkg:  "./node", test: "TestTxCodes",
 	},
 	{

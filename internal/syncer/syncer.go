@@ -77,7 +77,7 @@ const (
 // Applied describes one change of a head.
 type Applied struct {
 	Ref      block.Ref
-	Txs      int
+	Txs      int       // without the engine's own
 	Source   block.Ref // the source's item that made it safe; zero for an unsafe block
 	Safe     bool
 	Promoted bool      // it was there as an unsafe block and was not executed again
@@ -309,7 +309,7 @@ func (s *Syncer) Took(step Step, height uint64, start time.Time, err error) {
 }
 
 func (s *Syncer) applied(blk *block.Block, origin store.Origin, promoted bool) {
-	a := Applied{Ref: blk.Ref(), Txs: len(blk.Data.Txs), Source: origin.Source, Safe: origin.Source != (block.Ref{}), Promoted: promoted, Made: blk.Made()}
+	a := Applied{Ref: blk.Ref(), Txs: len(exec.UserTxs(s.cfg.Engine, blk.Data.Txs)), Source: origin.Source, Safe: origin.Source != (block.Ref{}), Promoted: promoted, Made: blk.Made()}
 	s.note(&a)
 	s.publish()
 	if !promoted {
