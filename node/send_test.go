@@ -295,7 +295,7 @@ func TestSendEndsWithTheNode(t *testing.T) {
 	broken.FailIn(0)
 	check("the disk fails", both, "disk failed")
 	broken.Mend()
-	n.until(t, "at work again", func(s node.Status) bool { return s.Disk == "" && s.Ready })
+	n.until(t, "at work again, with its first block since then", func(s node.Status) bool { return s.Disk == "" && s.Ready && s.Heads.Safe.Height == 2 })
 	both = wait()
 	n.stopped(t)
 	check("the node stops", both, "producer has ended")
