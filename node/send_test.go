@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/big"
 	"net/http"
 	"strings"
 	"sync"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/ethereum/go-ethereum/core/types"
 
 	"headrace/await"
 	"headrace/block"
@@ -343,5 +345,44 @@ func TestNoIndexOfTransactions(t *testing.T) {
 	decode(t, wantStatus(t, full, "/v1/txs/"+txHash("nobody"), http.StatusNotFound), &miss)
 	if miss.Code != "not_found" {
 		t.Errorf("got %+v of a whole index, want not_found", miss)
+	}
+}
+
+// On an EVM chain the hash is Ethereum's, and who waits gets the receipt of that very block. The engine's own transaction
+// is nobody's: an empty block has none.
+func TestSendOnAnEVM(t *testing.T) {
+	t.Parallel()
+	d, _ := daLayer(t, "127.0.0.1:0", "", 200*time.Millisecond)
+	o, _ := onGeth(t, newChain(t, "evm").sequencer(t, d.URL(), 300*time.Millisecond))
+	seq := start(t, o)
+	seq.until(t, "ready", ready)
+	tx := pay(t, 0, 0, big.NewInt(1))
+	var decoded types.Transaction
+	if err := decoded.UnmarshalBinary(tx); err != nil {
+		t.Fatal(err)
+	}
+	sent := sendTo(t, seq, "wait=safe&timeout=1m", string(tx), http.StatusOK)
+	var receipt types.Receipt
+	if err := json.Unmarshal(sent.Tx.Receipt, &receipt); err != nil {
+		t.Fatalf("receipt of %+v: %v", sent.Tx, err)
+	}
+	if sent.Hash != block.Hash(decoded.Hash()) || receipt.TxHash != decoded.Hash() || receipt.Status != types.ReceiptStatusSuccessful || int(receipt.TransactionIndex) != sent.Tx.Index {
+		t.Errorf("got %+v and receipt %+v, want those of %s", sent, receipt, decoded.Hash())
+	}
+	b, err := seq.Block(sent.Tx.Block.Height)
+	if err != nil || len(b.Txs) != 2 || len(b.TxHashes) != 1 || b.TxHashes[0] != sent.Hash {
+		t.Errorf("got block %+v, %v, want the seal, the transaction and its hash", b.TxHashes, err)
+	}
+	found := await1(t, seq, sent.Hash.String())
+	if body := wantStatus(t, seq, "/v1/txs/0x"+sent.Hash.String(), http.StatusOK); found.Block != sent.Tx.Block || !strings.Contains(body, `"blockHash": "`+receipt.BlockHash.Hex()) {
+		t.Errorf("got %+v and %s, want block %d and its receipt", found, body, sent.Tx.Block.Height)
+	}
+	if again := sendTo(t, seq, "", string(tx), http.StatusBadRequest); again.Hash != sent.Hash {
+		t.Errorf("got %+v of a transaction whose nonce is used, want its hash", again)
+	}
+	l := listen(t, seq.URL(), "head=unsafe&from="+fmt.Sprint(sent.Tx.Block.Height), "")
+	defer l.close()
+	if first, second := l.next().block(t), l.next().block(t); first.Txs != 1 || second.Txs != 0 {
+		t.Errorf("got blocks of %d and %d transactions, want one and none", first.Txs, second.Txs)
 	}
 }
