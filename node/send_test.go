@@ -253,6 +253,31 @@ func TestSendersAreCounted(t *testing.T) {
 	work.Wait()
 }
 
+// Who waits holds nothing of the room for bodies: what he has sent is the engine's.
+func TestSendersGiveBackTheirBodies(t *testing.T) {
+	t.Parallel()
+	d, _ := daLayer(t, "127.0.0.1:0", "", 30*time.Millisecond)
+	o := newChain(t, "bodies").sequencer(t, d.URL(), time.Hour)
+	o.Config.HTTP.BodyBytes = 1 << 20
+	n := start(t, o)
+	n.until(t, "at its first block", func(s node.Status) bool { return s.Heads.Unsafe.Height == 1 })
+	var work sync.WaitGroup
+	large := "=" + strings.Repeat("x", 700<<10)
+	for i := range 3 {
+		work.Go(func() {
+			if code, body := ask(t, n, http.MethodPost, "/v1/txs?wait=safe&timeout=10m", fmt.Sprint(i)+large); code != http.StatusGone {
+				t.Errorf("got %d %s, want the end", code, body)
+			}
+		})
+		for _, _, waits := n.Remembered(); waits <= i; _, _, waits = n.Remembered() {
+			time.Sleep(time.Millisecond) // until it waits
+		}
+	}
+	sendTo(t, n, "", "last"+large, http.StatusAccepted)
+	n.stopped(t)
+	work.Wait()
+}
+
 // When the node stops, or its home fails, who waits is told so, with what is known, and does not hold it up.
 func TestSendEndsWithTheNode(t *testing.T) {
 	t.Parallel()

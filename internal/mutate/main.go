@@ -89,6 +89,7 @@ var tables = slices.Concat(
 	apiGuards,
 	waitsGuards,
 	softGuards,
+	txsGuards,
 )
 
 func main() {

@@ -121,8 +121,31 @@ func TestIndexIsThatOfTheBlocks(t *testing.T) {
 				t.Fatalf("seed %d, commit %d: the index is whole from %d on, want %d", seed, n, from, modelInitial)
 			}
 		}
+		places, lists := 0, 0
+		for _, rec := range m.blocks {
+			if x.blocks[rec.Block.Hash()] {
+				places, lists = places+len(rec.Block.Data.Txs), lists+1
+			}
+		}
 		mustClose(t, s)
+		if gotPlaces, gotLists := keysOf(t, fs, 't'), keysOf(t, fs, 'k'); gotPlaces != places || gotLists != lists {
+			t.Errorf("seed %d: %d places and %d lists are on disk, want %d and %d", seed, gotPlaces, gotLists, places, lists)
+		}
 	}
+}
+
+// keysOf counts the keys of a table in a store that is closed.
+func keysOf(t *testing.T, fs vfs.FS, table byte) (n int) {
+	t.Helper()
+	db, err := disk.Open("store", disk.Options{FS: fs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Each([]byte{table}, []byte{table + 1}, func(_, _ []byte) error { n++; return nil })
+	if err = errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // A home of before, and one whose index was off for a while, open as they were, and know from where on the index is
