@@ -51,12 +51,6 @@ var crowdGuards = []guard{
 		pkg: "./node", test: "TestSharedEventsAreExact",
 	},
 	{
-		name: "a reader of safe blocks is not sent what others read of unsafe ones",
-		file: "node/shared.go",
-		from: "case was > heads.of(c.head).Height:", to: "case false:",
-		pkg: "./node", test: "TestSharedEventsOfNow",
-	},
-	{
 		name: "a reorg ends what is shared",
 		file: "node/events.go",
 		from: "\t\ts.shared.forget() //", to: "\t\t//",
@@ -109,12 +103,6 @@ var crowdGuards = []guard{
 		file: "node/wait.go",
 		from: "&& n.park(w, r, g, done) {", to: "&& false {",
 		pkg: "./node", test: "TestMemoryOfACrowd",
-	},
-	{
-		name: "a wait is answered though its client has sent more",
-		file: "node/park.go",
-		from: "if !p.more {", to: "if true {",
-		pkg: "./node", test: "TestParkedWait",
 	},
 	{
 		name: "a wait that was parked is answered when its number is reached",
