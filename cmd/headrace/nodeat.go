@@ -99,7 +99,7 @@ func (n *nodeAt) url() (*url.URL, error) {
 		return nil, usagef("%s %s is not a URL such as %s", cmp.Or(n.from, "--node"), redact.Refused(n.address), defaultNode)
 	}
 	if err := httpc.CheckPort(n.address); err != nil {
-		return nil, usagef("--node %s: %w", redact.Refused(n.address), err)
+		return nil, usagef("%s %s: %w", cmp.Or(n.from, "--node"), redact.Refused(n.address), err)
 	}
 	return u, nil
 }
