@@ -71,6 +71,30 @@ func (d *Data) size() int {
 	return n
 }
 
+// EncodeTxs returns the encoding of d's transactions alone, which Commitment is made over. The rest of d follows from the
+// header and the block before.
+func (d *Data) EncodeTxs() []byte {
+	n := 0
+	for _, tx := range d.Txs {
+		n += sizePrefixed(dataTxs, len(tx))
+	}
+	b := make([]byte, 0, n)
+	for _, tx := range d.Txs {
+		b = append(appendPrefix(b, dataTxs, len(tx)), tx...)
+	}
+	return b
+}
+
+// CommitmentOf returns the Commitment of the data whose transactions have this encoding. There is one encoding that has
+// it: who finds it in a signed header needs not decode what is to be passed on.
+func CommitmentOf(txs []byte) (sum Hash) {
+	h := sha256.New()
+	h.Write([]byte{0})
+	h.Write(txs)
+	h.Sum(sum[:0])
+	return sum
+}
+
 // Encode returns the encoding of d, which its signature is made over.
 func (d *Data) Encode() []byte { return d.append(make([]byte, 0, d.size())) }
 

@@ -33,20 +33,36 @@ func EncodeBlock(h *SignedHeader, content []byte) []byte {
 	return protowire.AppendBytes(protowire.AppendBytes(out, header), content)
 }
 
-var errTrailing = errors.New("something follows the block")
+var (
+	errTrailing = errors.New("something follows the block")
+	errLength   = errors.New("a length is not in its shortest form")
+)
 
-// DecodeBlock decodes what Encode returned. The result keeps parts of b, which must not be written to afterwards.
-func DecodeBlock(b []byte) (*Block, error) {
+// SplitBlock returns the two encodings in what Encode returned. Nothing is decoded. Lengths in another than the shortest
+// form are an error: no two encodings are split into the same parts.
+func SplitBlock(b []byte) (header, data []byte, err error) {
 	header, n := protowire.ConsumeBytes(b)
 	if n < 0 {
-		return nil, fmt.Errorf("decode block: header: %w", protowire.ParseError(n))
+		return nil, nil, fmt.Errorf("decode block: header: %w", protowire.ParseError(n))
 	}
 	data, m := protowire.ConsumeBytes(b[n:])
 	if m < 0 {
-		return nil, fmt.Errorf("decode block: data: %w", protowire.ParseError(m))
+		return nil, nil, fmt.Errorf("decode block: data: %w", protowire.ParseError(m))
 	}
-	if n+m != len(b) {
-		return nil, fmt.Errorf("decode block: %w", errTrailing)
+	switch {
+	case n+m != len(b):
+		return nil, nil, fmt.Errorf("decode block: %w", errTrailing)
+	case n+m != protowire.SizeBytes(len(header))+protowire.SizeBytes(len(data)):
+		return nil, nil, fmt.Errorf("decode block: %w", errLength)
+	}
+	return header, data, nil
+}
+
+// DecodeBlock decodes what Encode returned. The result keeps parts of b, which must not be written to afterwards.
+func DecodeBlock(b []byte) (*Block, error) {
+	header, data, err := SplitBlock(b)
+	if err != nil {
+		return nil, err
 	}
 	h, err := DecodeSignedHeader(header)
 	if err != nil {

@@ -23,6 +23,7 @@ type Config struct {
 	DA        DAConfig        `koanf:"da"`
 	L1        L1Config        `koanf:"l1"`
 	Unsafe    UnsafeConfig    `koanf:"unsafe"`
+	Gossip    GossipConfig    `koanf:"gossip"`
 	Engine    EngineConfig    `koanf:"engine"`
 	HTTP      HTTPConfig      `koanf:"http"`
 	Evolve    EvolveConfig    `koanf:"evolve"`
@@ -144,6 +145,18 @@ type UnsafeConfig struct {
 	Max  uint64    `koanf:"max" help:"how far above the safe head an unsafe block may be, on a DA layer" default:"20000"`
 }
 
+// GossipConfig is about the peers that blocks go to and come from before the canonical source has them. There are some
+// if it says where to listen, or whom to dial. A node knows nothing of how that is done: package gossip does it.
+type GossipConfig struct {
+	Listen   []string `koanf:"listen" help:"multiaddr at which peers reach this node, such as /ip4/0.0.0.0/tcp/7332 or /ip4/0.0.0.0/udp/7332/quic-v1; may be repeated"`
+	Peers    []string `koanf:"peers" help:"multiaddr of a peer, with its ID, such as /ip4/192.0.2.1/tcp/7332/p2p/ID, which its status names; may be repeated; each is dialled whenever it is not there"`
+	KeyFile  string   `koanf:"key_file" help:"the key that names this node to its peers, relative to the home; it is made if it is not there" default:"gossip.key"`
+	MaxPeers uint64   `koanf:"max_peers" help:"peers at a time; those of gossip.peers stay whatever their number" default:"50"`
+}
+
+// On reports whether there is any gossip.
+func (c *GossipConfig) On() bool { return len(c.Listen) > 0 || len(c.Peers) > 0 }
+
 // EvolveConfig is about the tools of an Evolve chain.
 type EvolveConfig struct {
 	RPC bool `koanf:"rpc" help:"answer, at http.address, what an ev-node's StoreService and ConfigService do, over Connect and, without TLS, gRPC, for explorers and tools of an Evolve chain"`
@@ -206,6 +219,7 @@ func Default() Config {
 		DA:        DAConfig{Kind: "celestia", Address: At("http://127.0.0.1:26658"), CallTimeout: 30 * time.Second, Level: da.ProveEmpty.String(), MaxSubmitBytes: 2 << 20},
 		L1:        L1Config{CallTimeout: 10 * time.Second, Finality: "node"},
 		Unsafe:    UnsafeConfig{Max: maxUnsafeBlocks},
+		Gossip:    GossipConfig{KeyFile: "gossip.key", MaxPeers: 50},
 		Engine:    EngineConfig{Kind: "kv"},
 		HTTP: HTTPConfig{
 			Address: "127.0.0.1:7331", MaxConns: 1280, MaxPerAddress: 256, MaxWaiting: maxWaiting, AnswerBytes: 16 << 20, BodyBytes: 16 << 20,

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"headrace/block"
+	"headrace/internal/derive"
 	"headrace/internal/httpd"
 	"headrace/internal/syncer"
 )
@@ -27,6 +28,9 @@ var (
 	ErrUnfit   = syncer.ErrUnfit   // it does not fit its parent, or the engine finds it invalid
 	ErrOther   = syncer.ErrOther   // the proposer has signed another block on its parent, which is preferred
 )
+
+// ErrStranger is an ErrForged of what does not even say that it is of this chain and its proposer.
+var ErrStranger = derive.ErrStranger
 
 // errNoOffers is an ErrGate that stays.
 var errNoOffers error = noOffers{}

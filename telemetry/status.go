@@ -22,6 +22,7 @@ type view struct {
 	*node.Status
 	m       *Metrics
 	seq     node.Sequence // the zero one of a full node
+	gossip  node.Peers    // the zero one without gossip
 	serving node.Serving
 	now     time.Time
 }
@@ -57,6 +58,15 @@ var figures = []figure{
 	{"headrace_offers_open", "1 while unsafe blocks are taken beside the canonical source.", gauge, func(v *view) float64 { return truth(v.Unsafe != nil && v.Unsafe.Open) }},
 	{"headrace_signed_twice_total", "Heights at which the proposer was found to have signed two blocks.", counter, func(v *view) float64 { return float64(v.Counts.SignedTwice) }},
 
+	{"headrace_gossip_peers", "Peers that are connected.", gauge, (*view).peers},
+	{"headrace_gossip_head_height", "The highest block that a peer has told of.", gauge, func(v *view) float64 { return float64(v.gossip.Head.Height) }},
+	{"headrace_gossip_received_blocks_total", "Blocks from peers, each at its first coming.", counter, func(v *view) float64 { return float64(v.gossip.Counts.Received) }},
+	{"headrace_gossip_ignored_blocks_total", "Blocks from peers that were late, known, or not this chain's.", counter, func(v *view) float64 { return float64(v.gossip.Counts.Ignored) }},
+	{"headrace_gossip_forged_messages_total", "Messages of peers that are no block of the proposer's.", counter, func(v *view) float64 { return float64(v.gossip.Counts.Forged) }},
+	{"headrace_gossip_published_blocks_total", "Blocks of this node that went to peers.", counter, func(v *view) float64 { return float64(v.gossip.Counts.Published) }},
+	{"headrace_gossip_faults_total", "Faults of peers.", counter, func(v *view) float64 { return float64(v.gossip.Counts.Faults) }},
+	{"headrace_gossip_left_peers_total", "Peers that were left because of their faults.", counter, func(v *view) float64 { return float64(v.gossip.Counts.Left) }},
+
 	{"headrace_sequencer_enabled", "1 if the node makes blocks.", gauge, func(v *view) float64 { return truth(v.Sequencer != nil) }},
 	{"headrace_sequencer_backlog_blocks", "Blocks made here that are not seen on the layer yet.", gauge, func(v *view) float64 { return float64(v.seq.Pending) }},
 	{"headrace_sequencer_submitted_height", "The highest block that a submission has been reported included for.", gauge, func(v *view) float64 { return float64(v.seq.Submitted) }},
@@ -70,6 +80,13 @@ var figures = []figure{
 
 	{"headrace_http_waiters", "Requests of /v1/wait that wait now.", gauge, func(v *view) float64 { return float64(v.serving.Waiters) }},
 	{"headrace_http_streams", "Streams of /v1/events that are open now.", gauge, func(v *view) float64 { return float64(v.serving.Streams) }},
+}
+
+func (v *view) peers() (n float64) {
+	for i := range v.gossip.Peers {
+		n += truth(v.gossip.Peers[i].Connected)
+	}
+	return n
 }
 
 func (v *view) lag() float64 {
@@ -243,6 +260,9 @@ func (c *statusFigures) Collect(to chan<- prometheus.Metric) {
 	}
 	s := n.Status().Load()
 	v := &view{Status: &s, m: c.m, serving: n.Serving(), now: time.Now()}
+	if s.Peers != nil {
+		v.gossip = *s.Peers
+	}
 	if s.Sequencer != nil {
 		v.seq = *s.Sequencer
 	}

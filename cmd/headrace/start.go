@@ -84,6 +84,14 @@ func start(ctx context.Context, out io.Writer, home string, config node.Config) 
 		defer traces.Close()
 		opt.Observer = node.Join(opt.Observer, traces.Observer())
 	}
+	if config.Gossip.On() {
+		peers, err := openGossip(home, &config.Gossip, genesis, log)
+		if err != nil {
+			return err
+		}
+		defer peers.Close()
+		opt.Blocks = append(opt.Blocks, peers)
+	}
 	n, err := node.New(opt)
 	if err != nil {
 		return onDisk(err)

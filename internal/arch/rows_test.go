@@ -86,10 +86,11 @@ var rows = map[string]row{
 	"devnet": {"devnet/... node block da da/fault da/local da/celestia l1 l1/local l1/ethereum exec exec/kv exec/engineapi follow watch await contracts internal/keyfile",
 		"a test bed stands on what users have: the node's public face, never the parts inside it"},
 	"telemetry":       {"node block follow da/fault da/local da/celestia internal/edge internal/redact", "it shows a node, and a dev DA layer, to operators' tools by what their public faces tell, as any other program could"},
+	"gossip":          {"node block follow await watch", "it brings blocks to a node by the node's public face, as any other program could: a node knows nothing of peers"},
 	"examples/index":  {"da da/celestia follow follow/position", "an example has what its user has: public packages, and few of them"},
 	"examples/engine": {"block exec exec/grpc", "an example has what its user has: public packages, and few of them"},
 	"internal/mutate": {"", "it takes guards out of any package, and needs none of them to do so"},
-	"cmd/headrace": {"node devnet/... await await/ethereum block da da/fault da/local da/celestia follow l1 l1/ethereum internal/doctor internal/httpc internal/httpd internal/keyfile internal/page internal/redact telemetry watch",
+	"cmd/headrace": {"node gossip devnet/... await await/ethereum block da da/fault da/local da/celestia follow l1 l1/ethereum internal/doctor internal/httpc internal/httpd internal/keyfile internal/page internal/redact telemetry watch",
 		"the command line is one more user of the public packages: what it needs, a program that embeds a node needs too"},
 }
 
@@ -117,6 +118,7 @@ var foreign = []dependency{
 	{"golang.org/x/crypto/...", "block exec/kv internal/keyfile", "hashes and ciphers belong to the formats that use them"},
 	{"golang.org/x/time/...", "da/celestia da/local node", "rates are limited where strangers are served"},
 	{"github.com/klauspost/compress/...", "internal/store internal/jsonrpc da/celestia", "compression belongs to a store's or a wire's format"},
+	{"github.com/libp2p/go-libp2p/... github.com/libp2p/go-libp2p-pubsub/... github.com/multiformats/go-multiaddr/... github.com/marcopolo/simnet/... golang.org/x/sync/...", "gossip", "peers are reached in one place: who does not gossip needs none of it"},
 	{"github.com/cenkalti/backoff/v5/...", "follow", "there is one way to back off"},
 }
 

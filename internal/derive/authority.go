@@ -49,12 +49,21 @@ func (a *Authority) Data(d *block.DataBlob) error {
 	return key.VerifyDataBlob(d)
 }
 
+// ErrStranger is what a refusal matches of what does not even say that it is of this chain and its proposer.
+var ErrStranger = errors.New("of another chain or proposer")
+
+// stranger is an ErrStranger.
+type stranger string
+
+func (s stranger) Error() string        { return string(s) }
+func (s stranger) Is(target error) bool { return target == ErrStranger }
+
 func refusal[T string | []byte](what string, r Reason, chainID T) error {
 	const most = 64 // a stranger's text is not repeated at any length
 	if r == OtherChain {
-		return fmt.Errorf("%s is of chain %q", what, chainID[:min(len(chainID), most)])
+		return stranger(fmt.Sprintf("%s is of chain %q", what, chainID[:min(len(chainID), most)]))
 	}
-	return fmt.Errorf("%s is not signed by the chain's proposer", what)
+	return stranger(fmt.Sprintf("%s is not signed by the chain's proposer", what))
 }
 
 var (

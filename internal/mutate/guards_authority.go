@@ -137,7 +137,7 @@ var authorityGuards = []guard{
 	{
 		name: "an offer's header is the proposer's",
 		file: "internal/syncer/offer.go",
-		from: "if err := authority.Header(h); err != nil {", to: "if err := error(nil); err != nil {",
+		from: "if err := o.s.cfg.Derive.Authority.Header(h); err != nil {", to: "if err := error(nil); err != nil {",
 		pkg: "./internal/syncer", test: "TestForgedOffers",
 	},
 	{

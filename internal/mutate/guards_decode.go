@@ -96,13 +96,13 @@ var decodeGuards = []guard{
 	{
 		name: "offers are verified on all cores but one",
 		file: "internal/syncer/offer.go",
-		from: "o.s.verify(func() {", to: "func(f func()) { f() }(func() {",
+		from: "o.s.verify(func() { b, err", to: "func(f func()) { f() }(func() { b, err",
 		pkg: "./internal/syncer", test: "TestACoreIsLeft",
 	},
 	{
 		name: "the gate comes before an offer is looked at",
 		file: "internal/syncer/offer.go",
-		from: "if err := o.Gate(); err != nil {", to: "if err := error(nil); err != nil {",
+		from: "if err := o.Gate(); err != nil {\n\t\treturn Refused", to: "if err := error(nil); err != nil {\n\t\treturn Refused",
 		pkg: "./internal/syncer", test: "TestGateComesFirst",
 	},
 	{

@@ -90,6 +90,7 @@ var tables = slices.Concat(
 	waitsGuards,
 	softGuards,
 	txsGuards,
+	gossipGuards,
 )
 
 func main() {

@@ -213,8 +213,18 @@ func (o *Offers) Take(ctx context.Context, header, data []byte, bare bool) (got 
 	return got, err
 }
 
-// examine returns the block if all of it is the proposer's. What else was in the bytes that it came from is not kept.
-func (o *Offers) examine(header, data []byte, bare bool) (*offered, error) {
+// CheckHeader returns the header with this encoding if its block would be taken now, or why not. Data are not looked at,
+// and nothing is kept.
+func (o *Offers) CheckHeader(header []byte) (h *block.SignedHeader, err error) {
+	if err := o.Gate(); err != nil {
+		return nil, err
+	}
+	o.s.verify(func() { h, err = o.header(header) })
+	return h, err
+}
+
+// header decodes a header, and checks that it is the proposer's, of a height at which a block may be taken.
+func (o *Offers) header(header []byte) (*block.SignedHeader, error) {
 	h, err := block.DecodeSignedHeader(header)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrGarbled, err)
@@ -222,12 +232,20 @@ func (o *Offers) examine(header, data []byte, bare bool) (*offered, error) {
 	if err := o.within(h.Header.Height); err != nil {
 		return nil, err
 	}
-	authority := o.s.cfg.Derive.Authority
-	if err := authority.Header(h); err != nil {
+	if err := o.s.cfg.Derive.Authority.Header(h); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrForged, err)
 	}
 	if len(h.EnvelopeSignature) == 0 && o.envelopes() {
 		return nil, fmt.Errorf("%w: the signature of its envelope is missing", ErrForged)
+	}
+	return h, nil
+}
+
+// examine returns the block if all of it is the proposer's. What else was in the bytes that it came from is not kept.
+func (o *Offers) examine(header, data []byte, bare bool) (*offered, error) {
+	h, err := o.header(header)
+	if err != nil {
+		return nil, err
 	}
 	read := o.signed
 	if bare {

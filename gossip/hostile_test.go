@@ -1,0 +1,407 @@
+package gossip
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	pubsub "github.com/libp2p/go-libp2p-pubsub"
+	pb "github.com/libp2p/go-libp2p-pubsub/pb"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+
+	"headrace/block"
+)
+
+// alone returns a Gossip that has no peers, to ask it what it makes of messages.
+func alone(t *testing.T, c chain) *Gossip {
+	t.Helper()
+	n := newNet(t, 1, time.Millisecond)
+	return open(t, n.hosts[0], c)
+}
+
+func (g *Gossip) judge(t *testing.T, from peer.ID, raw []byte) pubsub.ValidationResult {
+	t.Helper()
+	return g.validate(t.Context(), from, &pubsub.Message{Message: &pb.Message{Data: raw}})
+}
+
+func mustEncode(t *testing.T, b *block.Block) []byte {
+	t.Helper()
+	raw, err := encode(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+// TestGarbledCopies: a thousand copies of each block come before it, each with another byte flipped. None is forwarded,
+// none takes the honest block's place, none stays in memory.
+func TestGarbledCopies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newProposer(t)
+		g := alone(t, newMemory(p))
+		stranger := peer.ID("stranger")
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		for _, b := range p.chain(t, block.Ref{}, 20, 400) {
+			raw := mustEncode(t, b)
+			for i := range 1000 {
+				garbled := slices.Clone(raw)
+				garbled[i*len(raw)/1000] ^= byte(1 + i%255)
+				if got := g.judge(t, stranger, garbled); got == pubsub.ValidationAccept {
+					t.Fatalf("block %d with byte %d of %d flipped is forwarded", b.Height(), i*len(raw)/1000, len(raw))
+				}
+			}
+			for _, longer := range [][]byte{append(slices.Clone(raw), 0), append([]byte{raw[0], raw[1] | 0x80, 0}, raw[2:]...)} {
+				if got := g.judge(t, stranger, longer); got != pubsub.ValidationReject {
+					t.Errorf("another encoding of block %d: %v, want it rejected", b.Height(), got)
+				}
+			}
+			if got := g.judge(t, stranger, raw); got != pubsub.ValidationAccept {
+				t.Fatalf("block %d itself: %v, want it accepted", b.Height(), got)
+			}
+			if got := g.judge(t, stranger, raw); got != pubsub.ValidationIgnore {
+				t.Errorf("block %d once more: %v, want it ignored", b.Height(), got)
+			}
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 4<<20 {
+			t.Errorf("the heap has grown by %d bytes", grown)
+		}
+	})
+}
+
+// TestUnknownEnvelope: what a header says of itself beside what is signed does not make two messages of one block.
+func TestOtherEncoding(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newProposer(t)
+		g := alone(t, newMemory(p))
+		b := p.make(t, block.Ref{}, 10, 0)
+		header := append(b.Header.Encode(), 0xf8, 0x07, 1) // field 127, which nobody knows
+		raw := append(binary.AppendUvarint(nil, uint64(len(header))), header...)
+		txs := b.Data.EncodeTxs()
+		raw = append(append(raw, byte(len(txs))), txs...)
+		if got := g.judge(t, "stranger", raw); got != pubsub.ValidationReject {
+			t.Errorf("a header with a field of somebody else's: %v, want it rejected", got)
+		}
+	})
+}
+
+// TestVerdicts: what is a fault, and what is not.
+func TestVerdicts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, other := newProposer(t), newProposer(t)
+		m := newMemory(p, p.chain(t, block.Ref{}, 3, 10)...)
+		m.safe(2)
+		m.most = 5
+		g := alone(t, m)
+		at := func(h uint64) block.Ref { return block.Ref{Height: h} }
+		for _, c := range []struct {
+			name string
+			raw  []byte
+			want pubsub.ValidationResult
+		}{
+			{"a block of the height that is safe", mustEncode(t, p.make(t, at(1), 10, 0)), pubsub.ValidationIgnore},
+			{"the highest that is let through", mustEncode(t, p.make(t, at(6), 10, 0)), pubsub.ValidationAccept},
+			{"one higher", mustEncode(t, p.make(t, at(7), 10, 0)), pubsub.ValidationIgnore},
+			{"another proposer's", mustEncode(t, other.make(t, at(3), 10, 0)), pubsub.ValidationIgnore},
+			{"nothing", nil, pubsub.ValidationReject},
+			{"more than a block", make([]byte, MaxBlock+1), pubsub.ValidationReject},
+			{"a second block of a height", mustEncode(t, p.make(t, at(6), 10, 1)), pubsub.ValidationAccept},
+			{"a third one", mustEncode(t, p.make(t, at(6), 10, 2)), pubsub.ValidationIgnore},
+		} {
+			if got := g.judge(t, "stranger", c.raw); got != c.want {
+				t.Errorf("%s: %v, want %v", c.name, got, c.want)
+			}
+		}
+		m.shut(true)
+		if got := g.judge(t, "stranger", mustEncode(t, p.make(t, at(5), 10, 0))); got != pubsub.ValidationIgnore {
+			t.Errorf("a block while the gate is closed: %v, want it ignored", got)
+		}
+		if f := g.Peers().Counts.Faults; f != 0 {
+			t.Errorf("a stranger that is not there has %d faults", f)
+		}
+	})
+}
+
+// TestForgerIsLeft: a peer that goes on sending what is forged is left, and not let in again.
+func TestForgerIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newProposer(t)
+		n := newNet(t, 3, time.Millisecond)
+		m := newMemory(p)
+		g := open(t, n.hosts[0], m)
+		forger := openForger(t, n.hosts[1])
+		honest := newMemory(p)
+		open(t, n.hosts[2], honest)
+		link(t, n.hosts[0], n.hosts[1])
+		link(t, n.hosts[0], n.hosts[2])
+		time.Sleep(2 * time.Second)
+		blocks := p.chain(t, block.Ref{}, 20, 100)
+		for i := range 100 {
+			raw := mustEncode(t, blocks[0])
+			raw[len(raw)-1-i] ^= 1
+			_ = forger.Publish(t.Context(), raw)
+			time.Sleep(10 * time.Millisecond)
+		}
+		time.Sleep(time.Second)
+		if got := g.Peers().Counts; got.Left != 1 || got.Forged < leaveAt/forged || got.Forged > 20 {
+			t.Errorf("left %d peers after %d forged blocks, want one after about %d", got.Left, got.Forged, leaveAt/forged)
+		}
+		if c := n.hosts[0].Network().Connectedness(n.hosts[1].ID()); c == network.Connected {
+			t.Error("the forger is still there")
+		}
+		for _, b := range blocks {
+			honest.append(b)
+		}
+		m.reach(t, 20)
+	})
+}
+
+// openForger joins the topic without a validator.
+func openForger(t *testing.T, h host.Host) *pubsub.Topic {
+	t.Helper()
+	ps, err := pubsub.NewGossipSub(t.Context(), h, pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign), pubsub.WithNoAuthor(), pubsub.WithMessageIdFn(messageID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	topic, err := ps.Join("/headrace/1/" + genesis.String() + "/blocks")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := topic.Subscribe(); err != nil {
+		t.Fatal(err)
+	}
+	return topic
+}
+
+// TestLateJoiner: a node that is far behind has all from its peers, while its canonical source says nothing.
+func TestLateJoiner(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newProposer(t)
+		n := newNet(t, 3, time.Millisecond)
+		blocks := p.chain(t, block.Ref{}, 10_000, 1000)
+		open(t, n.hosts[0], newMemory(p, blocks...))
+		open(t, n.hosts[1], newMemory(p, blocks[:5000]...))
+		late := newMemory(p)
+		g := open(t, n.hosts[2], late)
+		link(t, n.hosts[2], n.hosts[0])
+		link(t, n.hosts[2], n.hosts[1])
+		late.reach(t, 10_000)
+		if late.offered != 10_000 {
+			t.Errorf("%d blocks were offered, want each once", late.offered)
+		}
+		if c := g.Peers().Counts; c.Published != 0 || c.Asked > 20 {
+			t.Errorf("%d blocks of others were published, %d requests made: want none, and one for each 4 MiB", c.Published, c.Asked)
+		}
+	})
+}
+
+// says tells who asks a host that its head is there.
+func says(h host.Host, head block.Ref) {
+	h.SetStreamHandler(protocol.ID("/headrace/1/"+genesis.String()+"/head"), func(s network.Stream) {
+		_, _ = s.Write(append(binary.AppendUvarint(nil, head.Height), head.Hash[:]...))
+		_, _ = s.Read(make([]byte, 1))
+	})
+}
+
+// TestWrongAnswers: each way in which an answer can be wrong costs the peer, and another one is asked.
+func TestWrongAnswers(t *testing.T) {
+	p := newProposer(t)
+	blocks := p.chain(t, block.Ref{}, 30, 100)
+	send := func(w *bufio.Writer, raw []byte) {
+		_, _ = w.Write(binary.AppendUvarint(nil, uint64(len(raw))))
+		_, _ = w.Write(raw)
+	}
+	for _, c := range []struct {
+		name, cause string
+		answer      func(w *bufio.Writer, from uint64)
+	}{
+		{"a hole", "hole", func(w *bufio.Writer, from uint64) {
+			send(w, mustEncode(t, blocks[from-1]))
+			send(w, mustEncode(t, blocks[from+1]))
+		}},
+		{"the wrong one", "hole", func(w *bufio.Writer, from uint64) { send(w, mustEncode(t, blocks[0+from])) }},
+		{"none", "none", func(*bufio.Writer, uint64) {}},
+		{"a forged one", "proposer", func(w *bufio.Writer, from uint64) {
+			raw := mustEncode(t, blocks[from-1])
+			raw[len(raw)-1] ^= 1
+			send(w, raw)
+		}},
+		{"rubbish", "encoded", func(w *bufio.Writer, from uint64) { send(w, []byte("rubbish")) }},
+		{"too large", "at most", func(w *bufio.Writer, from uint64) { _, _ = w.Write(binary.AppendUvarint(nil, MaxBlock+1)) }},
+		{"without an end", "beyond", func(w *bufio.Writer, from uint64) {
+			for _, b := range blocks[from-1:] {
+				send(w, mustEncode(t, b))
+			}
+			for range 100 {
+				send(w, mustEncode(t, blocks[29]))
+			}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := newNet(t, 3, time.Millisecond)
+				n.hosts[1].SetStreamHandler(protocol.ID("/headrace/1/"+genesis.String()+"/range"), func(s network.Stream) {
+					r := bufio.NewReader(s)
+					from, _ := binary.ReadUvarint(r)
+					to, _ := binary.ReadUvarint(r)
+					w := bufio.NewWriter(s)
+					if to > from {
+						c.answer(w, from)
+					}
+					_ = w.Flush()
+					_ = s.Close()
+				})
+				says(n.hosts[1], block.Ref{Height: 24, Hash: blocks[23].Hash()})
+				m := newMemory(p)
+				g := open(t, n.hosts[0], m)
+				link(t, n.hosts[0], n.hosts[1])
+				synctest.Wait()
+				time.Sleep(time.Second)
+				open(t, n.hosts[2], newMemory(p, blocks...))
+				link(t, n.hosts[0], n.hosts[2])
+				m.reach(t, 30)
+				time.Sleep(time.Second)
+				cause := ""
+				for _, at := range g.Peers().Peers {
+					if at.ID == n.hosts[1].ID().String() {
+						cause = at.Cause
+					}
+				}
+				if !strings.Contains(cause, c.cause) {
+					t.Errorf("the status says %q of the peer, want it to speak of %q", cause, c.cause)
+				}
+			})
+		})
+	}
+}
+
+// TestSilentPeer: one that does not answer at all is left for another.
+func TestSilentPeer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newProposer(t)
+		blocks := p.chain(t, block.Ref{}, 30, 100)
+		n := newNet(t, 3, time.Millisecond)
+		n.hosts[1].SetStreamHandler(protocol.ID("/headrace/1/"+genesis.String()+"/range"), func(s network.Stream) {
+			r := bufio.NewReader(s)
+			_, _ = binary.ReadUvarint(r)
+		})
+		says(n.hosts[1], block.Ref{Height: 40})
+		m := newMemory(p)
+		open(t, n.hosts[0], m)
+		link(t, n.hosts[0], n.hosts[1])
+		time.Sleep(time.Second)
+		open(t, n.hosts[2], newMemory(p, blocks...))
+		link(t, n.hosts[0], n.hosts[2])
+		m.reach(t, 30)
+	})
+}
+
+// TestPartition: two halves that were apart have the same when they are not any more.
+func TestPartition(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newProposer(t)
+		n := newNet(t, 4, 5*time.Millisecond)
+		chains := make([]*memory, 4)
+		for i := range chains {
+			chains[i] = newMemory(p)
+			open(t, n.hosts[i], chains[i])
+		}
+		link(t, n.hosts[0], n.hosts[1])
+		link(t, n.hosts[1], n.hosts[2])
+		link(t, n.hosts[2], n.hosts[3])
+		time.Sleep(2 * time.Second)
+		blocks := p.chain(t, block.Ref{}, 60, 100)
+		for i, b := range blocks {
+			switch i {
+			case 20:
+				chains[3].reach(t, 20)
+				_ = n.hosts[1].Network().ClosePeer(n.hosts[2].ID())
+				time.Sleep(time.Second)
+			case 40:
+				if at := chains[3].status.Load().Heads.Unsafe.Height; at != 20 {
+					t.Errorf("the other half is at %d, want 20: the partition is none", at)
+				}
+				link(t, n.hosts[1], n.hosts[2])
+			}
+			chains[0].append(b)
+			chains[1].reach(t, b.Height())
+		}
+		for _, c := range chains {
+			c.reach(t, 60)
+		}
+	})
+}
+
+// TestGateOpens: what the gate has held back is taken when it opens, and a head that went back is followed from there.
+func TestGateOpens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newProposer(t)
+		n := newNet(t, 2, time.Millisecond)
+		blocks := p.chain(t, block.Ref{}, 30, 100)
+		m := newMemory(p)
+		m.most = 10
+		open(t, n.hosts[0], m)
+		open(t, n.hosts[1], newMemory(p, blocks...))
+		link(t, n.hosts[0], n.hosts[1])
+		m.reach(t, 10)
+		time.Sleep(10 * time.Second)
+		if at := m.status.Load().Heads.Unsafe.Height; at != 10 {
+			t.Fatalf("at %d, beyond the gate", at)
+		}
+		m.safe(10)
+		m.reach(t, 20)
+		m.safe(20)
+		m.reach(t, 30)
+		m.cut(25)
+		m.reach(t, 30)
+	})
+}
+
+// TestBounds: a peer has two answers at a time, all have eight, and a request that does not come is not waited for.
+func TestBounds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newProposer(t)
+		n := newNet(t, 2, time.Millisecond)
+		open(t, n.hosts[0], newMemory(p, p.chain(t, block.Ref{}, 3, 10)...))
+		link(t, n.hosts[1], n.hosts[0])
+		ask := func(request ...byte) network.Stream {
+			s, err := n.hosts[1].NewStream(t.Context(), n.hosts[0].ID(), protocol.ID("/headrace/1/"+genesis.String()+"/range"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = s.Write(request)
+			return s
+		}
+		const half = 0x80 // a varint that goes on
+		first, second := ask(half), ask(half)
+		time.Sleep(time.Second)
+		third := ask(half)
+		if _, err := third.Read(make([]byte, 1)); err == nil || !errors.As(err, new(*network.StreamError)) {
+			t.Errorf("a third answer at a time: %v, want it refused", err)
+		}
+		began := time.Now()
+		for _, s := range []network.Stream{first, second} {
+			if _, err := s.Read(make([]byte, 1)); err == nil {
+				t.Error("half a request is answered")
+			}
+		}
+		if took := time.Since(began); took > askTime {
+			t.Errorf("half a request was waited for for %s", took)
+		}
+		if _, err := ask(1, 4).Read(make([]byte, 1)); err != nil {
+			t.Errorf("a request after those: %v", err)
+		}
+	})
+}

@@ -1,0 +1,77 @@
+package main
+
+// gossipGuards are about peers.
+var gossipGuards = []guard{
+	{
+		name: "a message of a peer has the one encoding that blocks have",
+		file: "gossip/blocks.go",
+		from: "if !bytes.Equal(h.Encode(), header) {", to: "if false {",
+		pkg: "./gossip", test: "TestOtherEncoding",
+	},
+	{
+		name: "a block's lengths are in their shortest form",
+		file: "block/whole.go",
+		from: "case n+m != protowire.SizeBytes(len(header))+protowire.SizeBytes(len(data)):", to: "case false:",
+		pkg: "./gossip", test: "TestGarbledCopies",
+	},
+	{
+		name: "a peer's transactions are those that the header names",
+		file: "gossip/blocks.go",
+		from: "if sum := block.CommitmentOf(txs); !bytes.Equal(h.Header.DataHash, sum[:]) {", to: "if sum := block.CommitmentOf(txs); len(sum) == 0 {",
+		pkg: "./gossip", test: "TestGarbledCopies",
+	},
+	{
+		name: "a block is passed on once",
+		file: "gossip/blocks.go",
+		from: "if err == nil && !g.tally.add(item.Ref()) {", to: "if err == nil && !g.tally.add(item.Ref()) && false {",
+		pkg: "./gossip", test: "TestVerdicts|TestGarbledCopies",
+	},
+	{
+		name: "two blocks of a height are passed on, and no more",
+		file: "gossip/gossip.go",
+		from: "if len(at) >= mostForwarded {", to: "if false {",
+		pkg: "./gossip", test: "TestVerdicts",
+	},
+	{
+		name: "a peer with too many faults is left",
+		file: "gossip/peers.go",
+		from: "leave := k.faults >= leaveAt", to: "leave := false",
+		pkg: "./gossip", test: "TestForgerIsLeft",
+	},
+	{
+		name: "a peer that does not answer is passed over at the next try",
+		file: "gossip/peers.go",
+		from: "p.fault(id, wrong, follow.ErrStalled)", to: "_ = wrong",
+		pkg: "./gossip", test: "TestSilentPeer",
+	},
+	{
+		name: "an answer with a hole is a fault",
+		file: "gossip/range.go",
+		from: "case item.Height != at:", to: "case false:",
+		pkg: "./gossip", test: "TestWrongAnswers",
+	},
+	{
+		name: "an answer ends where it was asked to",
+		file: "gossip/range.go",
+		from: "case at >= to:", to: "case false:",
+		pkg: "./gossip", test: "TestWrongAnswers",
+	},
+	{
+		name: "a peer has so many answers at a time",
+		file: "gossip/peers.go",
+		from: "if p.inAll >= answersInAll || p.answers[id] >= answersEach {", to: "if false {",
+		pkg: "./gossip", test: "TestBounds",
+	},
+	{
+		name: "heads are told beside gossip",
+		file: "gossip/range.go",
+		from: "		g.peers.announce(p, head, nil)", to: "		_ = head",
+		pkg: "./gossip", test: "TestLateJoiner|TestPartition",
+	},
+	{
+		name: "the place among peers goes back with the node's head",
+		file: "gossip/blocks.go",
+		from: "if now.Unsafe.Height < was.Unsafe.Height {", to: "if false {",
+		pkg: "./gossip", test: "TestGateOpens",
+	},
+}
