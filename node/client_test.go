@@ -15,9 +15,6 @@ import (
 	"headrace/watch"
 )
 
-// errEnough ends a stream.
-var errEnough = errors.New("enough")
-
 // TestClientOfNode: a client of package await has of a real node what the waits in the process have; its stream goes on
 // over a restart of the node, and its waits are told of the node's end.
 func TestClientOfNode(t *testing.T) {

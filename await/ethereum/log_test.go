@@ -235,7 +235,7 @@ func TestLogSchedules(t *testing.T) {
 			if g.err != nil {
 				t.Fatalf("seed %d: %v", seed, g.err)
 			}
-			first := fmt.Sprint("none")
+			first := "none"
 			for _, b := range c.blocks[3:] {
 				if logs := c.bodies[b.Hash].logs; len(logs) > 0 {
 					first = fmt.Sprint(b.Hash, logs[0].Data)
