@@ -14,6 +14,7 @@ import (
 	"headrace/block"
 	"headrace/exec"
 	"headrace/internal/store"
+	"headrace/internal/syncer"
 	"headrace/watch"
 )
 
@@ -93,6 +94,12 @@ func (s *sent) begin(o *opened, hash block.Hash, waits bool) (*submission, error
 	if s.all.Len() == 0 {
 		s.path, s.gone, s.in = nil, map[block.Hash]lookedAt{}, nil
 		s.of, s.waits = map[block.Hash]*submissions{}, map[*submission]*waiter{}
+		// A block that was signed before a crash comes again as it was. Its transactions are of those who sent then.
+		if last, ok, err := syncer.LastSigned(o.store); err != nil {
+			return nil, err
+		} else if ok {
+			s.gone[last.Ref.Hash] = lookedAt{Ref: last.Ref}
+		}
 	}
 	if err := s.catchUp(o); err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"headrace/block"
 	"headrace/exec"
 	"headrace/internal/store"
+	"headrace/internal/syncer"
 	"headrace/node"
 )
 
@@ -121,6 +123,24 @@ func TestEachSubmissionHasItsPlace(t *testing.T) {
 	next := l.send("a", await.Unsafe)
 	wantWaiting(t, "one that comes after all", next)
 	wantTold(t, "it", next, l.put("a"), 0)
+}
+
+// A block that was signed before a crash, and is stored after it, is no news for who comes in between: it has what was
+// sent before.
+func TestSubmissionsAfterACrash(t *testing.T) {
+	l := sentOn(t, false)
+	at := l.put()
+	signed := l.with(at, "a")
+	note, err := json.Marshal(syncer.Signed{Ref: signed.Block.Ref(), Parent: at.Hash})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.commit(&store.Batch{Named: map[string][]byte{"signed": note}, Sync: true})
+	after := l.send("a", await.Unsafe)
+	l.commit(&store.Batch{Append: []store.Record{signed}})
+	l.look()
+	wantWaiting(t, "who came after the crash", after)
+	wantTold(t, "it", after, l.put("a"), 0)
 }
 
 // A reorg before the head asked for puts the wait back; who was told keeps the turn; and a block that comes again is no

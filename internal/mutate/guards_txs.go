@@ -106,4 +106,10 @@ var txsGuards = []guard{
 		from: " || of.BlockHash != in {", to: " {",
 		pkg: "./exec/engineapi", test: "TestSuite/TransactionHashes",
 	},
+	{
+		name: "a block that was signed before a crash is no news for who sends after it",
+		file: "node/sent.go",
+		from: "s.gone[last.Ref.Hash] = lookedAt{Ref: last.Ref}", to: "_ = last",
+		pkg: "./node", test: "TestSubmissionsAfterACrash",
+	},
 }
