@@ -13,6 +13,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -30,6 +31,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	"github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	ma "github.com/multiformats/go-multiaddr"
 	"golang.org/x/sync/errgroup"
 
 	"headrace/await"
@@ -111,27 +113,34 @@ const stall = 10 * time.Second
 // maxBackoff bounds the pause between tries: so much later than possible a block is there, at the most.
 const maxBackoff = time.Second
 
-// listen makes the host.
+// listen makes the host. With SO_REUSEPORT, libp2p's habit, two processes at one port would each have some of the peers.
 func (g *Gossip) listen() error {
 	manager, err := connmgr.NewConnManager(g.opt.Most*3/4, g.opt.Most, connmgr.WithGracePeriod(10*time.Second))
 	if err != nil {
 		return fmt.Errorf("limit peers to %d: %w", g.opt.Most, err)
 	}
 	opts := []libp2p.Option{
-		libp2p.Identity(g.opt.Key), libp2p.ListenAddrStrings(g.opt.Listen...), libp2p.UserAgent("headrace"),
-		libp2p.Transport(tcp.NewTCPTransport), libp2p.Transport(libp2pquic.NewTransport), libp2p.Security(noise.ID, noise.New), libp2p.DefaultMuxers,
+		libp2p.Identity(g.opt.Key), libp2p.NoListenAddrs, libp2p.UserAgent("headrace"),
+		libp2p.Transport(tcp.NewTCPTransport, tcp.DisableReuseport()), libp2p.Transport(libp2pquic.NewTransport), libp2p.Security(noise.ID, noise.New), libp2p.DefaultMuxers,
 		libp2p.ConnectionManager(manager), libp2p.ConnectionGater((*gater)(g.peers)),
 		libp2p.DisableRelay(), libp2p.DisableMetrics(), libp2p.DisableIdentifyAddressDiscovery(),
 	}
-	if len(g.opt.Listen) == 0 {
-		opts = append(opts, libp2p.NoListenAddrs)
-	}
 	if g.host, err = libp2p.New(opts...); err != nil {
-		return fmt.Errorf("listen for peers: %w", err)
+		return fmt.Errorf("make libp2p host: %w", err)
+	}
+	for _, text := range g.opt.Listen { // one by one: of several together libp2p leaves out those that fail
+		a, err := ma.NewMultiaddr(text)
+		if err == nil {
+			err = g.host.Network().Listen(a)
+		}
+		if err != nil {
+			return errors.Join(fmt.Errorf("listen for peers at %s: %w", text, err), g.host.Close())
+		}
 	}
 	for _, p := range g.opt.Peers {
 		g.host.ConnManager().Protect(p.ID, "of the settings")
 	}
+	g.log.Info("gossip", "id", g.host.ID(), "addresses", g.Peers().Addresses)
 	return nil
 }
 
@@ -147,7 +156,7 @@ func (g *Gossip) join(ctx context.Context) error {
 	g.host.SetStreamHandler(protocol.ID(g.name("head")), g.tell)
 	ps, err := pubsub.NewGossipSub(ctx, g.host,
 		pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign), pubsub.WithNoAuthor(), pubsub.WithMessageIdFn(messageID),
-		pubsub.WithMaxMessageSize(MaxBlock+around), pubsub.WithPeerExchange(false), pubsub.WithLogger(g.log),
+		pubsub.WithMaxMessageSize(MaxBlock+around), pubsub.WithPeerExchange(false), pubsub.WithLogger(slog.New(quiet{g.log.Handler()})),
 		pubsub.WithPeerScore(g.peers.scoring()), pubsub.WithPeerScoreInspect(g.peers.scored, scoreEvery),
 		pubsub.WithSubscriptionFilter(pubsub.NewAllowlistSubscriptionFilter(g.name("blocks"))),
 		pubsub.WithValidateThrottle(checks), pubsub.WithValidateQueueSize(checks),
@@ -167,6 +176,17 @@ func (g *Gossip) join(ctx context.Context) error {
 	}
 	return nil
 }
+
+// quiet leaves out what a library tells for its own sake.
+type quiet struct{ slog.Handler }
+
+func (q quiet) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelWarn && q.Handler.Enabled(ctx, level)
+}
+
+func (q quiet) WithAttrs(attrs []slog.Attr) slog.Handler { return quiet{q.Handler.WithAttrs(attrs)} }
+
+func (q quiet) WithGroup(name string) slog.Handler { return quiet{q.Handler.WithGroup(name)} }
 
 // checks bounds the messages that are looked at, and those that wait for it, each.
 const checks = 16

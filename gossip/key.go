@@ -65,7 +65,7 @@ func ParsePeers(addresses []string) ([]peer.AddrInfo, error) {
 	for _, text := range addresses {
 		a, err := ma.NewMultiaddr(text)
 		if err != nil {
-			return nil, fmt.Errorf("%q is no multiaddr such as /ip4/192.0.2.1/tcp/7332/p2p/ID: %w", text, err)
+			return nil, fmt.Errorf("%q is no multiaddr such as /ip4/192.0.2.1/tcp/7400/p2p/ID: %w", text, err)
 		}
 		if _, err := peer.AddrInfoFromP2pAddr(a); err != nil {
 			return nil, fmt.Errorf("%q does not end in /p2p/ID: the peer says it in its log, and in its status as peers.addresses: %w", text, err)
@@ -78,8 +78,12 @@ func ParsePeers(addresses []string) ([]peer.AddrInfo, error) {
 // CheckListen says which of these is no multiaddr to listen on.
 func CheckListen(addresses []string) error {
 	for _, text := range addresses {
-		if _, err := ma.NewMultiaddr(text); err != nil {
-			return fmt.Errorf("%q is no multiaddr such as /ip4/0.0.0.0/tcp/7332: %w", text, err)
+		a, err := ma.NewMultiaddr(text)
+		if err != nil {
+			return fmt.Errorf("%q is no multiaddr such as /ip4/0.0.0.0/tcp/7400: %w", text, err)
+		}
+		if _, end := ma.SplitLast(a); end == nil || end.Code() != ma.P_TCP && end.Code() != ma.P_QUIC_V1 {
+			return fmt.Errorf("%q does not end in a port of TCP or in quic-v1, as /ip4/0.0.0.0/tcp/7400 and /ip4/0.0.0.0/udp/7400/quic-v1 do", text)
 		}
 	}
 	return nil

@@ -39,9 +39,9 @@ func TestParsePeers(t *testing.T) {
 		want int
 		err  string
 	}{
-		{[]string{"/ip4/192.0.2.1/tcp/7332/p2p/" + id, "/ip4/192.0.2.1/udp/7332/quic-v1/p2p/" + id}, 1, ""},
-		{[]string{"/ip4/192.0.2.1/tcp/7332"}, 0, "/p2p/ID"},
-		{[]string{"192.0.2.1:7332"}, 0, "multiaddr"},
+		{[]string{"/ip4/192.0.2.1/tcp/7400/p2p/" + id, "/ip4/192.0.2.1/udp/7400/quic-v1/p2p/" + id}, 1, ""},
+		{[]string{"/ip4/192.0.2.1/tcp/7400"}, 0, "/p2p/ID"},
+		{[]string{"192.0.2.1:7400"}, 0, "multiaddr"},
 		{nil, 0, ""},
 	} {
 		got, err := ParsePeers(c.in)
@@ -51,5 +51,11 @@ func TestParsePeers(t *testing.T) {
 	}
 	if err := CheckListen([]string{"/ip4/0.0.0.0/tcp/0", "0.0.0.0:0"}); err == nil || !strings.Contains(err.Error(), "0.0.0.0:0") {
 		t.Errorf("host:port: %v", err)
+	}
+	if err := CheckListen([]string{"/ip4/127.0.0.1"}); err == nil || !strings.Contains(err.Error(), "does not end in a port") {
+		t.Errorf("no port: %v", err)
+	}
+	if err := CheckListen([]string{"/ip4/0.0.0.0/udp/0/quic-v1", "/dns4/localhost/tcp/0"}); err != nil {
+		t.Error(err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -116,17 +117,28 @@ func (p *peers) run(ctx context.Context) error {
 	}
 }
 
-// keep dials a peer of the settings whenever it is not there.
+// keep dials a peer of the settings whenever it is not there. The log says once that it is not, and that it is again.
 func (p *peers) keep(ctx context.Context, info peer.AddrInfo, gone <-chan struct{}) {
 	backoff := follow.Backoff{Max: 10 * time.Second}
+	told := map[bool]bool{} // by whether it is there
 	for ctx.Err() == nil {
 		err := p.g.host.Connect(network.WithForceDirectDial(ctx, "of the settings"), info)
-		p.mu.Lock()
-		if p.dials[info.ID] = ""; err != nil {
-			p.dials[info.ID] = err.Error()
+		cause := ""
+		if err != nil {
+			cause = strings.Join(strings.Fields(err.Error()), " ") // libp2p's has a line for each address
 		}
+		p.mu.Lock()
+		p.dials[info.ID] = cause
 		p.mu.Unlock()
 		p.changed()
+		switch there := err == nil; {
+		case told[there] || ctx.Err() != nil:
+		case there:
+			p.g.log.Info("peer found", "peer", info.ID)
+		default:
+			p.g.log.Warn("peer lost", "peer", info.ID, "err", cause)
+		}
+		told = map[bool]bool{err == nil: true}
 		if err != nil {
 			_ = backoff.Sleep(ctx, nil)
 			continue

@@ -148,8 +148,8 @@ type UnsafeConfig struct {
 // GossipConfig is about the peers that blocks go to and come from before the canonical source has them. There are some
 // if it says where to listen, or whom to dial. A node knows nothing of how that is done: package gossip does it.
 type GossipConfig struct {
-	Listen   []string `koanf:"listen" help:"multiaddr at which peers reach this node, such as /ip4/0.0.0.0/tcp/7332 or /ip4/0.0.0.0/udp/7332/quic-v1; may be repeated"`
-	Peers    []string `koanf:"peers" help:"multiaddr of a peer, with its ID, such as /ip4/192.0.2.1/tcp/7332/p2p/ID, which its status names; may be repeated; each is dialled whenever it is not there"`
+	Listen   []string `koanf:"listen" help:"multiaddr at which peers reach this node, such as /ip4/0.0.0.0/tcp/7400 or /ip4/0.0.0.0/udp/7400/quic-v1; may be repeated"`
+	Peers    []string `koanf:"peers" help:"multiaddr of a peer, with its ID, such as /ip4/192.0.2.1/tcp/7400/p2p/ID, which its status names; may be repeated; each is dialled whenever it is not there"`
 	KeyFile  string   `koanf:"key_file" help:"the key that names this node to its peers, relative to the home; it is made if it is not there" default:"gossip.key"`
 	MaxPeers uint64   `koanf:"max_peers" help:"peers at a time; those of gossip.peers stay whatever their number" default:"50"`
 }
@@ -207,7 +207,7 @@ func (c *TelemetryConfig) check() error {
 
 // LogConfig is about logging.
 type LogConfig struct {
-	Level  string `koanf:"level" help:"debug, info, warn or error; behind it others for modules, as in info,follow=debug,engine=warn: node, follow, da, l1, syncer, sequencer, engine, store, http; headrace log changes it while the node runs" default:"info"`
+	Level  string `koanf:"level" help:"debug, info, warn or error; behind it others for modules, as in info,follow=debug,engine=warn: node, follow, da, l1, syncer, sequencer, gossip, engine, store, http; headrace log changes it while the node runs" default:"info"`
 	Format string `koanf:"format" help:"text or json" default:"text"`
 	Blocks string `koanf:"blocks" help:"each: a line for each block; a duration such as 10s: one for all blocks of so long; none" default:"each"`
 }

@@ -20,7 +20,7 @@ import (
 type LogLevels = logs.Levels
 
 // modules are the parts of a node that can have a level of their own. What is logged by none of them is the node's.
-var modules = []string{"node", "follow", "da", "l1", "syncer", "sequencer", "engine", "store", "http"}
+var modules = []string{"node", "follow", "da", "l1", "syncer", "sequencer", "gossip", "engine", "store", "http"}
 
 // of is the logger of a module.
 func of(log *slog.Logger, module string) *slog.Logger { return log.With(logs.Module, module) }

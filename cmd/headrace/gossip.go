@@ -27,5 +27,9 @@ func openGossip(home string, c *node.GossipConfig, genesis *block.Genesis, log *
 	if err != nil {
 		return nil, err
 	}
-	return gossip.Open(gossip.Options{Genesis: genesis.Hash(), Key: key, Listen: c.Listen, Peers: peers, Most: int(c.MaxPeers), Logger: log.With("module", "gossip")})
+	g, err := gossip.Open(gossip.Options{Genesis: genesis.Hash(), Key: key, Listen: c.Listen, Peers: peers, Most: int(c.MaxPeers), Logger: log.With("module", "gossip")})
+	if err != nil {
+		return nil, fmt.Errorf("gossip: %w: gossip.listen names the addresses", err)
+	}
+	return g, nil
 }

@@ -74,4 +74,16 @@ var gossipGuards = []guard{
 		from: "if now.Unsafe.Height < was.Unsafe.Height {", to: "if false {",
 		pkg: "./gossip", test: "TestGateOpens",
 	},
+	{
+		name: "a port of gossip has one process",
+		file: "gossip/gossip.go",
+		from: "libp2p.Transport(tcp.NewTCPTransport, tcp.DisableReuseport())", to: "libp2p.Transport(tcp.NewTCPTransport)",
+		pkg: "./gossip", test: "TestPortInUse",
+	},
+	{
+		name: "a peer of the settings that is not there is told",
+		file: "gossip/peers.go",
+		from: "p.g.log.Warn(\"peer lost\", \"peer\", info.ID, \"err\", cause)", to: "_ = cause",
+		pkg: "./gossip", test: "TestPeerOfTheSettingsIsTold",
+	},
 }
