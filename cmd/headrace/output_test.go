@@ -61,6 +61,14 @@ waits       derive at 9: data
 	if got := s.text(now); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
+	said.Unsafe = &node.Unsafe{From: []node.Endpoint{{Address: "http://other", Role: "unsafe", Healthy: true, Live: true, Mode: "stream", Head: 9, HeadAt: now.Add(-time.Second)}}}
+	said.Peers = &node.Peers{
+		Addresses: []string{"/ip4/192.0.2.1/tcp/7400/p2p/Me"}, Head: ref(9), Waiting: follow.Waiting{Stage: follow.StageFetch, Height: 9, Cause: "the gate"},
+		Peers: []node.Peer{
+			{ID: "A", Address: "/ip4/192.0.2.2/tcp/1", Connected: true}, {ID: "B", Address: "/ip4/192.0.2.3/tcp/1", Cause: "refused"},
+			{ID: "C", Left: now.Add(time.Minute), Cause: "it has a hole"}, {ID: "D", Address: "/ip4/192.0.2.4/tcp/1", Connected: true, Cause: "it has a hole"},
+		},
+	}
 	said.Proposal = &node.Proposal{ID: 5, L1: ref(15), Reorgs: 2}
 	if body, err = json.Marshal(said); err != nil {
 		t.Fatal(err)
@@ -73,6 +81,10 @@ waits       derive at 9: data
 	for _, want := range []string{
 		"\nproposal    5, in L1 block 15  " + hash("0f") + "\n            reorgs of the L1 took proposals back 2 times\nposition    16 ",
 		"\nL1 head     18 ", "\nsequencer   1 blocks wait for the L1, submitted up to 8\n",
+		"\nendpoint    http://other (unsafe): healthy, news by stream, at 9 since 1s, 0 behind\n",
+		"\npeers       2 are there, and have blocks up to 9\n            they reach this node at /ip4/192.0.2.1/tcp/7400/p2p/Me\n" +
+			"peer        /ip4/192.0.2.3/tcp/1/p2p/B is not there: refused\npeer        C is kept out for 1m yet: it has a hole\n" +
+			"peer        /ip4/192.0.2.4/tcp/1/p2p/D is there; its last fault: it has a hole\nwaits       for peers: fetch at 9: the gate\n",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("on an L1: got\n%s\nwant %q", got, want)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -120,19 +121,22 @@ type status struct {
 		CatchUp    *catchUp   `json:"catch_up"`
 		Endpoints  []endpoint `json:"endpoints"`
 	} `json:"source"`
+	Unsafe struct {
+		From []endpoint `json:"from"`
+	} `json:"unsafe"`
+	Peers *struct {
+		Addresses []string `json:"addresses"`
+		Head      ref      `json:"head"`
+		Waiting   waiting  `json:"waiting"`
+		Peers     []peer   `json:"peers"`
+	} `json:"peers"`
 	Proposal *struct { // of a chain on an L1
 		ID     uint64 `json:"id"`
 		L1     ref    `json:"l1"`
 		Reorgs uint64 `json:"reorgs"`
 		Void   string `json:"void"`
 	} `json:"proposal"`
-	Waiting []struct {
-		Stage  string    `json:"stage"`
-		Height uint64    `json:"height"`
-		Cause  string    `json:"cause"`
-		Since  time.Time `json:"since"`
-		Next   time.Time `json:"next_try"`
-	} `json:"waiting"`
+	Waiting   []waiting `json:"waiting"`
 	Sequencer *struct {
 		Paused    string `json:"paused"`
 		Pending   uint64 `json:"pending"`
@@ -148,6 +152,53 @@ type status struct {
 			Deadline time.Time `json:"deadline"`
 		} `json:"in_flight"`
 	} `json:"sequencer"`
+}
+
+// waiting is what a node waits for, or what it has of its peers.
+type waiting struct {
+	Stage  string    `json:"stage"`
+	Height uint64    `json:"height"`
+	Cause  string    `json:"cause"`
+	Since  time.Time `json:"since"`
+	Next   time.Time `json:"next_try"`
+}
+
+// text says what is waited for.
+func (w *waiting) text(now time.Time) string {
+	more := ""
+	if !w.Since.IsZero() {
+		more = fmt.Sprintf(", for %s", now.Sub(w.Since).Round(time.Millisecond))
+	}
+	if w.Next.After(now) {
+		more += fmt.Sprintf(", next try in %s", w.Next.Sub(now).Round(time.Millisecond))
+	}
+	return fmt.Sprintf("%s at %d: %s%s", w.Stage, w.Height, w.Cause, more)
+}
+
+// peer is one that the node gossips with, or would.
+type peer struct {
+	ID        string    `json:"id"`
+	Address   string    `json:"address"`
+	Connected bool      `json:"connected"`
+	Left      time.Time `json:"left_until"`
+	Cause     string    `json:"cause"`
+}
+
+// text says what is wrong with a peer; "" if nothing is.
+func (p *peer) text(now time.Time) string {
+	state := "is there; its last fault"
+	switch {
+	case p.Left.After(now):
+		state = fmt.Sprintf("is kept out for %s yet", age(p.Left, now))
+	case !p.Connected:
+		state = "is not there"
+	case p.Cause == "":
+		return ""
+	}
+	if p.Cause != "" {
+		state += ": " + p.Cause
+	}
+	return strings.TrimPrefix(p.Address+"/p2p/", "/p2p/") + p.ID + " " + state
 }
 
 // catchUp is how a node that is behind comes on.
@@ -247,6 +298,7 @@ func (s *status) text(now time.Time) string {
 	s.headLines(&l, now)
 	s.proposalLines(&l)
 	s.sourceLines(&l, now)
+	s.peerLines(&l, now)
 	s.sequencerLines(&l, now)
 	s.waitingLines(&l, now)
 	return l.String()
@@ -311,12 +363,34 @@ func (s *status) sourceLines(l *lines, now time.Time) {
 	case s.Source.Rate > 0:
 		l.add("rate", "%.2f heights a second", s.Source.Rate)
 	}
-	for i := range s.Source.Endpoints {
-		e := &s.Source.Endpoints[i]
+	for _, e := range slices.Concat(s.Source.Endpoints, s.Unsafe.From) {
 		l.add("endpoint", "%s", e.text(now))
 		if e.LastError != "" {
 			l.add("", "%s", e.trouble(now))
 		}
+	}
+}
+
+// peerLines say how many peers are there, where they reach the node, and what is wrong with which.
+func (s *status) peerLines(l *lines, now time.Time) {
+	if s.Peers == nil {
+		return
+	}
+	there := 0
+	for i := range s.Peers.Peers {
+		if s.Peers.Peers[i].Connected {
+			there++
+		}
+	}
+	l.add("peers", "%d are there, and have blocks up to %d", there, s.Peers.Head.Height)
+	for _, address := range s.Peers.Addresses {
+		l.add("", "they reach this node at %s", address)
+	}
+	for i := range s.Peers.Peers {
+		l.some("peer", s.Peers.Peers[i].text(now))
+	}
+	if s.Peers.Waiting.Cause != "" {
+		l.add("waits", "for peers: %s", s.Peers.Waiting.text(now))
 	}
 }
 
@@ -346,15 +420,8 @@ func (s *status) sequencerLines(l *lines, now time.Time) {
 }
 
 func (s *status) waitingLines(l *lines, now time.Time) {
-	for _, w := range s.Waiting {
-		more := ""
-		if !w.Since.IsZero() {
-			more = fmt.Sprintf(", for %s", now.Sub(w.Since).Round(time.Millisecond))
-		}
-		if w.Next.After(now) {
-			more += fmt.Sprintf(", next try in %s", w.Next.Sub(now).Round(time.Millisecond))
-		}
-		l.add("waits", "%s at %d: %s%s", w.Stage, w.Height, w.Cause, more)
+	for i := range s.Waiting {
+		l.add("waits", "%s", s.Waiting[i].text(now))
 	}
 }
 
