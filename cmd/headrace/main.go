@@ -155,8 +155,12 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	return usagef("there is no command %s%s See %s --help", redact.Refused(args[0]), didYouMean(args[0], names, "%q"), cmd.CommandPath())
 }
 
-// badFlag makes a wrong flag a usage error, and names the nearest one.
+// badFlag makes a wrong flag a usage error, and names the nearest one. Behind the name of a command that there is not no
+// flag is right: then it is the name that is told.
 func badFlag(cmd *cobra.Command, err error) error {
+	if args := cmd.Flags().Args(); cmd.HasSubCommands() && len(args) > 0 {
+		return noArgs(cmd, args)
+	}
 	invalid := (*pflag.InvalidValueError)(nil)
 	if errors.As(err, &invalid) && invalid.GetFlag().Value.Type() == "stringSlice" { // its value may be an address with a key in it
 		return usagef("--%s takes values with commas between, without quotes: see %s --help", invalid.GetFlag().Name, cmd.CommandPath())

@@ -94,6 +94,9 @@ func (n *nodesAt) each() (all []nodeAt) {
 }
 
 func (n *nodeAt) url() (*url.URL, error) {
+	if n.from == nodeEnv && strings.Contains(n.address, ",") {
+		return nil, usagef("%s has several addresses, and one node is asked here: name it with --node", nodeEnv)
+	}
 	u, err := url.Parse(n.address)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, usagef("%s %s is not a URL such as %s", cmp.Or(n.from, "--node"), redact.Refused(n.address), defaultNode)

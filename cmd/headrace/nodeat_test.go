@@ -81,7 +81,7 @@ func TestNodeOfTheEnvironment(t *testing.T) {
 	if out, status, _ := execute(t, "wait", "ready"); status != 0 || !strings.Contains(out, "first") || !strings.Contains(out, "second") {
 		t.Errorf("got %q, want both nodes", out)
 	}
-	if _, status, message := execute(t, "status"); status != 2 || !strings.Contains(message, nodeEnv) {
+	if _, status, message := execute(t, "status"); status != 2 || !strings.Contains(message, nodeEnv+" has several addresses") {
 		t.Errorf("got %d %s, want one node only", status, message)
 	}
 }
