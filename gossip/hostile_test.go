@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"encoding/binary"
 	"errors"
+	"log/slog"
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -285,6 +287,47 @@ func TestWrongAnswers(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestOvertaken: what has come to be safe while a peer is asked for it is no trouble, of the peer or of the node.
+func TestOvertaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newProposer(t)
+		blocks := p.chain(t, block.Ref{}, 30, 100)
+		n := newNet(t, 2, time.Millisecond)
+		m := newMemory(p)
+		overtake := sync.OnceFunc(func() {
+			for _, b := range blocks[:20] {
+				m.append(b)
+			}
+			m.safe(20)
+		})
+		n.hosts[1].SetStreamHandler(protocol.ID("/headrace/1/"+genesis.String()+"/range"), func(s network.Stream) {
+			r := bufio.NewReader(s)
+			from, _ := binary.ReadUvarint(r)
+			_, _ = binary.ReadUvarint(r)
+			overtake()
+			for _, b := range blocks[from-1:] {
+				raw := mustEncode(t, b)
+				_, _ = s.Write(append(binary.AppendUvarint(nil, uint64(len(raw))), raw...))
+			}
+			_ = s.Close()
+		})
+		says(n.hosts[1], blocks[29].Ref())
+		log := make(lines, 1000)
+		g := openWith(t, Options{Host: n.hosts[0], Logger: slog.New(slog.NewTextHandler(log, nil))}, m)
+		link(t, n.hosts[0], n.hosts[1])
+		m.reach(t, 30)
+		if c := g.Peers().Counts; c.Faults != 0 || c.Asked != 2 {
+			t.Errorf("the peer has %d faults after %d requests, want none after 2", c.Faults, c.Asked)
+		}
+		for len(log) > 0 {
+			line := <-log
+			if strings.Contains(line, "waiting") {
+				t.Errorf("the log says %s", line)
+			}
+		}
+	})
 }
 
 // TestSilentPeer: one that does not answer at all is left for another.

@@ -241,21 +241,22 @@ func (p *peers) Fetch(ctx context.Context, from, to uint64, deliver func(follow.
 		}
 		return err
 	}
-	if safe := p.g.chain.Status().Load().Heads.Safe.Height; from <= safe {
-		err := p.g.chain.Blocks(await.Safe).Fetch(ctx, from, min(to, safe+1), func(item follow.Item[node.Delivered]) error {
-			return give(follow.Item[received]{Height: item.Height, Hash: item.Hash, Parent: item.Parent, Size: 1 << 7})
-		})
-		if err != nil {
-			return err
-		}
-	}
 	for from < to {
-		if err := p.fetchOnce(ctx, from, to, give); err != nil {
+		if safe := p.safe(); from <= safe {
+			err = p.g.chain.Blocks(await.Safe).Fetch(ctx, from, min(to, safe+1), func(item follow.Item[node.Delivered]) error {
+				return give(follow.Item[received]{Height: item.Height, Hash: item.Hash, Parent: item.Parent, Size: 1 << 7})
+			})
+		} else if err = p.fetchOnce(ctx, from, to, give); errors.Is(err, node.ErrStale) && p.safe() >= from {
+			err = nil // it came to be safe while the peer was asked for it
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+func (p *peers) safe() uint64 { return p.g.chain.Status().Load().Heads.Safe.Height }
 
 // fetchOnce delivers some blocks, at least one.
 func (p *peers) fetchOnce(ctx context.Context, from, to uint64, deliver func(follow.Item[received]) error) error {

@@ -275,7 +275,13 @@ func newNet(t *testing.T, n int, delay time.Duration) *net {
 // open runs a Gossip on a host until the test ends.
 func open(t *testing.T, h host.Host, c chain, peers ...peer.AddrInfo) *Gossip {
 	t.Helper()
-	g, err := Open(Options{Genesis: genesis, Host: h, Peers: peers})
+	return openWith(t, Options{Host: h, Peers: peers}, c)
+}
+
+func openWith(t *testing.T, opt Options, c chain) *Gossip {
+	t.Helper()
+	opt.Genesis = genesis
+	g, err := Open(opt)
 	if err != nil {
 		t.Fatal(err)
 	}
