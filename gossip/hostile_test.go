@@ -351,6 +351,75 @@ func TestSilentPeer(t *testing.T) {
 	})
 }
 
+// TestSlowPeer: one whose answers come on, and never come to an end, is passed over at the next try.
+func TestSlowPeer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newProposer(t)
+		n := newNet(t, 2, time.Millisecond)
+		n.hosts[1].SetStreamHandler(protocol.ID("/headrace/1/"+genesis.String()+"/range"), func(s network.Stream) {
+			_, err := s.Write(binary.AppendUvarint(nil, MaxBlock))
+			for err == nil {
+				select {
+				case <-time.After(time.Second):
+					_, err = s.Write(make([]byte, 32<<10))
+				case <-t.Context().Done():
+					return
+				}
+			}
+		})
+		says(n.hosts[1], block.Ref{Height: 40})
+		g := open(t, n.hosts[0], newMemory(p))
+		link(t, n.hosts[0], n.hosts[1])
+		time.Sleep(rangeTime + 5*time.Second)
+		if all := g.Peers().Peers; len(all) != 1 || all[0].Faults == 0 || !strings.Contains(all[0].Cause, "deadline") {
+			t.Errorf("got %+v, want a fault of the one peer", all)
+		}
+	})
+}
+
+// TestManyHeads: a peer that tells of one head after the other has none of them told on faster than a head may be told.
+func TestManyHeads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newProposer(t)
+		n := newNet(t, 2, time.Millisecond)
+		n.hosts[1].SetStreamHandler(protocol.ID("/headrace/1/"+genesis.String()+"/head"), func(s network.Stream) {
+			hash := block.Hash{1}
+			for i := uint64(0); ; i++ {
+				if _, err := s.Write(append(binary.AppendUvarint(nil, i%2), hash[:]...)); err != nil {
+					return
+				}
+			}
+		})
+		m := newMemory(p)
+		open(t, n.hosts[0], m)
+		link(t, n.hosts[0], n.hosts[1])
+		time.Sleep(10 * time.Second)
+		if made := m.refreshed.Load(); made < 10 || made > 50 {
+			t.Errorf("the status was made anew %d times in 10 s, want about twice a second", made)
+		}
+	})
+}
+
+// TestManyAreLeft: whoever comes again and again with another name takes no more memory, nor more of the status.
+func TestManyAreLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := alone(t, newMemory(newProposer(t)))
+		for i := range 2 * mostBanned {
+			id := peer.ID(binary.BigEndian.AppendUint64(nil, uint64(i)))
+			g.peers.came(id)
+			g.peers.fault(id, leaveAt, errShape)
+			g.peers.went(id)
+			time.Sleep(time.Millisecond)
+			if g.peers.allowed(id) {
+				t.Fatalf("peer %d is not left", i)
+			}
+		}
+		if all := g.Peers().Peers; len(all) != mostBanned {
+			t.Errorf("the status has %d peers, want %d", len(all), mostBanned)
+		}
+	})
+}
+
 // TestPartition: two halves that were apart have the same when they are not any more.
 func TestPartition(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

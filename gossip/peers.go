@@ -36,6 +36,10 @@ const (
 	banned   = 10 * time.Minute
 )
 
+// mostBanned bounds those who are kept out: a name costs a stranger nothing. Beyond it the one that would be let in first
+// is.
+const mostBanned = 256
+
 // scoreEvery is how often the scores of gossipsub are looked at.
 const scoreEvery = 5 * time.Second
 
@@ -278,6 +282,8 @@ func (p *peers) fetchOnce(ctx context.Context, from, to uint64, deliver func(fol
 			return context.Cause(ctx)
 		case errors.Is(failure, errNone):
 			p.fault(id, none, failure)
+		case isTimeout(failure) && !some: // it has come on, and to nothing
+			p.fault(id, wrong, failure)
 		case errors.Is(failure, errHole), errors.Is(failure, errLong), blame(failure) == pubsub.ValidationReject:
 			p.fault(id, wrong, failure)
 		case failure != nil:
@@ -291,6 +297,11 @@ func (p *peers) fetchOnce(ctx context.Context, from, to uint64, deliver func(fol
 		}
 	}
 	return err
+}
+
+func isTimeout(err error) bool {
+	var timed interface{ Timeout() bool }
+	return errors.As(err, &timed) && timed.Timeout()
 }
 
 // who returns who may have the block at height, the best one first.
@@ -326,7 +337,7 @@ func (p *peers) fault(id peer.ID, weight float64, cause error) {
 	k.faults, k.at, k.cause = k.fault(now)+weight, now, cause.Error()
 	leave := k.faults >= leaveAt
 	if leave {
-		p.banned[id] = ban{now.Add(banned), k.cause}
+		p.ban(id, ban{now.Add(banned), k.cause})
 	}
 	p.mu.Unlock()
 	p.g.counts.faults.Add(1)
@@ -336,6 +347,21 @@ func (p *peers) fault(id peer.ID, weight float64, cause error) {
 		_ = p.g.host.Network().ClosePeer(id)
 		p.g.counts.left.Add(1)
 	}
+}
+
+// ban keeps a peer out. It must be called with mu held.
+func (p *peers) ban(id peer.ID, b ban) {
+	p.banned[id] = b
+	if len(p.banned) <= mostBanned {
+		return
+	}
+	first := id
+	for other, at := range p.banned {
+		if at.until.Before(p.banned[first].until) {
+			first = other
+		}
+	}
+	delete(p.banned, first)
 }
 
 // scoring returns how gossipsub scores: by the faults that are counted here, and by broken promises of its own protocol.

@@ -89,6 +89,11 @@ func (g *Gossip) hear(ctx context.Context, p peer.ID) error {
 			return err
 		}
 		g.peers.announce(p, head, nil)
+		select { // who tells more often is not heard more often
+		case <-time.After(heads / 2):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -79,6 +80,7 @@ type memory struct {
 	authority *derive.Authority
 	most      uint64 // how far above the safe head a block may be
 	applied   func(b *block.Block)
+	refreshed atomic.Int64
 
 	mu      sync.Mutex // guards the rest
 	blocks  []*block.Block
@@ -162,7 +164,7 @@ func (m *memory) gate(height uint64) error {
 }
 
 // Refresh implements chain.
-func (m *memory) Refresh() {}
+func (m *memory) Refresh() { m.refreshed.Add(1) }
 
 // CheckHeader implements chain.
 func (m *memory) CheckHeader(header []byte) (*block.SignedHeader, error) {

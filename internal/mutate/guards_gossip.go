@@ -45,6 +45,24 @@ var gossipGuards = []guard{
 		pkg: "./gossip", test: "TestSilentPeer",
 	},
 	{
+		name: "a peer whose answers come to no end is passed over at the next try",
+		file: "gossip/peers.go",
+		from: "case isTimeout(failure) && !some:", to: "case isTimeout(failure) && false:",
+		pkg: "./gossip", test: "TestSlowPeer",
+	},
+	{
+		name: "a peer's heads are heard at a bounded rate",
+		file: "gossip/range.go",
+		from: "case <-time.After(heads / 2):", to: "case <-time.After(0):",
+		pkg: "./gossip", test: "TestManyHeads",
+	},
+	{
+		name: "the peers that are kept out are bounded",
+		file: "gossip/peers.go",
+		from: "if len(p.banned) <= mostBanned {", to: "if mostBanned > 0 {",
+		pkg: "./gossip", test: "TestManyAreLeft",
+	},
+	{
 		name: "an answer with a hole is a fault",
 		file: "gossip/range.go",
 		from: "case item.Height != at:", to: "case false:",
