@@ -50,10 +50,22 @@ type lookedAt struct {
 	begun uint64
 }
 
-// submissions are those of one transaction.
+// submissions are those of one transaction. A stranger can send it any number of times: what is done about each does not
+// go through all of them.
 type submissions struct {
 	list   []*submission // in their turns; last those that are not taken yet
-	places []*txPlace    // ascending, none that is nobody's for certain
+	places []*txPlace    // ascending, that somebody may have yet: none that is nobody's for certain
+}
+
+// turn moves a submission that has its turn now before those that have none.
+func (q *submissions) turn(sub *submission) {
+	i := len(q.list) - 1
+	for i > 0 && q.list[i] != sub {
+		i--
+	}
+	for ; i > 0 && q.list[i-1].turn == 0; i-- {
+		q.list[i-1], q.list[i] = q.list[i], q.list[i-1]
+	}
 }
 
 // submission is one transaction that was offered.
@@ -133,7 +145,9 @@ func (s *sent) remove(sub *submission) {
 		return
 	}
 	if i := slices.Index(q.list, sub); i >= 0 {
-		q.list = slices.Delete(q.list, i, i+1)
+		copy(q.list[1:], q.list[:i]) // as a rule it is the first
+		q.list[0] = nil
+		q.list = q.list[1:]
 		s.all.Remove(sub.el)
 	}
 	if len(q.list) == 0 {
@@ -161,7 +175,7 @@ func (s *sent) accepted(o *opened, sub *submission, w *waiter) {
 	s.turns++
 	sub.turn = s.turns
 	q := s.of[sub.hash]
-	slices.SortStableFunc(q.list, func(a, b *submission) int { return cmp.Compare(a.turn-1, b.turn-1) }) // 0 comes last
+	q.turn(sub)
 	if w != nil {
 		s.waits[sub] = w
 	}
@@ -189,19 +203,29 @@ func (s *sent) findEarlier(o *opened, q *submissions, hash block.Hash) {
 // match gives the places of a transaction to its submissions: the first to the first, and so on. Once given, a place
 // stays whose it is. What an engine executes once has one place for all.
 func (s *sent) match(q *submissions, once bool) {
-	flying := slices.ContainsFunc(q.list, func(sub *submission) bool { return sub.turn == 0 })
+	rest := q.list // those before it have a place
 	for _, p := range q.places {
-		for _, sub := range q.list {
-			if sub.turn > 0 && sub.at == nil && (once || !p.used && sub.number <= p.block.begun) {
+		for len(rest) > 0 && rest[0].at != nil {
+			rest = rest[1:]
+		}
+		for _, sub := range rest {
+			if sub.turn > 0 && sub.at == nil && (once || sub.number <= p.block.begun) {
 				sub.at, p.used = p, true
 				i, _ := slices.BinarySearchFunc(s.in, p.block.Height+1, func(sub *submission, h uint64) int { return cmp.Compare(sub.at.block.Height, h) })
 				s.in = slices.Insert(s.in, i, sub)
 			}
+			if !once && p.used {
+				break
+			}
 		}
 	}
-	if !once && !flying { // who comes later has seen it
-		q.places = slices.DeleteFunc(q.places, func(p *txPlace) bool { return !p.used })
+	if once {
+		return
 	}
+	if flying := q.list[len(q.list)-1].turn == 0; !flying { // who comes later has seen them
+		q.places = nil
+	}
+	q.places = slices.DeleteFunc(q.places, func(p *txPlace) bool { return p.used })
 }
 
 // catchUp looks at the blocks up to the unsafe head.

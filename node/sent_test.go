@@ -143,6 +143,26 @@ func TestSubmissionsAfterACrash(t *testing.T) {
 	wantTold(t, "it", after, l.put("a"), 0)
 }
 
+// A place that is somebody's is not gone through again: one transaction can be sent any number of times before its first
+// places are final.
+func TestTheSameManyTimes(t *testing.T) {
+	l := sentOn(t, false)
+	l.put()
+	var senders []*node.Sending
+	for range 1000 {
+		senders = append(senders, l.send("hot", await.Unsafe))
+	}
+	at := l.put(slices.Repeat([]string{"hot"}, len(senders))...)
+	for i, s := range senders {
+		wantTold(t, "hot", s, at, i)
+	}
+	if subs, places, waits := l.Remembered(); subs != len(senders) || places > 0 || waits > 0 {
+		t.Errorf("%d submissions, %d places and %d waits are remembered, want %d submissions alone: a reorg may take them back", subs, places, waits, len(senders))
+	}
+	next := l.send("hot", await.Unsafe)
+	wantTold(t, "one more", next, l.put("hot"), 0)
+}
+
 // A reorg before the head asked for puts the wait back; who was told keeps the turn; and a block that comes again is no
 // news for who came after it.
 func TestSubmissionsInAReorg(t *testing.T) {

@@ -43,14 +43,20 @@ var txsGuards = []guard{
 	{
 		name: "a place has one submission",
 		file: "node/sent.go",
-		from: "!p.used && sub.number", to: "sub.number",
+		from: "if !once && p.used {", to: "if false {",
 		pkg: "./node", test: "TestEachSubmissionHasItsPlace",
 	},
 	{
 		name: "a place is of a block that was not there when it was sent",
 		file: "node/sent.go",
-		from: "!p.used && sub.number <= p.block.begun", to: "!p.used",
+		from: "(once || sub.number <= p.block.begun)", to: "true",
 		pkg: "./node", test: "TestSubmissionsInAnyOrder",
+	},
+	{
+		name: "a place that is somebody's is not gone through again",
+		file: "node/sent.go",
+		from: "\tq.places = slices.DeleteFunc(q.places, func(p *txPlace) bool { return p.used })\n}", to: "}",
+		pkg: "./node", test: "TestTheSameManyTimes",
 	},
 	{
 		name: "a block that comes again is no news",
