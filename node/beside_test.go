@@ -263,7 +263,13 @@ func TestHostileStreams(t *testing.T) {
 	long := bytes.Repeat([]byte("x"), 1<<20)
 	id := fmt.Sprintf("1-%s-0", block.Hash{9})
 	far := fmt.Sprintf("%d-%s-0", uint64(1)<<60, block.Hash{9})
+	high := block.SignedHeader{Header: block.Header{ChainID: seq.Status().Load().ChainID, Height: 1 << 60}}
+	misnamed, err := json.Marshal(map[string]any{"signed": node.SignedBytes{Header: high.Encode()}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	hostile := map[string]string{
+		"another's id":     stream(func(w io.Writer) error { _, err := w.Write(sse(id, "block", misnamed)); return err }),
 		"silent":           stream(func(io.Writer) error { <-t.Context().Done(); return io.EOF }),
 		"endless event":    stream(func(w io.Writer) error { _, err := w.Write(long); return err }),
 		"endless comments": stream(func(w io.Writer) error { _, err := w.Write(bytes.Repeat([]byte(": x\n\n"), 1000)); return err }),

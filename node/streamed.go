@@ -242,6 +242,9 @@ func (s *streamed) take(ctx context.Context, n *Node, e *events) (applied bool, 
 	case BlockRefused:
 		return false, fmt.Errorf("%w: block %d: %w", errUseless, e.ref.Height, err)
 	}
+	if errors.Is(err, ErrFar) && n.Takes(e.ref.Height) == nil { // it is not at that height: waiting for that to be taken is no pause
+		return false, fmt.Errorf("%w: the block of an event is not the one that its id names: %w", errUseless, err)
+	}
 	return false, ended(e.ref, err)
 }
 

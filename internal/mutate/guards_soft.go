@@ -3,6 +3,12 @@ package main
 // softGuards are about blocks that come before the canonical source has them.
 var softGuards = []guard{
 	{
+		name: "a block under another's id is no reason to ask again at once",
+		file: "node/streamed.go",
+		from: "if errors.Is(err, ErrFar) && n.Takes(e.ref.Height) == nil {", to: "if false {",
+		pkg: "./node", test: "TestHostileStreams",
+	},
+	{
 		name: "an unsafe block is not too far above the safe head",
 		file: "internal/syncer/offer.go",
 		from: "case o.most > 0 && height > safe+o.most:", to: "case false:",
