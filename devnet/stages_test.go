@@ -76,7 +76,7 @@ func hindrances() []hindrance {
 		{name: "submit-reject", faults: one(fault.SubmitReject), seq: true, effect: stops(`submission rejected`, follow.StageSubmit)},
 		{name: "submit-lost", faults: one(fault.SubmitLost), seq: true, effect: ready("what is reported as failed is looked for, and found")},
 		{name: "submit-timeout", faults: one(fault.SubmitTimeout), seq: true, effect: stops(`were sent to the DA layer, which has not answered for`, follow.StageSubmit)},
-		{name: "gap", faults: []fault.Fault{{Kind: fault.Gap, Times: 3}}, effect: ready("what is left out is fetched")},
+		{name: "gap", faults: []fault.Fault{{Kind: fault.Gap, Times: 2}}, effect: ready("what is left out is fetched")},
 		{name: "duplicate", faults: one(fault.Duplicate), effect: ready("the second one is known")},
 		{name: "reorder", faults: []fault.Fault{{Kind: fault.Reorder, Rate: 0.5}}, effect: ready("what comes late was fetched")},
 		{name: "stall", faults: one(fault.Stall), effect: stops(stands, follow.StageHead).heals("a stuck subscription is left, and the head is asked for")},
