@@ -56,15 +56,19 @@ func (m *Metadata) set(f field) error {
 }
 
 func (d *Data) append(b []byte) []byte {
-	b = d.Metadata.append(appendPrefix(b, dataMetadata, d.Metadata.size()))
+	return d.appendTxs(d.Metadata.append(appendPrefix(b, dataMetadata, d.Metadata.size())))
+}
+
+func (d *Data) appendTxs(b []byte) []byte {
 	for _, tx := range d.Txs {
 		b = append(appendPrefix(b, dataTxs, len(tx)), tx...)
 	}
 	return b
 }
 
-func (d *Data) size() int {
-	n := sizePrefixed(dataMetadata, d.Metadata.size())
+func (d *Data) size() int { return sizePrefixed(dataMetadata, d.Metadata.size()) + d.sizeTxs() }
+
+func (d *Data) sizeTxs() (n int) {
 	for _, tx := range d.Txs {
 		n += sizePrefixed(dataTxs, len(tx))
 	}
@@ -73,17 +77,7 @@ func (d *Data) size() int {
 
 // EncodeTxs returns the encoding of d's transactions alone, which Commitment is made over. The rest of d follows from the
 // header and the block before.
-func (d *Data) EncodeTxs() []byte {
-	n := 0
-	for _, tx := range d.Txs {
-		n += sizePrefixed(dataTxs, len(tx))
-	}
-	b := make([]byte, 0, n)
-	for _, tx := range d.Txs {
-		b = append(appendPrefix(b, dataTxs, len(tx)), tx...)
-	}
-	return b
-}
+func (d *Data) EncodeTxs() []byte { return d.appendTxs(make([]byte, 0, d.sizeTxs())) }
 
 // CommitmentOf returns the Commitment of the data whose transactions have this encoding. There is one encoding that has
 // it: who finds it in a signed header needs not decode what is to be passed on.
