@@ -87,6 +87,7 @@ var rows = map[string]row{
 		"a test bed stands on what users have: the node's public face, never the parts inside it"},
 	"telemetry":       {"node block follow da/fault da/local da/celestia internal/edge internal/redact", "it shows a node, and a dev DA layer, to operators' tools by what their public faces tell, as any other program could"},
 	"gossip":          {"node block follow await watch", "it brings blocks to a node by the node's public face, as any other program could: a node knows nothing of peers"},
+	"stream/nats":     {"ref follow watch await internal/edge internal/redact", "readers of a stream have no node in their process: what both sides agree on, and what readers need"},
 	"examples/index":  {"da da/celestia follow follow/position", "an example has what its user has: public packages, and few of them"},
 	"examples/engine": {"block exec exec/grpc", "an example has what its user has: public packages, and few of them"},
 	"internal/mutate": {"", "it takes guards out of any package, and needs none of them to do so"},
@@ -119,6 +120,7 @@ var foreign = []dependency{
 	{"golang.org/x/time/...", "da/celestia da/local node", "rates are limited where strangers are served"},
 	{"github.com/klauspost/compress/...", "internal/store internal/jsonrpc da/celestia", "compression belongs to a store's or a wire's format"},
 	{"github.com/libp2p/go-libp2p/... github.com/libp2p/go-libp2p-pubsub/... github.com/multiformats/go-multiaddr/... github.com/marcopolo/simnet/... golang.org/x/sync/...", "gossip", "peers are reached in one place: who does not gossip needs none of it"},
+	{"github.com/nats-io/... github.com/synadia-io/orbit.go/...", "stream/nats/...", "a stream is written and read in one place: who has none needs none of it"},
 	{"github.com/cenkalti/backoff/v5/...", "follow", "there is one way to back off"},
 }
 
