@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -320,11 +321,16 @@ func TestSilentEndpoint(t *testing.T) {
 		return s.Ready && s.Source.Endpoints[0].Live && s.Source.Endpoints[1].Live && len(s.Waiting) == 0
 	})
 	stalled.Freeze(true)
-	s := n.until(t, "told which one is silent", func(s node.Status) bool { return len(s.Waiting) > 0 })
-	w := s.Waiting[0]
-	if !s.Ready || w.Stage != follow.StageEndpoint || !strings.HasPrefix(w.Cause, "http://"+stalled.Address()+" is silent: it has announced nothing for ") {
-		t.Errorf("got ready %t, %q, %+v", s.Ready, s.Reason, s.Waiting)
-	}
+	var w node.Waiting
+	s := n.until(t, "ready, and telling which one is silent", func(s node.Status) bool { // on a busy machine other things may wait, too
+		at := slices.IndexFunc(s.Waiting, func(w node.Waiting) bool {
+			return w.Stage == follow.StageEndpoint && strings.HasPrefix(w.Cause, "http://"+stalled.Address()+" is silent: it has announced nothing for ")
+		})
+		if at >= 0 {
+			w = s.Waiting[at]
+		}
+		return at >= 0 && s.Ready && s.Source.Endpoints[0].Silent.IsZero()
+	})
 	if e := s.Source.Endpoints; e[1].Silent != w.Since || s.At.Sub(w.Since) < time.Second || !e[0].Silent.IsZero() {
 		t.Errorf("it is silent since %s, the other one since %s, at %s; told since %s", e[1].Silent, e[0].Silent, s.At, w.Since)
 	}

@@ -59,7 +59,7 @@ func (d *DASink) add(now Status) Status {
 	}
 	now.Skipped, now.Proof = d.skipped, d.proof
 	if d.Offers != nil {
-		now.Gate, now.Buffered = d.Offers.open, len(d.Offers.byID)
+		now.Gate, now.Buffered = d.Offers.open, d.Offers.buffered()
 	}
 	return now
 }

@@ -43,7 +43,7 @@ func OpenL1(cfg Config) (*L1Sink, error) {
 	s.tell = func(now Status) Status {
 		in := k.inbox()
 		now.Proposal, now.Final, now.Earlier = in.Proposal, in.Finalized, k.recent[:max(len(k.recent)-1, 0)]
-		now.Gate, now.Buffered = k.Offers.open, len(k.Offers.byID)
+		now.Gate, now.Buffered = k.Offers.open, k.Offers.buffered()
 		return now
 	}
 	if err := k.loadProposals(); err != nil {
@@ -109,7 +109,7 @@ func (k *L1Sink) Apply(ctx context.Context, item follow.Item[l1.Block]) error {
 	if len(p.done) > 0 {
 		k.label(ctx)
 	}
-	if len(k.Offers.byID) > 0 {
+	if k.Offers.buffered() > 0 {
 		k.Offers.again(ctx)
 		k.publish()
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -39,6 +40,7 @@ type inboxWorld struct {
 type judge struct {
 	exec.Engine
 	executed, reverted int
+	before             func()                                               // called before each block is executed, if it is set
 	exempt             func(height uint64, item [][]byte) ([]string, error) // nil: as Engine says
 }
 
@@ -50,6 +52,9 @@ func (j *judge) Exempt(ctx context.Context, height uint64, item [][]byte) ([]str
 }
 
 func (j *judge) Execute(ctx context.Context, b *block.Block) ([]byte, error) {
+	if j.before != nil {
+		j.before()
+	}
 	j.executed++
 	for _, tx := range b.Data.Txs {
 		if strings.HasPrefix(string(tx), "invalid=") {
@@ -409,8 +414,13 @@ func TestOffers(t *testing.T) {
 		if st := w.node.Status().Load(); st.Unsafe.Height != 1 || st.Buffered != 2 || w.engine.executed != executed {
 			t.Fatalf("head %d, %d buffered, %d executed; want the head unmoved and the engine untouched", st.Unsafe.Height, st.Buffered, w.engine.executed-executed)
 		}
+		var held []int // as the status has it each time that there is another head
+		w.engine.before = func() { held = append(held, w.node.Status().Load().Buffered) }
 		if buffered, err := w.offer(blocks[0]); buffered || err != nil {
 			t.Fatalf("got %v, %v; want it connected", buffered, err)
+		}
+		if w.engine.before = nil; !slices.Equal(held, []int{2, 2, 1}) {
+			t.Fatalf("with heads 1, 2 and 3 %v were held, want 2, 2 and 1: a head is not held", held)
 		}
 		st := w.node.Status().Load()
 		if st.Unsafe.Hash != blocks[2].Hash() || st.Safe.Height != 1 || st.Buffered != 0 {

@@ -49,6 +49,7 @@ type Offers struct {
 	children map[block.Hash][]block.Hash // of what is in byID, by parent
 	heights  map[uint64][]block.Hash     // likewise
 	order    list.List                   // of block.Hash, oldest first
+	placing  int                         // 1 while one of byID is made a block: it waits for its parent no more
 	bytes    int
 	pruned   uint64              // nothing at or below this height is held
 	retry    map[block.Hash]bool // what has failed for a reason that may pass
@@ -363,7 +364,9 @@ func (o *Offers) connect(ctx context.Context, seeds ...block.Hash) (failed map[b
 		}
 		parent, err := o.place(b)
 		if err == nil && parent != nil {
+			o.placing = 1
 			err = o.tryExtend(ctx, b, *parent)
+			o.placing = 0
 		}
 		switch {
 		case err == nil && parent == nil: // its parent is not there
@@ -388,6 +391,9 @@ func (o *Offers) connect(ctx context.Context, seeds ...block.Hash) (failed map[b
 	}
 	return failed
 }
+
+// buffered returns how many blocks wait. A status that has a block as its head does not count it.
+func (o *Offers) buffered() int { return len(o.byID) - o.placing }
 
 // sorted returns these offered blocks without repeats, in the order in which they are to be connected.
 func (o *Offers) sorted(hashes []block.Hash) []block.Hash {
