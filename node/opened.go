@@ -165,7 +165,7 @@ func (o *opened) openSequencer() error {
 	}
 	o.own(mark)
 	cfg := sequencer.Config{
-		Syncer: o.up.syncer, Builder: builder, Key: o.opt.Key, CaughtUp: o.caughtUp,
+		Syncer: o.up.syncer, Builder: builder, Key: o.opt.Key, TxOnce: exec.TxOnce(o.engine), CaughtUp: o.caughtUp,
 		BlockTime: c.BlockTime, Lazy: c.Lazy, LazyInterval: c.LazyInterval, MaxPending: c.MaxPending, Logger: of(o.log, "sequencer"),
 		Wall: o.opt.Clock, Ahead: o.ahead, Patience: func() time.Duration { return o.up.bound(o.up.blockTime()) },
 		Source: o.up.follower.State(), Mark: mark, Decided: o.decided, InFlight: o.up.inFlight, Trust: c.TrustHome,

@@ -14,6 +14,7 @@ import (
 	"headrace/block"
 	"headrace/exec"
 	"headrace/internal/httpd"
+	"headrace/internal/sequencer"
 )
 
 // Sent is what is known of a transaction that was offered.
@@ -159,6 +160,7 @@ var refusals = []refusal{
 	{ErrTooBig, http.StatusRequestEntityTooLarge, "too_big"},
 	{exec.ErrInvalid, http.StatusBadRequest, "invalid"},
 	{exec.ErrFull, http.StatusServiceUnavailable, "full"},
+	{sequencer.ErrNotBegun, http.StatusServiceUnavailable, "not_begun"},
 	{errors.ErrUnsupported, http.StatusNotImplemented, "unsupported"}, // the engine takes them in another way
 	{errCannotWait, http.StatusServiceUnavailable, "cannot_wait"},
 	{errBusy, http.StatusServiceUnavailable, "busy"},

@@ -35,6 +35,7 @@ type Config struct {
 	Syncer  *syncer.Syncer
 	Builder exec.Builder
 	Key     *block.PrivateKey
+	TxOnce  bool // a chain executes a transaction once at most, see exec.TxOnce
 
 	// Where blocks are posted: to the DA layer, or as proposals to the inbox. One of the two is set.
 	Submitter da.Submitter
@@ -122,7 +123,17 @@ type Sequencer struct {
 	clock  clock    // owned by produce
 	gone   gone     // owned by propose
 	said   edge.Log // what fails again and again
+
+	begun *watch.Value[bool] // whether all that was signed before Run has its place, or can have none any more
 }
+
+// ErrNotBegun: the sequencer does not yet have all blocks that it may have signed before it was started. Of an engine that
+// executes a transaction as often as it comes it takes none before: one of those blocks may hold the same bytes, and would
+// take them out of the pool in their place.
+var ErrNotBegun = errors.New("no transaction is taken before the blocks that may have been signed before the start are there")
+
+// holdTx is how long a transaction is held for that before it is refused.
+const holdTx = 10 * time.Second
 
 // New checks cfg and returns a sequencer.
 func New(cfg Config) (*Sequencer, error) {
@@ -147,7 +158,8 @@ func New(cfg Config) (*Sequencer, error) {
 	if cfg.Mark != nil {
 		cfg.Syncer.OnSigned(func(ref block.Ref) { cfg.Mark.note(ref, cfg.Logger) })
 	}
-	q := &Sequencer{cfg: cfg, status: new(watch.Value[Status]), txs: make(chan struct{}, 1), clock: newClock(&cfg)}
+	q := &Sequencer{cfg: cfg, status: new(watch.Value[Status]), txs: make(chan struct{}, 1), clock: newClock(&cfg), begun: new(watch.Value[bool])}
+	q.begun.Set(cfg.TxOnce)
 	q.forced = newForced(q)
 	return q, q.limit()
 }
@@ -179,11 +191,15 @@ func (q *Sequencer) MaxTx() int {
 	return most
 }
 
-// SubmitTx offers a transaction to the builder for the next block. exec.ErrTooBig: no block can hold it.
+// SubmitTx offers a transaction to the builder for the next block. exec.ErrTooBig: no block can hold it. ErrNotBegun: Run
+// has not begun, or waits before the first block, for longer than ten seconds.
 func (q *Sequencer) SubmitTx(ctx context.Context, tx []byte) error {
 	size := len(tx)
 	if most := q.MaxTx(); size > most {
 		return fmt.Errorf("submit transaction of %d bytes: %w: a block holds one of at most %d", size, exec.ErrTooBig, most)
+	}
+	if err := q.hold(ctx); err != nil {
+		return err
 	}
 	err := q.cfg.Builder.SubmitTx(ctx, tx)
 	switch full := q.status.Load().Full; {
@@ -202,6 +218,23 @@ func (q *Sequencer) SubmitTx(ctx context.Context, tx []byte) error {
 		q.Notify()
 	}
 	return err
+}
+
+// hold waits until transactions may be taken.
+func (q *Sequencer) hold(ctx context.Context) error {
+	if q.begun.Load() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, holdTx, ErrNotBegun)
+	defer cancel()
+	_, err := q.begun.Wait(ctx, func(yes bool) bool { return yes })
+	if !errors.Is(context.Cause(ctx), ErrNotBegun) || err == nil {
+		return err
+	}
+	if why := q.status.Load().Paused; why != "" {
+		return fmt.Errorf("%w: %s", ErrNotBegun, why)
+	}
+	return ErrNotBegun
 }
 
 // GoOn says of the builder's pool what before said, a sequencer over the same transactions that has ended. What it counted
@@ -238,7 +271,7 @@ func (q *Sequencer) Notify() {
 
 // Run makes and posts blocks until ctx ends or something fails that no retry can cure.
 func (q *Sequencer) Run(ctx context.Context) (err error) {
-	defer func() { q.status.Close(err) }()
+	defer func() { q.status.Close(err); q.begun.Close(err) }()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	if err := q.begin(ctx); err != nil {
@@ -377,6 +410,9 @@ func (q *Sequencer) produce(ctx context.Context) error {
 			continue
 		}
 		backoff.Reset()
+		if !q.begun.Load() {
+			q.begun.Set(true)
+		}
 		q.pause("")
 		switch {
 		case head != before:
