@@ -21,7 +21,8 @@ import (
 )
 
 var (
-	sendsFlag     = flag.Int("sends", 10_000, "how many transactions are sent and waited for; -sends 1000000")
+	sendsFlag     = flag.Int("sends", 10_000, "how many transactions are sent and waited for; -sends 1000000 -senders 1000 -timeout 3h")
+	sendersFlag   = flag.Int("senders", 100, "how many send and wait at the same time")
 	sendKillsFlag = flag.Int("sendkills", 10, "how often a client, the sequencer and the full node are killed meanwhile, each; -sendkills 100")
 )
 
@@ -59,7 +60,7 @@ func TestSendsAreAnswered(t *testing.T) {
 	for _, s := range r.servers {
 		s.start(t)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute+time.Duration(*sendsFlag)*10*time.Millisecond)
 	defer cancel()
 	r.seq.ready(ctx, t)
 	r.progress(ctx, t, 1)
@@ -69,7 +70,7 @@ func TestSendsAreAnswered(t *testing.T) {
 	clients := &killable{cut: map[*sender]context.CancelCauseFunc{}}
 	var senders []*sender
 	var work sync.WaitGroup
-	for i := range 100 {
+	for i := range *sendersFlag {
 		s := &sender{r: r, rng: rand.New(rand.NewPCG(seed, uint64(i))), client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1}}}
 		senders = append(senders, s)
 		work.Go(func() { s.run(ctx, clients, &left) })

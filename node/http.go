@@ -128,11 +128,14 @@ func send(w http.ResponseWriter, code int, body []byte) {
 }
 
 func encode(v any) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetIndent("", "  ")
+	var plain, b bytes.Buffer
+	enc := json.NewEncoder(&plain)
 	enc.SetEscapeHTML(false) // it is in no page, and an address in it can be pasted
-	err := enc.Encode(v)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	b.Grow(plain.Len() + plain.Len()/32 + 1<<10) // at once: a large one that grows leaves many times its size behind
+	err := json.Indent(&b, plain.Bytes(), "", "  ")
 	return b.Bytes(), err
 }
 

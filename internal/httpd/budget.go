@@ -12,6 +12,7 @@ import (
 type Budget struct {
 	limit    int64
 	builders chan struct{} // a slot for each answer that is being built
+	queue    chan struct{} // and for each that waits to be, and need not be answered
 
 	mu    sync.Mutex // guards the rest
 	held  int64
@@ -26,12 +27,16 @@ const (
 	Patience = 3 * time.Second // how long a request waits for room that need not be answered
 )
 
+// maxQueue is how many such requests wait at the same time: about as many as can be answered meanwhile. Each takes some
+// ten thousand bytes, and whoever does not read can send any number.
+const maxQueue = 256
+
 // ErrFull is what there is no room for.
 var ErrFull = errors.New("too much is under way here: try again later")
 
 // NewBudget returns a budget of so many bytes.
 func NewBudget(limit int64) *Budget {
-	return &Budget{limit: limit, builders: make(chan struct{}, 2), holds: map[*Hold]bool{}, freed: make(chan struct{})}
+	return &Budget{limit: limit, builders: make(chan struct{}, 2), queue: make(chan struct{}, maxQueue), holds: map[*Hold]bool{}, freed: make(chan struct{})}
 }
 
 // Hold is what one request holds of a budget. A nil *Hold holds nothing, and may be used.
@@ -183,12 +188,20 @@ func (h *Hold) Give() {
 }
 
 // Build calls build, which makes an answer in memory, while at most one other is being made, and counts the answer. The
-// hold is to be given back when it has been written. There must be room within the time given, or the error is ErrFull;
-// with 0 it waits for as long as ctx. A nil budget only builds.
+// hold is to be given back when it has been written. There must be room within the time given, or the error is ErrFull,
+// as it is when many wait already; with 0 it waits for as long as ctx. A nil budget only builds.
 func (b *Budget) Build(ctx context.Context, wait time.Duration, build func() ([]byte, error)) ([]byte, *Hold, error) {
 	if b == nil {
 		answer, err := build()
 		return answer, nil, err
+	}
+	if wait > 0 {
+		select {
+		case b.queue <- struct{}{}:
+			defer func() { <-b.queue }()
+		default:
+			return nil, nil, ErrFull
+		}
 	}
 	ctx, cancel := within(ctx, wait)
 	defer cancel()

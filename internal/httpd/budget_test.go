@@ -287,3 +287,47 @@ func TestBookedIsNotCut(t *testing.T) {
 		t.Errorf("the answer could not be written: %v", err)
 	}
 }
+
+// As many requests wait to be answered as can be meanwhile; the next is refused at once, and what must be answered waits
+// all the same.
+func TestQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := httpd.NewBudget(100)
+		_, all, err := b.Build(t.Context(), 0, build(100))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 300)
+		ask := func(wait time.Duration) {
+			_, h, err := b.Build(t.Context(), wait, build(1))
+			h.Give()
+			ended <- err
+		}
+		for range 257 {
+			go ask(time.Second)
+		}
+		synctest.Wait()
+		if len(ended) != 1 {
+			t.Fatalf("%d of 257 have ended, want one that is refused, and 256 that wait", len(ended))
+		}
+		if err := <-ended; !errors.Is(err, httpd.ErrFull) {
+			t.Errorf("got %v, want ErrFull", err)
+		}
+		go ask(0)
+		synctest.Wait()
+		if len(ended) > 0 {
+			t.Errorf("got %v of one that waits for as long as it lives", <-ended)
+		}
+		all.Give()
+		synctest.Wait()
+		for len(ended) > 0 {
+			if err := <-ended; err != nil {
+				t.Errorf("once there is room: got %v", err)
+			}
+		}
+		go ask(time.Second)
+		if err := <-ended; err != nil {
+			t.Errorf("after that: got %v", err)
+		}
+	})
+}
