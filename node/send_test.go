@@ -206,7 +206,7 @@ func TestSendTimesOut(t *testing.T) {
 	d, stopDA := daLayer(t, "127.0.0.1:0", "", 30*time.Millisecond)
 	c = newChain(t, "unsafe")
 	n := start(t, c.sequencer(t, d.URL(), 10*time.Millisecond))
-	n.until(t, "ready", ready)
+	n.until(t, "at its first block", func(s node.Status) bool { return s.Heads.Unsafe.Height > 0 })
 	stopDA() // nothing becomes safe any more
 	var at *node.Tx
 	for at == nil { // what is in a block when the time is up is said

@@ -118,4 +118,28 @@ var txsGuards = []guard{
 		from: "s.gone[last.Ref.Hash] = lookedAt{Ref: last.Ref}", to: "_ = last",
 		pkg: "./node", test: "TestSubmissionsAfterACrash",
 	},
+	{
+		name: "a transaction is held until what was signed before the start is there",
+		file: "internal/sequencer/sequencer.go",
+		from: "if !signed || last.Ref.Height <= q.cfg.Syncer.Status().Load().Unsafe.Height {", to: "if _, _ = last, signed; true {",
+		pkg: "./internal/sequencer", test: "TestTheSameBytesAfterACrash",
+	},
+	{
+		name: "a transaction is not held for ever",
+		file: "internal/sequencer/sequencer.go",
+		from: "ctx, cancel := context.WithTimeoutCause(ctx, holdTx, ErrNotBegun)", to: "ctx, cancel := context.WithCancel(ctx)",
+		pkg: "./internal/sequencer", test: "TestNotBegun",
+	},
+	{
+		name: "a block that is the head is not counted among those that wait",
+		file: "internal/syncer/offer.go",
+		from: "o.placing = 1", to: "o.placing = 0",
+		pkg: "./internal/syncer", test: "TestOffers",
+	},
+	{
+		name: "a bounded number of requests waits for their answers",
+		file: "internal/httpd/budget.go",
+		from: "queue: make(chan struct{}, maxQueue)", to: "queue: make(chan struct{}, 1<<20)",
+		pkg: "./internal/httpd", test: "TestQueue",
+	},
 }

@@ -277,6 +277,13 @@ func (q *Sequencer) Run(ctx context.Context) (err error) {
 	if err := q.begin(ctx); err != nil {
 		return err
 	}
+	last, signed, err := q.cfg.Syncer.LastSigned()
+	if err != nil {
+		return err
+	}
+	if !signed || last.Ref.Height <= q.cfg.Syncer.Status().Load().Unsafe.Height { // else the first block that is made is this one
+		q.begun.Set(true)
+	}
 	q.pause("") // the first block may take long, or not be wanted for long: neither is for a reason that begin had
 	post := q.submit
 	if q.cfg.Proposer != nil {
@@ -409,10 +416,10 @@ func (q *Sequencer) produce(ctx context.Context) error {
 			}
 			continue
 		}
-		backoff.Reset()
 		if !q.begun.Load() {
 			q.begun.Set(true)
 		}
+		backoff.Reset()
 		q.pause("")
 		switch {
 		case head != before:
