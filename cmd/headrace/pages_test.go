@@ -24,6 +24,7 @@ import (
 var walks = map[string][]string{
 	"README.md#three-processes":                 {`"result":"reached"`},
 	"README.md#on-an-ethereum-l1":               {`"result":"reached"`, `(?m)^queue +0 forced items`},
+	"README.md#send-and-wait":                   {`(?m)^  "result": "reached"`, `"result":"reached","for":"transaction`, `(?m)^  "head": "(safe|finalized)"`},
 	"docs/ETHEREUM.md#with-an-execution-client": {`"for":"proposal 3"(.|\n)*"for":"proposal 3"`},
 	"docs/tasks/back-up.md":                     {`(?m)^node +ok|ok +store`, `(?s)"result":"reached".*"result":"reached".*"result":"reached"`},
 	"docs/tasks/force.md":                       {`(?m)^queue +1 forced items`, `(?m) 1 txs +safe$`, `"value": "blue"`},
