@@ -217,7 +217,11 @@ func (h *effect) hinders(m *monitor) {
 	if most := m.most(); after > most {
 		m.Errorf("not ready %s after its heads moved last, want %s at most", after, most)
 	}
-	if !slices.Contains(h.stages, s.Stage) || !regexp.MustCompile(h.says).MatchString(s.Reason) || s.Remedy != s.Stage.Remedy() || len(s.Waiting) == 0 {
+	if s.Stage == follow.StageChain && !slices.Contains(h.stages, s.Stage) {
+		// On a busy machine the chain's last block can be older than the layer's: what the chain lacks is told first then.
+		s = m.until("not ready for the cause itself", func(s node.Status) bool { return s.Ready || s.Stage != follow.StageChain })
+	}
+	if s.Ready || !slices.Contains(h.stages, s.Stage) || !regexp.MustCompile(h.says).MatchString(s.Reason) || s.Remedy != s.Stage.Remedy() || len(s.Waiting) == 0 {
 		m.Errorf("got %q (%s), %q and %+v, want %q (%v)", s.Reason, s.Stage, s.Remedy, s.Waiting, h.says, h.stages)
 	}
 	if h.why != "" || len(s.Waiting) == 0 {
