@@ -560,6 +560,30 @@ func TestEventsInOrder(t *testing.T) {
 	}
 }
 
+// A whole block has the transactions in the place of their number: the engine's own, which have no hash, do not count.
+func TestEventsOfWholeBlocks(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]int{
+		`"txs":2`:  2,
+		`"txs":[]`: 0,
+		`"txs":["YQ==","Yg==","Yw=="],"tx_hashes":["` + on(1, 1).String() + `","` + on(2, 1).String() + `"]`: 2,
+		`"txs":["YQ=="]`: 0,
+	} {
+		f := newFake(t, said{})
+		f.instead = []http.HandlerFunc{stream(true, strings.Replace(tells(1, 1), `"txs":2`, body, 1))}
+		enough := errors.New("enough")
+		err := f.client().Events(limit(t), await.Stream{From: 1, Body: true}, func(e await.Event) error {
+			if e.Block.Txs != want || e.Block.Height != 1 || e.Block.Hash != on(1, 1) || !strings.Contains(string(e.Data), body) {
+				t.Errorf("%s: got %+v with data %s, want %d transactions", body, e.Block, e.Data, want)
+			}
+			return enough
+		})
+		if err != enough {
+			t.Errorf("%s: got %v", body, err)
+		}
+	}
+}
+
 // A node that goes on after an id may not begin elsewhere.
 func TestEventsGoOnAfter(t *testing.T) {
 	t.Parallel()

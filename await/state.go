@@ -114,8 +114,7 @@ type Event struct {
 func (e *Event) read() (err error) {
 	switch e.Kind {
 	case "block":
-		e.Block = new(Block)
-		err = json.Unmarshal(e.Data, e.Block)
+		e.Block, err = readBlock(e.Data)
 	case "reorg":
 		e.Reorg = new(Reorg)
 		err = json.Unmarshal(e.Data, e.Reorg)
@@ -127,6 +126,25 @@ func (e *Event) read() (err error) {
 		return final(fmt.Errorf("read %s event: %w", e.Kind, err))
 	}
 	return nil
+}
+
+// readBlock reads a block as an event has it, in short or whole. A whole one has the transactions, the engine's own too, in
+// the place of their number.
+func readBlock(raw []byte) (*Block, error) {
+	var said struct {
+		Block
+		Txs    json.RawMessage   `json:"txs"`
+		Hashes []json.RawMessage `json:"tx_hashes"` // of those that are not the engine's own
+	}
+	err := json.Unmarshal(raw, &said)
+	switch {
+	case err != nil || said.Txs == nil:
+	case said.Txs[0] == '[':
+		said.Block.Txs = len(said.Hashes)
+	default:
+		err = json.Unmarshal(said.Txs, &said.Block.Txs)
+	}
+	return &said.Block, err
 }
 
 // place is the last block that a stream has told of.
