@@ -49,7 +49,8 @@
 // server takes that for a message of before, and the stream does not have it as its last one, "@SEQUENCE" follows, the
 // expected last sequence. Ids serve the server alone: a reader goes by Hr-Block.
 //
-// Everything here is a value or a pure function.
+// Read brings a stream to a reader's own store, and Check looks for what is wrong with one: nothing that they start outlives
+// them, and any number may run at once. All else is a value or a pure function.
 package nats
 
 import (

@@ -1,0 +1,341 @@
+package nats
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	natsgo "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"headrace/await"
+	"headrace/ref"
+)
+
+// lookup finds messages of a chain's stream as it was at one moment. It asks the stream's leader: what a replica lacks may
+// only be late.
+type lookup struct {
+	js     jetstream.JetStream
+	chain  string
+	stream jetstream.Stream
+	begun  time.Time   // when the stream was made
+	end    uint64      // sequence of the last message that it has had
+	head   await.Label // up to which it has blocks
+	each   time.Duration
+	api    string // the prefix of the server's subjects
+}
+
+// attempt makes one request, which has its own time: what is asked while there is no leader is never answered.
+func attempt[T any](ctx context.Context, each time.Duration, ask func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, each)
+	defer cancel()
+	return ask(ctx)
+}
+
+// openLookup looks whether a chain's stream is there, and of what kind.
+func openLookup(ctx context.Context, js jetstream.JetStream, chain string, each time.Duration) (*lookup, error) {
+	stream, err := attempt(ctx, each, func(ctx context.Context) (jetstream.Stream, error) { return js.Stream(ctx, StreamName(chain)) })
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil, fmt.Errorf("there is no stream %s: does a node publish it?", StreamName(chain))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for stream %s: %w", StreamName(chain), err)
+	}
+	info := stream.CachedInfo()
+	s := &lookup{js: js, chain: chain, stream: stream, begun: info.Created, end: info.State.LastSeq, each: each, api: jetstream.DefaultAPIPrefix}
+	switch o := js.Options(); {
+	case o.Domain != "":
+		s.api = "$JS." + o.Domain + ".API."
+	case o.APIPrefix != "":
+		s.api = strings.TrimSuffix(o.APIPrefix, ".") + "."
+	}
+	meta := info.Config.Metadata
+	if format, ok := meta[MetaFormat]; ok && format != Format {
+		return nil, endError{fmt.Errorf("stream %s has format %.20q, and this program reads format %s", StreamName(chain), format, Format)}
+	}
+	if genesis, ok := meta[MetaGenesis]; ok && !(len(genesis) == 64 && genesis[:16] == chain) {
+		return nil, endError{fmt.Errorf("stream %s: %w: its genesis is %.64q", StreamName(chain), ErrForeign, genesis)}
+	}
+	if meta[MetaHead] == await.Finalized.String() {
+		s.head = await.Finalized
+	}
+	return s, nil
+}
+
+// unchanged returns the sequence of the stream's last message, and an error if the stream is another one, or had more before.
+func (s *lookup) unchanged(ctx context.Context, had uint64) (end uint64, err error) {
+	info, err := attempt(ctx, s.each, func(ctx context.Context) (*jetstream.StreamInfo, error) { return s.stream.Info(ctx) })
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("look at stream %s: %w", StreamName(s.chain), err)
+	case !info.Created.Equal(s.begun):
+		return 0, fmt.Errorf("stream %s was made anew", StreamName(s.chain))
+	case info.State.LastSeq < had:
+		return 0, fmt.Errorf("stream %s went back from message %d to %d", StreamName(s.chain), had, info.State.LastSeq)
+	}
+	return info.State.LastSeq, nil
+}
+
+// found is a block or a reorg in the stream, without its body if it has parts.
+type found struct {
+	Message
+	first, last uint64 // sequences
+}
+
+// get asks for one message. It reports false if there is none.
+func (s *lookup) get(ctx context.Context, request map[string]any) (subject string, header natsgo.Header, body []byte, seq uint64, ok bool, err error) {
+	ask, err := json.Marshal(request)
+	if err != nil {
+		return "", nil, nil, 0, false, err
+	}
+	reply, err := attempt(ctx, s.each, func(ctx context.Context) (*natsgo.Msg, error) {
+		return s.js.Conn().RequestWithContext(ctx, s.api+"STREAM.MSG.GET."+StreamName(s.chain), ask)
+	})
+	if err != nil {
+		return "", nil, nil, 0, false, fmt.Errorf("look into stream %s: %w", StreamName(s.chain), err)
+	}
+	var said struct {
+		Error   *jetstream.APIError `json:"error"`
+		Message *struct {
+			Subject string `json:"subject"`
+			Seq     uint64 `json:"seq"`
+			Header  []byte `json:"hdrs"`
+			Data    []byte `json:"data"`
+		} `json:"message"`
+	}
+	switch err := json.Unmarshal(reply.Data, &said); {
+	case err != nil:
+		return "", nil, nil, 0, false, fmt.Errorf("look into stream %s: %w", StreamName(s.chain), err)
+	case said.Error != nil && said.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
+		return "", nil, nil, 0, false, nil
+	case said.Error != nil:
+		return "", nil, nil, 0, false, fmt.Errorf("look into stream %s: %w", StreamName(s.chain), said.Error)
+	case said.Message == nil:
+		return "", nil, nil, 0, false, fmt.Errorf("look into stream %s: the answer has no message", StreamName(s.chain))
+	}
+	if len(said.Message.Header) > 0 {
+		if header, err = natsgo.DecodeHeadersMsg(said.Message.Header); err != nil {
+			header = nil // then it is not ours
+		}
+	}
+	return said.Message.Subject, header, said.Message.Data, said.Message.Seq, true, nil
+}
+
+// message asks for one message that a publisher has written; ours reports that it is one.
+func (s *lookup) message(ctx context.Context, request map[string]any) (f found, ours, ok bool, err error) {
+	subject, header, body, seq, ok, err := s.get(ctx, request)
+	if err != nil || !ok {
+		return f, false, false, err
+	}
+	m, bad := Parse(s.chain, subject, header, body)
+	return found{m, seq, seq}, bad == nil, true, nil
+}
+
+// foreign is how many messages that no publisher has written may be at the stream's end.
+const foreign = 256
+
+// last returns the last message that a publisher has written. It reports false if there is none.
+func (s *lookup) last(ctx context.Context) (f found, ok bool, err error) {
+	f, ours, ok, err := s.message(ctx, map[string]any{"last_by_subj": "hr." + s.chain + ".>"})
+	for tries := 0; err == nil && ok && !ours; tries++ {
+		if tries == foreign {
+			return f, false, fmt.Errorf("the last %d messages of stream %s are no publisher's", foreign, StreamName(s.chain))
+		}
+		before := f.first
+		for ours, ok = false, false; err == nil && !ok && before > 1; { // what is deleted is passed over
+			before--
+			f, ours, ok, err = s.message(ctx, map[string]any{"seq": before})
+		}
+	}
+	return f, ok && ours, err
+}
+
+// block returns the last block that was published at a height. It reports false if there is none that is whole.
+func (s *lookup) block(ctx context.Context, height uint64) (f found, ok bool, err error) {
+	f, ours, ok, err := s.message(ctx, map[string]any{"last_by_subj": BlockSubject(s.chain, height)})
+	switch {
+	case err != nil || !ok:
+		return f, false, err
+	case ours && f.Whole():
+		return f, true, nil
+	}
+	return s.published(ctx, height, func(Message) bool { return true })
+}
+
+// published returns the last of the whole blocks at a height that match, of all that were published there.
+func (s *lookup) published(ctx context.Context, height uint64, match func(Message) bool) (last found, ok bool, err error) {
+	var parts Joiner
+	first := uint64(0)
+	for from := uint64(1); ; {
+		f, ours, more, err := s.message(ctx, map[string]any{"seq": from, "next_by_subj": BlockSubject(s.chain, height)})
+		if err != nil || !more {
+			return last, ok, err
+		}
+		from = f.last + 1
+		if !ours {
+			continue
+		}
+		if f.Part <= 1 {
+			first = f.first
+		}
+		if whole, done, _ := parts.Add(f.Message); done && match(whole) {
+			last, ok = found{whole, first, f.last}, true
+		}
+	}
+}
+
+// lowest returns the first whole block of the stream.
+func (s *lookup) lowest(ctx context.Context) (height uint64, ok bool, err error) {
+	for from := uint64(1); ; {
+		f, ours, ok, err := s.message(ctx, map[string]any{"seq": from, "next_by_subj": BlockSubject(s.chain, 0)[:len(BlockSubject(s.chain, 0))-1] + "*"})
+		if err != nil || !ok {
+			return 0, false, err
+		}
+		if ours && f.Part <= 1 {
+			return f.Block.Height, true, nil
+		}
+		from = f.last + 1
+	}
+}
+
+// seek returns the sequence from which on to read for a sink that stands at a block. A gapError: what it needs is not there.
+func (r *reader) seek(ctx context.Context, s *lookup, at ref.Ref) (from uint64, err error) {
+	last, ok, err := s.last(ctx)
+	if err != nil {
+		return 0, err
+	}
+	next := max(last.last, s.end) + 1
+	stands := last.Stands()
+	switch {
+	case !ok: // there is nothing in it yet, or not any more
+		return next, nil
+	case stands == at, stands.Height == at.Height && at.Hash.IsZero():
+		r.vouched = false
+		return next, nil
+	case stands.Height < at.Height && !r.vouched:
+		return next, nil // what is published next may be known
+	case stands.Height <= at.Height:
+		return r.fork(ctx, s, at, last, next)
+	case r.hole.height == at.Height+1 && r.hole.next > 0:
+		return 0, gapError{r.hole}
+	}
+	b, ok, err := s.block(ctx, at.Height+1)
+	switch {
+	case err != nil:
+		return 0, err
+	case !ok:
+		return 0, r.missing(ctx, s, at.Height+1, stands.Height)
+	case at.Hash.IsZero() || b.Parent == at.Hash:
+		return b.first, nil
+	}
+	return r.fork(ctx, s, at, last, next)
+}
+
+// missing is the error for a block that a stream, which stands above it, does not have.
+func (r *reader) missing(ctx context.Context, s *lookup, height, stands uint64) error {
+	lowest, ok, err := s.lowest(ctx)
+	if err != nil {
+		return err
+	}
+	if ok && lowest > height {
+		return gapError{gap{height, lowest}}
+	}
+	for next := height + 1; next <= stands && next < height+foreign; next++ {
+		if _, ok, err := s.block(ctx, next); err != nil || ok {
+			if err == nil {
+				err = gapError{gap{height, next}}
+			}
+			return err
+		}
+	}
+	return gapError{gap{height, max(height+1, stands)}}
+}
+
+// fork is seek where the stream has another block than the sink's, or one that is no child of it.
+//
+// If the stream has the sink's block, what follows it there says what became of it. If it does not, either the stream was
+// made anew after that block had been reverted, or it was cut back to before a reorg that the sink has seen. As long as no
+// publisher goes on from there, and the block there is not final, the sink keeps what it has.
+func (r *reader) fork(ctx context.Context, s *lookup, at ref.Ref, last found, next uint64) (uint64, error) {
+	if !r.vouched {
+		ours, ok, err := s.published(ctx, at.Height, func(m Message) bool { return m.Block == at })
+		if err != nil {
+			return 0, err
+		}
+		if ok {
+			return ours.last + 1, nil
+		}
+		if last.Final < at.Height {
+			return next, nil
+		}
+	}
+	common, ok, err := r.common(ctx, s, min(at.Height, last.Stands().Height))
+	switch {
+	case err != nil:
+		return 0, err
+	case !ok:
+		lowest, ok, err := s.lowest(ctx)
+		switch {
+		case err != nil:
+			return 0, err
+		case !ok || lowest <= 1:
+			return 0, endError{fmt.Errorf("stream %s: %w: no block of the sink's is in it, up to block %d", StreamName(s.chain), ErrForeign, at.Height)}
+		}
+		return 0, gapError{gap{min(lowest, at.Height+1) - 1, lowest}}
+	case common.Block == at: // what follows it in the stream is no child of it
+		return 0, gapError{gap{at.Height + 1, at.Height + 2}}
+	}
+	if _, err := r.undo(ctx, Undo{From: at, To: common.Block, Cursor: common.Cursor()}); err != nil {
+		return 0, err
+	}
+	return 0, errAgain
+}
+
+// common returns the highest block up to a height that both the stream and the sink have. Below it all are alike.
+func (r *reader) common(ctx context.Context, s *lookup, height uint64) (f found, ok bool, err error) {
+	alike := func(height uint64) (found, bool, error) {
+		f, ok, err := s.block(ctx, height)
+		if err != nil || !ok {
+			return f, false, err
+		}
+		hash, known, err := r.sink.At(ctx, height)
+		if err != nil {
+			return f, false, endError{err}
+		}
+		return f, !known || hash.IsZero() || hash == f.Block.Hash, nil
+	}
+	low, high := height, height+1 // alike at low, once it is found, and not at high
+	for step := uint64(1); ; step *= 2 {
+		if f, ok, err = alike(low); err != nil {
+			return f, false, err
+		}
+		if ok {
+			break
+		}
+		high = low
+		if low <= step {
+			if low <= 1 {
+				return f, false, nil
+			}
+			low = 1
+			continue
+		}
+		low -= step
+	}
+	for low+1 < high {
+		mid := low + (high-low)/2
+		there, ok, err := alike(mid)
+		switch {
+		case err != nil:
+			return f, false, err
+		case ok:
+			f, low = there, mid
+		default:
+			high = mid
+		}
+	}
+	return f, true, nil
+}
