@@ -32,6 +32,7 @@ const (
 	StageEndpoint
 	StageUnsafe
 	StageDisk
+	StageStream
 
 	stages // how many there are, with the zero one
 )
@@ -83,6 +84,8 @@ var stageTexts = [stages]struct{ word, means, remedy string }{
 		"bring the layer's endpoint back, or name a second one; until then the layer may yet have others than the blocks above the safe head"},
 	StageDisk: {"disk", "a write has failed, or what is stored is damaged",
 		"make room, or mend the disk; what is damaged is told with the command that repairs it"},
+	StageStream: {"stream", "the node's blocks are not published in their stream; the node is ready all the same, unless another one has published another block as final",
+		"see the cause: the stream's server, its credentials, or a node that has blocks which this one has not; if two nodes disagree about a final block, find out which one is right"},
 }
 
 // String returns the stage's word, the same as in JSON.

@@ -22,6 +22,7 @@ type Delivered struct {
 	Block               // as /v1/blocks serves it, with the state root and the heights of the source where it became safe
 	Signed *block.Block // the same block as its proposer signed it
 	Heads  Heads        // of the node, just before the block was read
+	Origin block.Ref    // the height of the DA layer, or the L1 block, at which the block became safe; zeros: it has not
 
 	engine exec.Engine // whose transactions these are
 }
@@ -88,7 +89,7 @@ func (o *opened) stored(height uint64) (item follow.Item[Delivered], err error) 
 // delivered is a block of the store as it is delivered.
 func (o *opened) delivered(rec store.Record) (item follow.Item[Delivered]) {
 	h, hash := &rec.Block.Header.Header, rec.Block.Hash()
-	item = follow.Item[Delivered]{Height: h.Height, Hash: hash, Size: 1 << 10, Data: Delivered{Signed: rec.Block, engine: o.engine, Block: Block{
+	item = follow.Item[Delivered]{Height: h.Height, Hash: hash, Size: 1 << 10, Data: Delivered{Signed: rec.Block, Origin: rec.Origin.Source, engine: o.engine, Block: Block{
 		Height: h.Height, Hash: hash.String(), ParentHash: h.LastHeaderHash, Time: rec.Block.Made().UTC(), Proposer: h.ProposerAddress, DataHash: h.DataHash,
 		AppHash: h.AppHash, StateRoot: rec.Root, Txs: append([][]byte{}, rec.Block.Data.Txs...), Safe: h.Height <= o.store.State().Safe.Height,
 		HeaderDAHeight: rec.Origin.HeaderAt, DataDAHeight: rec.Origin.DataAt,

@@ -50,6 +50,9 @@ type Options struct {
 	// Blocks bring signed blocks beside the canonical source and Config.Unsafe.From. They run as long as the node does.
 	Blocks []BlockSource
 
+	// Outlets take the node's blocks elsewhere. They run as long as the node does; the status shows the first one.
+	Outlets []Outlet
+
 	storeFS, engineFS store.FS // nil: the operating system's
 	daSource          daSource // nil: of the configured endpoints
 	l1Source          l1Source // likewise
@@ -201,7 +204,7 @@ func (n *Node) Close() error {
 // Run follows, makes blocks and serves until ctx ends, which is no error, or something fails that only a restart or
 // the operator can cure: ErrDisk and ErrDamaged are two of them. A failed write alone does not end it, see reopen.
 func (n *Node) Run(parent context.Context) (err error) {
-	err = together(parent, append(n.runSources(), n.serve, n.keep, n.work)...)
+	err = together(parent, append(append(n.runSources(), n.runOutlets()...), n.serve, n.keep, n.work)...)
 	if parent.Err() != nil && errors.Is(err, context.Cause(parent)) {
 		err = nil
 	}

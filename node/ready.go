@@ -50,7 +50,7 @@ type row struct {
 	symptom bool          // a cause, where one is known, is told in its place
 	told    bool          // it is in the status before it makes the node not ready
 	bare    bool          // its cause says all: neither stage nor height beside it
-	own     bool          // of the sequencer: it follows from the rest, as a rule, and is no cause of that
+	own     bool          // of the sequencer, or of the stream: it follows from the rest, as a rule, and is no cause of that
 }
 
 func (r *row) late(now time.Time) bool { return !r.never && r.left(now) <= 0 }
@@ -197,6 +197,7 @@ func (v *view) rows() []row {
 	if v.headless {
 		add(row{Waiting: Waiting{Stage: follow.StageDerive, Height: v.sync.Missing.Height, Cause: v.Unseen}, bare: true, told: true})
 	}
+	add(v.streaming(bound)...)
 	add(v.missing(bound)...)
 	add(v.proving(bound)...)
 	add(v.engine(bound)...)
@@ -387,6 +388,22 @@ func (v *view) proving(bound time.Duration) []row {
 			r.after = 0
 		}
 	}
+	return []row{r}
+}
+
+// streaming is that the node's blocks do not get into their stream. It serves them all the same, so it is ready, unless
+// another node has published another block as final: then one of the two serves what is wrong.
+func (v *view) streaming(bound time.Duration) []row {
+	s := v.Stream
+	if s == nil || s.State == StreamPublishing {
+		return nil
+	}
+	r := row{Waiting: Waiting{Stage: follow.StageStream, Height: s.At.Height + 1, Since: s.Since, Cause: s.Cause}, own: true, bare: true}
+	if s.State == StreamStopped {
+		r.told = true
+		return []row{r}
+	}
+	r.never, r.told = true, v.now.Sub(s.Since) >= bound
 	return []row{r}
 }
 

@@ -32,6 +32,7 @@ type Status struct {
 	Proposal  *Proposal    `json:"proposal,omitempty"` // of a chain whose canonical source is an L1 inbox; Source.Position is how far the L1 has been scanned
 	Unsafe    *Unsafe      `json:"unsafe,omitempty"`   // what is taken beside the canonical source; absent if nothing ever is
 	Peers     *Peers       `json:"peers,omitempty"`    // of gossip, if there is any
+	Stream    *Stream      `json:"stream,omitempty"`   // in which the blocks are published, if there is one
 	Unseen    string       `json:"unseen,omitempty"`   // why there is no block yet, at the source's head
 	headless  bool         // because the chain's first block is not among what is read
 	earlier   []Proposal   // canonical ones before it, for those who wait for one that others have followed already
@@ -192,6 +193,7 @@ func (n *Node) publish(o *opened) (next time.Duration) {
 		s.Unsafe = n.unsafe(&sync)
 	}
 	s.Peers = n.peers()
+	s.Stream = n.stream(&s)
 	blockTime := o.up.blockTime()
 	o.blockTime.Store(int64(blockTime))
 	patient(s.Source.Endpoints, o.up.bound(blockTime), now)

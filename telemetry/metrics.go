@@ -101,7 +101,7 @@ func NewMetrics() *Metrics {
 	m.reconnects = counter("headrace_reconnects_total", "How often an endpoint's news came again after it had been lost.")
 	m.reverted = counter("headrace_source_reverted_total", "Heights of the source that were taken back in reorgs.")
 	m.paid = counter("headrace_fees_paid_wei_total", "What this node's transactions on an L1 have cost. A DA layer's endpoint pays by itself, and does not say what.")
-	m.calls = newCalls(20, counters("headrace_source_calls_total", "Requests to the endpoints of the source, those of a batch one by one.", "method", "outcome"),
+	m.calls = newCalls(18, counters("headrace_source_calls_total", "Requests to the endpoints of the source, those of a batch one by one.", "method", "outcome"),
 		counters("headrace_source_call_seconds_total", "Time that requests to the endpoints of the source took.", "method"))
 	m.engine = newCalls(10, counters("headrace_engine_calls_total", "Requests to the execution client.", "method", "outcome"),
 		counters("headrace_engine_call_seconds_total", "Time that requests to the execution client took.", "method"))

@@ -23,6 +23,7 @@ type view struct {
 	m       *Metrics
 	seq     node.Sequence // the zero one of a full node
 	gossip  node.Peers    // the zero one without gossip
+	stream  node.Stream   // the zero one without a stream
 	serving node.Serving
 	now     time.Time
 }
@@ -66,6 +67,14 @@ var figures = []figure{
 	{"headrace_gossip_published_blocks_total", "Blocks of this node that went to peers.", counter, func(v *view) float64 { return float64(v.gossip.Counts.Published) }},
 	{"headrace_gossip_faults_total", "Faults of peers.", counter, func(v *view) float64 { return float64(v.gossip.Counts.Faults) }},
 	{"headrace_gossip_left_peers_total", "Peers that were left because of their faults.", counter, func(v *view) float64 { return float64(v.gossip.Counts.Left) }},
+	{"headrace_stream_height", "The block at which the stream stands that this node publishes in.", gauge, func(v *view) float64 { return float64(v.stream.At.Height) }},
+	{"headrace_stream_lag_blocks", "Blocks between that and the head up to which blocks are published.", gauge, func(v *view) float64 { return float64(v.stream.Lag) }},
+	{"headrace_stream_publishing", "1 while the node's blocks get into their stream, by whomever.", gauge, func(v *view) float64 { return truth(v.stream.State == node.StreamPublishing) }},
+	{"headrace_stream_stopped", "1 after another node has published another block as final: publishing has stopped.", gauge, func(v *view) float64 { return truth(v.stream.State == node.StreamStopped) }},
+	{"headrace_stream_published_messages_total", "Messages that this node has brought into its stream.", counter, func(v *view) float64 { return float64(v.stream.Counts.Published) }},
+	{"headrace_stream_refused_messages_total", "Attempts that were vain because another publisher was faster, or the chain or the stream had changed.", counter, func(v *view) float64 { return float64(v.stream.Counts.Refused) }},
+	{"headrace_stream_reorgs_total", "Reorgs that this node has published.", counter, func(v *view) float64 { return float64(v.stream.Counts.Reorgs) }},
+	{"headrace_stream_errors_total", "Failures of publishing.", counter, func(v *view) float64 { return float64(v.stream.Counts.Errors) }},
 
 	{"headrace_sequencer_enabled", "1 if the node makes blocks.", gauge, func(v *view) float64 { return truth(v.Sequencer != nil) }},
 	{"headrace_sequencer_backlog_blocks", "Blocks made here that are not seen on the layer yet.", gauge, func(v *view) float64 { return float64(v.seq.Pending) }},
@@ -262,6 +271,9 @@ func (c *statusFigures) Collect(to chan<- prometheus.Metric) {
 	v := &view{Status: &s, m: c.m, serving: n.Serving(), now: time.Now()}
 	if s.Peers != nil {
 		v.gossip = *s.Peers
+	}
+	if s.Stream != nil {
+		v.stream = *s.Stream
 	}
 	if s.Sequencer != nil {
 		v.seq = *s.Sequencer

@@ -117,6 +117,7 @@ func TestStatusTextOfAll(t *testing.T) {
 {"address":"http://one","role":"da","healthy":true,"live":true,"mode":"websocket","head":18,"head_at":"2026-11-29T11:59:59Z","last_error":"it was away","last_error_at":"2026-11-29T11:00:00Z"},
 {"address":"http://two","role":"da","since":"2026-11-29T11:59:30Z","head":12,"head_at":"2026-11-29T11:59:30Z","lag":6,"last_error":"refused"},
 {"address":"http://three","role":"beacon","healthy":true},{"address":"http://four","role":"read","healthy":true}]},
+"stream":{"name":"hr-0123","server":"nats://one:4222","state":"failing","cause":"no servers","since":"2026-11-29T11:59:00Z","at":{"height":5},"lag":2},
 "sequencer":{"pending":2,"submitted":7,"stuck":"nobody may","failure":"too large","failures":3,"clock":"it is ahead",
 "in_flight":{"from":8,"to":9,"since":"2026-11-29T11:59:56Z","deadline":"2026-11-29T12:00:30Z"}}}`
 	var s status
@@ -131,6 +132,7 @@ func TestStatusTextOfAll(t *testing.T) {
 		"\nendpoint    http://one (da): healthy, news by websocket, at 18 since 1s, 0 behind\n            last error, 1h ago: it was away\n",
 		"\nendpoint    http://two (da): failing for 30s, no news, at 12 since 30s, 6 behind\n            last error: refused\n",
 		"\nendpoint    http://three (beacon): healthy\nendpoint    http://four (read): healthy, is read from\n",
+		"\nstream      hr-0123 at nats://one:4222: failing for 1m, at 5, 2 behind\n            no servers\n",
 		"\nin flight   blocks 8 to 9, for 4s, given up in 30s\nstuck       nobody may\nposting     the last one failed (3 have): too large\nclock       it is ahead\n",
 	} {
 		if !strings.Contains(got, want) {

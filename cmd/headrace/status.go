@@ -130,6 +130,15 @@ type status struct {
 		Waiting   waiting  `json:"waiting"`
 		Peers     []peer   `json:"peers"`
 	} `json:"peers"`
+	Stream *struct { // that the node publishes in
+		Name   string    `json:"name"`
+		Server string    `json:"server"`
+		State  string    `json:"state"`
+		Cause  string    `json:"cause"`
+		Since  time.Time `json:"since"`
+		At     ref       `json:"at"`
+		Lag    uint64    `json:"lag"`
+	} `json:"stream"`
 	Proposal *struct { // of a chain on an L1
 		ID     uint64 `json:"id"`
 		L1     ref    `json:"l1"`
@@ -299,6 +308,7 @@ func (s *status) text(now time.Time) string {
 	s.proposalLines(&l)
 	s.sourceLines(&l, now)
 	s.peerLines(&l, now)
+	s.streamLine(&l, now)
 	s.sequencerLines(&l, now)
 	s.waitingLines(&l, now)
 	return l.String()
@@ -392,6 +402,16 @@ func (s *status) peerLines(l *lines, now time.Time) {
 	if s.Peers.Waiting.Cause != "" {
 		l.add("waits", "for peers: %s", s.Peers.Waiting.text(now))
 	}
+}
+
+// streamLine says where the stream stands that the node publishes in, and why it gets no further.
+func (s *status) streamLine(l *lines, now time.Time) {
+	of := s.Stream
+	if of == nil {
+		return
+	}
+	l.add("stream", "%s at %s: %s for %s, at %d, %d behind", of.Name, of.Server, of.State, age(now, of.Since), of.At.Height, of.Lag)
+	l.some("", of.Cause)
 }
 
 func (s *status) sequencerLines(l *lines, now time.Time) {
