@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"headrace/await"
 	"headrace/block"
 	"headrace/da"
 	"headrace/internal/httpc"
@@ -24,6 +25,7 @@ type Config struct {
 	L1        L1Config        `koanf:"l1"`
 	Unsafe    UnsafeConfig    `koanf:"unsafe"`
 	Gossip    GossipConfig    `koanf:"gossip"`
+	Stream    StreamConfig    `koanf:"stream"`
 	Engine    EngineConfig    `koanf:"engine"`
 	HTTP      HTTPConfig      `koanf:"http"`
 	Evolve    EvolveConfig    `koanf:"evolve"`
@@ -157,6 +159,64 @@ type GossipConfig struct {
 // On reports whether there is any gossip.
 func (c *GossipConfig) On() bool { return len(c.Listen) > 0 || len(c.Peers) > 0 }
 
+// StreamConfig is about the stream of NATS JetStream in which the node's blocks are published. There is one if it says
+// where. A node knows nothing of how that is done: packages stream/nats/publish and stream/nats/server do it.
+type StreamConfig struct {
+	URL             []string `koanf:"url" help:"URL of a NATS server with JetStream, such as nats://127.0.0.1:4222, in which the node's blocks are published; may be repeated, for the servers of one cluster"`
+	CredentialsFile string   `koanf:"credentials_file" help:"a file with the credentials of a NATS user, as nsc writes it, relative to the home"`
+	User            string   `koanf:"user" help:"name of a NATS user, with stream.password_file; of those who read, with stream.listen"`
+	PasswordFile    string   `koanf:"password_file" help:"a file that holds the user's password, relative to the home"`
+	TLSCA           string   `koanf:"tls_ca" help:"a file with the certificates, in PEM, that the server's is signed by, relative to the home; empty: those of the system"`
+	TLSCert         string   `koanf:"tls_cert" help:"a file with a certificate chain in PEM, relative to the home: this node's for the server; the server's own, with stream.listen"`
+	TLSKey          string   `koanf:"tls_key" help:"a file with the certificate's private key in PEM, likewise"`
+	Embedded        bool     `koanf:"embedded" help:"publish in a NATS server of this process, which keeps the stream in the home, in the place of stream.url"`
+	Listen          string   `koanf:"listen" help:"listen address of that server for those who read, with stream.password_file; empty: no port is opened"`
+	Head            string   `koanf:"head" help:"up to which head blocks are published: safe or finalized; the same on all nodes that publish in one stream" default:"safe"`
+	From            uint64   `koanf:"from" help:"height of the first block of a stream that is empty; 0: the oldest that the node has"`
+	Replicas        uint64   `koanf:"replicas" help:"servers that keep the stream, if it is made by this node" default:"1"`
+}
+
+// On reports whether blocks are published.
+func (c *StreamConfig) On() bool { return len(c.URL) > 0 || c.Embedded }
+
+func (c *StreamConfig) check() error {
+	for _, a := range c.URL {
+		u, err := url.Parse(a)
+		if err != nil || u.Host == "" || !strings.Contains(" nats tls ws wss ", " "+u.Scheme+" ") {
+			return fmt.Errorf("stream.url %s is not a nats, tls, ws or wss URL such as nats://127.0.0.1:4222", redact.Refused(a))
+		}
+	}
+	if c.Head != "" && c.Head != await.Safe.String() && c.Head != await.Finalized.String() {
+		return fmt.Errorf("stream.head %q is not known: use safe or finalized; unsafe blocks are never published", c.Head)
+	}
+	return nil
+}
+
+// Fits says which of the settings do not go together.
+func (c *StreamConfig) Fits() error {
+	switch {
+	case c.Embedded && len(c.URL) > 0:
+		return fmt.Errorf("stream.embedded and stream.url are both set: a node publishes in one stream")
+	case c.Embedded && (c.CredentialsFile != "" || c.TLSCA != "" || c.Replicas > 1):
+		return fmt.Errorf("stream.credentials_file, stream.tls_ca and stream.replicas go with stream.url, not with stream.embedded")
+	case c.Listen != "" && !c.Embedded:
+		return fmt.Errorf("stream.listen goes with stream.embedded")
+	case c.Listen != "" && c.PasswordFile == "":
+		return fmt.Errorf("stream.listen needs stream.password_file: whoever connects there needs a password")
+	case c.Listen == "" && c.Embedded && (c.PasswordFile != "" || c.TLSCert != ""):
+		return fmt.Errorf("stream.password_file and stream.tls_cert go with stream.listen: without it nobody connects to the embedded server")
+	case (c.TLSCert == "") != (c.TLSKey == ""):
+		return fmt.Errorf("stream.tls_cert and stream.tls_key go together")
+	case !c.Embedded && (c.User == "") != (c.PasswordFile == ""):
+		return fmt.Errorf("stream.user and stream.password_file go together")
+	case c.User != "" && c.CredentialsFile != "":
+		return fmt.Errorf("stream.user and stream.credentials_file are both set: one of them says who publishes")
+	case c.Replicas > 5:
+		return fmt.Errorf("stream.replicas is %d: a stream has at most 5", c.Replicas)
+	}
+	return nil
+}
+
 // EvolveConfig is about the tools of an Evolve chain.
 type EvolveConfig struct {
 	RPC bool `koanf:"rpc" help:"answer, at http.address, what an ev-node's StoreService and ConfigService do, over Connect and, without TLS, gRPC, for explorers and tools of an Evolve chain"`
@@ -207,7 +267,7 @@ func (c *TelemetryConfig) check() error {
 
 // LogConfig is about logging.
 type LogConfig struct {
-	Level  string `koanf:"level" help:"debug, info, warn or error; behind it others for modules, as in info,follow=debug,engine=warn: node, follow, da, l1, syncer, sequencer, gossip, engine, store, http; headrace log changes it while the node runs" default:"info"`
+	Level  string `koanf:"level" help:"debug, info, warn or error; behind it others for modules, as in info,follow=debug,engine=warn: node, follow, da, l1, syncer, sequencer, gossip, stream, engine, store, http; headrace log changes it while the node runs" default:"info"`
 	Format string `koanf:"format" help:"text or json" default:"text"`
 	Blocks string `koanf:"blocks" help:"each: a line for each block; a duration such as 10s: one for all blocks of so long; none" default:"each"`
 }
@@ -220,6 +280,7 @@ func Default() Config {
 		L1:        L1Config{CallTimeout: 10 * time.Second, Finality: "node"},
 		Unsafe:    UnsafeConfig{Max: maxUnsafeBlocks},
 		Gossip:    GossipConfig{KeyFile: "gossip.key", MaxPeers: 50},
+		Stream:    StreamConfig{Head: "safe", Replicas: 1},
 		Engine:    EngineConfig{Kind: "kv"},
 		HTTP: HTTPConfig{
 			Address: "127.0.0.1:7331", MaxConns: 1280, MaxPerAddress: 256, MaxWaiting: maxWaiting, AnswerBytes: 16 << 20, BodyBytes: 16 << 20,
@@ -285,6 +346,9 @@ func (c *Config) Validate() error {
 		return err
 	}
 	if err := c.Index.check(); err != nil {
+		return err
+	}
+	if err := c.Stream.check(); err != nil {
 		return err
 	}
 	for _, o := range c.HTTP.Origins {

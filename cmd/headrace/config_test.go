@@ -119,7 +119,7 @@ func TestEverySettingByEveryWay(t *testing.T) {
 		switch s.def.(type) {
 		case string:
 			return map[string]any{
-				"http.address": "127.0.0.2:1", "engine.kind": "kv", "da.kind": "celestia", "da.level": "trust", "log.level": "debug", "log.format": "json", "log.blocks": "10s", "telemetry.otlp": "grpc://127.0.0.1:4317", "l1.block_time": "on-demand", "l1.finality": "64", "index.txs": "none",
+				"http.address": "127.0.0.2:1", "engine.kind": "kv", "da.kind": "celestia", "da.level": "trust", "log.level": "debug", "log.format": "json", "log.blocks": "10s", "telemetry.otlp": "grpc://127.0.0.1:4317", "l1.block_time": "on-demand", "l1.finality": "64", "index.txs": "none", "stream.head": "finalized",
 			}[s.key]
 		case bool:
 			return true
@@ -136,6 +136,9 @@ func TestEverySettingByEveryWay(t *testing.T) {
 			scheme := map[bool]string{true: "ws", false: "http"}[s.key == "l1.ws"]
 			return node.Addresses{{URL: scheme + "s://three"}, {URL: scheme + "://three:3/3", TokenFile: "/a/token"}, {URL: scheme + "://five/5"}}
 		default:
+			if s.key == "stream.url" {
+				return []string{"nats://one:1", "tls://two:2"}
+			}
 			return []string{"http://one:1", "ws://two:2"}
 		}
 	}
@@ -233,36 +236,39 @@ func TestTextSurvivesTheFile(t *testing.T) {
 
 func TestWrongFiles(t *testing.T) {
 	for text, want := range map[string]string{
-		"da: {adress: x}":                          "there is no setting da.adress: did you mean da.address?",
-		"dA: {}":                                   "there is no setting dA: did you mean",
-		"block_time: 1s":                           "there is no setting block_time: did you mean da.block_time?",
-		"da: http://127.0.0.1:1":                   "da is a section: its settings belong below it",
-		"sequencer: {block_time: 5}":               `sequencer.block_time: "5" is not a duration such as 500ms, 1s or 1m`,
-		"sequencer: {enabled: 2}":                  `sequencer.enabled: "2" is not true or false`,
-		"sequencer: {max_pending: -1}":             `sequencer.max_pending: "-1" is not a whole number`,
-		"sequencer: {max_pending: [1]}":            `sequencer.max_pending: "[1]" is not a whole number`,
-		"da: {token: 123}":                         "da.token: write the value in quotes",
-		"da: {address: [1]}":                       "da.address: write each value in quotes",
-		"da: {address: nonsense}":                  `da.address "nonsense" is not an http, https, ws or wss URL`,
-		"l1: {ws: http://127.0.0.1:8546}":          `l1.ws "http://127.0.0.1:8546" is not a URL such as ws://127.0.0.1:8546`,
-		"l1: {http: ws://127.0.0.1:8545}":          `l1.http "ws://127.0.0.1:8545" is not a URL such as http://127.0.0.1:8545`,
-		"l1: {beacon: 127.0.0.1:5052}":             `l1.beacon "127.0.0.1:5052" is not a URL such as http://127.0.0.1:5052`,
-		"l1: {call_timeout: -1s}":                  "must not be negative",
-		"l1: {finality: latest}":                   `l1.finality "latest" is neither node nor a depth of at least 1`,
-		"l1: {finality: 0}":                        `l1.finality "0" is neither node nor a depth`,
-		"l1: {finality: -1}":                       `l1.finality "-1" is neither`,
-		"l1: {finality: 1.5}":                      "l1.finality: write the value in quotes",
-		"l1: {block_time: 5}":                      `l1.block_time "5" is neither a duration such as 12s, nor on-demand`,
-		"l1: {block_time: -1s}":                    `l1.block_time "-1s" is neither`,
-		"da: {address: []}":                        "da.address is empty",
-		"da: [":                                    "mend the file, or move it away",
-		"da: {token: a}\nda: {token: b}":           "already defined",
-		"just text":                                "mend the file",
-		"da: {token: a, token: b}":                 "already defined",
-		"\x00":                                     "mend the file",
-		"http: {address: '7331'}":                  "is not host:port",
-		"log:\n\tlevel: debug":                     "mend the file",
-		"sequencer: {lazy: {interval: {deep: 1}}}": "there is no setting sequencer.lazy.interval.deep",
+		"da: {adress: x}":                           "there is no setting da.adress: did you mean da.address?",
+		"dA: {}":                                    "there is no setting dA: did you mean",
+		"block_time: 1s":                            "there is no setting block_time: did you mean da.block_time?",
+		"da: http://127.0.0.1:1":                    "da is a section: its settings belong below it",
+		"sequencer: {block_time: 5}":                `sequencer.block_time: "5" is not a duration such as 500ms, 1s or 1m`,
+		"sequencer: {enabled: 2}":                   `sequencer.enabled: "2" is not true or false`,
+		"sequencer: {max_pending: -1}":              `sequencer.max_pending: "-1" is not a whole number`,
+		"sequencer: {max_pending: [1]}":             `sequencer.max_pending: "[1]" is not a whole number`,
+		"da: {token: 123}":                          "da.token: write the value in quotes",
+		"da: {address: [1]}":                        "da.address: write each value in quotes",
+		"da: {address: nonsense}":                   `da.address "nonsense" is not an http, https, ws or wss URL`,
+		"l1: {ws: http://127.0.0.1:8546}":           `l1.ws "http://127.0.0.1:8546" is not a URL such as ws://127.0.0.1:8546`,
+		"l1: {http: ws://127.0.0.1:8545}":           `l1.http "ws://127.0.0.1:8545" is not a URL such as http://127.0.0.1:8545`,
+		"l1: {beacon: 127.0.0.1:5052}":              `l1.beacon "127.0.0.1:5052" is not a URL such as http://127.0.0.1:5052`,
+		"l1: {call_timeout: -1s}":                   "must not be negative",
+		"l1: {finality: latest}":                    `l1.finality "latest" is neither node nor a depth of at least 1`,
+		"l1: {finality: 0}":                         `l1.finality "0" is neither node nor a depth`,
+		"l1: {finality: -1}":                        `l1.finality "-1" is neither`,
+		"l1: {finality: 1.5}":                       "l1.finality: write the value in quotes",
+		"l1: {block_time: 5}":                       `l1.block_time "5" is neither a duration such as 12s, nor on-demand`,
+		"l1: {block_time: -1s}":                     `l1.block_time "-1s" is neither`,
+		"da: {address: []}":                         "da.address is empty",
+		"stream: {url: 'http://127.0.0.1:1'}":       `stream.url "http://127.0.0.1:1" is not a nats, tls, ws or wss URL`,
+		"stream: {url: 'plantedsecret@@host name'}": "stream.url (not shown) is not a nats",
+		"stream: {head: unsafe}":                    `stream.head "unsafe" is not known: use safe or finalized`,
+		"da: [":                                     "mend the file, or move it away",
+		"da: {token: a}\nda: {token: b}":            "already defined",
+		"just text":                                 "mend the file",
+		"da: {token: a, token: b}":                  "already defined",
+		"\x00":                                      "mend the file",
+		"http: {address: '7331'}":                   "is not host:port",
+		"log:\n\tlevel: debug":                      "mend the file",
+		"sequencer: {lazy: {interval: {deep: 1}}}":  "there is no setting sequencer.lazy.interval.deep",
 	} {
 		_, err := load(t, text)
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -92,6 +92,17 @@ func start(ctx context.Context, out io.Writer, home string, config node.Config) 
 		defer peers.Close()
 		opt.Blocks = append(opt.Blocks, peers)
 	}
+	if err := config.Stream.Fits(); err != nil {
+		return err
+	}
+	if config.Stream.On() {
+		stream, closeStream, err := openStream(home, &config.Stream, genesis, log)
+		if err != nil {
+			return err
+		}
+		defer closeStream()
+		opt.Outlets = append(opt.Outlets, stream)
+	}
 	n, err := node.New(opt)
 	if err != nil {
 		return onDisk(err)

@@ -224,6 +224,11 @@ func Parse(chain, subject string, header map[string][]string, body []byte) (m Me
 		}
 		return ""
 	}
+	for _, name := range []string{HeaderBlock, HeaderParent, HeaderFrom, HeaderStands, HeaderSource, HeaderOrigin, HeaderRoot, HeaderCursor, HeaderPart} {
+		if v, ok := header[name]; ok && len(v) != 1 {
+			return bad(name + " is there more than once")
+		}
+	}
 	var final string
 	var ok [4]bool
 	m.Block, ok[0] = parseRef(get(HeaderBlock))
@@ -238,7 +243,7 @@ func Parse(chain, subject string, header map[string][]string, body []byte) (m Me
 	}
 	m.Body = body
 	if from, ok := header[HeaderFrom]; ok {
-		if len(from) != 1 || subject != ReorgSubject(chain) {
+		if subject != ReorgSubject(chain) {
 			return bad("a reorg has another subject")
 		}
 		if m.From, ok = parseRef(from[0]); !ok || m.From.Height <= m.Block.Height {
@@ -252,7 +257,7 @@ func Parse(chain, subject string, header map[string][]string, body []byte) (m Me
 	if subject != BlockSubject(chain, m.Block.Height) {
 		return bad("a block has another subject")
 	}
-	if parent, ok := header[HeaderParent]; ok && (len(parent) != 1 || m.Parent.UnmarshalText([]byte(parent[0])) != nil || m.Parent.String() != parent[0]) {
+	if parent, ok := header[HeaderParent]; ok && (m.Parent.UnmarshalText([]byte(parent[0])) != nil || m.Parent.String() != parent[0]) {
 		return bad(HeaderParent + " is no hash")
 	}
 	if origin := get(HeaderOrigin); origin != "" {
@@ -263,7 +268,7 @@ func Parse(chain, subject string, header map[string][]string, body []byte) (m Me
 	}
 	m.Root = get(HeaderRoot)
 	if part, ok := header[HeaderPart]; ok {
-		if len(part) != 1 || !m.parsePart(part[0]) {
+		if !m.parsePart(part[0]) {
 			return bad(HeaderPart + " is not K/N")
 		}
 	}
