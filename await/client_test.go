@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -557,6 +558,26 @@ func TestEventsInOrder(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("got %s, want %q in it", text, want)
 		}
+	}
+}
+
+// An event that does not end is not read to its end: the stream is begun anew.
+func TestEndlessEvent(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, said{})
+	line := []byte("data: " + strings.Repeat("x", 1<<20) + "\n")
+	var read atomic.Int64
+	f.instead = []http.HandlerFunc{func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		for _, err := w.Write([]byte("event: block\n")); err == nil && read.Load() < 300; _, err = w.Write(line) {
+			read.Add(1)
+		}
+	}, stream(true, tells(1, 1))}
+	enough := errors.New("enough")
+	var lost []string
+	err := f.client().Events(limit(t), await.Stream{From: 1, Lost: func(err error) { lost = append(lost, err.Error()) }}, func(await.Event) error { return enough })
+	if err != enough || len(lost) != 1 || !strings.Contains(lost[0], "one of them has more than 67108864 bytes") || read.Load() >= 300 {
+		t.Errorf("got %v and %.300q after %d MiB, want the stream begun anew after some 64", err, lost, read.Load())
 	}
 }
 

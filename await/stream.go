@@ -263,6 +263,9 @@ func readEvents(r io.Reader, alive func(), take func(Event) error) error {
 		case "id":
 			e.ID = value
 		case "data":
+			if len(e.Data)+len(value) > maxEvent {
+				return fmt.Errorf("read events: one of them has more than %d bytes", maxEvent)
+			}
 			e.Data = append(e.Data, value...)
 		case "": // a comment, or the end of an event
 			if lines.Text() == "" && e.Kind != "" {
