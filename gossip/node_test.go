@@ -1,18 +1,22 @@
-package gossip_test
+package gossip
 
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/peer"
+
 	"headrace/block"
 	"headrace/da/local"
 	"headrace/devnet"
 	"headrace/follow"
-	"headrace/gossip"
+	"headrace/internal/derive"
 	"headrace/node"
 )
 
@@ -59,26 +63,32 @@ func (r *rig) background(f func(context.Context) error) (stop func()) {
 
 type member struct {
 	*node.Node
-	g    *gossip.Gossip
+	g    *Gossip
 	stop func()
 }
 
 // start runs a node that gossips with these.
 func (r *rig) start(home string, tune func(*node.Options), with ...*member) *member {
 	r.t.Helper()
+	return r.startOn(nil, home, tune, with...)
+}
+
+// startOn is start with a host that is there.
+func (r *rig) startOn(h host.Host, home string, tune func(*node.Options), with ...*member) *member {
+	r.t.Helper()
 	var addresses []string
 	for _, m := range with {
 		addresses = append(addresses, m.g.Peers().Addresses[0])
 	}
-	peers, err := gossip.ParsePeers(addresses)
+	peers, err := ParsePeers(addresses)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	key, err := gossip.LoadKey(home + "/gossip.key")
+	key, err := LoadKey(home + "/gossip.key")
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	g, err := gossip.Open(gossip.Options{Genesis: r.genesis.Hash(), Key: key, Listen: []string{"/ip4/127.0.0.1/tcp/0"}, Peers: peers})
+	g, err := Open(Options{Genesis: r.genesis.Hash(), Host: h, Key: key, Listen: []string{"/ip4/127.0.0.1/tcp/0"}, Peers: peers})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -160,4 +170,78 @@ func TestWholeNodes(t *testing.T) {
 		return slices.ContainsFunc(s.Waiting, func(w node.Waiting) bool { return w.Stage == follow.StageUnsafe })
 	})
 	r.same(at, s, a, b, late)
+}
+
+// TestFiftyWithWholeNodes is TestFifty on the machine's clock, with a sequencer and two full nodes among the 50: all have
+// the same blocks, and none of the whole ones has them from the DA layer, which makes none.
+func TestFiftyWithWholeNodes(t *testing.T) {
+	const peers, links, delay, height = 50, 8, 20 * time.Millisecond, 30
+	r := newRig(t, time.Hour)
+	n := newNet(t, peers, delay)
+	var mu sync.Mutex
+	made, took := map[uint64]time.Time{}, []time.Duration{}
+	chains := make([]*memory, 0, peers)
+	for _, h := range n.hosts[3:] {
+		c := newMemory(&proposer{r.key})
+		c.authority = derive.NewAuthority(r.genesis.ChainID, r.genesis.ProposerAddress)
+		c.applied = func(b *block.Block) {
+			mu.Lock()
+			defer mu.Unlock()
+			if at := made[b.Height()]; !at.IsZero() {
+				took = append(took, time.Since(at))
+			}
+		}
+		join(t, Options{Host: h, Genesis: r.genesis.Hash()}, c)
+		chains = append(chains, c)
+	}
+	full := func(*node.Options) {}
+	seq := r.startOn(n.hosts[0], t.TempDir(), func(o *node.Options) {
+		o.Key, o.Config.Sequencer.Enabled, o.Config.Sequencer.BlockTime = r.key, true, 300*time.Millisecond
+		o.Observer.Applied = func(a node.Applied) {
+			mu.Lock()
+			defer mu.Unlock()
+			made[a.Ref.Height] = time.Now()
+		}
+	})
+	one, two := r.startOn(n.hosts[1], t.TempDir(), full), r.startOn(n.hosts[2], t.TempDir(), full)
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for i, h := range n.hosts {
+		for _, j := range rnd.Perm(peers)[:links/2] {
+			if to := n.hosts[j]; i != j {
+				if err := h.Connect(t.Context(), peer.AddrInfo{ID: to.ID(), Addrs: to.Addrs()}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	at := seq.Status().Load().Heads.Unsafe.Height + height
+	for _, m := range []*member{seq, one, two} {
+		r.until(m, "unsafe blocks", func(s node.Status) bool { return s.Heads.Unsafe.Height >= at })
+	}
+	for _, c := range chains {
+		c.reach(t, at)
+	}
+	r.same(at, seq, one, two)
+	for h := uint64(1); h <= at; h++ {
+		want, err := seq.Block(h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, c := range chains {
+			c.mu.Lock()
+			if got := c.blocks[h-1].Hash().String(); got != want.Hash {
+				t.Errorf("peer %d has another block %d", i+3, h)
+			}
+			c.mu.Unlock()
+		}
+	}
+	for _, m := range []*member{one, two} {
+		if s := m.Status().Load(); s.Heads.Safe.Height != 0 || s.Counts.Offered < height {
+			t.Errorf("got %+v and %+v, want all blocks from peers", s.Heads, s.Counts)
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	slices.Sort(took)
+	t.Logf("on this machine: p50 %s, p99 %s", took[len(took)/2], took[len(took)*99/100])
 }

@@ -283,6 +283,14 @@ func open(t *testing.T, h host.Host, c chain, peers ...peer.AddrInfo) *Gossip {
 func openWith(t *testing.T, opt Options, c chain) *Gossip {
 	t.Helper()
 	opt.Genesis = genesis
+	g := join(t, opt, c)
+	synctest.Wait() // it has joined
+	return g
+}
+
+// join is openWith of any chain, outside a bubble too.
+func join(t *testing.T, opt Options, c chain) *Gossip {
+	t.Helper()
 	g, err := Open(opt)
 	if err != nil {
 		t.Fatal(err)
@@ -298,7 +306,6 @@ func openWith(t *testing.T, opt Options, c chain) *Gossip {
 		cancel()
 		run.Wait()
 	})
-	synctest.Wait() // it has joined
 	return g
 }
 
