@@ -2,8 +2,6 @@ package engineapi
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -165,10 +163,9 @@ func (e *Engine) ask(ctx context.Context, attributes any, timestamp uint64, fill
 // attributes describes the block to be made on our head, unlike any that was asked for before. mu is held.
 func (e *Engine) attributes(seconds uint64) *engine.PayloadAttributes {
 	e.attempts++
-	seed := binary.BigEndian.AppendUint64(e.head.exec.Bytes(), e.attempts)
-	seed = binary.BigEndian.AppendUint64(seed, seconds)
+	e.most = max(e.most, e.attempts)
 	return &engine.PayloadAttributes{
-		Timestamp: max(seconds, e.head.time+1), Random: sha256.Sum256(seed), SuggestedFeeRecipient: e.opt.FeeRecipient,
+		Timestamp: max(seconds, e.head.time+1), Random: randomOf(e.head.exec, e.attempts, seconds), SuggestedFeeRecipient: e.opt.FeeRecipient,
 		Withdrawals: []*types.Withdrawal{}, BeaconRoot: &common.Hash{}, // there is no beacon chain
 	}
 }

@@ -95,7 +95,7 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Engine is an exec.Engine, exec.Builder, exec.Forcer, exec.Labeler, exec.Exempter and exec.Disk.
+// Engine is an exec.Engine, exec.Builder, exec.Forcer, exec.Labeler, exec.Exempter, exec.SealCoder and exec.Disk.
 type Engine struct {
 	opt    Options
 	said   edge.Log // what fails again and again
@@ -104,6 +104,7 @@ type Engine struct {
 	first  record  // the execution genesis, as the block before the first
 
 	derived bool // the blocks are: see Derived
+	seals   exec.SealCodec
 
 	connected atomic.Bool // stays true once it is
 
@@ -116,7 +117,8 @@ type Engine struct {
 	// ahead: the client may have canonical blocks above head, which are nobody's; see promote.
 	ahead           bool
 	safe, finalized record // zero: no such label
-	attempts        uint64 // makes each block that is built unlike the others
+	attempts        uint64 // blocks that were asked for on the head: makes each unlike the others
+	most            uint64 // the highest attempts there has been
 	submitted       map[common.Hash]struct{}
 	passed          map[common.Hash]int    // of the last block that was cut, what was left out: in so many in a row
 	recent          map[common.Hash]uint64 // heights of the transactions of the last few derived blocks
@@ -134,6 +136,7 @@ var (
 	_ exec.Disk      = (*Engine)(nil)
 	_ exec.TxHasher  = (*Engine)(nil)
 	_ exec.Receipter = (*Engine)(nil)
+	_ exec.SealCoder = (*Engine)(nil)
 )
 
 // New opens the index and returns an engine that connects to the client at its first use: a client that is down shows
@@ -155,7 +158,7 @@ func open(opt Options, derived bool) (*Engine, error) {
 	}
 	genesis := opt.Genesis.ToBlock()
 	e := &Engine{
-		opt: opt, client: client, derived: derived, submitted: map[common.Hash]struct{}{},
+		opt: opt, client: client, derived: derived, seals: sealCodecOf(opt.Genesis.Config, genesis.Header()), submitted: map[common.Hash]struct{}{},
 		first: record{height: opt.InitialHeight - 1, exec: genesis.Hash(), root: genesis.Root(), time: genesis.Time()},
 	}
 	if opt.EthURL != "" {
@@ -170,6 +173,9 @@ func open(opt Options, derived bool) (*Engine, error) {
 	}
 	return e, nil
 }
+
+// SealCodec is exec.SealCoder's.
+func (e *Engine) SealCodec() exec.SealCodec { return e.seals }
 
 func (e *Engine) openIndex() (err error) {
 	id := identity{ChainID: e.opt.ChainID, InitialHeight: e.opt.InitialHeight, Genesis: e.first.exec, Derived: e.derived}
@@ -318,7 +324,7 @@ func (e *Engine) common(ctx context.Context, height uint64) (record, error) {
 
 // goTo makes r, at or below it, the head. Labels above it fall.
 func (e *Engine) goTo(r record) {
-	e.head = r
+	e.head, e.attempts = r, e.most // blocks may have been asked for on it before
 	maps.DeleteFunc(e.recent, func(_ common.Hash, height uint64) bool { return height > r.height })
 	if e.safe.height > r.height {
 		e.safe = record{}
@@ -358,7 +364,7 @@ func (e *Engine) Execute(ctx context.Context, b *block.Block) ([]byte, error) {
 	if err := e.index.put(r); err != nil {
 		return nil, err
 	}
-	e.head = r
+	e.head, e.attempts = r, 0
 	e.included(payload)
 	e.remember(r.height, payload)
 	return r.root.Bytes(), nil

@@ -42,6 +42,8 @@ var rows = map[string]row{
 
 	"l1/ethereum/inbox": {"contracts", "generated bindings"},
 
+	"l1/compact": {"l1 block exec", "a format: what follows from an engine's rules it asks the engine's codec, by its contract"},
+
 	// Engines.
 	"exec":                        {"block", "the contract that any engine, in any language, is written against"},
 	"exec/exectest":               {"exec block", "a suite for any engine must not favour one"},
@@ -93,7 +95,7 @@ var rows = map[string]row{
 	"examples/index":      {"da da/celestia follow follow/position", "an example has what its user has: public packages, and few of them"},
 	"examples/engine":     {"block exec exec/grpc", "an example has what its user has: public packages, and few of them"},
 	"internal/mutate":     {"", "it takes guards out of any package, and needs none of them to do so"},
-	"cmd/headrace": {"node gossip stream/nats/... devnet/... await await/ethereum block da da/fault da/local da/celestia follow l1 l1/ethereum internal/doctor internal/httpc internal/httpd internal/keyfile internal/page internal/redact telemetry watch",
+	"cmd/headrace": {"node gossip stream/nats/... devnet/... await await/ethereum block da da/fault da/local da/celestia follow l1 l1/compact l1/ethereum internal/doctor internal/httpc internal/httpd internal/keyfile internal/page internal/redact telemetry watch",
 		"the command line is one more user of the public packages: what it needs, a program that embeds a node needs too"},
 }
 
@@ -120,7 +122,7 @@ var foreign = []dependency{
 	{"github.com/spf13/cobra/... github.com/spf13/pflag/... github.com/knadh/koanf/... golang.org/x/term/...", "cmd/headrace", "flags, files and terminals are the command's; a package takes a struct"},
 	{"golang.org/x/crypto/...", "block exec/kv internal/keyfile", "hashes and ciphers belong to the formats that use them"},
 	{"golang.org/x/time/...", "da/celestia da/local node", "rates are limited where strangers are served"},
-	{"github.com/klauspost/compress/...", "internal/store internal/jsonrpc da/celestia", "compression belongs to a store's or a wire's format"},
+	{"github.com/klauspost/compress/...", "internal/store internal/jsonrpc da/celestia l1/compact", "compression belongs to a store's or a wire's format"},
 	{"github.com/libp2p/go-libp2p/... github.com/libp2p/go-libp2p-pubsub/... github.com/multiformats/go-multiaddr/... github.com/marcopolo/simnet/... golang.org/x/sync/...", "gossip", "peers are reached in one place: who does not gossip needs none of it"},
 	{"github.com/nats-io/... github.com/synadia-io/orbit.go/...", "stream/nats/...", "a stream is written and read in one place: who has none needs none of it"},
 	{"github.com/cenkalti/backoff/v5/...", "follow", "there is one way to back off"},

@@ -87,6 +87,7 @@ var tables = slices.Concat(
 	figuresGuards,
 	newcomersGuards,
 	apiGuards,
+	compactGuards,
 	waitsGuards,
 	softGuards,
 	txsGuards,
