@@ -30,6 +30,7 @@ const (
 	StageChain
 	StagePost
 	StageEndpoint
+	StageSource
 	StageUnsafe
 	StageDisk
 	StageStream
@@ -80,6 +81,8 @@ var stageTexts = [stages]struct{ word, means, remedy string }{
 		"see what submissions fail of; if they do not, more is made than the layer takes"},
 	StageEndpoint: {"endpoint", "an endpoint fails or is silent; the node is ready as long as another one of its kind serves",
 		"see the endpoint's last error, and mend or replace it"},
+	StageSource: {"source", "the node that this replica follows is not ready itself",
+		"see that node's own status; name a second one in source.node"},
 	StageUnsafe: {"unsafe", "unsafe only: new blocks come from the sequencer or another node, and nothing comes from the layer",
 		"bring the layer's endpoint back, or name a second one; until then the layer may yet have others than the blocks above the safe head"},
 	StageDisk: {"disk", "a write has failed, or what is stored is damaged",

@@ -13,7 +13,7 @@ import (
 // The words of /v1/status and of the logs, in the order of the stages: every stage has one of its own, and there is
 // no other.
 func TestStages(t *testing.T) {
-	words := strings.Fields("subscribe fetch apply revert check engine replay derive clock root execute prove produce submit head catch-up chain post endpoint unsafe disk stream")
+	words := strings.Fields("subscribe fetch apply revert check engine replay derive clock root execute prove produce submit head catch-up chain post endpoint source unsafe disk stream")
 	if last := follow.Stage(len(words)); last != follow.StageStream || len(follow.Stages()) != len(words) {
 		t.Errorf("there are %d words, and %v is stage %d", len(words), follow.StageStream, follow.StageStream)
 	}
@@ -30,7 +30,7 @@ func TestStages(t *testing.T) {
 		}
 		seen[word] = true
 	}
-	for _, word := range []string{"Fetch", "waiting", "stage 23"} {
+	for _, word := range []string{"Fetch", "waiting", "stage 24"} {
 		if stage := new(follow.Stage); stage.UnmarshalText([]byte(word)) == nil {
 			t.Errorf("%q is read as stage %d, want an error", word, *stage)
 		}

@@ -35,6 +35,7 @@ type ledger struct {
 	made   uint64
 	size   int  // of a transaction of each new block; 0: 3000
 	safe   bool // blocks become safe and final at once
+	open   bool // and safe ones are not final, but those of which that is said
 	origin func(height uint64) store.Origin
 }
 
@@ -62,7 +63,7 @@ func (l *ledger) commit(b *store.Batch) {
 		l.t.Error(err)
 	}
 	st := l.store.State()
-	l.status.Set(node.Status{Heads: node.Heads{Unsafe: st.Unsafe, Safe: st.Safe, Finalized: st.Finalized}})
+	l.status.Set(node.Status{ChainID: ledgerChain, Heads: node.Heads{Unsafe: st.Unsafe, Safe: st.Safe, Finalized: st.Finalized}})
 }
 
 // mine makes n blocks, one after the other.
@@ -73,7 +74,9 @@ func (l *ledger) mine(n int) {
 		if l.safe {
 			at := rec.Block.Ref()
 			b.Append[0].Origin = l.origin(at.Height)
-			b.Safe, b.Finalized = &at, &at
+			if b.Safe = &at; !l.open {
+				b.Finalized = &at
+			}
 		}
 		l.commit(b)
 	}
@@ -102,7 +105,15 @@ func (l *ledger) child(parent block.Ref) store.Record {
 // fork drops the last depth blocks, and then makes n others.
 func (l *ledger) fork(depth, n int) {
 	to := l.store.State().Unsafe.Height - uint64(depth)
-	l.commit(&store.Batch{Truncate: &to})
+	b := &store.Batch{Truncate: &to}
+	if l.safe {
+		at, err := l.store.Ref(to)
+		if err != nil {
+			l.t.Error(err)
+		}
+		b.Safe = &at
+	}
+	l.commit(b)
 	l.mine(n)
 }
 

@@ -23,6 +23,7 @@ type Config struct {
 	Sequencer SequencerConfig `koanf:"sequencer"`
 	DA        DAConfig        `koanf:"da"`
 	L1        L1Config        `koanf:"l1"`
+	Source    SourceConfig    `koanf:"source"`
 	Unsafe    UnsafeConfig    `koanf:"unsafe"`
 	Gossip    GossipConfig    `koanf:"gossip"`
 	Stream    StreamConfig    `koanf:"stream"`
@@ -139,6 +140,11 @@ type HTTPConfig struct {
 	AnswerBytes   uint64   `koanf:"answer_bytes" help:"bytes of answers that are kept in memory until they are read" default:"16777216"`
 	Pprof         bool     `koanf:"pprof" help:"serve the profiles of Go's tools at /debug/pprof/, for whoever has the token"`
 	BodyBytes     uint64   `koanf:"body_bytes" help:"bytes of requests that are kept in memory" default:"16777216"`
+}
+
+// SourceConfig is about another source than the one that the genesis names.
+type SourceConfig struct {
+	Node Addresses `koanf:"node" help:"HTTP address of a node of the chain whose safe blocks are followed in the place of the DA layer or the L1: this node is a replica; may be repeated; for a home that init made with --replica"`
 }
 
 // UnsafeConfig is about blocks that come before the canonical source has them.
@@ -305,6 +311,7 @@ func (c *Config) Validate() error {
 		{"l1.ws", c.L1.WS, " ws wss ", "a URL such as ws://127.0.0.1:8546"},
 		{"l1.http", c.L1.HTTP, " http https ", "a URL such as http://127.0.0.1:8545"},
 		{"l1.beacon", c.L1.Beacon, " http https ", "a URL such as http://127.0.0.1:5052"},
+		{"source.node", c.Source.Node, " http https ", "a URL such as http://127.0.0.1:7331"},
 		{"unsafe.from", c.Unsafe.From, " http https ", "a URL such as http://127.0.0.1:7331"},
 	} {
 		for _, a := range e.addresses {
@@ -364,6 +371,9 @@ func (c *Config) Validate() error {
 	}
 	if _, err := c.L1.depth(); err != nil {
 		return err
+	}
+	if c.IsReplica() && c.Sequencer.Enabled {
+		return errReplicaMakesNone
 	}
 	switch c.Engine.Kind {
 	case "kv":

@@ -125,17 +125,17 @@ func daClient(o *opened) (client *celestia.Client, header, data da.Namespace, er
 // readDA reads the blobs at the heights where a block's halves were posted.
 func readDA(o *opened) (posted, error) {
 	client, headerNS, dataNS, err := daClient(o)
-	return func(ctx context.Context, of store.Origin) (headers []*block.SignedHeader, data []*block.DataBlob, err error) {
+	return func(ctx context.Context, of store.Origin) (found halves, err error) {
 		collect := func(item follow.Item[da.Block]) error {
 			for _, b := range item.Data.Blobs { // what does not decode is nobody's block
 				if b.Namespace == headerNS {
 					if h, err := block.DecodeSignedHeader(b.Data); err == nil {
-						headers = append(headers, h)
+						found.headers = append(found.headers, h)
 					}
 				}
 				if b.Namespace == dataNS {
 					if d, err := block.ReadDataBlob(b.Data); err == nil {
-						data = append(data, d)
+						found.data = append(found.data, d)
 					}
 				}
 			}
@@ -146,10 +146,10 @@ func readDA(o *opened) (posted, error) {
 				continue
 			}
 			if err := client.Fetch(ctx, at, at+1, collect); err != nil {
-				return nil, nil, err
+				return halves{}, err
 			}
 		}
-		return headers, data, nil
+		return found, nil
 	}, err
 }
 

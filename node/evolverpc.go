@@ -29,6 +29,11 @@ func (n *Node) checkEvolve() error {
 	if n.opt.Config.Evolve.RPC && n.opt.Genesis.L1 != nil {
 		return errors.New("evolve.rpc is set, and this chain is on an L1, by its genesis: an ev-node's tools read chains on a DA layer; leave it out")
 	}
+	if n.opt.Config.Evolve.RPC && n.opt.isReplica() {
+		if _, _, err := n.opt.namespaces(); err != nil { // a replica's home is opened without them
+			return fmt.Errorf("evolve.rpc: %w", err)
+		}
+	}
 	return nil
 }
 

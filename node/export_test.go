@@ -16,6 +16,7 @@ import (
 	"headrace/exec"
 	"headrace/follow"
 	"headrace/internal/derive"
+	"headrace/internal/httpc"
 	"headrace/internal/httpd"
 	"headrace/internal/store"
 	"headrace/internal/syncer"
@@ -138,8 +139,8 @@ func InPlace(text []byte) ([]byte, error) {
 
 // Refetch reads a lost block from a source that has these halves where it was posted.
 func Refetch(ctx context.Context, o Options, headers []*block.SignedHeader, data []*block.DataBlob, l store.Lost) (*block.Block, error) {
-	return (&opened{opt: &o}).refetch(ctx, func(context.Context, store.Origin) ([]*block.SignedHeader, []*block.DataBlob, error) {
-		return headers, data, nil
+	return (&opened{opt: &o}).refetch(ctx, func(context.Context, store.Origin) (halves, error) {
+		return halves{headers: headers, data: data}, nil
 	}, l)
 }
 
@@ -344,3 +345,22 @@ func (n *Node) With(e exec.Engine) {
 	o.engine = e
 	_ = o.openIndex()
 }
+
+// Mirror is the node at url as a replica of a chain with this proposer has it as its source.
+func Mirror(url, chainID string, proposer []byte) follow.Source[*syncer.Replicated] {
+	authority := derive.NewAuthority(chainID, proposer)
+	access, err := (Address{URL: url}).Open()
+	if err != nil {
+		panic(err)
+	}
+	return &mirror{
+		url: url, name: url, chainID: chainID, access: access, client: httpc.New(httpc.Options{Access: access}), health: follow.NewHealth(url, "node", nil),
+		check: func(header, data []byte) (follow.Item[*syncer.Replicated], error) {
+			return syncer.CheckReplicated(authority, header, data)
+		},
+		placed: func(block.Ref, uint64, uint64) error { return nil }, all: new(mirrors),
+	}
+}
+
+// CloseIdle closes the idle connections of a Mirror.
+func CloseIdle(s follow.Source[*syncer.Replicated]) { s.(*mirror).client.CloseIdleConnections() }

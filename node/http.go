@@ -21,6 +21,7 @@ import (
 //	GET  /readyz              200 when ready, else 503 and the reason
 //	GET  /openapi.json        all of this, for tools
 //	GET  /v1/status           Status as JSON
+//	GET  /v1/genesis          what all nodes of the chain agree on; see block.Genesis
 //	GET  /v1/blocks/{block}   a block as JSON: by its height or hash, or a head's
 //	GET  /v1/blocks           a range of blocks; see Page
 //	POST /v1/txs              offers the body as a transaction to the sequencer, and may wait for it; an error's code says whether it was taken
@@ -47,6 +48,7 @@ func (n *Node) routes() *routes {
 	mux.HandleFunc("GET /readyz", n.getReady)
 	mux.HandleFunc("GET /openapi.json", getOpenAPI)
 	mux.HandleFunc("GET /v1/status", n.getStatus)
+	mux.HandleFunc("GET /v1/genesis", n.getGenesis)
 	mux.HandleFunc("GET /v1/history", n.getHistory)
 	mux.HandleFunc("GET /v1/blocks/{block}", n.getBlock)
 	mux.HandleFunc("GET /v1/blocks", n.getBlocks)

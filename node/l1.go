@@ -86,7 +86,7 @@ func (o *opened) l1Source() (source l1Source, each time.Duration, post func(*seq
 // readL1 reads the proposals in the L1 block that a block came with.
 func readL1(o *opened) (posted, error) {
 	client, _, err := l1Client(o)
-	return func(ctx context.Context, of store.Origin) (headers []*block.SignedHeader, data []*block.DataBlob, err error) {
+	return func(ctx context.Context, of store.Origin) (found halves, err error) {
 		err = client.Fetch(ctx, of.Source.Height, of.Source.Height+1, func(item follow.Item[l1.Block]) error {
 			for _, m := range item.Data.Messages {
 				if m.Proposal == nil {
@@ -94,13 +94,13 @@ func readL1(o *opened) (posted, error) {
 				}
 				for _, e := range m.Proposal.Blocks { // what does not decode is nobody's block
 					if h, d, err := block.ReadSigned(e.Header, e.Data); err == nil {
-						headers, data = append(headers, h), append(data, d)
+						found.headers, found.data = append(found.headers, h), append(found.data, d)
 					}
 				}
 			}
 			return nil
 		})
-		return headers, data, err
+		return found, err
 	}, err
 }
 

@@ -9,6 +9,7 @@ package node
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -116,6 +117,7 @@ const (
 // Node is a full node or a sequencer. Make it with New, run it once.
 type Node struct {
 	opt    Options
+	id     string // of this process, see Source.HeardBy
 	log    *slog.Logger
 	said   edge.Log // what fails again and again
 	http   *httpd.Server
@@ -182,7 +184,7 @@ func New(opt Options) (_ *Node, err error) {
 // newNode returns a node of which nothing is open.
 func newNode(opt Options) *Node {
 	return &Node{
-		opt: opt, log: opt.Logger, status: newStatuses(new(watch.Value[Status])), started: time.Now(), poked: make(chan struct{}, 1),
+		opt: opt, id: rand.Text(), log: opt.Logger, status: newStatuses(new(watch.Value[Status])), started: time.Now(), poked: make(chan struct{}, 1),
 		long: newLong(opt.Config.HTTP.MaxWaiting), receipts: make(chan struct{}, maxReceipts),
 	}
 }

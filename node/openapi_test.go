@@ -250,6 +250,8 @@ func TestOpenAPI(t *testing.T) {
 	a.ask(t, "POST", seq.URL()+"/v1/txs", "color=blue", 202)
 	waitValue(t, full, "color", "blue")
 	full.until(t, "ready", ready)
+	replica := start(t, c.replica(t, full.URL()))
+	replica.until(t, "ready", ready)
 	away.until(t, "not ready, for a reason", func(s node.Status) bool { return !s.Ready && s.Stage != 0 && len(s.Waiting) > 0 })
 	pruned, ended := newLedger(t, true), newLedger(t, true)
 	pruned.mine(9)
@@ -285,6 +287,8 @@ func TestOpenAPI(t *testing.T) {
 		{"GET", full.URL() + "/page/node.js", "", 200},
 		{"GET", full.URL() + "/page/none.js", "", 404},
 		{"GET", full.URL() + "/v1/history", "", 200},
+		{"GET", full.URL() + "/v1/genesis", "", 200},
+		{"GET", replica.URL() + "/v1/status", "", 200},
 		{"GET", full.URL() + "/openapi.json", "", 200},
 		{"GET", full.URL() + "/v1/status", "", 200},
 		{"GET", seq.URL() + "/v1/status", "", 200},

@@ -66,7 +66,7 @@ func (o *opened) openStore() error {
 		return o.startAnew(dir, id, opt)
 	})
 	if err != nil {
-		return err
+		return o.opt.ofOtherKind(err)
 	}
 	o.own(o.store)
 	return nil
@@ -87,7 +87,7 @@ func (o *opened) asNamed(dir string, open func(store.Identity, store.Options) er
 	if other := errors.Is(err, da.ErrLooksHex) || errors.Is(err, store.ErrOtherChain); !other || !o.isThere(dir) {
 		return err
 	}
-	if header, data, plain := o.opt.Config.namespaces(o.opt.Genesis, namespace); plain == nil && o.opt.Genesis.L1 == nil {
+	if header, data, plain := o.opt.Config.namespaces(o.opt.Genesis, namespace); plain == nil && o.opt.onDA() {
 		o.opt.plainNames = true
 		again := try()
 		if again == nil {
@@ -113,7 +113,7 @@ func (o *opened) isThere(dir string) bool {
 // startAnew puts a new store in the place of one without a block, if da.start_height has it read from elsewhere on.
 func (o *opened) startAnew(dir string, id store.Identity, opt store.Options) (err error) {
 	want := o.opt.Config.DA.StartHeight
-	if want == 0 || o.opt.Genesis.L1 != nil || o.store.Start().Height == opt.Start.Height {
+	if want == 0 || !o.opt.onDA() || o.store.Start().Height == opt.Start.Height {
 		return nil
 	}
 	began := o.store.Start().Height + 1
@@ -138,7 +138,7 @@ func (o *opened) identity() (id store.Identity, opt store.Options, err error) {
 	id = store.Identity{ChainID: g.ChainID, Genesis: g.Hash()}
 	opt = store.Options{FS: o.opt.storeFS, Logger: of(o.log, "store"), InitialHeight: g.InitialHeight}
 	var first uint64
-	if id.Source, first, err = kindOf(g).identity(o.opt); err == nil {
+	if id.Source, first, err = kindOf(o.opt).identity(o.opt); err == nil {
 		opt.Start.Height = max(first, 1) - 1
 	}
 	return id, opt, err

@@ -191,6 +191,7 @@ func (v *view) rows() []row {
 	}
 	add(v.loop(bound)...)
 	add(v.news()...)
+	add(v.relayed(bound)...)
 	add(v.head(bound)...)
 	add(v.anew()...)
 	add(v.behind(bound)...)
@@ -210,7 +211,7 @@ func (v *view) rows() []row {
 }
 
 // ofSource are the stages of a source that is silent.
-var ofSource = map[follow.Stage]bool{follow.StageSubscribe: true, follow.StageFetch: true, follow.StageHead: true, follow.StageEndpoint: true}
+var ofSource = map[follow.Stage]bool{follow.StageSource: true, follow.StageSubscribe: true, follow.StageFetch: true, follow.StageHead: true, follow.StageEndpoint: true}
 
 // unsafeOnly is that the unsafe head goes on while nothing comes from the source: what is said of the source then, in
 // rows, is that.
@@ -218,6 +219,9 @@ func (v *view) unsafeOnly(bound time.Duration, rows []row) []row {
 	silent := cmp.Or(v.src.AdvancedAt, v.StartedAt)
 	if v.blockTime < 0 {
 		silent = cmp.Or(v.src.NewsAt, v.StartedAt)
+	}
+	if v.up.nodes != nil {
+		silent = cmp.Or(v.up.nodes.heard.since(), v.StartedAt)
 	}
 	if v.Sequencer != nil || v.Unsafe == nil || v.Heads.Unsafe.Height <= v.Heads.Safe.Height || !v.sync.UnsafeAt.At.After(silent) {
 		return nil
@@ -273,6 +277,9 @@ func (v *view) head(bound time.Duration) []row {
 	if v.blockTime < 0 { // nothing but that it answers is a sign of life
 		r.Since = src.NewsAt
 	}
+	if v.up.nodes != nil {
+		r.Since = cmp.Or(v.up.nodes.heard.since(), v.StartedAt)
+	}
 	age := v.now.Sub(r.Since).Round(time.Millisecond)
 	paused := ""
 	if v.Sequencer != nil {
@@ -282,6 +289,8 @@ func (v *view) head(bound time.Duration) []row {
 	case src.AdvancedAt.IsZero():
 		r.Stage, r.Since, r.after = follow.StageSubscribe, v.StartedAt, 0
 		r.Cause = fmt.Sprintf("waiting for the first news from the %s at %s", layer, addresses(v.Source.Endpoints))
+	case v.up.nodes != nil:
+		r.Cause = fmt.Sprintf("the %s at %s has told nothing new of the %s for %s, the bound is %s", layer, addresses(v.Source.Endpoints), v.up.nodes.layer, age, bound)
 	case v.blockTime < 0:
 		r.Cause = fmt.Sprintf("the %s at %s has not answered for %s, the bound is %s", layer, addresses(v.Source.Endpoints), age, bound)
 	case src.Head.Height < src.Highest:
@@ -292,6 +301,27 @@ func (v *view) head(bound time.Duration) []row {
 		r.Cause = fmt.Sprintf("no new %s block for %s, the bound is %s", kind, age, bound)
 	}
 	return []row{r}
+}
+
+// heardAt returns when the canonical source last showed that it goes on, by what is heard here of it: by a new height,
+// or, if its blocks come on demand, by an answer.
+func heardAt(up *upstream, src follow.State) time.Time {
+	if up.blockTime() < 0 {
+		return src.NewsAt
+	}
+	return src.AdvancedAt
+}
+
+// relayed is that no node which a replica follows is ready itself, by what they have said lately.
+func (v *view) relayed(bound time.Duration) []row {
+	if v.up.nodes == nil {
+		return nil
+	}
+	cause, height := v.up.nodes.unready(v.now, bound)
+	if cause == "" {
+		return nil
+	}
+	return []row{{Waiting: Waiting{Stage: follow.StageSource, Height: height, Cause: cause}, told: true, bare: true}}
 }
 
 // anew is that the source's head is below what has been read of it. A layer which keeps nothing when it ends has begun
@@ -466,7 +496,7 @@ func (v *view) endpoints(bound time.Duration) (out []row) {
 // chain is that the chain itself does not go on while the source does, at its own pace: that of its blocks, and that of
 // the source's heights which bring some. Of a sequencer the rows of making and posting say more.
 func (v *view) chain() []row {
-	if v.Sequencer != nil || v.Heads.Safe.Hash.IsZero() || v.quiet == 0 {
+	if v.Sequencer != nil || v.up.nodes != nil || v.Heads.Safe.Hash.IsZero() || v.quiet == 0 { // a replica's source judges that
 		return nil
 	}
 	each := max(v.quiet, v.up.each(v.blockTime)*time.Duration(max(v.sync.Rhythm.Heights, 1)))

@@ -13,6 +13,7 @@ import (
 	"headrace/block"
 	"headrace/internal/derive"
 	"headrace/internal/store"
+	"headrace/internal/syncer"
 )
 
 // refetch bounds how long the source may take to give one block again.
@@ -95,7 +96,7 @@ func repairStore(ctx context.Context, opt *Options, dir string) (lost []uint64, 
 		Fetch: func(l store.Lost) (_ *block.Block, err error) {
 			p.fetching(l)
 			if read == nil {
-				if read, err = kindOf(opt.Genesis).reader(o); err != nil {
+				if read, err = kindOf(opt).reader(o); err != nil {
 					return nil, err
 				}
 			}
@@ -146,19 +147,24 @@ func (o *opened) refetch(ctx context.Context, read posted, l store.Lost) (*block
 	}
 	ctx, cancel := context.WithTimeout(ctx, refetch)
 	defer cancel()
-	headers, data, err := read(ctx, l.Origin)
+	found, err := read(ctx, l.Origin)
 	if err != nil {
 		return nil, fmt.Errorf("read it from the source again: %w", err)
 	}
 	authority := derive.NewAuthority(o.opt.Genesis.ChainID, o.opt.Genesis.ProposerAddress)
-	for _, h := range headers {
+	for _, h := range found.headers {
 		if h.Header.Hash() != l.Ref.Hash {
 			continue
 		}
-		for _, d := range append(data, nil) {
+		for _, d := range append(found.data, nil) {
 			if b, err := authority.Block(h, d, l.Before); err == nil {
 				return b, nil
 			}
+		}
+	}
+	for _, s := range found.bare {
+		if b, err := syncer.ReadReplicated(authority, s.Header, s.Data, l.Before); err == nil && b.Hash() == l.Ref.Hash {
+			return b, nil
 		}
 	}
 	return nil, fmt.Errorf("%w, and the source does not have it where it was", store.ErrCorrupt)

@@ -240,6 +240,9 @@ func parseFlag(name, s string) (bool, error) {
 
 func (n *Node) getBlocks(w http.ResponseWriter, r *http.Request) {
 	p, err := parsePage(r.URL.Query())
+	if err == nil && p.da > 0 && n.opt.isReplica() {
+		err = fmt.Errorf("this node is a replica, which does not know up to where the %s has been read: ask the node that it follows, or by from and to", n.opt.layer())
+	}
 	if err != nil {
 		fail(w, http.StatusBadRequest, err)
 		return

@@ -28,7 +28,7 @@ func Peek(opt Options) (at Standing, err error) {
 	err = o.asNamed(dir, func(id store.Identity, with store.Options) error {
 		st, start, err := store.Peek(dir, id, with)
 		at.Position, at.Finalized = st.Position, st.Finalized
-		if moved := opt.Config.DA.StartHeight != 0 && opt.Genesis.L1 == nil && start.Height != with.Start.Height; err == nil && moved && st.Unsafe.Hash.IsZero() {
+		if moved := opt.Config.DA.StartHeight != 0 && opt.onDA() && start.Height != with.Start.Height; err == nil && moved && st.Unsafe.Hash.IsZero() {
 			at.Position = with.Start // a start reads from there, see startAnew
 		}
 		return err

@@ -19,7 +19,7 @@ type Status struct {
 	StartedAt time.Time    `json:"started_at,omitzero"`
 	At        time.Time    `json:"at,omitzero"` // when all this was so: ages are this less what they count from
 	ChainID   string       `json:"chain_id"`
-	Mode      string       `json:"mode"` // "sequencer" or "full"
+	Mode      string       `json:"mode"` // "sequencer", "full" or "replica"
 	Ready     bool         `json:"ready"`
 	Reason    string       `json:"reason,omitempty"` // why it is not ready
 	Stage     follow.Stage `json:"stage,omitzero"`   // at which something stands in the way
@@ -68,6 +68,8 @@ type Source struct {
 	Proven     block.Ref  `json:"proven"`               // the last one at or below which the content is shown complete
 	Head       block.Ref  `json:"head"`                 // the newest one announced
 	HeadAt     time.Time  `json:"head_at"`              // when a new height was announced last
+	HeardAt    time.Time  `json:"heard_at,omitzero"`    // when the canonical source last showed that it goes on, by the clock of who has heard that: this node or, of a replica, another one
+	HeardBy    string     `json:"heard_by,omitempty"`   // who that is: a name that each process makes for itself
 	Lag        uint64     `json:"lag"`                  // heights between the two
 	BlockTime  string     `json:"block_time"`           // between two heights: a duration, or "on-demand"; "" while it is not known
 	Live       bool       `json:"live"`                 // the position has reached the head of the present subscription
@@ -75,6 +77,7 @@ type Source struct {
 	LatencyMS  float64    `json:"latency_ms"`           // of the last height, from its news to its application
 	CatchUp    *CatchUp   `json:"catch_up,omitempty"`   // while it is behind
 	Unverified string     `json:"unverified,omitempty"` // why nothing that it tells is shown to be so, whatever da.level says
+	Believed   string     `json:"believed,omitempty"`   // what is taken on the word of other nodes, by a replica
 	Endpoints  []Endpoint `json:"endpoints"`
 	Calls      Calls      `json:"calls"`
 }
@@ -188,12 +191,16 @@ func (n *Node) publish(o *opened) (next time.Duration) {
 		Skipped: sync.Skipped,
 		Counts:  Counts{Counts: sync.Counts, InlineItems: src.Counts.Inline, FetchedItems: src.Counts.Fetched, Subscriptions: src.Counts.Subscriptions},
 	}
+	s.Source.HeardBy, s.Source.HeardAt = n.id, heardAt(o.up, src)
 	o.up.status(&s, &sync)
 	if o.up.offers != nil {
 		s.Unsafe = n.unsafe(&sync)
 	}
 	s.Peers = n.peers()
 	s.Stream = n.stream(&s)
+	if o.up.nodes != nil {
+		s.Mode = "replica"
+	}
 	blockTime := o.up.blockTime()
 	o.blockTime.Store(int64(blockTime))
 	patient(s.Source.Endpoints, o.up.bound(blockTime), now)
@@ -293,6 +300,10 @@ func (n *Node) watchStatus(ctx context.Context, o *opened) error {
 		if o.seq != nil {
 			_, seq = o.seq.Status().Get()
 		}
+		var nodes <-chan struct{}
+		if o.up.nodes != nil {
+			_, nodes = o.up.nodes.news.Get()
+		}
 		next := n.publish(o)
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -305,6 +316,7 @@ func (n *Node) watchStatus(ctx context.Context, o *opened) error {
 		case <-sync:
 		case <-src:
 		case <-seq:
+		case <-nodes:
 		case <-store:
 		case <-engine:
 		case <-n.poked:

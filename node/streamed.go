@@ -263,8 +263,9 @@ func ended(at block.Ref, why error) error {
 
 // events reads server-sent events, one at a time, each within a bound.
 type events struct {
-	r     *bufio.Reader
-	alive func(more int) // bytes of an event, or, with 0, its end
+	r      *bufio.Reader
+	states bool           // statuses are read too
+	alive  func(more int) // bytes of an event, or, with 0, its end
 
 	kind   string
 	ref    block.Ref // of its id
@@ -295,7 +296,7 @@ func (e *events) next(passes func(block.Ref) error) (size int, err error) {
 			if e.kind == "block" {
 				e.passed = passes(e.ref)
 			}
-			if keep = e.passed == nil && (e.kind == "block" || e.kind == "end"); keep {
+			if keep = e.passed == nil && (e.kind == "block" || e.kind == "end" || e.kind == "status" && e.states); keep {
 				e.data = append(e.data, value...)
 			}
 		}

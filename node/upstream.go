@@ -14,7 +14,8 @@ import (
 	"headrace/watch"
 )
 
-// kind is what the node knows of one kind of canonical source. There are two: daKind and l1Kind.
+// kind is what the node knows of one kind of source. There are three: daKind and l1Kind, which are canonical, and
+// replicaKind.
 type kind struct {
 	// identity names the source in the identity of a home, and gives the first height of the source that may hold
 	// something of the chain.
@@ -26,11 +27,21 @@ type kind struct {
 }
 
 // posted reads what may be a block of the chain, of this origin, from the source.
-type posted func(ctx context.Context, of store.Origin) (headers []*block.SignedHeader, data []*block.DataBlob, err error)
+type posted func(ctx context.Context, of store.Origin) (halves, error)
 
-// kindOf returns the kind of the one source that a genesis names.
-func kindOf(g *block.Genesis) kind {
-	if g.L1 != nil {
+// halves are of blocks, as they were read from the source.
+type halves struct {
+	headers []*block.SignedHeader
+	data    []*block.DataBlob
+	bare    []SignedBlock // and whole blocks, of which nobody has signed the data
+}
+
+// kindOf returns the kind of the one source that a genesis names, unless the node is a replica.
+func kindOf(opt *Options) kind {
+	switch {
+	case opt.isReplica():
+		return replicaKind
+	case opt.Genesis.L1 != nil:
 		return l1Kind
 	}
 	return daKind
@@ -44,6 +55,7 @@ type upstream struct {
 	offers   *syncer.Offers // what comes beside the source; nil: nothing is taken
 	follower follower
 	beside   []func(context.Context) error // what runs beside the follower
+	nodes    *mirrors                      // the other nodes that a replica follows; nil of another node
 
 	blockTime func() time.Duration // between two blocks of the source, given or measured; 0: not known; onDemand: there is none
 	unknown   time.Duration        // is reckoned with while it is not known
@@ -89,7 +101,7 @@ func (o *opened) openUpstream() error {
 	if !o.oneWay() {
 		cfg.MaxUnsafe = o.opt.maxUnsafe()
 	}
-	up, err := kindOf(g).open(o, cfg, follow.Options{Backoff: follow.Backoff{Max: maxBackoff}, Observer: o.opt.Observer.Source})
+	up, err := kindOf(o.opt).open(o, cfg, follow.Options{Backoff: follow.Backoff{Max: maxBackoff}, Observer: o.opt.Observer.Source})
 	if err != nil {
 		return err
 	}

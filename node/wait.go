@@ -194,6 +194,9 @@ func (n *Node) parseWait(q url.Values) (*goal, error) {
 	if strings.HasPrefix(wanted, "proposal") && n.opt.Genesis.L1 == nil {
 		return nil, errors.New("this chain's canonical source is a DA layer, which has no proposals: wait for a height or a position")
 	}
+	if n.opt.isReplica() && (wanted == "position" || strings.HasPrefix(wanted, "proposal")) {
+		return nil, fmt.Errorf("this node is a replica, which knows the chain's blocks and not the %s's: wait for a height, or ask the node that it follows", n.opt.layer())
+	}
 	if wanted == "" {
 		return nil, errors.New("say what to wait for: height, tx, proposal, proposal_at, position, ready or not_ready")
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -18,6 +19,7 @@ type initOptions struct {
 	home           string
 	genesis        string // of the chain to join; "" makes a new chain
 	sequencer      bool
+	replica        bool
 	chainID        string
 	daStartHeight  uint64
 	keyType        string
@@ -30,8 +32,8 @@ type initOptions struct {
 func newInit() *cobra.Command {
 	var opt initOptions
 	cmd := &cobra.Command{
-		Use:   "init (--sequencer | --genesis FILE) [flags]",
-		Short: "Make the home of a node: of a new chain's sequencer, or of a full node that joins a chain",
+		Use:   "init (--sequencer | --genesis FILE | --replica --source.node URL) [flags]",
+		Short: "Make the home of a node: of a new chain's sequencer, or of a full node or a replica that joins a chain",
 		Long: `Make the home of a node.
 
 With --sequencer it makes a new chain: a signing key, encrypted with a passphrase, a genesis that names the key's address and the two
@@ -42,6 +44,10 @@ and the genesis names it, the L1's chain id, and the block that it was deployed 
 
 With --genesis it makes the home of a full node of the chain that the file describes or, with --key, of its sequencer: of which there must never
 be two at a time.
+
+With --replica it makes the home of a replica, which follows the safe blocks of the nodes that --source.node names, and neither the DA layer nor the L1. The
+genesis comes from --genesis or, without it, from those nodes: then they are believed that it is the chain's, and so who signs its blocks. The home stays a
+replica's: its positions are blocks of the chain.
 
 With --key the signing key is not a new one but that of a file, which stays as it is: an encrypted key file of headrace, the signer.json of an ev-node (for
 both, the passphrase is the file's own), or hexadecimal digits as ev-node's "keys export" prints them. Its copy in the home is encrypted.
@@ -61,6 +67,7 @@ Every setting can be given as a flag, and is then written into config.yaml.`,
 	flags.StringVar(&opt.home, "home", defaultHome(), "directory to make")
 	flags.BoolVar(&opt.sequencer, "sequencer", false, "make a new chain, and this node its sequencer")
 	flags.StringVar(&opt.genesis, "genesis", "", "genesis.json of the chain to join")
+	flags.BoolVar(&opt.replica, "replica", false, "follow other nodes of a chain, which --source.node names, in the place of its DA layer or L1")
 	flags.StringVar(&opt.chainID, "chain-id", "headrace", "name of the new chain")
 	flags.Uint64Var(&opt.daStartHeight, "da-start-height", 1, "DA height at which the new chain begins: nothing below it is read")
 	flags.StringVar(&opt.keyType, "key-type", block.Ed25519.String(), "algorithm of the new chain's key: ed25519 or secp256k1")
@@ -74,10 +81,15 @@ Every setting can be given as a flag, and is then written into config.yaml.`,
 
 // initHome makes a home. Either all of its files are made, or none.
 func initHome(ctx context.Context, out io.Writer, opt initOptions, given map[string]any) error {
+	nodes, _ := given["source.node"].(node.Addresses)
 	switch {
-	case opt.sequencer == (opt.genesis != ""):
-		return usagef("say --sequencer to make a new chain, or --genesis FILE to join one as a full node: see headrace init --help")
-	case opt.genesis != "" && (opt.inbox != "" || opt.l1StartBlock != 0):
+	case opt.replica && (opt.sequencer || opt.key != "" || isSequencer(given)):
+		return usagef("--replica makes no blocks: leave --sequencer and --key out")
+	case opt.replica != (len(nodes) > 0):
+		return usagef("--replica and --source.node URL go together: a replica follows that node, and another node none")
+	case !opt.replica && opt.sequencer == (opt.genesis != ""):
+		return usagef("say --sequencer to make a new chain, or --genesis FILE to join one as a full node, or --replica --source.node URL as a replica: see headrace init --help")
+	case !opt.sequencer && (opt.inbox != "" || opt.l1StartBlock != 0):
 		return usagef("--inbox and --l1-start-block go with --sequencer: the genesis of a chain names its inbox already")
 	}
 	home, err := filepath.Abs(opt.home)
@@ -96,8 +108,13 @@ func initHome(ctx context.Context, out io.Writer, opt initOptions, given map[str
 	}
 	describe := describeJoin
 	prepare := join
-	if opt.sequencer {
+	switch {
+	case opt.sequencer:
 		describe, prepare = describeChain, newChain
+	case opt.replica && opt.genesis == "":
+		prepare = func(ctx context.Context, _ *newFiles, _ initOptions, _ map[string]any) (*block.Genesis, error) {
+			return fetchGenesis(ctx, out, nodes)
+		}
 	}
 	genesis, err := prepare(ctx, &made, opt, given)
 	if err != nil {
@@ -110,6 +127,17 @@ func initHome(ctx context.Context, out io.Writer, opt initOptions, given map[str
 	}
 	describe(out, home, genesis, given)
 	return nil
+}
+
+// fetchGenesis takes the genesis of nodes on their word, and says so.
+func fetchGenesis(ctx context.Context, out io.Writer, nodes node.Addresses) (*block.Genesis, error) {
+	g, have, err := node.GenesisAt(ctx, nodes)
+	if err != nil {
+		return nil, fmt.Errorf("ask for the genesis: %w: name a node that runs, or the chain's file with --genesis", err)
+	}
+	fmt.Fprintf(out, "The genesis is what %s says, and nothing proves it: compare it with what you know of the chain, or use --genesis\n", strings.Join(have, ", "))
+	fmt.Fprintf(out, "  chain    %s\n  hash     %s\n  proposer %s\n", g.ChainID, g.Hash(), hex.EncodeToString(g.ProposerAddress))
+	return g, nil
 }
 
 // absolute makes settings that name files mean the same wherever the node is started from.
@@ -161,8 +189,11 @@ func describeChain(out io.Writer, home string, g *block.Genesis, given map[strin
 
 func describeJoin(out io.Writer, home string, g *block.Genesis, given map[string]any) {
 	kind := "a full node"
-	if isSequencer(given) {
+	switch _, replica := given["source.node"]; {
+	case isSequencer(given):
 		kind = "the sequencer"
+	case replica:
+		kind = "a replica"
 	}
 	fmt.Fprintf(out, "Made the home of %s of the chain %q, %s:\n", kind, g.ChainID, home)
 	fmt.Fprintf(out, "  %-14s what all nodes of the chain agree on\n", genesisName)
@@ -200,16 +231,22 @@ func missing(g *block.Genesis, given map[string]any) (todo []string) {
 		number, _ := value.(uint64)
 		return text != "" || len(list) > 0 || number > 0
 	}
-	if g.L1 == nil {
+	replica := isSet("source.node")
+	if g.L1 == nil && !replica {
 		if g.DA == nil && !isSet("da.header_namespace") {
 			todo = append(todo, fmt.Sprintf("da.header_namespace and da.data_namespace in %s, to the chain's: the genesis names none", configName))
 		}
 		if g.DAStartHeight == 0 && !isSet("da.start_height") {
 			todo = append(todo, fmt.Sprintf("da.start_height in %s, to the DA height of the chain's first block: the genesis says 0, which is not known yet; without it all heights are read", configName))
 		}
+	}
+	if g.L1 == nil {
 		if g.DA == nil && !isSet("engine.kind") {
 			todo = append(todo, fmt.Sprintf("engine.kind in %s, and what it needs, to the chain's application: the default, kv, is one of headrace's own", configName))
 		}
+		return todo
+	}
+	if replica {
 		return todo
 	}
 	switch {

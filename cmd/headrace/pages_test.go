@@ -31,6 +31,7 @@ var walks = map[string][]string{
 	"docs/tasks/full-node.md":                   {`"for":"readiness"`, `(?m)^the same block$`},
 	"docs/tasks/index-blocks.md":                {`(?m)^1 2 3 4 5 6$`, `(?m)^data: \{"height":3,`, `(?m)"next":\s*4`},
 	"docs/tasks/move-ev-node.md":                {`(?m)^the same block$`, `(?s)"result":"reached".*signer.json.*"result":"reached"`},
+	"docs/tasks/replica.md":                     {`(?m)^the same block$`, `(?m)^chain +three, replica node`, `(?m)^id: 3-`},
 	"docs/tasks/sequencer.md":                   {`(?m) 1 txs +safe$`, `"value": "blue"`},
 	"docs/tasks/wait-in-ci.md":                  {`(?m)^run the tests now$`, `timed out after 1s`, `"for":\s*"safe height 6"`},
 	"docs/tasks/watch.md":                       {`(?m)^headrace_ready 1$`, `(?m)^headrace_da_head_height \d+$`, `(?m)^goroutine profile: total \d+$`},

@@ -25,16 +25,19 @@ func newStart() *cobra.Command {
 	var home string
 	cmd := &cobra.Command{
 		Use:   "start [flags]",
-		Short: "Run the node of a home, a sequencer or a full node, until a signal comes",
-		Long: `Run the node of a home, a sequencer or a full node, until a signal comes. SIGINT, SIGTERM and SIGHUP stop it in order; SIGHUP does nothing where it was
+		Short: "Run the node of a home, a sequencer, a full node or a replica, until a signal comes",
+		Long: `Run the node of a home, a sequencer, a full node or a replica, until a signal comes. SIGINT, SIGTERM and SIGHUP stop it in order; SIGHUP does nothing where it was
 ignored at the start, as under nohup. On SIGUSR1 it says on standard error whether it is ready, why not, and what waits.
 
 The address of the node's HTTP endpoints is the first line on standard output; logs go to standard error. A setting is taken from the flag, else
 from the environment (HEADRACE_DA_ADDRESS for da.address), else from config.yaml in the home, else it has its default.
 
-An address of da.address, l1.ws, l1.http and l1.beacon may be followed by the file of the bearer token that goes there and nowhere else, relative to the home:
+An address of da.address, l1.ws, l1.http, l1.beacon, source.node and unsafe.from may be followed by the file of the bearer token that goes there and nowhere else, relative to the home:
 --da.address URL,token_file=PATH. In config.yaml that is {address: URL, token_file: PATH}, or {address: URL, token: TEXT}. The file is read again when the
 endpoint refuses the token. da.token is for the addresses that have none.
+
+A home that headrace init made with --replica follows the nodes of source.node, and neither the DA layer nor the L1: which blocks are safe it believes of them.
+No other home can become one, nor it another: positions in it are blocks of the chain.
 
 Beside the status there are figures for Prometheus, at /metrics: docs/METRICS.md says what they mean, and where a dashboard and alert rules are.
 With telemetry.otlp set, traces of blocks go to an OpenTelemetry collector: see docs/TRACES.md.
@@ -123,7 +126,9 @@ func start(ctx context.Context, out io.Writer, home string, config node.Config) 
 func logStarted(log *slog.Logger, n *node.Node, genesis *block.Genesis, config *node.Config, home string) {
 	s := n.Status().Load()
 	args := []any{"chain", genesis.ChainID, "mode", s.Mode, "version", version(), "home", home, "http", n.Address()}
-	if genesis.L1 == nil {
+	if config.IsReplica() {
+		args = append(args, "believed", s.Source.Believed)
+	} else if genesis.L1 == nil {
 		if header, data, err := config.Namespaces(genesis); err == nil { // a home of its own habits says which in a line of its own
 			args = append(args, "header_namespace", header, "data_namespace", data)
 		}

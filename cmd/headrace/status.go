@@ -117,6 +117,7 @@ type status struct {
 		Lag        uint64     `json:"lag"`
 		BlockTime  string     `json:"block_time"`
 		Unverified string     `json:"unverified"`
+		Believed   string     `json:"believed"`
 		Rate       float64    `json:"rate"`
 		CatchUp    *catchUp   `json:"catch_up"`
 		Endpoints  []endpoint `json:"endpoints"`
@@ -357,7 +358,10 @@ func (s *status) proposalLines(l *lines) {
 
 func (s *status) sourceLines(l *lines, now time.Time) {
 	source := "DA"
-	if s.Proposal != nil {
+	switch {
+	case s.Mode == "replica":
+		source = "source"
+	case s.Proposal != nil:
 		source = "L1"
 	}
 	l.add("position", "%s", s.Source.Position)
@@ -367,6 +371,7 @@ func (s *status) sourceLines(l *lines, now time.Time) {
 		l.add("", "%s ago%s, %d behind", now.Sub(s.Source.HeadAt).Round(time.Millisecond), eachBlock(s.Source.BlockTime), s.Source.Lag)
 	}
 	l.some("", s.Source.Unverified)
+	l.some("", s.Source.Believed)
 	switch c := s.Source.CatchUp; {
 	case c != nil:
 		l.add("catching up", "%.1f%% of the way from %d, %.1f heights a second%s", c.Percent, c.From, c.Rate, c.left())

@@ -18,6 +18,8 @@ func (d *doctor) sources() []*patient {
 	switch {
 	case d.genesis == nil || len(d.config.DA.Address) == 0: // nothing is known of them
 		return nil
+	case d.config.IsReplica():
+		return d.nodeSources()
 	case d.genesis.L1 != nil:
 		return d.l1Sources()
 	}

@@ -108,9 +108,9 @@ var sequencerGuards = []guard{
 	},
 	{
 		name: "a derived block of the future waits",
-		file: "internal/syncer/da.go",
-		from: "if err := d.inTime(blk); err != nil {",
-		to:   "if err := d.inTime(blk); false {",
+		file: "internal/syncer/adopt.go",
+		from: "if err := s.inTime(blk); err != nil {",
+		to:   "if err := s.inTime(blk); false {",
 		pkg:  "./internal/syncer", test: "TestBlockAheadOfTheClockWaits",
 	},
 	{

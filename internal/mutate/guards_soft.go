@@ -47,7 +47,7 @@ var softGuards = []guard{
 	{
 		name: "a header names its data, which nobody has signed",
 		file: "internal/syncer/offer.go",
-		from: "if err := o.s.cfg.Derive.Authority.Names(h, d); err != nil {", to: "if err := error(nil); err != nil {",
+		from: "if err := a.Names(h, d); err != nil {", to: "if err := error(nil); err != nil {",
 		pkg: "./internal/syncer", test: "TestGarbledOffers",
 	},
 	{

@@ -90,6 +90,7 @@ var tables = slices.Concat(
 	compactGuards,
 	waitsGuards,
 	softGuards,
+	replicaGuards,
 	txsGuards,
 	gossipGuards,
 )

@@ -126,10 +126,19 @@ func (m *meta) check(dir string, id Identity) error {
 	case has.Genesis != id.Genesis:
 		return other("genesis", has.Genesis, id.Genesis)
 	case has.Source != id.Source:
-		return other("source", fmt.Sprintf("%q", has.Source), fmt.Sprintf("%q", id.Source))
+		return &OtherSourceError{Has: has.Source, Want: id.Source, err: other("source", fmt.Sprintf("%q", has.Source), fmt.Sprintf("%q", id.Source))}
 	}
 	return nil
 }
+
+// OtherSourceError is an ErrOtherChain of a store of the same chain that was read from another source.
+type OtherSourceError struct {
+	Has, Want string // as Identity.Source has it
+	err       error
+}
+
+func (e *OtherSourceError) Error() string { return e.err.Error() }
+func (e *OtherSourceError) Unwrap() error { return e.err }
 
 func (s *Store) readState() (st State, err error) {
 	read := func(key []byte, decode func([]byte) error) {

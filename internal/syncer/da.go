@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"headrace/block"
 	"headrace/da"
 	"headrace/follow"
 	"headrace/internal/derive"
@@ -171,7 +170,10 @@ func (d *DASink) derive(ctx context.Context, item *follow.Item[*Checked], verifi
 			batch = &store.Batch{RemoveHalves: b.Removed, EnvelopesOnly: b.EnvelopesOnly}
 		}
 		origin := store.Origin{HeaderAt: b.HeaderAt, DataAt: b.DataAt, Source: at}
-		if err := d.adopt(ctx, b.Block(), origin, batch); err != nil {
+		blk := b.Block()
+		ref := blk.Ref()
+		batch.Safe, batch.Finalized = &ref, &ref
+		if err := d.adopt(ctx, blk, origin, batch); err != nil {
 			return err
 		}
 	}
@@ -179,48 +181,6 @@ func (d *DASink) derive(ctx context.Context, item *follow.Item[*Checked], verifi
 	if len(res.Blocks) == 0 {
 		return d.commit(last)
 	}
-	return nil
-}
-
-// adopt makes blk, derived from the canonical source, the safe head. more is added to the same commit.
-func (d *DASink) adopt(ctx context.Context, blk *block.Block, origin store.Origin, more *store.Batch) error {
-	st := d.cfg.Store.State()
-	ref := blk.Ref()
-	more.Safe, more.Finalized = &ref, &ref
-	if ref.Height <= st.Unsafe.Height {
-		rec, err := d.cfg.Store.Block(ref.Height)
-		if err != nil {
-			return fmt.Errorf("read block %d: %w", ref.Height, err)
-		}
-		if rec.Block.Hash() == ref.Hash { // the known-canonical fast path
-			more.Promote = append(more.Promote, store.Promotion{Height: ref.Height, Origin: origin})
-			if err := d.commit(more); err != nil {
-				return err
-			}
-			d.counts.Promoted++
-			d.applied(blk, origin, true)
-			return nil
-		}
-		if err := d.signedTwice(rec.Block, blk); err != nil {
-			return err
-		}
-		if err := d.dropUnsafe(ctx, ref.Height-1, "the canonical source has others"); err != nil {
-			return err
-		}
-	}
-	if err := d.inTime(blk); err != nil {
-		return err
-	}
-	root, err := d.executeNext(ctx, blk)
-	if err != nil {
-		return err
-	}
-	more.Append = append(more.Append, store.Record{Block: blk, Root: root, Origin: origin})
-	if err := d.commit(more); err != nil {
-		return err
-	}
-	d.counts.Executed++
-	d.applied(blk, origin, false)
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"headrace/block"
 	"headrace/exec"
 	"headrace/follow"
+	"headrace/internal/edge"
 	"headrace/internal/store"
 )
 
@@ -242,4 +243,20 @@ func (s *Syncer) replay(ctx context.Context, rec *store.Record) error {
 	}
 	s.counts.Replayed++
 	return nil
+}
+
+// label informs an engine that wants to know which blocks are safe and finalized. It is informed again at the next
+// change, so a failure is only noted.
+func (s *Syncer) label(ctx context.Context, said *edge.Log) {
+	e, ok := s.cfg.Engine.(exec.Labeler)
+	if !ok || !s.engineKnown {
+		return
+	}
+	st := s.cfg.Store.State()
+	start := time.Now()
+	err := e.Label(ctx, st.Safe, st.Finalized)
+	s.Took(StepLabel, st.Safe.Height, start, err)
+	if err != nil {
+		said.Warn(s.cfg.Logger, "engine not informed of safe and finalized", err)
+	}
 }

@@ -107,7 +107,7 @@ func (k *L1Sink) Apply(ctx context.Context, item follow.Item[l1.Block]) error {
 		}
 	}
 	if len(p.done) > 0 {
-		k.label(ctx)
+		k.label(ctx, &k.said)
 	}
 	if k.Offers.buffered() > 0 {
 		k.Offers.again(ctx)
@@ -369,7 +369,7 @@ func (k *L1Sink) Revert(ctx context.Context) error {
 	k.counts.Demoted += st.Safe.Height - to.Safe
 	k.recent = slices.DeleteFunc(slices.Clone(k.recent), func(p Proposal) bool { return p.L1.Height > to.Ref.Height })
 	k.publish()
-	k.label(ctx)
+	k.label(ctx, &k.said)
 	return nil
 }
 
@@ -436,7 +436,7 @@ func (k *L1Sink) Finalize(ctx context.Context, at l1.Ref) error {
 		return err
 	}
 	k.publish()
-	k.label(ctx)
+	k.label(ctx, &k.said)
 	return nil
 }
 
@@ -457,22 +457,6 @@ func (k *L1Sink) FinalizeBelow(ctx context.Context, depth uint64) error {
 		return nil // so far back as nobody asks
 	}
 	return k.Finalize(ctx, l1.Ref(ref))
-}
-
-// label informs an engine that wants to know which blocks are safe and finalized. It does so again at the next
-// change, so a failure is only noted.
-func (k *L1Sink) label(ctx context.Context) {
-	e, ok := k.cfg.Engine.(exec.Labeler)
-	if !ok || !k.engineKnown {
-		return
-	}
-	st := k.cfg.Store.State()
-	start := time.Now()
-	err := e.Label(ctx, st.Safe, st.Finalized)
-	k.Took(StepLabel, st.Safe.Height, start, err)
-	if err != nil {
-		k.said.Warn(k.cfg.Logger, "engine not informed of safe and finalized", err)
-	}
 }
 
 var _ follow.Sink[l1.Block] = (*L1Sink)(nil)

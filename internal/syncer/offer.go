@@ -286,15 +286,20 @@ func (o *Offers) signed(h *block.SignedHeader, data []byte) (d *block.DataBlob, 
 	return d, nil
 }
 
-// named is for data without one: they are read when the header's signature holds. Of a block without transactions they
-// are not looked at: they follow from the header and the parent.
-func (o *Offers) named(h *block.SignedHeader, data []byte) (d *block.DataBlob, err error) {
+// named is for data without one.
+func (o *Offers) named(h *block.SignedHeader, data []byte) (*block.DataBlob, error) {
+	return named(o.s.cfg.Derive.Authority, h, data)
+}
+
+// named reads data that nobody has signed by themselves, when the header's signature holds, and checks that the header
+// names them. Of a block without transactions they are not looked at: they follow from the header and the parent.
+func named(a *derive.Authority, h *block.SignedHeader, data []byte) (d *block.DataBlob, err error) {
 	if len(data) > 0 && !bytes.Equal(h.Header.DataHash, block.EmptyCommitment[:]) {
 		if d, err = block.ReadContent(data); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrGarbled, err)
 		}
 	}
-	if err := o.s.cfg.Derive.Authority.Names(h, d); err != nil {
+	if err := a.Names(h, d); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrForged, err)
 	}
 	return d, nil
@@ -469,9 +474,7 @@ func (o *Offers) extend(ctx context.Context, b *block.Block, parent block.Ref, b
 		}
 	}
 	if bare || len(b.Data.Txs) == 0 { // all but the transactions follows from the header and the parent
-		txs := b.Data.Txs
-		b = &block.Block{Header: b.Header, Data: block.EmptyData(&b.Header.Header, tip.DataHash.Field())}
-		b.Data.Txs = txs
+		b = bareOf(b, tip)
 	}
 	if err := o.s.cfg.Derive.Follows(tip, b); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnfit, err)

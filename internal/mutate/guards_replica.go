@@ -1,0 +1,41 @@
+package main
+
+// replicaGuards are about nodes that follow other nodes.
+var replicaGuards = []guard{
+	{
+		name: "a replica's block is signed by the proposer, whoever sends it",
+		file: "internal/syncer/replica.go",
+		from: "if err := a.Header(h); err != nil {", to: "if err := error(nil); err != nil {",
+		pkg: "./node", test: "TestReplicaOfLiars",
+	},
+	{
+		name: "a node is not ahead because it says so",
+		file: "node/replica.go",
+		from: "if head, err = m.headAt(ctx, t.safe); err != nil {", to: "if head = t.safe; false {",
+		pkg: "./node", test: "TestReplicaOfLiars",
+	},
+	{
+		name: "a home's positions stay of one kind",
+		file: "node/replica.go",
+		from: "if !errors.As(err, &other) {", to: "if !errors.As(err, &other) || true {",
+		pkg: "./node", test: "TestReplicaRefusals",
+	},
+	{
+		name: "a replica does not know how far the layer was read",
+		file: "node/wait.go",
+		from: "if n.opt.isReplica() && (", to: "if false && (",
+		pkg: "./node", test: "TestReplicaRefusals",
+	},
+	{
+		name: "a replica is not ready if no node is that it follows",
+		file: "node/ready.go",
+		from: "add(v.relayed(bound)...)", to: "_ = v.relayed",
+		pkg: "./node", test: "TestReplicaReadiness",
+	},
+	{
+		name: "replicas in a circle are not ready by each other's word",
+		file: "node/replica.go",
+		from: "if at.IsZero() || !at.After(h.by[by].at) {", to: "if at.IsZero() {",
+		pkg: "./node", test: "TestReplicaReadiness",
+	},
+}
