@@ -47,7 +47,7 @@ func TestCountsOutliveAReopen(t *testing.T) {
 	d, _ := daLayer(t, "127.0.0.1:0", "", 50*time.Millisecond)
 	chain := newChain(t, "counts")
 	store := &disktest.FaultFS{FS: vfs.NewMem(), At: -1, Lasts: true}
-	n := start(t, node.OnDisks(chain.sequencer(t, d.URL(), 20*time.Millisecond), store, vfs.NewMem()))
+	n := start(t, node.OnDisks(chain.sequencer(t, d.URL(), 200*time.Millisecond), store, vfs.NewMem()))
 	n.until(t, "ready", func(s node.Status) bool { return s.Ready && s.Heads.Safe.Height >= 3 })
 	garbage := da.Blob{Namespace: da.NamespaceFromName(chain.genesis.DA.HeaderNamespace), Data: []byte("garbage"), Index: -1}
 	if _, err := d.Chain().Submit(bounded(t), []da.Blob{garbage}); err != nil {

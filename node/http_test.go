@@ -224,8 +224,8 @@ func TestTxCodes(t *testing.T) {
 	}
 	defer engine.Close()
 	d, _ := daLayer(t, "127.0.0.1:0", "", 50*time.Millisecond)
-	c := newChain(t, "codes")
-	for _, test := range []struct {
+	var c chain
+	for i, test := range []struct {
 		err    error
 		status int
 		code   string
@@ -233,6 +233,7 @@ func TestTxCodes(t *testing.T) {
 		{exec.ErrInvalid, 400, "invalid"}, {exec.ErrFull, 503, "full"}, {exec.ErrTooBig, 413, "too_big"},
 		{context.DeadlineExceeded, 500, "unknown"}, {errors.New("the engine answers 502"), 500, "unknown"},
 	} {
+		c = newChain(t, fmt.Sprint("codes-", i)) // each begins at once
 		o := c.sequencer(t, d.URL(), time.Hour)
 		o.Engine = failing{engine, plainEngine{engine}, fmt.Errorf("submit: %w", test.err)}
 		seq := start(t, o)
