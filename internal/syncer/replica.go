@@ -42,7 +42,7 @@ func OpenReplica(cfg Config) (*ReplicaSink, error) {
 	}
 	s.tell = func(now Status) Status {
 		if r.Offers != nil {
-			now.Gate, now.Buffered = r.Offers.open, len(r.Offers.byID)
+			now.Gate, now.Buffered = r.Offers.open, r.Offers.buffered()
 		}
 		return now
 	}
