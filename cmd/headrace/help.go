@@ -20,7 +20,7 @@ var groups = []struct {
 }{
 	{"try", "To try it:", []string{"dev", "da"}},
 	{"run", "To run a node:", []string{"init", "start", "doctor", "repair", "export", "inbox", "payload"}},
-	{"see", "To see what a node does, and wait for it:", []string{"status", "top", "tail", "wait", "log"}},
+	{"see", "To see what a node does, and wait for it:", []string{"status", "top", "tail", "stream", "wait", "log"}},
 	{"rest", "More:", []string{"version", "completion", "help"}},
 }
 
@@ -42,6 +42,7 @@ var examples = map[string]string{
 	"headrace status":         "headrace status --watch --node http://127.0.0.1:7332",
 	"headrace top":            "headrace top --node http://127.0.0.1:7332",
 	"headrace tail":           "headrace tail --from 1 --json",
+	"headrace stream check":   "headrace stream check nats://127.0.0.1:4222 --node http://127.0.0.1:7332",
 	"headrace wait height":    "headrace wait height 100 --head finalized --timeout 5m",
 	"headrace wait tx":        "headrace wait tx $HASH --head finalized --node http://127.0.0.1:7332",
 	"headrace wait proposal":  "headrace wait proposal 5 --node http://127.0.0.1:7332",

@@ -2,7 +2,7 @@
 //
 // Each subcommand says what it did on standard output, logs to standard error, and ends a failure with one line that
 // says what to do. The exit status is 0 for success and for a stop by signal, 1 for a failure, and 2 for a command
-// line that makes no sense; wait, start and da have two more each, wait receipt four, doctor one. The first SIGINT, SIGTERM or SIGHUP
+// line that makes no sense; wait, start and da have two more each, wait receipt four, doctor and stream check one. The first SIGINT, SIGTERM or SIGHUP
 // stops cleanly, a second SIGINT or SIGTERM at once, if it is not of the same moment. A SIGHUP that is ignored when the program starts, as nohup has it,
 // stays ignored. A SIGUSR1 has start say on standard error why its node is not ready, and what waits.
 package main
@@ -113,7 +113,7 @@ func newRoot() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(badFlag)
 	root.SetVersionTemplate("{{.Version}}\n")
-	root.AddCommand(newInit(), newStart(), newDoctor(), newRepair(), newExport(), newDev(), newDA(), newInbox(), newPayload(), newStatus(), newTop(), newWait(), newTail(), newLog(), newVersion())
+	root.AddCommand(newInit(), newStart(), newDoctor(), newRepair(), newExport(), newDev(), newDA(), newInbox(), newPayload(), newStatus(), newTop(), newWait(), newTail(), newStream(), newLog(), newVersion())
 	checkHelp(root)
 	describe(root)
 	return root

@@ -33,6 +33,7 @@ const (
 type nodeAt struct {
 	address, token, tokenFile string
 	from                      string // what named the address, if it is not the flag
+	named                     bool   // it is not the default
 }
 
 func (n *nodeAt) flags(cmd *cobra.Command) {
@@ -45,6 +46,7 @@ func (n *nodeAt) flags(cmd *cobra.Command) {
 		if text := os.Getenv(nodeEnv); text != "" && !cmd.Flags().Changed("node") {
 			n.address, n.from = text, nodeEnv
 		}
+		n.named = n.from != "" || cmd.Flags().Changed("node")
 		return ask(cmd, args)
 	}
 }

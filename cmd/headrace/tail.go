@@ -31,7 +31,9 @@ printed are reorganised away, a line says to which one the chain went back; what
 
 With a COMMAND nothing is printed: the command is run for each event, one after the other, with the event as --json prints it on its standard input. It has
 taken the event when it ends with status 0. When it does not, tail ends with the command's status and says from where to go on, so that no event is lost. A
-signal to tail lets the command end first, and says the same. For one command that reads all events use a pipe: headrace tail --json | COMMAND.`,
+signal to tail lets the command end first, and says the same. For one command that reads all events use a pipe: headrace tail --json | COMMAND.
+
+With --stream the blocks come from the stream in which nodes publish them on a NATS server. The output is the same, and an id of either is one of the other.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if at := cmd.ArgsLenAtDash(); at != 0 {
 				return noArgs(cmd, args)
@@ -50,6 +52,9 @@ signal to tail lets the command end first, and says the same. For one command th
 			if states {
 				t.Kinds = "status"
 			}
+			if t.stream.url != "" && (states || cmd.Flags().Changed("head")) {
+				return usagef("--status and --head are of a node: a stream has blocks alone, up to the head that it is published with")
+			}
 			if cmd.Flags().Changed("from") {
 				t.From = max(from, 1)
 			}
@@ -65,27 +70,33 @@ signal to tail lets the command end first, and says the same. For one command th
 	}
 	t.at.flags(cmd)
 	flags := cmd.Flags()
+	flags.StringVar(&t.stream.url, "stream", "", "URL of a NATS server, or several of one cluster with commas between: read the stream there in the place of a node; with --node too, blocks that it has no more come from that")
 	flags.Uint64Var(&from, "from", 0, "the first block to print; without it, those that come from now on")
 	flags.StringVar(&after, "after", "", "go on after the event with this id, as --json prints it")
 	flags.StringVar(&head, "head", "safe", "blocks up to which head: safe, unsafe or finalized")
 	flags.BoolVar(&states, "status", false, "print statuses instead of blocks; some in between may be left out")
 	flags.BoolVar(&asJSON, "json", false, "print JSON: the event, its id and its data")
 	flags.Uint64Var(&t.count, "count", 0, "stop after so many blocks or statuses; 0: when a signal comes")
+	t.stream.flags(cmd)
 	return cmd
 }
 
 // tail prints the events of one node.
 type tail struct {
 	await.Stream
-	at    nodeAt
-	count uint64 // still to print; 0: no end
-	print func(await.Event) error
+	at     nodeAt
+	stream streamAt // in the place of a node, if it has an address
+	count  uint64   // still to print; 0: no end
+	print  func(await.Event) error
 }
 
 var errEnough = errors.New("enough")
 
 // run goes on until ctx ends, enough is printed, or the node refuses.
 func (t *tail) run(ctx context.Context) error {
+	if t.stream.url != "" {
+		return t.runStream(ctx)
+	}
 	c, err := t.at.client()
 	if err != nil {
 		return t.at.clean(err)

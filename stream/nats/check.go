@@ -104,7 +104,7 @@ func (c *checker) read(ctx context.Context, js jetstream.JetStream) error {
 		return end.error
 	}
 	if err != nil {
-		return err
+		return whyLost(js, err)
 	}
 	c.head = s.head
 	var pause follow.Backoff

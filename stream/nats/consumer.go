@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -17,6 +18,9 @@ import (
 	"headrace/follow"
 	"headrace/ref"
 )
+
+// JetStream is a connection to a server's streams.
+type JetStream = jetstream.JetStream
 
 // Block is a block as it comes out of a stream, or from the node that stands in for it.
 type Block struct {
@@ -64,6 +68,7 @@ type ReadOptions struct {
 	Attempt    time.Duration // of one request to the server, of which there are a few before the first message; default 5 s
 	Quiet      time.Duration // when nothing has come for so long the server is asked where the stream stands; default 5 s
 	MaxBackoff time.Duration // between two tries, which begin 50 ms apart; default 2 s
+	Tries      int           // of Head and Chains; 0: until there is an answer
 	Buffer     int           // messages that have come and are not taken yet, at most; default 256, and 8 MiB or two messages
 }
 
@@ -84,7 +89,8 @@ var (
 // Read brings a chain's stream to a sink: each block once, in order, each the child of the one before or of To of an Undo.
 // It goes on through everything that happens to the server and to the stream: a connection that breaks, a server that is
 // away or restored from a copy, a stream that is cut back, purged, or deleted and made anew. It returns when ctx ends, with
-// its cause; when the sink fails, with its error; and with ErrGone or ErrForeign. Until then it tries again.
+// its cause; when the sink fails, with its error; with ErrGone or ErrForeign; and when the connection is closed for good.
+// Until then it tries again.
 //
 // It holds no position. It asks the sink, finds that block in the stream by the subject of its height, and reads on behind
 // it with a consumer of its own, which the server forgets 30 s after Read has gone. A stream that is behind the sink is
@@ -108,6 +114,8 @@ func Read(ctx context.Context, js jetstream.JetStream, chain string, sink Sink, 
 			return context.Cause(ctx)
 		case errors.As(err, &end):
 			return end.error
+		case js.Conn().IsClosed():
+			return whyLost(js, err)
 		case errors.Is(err, errAgain):
 			if r.took > before {
 				continue
@@ -417,44 +425,65 @@ func (r *reader) byNode(ctx context.Context, s *lookup, at ref.Ref, next uint64)
 // a stream that are not there, until ctx ends. The zero Ref: nothing has been published yet. The cursor is of the block.
 func Head(ctx context.Context, js jetstream.JetStream, chain string, opt ReadOptions) (at ref.Ref, cursor string, err error) {
 	opt = opt.orDefaults()
-	pause := follow.Backoff{Min: 50 * time.Millisecond, Max: opt.MaxBackoff}
-	for told := false; ; {
+	err = wait(ctx, js, opt, func(ctx context.Context) error {
 		s, err := openLookup(ctx, js, chain, opt.Attempt)
-		if err == nil {
-			var last found
-			var ok bool
-			if last, ok, err = s.last(ctx); err == nil && ok {
-				return last.Stands(), text(last.Stands()) + "-" + fmt.Sprint(min(last.Final, last.Stands().Height)), nil
-			} else if err == nil {
-				return ref.Ref{}, "", nil
+		if err != nil {
+			return err
+		}
+		last, ok, err := s.last(ctx)
+		if ok && err == nil {
+			at = last.Stands()
+			cursor = text(at) + "-" + strconv.FormatUint(min(last.Final, at.Height), 10)
+		}
+		return err
+	})
+	return at, cursor, err
+}
+
+// Chains returns the chains that have a stream on a server, in order. It waits for a server that is not there, until ctx ends
+// or opt.Tries are over.
+func Chains(ctx context.Context, js jetstream.JetStream, opt ReadOptions) (chains []string, err error) {
+	opt = opt.orDefaults()
+	err = wait(ctx, js, opt, func(ctx context.Context) error {
+		if err := connected(ctx, js.Conn(), opt.Attempt); err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(ctx, opt.Attempt)
+		defer cancel()
+		names := js.StreamNames(ctx, jetstream.WithStreamListSubject("hr.*.reorg"))
+		for name := range names.Name() {
+			if chain, ours := strings.CutPrefix(name, StreamName("")); ours && IsChain(chain) && !slices.Contains(chains, chain) {
+				chains = append(chains, chain)
 			}
 		}
+		if err := names.Err(); err != nil {
+			return fmt.Errorf("list streams: %w", err)
+		}
+		return nil
+	})
+	slices.Sort(chains)
+	return chains, err
+}
+
+// wait asks until there is an answer.
+func wait(ctx context.Context, js jetstream.JetStream, opt ReadOptions, ask func(context.Context) error) error {
+	pause := follow.Backoff{Min: 50 * time.Millisecond, Max: opt.MaxBackoff}
+	for tries := 1; ; tries++ {
+		err := ask(ctx)
 		switch end := (endError{}); {
+		case err == nil:
+			return nil
 		case ctx.Err() != nil:
-			return at, "", context.Cause(ctx)
+			return context.Cause(ctx)
 		case errors.As(err, &end):
-			return at, "", end.error
-		case !told && opt.Lost != nil:
-			told = true
+			return end.error
+		case js.Conn().IsClosed(), tries == opt.Tries:
+			return whyLost(js, err)
+		case tries == 1 && opt.Lost != nil:
 			opt.Lost(whyLost(js, err))
 		}
 		_ = pause.Sleep(ctx, nil)
 	}
-}
-
-// Chains returns the chains that have a stream on a server, in order.
-func Chains(ctx context.Context, js jetstream.JetStream) (chains []string, err error) {
-	names := js.StreamNames(ctx, jetstream.WithStreamListSubject("hr.*.reorg"))
-	for name := range names.Name() {
-		if chain, ours := strings.CutPrefix(name, StreamName("")); ours && IsChain(chain) {
-			chains = append(chains, chain)
-		}
-	}
-	if err := names.Err(); err != nil {
-		return nil, fmt.Errorf("list streams: %w", err)
-	}
-	slices.Sort(chains)
-	return chains, nil
 }
 
 // IsChain reports whether s is written as Chain does.

@@ -35,8 +35,35 @@ func attempt[T any](ctx context.Context, each time.Duration, ask func(context.Co
 	return ask(ctx)
 }
 
+// connected waits for a connection, for so long.
+func connected(ctx context.Context, nc *natsgo.Conn, each time.Duration) error {
+	if nc.IsConnected() {
+		return nil
+	}
+	changes := nc.StatusChanged(natsgo.CONNECTED, natsgo.CLOSED)
+	defer nc.RemoveStatusListener(changes)
+	limit := time.NewTimer(each)
+	defer limit.Stop()
+	for !nc.IsConnected() && !nc.IsClosed() {
+		select {
+		case <-changes:
+		case <-limit.C:
+			return fmt.Errorf("no connection to a NATS server for %s", each)
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	if nc.IsClosed() {
+		return natsgo.ErrConnectionClosed
+	}
+	return nil
+}
+
 // openLookup looks whether a chain's stream is there, and of what kind.
 func openLookup(ctx context.Context, js jetstream.JetStream, chain string, each time.Duration) (*lookup, error) {
+	if err := connected(ctx, js.Conn(), each); err != nil {
+		return nil, err
+	}
 	stream, err := attempt(ctx, each, func(ctx context.Context) (jetstream.Stream, error) { return js.Stream(ctx, StreamName(chain)) })
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, fmt.Errorf("there is no stream %s: does a node publish it?", StreamName(chain))

@@ -561,7 +561,7 @@ func TestHeadAndChains(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	js := s.dial()
-	if got, err := nats.Chains(t.Context(), js); err != nil || len(got) != 0 {
+	if got, err := nats.Chains(t.Context(), js, quick); err != nil || len(got) != 0 {
 		t.Errorf("got %v, %v, want no chain", got, err)
 	}
 	w := s.newWriter()
@@ -576,7 +576,7 @@ func TestHeadAndChains(t *testing.T) {
 	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "hr-other", Subjects: []string{"hr.other.reorg"}}); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := nats.Chains(t.Context(), js); err != nil || len(got) != 1 || got[0] != chain {
+	if got, err := nats.Chains(t.Context(), js, quick); err != nil || len(got) != 1 || got[0] != chain {
 		t.Errorf("got %v, %v, want %s", got, err, chain)
 	}
 }

@@ -59,15 +59,15 @@ func (s *Servers) hide(err error) error {
 }
 
 // dial returns a connection that goes on trying, also at first. back is called whenever it has come (back) to a server.
-func (s *Servers) dial(back func()) (*natsgo.Conn, error) {
-	opts := []natsgo.Option{
+func (s *Servers) dial(back func(), more ...natsgo.Option) (*natsgo.Conn, error) {
+	opts := append([]natsgo.Option{
 		natsgo.Name("headrace"), natsgo.RetryOnFailedConnect(true), natsgo.MaxReconnects(-1), natsgo.IgnoreAuthErrorAbort(),
 		natsgo.ReconnectWait(200 * time.Millisecond), natsgo.ReconnectJitter(100*time.Millisecond, 100*time.Millisecond),
 		natsgo.ReconnectBufSize(-1), // what is sent while there is no server is lost at once: the stream is read again then
 		natsgo.Timeout(2 * time.Second), natsgo.PingInterval(5 * time.Second), natsgo.MaxPingsOutstanding(2),
 		natsgo.ConnectHandler(func(*natsgo.Conn) { back() }), natsgo.ReconnectHandler(func(*natsgo.Conn) { back() }),
 		natsgo.ErrorHandler(func(*natsgo.Conn, *natsgo.Subscription, error) {}), // the default prints
-	}
+	}, more...)
 	if s.InProcess != nil {
 		opts = append(opts, natsgo.InProcessServer(s.InProcess))
 	}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"strings"
+	"sync/atomic"
+
+	"github.com/spf13/cobra"
+
+	"headrace/node"
+	"headrace/stream/nats"
+	"headrace/stream/nats/publish"
+)
+
+// streamAt is a stream that a command reads, by flags that are named as the settings of who publishes it.
+type streamAt struct {
+	url, chain string
+	config     node.StreamConfig
+	servers    publish.Servers
+	failure    atomic.Pointer[error] // of the last try to connect
+}
+
+// flags adds all but the address.
+func (s *streamAt) flags(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&s.chain, "chain", "", "which chain's stream: its name there, hr-CHAIN, or the hash of the genesis; without it there must be one only")
+	flags.StringVar(&s.config.CredentialsFile, "stream.credentials_file", "", "a file with the credentials of a NATS user, as nsc writes it")
+	flags.StringVar(&s.config.User, "stream.user", "", "name of a NATS user, with stream.password_file")
+	flags.StringVar(&s.config.PasswordFile, "stream.password_file", "", "a file that holds the user's password")
+	flags.StringVar(&s.config.TLSCA, "stream.tls_ca", "", "a file with the certificates, in PEM, that the server's is signed by; empty: those of the system")
+	flags.StringVar(&s.config.TLSCert, "stream.tls_cert", "", "a file with a certificate chain in PEM, for a server that asks for one")
+	flags.StringVar(&s.config.TLSKey, "stream.tls_key", "", "a file with the certificate's private key in PEM")
+}
+
+// open returns a connection, and what ends it. It comes back by itself, also at first.
+func (s *streamAt) open() (js nats.JetStream, close func(), err error) {
+	s.config.URL = strings.Split(s.url, ",")
+	if err := s.config.Fits(); err != nil {
+		return nil, nil, usageError{err}
+	}
+	if s.chain, err = chainOf(s.chain); err != nil {
+		return nil, nil, err
+	}
+	dir, err := os.Getwd() // to which paths are relative
+	if err != nil {
+		return nil, nil, err
+	}
+	password, err := streamPassword(dir, &s.config)
+	if err != nil {
+		return nil, nil, err
+	}
+	secure, err := streamTLS(dir, &s.config)
+	if err != nil {
+		return nil, nil, err
+	}
+	s.servers = publish.Servers{URLs: s.config.URL, Credentials: inHome(dir, s.config.CredentialsFile), User: s.config.User, Password: password, TLS: secure}
+	js, err = s.servers.Dial(func(err error) { s.failure.Store(&err) })
+	if err != nil {
+		return nil, nil, usageError{s.servers.Hide(err)}
+	}
+	return js, js.Conn().Close, nil
+}
+
+// clean is an error without what is secret, and with why there is no connection, if there is none.
+func (s *streamAt) clean(js nats.JetStream, err error) error {
+	if why := s.failure.Load(); why != nil && !js.Conn().IsConnected() {
+		err = fmt.Errorf("%s: %w: %w", &s.servers, err, *why)
+	}
+	return s.servers.Hide(err)
+}
+
+// chainOf reads the name of a chain in any of its forms.
+func chainOf(name string) (string, error) {
+	chain := strings.TrimPrefix(name, nats.StreamName(""))
+	if genesis, err := hex.DecodeString(strings.TrimPrefix(chain, "0x")); err == nil && len(genesis) == 32 {
+		chain = hex.EncodeToString(genesis)[:16]
+	}
+	if name != "" && !nats.IsChain(chain) {
+		return "", usagef("--chain %.100q is neither a stream's name, such as hr-0123456789abcdef, nor the hash of a genesis", name)
+	}
+	return chain, nil
+}
+
+// find sets the chain if no flag has named it.
+func (s *streamAt) find(ctx context.Context, js nats.JetStream, opt nats.ReadOptions) error {
+	if s.chain != "" {
+		return nil
+	}
+	chains, err := nats.Chains(ctx, js, opt)
+	switch {
+	case err != nil:
+		return err
+	case len(chains) == 0:
+		return fmt.Errorf("there is no stream of a chain at %s: does a node publish one?", &s.servers)
+	case len(chains) > 1:
+		return usagef("there are several streams at %s: name one of %s with --chain", &s.servers, strings.Join(chains, ", "))
+	}
+	s.chain = chains[0]
+	return nil
+}

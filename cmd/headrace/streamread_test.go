@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	natsgo "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"headrace/await"
+	"headrace/block"
+	"headrace/devnet"
+	"headrace/internal/nettest"
+	"headrace/stream/nats"
+	"headrace/stream/nats/publish"
+	natsserver "headrace/stream/nats/server"
+)
+
+// published is a devnet of which a full node publishes its blocks on a server that listens.
+type published struct {
+	node   string // URL of the node
+	url    string // of the server, for readers, with a password that no text may have
+	chain  string
+	server *natsserver.Server
+}
+
+func publishes(t *testing.T) published {
+	t.Helper()
+	net := devnet.Start(t)
+	genesis, err := block.LoadGenesis(filepath.Join(net.Home(), "genesis.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const password = "planted-password"
+	address := nettest.FreeAddress(t)
+	s, err := natsserver.Open(natsserver.Options{Dir: t.TempDir(), Listen: address, Password: password, NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	p, err := publish.New(publish.Options{Genesis: genesis, Head: await.Safe, Servers: publish.Servers{InProcess: s, User: s.User, Password: s.Password}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	full := net.Nodes()[1]
+	ctx, cancel := context.WithCancel(context.Background())
+	var work sync.WaitGroup
+	work.Go(func() { _ = p.Run(ctx, full) })
+	t.Cleanup(func() { cancel(); work.Wait() })
+	return published{full.URL(), "nats://reader:" + password + "@" + address, nats.Chain(genesis.Hash()), s}
+}
+
+// tailed are the events that tail has printed.
+type tailed struct {
+	Event string
+	ID    string
+	Data  json.RawMessage
+}
+
+func tails(t *testing.T, args ...string) (events []tailed) {
+	t.Helper()
+	out, status, message := execute(t, append([]string{"tail", "--json"}, args...)...)
+	if status != 0 {
+		t.Fatalf("%q: exit status %d, %s", args, status, message)
+	}
+	for line := range strings.Lines(out) {
+		var e tailed
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatal(err)
+		}
+		events = append(events, e)
+	}
+	return events
+}
+
+// tail of a stream prints what tail of a node does, ids included; and an id of one is good at the other.
+func TestTailOfAStream(t *testing.T) {
+	p := publishes(t)
+	fromStream := tails(t, "--stream", p.url, "--from", "1", "--count", "12")
+	fromNode := tails(t, "--node", p.node, "--from", "1", "--count", "12")
+	for i := range fromStream {
+		s, n := fromStream[i], fromNode[i]
+		at, _, err := nats.ParseCursor(s.ID)
+		same, _, err2 := nats.ParseCursor(n.ID)
+		if err != nil || err2 != nil || at != same || s.Event != n.Event || string(s.Data) != string(n.Data) {
+			t.Errorf("got %s %s %s\nwant %s %s %s", s.Event, s.ID, s.Data, n.Event, n.ID, n.Data)
+		}
+	}
+	text, _, _ := execute(t, "tail", "--stream", p.url, "--from", "1", "--count", "5")
+	if want, _, _ := execute(t, "tail", "--node", p.node, "--from", "1", "--count", "5"); text != want || text == "" {
+		t.Errorf("got\n%s\nwant\n%s", text, want)
+	}
+	var height uint64 = 12
+	id := fromStream[11].ID
+	for _, at := range [][]string{{"--node", p.node}, {"--stream", p.url}, {"--node", p.node}, {"--stream", p.url, "--chain", p.chain}, {"--stream", p.url, "--chain", "hr-" + p.chain}} {
+		for _, e := range tails(t, append(at, "--after", id, "--count", "4")...) {
+			if next, _, err := nats.ParseCursor(e.ID); err != nil || next.Height != height+1 {
+				t.Errorf("%q: got %s, %v after block %d", at, e.ID, err, height)
+			}
+			id, height = e.ID, height+1
+		}
+	}
+	// What comes from now on.
+	head := tails(t, "--stream", p.url, "--count", "1")[0]
+	if at, _, _ := nats.ParseCursor(head.ID); at.Height <= height-4 {
+		t.Errorf("got %s, want what comes after block %d", head.ID, height-4)
+	}
+	// A command for each.
+	log := filepath.Join(t.TempDir(), "log")
+	if _, status, message := execute(t, "tail", "--stream", p.url, "--from", "3", "--count", "2", "--", "sh", "-c", "cat >>"+log); status != 0 {
+		t.Fatal(message)
+	}
+	lines, err := os.ReadFile(log)
+	if err != nil || strings.Count(string(lines), "\n") != 2 || !strings.Contains(string(lines), `"height":3,`) || !strings.Contains(string(lines), `"height":4,`) {
+		t.Errorf("got %s, %v", lines, err)
+	}
+	out, status, message := execute(t, "tail", "--stream", p.url, "--from", "3", "--", "false")
+	if status != 1 || !strings.Contains(message, "go on with --from 3") {
+		t.Errorf("got %s, %d, %s", out, status, message)
+	}
+}
+
+// stream check is right about a whole stream, of whose node it is, and about one that is not.
+func TestStreamCheck(t *testing.T) {
+	p := publishes(t)
+	tails(t, "--stream", p.url, "--from", "1", "--count", "10")
+	out, status, message := execute(t, "stream", "check", p.url, "--node", p.node)
+	if status != 0 || !strings.HasPrefix(out, "stream hr-"+p.chain+": ") || !strings.Contains(out, "blocks 1 to ") || !strings.HasSuffix(out, "compared with the node's: whole\n") {
+		t.Errorf("got %q, %d, %s", out, status, message)
+	}
+	var report nats.Report
+	out, status, _ = execute(t, "stream", "check", p.url, "--node", p.node, "--json")
+	if err := json.Unmarshal([]byte(out), &report); err != nil || status != 0 || report.Damages != 0 || report.Last.Height < 10 || report.Compared < 10 || report.Found == nil {
+		t.Errorf("got %s, %d, %v", out, status, err)
+	}
+	if _, status, message = execute(t, "stream", "check", p.url, "--from", "3"); status != 3 {
+		t.Errorf("got %d, %s, want that it begins elsewhere", status, message)
+	}
+	other := publishes(t)
+	tails(t, "--node", other.node, "--from", "1", "--count", "10")
+	out, status, message = execute(t, "stream", "check", p.url, "--node", other.node)
+	if status != 3 || !strings.Contains(out, "other-than-node: message 1: block 1 is ") || !strings.HasSuffix(out, " damages\n") || !strings.Contains(message, "the stream has ") {
+		t.Errorf("got %.300q, %d, %s", out, status, message)
+	}
+
+	nc, err := natsgo.Connect("", natsgo.InProcessServer(p.server), natsgo.UserInfo(p.server.User, p.server.Password))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.Publish(t.Context(), nats.BlockSubject(p.chain, 1), []byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	out, status, _ = execute(t, "stream", "check", p.url)
+	if status != 3 || !strings.HasPrefix(out, "foreign-message: message ") || !strings.HasSuffix(out, ": 1 damages\n") {
+		t.Errorf("got %q, %d", out, status)
+	}
+}
+
+// What makes no sense is said, and no secret of an address is.
+func TestStreamUsage(t *testing.T) {
+	address := nettest.FreeAddress(t)
+	url := "nats://planteduser:plantedpass@" + address
+	for _, c := range []struct {
+		args   []string
+		status int
+		says   string
+	}{
+		{[]string{"tail", "--stream", "http://planted@node.example"}, 2, "is not a nats, tls, ws or wss URL"},
+		{[]string{"tail", "--stream", url, "--status"}, 2, "--status and --head are of a node"},
+		{[]string{"tail", "--stream", url, "--head", "finalized"}, 2, "--status and --head are of a node"},
+		{[]string{"tail", "--stream", url, "--after", "x"}, 2, "is not HEIGHT-HASH-FINAL"},
+		{[]string{"tail", "--stream", url, "--chain", "x"}, 2, "nor the hash of a genesis"},
+		{[]string{"tail", "--stream", url, "--stream.user", "x"}, 2, "go together"},
+		{[]string{"stream", "check"}, 2, "it takes one argument"},
+		{[]string{"stream", "check", "planted"}, 2, "is not a nats, tls, ws or wss URL"},
+		{[]string{"stream", "check", url, "--stream.password_file", filepath.Join(t.TempDir(), "none"), "--stream.user", "x"}, 1, "stream.password_file"},
+		{[]string{"stream", "check", url, "--chain", "0123456789abcdef"}, 1, "refused"},
+		{[]string{"stream", "check", url}, 1, "refused"},
+	} {
+		out, status, message := execute(t, c.args...)
+		if status != c.status || !strings.Contains(message, c.says) || strings.Contains(out+message, "planted") {
+			t.Errorf("%q: got %q, %d, %s, want %d and %q", c.args, out, status, message, c.status, c.says)
+		}
+	}
+	p := publishes(t)
+	if _, status, message := execute(t, "stream", "check", p.url, "--chain", "0123456789abcdef"); status != 1 || !strings.Contains(message, "there is no stream hr-0123456789abcdef") {
+		t.Errorf("got %d, %s", status, message)
+	}
+	for _, args := range [][]string{{"tail", "--stream", url}, {"tail", "--stream", strings.Replace(p.url, "planted-password", "planted-other", 1)}} {
+		says(t, fmt.Sprint(args[0]), args...)
+	}
+}
