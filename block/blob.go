@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
-	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -61,143 +60,108 @@ func ReadSigned(header, data []byte) (h *SignedHeader, d *DataBlob, err error) {
 	return h, d, err
 }
 
-func (r *reader) read() (err error) {
+func (r *reader) read() error {
 	var f field
-	found := false
-	for i, end := 0, 0; i < len(r.raw); { // end is where the content ends that i is in, or i
+	for r.at < len(r.raw) {
 		if r.scattered {
-			if i, end = r.compact(i, end); i == len(r.raw) {
+			if r.compact(); r.at == len(r.raw) {
 				break
 			}
-		}
-		if i < end {
-			if i, err = r.dataField(&f, i, end); err != nil {
-				break
+		} else if r.at < r.data && r.at >= r.inner {
+			if n, size := shortTxs(r.raw[r.at:r.data]); n > 0 {
+				r.place.txs += n
+				r.addPiece(r.at, r.at+size)
+				r.at += size
+				continue
 			}
-			continue
 		}
-		rest, err := f.next(r.raw[i:])
-		if err != nil {
+		from := r.at
+		what, err := r.next(&f, r.raw)
+		switch {
+		case err != nil:
 			return err
-		}
-		i = len(r.raw) - len(rest)
-		if end = i; f.num == signedContent && f.typ == protowire.BytesType {
-			found = true
-			i, err = r.content(end-len(f.bytes), end)
-		} else {
-			err = r.set(&f)
-		}
-		if err != nil {
-			return fmt.Errorf("field %d: %w", f.num, err)
+		case what != txPart:
+			if r.strange++; r.strange > mostStrange {
+				r.scatter()
+			}
+		case r.at-from == sizePrefixed(dataTxs, len(f.bytes)):
+			r.addPiece(from, r.at)
+		default:
+			r.scatter()
+			var b [16]byte
+			prefix := appendPrefix(b[:0], dataTxs, len(f.bytes))
+			r.txBytes += len(prefix) + len(f.bytes)
+			r.gather(prefix)
+			r.gather(f.bytes)
 		}
 	}
-	if err == nil && !found {
-		err = errNoContent
+	if r.data == 0 {
+		return errNoContent
 	}
-	return err
-}
-
-// set sets what is beside the content.
-func (d *DataBlob) set(f *field) error {
-	switch {
-	case f.num == signedContent:
-		return errWireType
-	case f.num == signedSignature:
-		return f.raw(&d.signature)
-	case f.num == signedSigner && (len(f.bytes) > 0 || f.typ != protowire.BytesType):
-		return f.message(d.signer.set)
-	}
+	r.DataBlob.txs = r.place.txs
+	r.keep(&r.place)
 	return nil
 }
 
-// content reads the Data in raw[i:end], or what of it comes before the place at which the blob turns out to be
-// scattered, which it returns. What there can be millions of are its transactions.
-func (r *reader) content(i, end int) (at int, err error) {
-	var f field
-	piece := i // begins where the piece does that i follows
-	for i < end && !r.scattered {
-		n, size := shortTxs(r.raw[i:end])
-		if r.txs, i = r.txs+n, i+size; i == end {
-			break
-		}
-		rest, err := f.next(r.raw[i:end])
-		if err != nil {
-			return i, err
-		}
-		next := end - len(rest)
-		if f.isTx() && next-i == sizePrefixed(dataTxs, len(f.bytes)) {
-			r.txs, i = r.txs+1, next
+// mostStrange is how many fields that are no transactions a blob has at most, if it has been encoded to be read.
+const mostStrange = 16
+
+// keep keeps what has been found up to p, the end of raw.
+func (d *DataBlob) keep(p *place) {
+	for what, at := range p.last {
+		if what == 0 || at == 0 {
 			continue
 		}
-		r.addPiece(r.raw[piece:i])
-		i, piece = next, next
-		if err := r.setData(&f); err != nil {
-			return i, err
+		var f field
+		_, _ = f.next(d.raw[at-1:]) // it has been read before, without an error
+		switch part(what) {
+		case chainIDPart:
+			_ = f.raw(&d.chainID)
+		case heightPart:
+			d.meta.Height = f.value
+		case timePart:
+			d.meta.Time = f.value
+		case lastDataHashPart:
+			_ = f.raw(&d.meta.LastDataHash)
+		case signaturePart:
+			_ = f.raw(&d.signature)
+		case addressPart:
+			_ = f.raw(&d.signer.Address)
+		case pubKeyPart:
+			_ = f.raw(&d.signer.PubKey)
 		}
 	}
-	if piece < i {
-		r.addPiece(r.raw[piece:i])
-	}
-	return i, nil
 }
 
-// compact reads what it can of a scattered blob from i on, in a content that ends at end.
-func (r *reader) compact(i, end int) (int, int) {
-	o, i, end, n := compact(r.out, r.raw, i, end)
-	r.txBytes, r.txs = r.txBytes+o, r.txs+n
+// compact reads what it can of a scattered blob.
+func (r *reader) compact() {
+	o := r.place.compact(r.out, r.raw)
+	r.txBytes += o
 	if r.gathers {
-		if r.out = r.out[o:]; len(r.out) < 32 {
+		if r.out = r.out[o:]; len(r.out) < enough {
 			r.end(false)
 		}
 	}
-	return i, end
 }
 
-// dataField reads one field of Data at raw[i:end], and returns where it ends.
-func (r *reader) dataField(f *field, i, end int) (int, error) {
-	rest, err := f.next(r.raw[i:end])
-	if err == nil {
-		err = r.setData(f)
-	}
-	return end - len(rest), err
-}
-
-// setData takes a field of Data that is no transaction in the canonical encoding, unless the blob is scattered.
-func (r *reader) setData(f *field) (err error) {
-	switch {
-	case f.num == dataMetadata:
-		err = r.setMetadata(f)
-	case f.isTx():
-		r.scatter()
-		var b [16]byte
-		prefix := appendPrefix(b[:0], dataTxs, len(f.bytes))
-		r.txs, r.txBytes = r.txs+1, r.txBytes+len(prefix)+len(f.bytes)
-		r.gather(prefix)
-		r.gather(f.bytes)
-	case f.num == dataTxs:
-		err = errWireType
-	}
-	if err != nil {
-		return fmt.Errorf("field %d: %w", f.num, err)
-	}
-	return nil
-}
-
-// isTx reports whether a field of Data is a transaction.
-func (f *field) isTx() bool { return f.num == dataTxs && f.typ == protowire.BytesType }
-
-func (r *reader) addPiece(p []byte) {
-	if len(p) == 0 {
-		return
-	}
+// addPiece adds transactions that are in raw[i:end] as they are in the canonical encoding.
+func (r *reader) addPiece(i, end int) {
+	p := r.raw[i:end]
 	r.txBytes += len(p)
-	if r.n < len(r.pieces) {
+	switch {
+	case r.scattered:
+		r.gather(p)
+	case r.n > 0 && r.pieceEnd == i:
+		last := &r.pieces[r.n-1]
+		*last = (*last)[:len(*last)+len(p)]
+	case r.n < len(r.pieces):
 		r.pieces[r.n] = p
 		r.n++
-		return
+	default:
+		r.scatter()
+		r.gather(p)
 	}
-	r.scatter()
-	r.gather(p)
+	r.pieceEnd = end
 }
 
 // shortTxs returns how many transactions the encoding b of Data begins with whose tag and length have one byte each, as
@@ -215,35 +179,6 @@ func shortTxs(b []byte) (n, size int) {
 			return n, size
 		}
 	}
-}
-
-// setMetadata is what f.message(d.meta.set) is, but copies no chain id.
-func (d *DataBlob) setMetadata(f *field) error {
-	if f.typ != protowire.BytesType {
-		return errWireType
-	}
-	return d.eachMetadata(f.bytes)
-}
-
-func (d *DataBlob) eachMetadata(b []byte) (err error) {
-	var f field
-	for len(b) > 0 {
-		if b, err = f.next(b); err != nil {
-			return err
-		}
-		switch {
-		case f.num != metadataChainID:
-			err = d.meta.set(f)
-		case f.typ == protowire.BytesType && !utf8.Valid(f.bytes):
-			err = errUTF8
-		default:
-			err = f.raw(&d.chainID)
-		}
-		if err != nil {
-			return fmt.Errorf("field %d: %w", f.num, err)
-		}
-	}
-	return nil
 }
 
 // IsOf reports whether d says that it is of the chain with this id.
@@ -327,30 +262,21 @@ func compactTo(w func([]byte), raw []byte) {
 		w(buf[:n])
 		n = 0
 	}
-	for i, end := 0, 0; i < len(raw); { // end is where the content ends that i is in, or i
-		if len(buf)-n < 32 {
+	for p := (place{}); p.at < len(raw); {
+		if len(buf)-n < enough {
 			flush()
 		}
-		var o int
-		o, i, end, _ = compact(buf[n:], raw, i, end)
-		switch n += o; {
-		case len(buf)-n < 32 || i == len(raw):
-		case i == end:
-			rest, _ := f.next(raw[i:])
-			i = len(raw) - len(rest)
-			if end = i; f.num == signedContent {
-				i -= len(f.bytes)
-			}
-		default:
-			rest, _ := f.next(raw[i:end])
-			if i = end - len(rest); !f.isTx() {
-				break
-			}
+		if n += p.compact(buf[n:], raw); len(buf)-n < enough || p.at == len(raw) {
+			continue
+		}
+		if what, err := p.next(&f, raw); err != nil {
+			return // there is none
+		} else if what == txPart {
 			n = len(appendPrefix(buf[:n], dataTxs, len(f.bytes)))
 			if len(f.bytes) > len(buf)-n {
 				flush()
 				w(f.bytes)
-				break
+				continue
 			}
 			n += copy(buf[n:], f.bytes)
 		}
@@ -428,14 +354,17 @@ func (d *DataBlob) Canonical() *DataBlob {
 	d.writeContent(w)
 	tail := len(c.raw)
 	d.writeTail(w)
-	// What it points to is in its own bytes. They have just been written: there is no error.
-	content := c.raw[tail-d.contentSize() : tail : tail]
-	txs := len(content) - d.txBytes
-	meta, _ := protowire.ConsumeBytes(content[1:txs])
-	_ = c.eachMetadata(meta)
-	_ = eachField(c.raw[tail:], func(f field) error { return c.set(&f) })
-	if txs < len(content) {
-		c.pieces[0], c.n = content[txs:], 1
+	// What it points to is in its own bytes, beside the transactions. They have just been written: there is no error.
+	var f field
+	p, txs := place{}, tail-d.txBytes
+	for p.at < len(c.raw) {
+		if _, _ = p.next(&f, c.raw); p.at == txs {
+			p.at = tail
+		}
+	}
+	c.keep(&p)
+	if txs < tail {
+		c.pieces[0], c.n = c.raw[txs:tail], 1
 	}
 	c.txBytes = d.txBytes
 	return c

@@ -93,6 +93,8 @@ func shapes(t testing.TB, k *block.PrivateKey, size int) (out []shape) {
 	mixed("lengths of one byte, two and three, mixed", 0, one("\x12\x00", "\x12\x80\x00", "\x12\x80\x80\x00"), one("\x1a\x00", "\x1a\x80\x00"))
 	mixed("every encoding, mixed", 1, one("\x12\x01a", "\x92\x00\x01b", "\x12\x81\x00c", "\x92\x80\x00\x81\x80\x00d"),
 		one("\x18\x00", "\x98\x01\x00", "\x0a\x00", "\x1d1234", "\x1b\x1c", "\x92\x01\x01f", "\x18\xff\x7f", "\x19\x00\x00\x00\x00\x00\x00\x00\x00", "\x0a\x02\x10\x07"))
+	mixed("transactions of every size, mixed", 20, one("\x12\x1412345678901234567890", "\x12\x94\x0012345678901234567890"), one("\x18\x00", "\x1a\x01x"))
+	mixed("numbers of fixed size, mixed", 0, one("\x12\x00"), one("\x1d1234", "\x19\xff\xff\xff\xff\xff\xff\xff\xff", "\x18\x00"))
 	says := []string{"\x0a\x00", "\x0a\x02\x10\x07", "\x0a\x02\x28\x00", "\x0a\x07\x0a\x05chain", "\x0a\x04\x18\x09\x10\x07", "\x0a\x05\x28\xff\x7f\x18\x09"}
 	mixed("metadata at random", 0, one("\x12\x00"), one(says...))
 	out = append(out, of("a group for each", []byte("\x1b\x1c\x12\x00"), room/4))
@@ -107,6 +109,19 @@ func shapes(t testing.TB, k *block.PrivateKey, size int) (out []shape) {
 		anything = append(anything, one("\x10\x01", "\x18\xff\x7f", "\x0a\x02ab", "\x22\x01h", "\x28\x00", "\x32\x01x", "\x90\x00\x02", "\x2b\x2c")()...)
 	}
 	in("metadata of random fields", 1, field(1, anything))
+	anyOf := func(of ...string) (out []byte) {
+		for len(out) < room {
+			out = append(out, one(of...)()...)
+		}
+		return out
+	}
+	in("metadata of every encoding", 1, field(1, anyOf("\x10\x01", "\x10\x81\x80\x00", "\x18\xff\xff\xff\xff\xff\xff\x7f", "\x8a\x00\x02ab", "\x0a\x02\xc3\xa9", "\x22\x81\x00h", "\x2b\x2c", "\x2d1234", "\x98\x80\x00\x02", "\x22\x08abcdefgh", "\x0a\x09123456789")))
+	in("chain ids, mixed", 1, field(1, anyOf("\x0a\x00", "\x0a\x01x", "\x0a\x02\xc3\xa9", "\x0a\x07abcdefg", "\x0a\x82\x00ab")))
+	in("fields of data that are no transactions", 1, anyOf(append(says, "\x18\x00", "\x1a\x01x", "\x1b\x1c")...))
+	in("a group of random fields", 1, slices.Concat([]byte{0x1b}, anyOf("\x10\x01", "\x18\xff\x7f", "\x0a\x02ab", "\x98\x01\x00", "\x23\x24", "\x2b\x08\x00\x2c"), []byte{0x1c}))
+	in("groups of random fields", 1, anyOf("\x1b\x1c", "\x1b\x18\x00\x1c", "\x23\x0a\x01x\x24", "\x1b\x1b\x1c\x1c", "\x9b\x01\x9c\x01"))
+	in("a signer of random fields", 3, anyOf("\x0a\x01x", "\x12\x00", "\x18\x00", "\x8a\x00\x00", "\x20\xff\x7f"))
+	out = append(out, shape{name: "random fields beside the content", raw: append(anyOf("\x12\x00", "\x12\x01s", "\x1a\x00", "\x1a\x03\x0a\x01a", "\x20\x00", "\x98\x01\x00", "\x0a\x00", "\x0a\x02\x0a\x00", "\x2b\x2c"), two...)})
 	in("a height for each", 1, field(1, bytes.Repeat([]byte("\x10\x01"), room/2)))
 	in("a group of many fields", 1, slices.Concat([]byte{0x1b}, bytes.Repeat([]byte("\x18\x00"), room/2), []byte{0x1c}))
 	in("a group of many groups", 1, slices.Concat([]byte{0x1b}, bytes.Repeat([]byte("\x1b\x1c"), room/2), []byte{0x1c}))
@@ -394,27 +409,60 @@ func TestDataBlobOfAnyFields(t *testing.T) {
 		"\x12\x00", "\x12\x01x", "\x12\x06abcdef", "\x12\x07abcdefg", "\x12\x0eabcdefghijklmn", "\x12\x00\x12\x00\x12\x00\x12\x00", "\x12\x82\x01" + strings.Repeat("y", 130),
 		"\x92\x00\x00", "\x92\x80\x00\x02no", "\x12\x80\x00", "\x12\x83\x80\x80\x00abc", "\x12\x81\x80\x80\x80\x80\x80\x80\x80\x80\x00z", "\x92\x80\x80\x80\x80\x80\x80\x80\x80\x00\x01z",
 		"\x0a\x00", "\x0a\x02\x10\x07", "\x0a\x03\x0a\x01c", "\x8a\x00\x00", "\x8a\x00\x02\x18\x09", "\x0a\x84\x00\x22\x02hh",
-		"\x18\x00", "\x18\xff\x7f", "\x1a\x00", "\x1a\x03abc", "\x1a\x8a\x00aaaaaaaaaa", "\x98\x01\x00", "\x9a\x01\x02zz", "\x1d1234", "\x1912345678", "\x1b\x1c", "\x1b\x1b\x18\x00\x1c\x1c", "\x9b\x01\x9c\x01",
+		"\x18\x00", "\x18\xff\x7f", "\x1a\x00", "\x1a\x03abc", "\x1a\x8a\x00aaaaaaaaaa", "\x98\x01\x00", "\x9a\x01\x02zz", "\x1d1234", "\x1912345678", "\x1b\x1c", "\x1b\x1b\x18\x00\x1c\x1c", "\x9b\x01\x9c\x01", "\xf8\xff\xff\xff\x0f\x01", "\xfa\xff\xff\xff\x0f\x01x", "\x98\x81\x80\x80\x80\x00\x02",
 	}
-	broken := []string{"\x12\x01", "\x1a\x05", "\x12\x05a", "\x92\x00\x02n", "\x10\x00", "\x08\x00", "\x90\x00\x00", "\x00\x00", "\x80\x00\x00", "\x12\x7f", "\x1e\x00", "\x1b\x24", "\x1c", "\x12", "\x92", "\x13\x14", "\x0b\x0c", "\x0a\x02\x10", "\x0a\x02\x12\x00", "\x0a\x03\x0a\x01\xff"}
-	beside := []string{"\x12\x00", "\x12\x01s", "\x1a\x00", "\x1a\x03\x0a\x01a", "\x1a\x02\x12\x00", "\x20\x00", "\x98\x01\x00", "\x0a\x00", "\x2b\x2c"}
-	for seed := range trials {
-		r := rand.New(rand.NewPCG(uint64(seed), 5))
-		var raw []byte
-		for range 1 + r.IntN(4)*r.IntN(8) {
-			if r.IntN(3) == 0 {
-				raw = append(raw, beside[r.IntN(len(beside))]...)
+	broken := []string{"\x12\x01", "\x1a\x05", "\x12\x05a", "\x92\x00\x02n", "\x10\x00", "\x08\x00", "\x90\x00\x00", "\x00\x00", "\x80\x00\x00", "\x12\x7f", "\x1e\x00", "\x1b\x24", "\x1c", "\x12", "\x92", "\x13\x14", "\x0b\x0c", "\x0a\x02\x10", "\x0a\x02\x12\x00", "\x0a\x03\x0a\x01\xff", "\xf8\xff\xff\xff\x7f\x01", "\xfa\xff\xff\xff\xff\x01\x00", "\xf8\x80\x80\x80\x80\x80\x01\x01"}
+	beside := []string{"\x12\x00", "\x12\x01s", "\x12\x0512345", "\x92\x00\x01t", "\x12\x81\x00u", "\x1a\x00", "\x1a\x03\x0a\x01a", "\x1a\x02\x12\x00", "\x20\x00", "\x98\x01\x00", "\x0a\x00", "\x2b\x2c", "\x2d1234", "\x3212345", "\x32\x0612"}
+	ofMetadata := []string{
+		"\x0a\x00", "\x0a\x01i", "\x0a\x02\xc3\xa9", "\x0a\x06abcdef", "\x0a\x07abcdefg", "\x0a\x80\x00", "\x0a\x83\x00\xe2\x82\xac", "\x8a\x00\x01j", "\x0a\x09123456\xc3\xa9z",
+		"\x10\x00", "\x10\x07", "\x10\xff\x7f", "\x10\x87\x80\x00", "\x10\xff\xff\xff\xff\xff\x01", "\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", "\x90\x00\x08", "\x90\x80\x00\x09",
+		"\x18\x09", "\x18\x80\x80\x80\x80\x80\x80\x01", "\x98\x00\xff\x01", "\x22\x00", "\x22\x01h", "\x22\x20" + strings.Repeat("h", 32), "\xa2\x00\x82\x00ha", "\x22\x80\x01" + strings.Repeat("i", 128),
+		"\x28\x00", "\x28\xff\x7f", "\x32\x01x", "\x2b\x2c", "\x2d1234", "\x2912345678", "\x8a\x01\x01\xff", "\x90\x01\x00", "\xd2\x02\x01\xff", "\x2b\x0a\x01\xff\x2c", "\xab\x00\xac\x00", "\xab\x00\x2c", "\xf8\xff\xff\xff\x0f\x01", "\xfa\xff\xff\xff\x0f\x01x", "\x98\x81\x80\x80\x80\x00\x02",
+	}
+	brokenMetadata := []string{
+		"\x0a\x01\xff", "\x0a\x02\xc3", "\x0a\x06abcde\xff", "\x0a\x07abcdef\xff", "\x8a\x00\x01\xff", "\x0a\x81\x00\xff", "\x08\x00", "\x0b\x0c", "\x12\x00", "\x15\x00\x00\x00\x00", "\x1a\x00", "\x20\x00", "\xa0\x00\x00", "\x92\x00\x00",
+		"\x00\x00", "\x02\x00", "\x80\x00\x00", "\x10", "\x10\x80", "\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", "\x10\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x00", "\x22\x01", "\x22\x85\x00abcd", "\x2c", "\x2b\x34", "\x2b", "\x2d123", "\x291234567", "\x2e\x00", "\x2f\x00", "\x90", "\x90\x00", "\xab\x00", "\xf8\xff\xff\xff\x7f\x01", "\xfa\xff\xff\xff\xff\x01\x00", "\xf8\x80\x80\x80\x80\x80\x01\x01",
+	}
+	ofSigner := []string{"\x0a\x00", "\x0a\x01a", "\x0a\x01\xff", "\x12\x01k", "\x12\x07abcdefg", "\x8a\x00\x01b", "\x92\x00\x00", "\x12\x81\x80\x00l", "\x18\x00", "\x1a\x03abc", "\x22\x00", "\x98\x01\x07", "\x1b\x1c", "\x1d1234"}
+	brokenSigner := []string{"\x08\x00", "\x10\x00", "\x0b\x0c", "\x12\x01", "\x0a", "\x1b", "\x04", "\x00\x00"}
+	// some is up to n of these fields, in any order, and seldom a broken one; or one more thing between them
+	some := func(r *rand.Rand, n int, of, broken []string, more func() []byte) (out []byte) {
+		few := 1 + r.IntN(len(of))
+		at := r.IntN(len(of))
+		for range r.IntN(n + 1) {
+			if r.IntN(4) == 0 && more != nil {
+				out = append(out, more()...)
 				continue
 			}
-			var content []byte
-			few := 1 + r.IntN(len(ofData))
-			for range r.IntN(4) * r.IntN(20) {
-				content = append(content, ofData[(r.IntN(few)+seed)%len(ofData)]...)
+			out = append(out, of[(r.IntN(few)+at)%len(of)]...)
+		}
+		if r.IntN(60) == 0 {
+			out = append(out, broken[r.IntN(len(broken))]...)
+		}
+		return out
+	}
+	// prefixed is a field with b in it, not always as shortly as could be
+	prefixed := func(r *rand.Rand, num byte, b []byte) []byte {
+		if r.IntN(4) > 0 || len(b) >= 0x80 {
+			return field(protowire.Number(num), b)
+		}
+		tag := [][]byte{{num<<3 | 2}, {num<<3 | 0x82, 0}, {num<<3 | 0x82, 0x80, 0}}[r.IntN(3)]
+		length := [][]byte{{byte(len(b))}, {0x80 | byte(len(b)), 0}, {0x80 | byte(len(b)), 0x80, 0x80, 0}}[r.IntN(3)]
+		return slices.Concat(tag, length, b)
+	}
+	for seed := range trials {
+		r := rand.New(rand.NewPCG(uint64(seed), 5))
+		metadata := func() []byte { return prefixed(r, 1, some(r, 1+r.IntN(3)*r.IntN(8), ofMetadata, brokenMetadata, nil)) }
+		var raw []byte
+		for range 1 + r.IntN(4)*r.IntN(8) {
+			switch r.IntN(6) {
+			case 0, 1:
+				raw = append(raw, beside[r.IntN(len(beside))]...)
+			case 2:
+				raw = append(raw, prefixed(r, 3, some(r, r.IntN(10), ofSigner, brokenSigner, nil))...)
+			default:
+				raw = append(raw, prefixed(r, 1, some(r, r.IntN(4)*r.IntN(20), ofData, broken, metadata))...)
 			}
-			if r.IntN(20) == 0 {
-				content = append(content, broken[r.IntN(len(broken))]...)
-			}
-			raw = append(raw, field(1, content)...)
 		}
 		if r.IntN(20) == 0 {
 			raw = raw[:r.IntN(len(raw)+1)]
@@ -457,7 +505,7 @@ func TestScatteredBlobs(t *testing.T) {
 	check(t, b, second)
 	large := strings.Repeat("d", 1_000_000)
 	for _, raw := range [][]byte{ // more than there is room for
-		scattered(1_000_000, "\x12\x09123456789"), scattered(20, "\x12\xc0\x84\x3d"+large), field(1, []byte("\x92\x00\x80\xad\xe2\x04"+strings.Repeat(large, 10))),
+		scattered(1_000_000, "\x12\x09123456789"), scattered(1_100_000, "\x12\x06123456"), scattered(20, "\x12\xc0\x84\x3d"+large), field(1, []byte("\x92\x00\x80\xad\xe2\x04"+strings.Repeat(large, 10))),
 	} {
 		d := read(raw)
 		check(t, d, raw)

@@ -2,89 +2,148 @@ package block
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math/bits"
 	"sync"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// Whoever posts a blob chooses how its transactions are encoded, and can make millions of fields of it that have some
-// bytes each. compact goes through them, some at a time, and with as few branches that depend on what a field is as can
-// be: whoever mixes fields at random makes the processor guess each second one wrong, which costs more than the rest.
+// Whoever posts a blob chooses how it is encoded, and can make millions of fields of it that have some bytes each.
+// compact goes through them, some at a time, and with as few branches that depend on what a field is as can be: whoever
+// mixes fields at random makes the processor guess each second one wrong, which costs more than the rest.
 
+// A place is where in a data blob a reader is, and what it has passed.
+type place struct {
+	at    int           // the offset of the next field
+	data  int           // the end of the content that at is in; at or less if it is in none
+	inner int           // likewise of the metadata or the signer
+	last  [kept + 1]int // one more than where the field begins that counts of each part; 0 if there is none. [0] is of no use
+	txs   int
+}
+
+// A part is what a field is.
+type part uint8
+
+// Of those up to kept the last one counts.
 const (
-	txTag      = dataTxs<<3 | byte(protowire.BytesType)
-	metaTag    = dataMetadata<<3 | byte(protowire.BytesType)
-	contentTag = signedContent<<3 | byte(protowire.BytesType)
+	foreign part = iota
+	chainIDPart
+	heightPart
+	timePart
+	lastDataHashPart
+	signaturePart
+	addressPart
+	pubKeyPart
+	contentPart
+	nestedPart // metadata or a signer
+	txPart
+
+	kept = pubKeyPart
 )
 
-// compact reads fields of Data from b[i:end], and writes the canonical encoding of the transactions among them to out:
-// as long as there are 16 bytes of both, and it knows the fields. It knows none that are long, and no metadata that
-// says something: those are for field.next. At the end it goes on in the next content, if that follows and is short.
-// It returns how much it has written, where it stopped, where the content ends that it was in, and how many
-// transactions it passed.
-func compact(out, b []byte, i, end int) (o, at, stop, txs int) {
-	for {
-		from := i
-		for i+8 <= end && o+8 <= len(out) {
-			n, ok := fourShort(binary.LittleEndian.Uint64(b[i:]))
-			if !ok {
-				break
+// The level of a field says what it is in: a content, and metadata or a signer.
+const (
+	inData  = 1
+	inInner = 2
+)
+
+// parts has the fields of each level, by number.
+var parts = [4][5]part{
+	0:                {signedContent: contentPart, signedSignature: signaturePart, signedSigner: nestedPart},
+	inData:           {dataMetadata: nestedPart, dataTxs: txPart},
+	inInner:          {signerAddress: addressPart, signerPubKey: pubKeyPart},
+	inData | inInner: {metadataChainID: chainIDPart, metadataHeight: heightPart, metadataTime: timePart, metadataLastDataHash: lastDataHashPart},
+}
+
+// typ returns the only type that fields of a part have, if it is not foreign.
+func (p part) typ() protowire.Type {
+	if p == heightPart || p == timePart {
+		return protowire.VarintType
+	}
+	return protowire.BytesType
+}
+
+// next reads the field at p of the data blob b into f, however it is encoded, and returns what it is. The next one is
+// what follows it, or is in it.
+func (p *place) next(f *field, b []byte) (part, error) {
+	limit, level := len(b), 0
+	if p.at < p.data {
+		limit, level = p.data, inData
+	}
+	if p.at < p.inner {
+		limit, level = p.inner, level|inInner
+	}
+	rest, err := f.next(b[p.at:limit])
+	if err != nil {
+		return 0, err
+	}
+	from := p.at
+	p.at = limit - len(rest)
+	what := foreign
+	if int(f.num) < len(parts[level]) {
+		what = parts[level][f.num]
+	}
+	switch {
+	case what == foreign:
+	case f.typ != what.typ():
+		err = errWireType
+	case what == chainIDPart && !utf8.Valid(f.bytes):
+		err = errUTF8
+	case what <= kept:
+		p.last[what] = from + 1
+	case what == txPart:
+		p.txs++
+	case what == nestedPart:
+		p.inner, p.at = p.at, p.at-len(f.bytes)
+	case what == contentPart:
+		p.data, p.at = p.at, p.at-len(f.bytes)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("field %d: %w", f.num, err)
+	}
+	return what, nil
+}
+
+// compact passes fields of the data blob b, and writes the canonical encoding of the transactions among them to out, as
+// long as there are enough bytes of both, and they are short. It returns how much it has written. What it stops at is
+// for next.
+func (p *place) compact(out, b []byte) (o int) {
+	for more := true; more && len(out)-o >= enough; {
+		from := p.at
+		if p.inner <= p.at {
+			for p.at+8 <= p.data && len(out)-o >= enough {
+				n, ok := fourShort(binary.LittleEndian.Uint64(b[p.at:]))
+				if !ok {
+					break
+				}
+				binary.LittleEndian.PutUint64(out[o:], fourEmpty)
+				p.at, o, p.txs = p.at+8, o+2*n, p.txs+n
 			}
-			binary.LittleEndian.PutUint64(out[o:], fourEmpty)
-			i, o, txs = i+8, o+2*n, txs+n
+			o += p.usual(out[o:], b)
 		}
-		wrote, read, left, n := usual(out[o:], b[i:], end-i)
-		o, i, end, txs = o+wrote, i+read, i+left, txs+n
-		if i-from < 2*atOnce { // something else is next
-			wrote, read, n = unusual(out[o:], b[i:], end-i)
-			o, i, txs = o+wrote, i+read, txs+n
-			i += rare(b[i:end]) // near the end, too
-		}
-		if i == from {
-			return o, i, end, txs
+		if p.at-from < atOnce/4 && len(out)-o >= enough { // something else is next
+			var n int
+			n, more = p.mixed(out[o:], b)
+			o += n
 		}
 	}
+	return o
 }
 
-// A lane is 16 bits, and four of them are four fields of two bytes: the tag, and above it the value or length.
 const (
-	lanes     = 0x0001_0001_0001_0001
-	fourEmpty = uint64(txTag) * lanes // transactions without content, of which there can be the most
+	atOnce = 128        // how many bytes are read before the next four fields are tried as lanes again
+	enough = 2 * atOnce // how many there have to be, to read them, and to write to meanwhile
 )
 
-// zeroLanes returns the highest bit of each lane of x that is 0.
-func zeroLanes(x uint64) uint64 {
-	const rest = 0x7fff * lanes
-	return ^((x&rest + rest) | x | rest)
-}
-
-// fourShort reports whether w is four fields of two bytes each, of which each is a transaction without content or says
-// nothing; and how many are transactions.
-func fourShort(w uint64) (txs int, ok bool) {
-	const (
-		other     = 0x8085 * lanes          // set in what is continued, and in other types than a varint and bytes
-		unknown   = (0x8000 - 3<<3) * lanes // added to a tag, sets the highest bit if Data has no such field
-		emptyMeta = uint64(metaTag) * lanes
-	)
-	length := w >> 1 & lanes * 0xff00 // the second byte, where it is one
-	empty := zeroLanes(w ^ fourEmpty)
-	fine := empty | zeroLanes(w^emptyMeta) | (w&(0xff*lanes)+unknown)&(0x8000*lanes)
-	return int((empty >> 15) * lanes >> 48), w&(other|length) == 0 && fine == 0x8000*lanes
-}
-
-// atOnce is how many fields are read before the next four are tried as lanes again.
-const atOnce = 16
-
-// usual is compact for some fields whose tag and value, or length, have one byte each, and that have eight at most.
-// That a field is a transaction, and where the next one begins, are computed without a branch. At the end it begins the
-// next content, if that is short.
-func usual(out, b []byte, end int) (o, i, stop, txs int) {
-	b, out = b[:len(b):len(b)], out[:len(out):len(out)]
-	for range atOnce {
-		if len(b)-i < 8 || len(out)-o < 8 {
-			break
-		}
+// usual is compact for some fields of data whose tag and value, or length, have one byte each, and that have eight at
+// most. That a field is a transaction, and where the next one begins, are computed without a branch. At the end it
+// begins the next content, if that is short.
+func (p *place) usual(out, b []byte) (o int) {
+	b, out = b[p.at:len(b):len(b)], out[:len(out):len(out)]
+	i, end, txs := 0, max(p.data-p.at, 0), 0
+	for i < atOnce && len(b)-i >= 8 {
 		w := binary.LittleEndian.Uint64(b[i:])
 		if i == end {
 			next := i + 2 + int(w>>8&0x7f)
@@ -92,6 +151,7 @@ func usual(out, b []byte, end int) (o, i, stop, txs int) {
 				break
 			}
 			i, end = i+2, next
+			p.data = p.at + end
 			continue
 		}
 		size := 2 + int(w>>8&0x7f&-(w>>1&1))
@@ -104,7 +164,8 @@ func usual(out, b []byte, end int) (o, i, stop, txs int) {
 		o += size & keep
 		txs += keep & 1
 	}
-	return o, i, end, txs
+	p.at, p.txs = p.at+i, p.txs+txs
+	return o
 }
 
 // usualTags has for a tag of one byte what masks the size of its field, so that what is kept of it remains: that of a
@@ -120,88 +181,140 @@ var usualTags = func() (out [256]int8) {
 	return out
 }()
 
-// unusual is compact for some fields with a tag of up to two bytes, and a value or length of up to four: such as they
-// are if somebody does not write them as shortly as he could.
-func unusual(out, b []byte, end int) (o, i, txs int) {
-	b, out = b[:len(b):len(b)], out[:len(out):len(out)]
-	for range atOnce {
-		if len(b)-i < 16 || len(out)-o < 16 {
+// What the first byte of a field says, at a level.
+const (
+	skips    = 0x7f    // of which bits of its length the bytes are passed with it; none if they are fields, too
+	fixed    = 1 << 8  // how many bytes are passed that have no length
+	keeps    = 1 << 12 // what it is, if the last one counts
+	below    = 1 << 16 // what its length is less than here; 0 if it is for next
+	isText   = 7 << 24 // it is to be valid UTF-8, and has seven bytes at most here
+	isGroup  = 1 << 28
+	isTx     = 1 << 29
+	isNested = 1 << 30
+
+	padded = 0x100 // beside the first byte: there are no more bits in the tag, even if it goes on
+)
+
+// kinds has what each first byte says: at each level, and if what follows it in the tag has bits, and if not.
+var kinds = func() (out [4 << 9]uint32) {
+	for i := range out {
+		k, num, typ, what := &out[i], i>>3&15, protowire.Type(i&7), foreign
+		if i&(padded|0x80) == 0x80 {
+			num = 15 // it is more, which is as foreign
+		}
+		if num < len(parts[0]) {
+			what = parts[i>>9][num]
+		}
+		switch typ {
+		case protowire.BytesType:
+			*k = skips
+		case protowire.StartGroupType:
+			*k = isGroup | 1*fixed // the end, if there is nothing in it
+		case protowire.Fixed32Type:
+			*k = 4 * fixed
+		case protowire.Fixed64Type:
+			*k = 8 * fixed
+		}
+		switch {
+		case num == 0, typ == protowire.EndGroupType, typ > protowire.Fixed32Type, what != foreign && typ != what.typ():
+		case what == contentPart, what == nestedPart && i&0x80 != 0:
+		case what == nestedPart:
+			*k = isNested | 0x80*below
+		case what == txPart:
+			*k |= isTx | 7*below
+		case what == chainIDPart:
+			*k |= isText | 8*below | uint32(what)*keeps
+		default:
+			*k |= 0x80*below | uint32(what)*keeps
+		}
+	}
+	return out
+}()
+
+// notASCII has the bits that are not set in a text of so many bytes.
+var notASCII = [8]uint64{0, 0x80, 0x8080, 0x8080_80, 0x8080_8080, 0x8080_8080_80, 0x8080_8080_8080, 0x8080_8080_8080_80}
+
+// mixed is compact for some fields of any kind, at the level of the first or in metadata or a signer there, whose tag
+// and value, or length, have eight bytes at most. It has no branch that depends on what a field is, as long as it is not
+// for next. It reports whether the one that it stops at need not be.
+func (p *place) mixed(out, b []byte) (o int, more bool) {
+	from := p.at
+	if len(b)-from < enough {
+		return 0, false
+	}
+	in := (*[enough]byte)(b[from:])
+	out = out[:enough]
+	level, end, inner := uint64(0), len(b)-from, p.inner-from
+	if from < p.data {
+		level, end = inData<<9, p.data-from
+	}
+	i, said := 0, uint64(0) // how many bytes are written; and above these 32 bits, of how many transactions
+	for uint(i) < atOnce {
+		w := binary.LittleEndian.Uint64(in[i : i+8])
+		left := i - inner // less than 0 if it is in metadata or a signer
+		row := level | uint64(left>>63)&(inInner<<9) | w&0xff
+		k := kinds[row]
+		ends := ^w & 0x8080_8080_8080_8080  // of varints
+		stop := ends & (ends - ^w&1)        // that of the value or length, if the type has one, else of the tag
+		if stop == 0 || uint32(ends) == 0 { // the number could be none
 			break
 		}
-		w := binary.LittleEndian.Uint64(b[i:])
-		tag, size := w&0x7f, 2
-		if w&0x80 != 0 {
-			tag, size = tag|w>>1&(0x7f<<7), 3
-			if w&0x8000 != 0 {
-				break
-			}
-			w >>= 8
+		tag := w & (ends ^ (ends - 1))
+		value := w & (stop ^ (stop - 1)) >> ((bits.TrailingZeros64(ends) + 1) & 63)
+		start := i + bits.TrailingZeros64(stop)>>3 + 1
+		what := kinds[row|((tag&0x7f7f_7f7f_7f7f_7f00)-1)>>55&padded]
+		length := value & 0x7f7f_7f7f_7f7f_7f7f & -(w >> 1 & 1)
+		next := start + int(length&0x7f)
+		passed := next + int(k>>8&0xf)
+		if length >= uint64(what>>16&0xff) || passed > end || uint(passed-i-1) > uint(^left) {
+			break
 		}
-		w >>= 8
-		value := w & 0x7f
-		if w&0x80 != 0 {
-			n := bits.TrailingZeros32(^uint32(w)&0x80808080)/8 + 1
-			if n > 4 {
-				break
-			}
-			w &= 1<<(8*n) - 1
-			value |= w>>1&(0x7f<<7) | w>>2&(0x7f<<14) | w>>3&(0x7f<<21)
-			size += n - 1
+		if (w>>8^(w+1)|w&0x80)&0xff&-uint64(k>>28&1) != 0 { // it is no end of a group
+			break
 		}
-		n := int(value & -(tag >> 1 & 1))
-		isTx := (tag ^ uint64(txTag) - 1) >> 63 // 1 or 0, as the others are
-		isEmptyMeta := (tag ^ uint64(metaTag) | uint64(n) - 1) >> 63
-		isOfData := (tag - 3<<3) >> 63
-		if isOfData&^(isTx|isEmptyMeta)|tag&5 != 0 || n > end-i-size {
-			if n = rare(b[i:end]); n == 0 {
-				break
-			}
-			i += n
-			continue
+		payload := binary.LittleEndian.Uint64(in[start : start+8])
+		if payload&notASCII[length&uint64(what>>24)&7] != 0 {
+			break
 		}
-		if n > 6 && isTx == 1 {
-			if n >= 0x80 || n > len(out)-o-16 {
-				break
-			}
-			copy(out[o+2:], b[i+size:i+size+n])
-			out[o], out[o+1] = txTag, byte(n)
-			i, o, txs = i+size+n, o+2+n, txs+1
-			continue
-		}
-		payload := binary.LittleEndian.Uint64(b[i+size:])
-		out[o], out[o+1] = txTag, byte(n)
-		binary.LittleEndian.PutUint64(out[o+2:], payload)
-		i += size + n
-		o += (2 + n) & -int(isTx)
-		txs += int(isTx)
+		binary.LittleEndian.PutUint64(out[said&(enough-1):], uint64(txTag)|length<<8|payload<<16)
+		said += (1<<32 + 2 + length) & -uint64(what>>29&1)
+		p.last[what>>12&7] = from + i + 1
+		inner += (next - inner) & -int(k>>30&1)
+		i = start + int(value&uint64(k&skips)) + int(k>>8&0xf)
 	}
-	return o, i, txs
+	p.at, p.inner, p.txs = from+i, from+inner, p.txs+int(said>>32)
+	return int(said & (enough - 1)), i >= atOnce || i == end
 }
 
-// rare returns the size of the field that b begins with, if Data has none of its number, its tag has one byte or two,
-// and it is a group or a number of fixed size; else 0.
-func rare(b []byte) int {
-	if len(b) < 3 {
-		return 0
-	}
-	tag, n := uint64(b[0]), 1
-	if tag >= 0x80 {
-		tag, n = tag&0x7f|uint64(b[1])<<7, 2
-		if b[1] >= 0x80 {
-			return 0
-		}
-	}
-	num, typ := protowire.Number(tag>>3), protowire.Type(tag&7)
-	if num <= dataTxs || typ == protowire.VarintType || typ == protowire.BytesType {
-		return 0
-	}
-	if typ == protowire.StartGroupType && n == 1 && b[1] == b[0]+1 { // there is nothing in it
-		return 2
-	}
-	if m := protowire.ConsumeFieldValue(num, typ, b[n:]); m >= 0 {
-		return n + m
-	}
-	return 0
+// A lane is 16 bits, and four of them are four fields of two bytes: the tag, and above it the value or length.
+const (
+	txTag      = dataTxs<<3 | byte(protowire.BytesType)
+	metaTag    = dataMetadata<<3 | byte(protowire.BytesType)
+	contentTag = signedContent<<3 | byte(protowire.BytesType)
+	lanes      = 0x0001_0001_0001_0001
+	fourEmpty  = uint64(txTag) * lanes // transactions without content, of which there can be the most
+)
+
+// zeroLanes returns the highest bit of each lane of x that is 0.
+func zeroLanes(x uint64) uint64 {
+	const rest = 0x7fff * lanes
+	return ^((x&rest + rest) | x | rest)
+}
+
+// fourShort reports whether w is four fields of two bytes each, of which each is a transaction without content or says
+// nothing; and how many are transactions.
+func fourShort(w uint64) (txs int, ok bool) {
+	const (
+		low       = 0xff * lanes
+		unknown   = (0x8000 - 3<<3) * lanes // added to a tag, sets the highest bit if Data has no such field
+		emptyMeta = uint64(metaTag) * lanes
+	)
+	length := w >> 1 & lanes * 0xff00 // the second byte, where it is one
+	empty := zeroLanes(w ^ fourEmpty)
+	number := zeroLanes(w&(0x8085*lanes) | w&length)                    // or bytes
+	group := zeroLanes((w>>8^(w+lanes))&low | (w^3*lanes)&(0x87*lanes)) // with nothing in it
+	fine := empty | zeroLanes(w^emptyMeta) | (number|group)&(w&low+unknown)
+	return int((empty >> 15) * lanes >> 48), fine&(0x8000*lanes) == 0x8000*lanes
 }
 
 // gathered has the transactions, in the canonical encoding, of the scattered blob that was read last, if they fit. So
@@ -219,9 +332,12 @@ var gathered struct {
 // reader reads a data blob.
 type reader struct {
 	*DataBlob
-	gathers bool   // gathered is locked, and has had all transactions so far
-	out     []byte // where compact writes to: what is left of gathered, or nothing that is needed
-	scratch [256]byte
+	place
+	pieceEnd int    // where the last of the pieces ends
+	strange  int    // how many fields that are no transactions next has read
+	gathers  bool   // gathered is locked, and has had all transactions so far
+	out      []byte // where compact writes to: what is left of gathered, or nothing that is needed
+	scratch  [256]byte
 }
 
 // scatter begins with what has to be done if the transactions are not in a few pieces of raw.
@@ -243,7 +359,7 @@ func (r *reader) scatter() {
 func (r *reader) gather(p []byte) {
 	switch {
 	case !r.gathers:
-	case len(p) > len(r.out)-32:
+	case len(p) > len(r.out)-enough:
 		r.end(false)
 	default:
 		r.out = r.out[copy(r.out, p):]
