@@ -87,14 +87,15 @@ type Gossip struct {
 	counts counts
 	follow atomic.Pointer[follow.Follower[received]]
 
-	ctx context.Context // of Run
+	ctx    context.Context // of Run
+	joined chan struct{}   // closed when that has begun
 }
 
 // Open makes a host and listens. Nothing is dialled yet.
 func Open(opt Options) (*Gossip, error) {
 	opt.Logger = cmp.Or(opt.Logger, slog.New(slog.DiscardHandler))
 	opt.Most = cmp.Or(opt.Most, 50)
-	g := &Gossip{opt: opt, log: opt.Logger, host: opt.Host}
+	g := &Gossip{opt: opt, log: opt.Logger, host: opt.Host, joined: make(chan struct{})}
 	g.peers = newPeers(g)
 	if g.host == nil {
 		if err := g.listen(); err != nil {
@@ -209,6 +210,7 @@ func (g *Gossip) run(ctx context.Context, to chain) error {
 	if err := g.join(ctx); err != nil {
 		return err
 	}
+	close(g.joined)
 	defer g.sub.Cancel()
 	group.Go(func() error { return g.peers.run(ctx) })
 	group.Go(func() error { return g.receive(ctx) })

@@ -35,6 +35,11 @@ func newRig(t *testing.T, layer time.Duration) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return newRigOn(t, d)
+}
+
+func newRigOn(t *testing.T, d *devnet.DA) *rig {
+	t.Helper()
 	key, err := block.GenerateKey(block.Ed25519)
 	if err != nil {
 		t.Fatal(err)

@@ -66,6 +66,7 @@ type ban struct {
 // known is a peer that is there.
 type known struct {
 	head   block.Ref // as it has told
+	told   bool      // it has
 	heard  bool
 	faults float64
 	at     time.Time // of faults
@@ -207,7 +208,7 @@ func (p *peers) announce(id peer.ID, head block.Ref, item *follow.Item[received]
 	}
 	p.mu.Lock()
 	if k := p.known[id]; k != nil && head.Height >= k.head.Height {
-		k.head = head
+		k.head, k.told = head, true
 	}
 	if head.Height > p.head.Height {
 		p.head = head

@@ -44,7 +44,7 @@ type SequencerConfig struct {
 	Lazy           bool          `koanf:"lazy" help:"make a block only when there are transactions, or lazy_interval has passed"`
 	LazyInterval   time.Duration `koanf:"lazy_interval" help:"time between empty blocks in lazy mode" default:"1m"`
 	MaxPending     uint64        `koanf:"max_pending" help:"blocks that may wait for the DA layer before production pauses" default:"1000"`
-	Recover        time.Duration `koanf:"recover" help:"how long a home that is empty, or may not be the one that signed last, waits for the nodes of unsafe.from to say what its key has signed above the safe head, before it signs" default:"30s"`
+	Recover        time.Duration `koanf:"recover" help:"how long a home that is empty, or may not be the one that signed last, waits for the nodes of unsafe.from, and the peers of gossip, to say what its key has signed above the safe head, before it signs" default:"30s"`
 	TrustHome      bool          `koanf:"trust_home" help:"sign at once, also in a home that was copied, put back or moved here: only if nothing has signed with its key since"`
 }
 

@@ -110,4 +110,16 @@ var gossipGuards = []guard{
 		from: "p.g.log.Warn(\"peer lost\", \"peer\", info.ID, \"err\", cause)", to: "_ = cause",
 		pkg: "./gossip", test: "TestPeerOfTheSettingsIsTold",
 	},
+	{
+		name: "a peer that has not told its head has not said what it has",
+		file: "gossip/recover.go",
+		from: "if !told {", to: "if false {",
+		pkg: "./gossip", test: "TestRecover",
+	},
+	{
+		name: "what is not known while a peer of the settings is away is an error",
+		file: "gossip/recover.go",
+		from: "case g.isOfSettings(id):", to: "case false:",
+		pkg: "./gossip", test: "TestRecover",
+	},
 }
