@@ -26,6 +26,9 @@ import (
 //	GET  /v1/blocks           a range of blocks; see Page
 //	POST /v1/txs              offers the body as a transaction to the sequencer, and may wait for it; an error's code says whether it was taken
 //	GET  /v1/txs/{hash}       where a transaction is; see Tx
+//	POST /v1/sequencer/stop   has a sequencer make no more blocks, also after a restart; see Sequencing
+//	POST /v1/sequencer/start  has it make blocks again
+//	POST /v1/sequencer/propose  has what is pending posted now
 //	POST /v1/unsafe           offers a signed block beside the canonical source
 //	GET  /v1/equivocations    where the proposer has signed two blocks at one height, with both headers
 //	GET  /v1/kv/{key}         a current value of the key-value engine
@@ -54,6 +57,9 @@ func (n *Node) routes() *routes {
 	mux.HandleFunc("GET /v1/blocks", n.getBlocks)
 	mux.HandleFunc("POST /v1/txs", n.postTx)
 	mux.HandleFunc("GET /v1/txs/{hash}", n.getTx)
+	mux.HandleFunc("POST /v1/sequencer/stop", n.handed(n.stopSequencing))
+	mux.HandleFunc("POST /v1/sequencer/start", n.handed(n.startSequencing))
+	mux.HandleFunc("POST /v1/sequencer/propose", n.handed(n.proposeNow))
 	mux.Handle("POST /v1/unsafe", n.offering())
 	mux.HandleFunc("GET /v1/equivocations", n.getTwice)
 	mux.HandleFunc("GET /v1/kv/{key}", n.getKey)

@@ -24,6 +24,7 @@ import (
 	"headrace/follow"
 	"headrace/internal/edge"
 	"headrace/internal/httpd"
+	"headrace/internal/sequencer"
 	"headrace/internal/store"
 	"headrace/internal/syncer"
 	"headrace/l1"
@@ -64,7 +65,8 @@ type Options struct {
 
 	Version string // of the program, for the status
 
-	sources []BlockSource // Blocks, and those of Config.Unsafe.From
+	sources []BlockSource   // Blocks, and those of Config.Unsafe.From
+	hand    *sequencer.Hand // the operator's, of a sequencer
 
 	Clock func() time.Time // the machine's clock, for the times of a sequencer's blocks; default time.Now
 
@@ -172,6 +174,9 @@ func New(opt Options) (_ *Node, err error) {
 		return nil, err
 	}
 	n.opt.sources = n.sources
+	if n.opt.hand, err = openHand(&n.opt); err != nil {
+		return nil, err
+	}
 	o, err := open(&n.opt, nil)
 	if err != nil {
 		return nil, err

@@ -540,7 +540,7 @@ func (v *view) making(bound time.Duration) (out []row) {
 		out = append(out, row{Waiting: Waiting{Stage: follow.StageSubmit, Height: safe + 1, Cause: q.Stuck}, bare: true, told: true, own: true})
 	}
 	if q.Paused != "" {
-		out = append(out, row{Waiting: Waiting{Stage: follow.StageProduce, Height: v.Heads.Unsafe.Height + 1, Cause: q.Paused}, bare: true, told: true, own: true})
+		out = append(out, row{Waiting: Waiting{Stage: follow.StageProduce, Height: v.Heads.Unsafe.Height + 1, Cause: q.Paused, Since: q.Stopped}, bare: true, told: true, own: true})
 	} else if v.pace.each > 0 {
 		out = append(out, row{
 			Waiting: Waiting{

@@ -147,16 +147,17 @@ type Counts struct {
 
 // Sequence is the sequencer's part.
 type Sequence struct {
-	Paused    string  `json:"paused,omitempty"` // why no blocks are made
-	Pending   uint64  `json:"pending"`          // blocks not yet seen on the DA layer
-	Submitted uint64  `json:"submitted"`
-	Failure   string  `json:"failure,omitempty"` // of the last submission
-	Failures  uint64  `json:"failures"`
-	Stuck     string  `json:"stuck,omitempty"` // why nothing can be posted before somebody acts
-	MaxTx     int     `json:"max_tx_bytes"`    // the largest transaction that is taken: a block holds no larger one
-	Pool      Pool    `json:"pool"`
-	Clock     string  `json:"clock,omitempty"`     // why the last block's time is not what the machine's clock said, with both
-	Flight    *Flight `json:"in_flight,omitempty"` // the submission that is under way
+	Paused    string    `json:"paused,omitempty"`       // why no blocks are made
+	Stopped   time.Time `json:"stopped_since,omitzero"` // since when an operator has none made
+	Pending   uint64    `json:"pending"`                // blocks not yet seen on the DA layer
+	Submitted uint64    `json:"submitted"`
+	Failure   string    `json:"failure,omitempty"` // of the last submission
+	Failures  uint64    `json:"failures"`
+	Stuck     string    `json:"stuck,omitempty"` // why nothing can be posted before somebody acts
+	MaxTx     int       `json:"max_tx_bytes"`    // the largest transaction that is taken: a block holds no larger one
+	Pool      Pool      `json:"pool"`
+	Clock     string    `json:"clock,omitempty"`     // why the last block's time is not what the machine's clock said, with both
+	Flight    *Flight   `json:"in_flight,omitempty"` // the submission that is under way
 }
 
 // Flight is a submission that is under way.
@@ -220,6 +221,9 @@ func (n *Node) publish(o *opened) (next time.Duration) {
 		s.Sequencer = &Sequence{
 			Paused: q.Paused, Pending: sync.Unsafe.Height - sync.Safe.Height, Submitted: q.Submitted, Failure: q.Failure, Failures: q.Failures, Stuck: q.Stuck,
 			Clock: q.Clock, MaxTx: o.seq.MaxTx(), Pool: Pool{FullSince: q.Full.Since, Refused: q.Full.Refused},
+		}
+		if held := o.opt.hand.Held().Load(); !held.Stopped.IsZero() {
+			s.Sequencer.Stopped, s.Sequencer.Paused = held.Stopped, stoppedByHand(held.Stopped)
 		}
 		if f := q.Flight; !f.Since.IsZero() {
 			s.Sequencer.Flight = &Flight{f.From, f.To, f.Since, f.Deadline}
@@ -296,9 +300,10 @@ func (n *Node) watchStatus(ctx context.Context, o *opened) error {
 		store, engine := o.damaged()
 		_, sync := o.up.syncer.Status().Get()
 		_, src := o.up.follower.State().Get()
-		var seq <-chan struct{}
+		var seq, hand <-chan struct{}
 		if o.seq != nil {
 			_, seq = o.seq.Status().Get()
+			_, hand = o.opt.hand.Held().Get()
 		}
 		var nodes <-chan struct{}
 		if o.up.nodes != nil {
@@ -317,6 +322,7 @@ func (n *Node) watchStatus(ctx context.Context, o *opened) error {
 		case <-src:
 		case <-seq:
 		case <-nodes:
+		case <-hand:
 		case <-store:
 		case <-engine:
 		case <-n.poked:

@@ -81,6 +81,7 @@ var figures = []figure{
 	{"headrace_sequencer_submitted_height", "The highest block that a submission has been reported included for.", gauge, func(v *view) float64 { return float64(v.seq.Submitted) }},
 	{"headrace_sequencer_failures_total", "Submissions that have failed.", counter, func(v *view) float64 { return float64(v.seq.Failures) }},
 	{"headrace_sequencer_paused", "1 while no blocks are made for a reason that the status tells.", gauge, func(v *view) float64 { return truth(v.seq.Paused != "") }},
+	{"headrace_sequencer_stopped", "1 while an operator has no blocks made.", gauge, func(v *view) float64 { return truth(!v.seq.Stopped.IsZero()) }},
 	{"headrace_sequencer_stuck", "1 while nothing can be posted before somebody acts.", gauge, func(v *view) float64 { return truth(v.seq.Stuck != "") }},
 	{"headrace_sequencer_flight_seconds", "How long the submission that is under way has been; 0 if none is.", gauge, (*view).flight},
 	{"headrace_pool_full", "1 while the engine's pool has no room for transactions.", gauge, func(v *view) float64 { return truth(!v.seq.Pool.FullSince.IsZero()) }},

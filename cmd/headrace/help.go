@@ -19,7 +19,7 @@ var groups = []struct {
 	commands  []string
 }{
 	{"try", "To try it:", []string{"dev", "da"}},
-	{"run", "To run a node:", []string{"init", "start", "doctor", "repair", "export", "inbox", "payload"}},
+	{"run", "To run a node:", []string{"init", "start", "doctor", "repair", "export", "inbox", "payload", "sequencer"}},
 	{"see", "To see what a node does, and wait for it:", []string{"status", "top", "tail", "stream", "wait", "log"}},
 	{"rest", "More:", []string{"version", "completion", "help"}},
 }
@@ -55,6 +55,10 @@ var examples = map[string]string{
 	"headrace log":            "headrace log info,follow=debug --node http://127.0.0.1:7332",
 	"headrace version":        "headrace version",
 	"headrace help":           "headrace help wait height",
+
+	"headrace sequencer stop":    "headrace sequencer stop --node http://127.0.0.1:7331",
+	"headrace sequencer start":   "headrace sequencer start --token-file /tmp/seq/token",
+	"headrace sequencer propose": "headrace sequencer propose && headrace wait height 100 --head safe",
 }
 
 // choices are the values of flags that have few. Those of wait's --head are tail's, too.

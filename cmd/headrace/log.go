@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -58,6 +59,8 @@ It prints the levels, and without LEVELS also the modules that may have one of t
 	return cmd
 }
 
+var errToken = errors.New("the node refuses the token: give its http.token by --token-file, or as HEADRACE_HTTP_TOKEN")
+
 // askLog asks a node what it logs, or changes that.
 func askLog(ctx context.Context, at nodeAt, levels []string) (logged node.Logged, err error) {
 	u, err := at.url()
@@ -88,7 +91,7 @@ func askLog(ctx context.Context, at nodeAt, levels []string) (logged node.Logged
 	err = json.NewDecoder(io.LimitReader(resp.Body, maxStatus)).Decode(&answer)
 	switch {
 	case resp.StatusCode == http.StatusUnauthorized:
-		return logged, fmt.Errorf("the node refuses the token: give its http.token by --token-file, or as HEADRACE_HTTP_TOKEN")
+		return logged, errToken
 	case answer.Error != "":
 		return logged, fmt.Errorf("the node refuses: %s", answer.Error)
 	case resp.StatusCode != http.StatusOK || err != nil || answer.Level == "":

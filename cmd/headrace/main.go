@@ -113,7 +113,7 @@ func newRoot() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(badFlag)
 	root.SetVersionTemplate("{{.Version}}\n")
-	root.AddCommand(newInit(), newStart(), newDoctor(), newRepair(), newExport(), newDev(), newDA(), newInbox(), newPayload(), newStatus(), newTop(), newWait(), newTail(), newStream(), newLog(), newVersion())
+	root.AddCommand(newInit(), newStart(), newDoctor(), newRepair(), newExport(), newDev(), newDA(), newInbox(), newPayload(), newStatus(), newTop(), newWait(), newTail(), newStream(), newLog(), newSequencer(), newVersion())
 	checkHelp(root)
 	describe(root)
 	return root

@@ -4,7 +4,7 @@ var pauseGuards = []guard{
 	{
 		name: "a submission is tried again at once when the source is back",
 		file: "internal/sequencer/submit.go",
-		from: "err := backoff.Sleep(ctx, back)",
+		from: "err := backoff.Sleep(ctx, wake)",
 		to:   "err := backoff.Sleep(ctx, nil)",
 		pkg:  "./internal/sequencer", test: "TestPauseEndsWhenTheSourceIsBack",
 	},

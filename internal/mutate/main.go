@@ -93,6 +93,7 @@ var tables = slices.Concat(
 	replicaGuards,
 	txsGuards,
 	gossipGuards,
+	handGuards,
 )
 
 func main() {

@@ -17,7 +17,15 @@ func (m *Mark) Doubt(last syncer.Signed) string { return m.doubt(last) }
 
 // Pause is the sequencer's pause between two tries, of one that knows how its source is followed.
 func Pause(ctx context.Context, source *watch.Value[follow.State], backoff *follow.Backoff) error {
-	return (&Sequencer{cfg: Config{Source: source}}).sleep(ctx, backoff)
+	return PauseByHand(ctx, source, backoff, new(Hand))
+}
+
+// PauseByHand is Pause of one that an operator has a hand on.
+func PauseByHand(ctx context.Context, source *watch.Value[follow.State], backoff *follow.Backoff, hand *Hand) error {
+	if hand.is == nil {
+		hand.is = new(watch.Value[Held])
+	}
+	return (&Sequencer{cfg: Config{Source: source, Hand: hand}}).sleep(ctx, backoff)
 }
 
 // NoteInVain has the next note fail to be written.

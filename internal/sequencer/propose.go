@@ -29,6 +29,7 @@ func (q *Sequencer) propose(ctx context.Context) error {
 			return err
 		}
 		looked = s.Position
+		q.asks = q.cfg.Hand.Held().Load().Asks
 		at := s
 		if lost && q.cfg.Inbox != nil {
 			at, err = q.from(ctx, s)

@@ -58,6 +58,9 @@ type Config struct {
 	InFlight func() string
 	Trust    bool // the home, whatever Mark says
 
+	// Hand is an operator's. Default: one that nobody else has.
+	Hand *Hand
+
 	// TakeBack asks others for the blocks above the safe head that this key has signed, and makes unsafe blocks of them.
 	// It is called before the first signature of a home that is empty, or that Mark does not show to be the one; say is
 	// given what it waits for. Nil: there is nobody to ask.
@@ -122,6 +125,7 @@ type Sequencer struct {
 	forced *forced
 	clock  clock    // owned by produce
 	gone   gone     // owned by propose
+	asks   uint64   // of the hand that were heard; owned by propose or submit
 	said   edge.Log // what fails again and again
 
 	begun *watch.Value[bool] // whether all that was signed before Run has its place, or can have none any more
@@ -155,6 +159,12 @@ func New(cfg Config) (*Sequencer, error) {
 		cfg.Patience = func() time.Duration { return most }
 	}
 	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
+	if cfg.Hand == nil {
+		var err error
+		if cfg.Hand, err = OpenHand(""); err != nil {
+			return nil, err
+		}
+	}
 	if cfg.Mark != nil {
 		cfg.Syncer.OnSigned(func(ref block.Ref) { cfg.Mark.note(ref, cfg.Logger) })
 	}
@@ -395,17 +405,27 @@ func (q *Sequencer) produce(ctx context.Context) error {
 	last := time.Now() // when the last block was made, for lazy mode
 	backoff := follow.Backoff{Min: q.cfg.BlockTime, Max: 10 * time.Second}
 	for {
+		if err := q.cfg.Hand.started(ctx); err != nil {
+			return err
+		}
 		if err := q.room(ctx); err != nil {
 			return err
 		}
 		before := q.cfg.Syncer.Status().Load().Unsafe
 		empty := !q.cfg.Lazy || time.Since(last) >= q.cfg.LazyInterval
-		head, err := q.cfg.Syncer.Produce(ctx, func(ctx context.Context, p syncer.Parent) (*block.Block, error) {
-			return q.build(ctx, p, empty)
+		var head block.Ref
+		made, err := q.cfg.Hand.make(ctx, func() (err error) {
+			head, err = q.cfg.Syncer.Produce(ctx, func(ctx context.Context, p syncer.Parent) (*block.Block, error) {
+				return q.build(ctx, p, empty)
+			})
+			return err
 		})
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
+		case err == nil && !made:
+			q.pause("") // what was in the way of blocks before the stop may not be after it
+			continue
 		case follow.IsFatal(err):
 			return err
 		case err != nil:

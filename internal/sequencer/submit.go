@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"headrace/block"
@@ -27,6 +28,7 @@ func (q *Sequencer) submit(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		q.asks = q.cfg.Hand.Held().Load().Asks
 		if s.Safe.Height < through && s.Position.Height > at {
 			// Nothing is taken on trust: post them again, but not in a rush, whoever says what.
 			through = s.Safe.Height
@@ -229,31 +231,36 @@ func (q *Sequencer) head() uint64 {
 	return at
 }
 
-// sleep backs off. If the source is away meanwhile, the wait ends when it is back.
+// sleep backs off. If the source is away meanwhile, the wait ends when it is back; and it ends when an operator has asked for
+// what is pending to be posted, since the last try began.
 func (q *Sequencer) sleep(ctx context.Context, backoff *follow.Backoff) error {
-	if q.cfg.Source == nil {
-		return backoff.Sleep(ctx, nil)
-	}
 	bounded, cancel := context.WithCancel(ctx)
 	defer cancel()
-	back := make(chan struct{}) // closed by the goroutine below
+	wake := make(chan struct{}, 2) // each of the goroutines below sends once at most
+	var over atomic.Bool           // before its time
+	end := func() { over.Store(true); wake <- struct{}{} }
 	var watch sync.WaitGroup
 	defer watch.Wait()
 	defer cancel()
 	watch.Go(func() {
-		_, err := q.cfg.Source.Wait(bounded, func(s follow.State) bool { return !s.Subscribed })
-		if err == nil {
-			_, err = q.cfg.Source.Wait(bounded, func(s follow.State) bool { return s.Subscribed })
-		}
-		if err == nil {
-			close(back)
+		if _, err := q.cfg.Hand.Held().Wait(bounded, func(h Held) bool { return h.Asks != q.asks }); err == nil {
+			end()
 		}
 	})
-	err := backoff.Sleep(ctx, back)
-	select {
-	case <-back:
+	if q.cfg.Source != nil {
+		watch.Go(func() {
+			_, err := q.cfg.Source.Wait(bounded, func(s follow.State) bool { return !s.Subscribed })
+			if err == nil {
+				_, err = q.cfg.Source.Wait(bounded, func(s follow.State) bool { return s.Subscribed })
+			}
+			if err == nil {
+				end()
+			}
+		})
+	}
+	err := backoff.Sleep(ctx, wake)
+	if over.Load() {
 		backoff.Reset()
-	default:
 	}
 	return err
 }
