@@ -9,8 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"headrace/block"
 	"headrace/exec/kv"
 	"headrace/follow"
+	"headrace/internal/nettest"
 	"headrace/node"
 )
 
@@ -161,4 +163,33 @@ func TestStopIsAnsweredWhileTheEngineHangs(t *testing.T) {
 	}
 	n.until(t, "safe", func(s node.Status) bool { return s.Heads.Safe.Height == 1 && s.Heads.Unsafe.Height == 1 })
 	n.stopped(t)
+}
+
+// TestBlobsArePrepared: where proposals may go into blobs, what these need is set up from the start on, which the status
+// says; where they may not, it is not.
+func TestBlobsArePrepared(t *testing.T) {
+	t.Parallel()
+	for name, blobs := range map[string]bool{"blobs": true, "call data": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := newChain(t, "prepared").sequencer(t, "http://"+nettest.FreeAddress(t), time.Second)
+			o.Genesis.DA, o.Genesis.L1 = nil, &block.GenesisL1{ChainID: 7, Inbox: "0x" + strings.Repeat("1", 40), StartBlock: 1}
+			away := "http://" + nettest.FreeAddress(t)
+			key := filepath.Join(o.Home, "l1.key")
+			if err := os.WriteFile(key, []byte(strings.Repeat("1", 64)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			l1 := &o.Config.L1
+			l1.HTTP, l1.Beacon, l1.KeyFile, l1.Blobs = node.At(away), node.At(away), key, blobs
+			n, err := node.New(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if says := n.Status().Load().Sequencer.Preparing; (says != "") != blobs {
+				t.Errorf("it prepares %q", says)
+			}
+			r := &running{n, goRun(t, "node", n.Run)}
+			r.until(t, "prepared", func(s node.Status) bool { return s.Sequencer.Preparing == "" })
+		})
+	}
 }

@@ -164,6 +164,9 @@ func postToL1(cfg *sequencer.Config, c *L1Config, client *ethereum.Client) (*eth
 	}
 	account := ethereum.NewAccount(client, key, ethereum.AccountOptions{Content: content})
 	cfg.Proposer, cfg.Inbox = account, client
+	if account.MayUseBlobs() {
+		cfg.Prepare, cfg.Preparing = ethereum.PrepareBlobs, "what commitments to blobs need, some seconds of a core"
+	}
 	return account, nil
 }
 

@@ -156,6 +156,7 @@ type Sequence struct {
 	Stuck     string    `json:"stuck,omitempty"` // why nothing can be posted before somebody acts
 	MaxTx     int       `json:"max_tx_bytes"`    // the largest transaction that is taken: a block holds no larger one
 	Pool      Pool      `json:"pool"`
+	Preparing string    `json:"preparing,omitempty"` // what is prepared, before anything is posted
 	Clock     string    `json:"clock,omitempty"`     // why the last block's time is not what the machine's clock said, with both
 	Flight    *Flight   `json:"in_flight,omitempty"` // the submission that is under way
 }
@@ -220,7 +221,7 @@ func (n *Node) publish(o *opened) (next time.Duration) {
 		q := o.seq.Status().Load()
 		s.Sequencer = &Sequence{
 			Paused: q.Paused, Pending: sync.Unsafe.Height - sync.Safe.Height, Submitted: q.Submitted, Failure: q.Failure, Failures: q.Failures, Stuck: q.Stuck,
-			Clock: q.Clock, MaxTx: o.seq.MaxTx(), Pool: Pool{FullSince: q.Full.Since, Refused: q.Full.Refused},
+			Preparing: q.Preparing, Clock: q.Clock, MaxTx: o.seq.MaxTx(), Pool: Pool{FullSince: q.Full.Since, Refused: q.Full.Refused},
 		}
 		if held := o.opt.hand.Held().Load(); !held.Stopped.IsZero() {
 			s.Sequencer.Stopped, s.Sequencer.Paused = held.Stopped, stoppedByHand(held.Stopped)

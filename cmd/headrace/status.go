@@ -149,6 +149,7 @@ type status struct {
 	Waiting   []waiting `json:"waiting"`
 	Sequencer *struct {
 		Paused    string `json:"paused"`
+		Preparing string `json:"preparing"`
 		Pending   uint64 `json:"pending"`
 		Submitted uint64 `json:"submitted"`
 		Failure   string `json:"failure"`
@@ -430,6 +431,7 @@ func (s *status) sequencerLines(l *lines, now time.Time) {
 	}
 	l.add("sequencer", "%d blocks wait for %s, submitted up to %d", q.Pending, layer, q.Submitted)
 	l.some("paused", q.Paused)
+	l.some("preparing", q.Preparing)
 	if f := q.Flight; f != nil {
 		until := ""
 		if f.Deadline.After(now) {

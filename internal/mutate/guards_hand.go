@@ -32,4 +32,16 @@ var handGuards = []guard{
 		from: "return h.Asks != q.asks", to: "return false",
 		pkg: "./internal/sequencer", test: "TestPostEndsAPause",
 	},
+	{
+		name: "nothing is posted before what it needs is prepared",
+		file: "internal/sequencer/submit.go",
+		from: "if err := q.prepared(ctx); err != nil {", to: "if err := ctx.Err(); err != nil {",
+		pkg: "./internal/sequencer", test: "TestPrepare$",
+	},
+	{
+		name: "what blobs need is set up at the start",
+		file: "node/l1.go",
+		from: "if account.MayUseBlobs() {", to: "if false {",
+		pkg: "./node", test: "TestBlobsArePrepared",
+	},
 }

@@ -243,3 +243,44 @@ func TestStopWhileThereIsNoRoom(t *testing.T) {
 		m.Close()
 	})
 }
+
+// What the first submission needs is prepared beside the making of blocks, which the status says, and nothing is posted
+// before. What cannot be prepared ends the sequencer.
+func TestPrepare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := syncertest.NewWorld(t, time.Second)
+		m := w.Open(syncertest.NewHome(), nil)
+		f := w.Follower(m)
+		prepared := make(chan error)
+		q := newSequencer(w, m, f, w.Chain, func(c *sequencer.Config) {
+			c.Prepare, c.Preparing = func() error { return <-prepared }, "the table"
+		})
+		says := func() string { return q.Status().Load().Preparing }
+		if says() != "the table" {
+			t.Errorf("before it runs it prepares %q, want the table", says())
+		}
+		stop := syncertest.Run(t, w.Chain.Run, f.Run, q.Run)
+		time.Sleep(10 * time.Second)
+		if s := m.Status().Load(); s.Unsafe.Height < 10 || s.Safe.Height > 0 || says() != "the table" {
+			t.Errorf("got head %d, safe %d, while %q is prepared; want blocks, none of them posted", s.Unsafe.Height, s.Safe.Height, says())
+		}
+		prepared <- nil
+		time.Sleep(10 * time.Second)
+		if s := m.Status().Load(); s.Safe.Height < 10 || says() != "" {
+			t.Errorf("got safe %d, and %q is prepared; want blocks posted", s.Safe.Height, says())
+		}
+		stop()
+		m.Close()
+	})
+	synctest.Test(t, func(t *testing.T) {
+		w := syncertest.NewWorld(t, time.Second)
+		m := w.Open(syncertest.NewHome(), nil)
+		f := w.Follower(m)
+		broken := errors.New("no table")
+		q := newSequencer(w, m, f, w.Chain, func(c *sequencer.Config) { c.Prepare = func() error { return broken } })
+		if err := q.Run(t.Context()); !errors.Is(err, broken) {
+			t.Errorf("got %v, want %v", err, broken)
+		}
+		m.Close()
+	})
+}

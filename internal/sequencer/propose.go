@@ -14,6 +14,9 @@ import (
 
 // propose posts what is made and not yet canonical as proposals to the inbox, one at a time.
 func (q *Sequencer) propose(ctx context.Context) error {
+	if err := q.prepared(ctx); err != nil {
+		return err
+	}
 	if err := q.cfg.CaughtUp(ctx); err != nil {
 		return err
 	}

@@ -58,6 +58,11 @@ type Config struct {
 	InFlight func() string
 	Trust    bool // the home, whatever Mark says
 
+	// Prepare does what the first submission needs and takes long: beside all else, before anything is posted. Nil: nothing
+	// does. Preparing says what that is.
+	Prepare   func() error
+	Preparing string
+
 	// Hand is an operator's. Default: one that nobody else has.
 	Hand *Hand
 
@@ -100,6 +105,7 @@ type Status struct {
 	Stuck     string    // why nothing can be posted before somebody acts; empty: nothing is known to be in the way
 	Full      Full      // the builder's pool
 	Flight    Flight    // the submission that is under way
+	Preparing string    // what is prepared, before anything is posted; empty: nothing is
 	Clock     string    // why the last block's time is not what the machine's clock said, with both; empty if it is
 }
 
@@ -123,10 +129,11 @@ type Sequencer struct {
 	status *watch.Value[Status]
 	txs    chan struct{} // holds one token when transactions have come, for lazy mode
 	forced *forced
-	clock  clock    // owned by produce
-	gone   gone     // owned by propose
-	asks   uint64   // of the hand that were heard; owned by propose or submit
-	said   edge.Log // what fails again and again
+	clock  clock         // owned by produce
+	gone   gone          // owned by propose
+	ready  chan struct{} // closed when all is prepared
+	asks   uint64        // of the hand that were heard; owned by propose or submit
+	said   edge.Log      // what fails again and again
 
 	begun *watch.Value[bool] // whether all that was signed before Run has its place, or can have none any more
 }
@@ -168,8 +175,13 @@ func New(cfg Config) (*Sequencer, error) {
 	if cfg.Mark != nil {
 		cfg.Syncer.OnSigned(func(ref block.Ref) { cfg.Mark.note(ref, cfg.Logger) })
 	}
-	q := &Sequencer{cfg: cfg, status: new(watch.Value[Status]), txs: make(chan struct{}, 1), clock: newClock(&cfg), begun: new(watch.Value[bool])}
+	q := &Sequencer{cfg: cfg, status: new(watch.Value[Status]), txs: make(chan struct{}, 1), clock: newClock(&cfg), begun: new(watch.Value[bool]), ready: make(chan struct{})}
 	q.begun.Set(cfg.TxOnce)
+	if cfg.Prepare == nil {
+		close(q.ready)
+	} else {
+		q.status.Set(Status{Preparing: cfg.Preparing})
+	}
 	q.forced = newForced(q)
 	return q, q.limit()
 }
@@ -283,8 +295,20 @@ func (q *Sequencer) Notify() {
 func (q *Sequencer) Run(ctx context.Context) (err error) {
 	defer func() { q.status.Close(err); q.begun.Close(err) }()
 	ctx, cancel := context.WithCancelCause(ctx)
+	var preparing sync.WaitGroup
+	defer preparing.Wait()
 	defer cancel(nil)
+	if q.cfg.Prepare != nil {
+		preparing.Go(func() {
+			if err := q.prepare(); err != nil {
+				cancel(err)
+			}
+		})
+	}
 	if err := q.begin(ctx); err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
 		return err
 	}
 	last, signed, err := q.cfg.Syncer.LastSigned()
@@ -305,6 +329,28 @@ func (q *Sequencer) Run(ctx context.Context) (err error) {
 	}
 	wg.Wait()
 	return context.Cause(ctx)
+}
+
+// prepare does what has to be done before anything is posted. It cannot be interrupted.
+func (q *Sequencer) prepare() error {
+	start := time.Now()
+	if err := q.cfg.Prepare(); err != nil {
+		return err
+	}
+	q.cfg.Logger.Info("prepared: "+q.cfg.Preparing, "took", time.Since(start).Round(time.Millisecond))
+	q.status.Update(func(s Status) Status { s.Preparing = ""; return s })
+	close(q.ready)
+	return nil
+}
+
+// prepared waits for that.
+func (q *Sequencer) prepared(ctx context.Context) error {
+	select {
+	case <-q.ready:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // begin returns when it is sure that no block that will be signed was signed before: at once, if this home is the one

@@ -16,6 +16,9 @@ import (
 
 // submit posts what is made and not yet on the DA layer, in order, one submission at a time.
 func (q *Sequencer) submit(ctx context.Context) error {
+	if err := q.prepared(ctx); err != nil {
+		return err
+	}
 	if err := q.cfg.CaughtUp(ctx); err != nil {
 		return err
 	}
