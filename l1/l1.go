@@ -271,6 +271,13 @@ type Proposer interface {
 	Limit() int
 }
 
+// Weigher is a Proposer for whom some sizes of a proposal are worth their price more than others.
+type Weigher interface {
+	// Worth returns how much of a payload of size bytes is worth proposing now: at most size, and more than 0. The rest
+	// waits for the next proposal.
+	Worth(ctx context.Context, size int) (int, error)
+}
+
 // Nudger is a Proposer that can have an L1 make a block which makes them with transactions only.
 type Nudger interface {
 	// Nudge returns once a transaction that does nothing is included in a block. It costs a fee.
@@ -289,5 +296,6 @@ var (
 	ErrNotProposer    = errors.New("account may not propose")                 // the operator must act
 	ErrFunds          = errors.New("insufficient funds")                      // the operator must act
 	ErrTooBig         = errors.New("payload is too big for a proposal")       // split it
+	ErrFeeCap         = errors.New("the fees are above what may be paid")     // wait until they are lower, or let more be paid
 	ErrUnknownOutcome = errors.New("proposal sent, outcome unknown")          // propose the same draft again: inclusion is looked up
 )

@@ -107,7 +107,16 @@ type L1Config struct {
 	HTTP        Addresses     `koanf:"http" help:"HTTP address of one: for reading, and for news while no WebSocket works; may be repeated"`
 	Beacon      Addresses     `koanf:"beacon" help:"address of a beacon API, for proposals whose content is in blobs; may be repeated"`
 	KeyFile     string        `koanf:"key_file" help:"a file with the private key, in hexadecimal, of the L1 account that proposes; for the sequencer"`
-	Blobs       bool          `koanf:"blobs" help:"put proposals into blobs instead of call data"`
+	Blobs       bool          `koanf:"blobs" help:"put proposals into blobs instead of call data; the same as l1.content: blobs"`
+	Content     string        `koanf:"content" help:"where the sequencer puts proposals: calldata; blobs, or auto, which is what costs less when one is sent: these two need l1.beacon on every node; empty: calldata, or what l1.blobs says"`
+	MaxDelay    time.Duration `koanf:"max_delay" help:"how long a block may wait to be proposed with later ones, if they do not fill a proposal before; on a full node, what the sequencer has, for readiness; 0: none waits"`
+	TargetData  uint64        `koanf:"target_calldata" help:"bytes of a proposal in call data that is full: it waits for no more blocks" default:"120000"`
+	TargetBlobs uint64        `koanf:"target_blobs" help:"blobs of a proposal in blobs that is full; never more than l1.max_blobs" default:"1"`
+	MaxBlobs    uint64        `koanf:"max_blobs" help:"blobs of one proposal, at most; an L1 takes 6 in a transaction, or fewer" default:"6"`
+	MaxFee      float64       `koanf:"max_fee" help:"gwei per gas that a transaction of the sequencer may cost, tip included; above it proposals wait until the L1 is cheaper" default:"500"`
+	MaxTip      float64       `koanf:"max_tip" help:"gwei per gas of it for the maker of the L1's block, at most; 0: as much as l1.max_fee" `
+	MaxBlobFee  float64       `koanf:"max_blob_fee" help:"gwei per gas of blobs, at most; likewise" default:"500"`
+	Resend      uint64        `koanf:"resend_blocks" help:"block times of the L1 after which a transaction that is in none is sent again with higher fees" default:"3"`
 	CallTimeout time.Duration `koanf:"call_timeout" help:"how long a request may go without a byte of its answer" default:"10s"`
 	Finality    string        `koanf:"finality" yaml:"number" help:"what of the L1 is final, so that no reorg takes it back: node, what the Ethereum node calls finalized, or a depth of at least 1, in blocks below the head; never what a block is, so nodes of one chain may differ" default:"node"`
 	BlockTime   string        `koanf:"block_time" yaml:"number" help:"time between the L1's blocks, such as 12s, the clock of all that waits for one; on-demand: they have no rhythm, as those of a dev chain that mines with each transaction; empty: the slot time of a public L1, else measured"`
@@ -283,11 +292,13 @@ func Default() Config {
 	return Config{
 		Sequencer: SequencerConfig{KeyFile: "sequencer.key", BlockTime: time.Second, LazyInterval: time.Minute, MaxPending: 1000, Recover: 30 * time.Second},
 		DA:        DAConfig{Kind: "celestia", Address: At("http://127.0.0.1:26658"), CallTimeout: 30 * time.Second, Level: da.ProveEmpty.String(), MaxSubmitBytes: 2 << 20},
-		L1:        L1Config{CallTimeout: 10 * time.Second, Finality: "node"},
-		Unsafe:    UnsafeConfig{Max: maxUnsafeBlocks},
-		Gossip:    GossipConfig{KeyFile: "gossip.key", MaxPeers: 50},
-		Stream:    StreamConfig{Head: "safe", Replicas: 1},
-		Engine:    EngineConfig{Kind: "kv"},
+		L1: L1Config{
+			CallTimeout: 10 * time.Second, Finality: "node", TargetData: 120_000, TargetBlobs: 1, MaxBlobs: 6, MaxFee: 500, MaxBlobFee: 500, Resend: 3,
+		},
+		Unsafe: UnsafeConfig{Max: maxUnsafeBlocks},
+		Gossip: GossipConfig{KeyFile: "gossip.key", MaxPeers: 50},
+		Stream: StreamConfig{Head: "safe", Replicas: 1},
+		Engine: EngineConfig{Kind: "kv"},
 		HTTP: HTTPConfig{
 			Address: "127.0.0.1:7331", MaxConns: 1280, MaxPerAddress: 256, MaxWaiting: maxWaiting, AnswerBytes: 16 << 20, BodyBytes: 16 << 20,
 		},
@@ -375,6 +386,9 @@ func (c *Config) Validate() error {
 	if c.IsReplica() && c.Sequencer.Enabled {
 		return errReplicaMakesNone
 	}
+	if err := c.L1.checkFees(); err != nil {
+		return err
+	}
 	switch c.Engine.Kind {
 	case "kv":
 	case "engineapi":
@@ -402,8 +416,8 @@ func (c *Config) Validate() error {
 	default:
 		return fmt.Errorf("engine.kind %q is not known: use kv, engineapi, evolve-evm, grpc or evolve-grpc", c.Engine.Kind)
 	}
-	if c.Sequencer.BlockTime < 0 || c.Sequencer.Recover < 0 || c.DA.BlockTime < 0 || c.DA.CallTimeout < 0 || c.DA.SubmitTimeout < 0 || c.L1.CallTimeout < 0 {
-		return fmt.Errorf("sequencer.block_time, sequencer.recover, da.block_time, da.call_timeout, da.submit_timeout and l1.call_timeout must not be negative")
+	if c.Sequencer.BlockTime < 0 || c.Sequencer.Recover < 0 || c.DA.BlockTime < 0 || c.DA.CallTimeout < 0 || c.DA.SubmitTimeout < 0 || c.L1.CallTimeout < 0 || c.L1.MaxDelay < 0 {
+		return fmt.Errorf("sequencer.block_time, sequencer.recover, da.block_time, da.call_timeout, da.submit_timeout, l1.call_timeout and l1.max_delay must not be negative")
 	}
 	return nil
 }

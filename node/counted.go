@@ -30,6 +30,10 @@ func (o *opened) goOn(s *Status) {
 	}
 	now.Submitted = max(now.Submitted, was.Submitted)
 	now.Failures += was.Failures
+	if now.Posted != nil && was.Posted != nil {
+		now.Posted.CallData.plus(&was.Posted.CallData)
+		now.Posted.Blobs.plus(&was.Posted.Blobs)
+	}
 	now.Pool.Refused += was.Pool.Refused
 	if o.kv == nil && o.opt.Engine == nil { // else it has the pool of before
 		now.Pool.Dropped += was.Pool.Dropped

@@ -23,12 +23,12 @@ type Sequencing struct {
 // handWait is how long a stop waits for the block under way before it is answered: the engine may be busy with it.
 const handWait = 10 * time.Second
 
-// openHand returns the operator's hand on the sequencer of a home. A full node has none.
-func openHand(opt *Options) (*sequencer.Hand, error) {
-	if !opt.Config.Sequencer.Enabled {
-		return nil, nil
+// openHand opens the operator's hand on the sequencer of a home, once in a process.
+func (o *opened) openHand() (err error) {
+	if o.opt.hand == nil {
+		o.opt.hand, err = sequencer.OpenHand(filepath.Join(o.opt.Home, "stopped"))
 	}
-	return sequencer.OpenHand(filepath.Join(opt.Home, "stopped"))
+	return err
 }
 
 // sequencing returns how it stands.

@@ -222,6 +222,7 @@ func TestHealthyIsReady(t *testing.T) {
 		burst   int           // L1 blocks at once, now and then
 		each    time.Duration // the rollup's blocks
 		lazy    bool
+		delay   time.Duration                                         // for which blocks wait to be proposed together
 		offered func(h *healthy, i int) (txs int, wait time.Duration) // before each turn
 	}
 	busy := func(h *healthy, i int) (int, time.Duration) { return 1 + h.rng.IntN(3), h.wavers(time.Second) }
@@ -244,6 +245,7 @@ func TestHealthyIsReady(t *testing.T) {
 		"a lazy chain":                {da: 6 * time.Second, each: time.Second, lazy: true, offered: rare},
 		"a lazy chain, busy at first": {da: 6 * time.Second, each: time.Second, lazy: true, offered: late},
 		"an L1 that misses slots":     {slot: 12 * time.Second, missed: true, each: 6 * time.Second, offered: busy},
+		"proposals each ten minutes":  {slot: 12 * time.Second, missed: true, each: 6 * time.Second, offered: busy, delay: 10 * time.Minute},
 		"an L1 that mines on demand":  {each: time.Second, offered: rare},
 		"bursts of 1,000 L1 blocks":   {slot: 2 * time.Second, burst: 1000, each: 2 * time.Second, offered: busy},
 	} {
@@ -283,6 +285,7 @@ func TestHealthyIsReady(t *testing.T) {
 				} else {
 					h.chain.genesis.DA, h.chain.genesis.DAStartHeight = nil, 0
 					h.chain.genesis.L1 = &block.GenesisL1{ChainID: 1, Inbox: "0x00000000000000000000000000000000000000aa", StartBlock: 1}
+					seq.Config.L1.MaxDelay, full.Config.L1.MaxDelay = c.delay, c.delay
 					chain := locall1.New(locall1.Options{Instant: c.slot == 0, Finality: 64})
 					if c.slot == 0 {
 						seq.Config.L1.BlockTime, full.Config.L1.BlockTime = "on-demand", "on-demand"

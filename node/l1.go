@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
+	"math/big"
 	"time"
 
 	"headrace/block"
@@ -74,6 +76,7 @@ func (o *opened) l1Source() (source l1Source, each time.Duration, post func(*seq
 		each, err = o.opt.Config.L1.Pace()
 		return o.opt.l1Source, each, func(cfg *sequencer.Config) (*ethereum.Account, error) {
 			cfg.Proposer, cfg.Inbox = o.opt.l1Proposer, o.opt.l1Source
+			o.opt.Config.L1.policy(cfg, ethereum.CallData)
 			return nil, nil
 		}, err
 	}
@@ -127,6 +130,7 @@ func openL1(o *opened, cfg syncer.Config, opt follow.Options) (*upstream, error)
 			s.Source.Endpoints = endpoints(client.Endpoints())
 			s.Proposal, s.earlier = &sync.Proposal, sync.Earlier
 		},
+		delay:   o.opt.Config.L1.MaxDelay,
 		fetches: func() uint64 { return 0 },
 		inFlight: func() string {
 			return "the L1 has been read to its head, with no transaction of the proposing account under way there"
@@ -134,6 +138,9 @@ func openL1(o *opened, cfg syncer.Config, opt follow.Options) (*upstream, error)
 	}
 	up.post = func(cfg *sequencer.Config) error {
 		account, err := post(cfg)
+		if account != nil {
+			up.posted = func() *Posted { return postedBy(account) }
+		}
 		up.decided = func(ctx context.Context) (uint64, error) { return account.Idle(ctx) }
 		return err
 	}
@@ -155,15 +162,13 @@ func postToL1(cfg *sequencer.Config, c *L1Config, client *ethereum.Client) (*eth
 	if err != nil {
 		return nil, fmt.Errorf("l1.key_file: %w", err)
 	}
-	content := ethereum.CallData
-	if c.Blobs {
-		if len(c.Beacon) == 0 {
-			return nil, errors.New("l1.blobs: set l1.beacon to the beacon API of a consensus node of the L1, as on every node of the chain: without it this node could not read what it proposes in blobs")
-		}
-		content = ethereum.Blobs
+	opt, err := c.accountOptions()
+	if err != nil {
+		return nil, err
 	}
-	account := ethereum.NewAccount(client, key, ethereum.AccountOptions{Content: content})
+	account := ethereum.NewAccount(client, key, opt)
 	cfg.Proposer, cfg.Inbox = account, client
+	c.policy(cfg, opt.Content)
 	if account.MayUseBlobs() {
 		cfg.Prepare, cfg.Preparing = ethereum.PrepareBlobs, "what commitments to blobs need, some seconds of a core"
 	}
@@ -212,4 +217,94 @@ func finalize(ctx context.Context, client l1Source, sink *syncer.L1Sink, depth u
 		return err
 	}
 	return sink.Finalize(ctx, ref)
+}
+
+// checkFees refuses what no proposal can be sent with.
+func (c *L1Config) checkFees() error {
+	if _, err := c.content(); err != nil {
+		return err
+	}
+	for _, f := range []struct {
+		key  string
+		gwei float64
+	}{{"l1.max_fee", c.MaxFee}, {"l1.max_tip", c.MaxTip}, {"l1.max_blob_fee", c.MaxBlobFee}} {
+		if !(f.gwei >= 0 && f.gwei <= 1e9) {
+			return fmt.Errorf("%s %v is not from 0 to 1000000000: it is in gwei per gas", f.key, f.gwei)
+		}
+	}
+	if most := uint64(l1.MaxPayload/l1.BlobCapacity) + 1; c.MaxBlobs > most {
+		return fmt.Errorf("l1.max_blobs %d is more than %d, what the largest proposal takes", c.MaxBlobs, most)
+	}
+	return nil
+}
+
+// content returns where proposals go.
+func (c *L1Config) content() (ethereum.Content, error) {
+	switch {
+	case c.Content == "" && c.Blobs, c.Content == "blobs":
+		return ethereum.Blobs, nil
+	case c.Blobs:
+		return 0, fmt.Errorf("l1.blobs is set, and l1.content is %s: take l1.blobs out", c.Content)
+	case c.Content == "", c.Content == "calldata":
+		return ethereum.CallData, nil
+	case c.Content == "auto":
+		return ethereum.Cheapest, nil
+	}
+	return 0, fmt.Errorf("l1.content %q is not known: use calldata, blobs or auto", c.Content)
+}
+
+// accountOptions returns what the account that proposes goes by.
+func (c *L1Config) accountOptions() (opt ethereum.AccountOptions, err error) {
+	if opt.Content, err = c.content(); err != nil {
+		return opt, err
+	}
+	if opt.Content != ethereum.CallData && len(c.Beacon) == 0 {
+		return opt, errors.New("l1.blobs, or l1.content: set l1.beacon to the beacon API of a consensus node of the L1, as on every node of the chain: without it this node could not read what it proposes in blobs")
+	}
+	opt.MaxBlobs, opt.ResendBlocks = int(c.MaxBlobs), int(min(c.Resend, 1000))
+	opt.MaxFee, opt.MaxTip, opt.MaxBlobFee = wei(c.MaxFee), wei(c.MaxTip), wei(c.MaxBlobFee)
+	return opt, nil
+}
+
+// wei returns an amount of gwei in wei; nil for 0, which stands for a default.
+func wei(gwei float64) *big.Int {
+	if gwei == 0 {
+		return nil
+	}
+	n, _ := new(big.Float).Mul(big.NewFloat(gwei), big.NewFloat(1e9)).Int(nil)
+	if n.Sign() == 0 {
+		return big.NewInt(1)
+	}
+	return n
+}
+
+// fullPayload returns the bytes of a payload that waits for no more blocks.
+func (c *L1Config) fullPayload(content ethereum.Content) int {
+	data := int(min(c.TargetData, math.MaxInt32))
+	blobs := int(min(max(c.TargetBlobs, 1), max(c.MaxBlobs, 1))) * l1.BlobCapacity
+	switch {
+	case content == ethereum.Blobs, content == ethereum.Cheapest && c.TargetBlobs > 1:
+		return blobs
+	}
+	return data
+}
+
+// policy has a sequencer propose as the settings say.
+func (c *L1Config) policy(cfg *sequencer.Config, content ethereum.Content) {
+	cfg.MaxDelay, cfg.Full = c.MaxDelay, c.fullPayload(content)
+}
+
+// postedBy returns what an account has posted.
+func postedBy(a *ethereum.Account) *Posted {
+	data, blobs := a.Posted()
+	return &Posted{CallData: proposals(data), Blobs: proposals(blobs)}
+}
+
+func proposals(p ethereum.Posted) Proposals {
+	out := Proposals{Proposals: p.Proposals, Blocks: p.Blocks, Bytes: p.Bytes, Gas: p.Gas, BlobGas: p.BlobGas}
+	if p.Wei != nil {
+		out.CostETH, _ = new(big.Rat).SetFrac(p.Wei, big.NewInt(1e18)).Float64()
+	}
+	out.average()
+	return out
 }

@@ -174,9 +174,6 @@ func New(opt Options) (_ *Node, err error) {
 		return nil, err
 	}
 	n.opt.sources = n.sources
-	if n.opt.hand, err = openHand(&n.opt); err != nil {
-		return nil, err
-	}
 	o, err := open(&n.opt, nil)
 	if err != nil {
 		return nil, err

@@ -159,6 +159,9 @@ func (o *opened) openSequencer() error {
 	case o.opt.Key == nil:
 		return errors.New("sequencer.enabled: no signing key was given")
 	}
+	if err := o.openHand(); err != nil {
+		return err
+	}
 	mark, err := sequencer.OpenMark(filepath.Join(o.opt.Home, "signed"))
 	if err != nil {
 		return err

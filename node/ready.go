@@ -155,6 +155,7 @@ type view struct {
 // pace is that of a sequencer's own blocks. The zero pace: it makes none.
 type pace struct {
 	each     time.Duration // a block is made so often at least
+	delay    time.Duration // it may wait for so long before it is posted
 	unposted time.Time     // when the lowest block that is not safe was made; zero: there is none
 }
 
@@ -499,7 +500,7 @@ func (v *view) chain() []row {
 	if v.Sequencer != nil || v.up.nodes != nil || v.Heads.Safe.Hash.IsZero() || v.quiet == 0 { // a replica's source judges that
 		return nil
 	}
-	each := max(v.quiet, v.up.each(v.blockTime)*time.Duration(max(v.sync.Rhythm.Heights, 1)))
+	each := max(v.quiet, v.up.delay, v.up.each(v.blockTime)*time.Duration(max(v.sync.Rhythm.Heights, 1)))
 	habit := "and did so each"
 	if v.sync.Rhythm.Busy {
 		habit = "which was never idle yet, and may be for"
@@ -574,10 +575,11 @@ func (v *view) posting(bound time.Duration) []row {
 	if made.After(v.now) { // by another clock, such as the source's
 		made = v.now
 	}
-	turn := made
-	if safe := v.sync.SafeAt.At; safe.After(made) {
+	ripe := made.Add(v.pace.delay) // until then it may wait for others to be posted with it
+	turn := ripe
+	if safe := v.sync.SafeAt.At; safe.After(ripe) {
 		turn = safe
-		if latest := made.Add(bound); turn.After(latest) {
+		if latest := ripe.Add(bound); turn.After(latest) {
 			turn = latest
 		}
 	}
@@ -611,6 +613,7 @@ func (n *Node) pace(o *opened, sync *syncer.Status) (p pace) {
 	if p.each = cmp.Or(c.BlockTime, time.Second); c.Lazy {
 		p.each = max(p.each, cmp.Or(c.LazyInterval, time.Minute))
 	}
+	p.delay = o.up.delay
 	if sync.Unsafe.Height > sync.Safe.Height {
 		p.unposted = n.madeAt(o, sync.Safe.Height+1)
 	}

@@ -158,6 +158,8 @@ type Sequence struct {
 	Pool      Pool      `json:"pool"`
 	Preparing string    `json:"preparing,omitempty"` // what is prepared, before anything is posted
 	Clock     string    `json:"clock,omitempty"`     // why the last block's time is not what the machine's clock said, with both
+	DueAt     time.Time `json:"due_at,omitzero"`     // when what waits for more is proposed, at the latest
+	Posted    *Posted   `json:"posted,omitempty"`    // of a sequencer that proposes to an inbox, since the start
 	Flight    *Flight   `json:"in_flight,omitempty"` // the submission that is under way
 }
 
@@ -221,10 +223,13 @@ func (n *Node) publish(o *opened) (next time.Duration) {
 		q := o.seq.Status().Load()
 		s.Sequencer = &Sequence{
 			Paused: q.Paused, Pending: sync.Unsafe.Height - sync.Safe.Height, Submitted: q.Submitted, Failure: q.Failure, Failures: q.Failures, Stuck: q.Stuck,
-			Preparing: q.Preparing, Clock: q.Clock, MaxTx: o.seq.MaxTx(), Pool: Pool{FullSince: q.Full.Since, Refused: q.Full.Refused},
+			Preparing: q.Preparing, DueAt: q.Due, Clock: q.Clock, MaxTx: o.seq.MaxTx(), Pool: Pool{FullSince: q.Full.Since, Refused: q.Full.Refused},
 		}
 		if held := o.opt.hand.Held().Load(); !held.Stopped.IsZero() {
 			s.Sequencer.Stopped, s.Sequencer.Paused = held.Stopped, stoppedByHand(held.Stopped)
+		}
+		if o.up.posted != nil {
+			s.Sequencer.Posted = o.up.posted()
 		}
 		if f := q.Flight; !f.Since.IsZero() {
 			s.Sequencer.Flight = &Flight{f.From, f.To, f.Since, f.Deadline}

@@ -60,11 +60,13 @@ type upstream struct {
 	blockTime func() time.Duration // between two blocks of the source, given or measured; 0: not known; onDemand: there is none
 	unknown   time.Duration        // is reckoned with while it is not known
 	slots     bool                 // some blocks are missing now and then
+	delay     time.Duration        // how long a block may wait to be posted with others
 	resets    bool                 // it keeps nothing when it ends, and begins anew then
 
 	status  func(*Status, *syncer.Status) // adds to the status what only this kind has
 	post    func(*sequencer.Config) error // makes a sequencer post there
 	fetches func() uint64                 // requests for content so far
+	posted  func() *Posted                // what was posted, and what that has cost; nil: it is not known
 
 	// unseen says, at the source's head, why there may be no block of the chain yet. Missing reports that it is known
 	// to have some, and that the first of them is not among what has been read. Nil: there is nothing to say.

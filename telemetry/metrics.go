@@ -80,7 +80,7 @@ func NewMetrics() *Metrics {
 	}
 
 	took := register(m.registry, prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "headrace_step_seconds", Help: "How long a step of the work on blocks took.", Buckets: []float64{.0005, .002, .01, .05, .25, 1, 5, 30},
+		Name: "headrace_step_seconds", Help: "How long a step of the work on blocks took.", Buckets: []float64{.002, .01, .05, .25, 1, 5, 30},
 	}, []string{"step"}))
 	failures := counters("headrace_step_failures_total", "Steps of the work on blocks that have failed.", "step")
 	for _, s := range allSteps {
@@ -88,7 +88,7 @@ func NewMetrics() *Metrics {
 	}
 	applied := register(m.registry, prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "headrace_announced_to_applied_seconds", Help: "From the first announcement of a height of the source to its being applied, as it was pushed (inline) or fetched.",
-		Buckets: []float64{.0005, .001, .002, .005, .01, .025, .05, .1, .25, 1, 5, 30},
+		Buckets: []float64{.001, .002, .005, .01, .025, .05, .1, .25, 1, 5, 30},
 	}, []string{"way"}))
 	m.applied[true], m.applied[false] = applied.WithLabelValues("inline"), applied.WithLabelValues("fetched")
 	m.fetch = histogram("headrace_fetch_seconds", "How long a fetch of heights took, without the time that it took to apply them.", .005, .02, .05, .1, .25, 1, 5, 30)

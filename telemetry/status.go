@@ -88,6 +88,7 @@ var figures = []figure{
 	{"headrace_pool_refused_transactions_total", "Transactions for which the engine's pool had no room.", counter, func(v *view) float64 { return float64(v.seq.Pool.Refused) }},
 	{"headrace_pool_dropped_transactions_total", "Transactions that waited in the engine's pool, and were larger than a block holds now.", counter, func(v *view) float64 { return float64(v.seq.Pool.Dropped) }},
 
+	{"headrace_proposed_blob_gas_total", "Gas of the blobs of proposals that this node has sent.", counter, func(v *view) float64 { return float64(v.proposed().Blobs.BlobGas) }},
 	{"headrace_http_waiters", "Requests of /v1/wait that wait now.", gauge, func(v *view) float64 { return float64(v.serving.Waiters) }},
 	{"headrace_http_streams", "Streams of /v1/events that are open now.", gauge, func(v *view) float64 { return float64(v.serving.Streams) }},
 }
@@ -195,6 +196,11 @@ var labelledFigures = []labelled{
 		tell(float64(v.Pending.Headers), "header")
 		tell(float64(v.Pending.Data), "data")
 	}},
+	{"headrace_proposed_total", "Proposals that this node has sent, by where their content went.", counter, contentLabel, perContent(func(p *node.Proposals) float64 { return float64(p.Proposals) })},
+	{"headrace_proposed_blocks_total", "Blocks of the rollup in them.", counter, contentLabel, perContent(func(p *node.Proposals) float64 { return float64(p.Blocks) })},
+	{"headrace_proposed_bytes_total", "Bytes of their payloads.", counter, contentLabel, perContent(func(p *node.Proposals) float64 { return float64(p.Bytes) })},
+	{"headrace_proposed_gas_total", "Gas of their transactions, those that were reverted too, without that of blobs.", counter, contentLabel, perContent(func(p *node.Proposals) float64 { return float64(p.Gas) })},
+	{"headrace_proposed_cost_eth_total", "What they have cost, in ETH.", counter, contentLabel, perContent(func(p *node.Proposals) float64 { return p.CostETH })},
 	{"headrace_skipped_blobs_total", "Blobs in the chain's namespaces that were not the chain's, by reason.", counter, []string{"reason"}, (*view).skipped},
 	{"headrace_endpoint_up", "1 while the last thing asked of an endpoint was answered.", gauge, endpointLabels, perEndpoint(func(e *node.Endpoint) float64 { return truth(e.Healthy) })},
 	{"headrace_endpoint_live", "1 while an endpoint is subscribed to, and news has come.", gauge, endpointLabels, perEndpoint(func(e *node.Endpoint) float64 { return truth(e.Live) })},
@@ -202,6 +208,26 @@ var labelledFigures = []labelled{
 	{"headrace_endpoint_lag_heights", "Heights that an endpoint is behind the best one.", gauge, endpointLabels, perEndpoint(func(e *node.Endpoint) float64 { return float64(e.Lag) })},
 	{"headrace_endpoint_calls_total", "Calls of an endpoint that were answered, or failed.", counter, endpointLabels, perEndpoint(func(e *node.Endpoint) float64 { return float64(e.Calls) })},
 	{"headrace_endpoint_errors_total", "Calls that failed in a way that speaks against the endpoint.", counter, endpointLabels, perEndpoint(func(e *node.Endpoint) float64 { return float64(e.Errors) })},
+}
+
+// proposed is what proposals came to.
+func (v *view) proposed() *node.Posted {
+	if v.seq.Posted == nil {
+		return new(node.Posted)
+	}
+	return v.seq.Posted
+}
+
+// contentLabel is where the content of proposals went.
+var contentLabel = []string{"content"}
+
+// perContent tells a value of each place; 0 of a node that proposes to no inbox.
+func perContent(of func(*node.Proposals) float64) func(*view, func(float64, ...string)) {
+	return func(v *view, tell func(float64, ...string)) {
+		p := v.proposed()
+		tell(of(&p.CallData), "calldata")
+		tell(of(&p.Blobs), "blobs")
+	}
 }
 
 // endpointLabels are the address, without what is secret in it, and what the endpoint is used for.

@@ -119,12 +119,12 @@ func TestEverySettingByEveryWay(t *testing.T) {
 		switch s.def.(type) {
 		case string:
 			return map[string]any{
-				"http.address": "127.0.0.2:1", "engine.kind": "kv", "da.kind": "celestia", "da.level": "trust", "log.level": "debug", "log.format": "json", "log.blocks": "10s", "telemetry.otlp": "grpc://127.0.0.1:4317", "l1.block_time": "on-demand", "l1.finality": "64", "index.txs": "none", "stream.head": "finalized",
+				"http.address": "127.0.0.2:1", "engine.kind": "kv", "da.kind": "celestia", "da.level": "trust", "log.level": "debug", "log.format": "json", "log.blocks": "10s", "telemetry.otlp": "grpc://127.0.0.1:4317", "l1.block_time": "on-demand", "l1.finality": "64", "index.txs": "none", "stream.head": "finalized", "l1.content": "auto",
 			}[s.key]
 		case bool:
 			return true
 		case uint64:
-			if s.key == "da.priority" {
+			if s.key == "da.priority" || s.key == "l1.max_blobs" {
 				return uint64(2)
 			}
 			return uint64(77)

@@ -71,6 +71,7 @@ var choices = map[string][]string{
 	"da.level":    {"trust", "prove-empty", "prove"},
 	"engine.kind": {"kv", "engineapi", "evolve-evm", "grpc", "evolve-grpc"},
 	"l1.finality": {"node"},
+	"l1.content":  {"calldata", "blobs", "auto"},
 	"index.txs":   {"all", "none"},
 }
 

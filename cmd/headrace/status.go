@@ -148,21 +148,44 @@ type status struct {
 	} `json:"proposal"`
 	Waiting   []waiting `json:"waiting"`
 	Sequencer *struct {
-		Paused    string `json:"paused"`
-		Preparing string `json:"preparing"`
-		Pending   uint64 `json:"pending"`
-		Submitted uint64 `json:"submitted"`
-		Failure   string `json:"failure"`
-		Failures  uint64 `json:"failures"`
-		Stuck     string `json:"stuck"`
-		Clock     string `json:"clock"`
-		Flight    *struct {
+		Paused    string    `json:"paused"`
+		Preparing string    `json:"preparing"`
+		Pending   uint64    `json:"pending"`
+		Submitted uint64    `json:"submitted"`
+		Failure   string    `json:"failure"`
+		Failures  uint64    `json:"failures"`
+		Stuck     string    `json:"stuck"`
+		Clock     string    `json:"clock"`
+		DueAt     time.Time `json:"due_at"`
+		Posted    *struct {
+			CallData proposed `json:"calldata"`
+			Blobs    proposed `json:"blobs"`
+		} `json:"posted"`
+		Flight *struct {
 			From     uint64    `json:"from"`
 			To       uint64    `json:"to"`
 			Since    time.Time `json:"since"`
 			Deadline time.Time `json:"deadline"`
 		} `json:"in_flight"`
 	} `json:"sequencer"`
+}
+
+// proposed is what proposals came to.
+type proposed struct {
+	Proposals     uint64  `json:"proposals"`
+	Blocks        uint64  `json:"blocks"`
+	Bytes         uint64  `json:"bytes"`
+	BytesPerBlock float64 `json:"bytes_per_block"`
+	Gas           uint64  `json:"gas"`
+	CostETH       float64 `json:"cost_eth"`
+}
+
+// text is for a reader; "" if there are none.
+func (p *proposed) text(where string) string {
+	if p.Proposals == 0 && p.Gas == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d proposals in %s of %d blocks, %.1f bytes a block; they took %d gas and %.9f ETH", p.Proposals, where, p.Blocks, p.BytesPerBlock, p.Gas, p.CostETH)
 }
 
 // waiting is what a node waits for, or what it has of its peers.
@@ -439,7 +462,14 @@ func (s *status) sequencerLines(l *lines, now time.Time) {
 		}
 		l.add("in flight", "blocks %d to %d, for %s%s", f.From, f.To, age(now, f.Since), until)
 	}
+	if q.DueAt.After(now) {
+		l.add("waits", "to propose more blocks together, for %s at most", age(q.DueAt, now))
+	}
 	l.some("stuck", q.Stuck)
+	if p := q.Posted; p != nil {
+		l.some("posted", p.CallData.text("call data"))
+		l.some("posted", p.Blobs.text("blobs"))
+	}
 	if q.Failures > 0 && q.Failure != "" && !s.waitsFor(q.Failure) {
 		l.add("posting", "the last one failed (%d have): %s", q.Failures, q.Failure)
 	}

@@ -75,8 +75,8 @@ var readyGuards = []guard{
 	{
 		name: "a submission's turn comes after the one before",
 		file: "node/ready.go",
-		from: "if safe := v.sync.SafeAt.At; safe.After(made) {",
-		to:   "if safe := v.sync.SafeAt.At; false && safe.After(made) {",
+		from: "if safe := v.sync.SafeAt.At; safe.After(ripe) {",
+		to:   "if safe := v.sync.SafeAt.At; false && safe.After(ripe) {",
 		pkg:  "./node", test: "TestHealthyIsReady/an_L1_that_misses_slots",
 	},
 	{

@@ -28,6 +28,9 @@ func PauseByHand(ctx context.Context, source *watch.Value[follow.State], backoff
 	return (&Sequencer{cfg: Config{Source: source, Hand: hand}}).sleep(ctx, backoff)
 }
 
+// Make makes a block, or whatever, as the sequencer does.
+func (h *Hand) Make(ctx context.Context, block func() error) (bool, error) { return h.make(ctx, block) }
+
 // NoteInVain has the next note fail to be written.
 func (m *Mark) NoteInVain(ref block.Ref) error {
 	if err := m.file.Close(); err != nil {

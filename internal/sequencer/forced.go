@@ -27,7 +27,9 @@ const (
 type forced struct {
 	q    *Sequencer
 	into exec.Forcer // nil: the builder has nothing but its pool
-	most int         // items that a proposal may take; the proposer's alone; 0: not read yet
+	most int         // items that a proposal may take; the proposer's alone, as the next; 0: not read yet
+
+	settings l1.Settings // of the inbox, likewise
 
 	mu    sync.Mutex // guards the rest
 	queue []l1.Forced
@@ -54,7 +56,7 @@ func (f *forced) look(ctx context.Context, s syncer.Status) ([]l1.Forced, error)
 		if err != nil {
 			return nil, fmt.Errorf("read the inbox's settings: %w", err)
 		}
-		f.most = settings.ForcedMax
+		f.most, f.settings = settings.ForcedMax, settings
 		if need, limit := settings.ForcedMax*l1.MaxForced, f.q.cfg.Proposer.Limit(); need > limit {
 			f.q.cfg.Logger.Warn("the inbox's forced items may not fit into a proposal: propose in blobs, or deploy an inbox that takes fewer", "most", f.most, "bytes", need, "limit", limit)
 		}

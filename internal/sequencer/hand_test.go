@@ -88,22 +88,24 @@ func TestStop(t *testing.T) {
 // A stop waits for the block under way, which is the last one. If that takes longer than the caller has, the stop holds.
 func TestStopWaitsForTheBlock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := syncertest.NewWorld(t, time.Second)
-		m := w.Open(syncertest.NewHome(), nil)
-		f := w.Follower(m)
 		hand := handAt(t, "")
-		held := make(chan struct{})
-		begun := make(chan struct{}, 1)
-		says := func() error {
-			select {
-			case begun <- struct{}{}:
-			default:
+		begun, held := make(chan struct{}), make(chan struct{})
+		blocks := 0
+		made := make(chan bool, 2)
+		go func() {
+			for range 2 {
+				ok, err := hand.Make(t.Context(), func() error {
+					close(begun)
+					<-held
+					blocks++
+					return nil
+				})
+				if err != nil {
+					t.Error(err)
+				}
+				made <- ok
 			}
-			<-held
-			return nil
-		}
-		q := newSequencer(w, m, f, w.Chain, func(c *sequencer.Config) { c.Hand, c.Builder = hand, &asked{c.Builder, says} })
-		stop := syncertest.Run(t, w.Chain.Run, f.Run, q.Run)
+		}()
 		<-begun
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
@@ -119,18 +121,12 @@ func TestStopWaitsForTheBlock(t *testing.T) {
 		default:
 		}
 		close(held)
-		if err := <-done; err != nil {
-			t.Error(err)
+		if err := <-done; err != nil || blocks != 1 {
+			t.Errorf("got %v with %d blocks made, want the one that was under way", err, blocks)
 		}
-		if got := m.Status().Load().Unsafe.Height; got != 1 {
-			t.Errorf("stopped at block %d, want the one that was under way, 1", got)
+		if first, second := <-made, <-made; !first || second || blocks != 1 {
+			t.Errorf("made %v, then %v, %d blocks; want the first alone", first, second, blocks)
 		}
-		time.Sleep(time.Minute)
-		if got := m.Status().Load().Unsafe.Height; got != 1 {
-			t.Errorf("a minute later the head is block %d, want 1", got)
-		}
-		stop()
-		m.Close()
 	})
 }
 

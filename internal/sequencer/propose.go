@@ -23,6 +23,7 @@ func (q *Sequencer) propose(ctx context.Context) error {
 	part := portion{most: q.cfg.Proposer.Limit(), limit: q.cfg.Proposer.Limit()}
 	backoff := follow.Backoff{Min: 200 * time.Millisecond, Max: 10 * time.Second}
 	var looked block.Ref // up to where the L1 was followed at the last look
+	whole := false       // the next draft is as large as it may be, whatever that is worth
 	lost := false        // the last try makes one doubt that the L1 has the node's position
 	for {
 		s, err := q.cfg.Syncer.Status().Wait(ctx, func(s syncer.Status) bool {
@@ -33,13 +34,22 @@ func (q *Sequencer) propose(ctx context.Context) error {
 		}
 		looked = s.Position
 		q.asks = q.cfg.Hand.Held().Load().Asks
+		if !lost && s.Unsafe.Height > s.Safe.Height {
+			var why reason
+			if s, why, err = q.ripen(ctx); ctx.Err() != nil {
+				return ctx.Err()
+			} else if err == nil && why == "" {
+				continue
+			}
+			looked = s.Position
+		}
 		at := s
 		if lost && q.cfg.Inbox != nil {
 			at, err = q.from(ctx, s)
 		}
 		var draft draftOf
 		if err == nil {
-			draft, err = q.draft(ctx, at, part.limit)
+			draft, err = q.draft(ctx, at, part.limit, whole)
 		}
 		elsewhere := at.Position != s.Position
 		if err == nil && len(draft.Blocks) > 0 {
@@ -55,6 +65,7 @@ func (q *Sequencer) propose(ctx context.Context) error {
 			backoff.Reset()
 			if len(draft.Blocks) > 0 {
 				part.posted(time.Now())
+				whole = false
 			}
 			q.status.Update(func(s Status) Status {
 				s.Submitted, s.Failure, s.Stuck = max(s.Submitted, draft.last), "", ""
@@ -67,8 +78,11 @@ func (q *Sequencer) propose(ctx context.Context) error {
 			err = q.refused(err)
 		case errors.Is(err, l1.ErrTooBig) && len(draft.Blocks) > 1:
 			part.tooBig(l1.PayloadSize(draft.Blocks), time.Now())
+		case errors.Is(err, l1.ErrFeeCap): // no size is why
 		case errors.Is(err, l1.ErrUnknownOutcome) && len(draft.Blocks) > 0:
 			part.unknown(draft.last-uint64(len(draft.Blocks))+1, draft.last, l1.PayloadSize(draft.Blocks), time.Now())
+		case due && draft.short && draft.cut && !whole: // nor for proposals that were made smaller for their price
+			whole = true
 		case due && draft.short && part.whole(time.Now()): // nothing is dropped for proposals that were made smaller on a suspicion
 		case due && draft.short && draft.last <= s.Safe.Height && draft.last < s.Unsafe.Height:
 			if err := q.nudge(ctx, s); err != nil {
@@ -112,16 +126,17 @@ func (q *Sequencer) refused(err error) error {
 	return err
 }
 
-// draftOf is a draft, the last block in it, and whether it takes fewer forced items than it could.
+// draftOf is a draft, and the last block in it.
 type draftOf struct {
 	l1.Draft
 	last  uint64
-	short bool
+	short bool // it takes fewer forced items than it could
+	cut   bool // it has fewer blocks than it could, for its price
 }
 
-// draft makes a proposal of as many unsafe blocks as fit into limit bytes, but of one at least, and of the forced items
-// whose transactions are in them, or could be in no block.
-func (q *Sequencer) draft(ctx context.Context, s syncer.Status, limit int) (draftOf, error) {
+// draft makes a proposal of as many unsafe blocks as fit into limit bytes, and into what is worth its price unless whole is
+// set, but of one at least, and of the forced items whose transactions are in them, or could be in no block.
+func (q *Sequencer) draft(ctx context.Context, s syncer.Status, limit int, whole bool) (draftOf, error) {
 	d := draftOf{Draft: l1.Draft{ID: s.Proposal.ID + 1, Parent: l1.Hash(s.Safe.Hash)}, last: s.Safe.Height}
 	queue, err := q.forced.look(ctx, s)
 	if err != nil {
@@ -131,14 +146,17 @@ func (q *Sequencer) draft(ctx context.Context, s syncer.Status, limit int) (draf
 	if err != nil || len(blocks) == 0 {
 		return d, err
 	}
-	for _, b := range blocks {
-		e, err := q.encode(b)
-		if err != nil {
+	if d.Blocks, err = q.encodeAll(blocks); err != nil {
+		return d, err
+	}
+	worth := min(l1.PayloadSize(d.Blocks), limit)
+	if w, ok := q.cfg.Proposer.(l1.Weigher); ok && !whole {
+		if worth, err = w.Worth(ctx, worth); err != nil {
 			return d, err
 		}
-		d.Blocks = append(d.Blocks, e)
 	}
-	n := max(l1.Fit(d.Blocks, limit), min(l1.Fit(d.Blocks, q.cfg.Proposer.Limit()), 1))
+	n := max(l1.Fit(d.Blocks, min(limit, worth)), min(l1.Fit(d.Blocks, q.cfg.Proposer.Limit()), 1))
+	d.cut = n < l1.Fit(d.Blocks, limit)
 	if n == 0 {
 		d.Blocks = nil
 		return d, fmt.Errorf("block %d was made when a proposal could hold more: propose in blobs (l1.blobs) until it is posted: %w", d.last+1, l1.ErrTooBig)
@@ -159,6 +177,18 @@ func (q *Sequencer) blocks(from, to uint64) (blocks []*block.Block, err error) {
 		blocks = append(blocks, rec.Block)
 	}
 	return blocks, nil
+}
+
+// encodeAll writes blocks as a proposal holds them.
+func (q *Sequencer) encodeAll(blocks []*block.Block) (encoded []l1.Encoded, err error) {
+	for _, b := range blocks {
+		e, err := q.encode(b)
+		if err != nil {
+			return nil, err
+		}
+		encoded = append(encoded, e)
+	}
+	return encoded, nil
 }
 
 // encode writes a block as a proposal holds it.

@@ -76,6 +76,17 @@ type inboxBench struct {
 	follower *follow.Follower[l1.Block]
 	proposer *proposer
 	seq      *sequencer.Sequencer
+	cfg      sequencer.Config // of seq
+}
+
+// rebuild makes another sequencer, before it runs.
+func (b *inboxBench) rebuild(t *testing.T, change func(*sequencer.Config)) {
+	t.Helper()
+	change(&b.cfg)
+	var err error
+	if b.seq, err = sequencer.New(b.cfg); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // newInboxBench makes one with a block each 300 ms, unless change says otherwise.
@@ -98,6 +109,7 @@ func (b *inboxBench) start(t *testing.T, opt local.Options, change func(*sequenc
 		},
 	}
 	opt.BlockTime = time.Second
+	defer func() { b.cfg = cfg }()
 	if change != nil {
 		change(&cfg, &opt)
 	}

@@ -58,6 +58,11 @@ type Config struct {
 	InFlight func() string
 	Trust    bool // the home, whatever Mark says
 
+	// Of proposals to an inbox: how long a block may wait for others that are proposed with it, and the size in bytes of a
+	// payload that waits for no more. Default: none waits; what a proposal holds.
+	MaxDelay time.Duration
+	Full     int
+
 	// Prepare does what the first submission needs and takes long: beside all else, before anything is posted. Nil: nothing
 	// does. Preparing says what that is.
 	Prepare   func() error
@@ -105,6 +110,7 @@ type Status struct {
 	Stuck     string    // why nothing can be posted before somebody acts; empty: nothing is known to be in the way
 	Full      Full      // the builder's pool
 	Flight    Flight    // the submission that is under way
+	Due       time.Time // when the blocks that wait to be proposed together are, at the latest; zero: none waits
 	Preparing string    // what is prepared, before anything is posted; empty: nothing is
 	Clock     string    // why the last block's time is not what the machine's clock said, with both; empty if it is
 }
@@ -125,15 +131,16 @@ type Full struct {
 
 // Sequencer makes and posts blocks. Make it with New, run it once.
 type Sequencer struct {
-	cfg    Config
-	status *watch.Value[Status]
-	txs    chan struct{} // holds one token when transactions have come, for lazy mode
-	forced *forced
-	clock  clock         // owned by produce
-	gone   gone          // owned by propose
-	ready  chan struct{} // closed when all is prepared
-	asks   uint64        // of the hand that were heard; owned by propose or submit
-	said   edge.Log      // what fails again and again
+	cfg     Config
+	status  *watch.Value[Status]
+	txs     chan struct{} // holds one token when transactions have come, for lazy mode
+	forced  *forced
+	clock   clock         // owned by produce
+	gone    gone          // owned by propose
+	ready   chan struct{} // closed when all is prepared
+	waiting waiting       // owned by propose
+	asks    uint64        // of the hand that were heard; owned by propose or submit
+	said    edge.Log      // what fails again and again
 
 	begun *watch.Value[bool] // whether all that was signed before Run has its place, or can have none any more
 }
@@ -194,6 +201,9 @@ const aroundData = 2048
 func (q *Sequencer) limit() error {
 	if q.cfg.Proposer != nil {
 		q.cfg.MaxBlockBytes = min(q.cfg.MaxBlockBytes, q.cfg.Proposer.Limit()-aroundData)
+		if q.cfg.Full <= 0 || q.cfg.Full > q.cfg.Proposer.Limit() {
+			q.cfg.Full = q.cfg.Proposer.Limit()
+		}
 	}
 	if most := q.MaxTx(); most <= 0 {
 		return fmt.Errorf("a block of at most %d bytes holds no transaction", q.cfg.MaxBlockBytes)

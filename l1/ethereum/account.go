@@ -24,11 +24,13 @@ import (
 
 // AccountOptions tune an Account. The zero value works.
 type AccountOptions struct {
-	Content    Content       // where proposals' content goes; default: where it is cheaper
-	MaxBlobs   int           // in one transaction; default 6, the most since Osaka
-	Resend     time.Duration // a transaction that is not included after so long is sent again with a higher fee; default three block times, or 36 s while that is not known
-	MaxFee     *big.Int      // wei per gas, at most; default 500 gwei
-	MaxBlobFee *big.Int      // wei per blob gas, at most; default 500 gwei
+	Content      Content       // where proposals' content goes; default: where it is cheaper
+	MaxBlobs     int           // in one transaction; default 6, the most since Osaka
+	Resend       time.Duration // a transaction that is not included after so long is sent again with a higher fee; default ResendBlocks block times, or 12 s for each while that is not known
+	ResendBlocks int           // default 3
+	MaxFee       *big.Int      // wei per gas, at most; default 500 gwei
+	MaxTip       *big.Int      // wei per gas of it for the block's maker, at most; default: as much as MaxFee
+	MaxBlobFee   *big.Int      // wei per blob gas, at most; default 500 gwei
 }
 
 // Content says where the content of proposals goes.
@@ -42,7 +44,9 @@ const (
 
 func (o AccountOptions) withDefaults() AccountOptions {
 	o.MaxBlobs = cmp.Or(o.MaxBlobs, 6)
+	o.ResendBlocks = cmp.Or(o.ResendBlocks, 3)
 	o.MaxFee = cmp.Or(o.MaxFee, gwei(500))
+	o.MaxTip = cmp.Or(o.MaxTip, o.MaxFee)
 	o.MaxBlobFee = cmp.Or(o.MaxBlobFee, gwei(500))
 	return o
 }
@@ -60,6 +64,9 @@ type Account struct {
 
 	mu         sync.Mutex // held by the call whose transaction is under way; guards the rest
 	cellProofs bool       // the endpoint wants blobs with cell proofs
+	kind       kind       // of the transaction that was sent last
+
+	posted posted
 }
 
 // NewAccount returns the account of a key. The caller keeps the client open while it uses the account.
@@ -208,6 +215,8 @@ type attempt struct {
 	late        int         // times in a row that at was behind other endpoints
 	failed      bool        // since the last one was sent, at has failed once, or did not answer that: it may not have it
 	underpriced int         // times in a row that the endpoint wanted more
+	blobs       bool        // it has blobs
+	asked       fees        // what the L1 asked for when the last one was sent: its base fees, and no tip
 	unsure      error       // what the last one was answered with, if that leaves open whether it was taken
 	refused     int         // times in a row that it was answered with an error object which leaves that open
 }
@@ -261,15 +270,17 @@ func (a *Account) transact(ctx context.Context, at *endpoint, nonce uint64, r re
 
 // paid tells the observer what a transaction has cost. One that was reverted costs too.
 func (a *Account) paid(r *types.Receipt) {
-	tell := a.client.opt.Observer.Paid
-	if tell == nil || r == nil || r.EffectiveGasPrice == nil {
+	if r == nil || r.EffectiveGasPrice == nil {
 		return
 	}
 	cost := new(big.Int).Mul(new(big.Int).SetUint64(r.GasUsed), r.EffectiveGasPrice)
 	if r.BlobGasPrice != nil {
 		cost.Add(cost, new(big.Int).Mul(new(big.Int).SetUint64(r.BlobGasUsed), r.BlobGasPrice))
 	}
-	tell(cost)
+	a.posted.paid(r, cost)
+	if tell := a.client.opt.Observer.Paid; tell != nil {
+		tell(cost)
+	}
 }
 
 // mostRefusals is how often in a row a transaction may be answered with an error object that leaves open what became of
@@ -279,6 +290,9 @@ const mostRefusals = 3
 // unknown is the error of whoever stops to wait for the attempts, for the cause given, if there is another one.
 func (t *attempt) unknown(cause error) error {
 	err := fmt.Errorf("wait for transaction %s: %w", t.hashes[len(t.hashes)-1], l1.ErrUnknownOutcome)
+	if why := t.tooCheap(); why != "" {
+		err = fmt.Errorf("%w: %s: %w", err, why, l1.ErrFeeCap)
+	}
 	for _, why := range []error{cause, t.unsure} {
 		if why != nil {
 			err = fmt.Errorf("%w: %w", err, why)

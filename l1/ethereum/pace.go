@@ -29,14 +29,15 @@ func (e *endpoint) pollAgain() time.Duration {
 // resend returns after how long a transaction that is not included is sent again: a few blocks without it are no sign
 // of anything.
 func (a *Account) resend() time.Duration {
-	const unknown, least = 36 * time.Second, 2 * time.Second
+	const slot, least = 12 * time.Second, 2 * time.Second
+	blocks := time.Duration(a.opt.ResendBlocks)
 	switch pace := a.client.BlockTime(); {
 	case a.opt.Resend > 0:
 		return a.opt.Resend
 	case pace > 0:
-		return max(3*pace, least)
+		return max(blocks*pace, least)
 	}
-	return unknown
+	return blocks * slot
 }
 
 // regain returns how long an earlier transaction of the account, which a reorg took back, may be missing before it is

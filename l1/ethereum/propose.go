@@ -64,7 +64,11 @@ func (a *Account) Propose(ctx context.Context, d l1.Draft) (l1.Inclusion, error)
 		case err != nil:
 			return l1.Inclusion{}, err
 		case receipt.Status == types.ReceiptStatusSuccessful:
-			return p.inclusion(receipt)
+			in, err := p.inclusion(receipt)
+			if err == nil {
+				a.posted.proposed(receipt, len(d.Blocks), len(payload))
+			}
+			return in, err
 		}
 		if err := p.refused(ctx, state, receipt); err != nil {
 			return l1.Inclusion{}, err
@@ -223,6 +227,13 @@ func (p *proposing) checkDue(ctx context.Context, at l1.Hash) error {
 	return err
 }
 
+// kind is of which kind the transaction with a nonce is: nodes replace one by another of its kind alone.
+type kind struct {
+	sent  bool // one was, by this process
+	nonce uint64
+	blobs bool
+}
+
 // request makes the transaction of the draft.
 func (p *proposing) request(ctx context.Context, state l1.CoreState) (request, error) {
 	r := request{to: &p.client.inbox, extraGas: 400_000 + 200_000*uint64(p.draft.Forced)}
@@ -249,23 +260,55 @@ func (p *proposing) useBlobs(ctx context.Context) (bool, error) {
 		return p.opt.Content == Blobs, nil
 	case len(p.payload) > callDataLimit:
 		return true, nil
+	case p.kind.sent && p.kind.nonce == p.nonce: // it may wait in a pool
+		return p.kind.blobs, nil
 	}
+	return p.cheaperInBlobs(ctx, p.at, len(p.payload))
+}
+
+// Worth is l1.Weigher's. Blobs are paid for whole, so they are filled; and where either will do, what costs less for each
+// byte decides.
+func (a *Account) Worth(ctx context.Context, size int) (int, error) {
+	size = min(size, a.Limit())
+	blobs := a.opt.Content == Blobs
+	if a.opt.Content == Cheapest {
+		at, err := a.client.front(ctx)
+		if err != nil {
+			return 0, err
+		}
+		if blobs, err = a.cheaperInBlobs(ctx, at, size); err != nil {
+			return 0, err
+		}
+	}
+	switch {
+	case !blobs:
+		return min(size, callDataLimit), nil
+	case size > l1.BlobCapacity:
+		return size / l1.BlobCapacity * l1.BlobCapacity, nil
+	}
+	return size, nil
+}
+
+// cheaperInBlobs reports whether a byte of a payload of size bytes costs less in blobs than in call data.
+func (a *Account) cheaperInBlobs(ctx context.Context, at *endpoint, size int) (bool, error) {
 	var gasPrice, blobFee hexutil.Big
-	if err := p.at.call(ctx, &gasPrice, "eth_gasPrice"); err != nil {
+	if err := at.call(ctx, &gasPrice, "eth_gasPrice"); err != nil {
 		return false, err
 	}
 	var rpcErr rpc.Error
-	if err := p.at.call(ctx, &blobFee, "eth_blobBaseFee"); errors.As(err, &rpcErr) {
+	if err := at.call(ctx, &blobFee, "eth_blobBaseFee"); errors.As(err, &rpcErr) {
 		return false, nil // an L1 without blobs
 	} else if err != nil {
 		return false, err
 	}
 	const blobGas = 131_072
-	number := int64((len(p.payload) + l1.BlobCapacity - 1) / l1.BlobCapacity)
-	asData := new(big.Int).Mul(gasPrice.ToInt(), big.NewInt(40*int64(len(p.payload))))
+	inData, inBlobs := int64(min(size, callDataLimit)), int64(size)
+	number := max(inBlobs/l1.BlobCapacity, 1)
+	inBlobs = min(inBlobs, number*l1.BlobCapacity)
+	asData := new(big.Int).Mul(gasPrice.ToInt(), big.NewInt(40*inData))
 	asBlobs := new(big.Int).Mul(blobFee.ToInt(), big.NewInt(blobGas*number))
 	asBlobs.Add(asBlobs, new(big.Int).Mul(gasPrice.ToInt(), big.NewInt(25_000*number))) // storing its hash
-	return asBlobs.Cmp(asData) < 0, nil
+	return asBlobs.Mul(asBlobs, big.NewInt(inData)).Cmp(asData.Mul(asData, big.NewInt(inBlobs))) < 0, nil
 }
 
 // inclusion reads where the draft is from its own log in a receipt.

@@ -24,6 +24,8 @@ import (
 // submit signs and sends one more attempt, with fees of the day if price is set. It returns an error only if the
 // attempt is not on its way: the node has refused it, or nobody let it through to one.
 func (a *Account) submit(ctx context.Context, r request, try *attempt, price bool) error {
+	try.blobs = r.sidecar != nil
+	a.kind = kind{true, try.nonce, try.blobs}
 	var unsent []error    // of endpoints that it did not get to
 	var asked []*endpoint // those
 	otherForm := false    // of the blobs' proofs, was tried
@@ -69,7 +71,7 @@ func (a *Account) submit(ctx context.Context, r request, try *attempt, price boo
 			return nil // an attempt is included, or another transaction: outcome will tell
 		case lowPrice:
 			if try.underpriced++; try.underpriced > 20 || !a.bump(try, r.sidecar != nil) {
-				return fmt.Errorf("fee %s, tip %s, blob fee %s is too low, and more is not allowed: %w", try.fees.cap, try.fees.tip, try.fees.blob, err)
+				return fmt.Errorf("fee %s, tip %s, blob fee %s is too low, and more is not allowed: %w: %w", try.fees.cap, try.fees.tip, try.fees.blob, l1.ErrFeeCap, err)
 			}
 		case noFunds:
 			return fmt.Errorf("account %s: %w: %w", a.from, l1.ErrFunds, err)
@@ -201,6 +203,7 @@ func (a *Account) price(ctx context.Context, try *attempt) error {
 	}
 	market := fees{tip: tip.ToInt(), blob: new(big.Int).Mul(blob.ToInt(), big.NewInt(2))}
 	market.cap = new(big.Int).Add(new(big.Int).Mul(head.BaseFee, big.NewInt(2)), market.tip)
+	try.asked = fees{cap: head.BaseFee, blob: blob.ToInt()}
 	f := &try.fees
 	f.tip, f.cap, f.blob = larger(f.tip, market.tip), larger(f.cap, market.cap), larger(f.blob, market.blob)
 	a.limit(f)
@@ -218,8 +221,10 @@ func (a *Account) limit(f *fees) {
 	if f.cap.Cmp(a.opt.MaxFee) > 0 {
 		f.cap = a.opt.MaxFee
 	}
-	if f.tip.Cmp(f.cap) > 0 {
-		f.tip = f.cap
+	for _, most := range []*big.Int{a.opt.MaxTip, f.cap} {
+		if f.tip.Cmp(most) > 0 {
+			f.tip = most
+		}
 	}
 	if f.blob.Cmp(a.opt.MaxBlobFee) > 0 {
 		f.blob = a.opt.MaxBlobFee
@@ -240,6 +245,18 @@ func (a *Account) bump(try *attempt, blobs bool) bool {
 	try.fees = fees{more(before.tip), more(before.cap), more(before.blob)}
 	a.limit(&try.fees)
 	return try.fees.cap.Cmp(before.cap) != 0 || try.fees.tip.Cmp(before.tip) != 0 || try.fees.blob.Cmp(before.blob) != 0
+}
+
+// tooCheap says which fee of the last attempt is below what the L1 asked for when it was sent, which only a limit can be
+// the reason of; "" if none is.
+func (t *attempt) tooCheap() string {
+	switch {
+	case t.asked.cap != nil && t.fees.cap.Cmp(t.asked.cap) < 0:
+		return fmt.Sprintf("the L1's base fee is %s wei, and the fee may be %s at most", t.asked.cap, t.fees.cap)
+	case t.blobs && t.asked.blob != nil && t.fees.blob.Cmp(t.asked.blob) < 0:
+		return fmt.Sprintf("the L1's blob base fee is %s wei, and the blob fee may be %s at most", t.asked.blob, t.fees.blob)
+	}
+	return ""
 }
 
 func gwei(n int64) *big.Int { return new(big.Int).Mul(big.NewInt(n), big.NewInt(1e9)) }
