@@ -93,6 +93,7 @@ var rows = map[string]row{
 	"stream/nats/publish": {"node block ref follow await watch stream/nats internal/edge internal/redact", "it publishes a node's blocks by the node's public face, as any other program could: a node knows nothing of streams"},
 	"stream/nats/server":  {"internal/edge", "a server, whatever is in its streams: who does not embed one needs none of it"},
 	"examples/index":      {"da da/celestia follow follow/position", "an example has what its user has: public packages, and few of them"},
+	"examples/stream":     {"ref await stream/nats", "an example has what its user has: public packages, and few of them"},
 	"examples/engine":     {"block exec exec/grpc", "an example has what its user has: public packages, and few of them"},
 	"internal/mutate":     {"", "it takes guards out of any package, and needs none of them to do so"},
 	"cmd/headrace": {"node gossip stream/nats/... devnet/... await await/ethereum block da da/fault da/local da/celestia follow l1 l1/compact l1/ethereum internal/doctor internal/httpc internal/httpd internal/keyfile internal/page internal/redact telemetry watch",
@@ -124,7 +125,8 @@ var foreign = []dependency{
 	{"golang.org/x/time/...", "da/celestia da/local node", "rates are limited where strangers are served"},
 	{"github.com/klauspost/compress/...", "internal/store internal/jsonrpc da/celestia l1/compact", "compression belongs to a store's or a wire's format"},
 	{"github.com/libp2p/go-libp2p/... github.com/libp2p/go-libp2p-pubsub/... github.com/multiformats/go-multiaddr/... github.com/marcopolo/simnet/... golang.org/x/sync/...", "gossip", "peers are reached in one place: who does not gossip needs none of it"},
-	{"github.com/nats-io/... github.com/synadia-io/orbit.go/...", "stream/nats/...", "a stream is written and read in one place: who has none needs none of it"},
+	{"github.com/nats-io/... github.com/synadia-io/orbit.go/...", "stream/nats/... examples/stream", "a stream is written and read in one place: who has none needs none of it"},
+	{"modernc.org/sqlite", "examples/stream", "it is there to show what a user's own store is"},
 	{"github.com/cenkalti/backoff/v5/...", "follow", "there is one way to back off"},
 }
 

@@ -1,0 +1,144 @@
+// Command stream keeps a table of a chain's blocks, and how many transactions there are in all, in an SQLite database, in step
+// with the chain's stream on a NATS server: each block once, whatever happens to this program, the server or the chain. Run
+// it as
+//
+//	go run ./examples/stream nats://127.0.0.1:4222 CHAIN blocks.db [http://127.0.0.1:7331]
+//
+// CHAIN is the part of the stream's name behind hr-. The node, if one is named, has the blocks that the stream does not have
+// any more.
+package main
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log"
+	"os"
+	"os/signal"
+
+	natsgo "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	_ "modernc.org/sqlite"
+
+	"headrace/await"
+	"headrace/ref"
+	"headrace/stream/nats"
+)
+
+func main() {
+	if len(os.Args) < 4 || len(os.Args) > 5 {
+		log.Fatal("usage: stream SERVER CHAIN FILE [NODE]")
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	var opt nats.ReadOptions
+	if len(os.Args) == 5 {
+		opt.Node = await.Node(os.Args[4])
+	}
+	if err := index(ctx, os.Args[1], os.Args[2], os.Args[3], opt); ctx.Err() == nil {
+		log.Fatal(err)
+	}
+}
+
+func index(ctx context.Context, server, chain, file string, opt nats.ReadOptions) error {
+	conn, err := natsgo.Connect(server, natsgo.MaxReconnects(-1))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	js, err := jetstream.New(conn)
+	if err != nil {
+		return err
+	}
+	db, err := open(file)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	return nats.Read(ctx, js, chain, db, opt)
+}
+
+// database is the sink: what it has stored is where to go on.
+type database struct{ *sql.DB }
+
+func open(file string) (database, error) {
+	db, err := sql.Open("sqlite", "file:"+file+"?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(wal)")
+	if err != nil {
+		return database{}, err
+	}
+	_, err = db.Exec(`
+		CREATE TABLE IF NOT EXISTS blocks (height INTEGER PRIMARY KEY, hash TEXT NOT NULL, txs INTEGER NOT NULL);
+		CREATE TABLE IF NOT EXISTS total (txs INTEGER NOT NULL);
+		INSERT INTO total SELECT 0 WHERE NOT EXISTS (SELECT * FROM total);`)
+	return database{db}, err
+}
+
+// Last implements nats.Sink. An empty table begins with block 1.
+func (db database) Last(ctx context.Context) (last ref.Ref, err error) {
+	return lastOf(db.QueryRowContext(ctx, "SELECT height, hash FROM blocks ORDER BY height DESC LIMIT 1"))
+}
+
+func lastOf(row *sql.Row) (last ref.Ref, err error) {
+	var hash string
+	if err = row.Scan(&last.Height, &hash); errors.Is(err, sql.ErrNoRows) {
+		return ref.Ref{}, nil
+	}
+	if err == nil {
+		err = last.Hash.UnmarshalText([]byte(hash))
+	}
+	return last, err
+}
+
+// At implements nats.Sink.
+func (db database) At(ctx context.Context, height uint64) (hash ref.Hash, ok bool, err error) {
+	at, err := lastOf(db.QueryRowContext(ctx, "SELECT height, hash FROM blocks WHERE height = ?", height))
+	return at.Hash, at.Height == height && err == nil, err
+}
+
+// Apply implements nats.Sink: the block, and what is made of it, are there both or not at all.
+func (db database) Apply(ctx context.Context, b nats.Block) error {
+	var body struct {
+		Txs [][]byte `json:"txs"`
+	}
+	if err := json.Unmarshal(b.Body, &body); err != nil {
+		return err
+	}
+	return db.change(ctx, func(tx *sql.Tx) error {
+		last, err := lastOf(tx.QueryRowContext(ctx, "SELECT height, hash FROM blocks ORDER BY height DESC LIMIT 1"))
+		if err == nil && last != (ref.Ref{Height: b.Height - 1, Hash: b.Parent}) {
+			err = fmt.Errorf("block %d is no child of block %d: does another program write this file?", b.Height, last.Height)
+		}
+		if err == nil {
+			_, err = tx.ExecContext(ctx, "INSERT INTO blocks VALUES (?, ?, ?)", b.Height, b.Hash.String(), len(body.Txs))
+		}
+		if err == nil {
+			_, err = tx.ExecContext(ctx, "UPDATE total SET txs = txs + ?", len(body.Txs))
+		}
+		return err
+	})
+}
+
+// Undo implements nats.Sink.
+func (db database) Undo(ctx context.Context, u nats.Undo) error {
+	return db.change(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, "UPDATE total SET txs = txs - (SELECT ifnull(sum(txs), 0) FROM blocks WHERE height > ?)", u.To.Height)
+		if err == nil {
+			_, err = tx.ExecContext(ctx, "DELETE FROM blocks WHERE height > ?", u.To.Height)
+		}
+		return err
+	})
+}
+
+// change runs one transaction.
+func (db database) change(ctx context.Context, f func(*sql.Tx) error) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if err := f(tx); err != nil {
+		return errors.Join(err, tx.Rollback())
+	}
+	return tx.Commit()
+}
