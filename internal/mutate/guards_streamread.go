@@ -30,25 +30,19 @@ var streamReadGuards = []guard{
 		name: "a block that was looked for in vain is not looked for for ever",
 		file: "stream/nats/consumer.go",
 		from: "if r.hole.height == early.height {", to: "if false {",
-		pkg: "./stream/nats", test: "TestReadGoesOnByANode",
+		pkg: "./stream/nats", test: "TestReadGoesBackAfterReorgsThatItMissed",
 	},
 	{
 		name: "what became of the reader's block stands behind it in the stream",
 		file: "stream/nats/consumer_seek.go",
-		from: "return ours.last + 1, nil", to: "return next, nil",
+		from: "return ours.last + 1, nil", to: "return next + 0*ours.last, nil",
 		pkg: "./stream/nats", test: "TestReadGoesBackAfterReorgsThatItMissed",
 	},
 	{
 		name: "a foreign message at a block's subject does not hide the block",
 		file: "stream/nats/consumer_seek.go",
-		from: "case ours && f.Whole():", to: "case true:",
+		from: "case ours && f.Whole():", to: "case ours || true:",
 		pkg: "./stream/nats", test: "TestReadPassesOverForeignMessages",
-	},
-	{
-		name: "a connection that is another one is noticed",
-		file: "stream/nats/consumer.go",
-		from: "for range changes { // until it is removed\n\t\t\tmsgs.Stop()", to: "for range changes { // until it is removed",
-		pkg: "./stream/nats", test: "TestReadComesBack",
 	},
 	{
 		name: "what the sink came to is asked, and not guessed",
@@ -77,7 +71,7 @@ var streamReadGuards = []guard{
 	{
 		name: "what is damaged itself is no hole",
 		file: "stream/nats/check.go",
-		from: "if d.goesOn.Kind != Hole || missing > d.attached {", to: "if true {",
+		from: "if d.goesOn.Kind != Hole || missing > d.attached {", to: "if missing >= 0 {",
 		pkg: "./stream/nats", test: "TestCheckFindsEachDamage",
 	},
 	{

@@ -186,8 +186,8 @@ func (r *reader) session(ctx context.Context) error {
 	}
 	err = r.consume(ctx, s, at, from)
 	if early := (gapError{}); errors.As(err, &early) {
-		if r.hole.height == early.height {
-			r.hole = early.gap // it was looked for since, and not found
+		if r.hole.height == early.height { // it was looked for since, and not found
+			r.hole, r.vouched = early.gap, true // the stream goes on nevertheless
 		} else {
 			r.hole = gap{height: early.height}
 		}

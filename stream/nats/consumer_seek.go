@@ -246,8 +246,6 @@ func (r *reader) seek(ctx context.Context, s *lookup, at ref.Ref) (from uint64, 
 		return next, nil // what is published next may be known
 	case stands.Height <= at.Height:
 		return r.fork(ctx, s, at, last, next)
-	case r.hole.height == at.Height+1 && r.hole.next > 0:
-		return 0, gapError{r.hole}
 	}
 	b, ok, err := s.block(ctx, at.Height+1)
 	switch {
@@ -255,10 +253,12 @@ func (r *reader) seek(ctx context.Context, s *lookup, at ref.Ref) (from uint64, 
 		return 0, err
 	case !ok:
 		return 0, r.missing(ctx, s, at.Height+1, stands.Height)
-	case at.Hash.IsZero() || b.Parent == at.Hash:
-		return b.first, nil
+	case !at.Hash.IsZero() && b.Parent != at.Hash:
+		return r.fork(ctx, s, at, last, next)
+	case r.hole.height == at.Height+1 && r.hole.next > 0:
+		return 0, gapError{r.hole}
 	}
-	return r.fork(ctx, s, at, last, next)
+	return b.first, nil
 }
 
 // missing is the error for a block that a stream, which stands above it, does not have.

@@ -120,8 +120,14 @@ func TestReadGoesBackAfterReorgsThatItMissed(t *testing.T) {
 	w.publish(other.reorg(28, 24))
 	third := branchOf("c", trunk, 24, 40)
 	w.publish(third.blocks(25, 40)...)
+	if err := w.stream().DeleteMsg(t.Context(), 29); err != nil { // behind block 28 the history does not go on
+		t.Fatal(err)
+	}
 	js := s.dial()
 	for at := uint64(22); at <= 30; at++ {
+		if at == 29 {
+			continue // of which the stream knows nothing: it waits for a publisher
+		}
 		b := newTable(1).with(trunk[:at])
 		r := read(t, js, b, quick)
 		b.until(t, third[:40])
