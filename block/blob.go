@@ -64,10 +64,12 @@ func (r *reader) read() error {
 	var f field
 	for r.at < len(r.raw) {
 		if r.scattered {
-			if r.compact(); r.at == len(r.raw) {
-				break
+			if err := r.compact(&f); err != nil {
+				return err
 			}
-		} else if r.at < r.data && r.at >= r.inner {
+			continue
+		}
+		if r.at < r.data && r.at >= r.inner {
 			if n, size := shortTxs(r.raw[r.at:r.data]); n > 0 {
 				r.place.txs += n
 				r.addPiece(r.at, r.at+size)
@@ -88,11 +90,7 @@ func (r *reader) read() error {
 			r.addPiece(from, r.at)
 		default:
 			r.scatter()
-			var b [16]byte
-			prefix := appendPrefix(b[:0], dataTxs, len(f.bytes))
-			r.txBytes += len(prefix) + len(f.bytes)
-			r.gather(prefix)
-			r.gather(f.bytes)
+			r.addTx(&f)
 		}
 	}
 	if r.data == 0 {
@@ -133,15 +131,28 @@ func (d *DataBlob) keep(p *place) {
 	}
 }
 
-// compact reads what it can of a scattered blob.
-func (r *reader) compact() {
-	o := r.place.compact(r.out, r.raw)
+// compact goes on in a scattered blob.
+func (r *reader) compact(f *field) error {
+	o, long, err := r.place.compact(f, r.out, r.raw)
 	r.txBytes += o
 	if r.gathers {
 		if r.out = r.out[o:]; len(r.out) < enough {
 			r.end(false)
 		}
 	}
+	if long {
+		r.addTx(f)
+	}
+	return err
+}
+
+// addTx adds the transaction f to those of a scattered blob.
+func (r *reader) addTx(f *field) {
+	var b [16]byte
+	prefix := appendPrefix(b[:0], dataTxs, len(f.bytes))
+	r.txBytes += len(prefix) + len(f.bytes)
+	r.gather(prefix)
+	r.gather(f.bytes)
 }
 
 // addPiece adds transactions that are in raw[i:end] as they are in the canonical encoding.
@@ -149,8 +160,6 @@ func (r *reader) addPiece(i, end int) {
 	p := r.raw[i:end]
 	r.txBytes += len(p)
 	switch {
-	case r.scattered:
-		r.gather(p)
 	case r.n > 0 && r.pieceEnd == i:
 		last := &r.pieces[r.n-1]
 		*last = (*last)[:len(*last)+len(p)]
@@ -257,31 +266,18 @@ func (d *DataBlob) writeTxs(w func([]byte)) {
 // compactTo gives to w, part by part, the canonical encoding of the transactions of the data blob raw.
 func compactTo(w func([]byte), raw []byte) {
 	var f field
-	buf, n := make([]byte, 4<<10), 0 // n is how much is in it
-	flush := func() {
-		w(buf[:n])
-		n = 0
-	}
+	buf := make([]byte, 4<<10)
 	for p := (place{}); p.at < len(raw); {
-		if len(buf)-n < enough {
-			flush()
+		o, long, err := p.compact(&f, buf, raw)
+		if err != nil {
+			return // there was none when it was read
 		}
-		if n += p.compact(buf[n:], raw); len(buf)-n < enough || p.at == len(raw) {
-			continue
-		}
-		if what, err := p.next(&f, raw); err != nil {
-			return // there is none
-		} else if what == txPart {
-			n = len(appendPrefix(buf[:n], dataTxs, len(f.bytes)))
-			if len(f.bytes) > len(buf)-n {
-				flush()
-				w(f.bytes)
-				continue
-			}
-			n += copy(buf[n:], f.bytes)
+		w(buf[:o])
+		if long {
+			w(appendPrefix(buf[:0], dataTxs, len(f.bytes)))
+			w(f.bytes)
 		}
 	}
-	flush()
 }
 
 // writeContent gives to w, part by part, the canonical encoding of the Data, which its signature is made over.

@@ -106,13 +106,13 @@ func (p *place) next(f *field, b []byte) (part, error) {
 	return what, nil
 }
 
-// compact passes fields of the data blob b, and writes the canonical encoding of the transactions among them to out, as
-// long as there are enough bytes of both, and they are short. It returns how much it has written. What it stops at is
-// for next.
-func (p *place) compact(out, b []byte) (o int) {
-	for more := true; more && len(out)-o >= enough; {
+// compact passes fields of the data blob b to its end, and writes the canonical encoding of the transactions among them
+// to out, as long as there is enough of it. It returns how much it has written, and whether it has stopped at f, a
+// transaction that does not fit.
+func (p *place) compact(f *field, out, b []byte) (o int, long bool, err error) {
+	for usual := true; p.at < len(b) && len(out)-o >= enough; {
 		from := p.at
-		if p.inner <= p.at {
+		if usual && p.inner <= p.at {
 			for p.at+8 <= p.data && len(out)-o >= enough {
 				n, ok := fourShort(binary.LittleEndian.Uint64(b[p.at:]))
 				if !ok {
@@ -123,13 +123,26 @@ func (p *place) compact(out, b []byte) (o int) {
 			}
 			o += p.usual(out[o:], b)
 		}
-		if p.at-from < atOnce/4 && len(out)-o >= enough { // something else is next
-			var n int
-			n, more = p.mixed(out[o:], b)
-			o += n
+		if p.at-from >= atOnce/4 || len(out)-o < enough {
+			continue
+		}
+		var n int // something else is next
+		n, usual = p.mixed(out[o:], b)
+		if o += n; usual || p.at == len(b) {
+			continue
+		}
+		what, err := p.next(f, b)
+		switch {
+		case err != nil:
+			return o, false, err
+		case what != txPart:
+		case len(f.bytes) > len(out)-o-enough/2:
+			return o, true, nil
+		default:
+			o = len(append(appendPrefix(out[:o], dataTxs, len(f.bytes)), f.bytes...))
 		}
 	}
-	return o
+	return o, false, nil
 }
 
 const (
@@ -248,14 +261,15 @@ func (p *place) mixed(out, b []byte) (o int, more bool) {
 	if from < p.data {
 		level, end = inData<<9, p.data-from
 	}
-	i, said := 0, uint64(0) // how many bytes are written; and above these 32 bits, of how many transactions
+	const goesOn = 0x8080_8080_8080_8080 // the bits of bytes that are not the last ones of their varint
+	i, said := 0, uint64(0)              // how many bytes are written; and above these 32 bits, of how many transactions
 	for uint(i) < atOnce {
 		w := binary.LittleEndian.Uint64(in[i : i+8])
 		left := i - inner // less than 0 if it is in metadata or a signer
 		row := level | uint64(left>>63)&(inInner<<9) | w&0xff
 		k := kinds[row]
-		ends := ^w & 0x8080_8080_8080_8080  // of varints
-		stop := ends & (ends - ^w&1)        // that of the value or length, if the type has one, else of the tag
+		ends := w&goesOn ^ goesOn           // of varints
+		stop := ends & (ends - (w&1 ^ 1))   // that of the value or length, if the type has one, else of the tag
 		if stop == 0 || uint32(ends) == 0 { // the number could be none
 			break
 		}

@@ -28,6 +28,12 @@ var rim2Guards = []guard{
 		pkg: "./block", test: "TestScatteredBlobs",
 	},
 	{
+		name: "a transaction for which there is no room is gathered by itself",
+		file: "block/compact.go",
+		from: "case len(f.bytes) > len(out)-o-enough/2:", to: "case false:",
+		pkg: "./block", test: "TestScatteredBlobs",
+	},
+	{
 		name: "a usual field ends within its content",
 		file: "block/compact.go",
 		from: "keep < 0 || w&0x8000 != 0 || size > 8 || size > end-i {", to: "keep < 0 || w&0x8000 != 0 || size > 8 {",
