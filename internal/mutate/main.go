@@ -95,6 +95,7 @@ var tables = slices.Concat(
 	gossipGuards,
 	handGuards,
 	streamReadGuards,
+	streamGuards,
 )
 
 func main() {

@@ -53,12 +53,13 @@ type Options struct {
 	Replicas int          // of a stream that is made here; default 1
 	Logger   *slog.Logger // default: silent
 
-	// Attempt is how long a question may take before it counts as lost, and a message five times as long: default 2 s. Probe is how often an idle stream is
-	// looked at, in case it was changed by others: default 3 s.
+	// Attempt is how long a question may take before it counts as lost, a message twice and a batch of them five times as
+	// long: default 2 s. Probe is how often an idle stream is looked at, in case it was changed by others: default 3 s.
 	Attempt, Probe time.Duration
 
 	sent   func(m *nats.Message) // called before each message is sent; nil: nothing is
 	looked func()                // called after each look at the stream; likewise
+	noIDs  bool                  // the server is given nothing to know messages by
 }
 
 // Publisher publishes one node's blocks: it is a node.Outlet. Make it with New, run it once.

@@ -59,13 +59,20 @@ func TestOne(t *testing.T) {
 	}
 }
 
-// Three publishers at once make one chain: in a catch-up, block by block, and when each of them is the only one for a while.
+// Three publishers at once make one chain: in a catch-up, block by block, and when each of them is the only one for a while;
+// whether or not the server knows messages by their ids.
 func TestThree(t *testing.T) {
+	for _, noIDs := range []bool{false, true} {
+		t.Run(fmt.Sprintf("without ids %v", noIDs), func(t *testing.T) { three(t, noIDs) })
+	}
+}
+
+func three(t *testing.T, noIDs bool) {
 	h := newHost(t, server.Options{})
 	var nodes [3]*memory
 	var all [3]*working
 	begin := func(i int) {
-		all[i] = publishing(t, nodes[i], Options{Servers: h.servers()})
+		all[i] = publishing(t, nodes[i], Options{Servers: h.servers(), noIDs: noIDs})
 	}
 	for i := range nodes {
 		nodes[i] = newMemory()
@@ -185,6 +192,12 @@ func TestPurgedAndDeleted(t *testing.T) {
 // Blocks that are larger than a message may be come in parts, all or none, among others that are not; and two publishers
 // make one block of them.
 func TestParts(t *testing.T) {
+	for _, noIDs := range []bool{false, true} {
+		t.Run(fmt.Sprintf("without ids %v", noIDs), func(t *testing.T) { parts(t, noIDs) })
+	}
+}
+
+func parts(t *testing.T, noIDs bool) {
 	h := newHost(t, server.Options{MaxPayload: 16 << 10})
 	large := func(height uint64) int {
 		if height%3 == 0 {
@@ -197,7 +210,7 @@ func TestParts(t *testing.T) {
 		nodes[i] = newMemory()
 		nodes[i].txBytes = large
 		nodes[i].mine(12)
-		publishing(t, nodes[i], Options{Servers: h.servers()})
+		publishing(t, nodes[i], Options{Servers: h.servers(), noIDs: noIDs})
 	}
 	r := newReader(t, h.servers())
 	r.eventually(nodes[0], 12)
@@ -489,6 +502,76 @@ func heap() int64 {
 	return int64(s.HeapAlloc)
 }
 
+// What one node published as final, another one never takes back, though it stands further on the source and has another
+// block, or none: it waits, or stops if its own block is final.
+func TestFinalIsNotTakenBack(t *testing.T) {
+	h := newHost(t, server.Options{})
+	a, b := newMemory(), newMemory()
+	a.l1, b.l1 = true, true
+	a.set(20, 20, 100)
+	publishing(t, a, Options{Servers: h.servers()}).until(t, "there", at(a.ref(20)))
+	b.set(15, 5, 200)
+	p := publishing(t, b, Options{Servers: h.servers()})
+	p.until(t, "waiting below", func(s node.Stream) bool {
+		return s.State == node.StreamWaiting && strings.Contains(s.Cause, "this node at 15")
+	})
+	b.fork(10, 4)
+	b.set(25, 5, 201)
+	p.until(t, "waiting beside", func(s node.Stream) bool {
+		return s.State == node.StreamWaiting && strings.Contains(s.Cause, "another one here")
+	})
+	b.set(25, 20, 202)
+	p.until(t, "stopped", func(s node.Stream) bool { return s.State == node.StreamStopped })
+	newReader(t, h.servers()).wants(a, 1, 20)
+}
+
+// The chain is another one in the middle of a catch-up: no block comes behind one that is not its parent.
+func TestChangesMeanwhile(t *testing.T) {
+	h, m := newHost(t, server.Options{}), newMemory()
+	m.l1 = true
+	m.set(100, 5, 100)
+	var once sync.Once
+	forked := make(chan struct{})
+	publishing(t, m, Options{Servers: h.servers(), sent: func(x *nats.Message) {
+		if x.Block.Height == 50 {
+			once.Do(func() {
+				m.fork(40, 3)
+				m.set(100, 5, 103)
+				close(forked)
+			})
+		}
+	}})
+	<-forked
+	r := newReader(t, h.servers())
+	r.eventually(m, 100)
+	r.wants(m, 1, 100)
+	if _, _, reorgs := r.chain(); reorgs != 1 {
+		t.Errorf("got %d reorgs, want one", reorgs)
+	}
+}
+
+// What is in flight is bounded in bytes.
+func TestFlight(t *testing.T) {
+	const size = 300_000
+	h, m := newHost(t, server.Options{NoSync: true}), newMemory()
+	m.txBytes = func(uint64) int { return size * 3 / 4 }
+	m.mine(200)
+	var p *working
+	var most, sent int // of messages
+	begin := make(chan struct{})
+	p = publishing(t, m, Options{Servers: h.servers(), sent: func(x *nats.Message) {
+		<-begin
+		sent++
+		most = max(most, sent-int(p.Streaming().Counts.Published))
+	}})
+	close(begin)
+	p.until(t, "there", at(m.ref(200)))
+	p.stop()
+	if most*size > maxFlight || most < 2 {
+		t.Errorf("%d messages of %d bytes were in flight, want some, and %d bytes at most", most, size, maxFlight)
+	}
+}
+
 func mustNew(t testing.TB, opt Options) *Publisher {
 	t.Helper()
 	opt.Genesis = testGenesis
@@ -528,10 +611,11 @@ func (r *reader) waits(want ref.Ref) {
 		r.t.Fatal(err)
 	}
 	defer func() { _ = sub.Unsubscribe() }()
-	ctx := bounded(r.t)
+	ctx, began := bounded(r.t), time.Now()
 	for {
 		at, err := r.stands(ctx)
 		if err == nil && at == want {
+			r.t.Logf("the stream is at block %d after %s", want.Height, time.Since(began).Round(time.Millisecond))
 			return
 		}
 		short, cancel := context.WithTimeout(ctx, time.Second)

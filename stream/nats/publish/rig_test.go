@@ -3,6 +3,7 @@ package publish
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -342,22 +343,39 @@ func (r *reader) stream() jetstream.Stream {
 	return s
 }
 
-// raw returns all messages of the stream, in order.
+// raw returns all messages of the stream, in order, as its leader has them: a replica may be behind.
 func (r *reader) raw() (out []*jetstream.RawStreamMsg) {
 	r.t.Helper()
-	s := r.stream()
-	ctx := bounded(r.t)
-	st := s.CachedInfo().State
+	st := r.stream().CachedInfo().State
 	if st.Msgs == 0 {
 		return nil
 	}
 	for seq := st.FirstSeq; seq <= st.LastSeq; seq++ {
-		m, err := s.GetMsg(ctx, seq)
-		if errors.Is(err, jetstream.ErrMsgNotFound) {
-			continue
-		}
+		resp, err := r.conn.RequestWithContext(bounded(r.t), "$JS.API.STREAM.MSG.GET."+nats.StreamName(testName), fmt.Appendf(nil, `{"seq":%d}`, seq))
 		if err != nil {
 			r.t.Fatal(err)
+		}
+		var got struct {
+			Error   *jetstream.APIError
+			Message struct {
+				Subject    string
+				Hdrs, Data []byte
+			}
+		}
+		if err := json.Unmarshal(resp.Data, &got); err != nil {
+			r.t.Fatal(err)
+		}
+		if got.Error != nil {
+			if isNotFound(got.Error) {
+				continue
+			}
+			r.t.Fatal(got.Error)
+		}
+		m := &jetstream.RawStreamMsg{Subject: got.Message.Subject, Sequence: seq, Data: got.Message.Data}
+		if len(got.Message.Hdrs) > 0 {
+			if m.Header, err = natsgo.DecodeHeadersMsg(got.Message.Hdrs); err != nil {
+				r.t.Fatal(err)
+			}
 		}
 		out = append(out, m)
 	}
@@ -376,7 +394,8 @@ func (r *reader) chain() (blocks map[uint64]ref.Ref, last ref.Ref, reorgs int) {
 			r.t.Fatalf("message %d: %v", raw.Sequence, err)
 		}
 		if !m.Follows(last) {
-			r.t.Fatalf("message %d is %s and does not follow block %d %s", raw.Sequence, m.ID(), last.Height, last.Hash)
+			info := r.stream().CachedInfo()
+			r.t.Fatalf("message %d is %s and does not follow block %d %s: the stream is %+v of %+v", raw.Sequence, m.ID(), last.Height, last.Hash, info.State, info.Cluster)
 		}
 		whole, ok, _ := joiner.Add(m)
 		if !ok {

@@ -48,7 +48,7 @@ const (
 var errChanged = errors.New("the chain or the stream has changed meanwhile")
 
 func (s *session) run(ctx context.Context) (err error) {
-	if s.js, err = jetstream.New(s.conn, jetstream.WithPublishAsyncMaxPending(2*maxWindow), jetstream.WithPublishAsyncTimeout(5*s.p.opt.Attempt)); err != nil {
+	if s.js, err = jetstream.New(s.conn, jetstream.WithPublishAsyncMaxPending(2*maxWindow), jetstream.WithPublishAsyncTimeout(2*s.p.opt.Attempt)); err != nil {
 		return err
 	}
 	s.source = s.of.Blocks(s.p.opt.Head)
@@ -212,7 +212,9 @@ func (s *session) message(m *nats.Message, seq uint64) *natsgo.Msg {
 		s.p.opt.sent(m)
 	}
 	h := natsgo.Header(m.Header())
-	if time.Now().Before(s.anew) {
+	if s.p.opt.noIDs {
+		h.Del(nats.HeaderID)
+	} else if time.Now().Before(s.anew) {
 		h.Set(nats.HeaderID, m.ID()+"@"+strconv.FormatUint(seq, 10))
 	}
 	return &natsgo.Msg{Subject: m.Subject(s.p.name), Header: h, Data: m.Body}
@@ -283,6 +285,7 @@ type sent struct {
 	m      *nats.Message
 	seq    uint64 // it gets
 	size   int
+	at     time.Time
 	future jetstream.PubAckFuture
 }
 
@@ -300,7 +303,7 @@ func (f *flight) send(ctx context.Context, m *nats.Message) error {
 	}
 	f.seq++
 	f.bytes += size
-	f.out = append(f.out, sent{m, f.seq, size, future})
+	f.out = append(f.out, sent{m, f.seq, size, time.Now(), future})
 	return nil
 }
 
@@ -327,6 +330,9 @@ func (f *flight) land(ctx context.Context, left int) (err error) {
 			continue
 		}
 		f.s.done(o.m, o.seq)
+		if time.Since(o.at) > f.s.p.opt.Attempt/2 { // the server is slow: fewer at a time, or what waits in its queue counts as lost
+			f.s.window = max(f.s.window/4, 1)
+		}
 	}
 	return err
 }

@@ -1,0 +1,95 @@
+package main
+
+// streamGuards are about publishing a stream.
+var streamGuards = []guard{
+	{
+		name: "a message names the last sequence that it expects",
+		file: "stream/nats/publish/session.go",
+		from: "jetstream.WithExpectLastSequence(f.seq), jetstream.WithRetryAttempts(0))", to: "jetstream.WithRetryAttempts(0))",
+		pkg: "./stream/nats/publish", test: "TestThree",
+	},
+	{
+		name: "the parts of a block name the last sequence that they expect",
+		file: "stream/nats/publish/session.go",
+		from: "m.Header.Set(jetstream.ExpectedLastSeqHeader, strconv.FormatUint(first, 10))", to: "",
+		pkg: "./stream/nats/publish", test: "TestParts",
+	},
+	{
+		name: "a duplicate is not taken for the message",
+		file: "stream/nats/publish/session.go",
+		from: "err == nil && ack.Duplicate:", to: "false:",
+		pkg: "./stream/nats/publish", test: "TestReorg",
+	},
+	{
+		name: "a message that the server takes for one of before gets another id",
+		file: "stream/nats/publish/session.go",
+		from: "if s.duplicate == id {", to: "if false {",
+		pkg: "./stream/nats/publish", test: "TestReorg",
+	},
+	{
+		name: "a reorg is published only by who stands further on the source",
+		file: "stream/nats/publish/decide.go",
+		from: "s.p.opt.Head == await.Safe && !final && beyond", to: "s.p.opt.Head == await.Safe && !final",
+		pkg: "./stream/nats/publish", test: "TestTwoForks|TestBehind",
+	},
+	{
+		name: "what another node has published as final is never taken back",
+		file: "stream/nats/publish/decide.go",
+		from: "s.p.opt.Head == await.Safe && !final && beyond", to: "s.p.opt.Head == await.Safe && beyond",
+		pkg: "./stream/nats/publish", test: "TestFinalIsNotTakenBack",
+	},
+	{
+		name: "two nodes that disagree about a final block publish no more",
+		file: "stream/nats/publish/decide.go",
+		from: "case stands.Height <= st.Heads.Finalized.Height:", to: "case false:",
+		pkg: "./stream/nats/publish", test: "TestDisagree",
+	},
+	{
+		name: "a reorg goes back to a block that both have",
+		file: "stream/nats/publish/decide.go",
+		from: "			if here == at {", to: "			if here.Height == at.Height && at != from {",
+		pkg: "./stream/nats/publish", test: "TestReorg",
+	},
+	{
+		name: "half of a batch is no block",
+		file: "stream/nats/message.go",
+		from: "	if m.Part < m.Parts {", to: "	if false {",
+		pkg: "./stream/nats/publish", test: "TestParts",
+	},
+	{
+		name: "an idle stream is looked at",
+		file: "stream/nats/publish/session.go",
+		from: "		case <-probe.C:\n			s.at = nil", to: "		case <-probe.C:",
+		pkg: "./stream/nats/publish", test: "TestPurgedAndDeleted",
+	},
+	{
+		name: "a stream up to another head is not written",
+		file: "stream/nats/publish/stream.go",
+		from: "[]string{nats.MetaFormat, nats.MetaGenesis, nats.MetaHead}", to: "[]string{nats.MetaFormat, nats.MetaGenesis}",
+		pkg: "./stream/nats/publish", test: "TestAnotherStream",
+	},
+	{
+		name: "a block that does not follow the one before is not published",
+		file: "stream/nats/publish/session.go",
+		from: "if !first && item.Parent != after.Hash {", to: "if false {",
+		pkg: "./stream/nats/publish", test: "TestChangesMeanwhile",
+	},
+	{
+		name: "a message that no publisher has written is passed over",
+		file: "stream/nats/publish/stream.go",
+		from: "errors.Is(err, nats.ErrNotOurs) && passed < mostForeign", to: "false && passed < mostForeign",
+		pkg: "./stream/nats/publish", test: "TestForeignMessage",
+	},
+	{
+		name: "what is in flight is bounded in bytes",
+		file: "stream/nats/publish/session.go",
+		from: "f.bytes+size > maxFlight", to: "false",
+		pkg: "./stream/nats/publish", test: "TestFlight",
+	},
+	{
+		name: "who connects to the embedded server may publish nothing",
+		file: "stream/nats/server/server.go",
+		from: ", Permissions: reading()}", to: "}",
+		pkg: "./stream/nats/server", test: "TestReaders",
+	},
+}

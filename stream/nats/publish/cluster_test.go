@@ -1,0 +1,96 @@
+package publish
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"headrace/internal/nettest"
+	"headrace/node"
+	"headrace/stream/nats/server"
+)
+
+// cluster is three servers that keep one stream.
+type cluster struct{ hosts [3]*host }
+
+// newCluster makes them. None runs yet.
+func newCluster(t testing.TB) *cluster {
+	c := new(cluster)
+	var routes []string
+	for range c.hosts {
+		routes = append(routes, nettest.FreeAddress(t))
+	}
+	for i := range c.hosts {
+		h := &host{t: t, opt: server.Options{
+			Dir: t.TempDir(), Listen: nettest.FreeAddress(t), Password: "of-readers", Secret: "secret-of-tests",
+			Cluster: &server.Cluster{Name: fmt.Sprintf("server-%d", i), Listen: routes[i], Routes: routes},
+		}}
+		t.Cleanup(h.down)
+		c.hosts[i] = h
+	}
+	return c
+}
+
+func (c *cluster) servers() Servers {
+	s := Servers{User: "publisher", Password: "secret-of-tests"}
+	for _, h := range c.hosts {
+		s.URLs = append(s.URLs, "nats://"+h.opt.Listen)
+	}
+	return s
+}
+
+// TestCluster: three publishers and three servers. At the start there is one server, and no leader: a call is not answered
+// at all. Then each server in turn is down, is put back to a copy of before, or is the only one that is there; and at last
+// all of them are put back together, so that what was acknowledged is gone.
+func TestCluster(t *testing.T) {
+	c := newCluster(t)
+	c.hosts[0].up()
+	var nodes [3]*memory
+	var all [3]*working
+	to := uint64(20)
+	for i := range nodes {
+		nodes[i] = newMemory()
+		nodes[i].mine(to)
+		all[i] = publishing(t, nodes[i], Options{Servers: c.servers(), Replicas: 3, Attempt: time.Second})
+		all[i].until(t, "failing, for want of a leader", func(s node.Stream) bool { return s.State == node.StreamFailing })
+	}
+	c.hosts[1].up()
+	c.hosts[2].up()
+	r := newReader(t, c.servers())
+	more := func() {
+		to += 1 + rand.Uint64N(30)
+		for _, m := range nodes {
+			m.set(to, to, to)
+		}
+	}
+	r.eventually(nodes[0], to)
+	copies := t.TempDir()
+	for i, h := range c.hosts {
+		h.down()
+		copyDir(t, h.opt.Dir, fmt.Sprintf("%s/%d", copies, i))
+		more()
+		r.eventually(nodes[0], to) // two of three go on
+		h.up()
+		more()
+		r.eventually(nodes[0], to)
+	}
+	for i, h := range c.hosts {
+		h.down()
+		copyDir(t, fmt.Sprintf("%s/%d", copies, i), h.opt.Dir) // one that was put back gets what is missing from the others
+		h.up()
+		more()
+		r.eventually(nodes[0], to)
+	}
+	r.wants(nodes[0], 1, to)
+	for _, h := range c.hosts {
+		h.down()
+	}
+	more()
+	for i, h := range c.hosts {
+		copyDir(t, fmt.Sprintf("%s/%d", copies, i), h.opt.Dir)
+		h.up()
+	}
+	r.eventually(nodes[0], to)
+	r.wants(nodes[0], 1, to)
+}
