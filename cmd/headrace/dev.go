@@ -15,11 +15,12 @@ import (
 
 	"headrace/devnet"
 	"headrace/node"
+	"headrace/stream/nats"
 )
 
 func newDev() *cobra.Command {
 	var opt devnet.Options
-	var onL1, blobs, kv bool
+	var onL1, blobs, kv, stream bool
 	var duration time.Duration
 	var asJSON, anyPort bool
 	var level string
@@ -36,7 +37,10 @@ nodes; the exit status is 1 when they disagree.
 The DA layer listens on port 26658, the sequencer on 7331, and the full nodes on 7332 and the ports after it. One that is taken is replaced by a free one.
 
 With --l1 the canonical source is an inbox contract on an Ethereum L1: a real geth, which is built once and kept in the user's cache directory. The
-sequencer proposes to it, and each node has a geth of its own as execution client.`,
+sequencer proposes to it, and each node has a geth of its own as execution client.
+
+With --stream the last two nodes publish their blocks in one stream of NATS JetStream, in a server of this process, which listens on port 4222 of the
+loopback. What is read there is compared at the end with a node's blocks; the exit status is 1 when it differs.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !onL1 && (blobs || kv) {
@@ -55,12 +59,27 @@ sequencer proposes to it, and each node has a geth of its own as execution clien
 			if !anyPort {
 				opt.Listen = devAddresses(opt.Nodes)
 			}
-			return dev(cmd.Context(), duration, show, func(ctx context.Context) (network, error) {
+			open := func(ctx context.Context) (network, error) {
 				if onL1 {
 					return newL1(ctx, opt, kv, blobs)
 				}
 				opt.Soft = true
 				return devnet.New(opt)
+			}
+			if !stream {
+				return dev(cmd.Context(), duration, show, open)
+			}
+			if show.stream, err = openDevStream(&opt, anyPort, log.With("module", "stream")); err != nil {
+				return err
+			}
+			return dev(cmd.Context(), duration, show, func(ctx context.Context) (network, error) {
+				n, err := open(ctx)
+				if err != nil {
+					show.stream.close()
+					return nil, err
+				}
+				show.streamed = &streamed{network: n, devStream: show.stream}
+				return show.streamed, nil
 			})
 		},
 	}
@@ -73,6 +92,7 @@ sequencer proposes to it, and each node has a geth of its own as execution clien
 	flags.BoolVar(&onL1, "l1", false, "an inbox on an Ethereum L1 instead of the DA layer; --da-block-time is the L1's")
 	flags.BoolVar(&blobs, "blobs", false, "with --l1: proposals in blobs, not in call data")
 	flags.BoolVar(&kv, "kv", false, "with --l1: the key-value engine, not a geth for each node")
+	flags.BoolVar(&stream, "stream", false, "publish the blocks of the last two nodes in a stream of NATS JetStream, and read it")
 	flags.Float64Var(&opt.TxRate, "tx-rate", 5, "transactions per second sent to the sequencer")
 	flags.StringVar(&opt.Home, "home", "", "directory to keep everything in; without it a temporary one")
 	flags.BoolVar(&asJSON, "json", false, "print one JSON object at the end, and nothing else")
@@ -101,7 +121,7 @@ type network interface {
 func newL1(ctx context.Context, opt devnet.Options, kv, blobs bool) (network, error) {
 	return devnet.NewL1(ctx, devnet.L1Options{
 		Home: opt.Home, Nodes: opt.Nodes, BlockTime: opt.BlockTime, L1BlockTime: opt.DABlockTime, TxRate: opt.TxRate, KV: kv, Blobs: blobs,
-		Logger: opt.Logger, OnBlock: opt.OnBlock, Listen: opt.Listen[min(1, len(opt.Listen)):],
+		Logger: opt.Logger, OnBlock: opt.OnBlock, Each: opt.Each, Listen: opt.Listen[min(1, len(opt.Listen)):],
 	})
 }
 
@@ -164,7 +184,11 @@ func devReport(ctx, running context.Context, n network, duration time.Duration) 
 type devOutput struct {
 	out  io.Writer
 	json bool
-	mu   sync.Mutex // one line at a time
+
+	stream   *devStream // nil: there is none
+	streamed *streamed  // likewise
+
+	mu sync.Mutex // one line at a time
 }
 
 func (o *devOutput) printf(format string, args ...any) {
@@ -179,6 +203,10 @@ func (o *devOutput) printf(format string, args ...any) {
 func (o *devOutput) start(n network) {
 	var b strings.Builder
 	source := "DA"
+	if s, ok := n.(*streamed); ok {
+		fmt.Fprintf(&b, "%-11s %s (hr-%s)\n", "stream", s.url(), nats.Chain(s.genesis.Hash()))
+		n = s.network
+	}
 	switch n := n.(type) {
 	case *devnet.Net:
 		fmt.Fprintf(&b, "%-11s %s\n", "DA layer", n.DA().URL())
@@ -220,7 +248,14 @@ func early(d time.Duration) string {
 
 func (o *devOutput) end(r devnet.Report) {
 	if o.json {
-		_ = json.NewEncoder(o.out).Encode(r) // a reader that has gone is told by nobody
+		var all any = r
+		if o.streamed != nil {
+			all = struct {
+				devnet.Report
+				Stream streamReport `json:"stream"`
+			}{r, o.streamed.report}
+		}
+		_ = json.NewEncoder(o.out).Encode(all) // a reader that has gone is told by nobody
 		return
 	}
 	if r.Blocks == 0 {
@@ -233,5 +268,10 @@ func (o *devOutput) end(r devnet.Report) {
 	o.printf("%d blocks; announced -> applied p50 %.3f ms, p99 %.3f ms, max %.3f ms; %d fetches at the head.\n", r.Blocks, r.LatencyMS.P50, r.LatencyMS.P99, r.LatencyMS.Max, r.FetchesAtHead)
 	if r.EarlyMS.P50 > 0 {
 		o.printf("Blocks were there, as unsafe ones, p50 %.0f ms before the DA layer announced them.\n", r.EarlyMS.P50)
+	}
+	if o.streamed != nil {
+		t := o.streamed.report
+		o.printf("The stream has %d blocks, each once, in order; %d and %d were published by %s and %s; safe there -> read p50 %.3f ms, p99 %.3f ms.\n",
+			t.Blocks, t.Published[0], t.Published[1], o.streamed.Name(o.stream.two[0]), o.streamed.Name(o.stream.two[1]), t.LatencyMS.P50, t.LatencyMS.P99)
 	}
 }

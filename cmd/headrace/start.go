@@ -98,18 +98,23 @@ func start(ctx context.Context, out io.Writer, home string, config node.Config) 
 	if err := config.Stream.Fits(); err != nil {
 		return err
 	}
+	startStream := func() (func(), error) { return func() {}, nil }
 	if config.Stream.On() {
-		stream, closeStream, err := openStream(home, &config.Stream, genesis, log)
+		stream, start, err := openStream(home, &config.Stream, genesis, log)
 		if err != nil {
 			return err
 		}
-		defer closeStream()
-		opt.Outlets = append(opt.Outlets, stream)
+		opt.Outlets, startStream = append(opt.Outlets, stream), start
 	}
 	n, err := node.New(opt)
 	if err != nil {
 		return onDisk(err)
 	}
+	stopStream, err := startStream() // the home is this process' own now
+	if err != nil {
+		return errors.Join(err, n.Close())
+	}
+	defer stopStream()
 	metrics.Watch(n)
 	fmt.Fprintln(out, n.URL())
 	logStarted(log, n, genesis, &config, home)

@@ -2,14 +2,17 @@ package main
 
 import (
 	"cmp"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 
 	"headrace/await"
 	"headrace/block"
@@ -18,11 +21,10 @@ import (
 	natsserver "headrace/stream/nats/server"
 )
 
-// openStream makes what publishes a node's blocks, as the settings say, and starts the embedded server if there is to be
-// one. close is called when the node has ended.
-func openStream(home string, c *node.StreamConfig, genesis *block.Genesis, log *slog.Logger) (out *publish.Publisher, close func(), err error) {
+// openStream makes what publishes a node's blocks, as the settings say. The embedded server, if there is to be one, is
+// started by start, once the node has its home for itself, and ended by what that returns.
+func openStream(home string, c *node.StreamConfig, genesis *block.Genesis, log *slog.Logger) (out *publish.Publisher, start func() (func(), error), err error) {
 	log = log.With("module", "stream")
-	close = func() {}
 	opt := publish.Options{
 		Genesis: genesis, Head: await.Safe, From: c.From, Replicas: int(cmp.Or(c.Replicas, 1)), Logger: log,
 		Servers: publish.Servers{URLs: c.URL, Credentials: inHome(home, c.CredentialsFile)},
@@ -38,24 +40,47 @@ func openStream(home string, c *node.StreamConfig, genesis *block.Genesis, log *
 	if err != nil {
 		return nil, nil, err
 	}
+	start = func() (func(), error) { return func() {}, nil }
 	if c.Embedded {
-		s, err := natsserver.Open(natsserver.Options{Dir: filepath.Join(home, "stream"), Listen: c.Listen, User: c.User, Password: password, TLS: secure, Logger: log})
-		if err != nil {
-			return nil, nil, fmt.Errorf("stream.embedded: %w", err)
-		}
-		if c.Listen != "" {
-			log.Info("stream", "listens", s.ClientURL(), "name", opt.Genesis.ChainID)
-		}
-		close = s.Close
-		opt.Servers.InProcess, opt.Servers.User, opt.Servers.Password = s, s.User, s.Password
+		late := &lateServer{opt: natsserver.Options{
+			Dir: filepath.Join(home, "stream"), Listen: c.Listen, User: c.User, Password: password, Secret: rand.Text(), TLS: secure, Logger: log,
+		}}
+		start = late.start
+		opt.Servers.InProcess, opt.Servers.User, opt.Servers.Password = late, natsserver.Publisher, late.opt.Secret
 	} else {
 		opt.Servers.User, opt.Servers.Password, opt.Servers.TLS = c.User, password, secure
 	}
 	if out, err = publish.New(opt); err != nil {
-		close()
 		return nil, nil, fmt.Errorf("stream.url: %w", err)
 	}
-	return out, close, nil
+	return out, start, nil
+}
+
+// lateServer is an embedded server that is started after those who use it were made.
+type lateServer struct {
+	opt natsserver.Options
+	now atomic.Pointer[natsserver.Server]
+}
+
+func (l *lateServer) start() (func(), error) {
+	s, err := natsserver.Open(l.opt)
+	if err != nil {
+		return nil, fmt.Errorf("stream.embedded: %w", err)
+	}
+	if l.opt.Listen != "" {
+		l.opt.Logger.Info("stream", "listens", s.Addr())
+	}
+	l.now.Store(s)
+	return s.Close, nil
+}
+
+// InProcessConn implements nats.InProcessConnProvider.
+func (l *lateServer) InProcessConn() (net.Conn, error) {
+	s := l.now.Load()
+	if s == nil {
+		return nil, errors.New("the embedded server has not been started yet")
+	}
+	return s.InProcessConn()
 }
 
 // inHome is a path of the settings, which is relative to the home; "" stays.

@@ -277,10 +277,9 @@ func TestReorg(t *testing.T) {
 	reorgs := 0
 	for round, salt := range []byte{1, 0, 1, 2, 0} { // those of branch 0 and 1 come again
 		position += 3
-		from := uint64(10 + round)
 		for i := range nodes {
 			m := nodes[(i+round)%2]
-			m.fork(from, salt)
+			m.fork(10, salt)
 			m.set(20+uint64(round)%2, 5, position)
 		}
 		r.eventually(nodes[0], 20+uint64(round)%2)

@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	natsserver "github.com/nats-io/nats-server/v2/server"
@@ -54,6 +55,9 @@ type Server struct {
 	User, Password     string
 }
 
+// Publisher is the user who may write.
+const Publisher = "publisher"
+
 // startup bounds how long a server takes until it answers: one with much on the disk reads it first.
 const startup = time.Minute
 
@@ -85,7 +89,7 @@ func Open(opt Options) (*Server, error) {
 			o.Routes = append(o.Routes, &url.URL{Scheme: "nats", Host: r})
 		}
 	}
-	s := &Server{User: "publisher", Password: cmp.Or(opt.Secret, rand.Text())}
+	s := &Server{User: Publisher, Password: cmp.Or(opt.Secret, rand.Text())}
 	o.Users = []*natsserver.User{{Username: s.User, Password: s.Password}}
 	if opt.Password != "" {
 		o.Users = append(o.Users, &natsserver.User{Username: cmp.Or(opt.User, "reader"), Password: opt.Password, Permissions: reading()})
@@ -150,6 +154,9 @@ func (l *logger) say(level slog.Level, format string, v ...any) {
 		return
 	}
 	text := fmt.Sprintf(format, v...)
+	if strings.HasPrefix(text, "Plaintext passwords detected") { // they are in the memory of this process alone
+		return
+	}
 	l.said.Tell(l.log, level, "NATS server", text, "says", text)
 }
 
