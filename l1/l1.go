@@ -248,6 +248,11 @@ type Draft struct {
 	Parent Hash   // header hash of the rollup block that Blocks[0] builds on
 	Forced int    // items of the queue, from its head, whose transactions Blocks include
 	Blocks []Encoded
+
+	// Fuller, if it is not nil, returns a draft in the place of this one that has more blocks behind the same ones, if there
+	// is one by now. A Proposer may ask for it, from within Propose, when it has to send its transaction again. One of those
+	// that were sent is included, if any is.
+	Fuller func(context.Context) (Draft, bool)
 }
 
 // Inclusion says where a proposal was included.

@@ -94,6 +94,7 @@ var tables = slices.Concat(
 	txsGuards,
 	gossipGuards,
 	handGuards,
+	policyGuards,
 	streamReadGuards,
 	streamGuards,
 )

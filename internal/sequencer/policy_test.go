@@ -302,3 +302,39 @@ func TestFeeCapIsNoMatterOfSize(t *testing.T) {
 		b.machine.Close()
 	})
 }
+
+// While a proposal is under way it can be had with the blocks that were made meanwhile, behind the same ones; and what is
+// proposed so becomes safe, whole.
+func TestFullerDraft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newInboxBench(t, local.Options{}, func(c *sequencer.Config, _ *local.Options) { c.MaxDelay = 20 * time.Second })
+		fuller := 0
+		b.proposer.answer = func(d l1.Draft) (l1.Inclusion, error) {
+			if again, ok := d.Fuller(t.Context()); ok {
+				t.Errorf("at once there are %d blocks in the place of %d", len(again.Blocks), len(d.Blocks))
+			}
+			for range 3 {
+				time.Sleep(time.Second)
+				next, ok := d.Fuller(t.Context())
+				if !ok || next.ID != d.ID || next.Parent != d.Parent || len(next.Blocks) <= len(d.Blocks) || string(next.Blocks[len(d.Blocks)-1].Header) != string(d.Blocks[len(d.Blocks)-1].Header) {
+					t.Errorf("a second later: got %v, %d blocks, want more than %d behind the same", ok, len(next.Blocks), len(d.Blocks))
+					break
+				}
+				next.Fuller = d.Fuller
+				d = next
+				fuller++
+				if f := b.seq.Status().Load().Flight; f.To-f.From+1 != uint64(len(d.Blocks)) {
+					t.Errorf("blocks %d to %d are said to be under way, want %d", f.From, f.To, len(d.Blocks))
+				}
+			}
+			return b.proposer.Proposer.Propose(t.Context(), d)
+		}
+		stop := b.run(t)
+		time.Sleep(2 * time.Minute)
+		if s := b.machine.Status().Load(); fuller < 9 || s.Counts.Void != 0 || s.Safe.Height < 300 || b.seq.Status().Load().Failures != 0 {
+			t.Errorf("after %d fuller drafts: got %+v up to block %d, %+v", fuller, s.Counts, s.Safe.Height, b.seq.Status().Load())
+		}
+		stop()
+		b.machine.Close()
+	})
+}

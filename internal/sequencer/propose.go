@@ -53,6 +53,9 @@ func (q *Sequencer) propose(ctx context.Context) error {
 		}
 		elsewhere := at.Position != s.Position
 		if err == nil && len(draft.Blocks) > 0 {
+			if !elsewhere {
+				draft.Fuller = q.fuller(draft.last, s, part.limit, whole)
+			}
 			_, err = q.proposeOne(ctx, draft, s, elsewhere)
 		}
 		due := errors.Is(err, l1.ErrForcedDue)
@@ -165,6 +168,24 @@ func (q *Sequencer) draft(ctx context.Context, s syncer.Status, limit int, whole
 	d.Forced, err = q.cfg.Syncer.Taken(ctx, blocks[:n], queue)
 	d.short = d.Forced < len(queue)
 	return d, err
+}
+
+// fuller returns what makes a draft of more blocks than those up to last, which was drafted when this was the status, while
+// its proposal is under way: with those that were made meanwhile.
+func (q *Sequencer) fuller(last uint64, was syncer.Status, limit int, whole bool) func(context.Context) (l1.Draft, bool) {
+	return func(ctx context.Context) (l1.Draft, bool) {
+		s := q.cfg.Syncer.Status().Load()
+		if s.Diverged || s.Safe != was.Safe || s.Proposal != was.Proposal || s.Unsafe.Height <= last {
+			return l1.Draft{}, false
+		}
+		next, err := q.draft(ctx, s, limit, whole)
+		if err != nil || next.last <= last {
+			return l1.Draft{}, false
+		}
+		last = next.last
+		q.status.Update(func(s Status) Status { s.Flight.To = last; return s })
+		return next.Draft, true
+	}
 }
 
 // blocks returns the stored blocks from one height to another, at most as many as a proposal holds.

@@ -181,6 +181,9 @@ type request struct {
 	data     []byte
 	sidecar  *types.BlobTxSidecar // nil: no blobs
 	extraGas uint64               // beyond what any transaction with this data needs
+
+	// fuller returns the one to be sent in its place, if there is one by now; nil: there never is.
+	fuller func(context.Context) (request, bool)
 }
 
 // gas is what the transaction may use: estimating would run it in the wrong block, which the inbox's rules may
@@ -256,7 +259,7 @@ func (a *Account) transact(ctx context.Context, at *endpoint, nonce uint64, r re
 			a.said.Warn(a.client.opt.Logger, "look for transaction", err, "hash", try.hashes[0])
 			try.failed = true
 		}
-		a.again(ctx, r, &try)
+		a.again(ctx, &r, &try)
 		if try.refused == mostRefusals {
 			return nil, try.unknown(nil)
 		}
@@ -308,7 +311,7 @@ const patience = 3
 // again sends the transaction again when it is time: with higher fees or, if the endpoint that took it fails or stays
 // behind, soon, and as it is, to another. Where an earlier transaction is missing, sending it once more leads nowhere, and
 // some dev chains answer when it is included, not before.
-func (a *Account) again(ctx context.Context, r request, try *attempt) {
+func (a *Account) again(ctx context.Context, r *request, try *attempt) {
 	elsewhere, wait := try.failed || try.late >= patience, a.resend()
 	switch {
 	case elsewhere:
@@ -324,9 +327,14 @@ func (a *Account) again(ctx context.Context, r request, try *attempt) {
 	case elsewhere:
 		a.move(try, try.at)
 	case !try.forgotten:
-		a.bump(try, r.sidecar != nil)
+		if a.bump(try, r.sidecar != nil) && r.fuller != nil { // nodes take another one in its place for a higher fee alone
+			if next, ok := r.fuller(ctx); ok {
+				next.fuller = r.fuller
+				*r, try.cells = next, nil
+			}
+		}
 	}
-	if err := a.submit(ctx, r, try, !elsewhere); err != nil && ctx.Err() == nil {
+	if err := a.submit(ctx, *r, try, !elsewhere); err != nil && ctx.Err() == nil {
 		a.said.Warn(a.client.opt.Logger, "send transaction again", err, "hash", try.hashes[0])
 		try.sentAt, try.failed = time.Now(), true
 	}

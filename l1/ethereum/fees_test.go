@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/big"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -12,9 +13,11 @@ import (
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/crypto"
 
+	"headrace/devnet/beacon"
 	"headrace/devnet/geth"
 	"headrace/l1"
 	"headrace/l1/ethereum"
+	"headrace/watch"
 )
 
 // included is the transaction with a hash, and its receipt.
@@ -147,6 +150,54 @@ func TestPrepareBlobs(t *testing.T) {
 	for range 2 {
 		if err := ethereum.PrepareBlobs(); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// A proposal that is sent again takes what has come meanwhile with it, in call data and in blobs, and is found by whoever
+// proposes that again.
+func TestFullerInItsPlace(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, geth.Prague, l1.Settings{})
+	for id, content := range []ethereum.Content{ethereum.CallData, ethereum.Blobs} {
+		id := uint64(id) + 1
+		sends := watch.New(0)
+		c := r.client(func(o *ethereum.Options) {
+			o.Observer.Called = func(method string, _ int, _ time.Duration, err error) {
+				if method == "eth_sendRawTransaction" && err == nil {
+					sends.Update(func(n int) int { return n + 1 })
+				}
+			}
+		})
+		a := ethereum.NewAccount(c, r.proposer, ethereum.AccountOptions{Content: content, Resend: 20 * time.Millisecond})
+		first, second := draft(id, "first"), draft(id, "second")
+		fuller := first
+		fuller.Blocks = append(fuller.Blocks[:1:1], second.Blocks...)
+		first.Fuller = func(context.Context) (l1.Draft, bool) { return fuller, sends.Load() >= 2 }
+		var done sync.WaitGroup
+		done.Go(func() {
+			if at, err := a.Propose(t.Context(), first); err != nil || at.ID != id {
+				t.Errorf("got %+v, %v", at, err)
+			}
+		})
+		waitFor(t, sends, 4)
+		_, err := r.chain.Mine(t.Context(), beacon.Spec{})
+		r.check(err)
+		done.Wait()
+		p := one(t, c, r.chain.Head().Number()).Proposal
+		if p == nil || len(p.Blocks) != 2 || string(p.Blocks[1].Header) != string(second.Blocks[0].Header) {
+			t.Errorf("content %d: got %+v, want both blocks", content, p)
+		}
+		data, blobs := a.Posted()
+		if posted := data.Blocks + blobs.Blocks; posted != 2 {
+			t.Errorf("content %d: %d blocks are said to be posted, want 2", content, posted)
+		}
+		before := r.nonce(r.proposer)
+		if at, err := r.account(r.client(nil), r.proposer, content).Propose(t.Context(), fuller); err != nil || at.ID != id || r.nonce(r.proposer) != before {
+			t.Errorf("content %d: again: got %+v, %v", content, at, err)
+		}
+		if _, err := r.account(r.client(nil), r.proposer, content).Propose(t.Context(), draft(id, "first")); !errors.Is(err, l1.ErrStale) {
+			t.Errorf("content %d: the smaller one: got %v, want that another has its id", content, err)
 		}
 	}
 }

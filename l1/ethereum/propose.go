@@ -40,7 +40,7 @@ func (a *Account) Propose(ctx context.Context, d l1.Draft) (l1.Inclusion, error)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	p := proposing{Account: a, draft: d, payload: payload}
+	p := proposing{Account: a, version: version{draft: d, payload: payload}}
 	for reverted := 0; ; {
 		var err error
 		if p.at, err = a.client.front(ctx); err != nil {
@@ -64,11 +64,7 @@ func (a *Account) Propose(ctx context.Context, d l1.Draft) (l1.Inclusion, error)
 		case err != nil:
 			return l1.Inclusion{}, err
 		case receipt.Status == types.ReceiptStatusSuccessful:
-			in, err := p.inclusion(receipt)
-			if err == nil {
-				a.posted.proposed(receipt, len(d.Blocks), len(payload))
-			}
-			return in, err
+			return p.inclusion(receipt)
 		}
 		if err := p.refused(ctx, state, receipt); err != nil {
 			return l1.Inclusion{}, err
@@ -91,6 +87,12 @@ type proposing struct {
 	at      *endpoint // of this try
 	late    bool      // at was behind others when it was asked
 	nonce   uint64    // of the account, as of the block that the state is of
+	version           // as it is sent now
+	earlier []version // as it was sent before, with fewer blocks
+}
+
+// version is a draft as it is sent.
+type version struct {
 	draft   l1.Draft
 	payload []byte
 	sidecar *types.BlobTxSidecar // of payload, once it is needed
@@ -123,8 +125,8 @@ func (p *proposing) lookUp(ctx context.Context) (state l1.CoreState, found bool,
 	if err != nil {
 		return state, false, at, fmt.Errorf("look for proposal %d: %w", p.draft.ID, err)
 	}
-	same, err := p.isDraft(l)
-	if err == nil && !same {
+	v, err := p.sentAs(l)
+	if err == nil && v == nil {
 		err = fmt.Errorf("proposal %d is another one: %w", p.draft.ID, l1.ErrStale)
 	}
 	return state, err == nil, inclusionOf(p.draft.ID, l), err
@@ -170,9 +172,23 @@ func (p *proposing) find(ctx context.Context, last uint64) (*types.Log, error) {
 	}
 }
 
+// sentAs returns the version of the draft that a log is of; nil: none.
+func (p *proposing) sentAs(l *types.Log) (*version, error) {
+	for i := range len(p.earlier) + 1 {
+		v := &p.version
+		if i > 0 {
+			v = &p.earlier[i-1]
+		}
+		if same, err := v.isDraft(l); same || err != nil {
+			return v, err
+		}
+	}
+	return nil, nil
+}
+
 // isDraft reports whether a log is of the very draft, in call data or in blobs, by whichever account: operators
 // change keys.
-func (p *proposing) isDraft(l *types.Log) (bool, error) {
+func (p *version) isDraft(l *types.Log) (bool, error) {
 	e, err := bindings.UnpackProposedEvent(l)
 	if err != nil || len(e.Sources) == 0 {
 		return false, errors.Join(err, errors.New("not a log of our inbox contract"))
@@ -191,7 +207,7 @@ func (p *proposing) isDraft(l *types.Log) (bool, error) {
 	return slices.EqualFunc(own.BlobHashes, sidecar.BlobHashes(), func(a [32]byte, b common.Hash) bool { return a == b }), nil
 }
 
-func (p *proposing) blobs() (*types.BlobTxSidecar, error) {
+func (p *version) blobs() (*types.BlobTxSidecar, error) {
 	var err error
 	if p.sidecar == nil {
 		p.sidecar, err = newSidecar(p.payload)
@@ -236,11 +252,43 @@ type kind struct {
 
 // request makes the transaction of the draft.
 func (p *proposing) request(ctx context.Context, state l1.CoreState) (request, error) {
-	r := request{to: &p.client.inbox, extraGas: 400_000 + 200_000*uint64(p.draft.Forced)}
 	blobs, err := p.useBlobs(ctx)
 	if err != nil {
-		return r, err
+		return request{}, err
 	}
+	r, err := p.as(state, blobs)
+	r.fuller = func(ctx context.Context) (request, bool) { return p.fuller(ctx, state, blobs) }
+	return r, err
+}
+
+// fuller makes the transaction of a draft with more blocks, of the same kind, if there is one by now.
+func (p *proposing) fuller(ctx context.Context, state l1.CoreState, blobs bool) (r request, ok bool) {
+	if p.draft.Fuller == nil {
+		return r, false
+	}
+	d, ok := p.draft.Fuller(ctx)
+	if !ok || d.ID != p.draft.ID || d.Parent != p.draft.Parent || len(d.Blocks) <= len(p.draft.Blocks) || d.Forced < p.draft.Forced || d.Forced > 0xffff {
+		return r, false
+	}
+	next := version{draft: d, payload: l1.EncodeBlocks(d.Blocks)}
+	next.draft.Fuller = p.draft.Fuller
+	if l1.Fit(d.Blocks, p.Limit()) < len(d.Blocks) || !blobs && len(next.payload) > callDataLimit {
+		return r, false
+	}
+	was := p.version
+	p.version = next
+	r, err := p.as(state, blobs)
+	if err != nil { // of its commitments, which is told when they are needed
+		p.version = was
+		return r, false
+	}
+	p.earlier = append(p.earlier, was)
+	return r, true
+}
+
+// as makes the transaction of what is sent now.
+func (p *proposing) as(state l1.CoreState, blobs bool) (r request, err error) {
+	r = request{to: &p.client.inbox, extraGas: 400_000 + 200_000*uint64(p.draft.Forced)}
 	if !blobs {
 		r.data = bindings.PackPropose(state.LastProposal, p.draft.Parent, uint16(p.draft.Forced), p.payload)
 		return r, nil
@@ -323,6 +371,9 @@ func (p *proposing) inclusion(r *types.Receipt) (l1.Inclusion, error) {
 		}
 		if e.Id != p.draft.ID { // cannot be: the transaction names the proposal before it
 			return l1.Inclusion{}, fmt.Errorf("draft for id %d was included as %d in transaction %s", p.draft.ID, e.Id, r.TxHash)
+		}
+		if v, err := p.sentAs(l); err == nil && v != nil {
+			p.posted.proposed(r, len(v.draft.Blocks), len(v.payload))
 		}
 		return inclusionOf(e.Id, l), nil
 	}

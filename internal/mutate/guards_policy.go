@@ -1,0 +1,71 @@
+package main
+
+// policyGuards are those of when the sequencer proposes to an inbox, and for how much.
+var policyGuards = []guard{
+	{
+		name: "blocks wait for others until the oldest has waited long enough",
+		file: "internal/sequencer/policy.go",
+		from: "!time.Now().Before(latest) {", to: "true {",
+		pkg: "./internal/sequencer", test: "TestProposedWhenOld",
+	},
+	{
+		name: "a proposal is full by what it holds, and not by an estimate",
+		file: "internal/sequencer/policy.go",
+		from: "if err != nil || size >= q.cfg.Full {", to: "if err != nil || size >= 0 {",
+		pkg: "./internal/sequencer", test: "TestProposedWhenFull",
+	},
+	{
+		name: "no block waits for others where that would end in a pause",
+		file: "internal/sequencer/policy.go",
+		from: "case pending >= min(max(q.cfg.MaxPending/2, 1), l1.MaxBlocks):", to: "case pending >= l1.MaxBlocks:",
+		pkg: "./internal/sequencer", test: "TestProposedBeforeAPause",
+	},
+	{
+		name: "forced items are proposed before they are due",
+		file: "internal/sequencer/policy.go",
+		from: "if w.due > 0 || w.soon == 0 {", to: "if true {",
+		pkg: "./internal/sequencer", test: "TestProposedForForcedItems",
+	},
+	{
+		name: "what an operator wants proposed does not wait",
+		file: "internal/sequencer/policy.go",
+		from: "case held.Asked > s.Safe.Height:", to: "case false:",
+		pkg: "./internal/sequencer", test: "TestProposedByHand",
+	},
+	{
+		name: "a queue that cannot be read while blocks wait is no failed submission",
+		file: "internal/sequencer/policy.go",
+		from: "return false, ctx.Err()\n", to: "return false, err\n",
+		pkg: "./internal/sequencer", test: "TestQueueUnreadWhileBlocksWait",
+	},
+	{
+		name: "no block is dropped for a proposal that was cut for its price",
+		file: "internal/sequencer/propose.go",
+		from: "case due && draft.short && draft.cut && !whole:", to: "case false:",
+		pkg: "./internal/sequencer", test: "TestProposalsAreWorthTheirPrice",
+	},
+	{
+		name: "what the L1 asks for does not make proposals smaller",
+		file: "internal/sequencer/propose.go",
+		from: "case errors.Is(err, l1.ErrFeeCap):", to: "case false:",
+		pkg: "./internal/sequencer", test: "TestFeeCapIsNoMatterOfSize",
+	},
+	{
+		name: "a proposal that waits as it may is no reason at the sequencer",
+		file: "node/ready.go",
+		from: "ripe := made.Add(v.pace.delay)", to: "ripe := made",
+		pkg: "./node", test: "TestHealthyIsReady/proposals_each_ten_minutes",
+	},
+	{
+		name: "no tip is above its limit",
+		file: "l1/ethereum/send.go",
+		from: "[]*big.Int{a.opt.MaxTip, f.cap}", to: "[]*big.Int{f.cap}",
+		pkg: "./l1/ethereum", test: "TestFeesAboveTheLimits",
+	},
+	{
+		name: "a proposal that is sent again takes what has come meanwhile with it",
+		file: "l1/ethereum/account.go",
+		from: "if a.bump(try, r.sidecar != nil) && r.fuller != nil {", to: "if a.bump(try, r.sidecar != nil) && false {",
+		pkg: "./l1/ethereum", test: "TestFullerInItsPlace",
+	},
+}
