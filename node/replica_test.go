@@ -541,3 +541,55 @@ func TestReplicaOnAnL1(t *testing.T) {
 	}
 	sameChain(t, at, full, replica)
 }
+
+// A node that falls silent, with its connection open, costs a replica that has another one nothing, and one that has
+// none its readiness until it is heard again.
+func TestReplicaOfASilentNode(t *testing.T) {
+	t.Parallel()
+	d, _ := daLayer(t, "127.0.0.1:0", "", 200*time.Millisecond)
+	c := newChain(t, "silent")
+	start(t, c.sequencer(t, d.URL(), 50*time.Millisecond))
+	full, second := start(t, c.full(t, d.URL())), start(t, c.full(t, d.URL()))
+	for _, n := range []*running{full, second} {
+		n.until(t, "ready, with a block time", func(s node.Status) bool { return s.Ready && s.Source.BlockTime != "" && s.Heads.Safe.Height > 10 })
+	}
+	l := link(t, full.URL())
+	url := "http://" + l.Address()
+	alone, both := start(t, c.replica(t, url)), start(t, c.replica(t, url, second.URL()))
+	alone.until(t, "ready", ready)
+	both.until(t, "ready", ready)
+	l.Freeze(true)
+	s := alone.until(t, "not ready", unready)
+	if !strings.Contains(s.Reason, url) {
+		t.Errorf("got the reason %q, want who is silent", s.Reason)
+	}
+	at := s.Heads.Safe.Height
+	both.until(t, "further, by the other one", func(s node.Status) bool { return s.Ready && s.Heads.Safe.Height >= at+40 })
+	l.Freeze(false)
+	alone.until(t, "ready again", func(s node.Status) bool { return s.Ready && s.Heads.Safe.Height >= at+40 })
+}
+
+// A replica takes blocks before they are safe as a full node does, and promotes them when the node that it follows says
+// that they are.
+func TestReplicaWithUnsafeBlocks(t *testing.T) {
+	t.Parallel()
+	d, _ := daLayer(t, "127.0.0.1:0", "", 500*time.Millisecond)
+	c := newChain(t, "soft-replica")
+	o := c.sequencer(t, d.URL(), 20*time.Millisecond)
+	o.Config.Sequencer.MaxPending = 100_000
+	seq := start(t, o)
+	full := start(t, c.full(t, d.URL()))
+	r := c.replica(t, full.URL())
+	r.Config.Unsafe.From = node.At(seq.URL())
+	replica := start(t, r)
+	s := replica.until(t, "ahead of what is safe", func(s node.Status) bool {
+		return s.Heads.Safe.Height >= 50 && s.Heads.Unsafe.Height >= s.Heads.Safe.Height+5
+	})
+	before := s.Counts
+	s = replica.until(t, "at the next hundred", func(s node.Status) bool { return s.Counts.Promoted >= before.Promoted+100 })
+	if c := s.Counts; c.Promoted+c.Executed != s.Heads.Safe.Height || c.RevertedUnsafe+c.SignedTwice+c.Demoted != 0 {
+		t.Errorf("got %+v at safe block %d, want each either promoted or executed", c, s.Heads.Safe.Height)
+	}
+	full.until(t, "there too", safeAt(s.Heads.Safe.Height))
+	sameChain(t, s.Heads.Safe.Height, full, replica)
+}
