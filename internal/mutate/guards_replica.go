@@ -38,4 +38,22 @@ var replicaGuards = []guard{
 		from: "if at.IsZero() || !at.After(h.by[by].at) {", to: "if at.IsZero() {",
 		pkg: "./node", test: "TestReplicaReadiness",
 	},
+	{
+		name: "a copy whose envelope was taken is no replica's block",
+		file: "internal/syncer/replica.go",
+		from: "if err == nil && !r.reverts && !item.Data.envelope && r.cfg.Store.State().EnvelopesOnly {", to: "if false {",
+		pkg: "./internal/syncer", test: "TestReplicaChecks",
+	},
+	{
+		name: "a replica takes nothing back that is final",
+		file: "internal/syncer/replica.go",
+		from: "if !r.reverts || st.Safe.Height <= st.Finalized.Height {", to: "if false {",
+		pkg: "./internal/syncer", test: "TestReplicaReverts",
+	},
+	{
+		name: "a replica calls final what it has itself",
+		file: "internal/syncer/replica.go",
+		from: "!ok || here != at {\n\t\treturn nil\n\t}\n\tif err", to: "false {\n\t\treturn nil\n\t} else if _ = ok; here == at || true {\n\t}\n\tif err",
+		pkg: "./internal/syncer", test: "TestReplicaReverts",
+	},
 }
