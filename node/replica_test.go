@@ -411,6 +411,8 @@ func headAt(c chain, height uint64) http.HandlerFunc {
 		text, _ := json.Marshal(node.Status{ChainID: c.genesis.ChainID, Ready: true, Heads: node.Heads{Unsafe: head, Safe: head, Finalized: head}})
 		w.Header().Set("Content-Type", "text/event-stream")
 		_, _ = fmt.Fprintf(w, "event: status\ndata: %s\n\n", text)
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
 	}
 }
 
