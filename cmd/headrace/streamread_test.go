@@ -3,13 +3,18 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/knadh/koanf/parsers/yaml"
+	natsd "github.com/nats-io/nats-server/v2/server"
 	natsgo "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -199,5 +204,117 @@ func TestStreamUsage(t *testing.T) {
 	}
 	for _, args := range [][]string{{"tail", "--stream", url}, {"tail", "--stream", strings.Replace(p.url, "planted-password", "planted-other", 1)}} {
 		says(t, fmt.Sprint(args[0]), args...)
+	}
+}
+
+// The compose file's commands are ours, with flags that there are, and its servers' configuration is one: with it a reader
+// may read, and not write.
+func TestStreamCompose(t *testing.T) {
+	raw, err := os.ReadFile("../../docs/stream.compose.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := yaml.Parser().Unmarshal(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := 0
+	for name, s := range file["services"].(map[string]any) {
+		parts, _ := s.(map[string]any)["command"].([]any)
+		if parts == nil {
+			parts, _ = file["services"].(map[string]any)["full-1"].(map[string]any)["command"].([]any)
+		}
+		var words []string
+		for _, p := range parts {
+			words = append(words, fmt.Sprint(p))
+		}
+		commands := [][]string{words}
+		if len(words) == 3 && words[0] == "sh" {
+			commands = nil
+			for line := range strings.Lines(words[2]) {
+				if _, command, ok := strings.Cut(strings.TrimSuffix(strings.TrimSpace(line), " &&"), "headrace "); ok && !strings.HasPrefix(line, "until") && !strings.HasPrefix(line, "test") {
+					commands = append(commands, append([]string{"headrace"}, strings.Fields(command)...))
+				}
+			}
+			if len(commands) != 2 {
+				t.Errorf("%s: got commands %q, want init and start", name, commands)
+			}
+		}
+		for _, words := range commands {
+			if words[0] != "headrace" {
+				continue
+			}
+			ours++
+			command, args, err := newRoot().Find(words[1:])
+			if err == nil {
+				err = command.ParseFlags(args)
+			}
+			if err != nil || !command.HasParent() {
+				t.Errorf("%s: %q: %v", name, words, err)
+			}
+		}
+	}
+	if ours != 8 {
+		t.Errorf("got %d commands of ours, want 8", ours)
+	}
+
+	text := file["configs"].(map[string]any)["nats"].(map[string]any)["content"].(string)
+	text = strings.NewReplacer("$$", "$", "/data", t.TempDir(), "0.0.0.0:6222", "127.0.0.1:-1", "port: 4222", "port: -1\nhost: 127.0.0.1").Replace(text)
+	text = regexp.MustCompile(`(?m)^ *routes:.*$`).ReplaceAllString(text, "")
+	cluster := regexp.MustCompile(`(?ms)^cluster \{.*?^\}$`)
+	if !cluster.MatchString(text) {
+		t.Fatalf("got no cluster in\n%s", text)
+	}
+	t.Setenv("PUBLISHER_PASSWORD", "publishers-password")
+	t.Setenv("READER_PASSWORD", "readers-password")
+	conf := filepath.Join(t.TempDir(), "nats.conf")
+	writeFile(t, filepath.Dir(conf), "nats.conf", cluster.ReplaceAllString(text, ""))
+	o, err := natsd.ProcessConfigFile(conf)
+	if err != nil || !o.JetStream || !o.SyncAlways {
+		t.Fatalf("got %+v, %v, want a server that syncs always", o, err)
+	}
+	o.NoSigs, o.NoLog = true, true
+	s, err := natsd.NewServer(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	defer s.WaitForShutdown()
+	defer s.Shutdown()
+	if !s.ReadyForConnections(time.Minute) {
+		t.Fatal("the server does not start")
+	}
+	writer, err := natsgo.Connect(s.ClientURL(), natsgo.UserInfo("publisher", "publishers-password"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer writer.Close()
+	js, err := jetstream.New(writer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const chain = "0123456789abcdef"
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: nats.StreamName(chain), Subjects: nats.Subjects(chain)}); err != nil {
+		t.Fatal(err)
+	}
+	m := nats.Message{Block: await.Ref{Height: 1, Hash: await.Hash{1}}, Body: []byte(`{"height":1}`)}
+	if _, err := js.PublishMsg(t.Context(), &natsgo.Msg{Subject: m.Subject(chain), Header: m.Header(), Data: m.Body}); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Dir(conf), "password", "readers-password\n")
+	as := []string{"--stream.user", "reader", "--stream.password_file", filepath.Join(filepath.Dir(conf), "password")}
+	if out, status, message := execute(t, append([]string{"tail", "--stream", s.ClientURL(), "--from", "1", "--count", "1"}, as...)...); status != 0 || !strings.HasPrefix(out, "1  ") {
+		t.Errorf("got %q, %d, %s", out, status, message)
+	}
+	reader, err := natsgo.Connect(s.ClientURL(), natsgo.UserInfo("reader", "readers-password"), natsgo.ErrorHandler(func(*natsgo.Conn, *natsgo.Subscription, error) {}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	if err := errors.Join(reader.Publish(nats.BlockSubject(chain, 2), []byte("hello")), reader.Flush()); err != nil {
+		t.Fatal(err)
+	}
+	if stream, err := js.Stream(t.Context(), nats.StreamName(chain)); err != nil || stream.CachedInfo().State.LastSeq != 1 {
+		t.Errorf("got %v, %v, want that a reader cannot write", stream, err)
 	}
 }
