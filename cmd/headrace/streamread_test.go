@@ -270,8 +270,8 @@ func TestStreamCompose(t *testing.T) {
 	conf := filepath.Join(t.TempDir(), "nats.conf")
 	writeFile(t, filepath.Dir(conf), "nats.conf", cluster.ReplaceAllString(text, ""))
 	o, err := natsd.ProcessConfigFile(conf)
-	if err != nil || !o.JetStream || !o.SyncAlways {
-		t.Fatalf("got %+v, %v, want a server that syncs always", o, err)
+	if err != nil || !o.JetStream || !o.SyncAlways || o.JetStreamLimits.DefaultMaxConsumers != 10_000 {
+		t.Fatalf("got %+v, %v, want a server that syncs always, for many readers", o, err)
 	}
 	o.NoSigs, o.NoLog = true, true
 	s, err := natsd.NewServer(o)

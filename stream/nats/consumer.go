@@ -89,7 +89,7 @@ var (
 // Read brings a chain's stream to a sink: each block once, in order, each the child of the one before or of To of an Undo.
 // It goes on through everything that happens to the server and to the stream: a connection that breaks, a server that is
 // away or restored from a copy, a stream that is cut back, purged, or deleted and made anew. It returns when ctx ends, with
-// its cause; when the sink fails, with its error; with ErrGone or ErrForeign; and when the connection is closed for good.
+// its cause; when the sink fails, with its error; with ErrGone or ErrForeign; and with nats.ErrConnectionClosed when js is closed for good.
 // Until then it tries again.
 //
 // It holds no position. It asks the sink, finds that block in the stream by the subject of its height, and reads on behind
@@ -115,7 +115,7 @@ func Read(ctx context.Context, js jetstream.JetStream, chain string, sink Sink, 
 		case errors.As(err, &end):
 			return end.error
 		case js.Conn().IsClosed():
-			return whyLost(js, err)
+			return whyLost(js, natsgo.ErrConnectionClosed)
 		case errors.Is(err, errAgain):
 			if r.took > before {
 				continue

@@ -208,3 +208,42 @@ func TestCrowdOfReaders(t *testing.T) {
 	}
 	t.Logf("%d readers, %d kills, %d blocks: %s", readers, kills, blocks, took.Round(time.Millisecond))
 }
+
+// counted is a sink that only counts.
+type counted struct {
+	last ref.Ref
+	end  uint64
+}
+
+func (c *counted) Last(context.Context) (ref.Ref, error) { return c.last, nil }
+
+func (c *counted) At(context.Context, uint64) (ref.Hash, bool, error) { return ref.Hash{}, true, nil }
+
+func (c *counted) Apply(_ context.Context, b nats.Block) error {
+	if c.last = b.Ref; b.Height == c.end {
+		return errEnough
+	}
+	return nil
+}
+
+func (c *counted) Undo(context.Context, nats.Undo) error { return errors.New("there is no reorg") }
+
+// How fast a stream of small blocks is read from its beginning, into a sink that costs nothing.
+func BenchmarkRead(b *testing.B) {
+	s := startServer(b)
+	w := s.newWriter()
+	const blocks = 20_000
+	chainOf := branchOf("a", nil, 0, blocks)
+	for _, m := range chainOf.blocks(1, blocks) {
+		if _, err := w.js.PublishMsgAsync(&natsgo.Msg{Subject: m.Subject(chain), Header: m.Header(), Data: m.Body}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	<-w.js.PublishAsyncComplete()
+	for b.Loop() {
+		if err := nats.Read(b.Context(), w.js, chain, &counted{end: blocks}, nats.ReadOptions{}); !errors.Is(err, errEnough) {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(blocks*b.N)/b.Elapsed().Seconds(), "blocks/s")
+}

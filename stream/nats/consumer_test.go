@@ -608,3 +608,27 @@ func TestParseCursor(t *testing.T) {
 		}
 	}
 }
+
+// A connection that is closed for good ends Read, and so does a sink that does not go back.
+func TestReadEndsWithItsConnection(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	w := s.newWriter()
+	w.publish(trunk.blocks(1, 10)...)
+	b, js := newTable(1), s.dial()
+	r := read(t, js, b, quick)
+	b.until(t, trunk[:10])
+	js.Conn().Close()
+	if err := r.ends(t); !errors.Is(err, natsgo.ErrConnectionClosed) {
+		t.Errorf("got %v, want that the connection is closed", err)
+	}
+	w.publish(trunk.reorg(10, 8))
+	if err := read(t, s.dial(), stuck{newTable(1)}, quick).ends(t); err == nil || !strings.Contains(err.Error(), "the sink stands at block 10 after it was to go back from 10 to 8") {
+		t.Errorf("got %v, want that the sink did not go back", err)
+	}
+}
+
+// stuck is a table that takes no block back.
+type stuck struct{ *table }
+
+func (stuck) Undo(context.Context, nats.Undo) error { return nil }
