@@ -35,7 +35,8 @@ type SealCodec interface {
 	// block is the chain's first; time is the next block's in nanoseconds, txs are its transactions without the first.
 	After(parent []byte, time uint64, txs [][]byte) SealRule
 
-	// Root returns the state root after a block with this first transaction, if that says so.
+	// Root returns the state root after a block with this first transaction, if that says so; with nil, before the
+	// chain's first block.
 	Root(first []byte) (root []byte, ok bool)
 }
 

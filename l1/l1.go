@@ -106,8 +106,9 @@ type Proposal struct {
 	Parent   Hash     // header hash of the rollup block that the first of Blocks builds on
 	Sources  []Source // forced ones first, in queue order; the proposer's own is the last
 
-	Blocks []Encoded // of the proposer's own content; none if Void
-	Void   string    // why the proposer's own content makes no blocks; empty if it does
+	Blocks  []Encoded // of the proposer's own content in version 1; none if Void
+	Compact []byte    // the proposer's own content in version 2, whose blocks are read where Parent is known
+	Void    string    // why the proposer's own content makes no blocks; empty if it does
 }
 
 // Encoded is one rollup block as Evolve writes it. Blocks without transactions have no Data.
@@ -168,15 +169,19 @@ func (s *Source) Size() int { return 192 + 32*len(s.Blobs) + 24*len(s.Txs) + s.s
 func (p *Proposal) Own() *Source { return &p.Sources[len(p.Sources)-1] }
 
 // Resolve decodes the proposer's content, which is payload as it was read from where Own says, or err, which must be
-// a verdict (ErrContent). It sets Blocks, or Void.
+// a verdict (ErrContent). It sets Blocks, Compact or Void.
 func (p *Proposal) Resolve(payload []byte, err error) {
 	own := p.Own()
 	own.size = len(payload)
-	if err == nil {
+	switch {
+	case err != nil:
+	case len(payload) > 0 && payload[0] == CompactVersion:
+		p.Compact, err = cut(payload)
+	default:
 		p.Blocks, err = DecodeBlocks(payload)
 	}
 	if err != nil {
-		p.Blocks, own.size = nil, 0
+		p.Blocks, p.Compact, own.size = nil, nil, 0
 		p.Void, own.Void = err.Error(), err.Error()
 	}
 }
@@ -249,10 +254,33 @@ type Draft struct {
 	Forced int    // items of the queue, from its head, whose transactions Blocks include
 	Blocks []Encoded
 
+	// Payload holds the blocks, as many as Count says, in the place of Blocks, if it is not nil.
+	Payload []byte
+	Count   int
+
 	// Fuller, if it is not nil, returns a draft in the place of this one that has more blocks behind the same ones, if there
 	// is one by now. A Proposer may ask for it, from within Propose, when it has to send its transaction again. One of those
 	// that were sent is included, if any is.
 	Fuller func(context.Context) (Draft, bool)
+}
+
+// Len returns how many blocks the draft has.
+func (d *Draft) Len() int { return len(d.Blocks) + d.Count }
+
+// Encode returns the payload of the draft; none if it holds nothing. ErrTooBig: it has more than limit bytes, or what no
+// payload may have.
+func (d *Draft) Encode(limit int) ([]byte, error) {
+	payload, limit := d.Payload, min(limit, MaxPayload)
+	switch {
+	case payload == nil && len(d.Blocks) == 0:
+		return nil, nil
+	case payload == nil:
+		payload = EncodeBlocks(d.Blocks)
+	}
+	if len(payload) > limit || len(d.Blocks) > MaxBlocks {
+		return nil, fmt.Errorf("draft of %d bytes and %d blocks, limit %d: %w", len(payload), len(d.Blocks), limit, ErrTooBig)
+	}
+	return payload, nil
 }
 
 // Inclusion says where a proposal was included.

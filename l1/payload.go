@@ -15,8 +15,14 @@ import (
 //
 // Integers are big-endian. A proposal's payload has records of kind header, each followed by one of kind data if the block has transactions;
 // a forced item's payload has records of kind transaction. What follows the records is ignored: a blob's padding, or another payload.
+//
+// A payload of version 2 begins alike. What follows its length is read where the block is known that it builds on: see
+// l1/compact.
 const (
 	payloadVersion = 1
+
+	// CompactVersion is the first byte of such a payload.
+	CompactVersion = 2
 
 	kindHeader = 1
 	kindData   = 2
@@ -123,6 +129,19 @@ func DecodeBlocks(b []byte) ([]Encoded, error) {
 		return nil, err
 	}
 	return blocks, nil
+}
+
+// cut returns a payload of version 2 without what follows it.
+func cut(b []byte) ([]byte, error) {
+	if len(b) < payloadHead {
+		return nil, fmt.Errorf("%w: payload of %d bytes", ErrContent, len(b))
+	}
+	length, rest := binary.BigEndian.Uint32(b[1:]), len(b)-payloadHead
+	if length > MaxPayload-payloadHead || uint64(length) > uint64(rest) {
+		return nil, fmt.Errorf("%w: payload claims %d bytes, has %d, limit %d", ErrContent, length, rest, MaxPayload-payloadHead)
+	}
+	end := payloadHead + int(length)
+	return b[:end:end], nil
 }
 
 // DecodeTxs reads a forced item's payload. The transactions share b's memory. Every error is an ErrContent.

@@ -15,6 +15,7 @@ import (
 	"headrace/internal/httpc"
 	"headrace/internal/httpd"
 	"headrace/internal/redact"
+	"headrace/l1"
 )
 
 // Config is everything an operator can set. The same names serve in the YAML file, in the environment
@@ -117,6 +118,7 @@ type L1Config struct {
 	MaxTip      float64       `koanf:"max_tip" help:"gwei per gas of it for the maker of the L1's block, at most; 0: as much as l1.max_fee" `
 	MaxBlobFee  float64       `koanf:"max_blob_fee" help:"gwei per gas of blobs, at most; likewise" default:"500"`
 	Resend      uint64        `koanf:"resend_blocks" help:"block times of the L1 after which a transaction that is in none is sent again with higher fees" default:"3"`
+	Payload     uint64        `koanf:"payload" help:"version of the payloads in which blocks are proposed, 1 or 2; 2 takes a fifth of the bytes, and only once every node of the chain reads it: nodes of releases before this one find it void; for the sequencer" default:"1"`
 	CallTimeout time.Duration `koanf:"call_timeout" help:"how long a request may go without a byte of its answer" default:"10s"`
 	Finality    string        `koanf:"finality" yaml:"number" help:"what of the L1 is final, so that no reorg takes it back: node, what the Ethereum node calls finalized, or a depth of at least 1, in blocks below the head; never what a block is, so nodes of one chain may differ" default:"node"`
 	BlockTime   string        `koanf:"block_time" yaml:"number" help:"time between the L1's blocks, such as 12s, the clock of all that waits for one; on-demand: they have no rhythm, as those of a dev chain that mines with each transaction; empty: the slot time of a public L1, else measured"`
@@ -418,6 +420,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Sequencer.BlockTime < 0 || c.Sequencer.Recover < 0 || c.DA.BlockTime < 0 || c.DA.CallTimeout < 0 || c.DA.SubmitTimeout < 0 || c.L1.CallTimeout < 0 || c.L1.MaxDelay < 0 {
 		return fmt.Errorf("sequencer.block_time, sequencer.recover, da.block_time, da.call_timeout, da.submit_timeout, l1.call_timeout and l1.max_delay must not be negative")
+	}
+	if c.L1.Payload > l1.CompactVersion { // 0 is 1
+		return fmt.Errorf("l1.payload %d is neither 1 nor 2", c.L1.Payload)
 	}
 	return nil
 }

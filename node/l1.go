@@ -75,7 +75,7 @@ func (o *opened) l1Source() (source l1Source, each time.Duration, post func(*seq
 	if o.opt.l1Source != nil {
 		each, err = o.opt.Config.L1.Pace()
 		return o.opt.l1Source, each, func(cfg *sequencer.Config) (*ethereum.Account, error) {
-			cfg.Proposer, cfg.Inbox = o.opt.l1Proposer, o.opt.l1Source
+			cfg.Proposer, cfg.Inbox, cfg.Payload = o.opt.l1Proposer, o.opt.l1Source, byte(o.opt.Config.L1.Payload)
 			o.opt.Config.L1.policy(cfg, ethereum.CallData)
 			return nil, nil
 		}, err
@@ -86,6 +86,9 @@ func (o *opened) l1Source() (source l1Source, each time.Duration, post func(*seq
 	}, err
 }
 
+// errNeedsBefore is why a block of a proposal of version 2 cannot be had alone.
+var errNeedsBefore = errors.New("it was proposed in version 2, which is read with the block that the proposal builds on: move store and the engine's directory in the home away, and start the node: it reads the L1 anew")
+
 // readL1 reads the proposals in the L1 block that a block came with.
 func readL1(o *opened) (posted, error) {
 	client, _, err := l1Client(o)
@@ -94,6 +97,9 @@ func readL1(o *opened) (posted, error) {
 			for _, m := range item.Data.Messages {
 				if m.Proposal == nil {
 					continue
+				}
+				if m.Proposal.Compact != nil && m.Proposal.ID == of.Proposal {
+					return errNeedsBefore
 				}
 				for _, e := range m.Proposal.Blocks { // what does not decode is nobody's block
 					if h, d, err := block.ReadSigned(e.Header, e.Data); err == nil {
@@ -167,7 +173,7 @@ func postToL1(cfg *sequencer.Config, c *L1Config, client *ethereum.Client) (*eth
 		return nil, err
 	}
 	account := ethereum.NewAccount(client, key, opt)
-	cfg.Proposer, cfg.Inbox = account, client
+	cfg.Proposer, cfg.Inbox, cfg.Payload = account, client, byte(c.Payload)
 	c.policy(cfg, opt.Content)
 	if account.MayUseBlobs() {
 		cfg.Prepare, cfg.Preparing = ethereum.PrepareBlobs, "what commitments to blobs need, some seconds of a core"

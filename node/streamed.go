@@ -57,8 +57,9 @@ var (
 
 // What makes a block one to pass over.
 var (
-	errHas = errors.New("this node has it")
-	errGap = errors.New("it does not follow what this node has: that has changed meanwhile, or the other node has another branch")
+	errHas  = errors.New("this node has it")
+	errBare = errors.New("the other node has it from the L1, without a signature of its own: it is read there")
+	errGap  = errors.New("it does not follow what this node has: that has changed meanwhile, or the other node has another branch")
 )
 
 // Run implements BlockSource: it follows the stream, again and again.
@@ -223,10 +224,16 @@ func (s *streamed) take(ctx context.Context, n *Node, e *events) (applied bool, 
 		return false, ended(e.ref, e.passed)
 	}
 	var of struct {
-		Signed struct{ Header, Data inPlace }
+		Signed struct {
+			Signature    SignatureKind
+			Header, Data inPlace
+		}
 	}
 	if err := json.Unmarshal(e.data, &of); err != nil {
 		return false, fmt.Errorf("%w: an event cannot be read: %w", errUseless, err)
+	}
+	if of.Signed.Signature == Unsigned {
+		return false, fmt.Errorf("block %d: %w", e.ref.Height, errBare)
 	}
 	verdict, err := n.TakeSigned(ctx, SignedBlock{Header: of.Signed.Header, Data: of.Signed.Data, Bare: true})
 	switch verdict {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"headrace/block"
+	"headrace/exec"
 	"headrace/follow"
 	"headrace/internal/derive"
 	"headrace/internal/sequencer"
@@ -98,8 +99,9 @@ func (o *opened) openUpstream() error {
 	}
 	cfg := syncer.Config{
 		Genesis: g, Store: o.store, Engine: o.engine, Logger: of(o.log, "syncer"), Told: blocks, Observer: o.opt.Observer.Observer,
-		Derive: derive.Config{Authority: derive.NewAuthority(g.ChainID, g.ProposerAddress), InitialHeight: g.InitialHeight, StartTime: uint64(g.StartTime.UnixNano())},
+		Derive: derive.Config{Authority: derive.NewAuthority(g.ChainID, g.ProposerAddress), InitialHeight: g.InitialHeight, StartTime: uint64(g.StartTime.UnixNano()), Seals: exec.SealCodecOf(o.engine)},
 	}
+	cfg.Signs = o.opt.Config.Sequencer.Enabled
 	if !o.oneWay() {
 		cfg.MaxUnsafe = o.opt.maxUnsafe()
 	}

@@ -124,7 +124,7 @@ func TestEverySettingByEveryWay(t *testing.T) {
 		case bool:
 			return true
 		case uint64:
-			if s.key == "da.priority" || s.key == "l1.max_blobs" {
+			if s.key == "da.priority" || s.key == "l1.max_blobs" || s.key == "l1.payload" {
 				return uint64(2)
 			}
 			return uint64(77)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -68,9 +69,17 @@ func (w *world) sequencing(blockTime time.Duration) func(*node.Options) {
 // TestForcedBySequencer is S31 with the node's own sequencer: a forced item gets into a block, once, on every node,
 // and the inbox's queue is empty then.
 func TestForcedBySequencer(t *testing.T) {
-	t.Parallel()
+	for _, version := range []uint64{1, 2} {
+		t.Run(fmt.Sprint("version ", version), func(t *testing.T) { t.Parallel(); forcedBySequencer(t, version) })
+	}
+}
+
+func forcedBySequencer(t *testing.T, version uint64) {
 	w := newWorld(t, chosen(t), l1.Settings{ForcedDelay: 3, ForcedMax: 2}, 0)
-	sequencer := w.light(w.sequencing(50 * time.Millisecond))
+	sequencer := w.light(func(o *node.Options) {
+		w.sequencing(50 * time.Millisecond)(o)
+		o.Config.L1.Payload = version
+	})
 	full := w.light(nil)
 	var s node.Status
 	w.check(w.inbox.WhileMining(w.ctx, 100*time.Millisecond, func(ctx context.Context) error {

@@ -66,6 +66,15 @@ func knownCanonical(t testing.TB, mode waits) *world {
 // onlooker sees ids that only go up, and the last.
 func TestProposals(t *testing.T) { t.Parallel(); proposals(t, chosen(t)) }
 
+// TestProposalsOfVersion2: the same in version 2, with execution clients whose sealed headers follow from one another.
+func TestProposalsOfVersion2(t *testing.T) {
+	t.Parallel()
+	mode := chosen(t)
+	mode.version2 = true
+	proposals(t, mode)
+	knownCanonical(t, mode)
+}
+
 func proposals(t testing.TB, mode waits) *world {
 	w, a, m := setup(t, mode)
 	onlooker := make(chan []uint64, 1) // the ids seen, at the end

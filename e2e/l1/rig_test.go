@@ -29,7 +29,9 @@ import (
 	"headrace/devnet/geth"
 	"headrace/devnet/geth/gethtest"
 	"headrace/exec"
+	"headrace/exec/engineapi"
 	"headrace/l1"
+	"headrace/l1/compact"
 	"headrace/l1/ethereum"
 	"headrace/l1/ethereum/inbox"
 	"headrace/node"
@@ -62,6 +64,8 @@ type world struct {
 	key     *block.PrivateKey
 	genesis *block.Genesis
 	l2      string // file of the execution genesis
+
+	proposed map[block.Hash]*block.Block // in version 2
 }
 
 // setup is the world of most tests: an author and a node, each with a geth of its own.
@@ -312,7 +316,32 @@ func (w *world) encode(blocks ...*block.Block) (out []l1.Encoded) {
 // propose makes an L1 block with a proposal of these blocks, in call data.
 func (w *world) propose(blocks ...*block.Block) *beacon.Block {
 	w.t.Helper()
+	if w.waits.version2 {
+		return w.mine(w.proposal(0, blocks[0], w.compact(blocks...)))
+	}
 	return w.mine(w.proposal(0, blocks[0], l1.EncodeBlocks(w.encode(blocks...))))
+}
+
+// compact writes blocks in version 2, on one that it has written before, or from the first one on.
+func (w *world) compact(blocks ...*block.Block) []byte {
+	w.t.Helper()
+	codec, err := engineapi.NewSealCodec(devnet.L2Genesis())
+	w.check(err)
+	parent := compact.Parent{Height: blocks[0].Height() - 1}
+	if last := blocks[0].Header.Header.LastHeaderHash; last != nil {
+		if parent.Block = w.proposed[block.Hash(last)]; parent.Block == nil {
+			w.t.Fatalf("block %d was not proposed", parent.Height)
+		}
+	}
+	payload, err := compact.Encode(&compact.Chain{ID: w.genesis.ChainID, Seals: codec}, parent, blocks)
+	w.check(err)
+	if w.proposed == nil {
+		w.proposed = map[block.Hash]*block.Block{}
+	}
+	for _, b := range blocks {
+		w.proposed[b.Hash()] = b
+	}
+	return payload
 }
 
 // proposal is a transaction that proposes payload, which says that it begins with first.

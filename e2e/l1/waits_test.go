@@ -17,12 +17,13 @@ import (
 type waits struct {
 	name            string
 	proposal, block time.Duration // between two looks; 0: events
+	version2        bool          // the payloads of proposals are
 }
 
 var (
 	events  = waits{name: "events"}
-	poll500 = waits{"poll-500", 500 * time.Millisecond, 200 * time.Millisecond}
-	poll50  = waits{"poll-50", 50 * time.Millisecond, 50 * time.Millisecond}
+	poll500 = waits{"poll-500", 500 * time.Millisecond, 200 * time.Millisecond, false}
+	poll50  = waits{"poll-50", 50 * time.Millisecond, 50 * time.Millisecond, false}
 )
 
 // chosen is the way that HEADRACE_WAITS names.

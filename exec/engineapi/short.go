@@ -117,6 +117,9 @@ func (c *sealCodec) Columns() []string { return shortNames }
 
 // Root is exec.SealCodec's: the sealed header has it.
 func (c *sealCodec) Root(first []byte) ([]byte, bool) {
+	if first == nil {
+		return c.genesis.Root[:], true
+	}
 	s, err := DecodeSeal(first)
 	if err != nil {
 		return nil, false

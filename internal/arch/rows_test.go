@@ -58,14 +58,14 @@ var rows = map[string]row{
 	"exec/evolve/evgrpc/evnodev1": {"", "generated messages"},
 	"exec/evolve/evolvetest":      {"exec/evolve exec/evolve/evgrpc exec/evolve/evgrpc/evnodev1", "an executor knows no blocks of ours"},
 	"exec/engineapi":              {"exec block watch internal/disk internal/edge internal/httpc internal/redact", "an engine knows blocks, and nothing of where they come from"},
-	"internal/derive":             {"block da l1", "pure: no I/O and no clock, or I3 could not be shown"},
+	"internal/derive":             {"block da exec l1 l1/compact", "pure: no I/O and no clock, or I3 could not be shown"},
 	"internal/store":              {"block da l1 internal/disk", "it stores what it is given; only the syncer decides what that is"},
 
 	"internal/evrpc": {"block da exec/evolve/evgrpc/evnodev1 internal/httpd internal/store", "it reads what the store has; how blocks come there is not its business"},
 
 	// The node.
 	"internal/syncer":    {"block da l1 exec follow watch internal/derive internal/edge internal/store", "one mutex and no goroutine: whoever brings items or blocks comes from above"},
-	"internal/sequencer": {"block da l1 exec follow watch internal/derive internal/edge internal/syncer", "it makes and posts blocks through the syncer's section; it must not reach around it to the store"},
+	"internal/sequencer": {"block da l1 l1/compact exec follow watch internal/derive internal/edge internal/syncer", "it makes and posts blocks through the syncer's section; it must not reach around it to the store"},
 	"node": {"block da da/celestia l1 l1/ethereum exec exec/kv exec/grpc exec/engineapi exec/evolve exec/evolve/evgrpc follow watch await internal/derive internal/edge internal/logs internal/evrpc internal/httpc internal/httpd internal/page internal/redact internal/store internal/syncer internal/sequencer",
 		"it puts the parts together; dev chains and the command line are for those who run it"},
 	"internal/doctor": {"node block da da/celestia follow l1 l1/ethereum exec/grpc exec/engineapi exec/evolve/evgrpc internal/httpc internal/redact",

@@ -30,6 +30,7 @@ import (
 
 	"headrace/block"
 	"headrace/da"
+	"headrace/exec"
 )
 
 // DefaultMaxPendingBytes bounds the pending halves unless Config says otherwise.
@@ -43,6 +44,9 @@ type Config struct {
 	HeaderNamespace da.Namespace
 	DataNamespace   da.Namespace // may be the same as HeaderNamespace
 	MaxPendingBytes int          // of halves that wait; default 64 MiB
+
+	// Seals is the engine's codec, for proposals of version 2; nil if it has none. It is the same on every node of a chain.
+	Seals exec.SealCodec
 }
 
 // Tip is the last derived block. Before the first it has height InitialHeight-1 and zero hashes.

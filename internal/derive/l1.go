@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"sync"
 
 	"headrace/block"
 	"headrace/l1"
+	"headrace/l1/compact"
 )
 
 // Opened is a proposal that has been verified as far as that depends on its content alone. It is immutable.
@@ -15,6 +17,20 @@ type Opened struct {
 	parent l1.Hash
 	blocks []opened
 	of     int // how many blocks the proposal has
+
+	compact *compactly // in version 2; the others are not set then
+}
+
+// compactly is a proposal in version 2. What its blocks are depends on the block that they build on: they are read when
+// that is known, once.
+type compactly struct {
+	payload []byte
+
+	mu     sync.Mutex // guards the rest
+	read   bool
+	tip    Tip // on which it was read
+	blocks []*block.Block
+	void   string
 }
 
 // opened is one block of a proposal. Data is nil if none was sent.
@@ -28,6 +44,9 @@ type opened struct {
 // came before (I3), so calls may overlap.
 func Open(cfg *Config, p *l1.Proposal) *Opened {
 	o := &Opened{void: p.Void, parent: p.Parent, of: len(p.Blocks)}
+	if p.Compact != nil {
+		o.compact = &compactly{payload: p.Compact}
+	}
 	for i := 0; o.void == "" && i < len(p.Blocks); i++ {
 		b := cfg.open(&p.Blocks[i])
 		if o.blocks = append(o.blocks, b); b.err != nil {
@@ -49,7 +68,57 @@ func (cfg *Config) open(e *l1.Encoded) (b opened) {
 // every node alike, since the answer depends on the content and on tip alone (I3). Each block must be the proposer's,
 // whole, and continue the one before. Whether transactions of the forced items that it takes are missing is not looked
 // at here: see MissingTxs.
-func (o *Opened) On(cfg *Config, tip Tip) (blocks []*block.Block, void string) {
+//
+// Last gives the block that tip is, which a proposal of version 2 is read with; it is not called for others, and not for
+// the first block. What it fails with says nothing about the proposal: On returns it, and may be called again.
+func (o *Opened) On(cfg *Config, tip Tip, last func() (*block.Block, error)) (blocks []*block.Block, void string, err error) {
+	if o.compact != nil && o.void == "" && block.Hash(o.parent) == tip.HeaderHash {
+		return o.compact.on(cfg, tip, last)
+	}
+	blocks, void = o.on(cfg, tip)
+	return blocks, void, nil
+}
+
+func (c *compactly) on(cfg *Config, tip Tip, last func() (*block.Block, error)) ([]*block.Block, string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.read && c.tip == tip {
+		return c.blocks, c.void, nil
+	}
+	parent := compact.Parent{Height: tip.Height}
+	if !tip.HeaderHash.IsZero() {
+		b, err := last()
+		if err != nil {
+			return nil, "", err
+		}
+		parent.Block = b
+	}
+	c.read, c.tip = true, tip
+	c.blocks, c.void = cfg.readCompact(parent, tip, c.payload)
+	return c.blocks, c.void, nil
+}
+
+// readCompact reads a payload of version 2, and checks what Open and on check of one of version 1. The last header's
+// signature is one over all blocks: each header names the one before, and its data.
+func (cfg *Config) readCompact(parent compact.Parent, tip Tip, payload []byte) (blocks []*block.Block, void string) {
+	blocks, err := compact.Decode(&compact.Chain{ID: cfg.Authority.ChainID(), Seals: cfg.Seals}, parent, payload)
+	if err == nil {
+		err = cfg.Authority.Header(&blocks[len(blocks)-1].Header)
+	}
+	if err != nil {
+		return nil, err.Error()
+	}
+	for i, b := range blocks {
+		if err := cfg.Follows(tip, b); err != nil {
+			return nil, fmt.Sprintf("block %d of %d: %v", i+1, len(blocks), err)
+		}
+		tip = TipOf(b)
+	}
+	return blocks, ""
+}
+
+// on is On of version 1.
+func (o *Opened) on(cfg *Config, tip Tip) (blocks []*block.Block, void string) {
 	switch {
 	case o.void != "":
 		return nil, o.void

@@ -688,7 +688,10 @@ func (r *random) propose(h *house, i int, header, data []byte, seen *tally) erro
 		cfg.Authority = NewAuthority(h.old.ChainID, h.old.Proposer)
 	}
 	want, wantVoid := oldProposal(&h.old, tip, p)
-	got, gotVoid := Open(&cfg, p).On(&cfg, tip)
+	got, gotVoid, err := Open(&cfg, p).On(&cfg, tip, nil)
+	if err != nil {
+		return err
+	}
 	if (gotVoid == "") != (wantVoid == "") || !reflect.DeepEqual(got, want) {
 		return fmt.Errorf("proposal %+v on %+v:\ngot %d blocks, %q\nwant %d blocks, %q", p, tip, len(got), gotVoid, len(want), wantVoid)
 	}

@@ -209,7 +209,11 @@ func TestFirstProposedBlockIsNotBeforeTheStart(t *testing.T) {
 
 // propose has the proposal judged.
 func propose(cfg derive.Config, tip derive.Tip, p *l1.Proposal) ([]*block.Block, string) {
-	return derive.Open(&cfg, p).On(&cfg, tip)
+	blocks, void, err := derive.Open(&cfg, p).On(&cfg, tip, nil)
+	if err != nil {
+		panic(err)
+	}
+	return blocks, void
 }
 
 // first returns the chain's first block.

@@ -46,14 +46,14 @@ var postingGuards = []guard{
 	{
 		name: "a proposal that is too large is made smaller",
 		file: "internal/sequencer/propose.go",
-		from: "part.tooBig(l1.PayloadSize(draft.Blocks), time.Now())",
+		from: "part.tooBig(draft.size, time.Now())",
 		to:   "",
 		pkg:  "./internal/sequencer", test: "TestProposalTooBig",
 	},
 	{
 		name: "a block that is too big for a proposal even alone is named",
 		file: "internal/sequencer/propose.go",
-		from: "err = q.stuck(draft.last, l1.PayloadSize(draft.Blocks), err)",
+		from: "err = q.stuck(draft.last, draft.size, err)",
 		to:   "",
 		pkg:  "./internal/sequencer", test: "TestProposalTooBig",
 	},

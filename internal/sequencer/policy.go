@@ -188,6 +188,12 @@ func (q *Sequencer) payloadSize(s syncer.Status) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	encoded, err := q.encodeAll(blocks)
-	return l1.PayloadSize(encoded), err
+	d := draftOf{Draft: l1.Draft{Parent: l1.Hash(s.Safe.Hash)}, last: s.Safe.Height}
+	if err := q.fill(&d, blocks, q.cfg.Full); err != nil {
+		return 0, err
+	}
+	if d.n < len(blocks) { // the next one does not fit
+		return max(d.size, q.cfg.Full), nil
+	}
+	return d.size, nil
 }

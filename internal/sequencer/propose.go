@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"headrace/block"
 	"headrace/follow"
 	"headrace/internal/syncer"
 	"headrace/l1"
+	"headrace/l1/compact"
 )
 
 // propose posts what is made and not yet canonical as proposals to the inbox, one at a time.
@@ -52,7 +54,7 @@ func (q *Sequencer) propose(ctx context.Context) error {
 			draft, err = q.draft(ctx, at, part.limit, whole)
 		}
 		elsewhere := at.Position != s.Position
-		if err == nil && len(draft.Blocks) > 0 {
+		if err == nil && draft.n > 0 {
 			if !elsewhere {
 				draft.Fuller = q.fuller(draft.last, s, part.limit, whole)
 			}
@@ -66,7 +68,7 @@ func (q *Sequencer) propose(ctx context.Context) error {
 			return ctx.Err()
 		case err == nil:
 			backoff.Reset()
-			if len(draft.Blocks) > 0 {
+			if draft.n > 0 {
 				part.posted(time.Now())
 				whole = false
 			}
@@ -75,15 +77,15 @@ func (q *Sequencer) propose(ctx context.Context) error {
 				return s
 			})
 			continue
-		case errors.Is(err, l1.ErrTooBig) && len(draft.Blocks) == 1:
-			err = q.stuck(draft.last, l1.PayloadSize(draft.Blocks), err)
+		case errors.Is(err, l1.ErrTooBig) && draft.n == 1:
+			err = q.stuck(draft.last, draft.size, err)
 		case errors.Is(err, l1.ErrNotProposer), errors.Is(err, l1.ErrFunds):
 			err = q.refused(err)
-		case errors.Is(err, l1.ErrTooBig) && len(draft.Blocks) > 1:
-			part.tooBig(l1.PayloadSize(draft.Blocks), time.Now())
+		case errors.Is(err, l1.ErrTooBig) && draft.n > 1:
+			part.tooBig(draft.size, time.Now())
 		case errors.Is(err, l1.ErrFeeCap): // no size is why
-		case errors.Is(err, l1.ErrUnknownOutcome) && len(draft.Blocks) > 0:
-			part.unknown(draft.last-uint64(len(draft.Blocks))+1, draft.last, l1.PayloadSize(draft.Blocks), time.Now())
+		case errors.Is(err, l1.ErrUnknownOutcome) && draft.n > 0:
+			part.unknown(draft.last-uint64(draft.n)+1, draft.last, draft.size, time.Now())
 		case due && draft.short && draft.cut && !whole: // nor for proposals that were made smaller for their price
 			whole = true
 		case due && draft.short && part.whole(time.Now()): // nothing is dropped for proposals that were made smaller on a suspicion
@@ -129,9 +131,11 @@ func (q *Sequencer) refused(err error) error {
 	return err
 }
 
-// draftOf is a draft, and the last block in it.
+// draftOf is a draft, and what is in it.
 type draftOf struct {
 	l1.Draft
+	n     int // blocks
+	size  int // of its payload in bytes
 	last  uint64
 	short bool // it takes fewer forced items than it could
 	cut   bool // it has fewer blocks than it could, for its price
@@ -149,23 +153,30 @@ func (q *Sequencer) draft(ctx context.Context, s syncer.Status, limit int, whole
 	if err != nil || len(blocks) == 0 {
 		return d, err
 	}
-	if d.Blocks, err = q.encodeAll(blocks); err != nil {
+	if err := q.fill(&d, blocks, limit); err != nil {
 		return d, err
 	}
-	worth := min(l1.PayloadSize(d.Blocks), limit)
+	most, worth := d.n, limit
+	if d.n == len(blocks) {
+		worth = min(d.size, limit)
+	}
 	if w, ok := q.cfg.Proposer.(l1.Weigher); ok && !whole {
-		if worth, err = w.Worth(ctx, worth); err != nil {
+		all := worth
+		if worth, err = w.Worth(ctx, all); err != nil {
 			return d, err
 		}
+		if worth < all {
+			if err := q.fill(&d, blocks, min(limit, worth)); err != nil {
+				return d, err
+			}
+		}
 	}
-	n := max(l1.Fit(d.Blocks, min(limit, worth)), min(l1.Fit(d.Blocks, q.cfg.Proposer.Limit()), 1))
-	d.cut = n < l1.Fit(d.Blocks, limit)
-	if n == 0 {
-		d.Blocks = nil
+	d.cut = d.n < most
+	if d.n == 0 {
 		return d, fmt.Errorf("block %d was made when a proposal could hold more: propose in blobs (l1.blobs) until it is posted: %w", d.last+1, l1.ErrTooBig)
 	}
-	d.Blocks, d.last = d.Blocks[:n], d.last+uint64(n)
-	d.Forced, err = q.cfg.Syncer.Taken(ctx, blocks[:n], queue)
+	d.last += uint64(d.n)
+	d.Forced, err = q.cfg.Syncer.Taken(ctx, blocks[:d.n], queue)
 	d.short = d.Forced < len(queue)
 	return d, err
 }
@@ -186,6 +197,77 @@ func (q *Sequencer) fuller(last uint64, was syncer.Status, limit int, whole bool
 		q.status.Update(func(s Status) Status { s.Flight.To = last; return s })
 		return next.Draft, true
 	}
+}
+
+// fill puts as many of blocks into a draft as fit into limit bytes, but one at least if a proposal holds it.
+func (q *Sequencer) fill(d *draftOf, blocks []*block.Block, limit int) error {
+	if q.cfg.Payload == l1.CompactVersion {
+		err := q.fillCompact(d, blocks, limit)
+		if err == nil {
+			return nil
+		}
+		q.said.Warn(q.cfg.Logger, "blocks are proposed in version 1", err) // it holds any
+	}
+	var err error
+	if d.Blocks, err = q.encodeAll(blocks); err != nil {
+		return err
+	}
+	d.Payload, d.Count = nil, 0
+	d.n = max(l1.Fit(d.Blocks, limit), min(l1.Fit(d.Blocks, q.cfg.Proposer.Limit()), 1))
+	d.Blocks = d.Blocks[:d.n]
+	d.size = l1.PayloadSize(d.Blocks)
+	return nil
+}
+
+// fillCompact is fill in version 2. What it has written it reads, as every node will, before it is posted.
+func (q *Sequencer) fillCompact(d *draftOf, blocks []*block.Block, limit int) error {
+	chain := &compact.Chain{ID: q.cfg.Syncer.Authority().ChainID(), Seals: q.cfg.Seals}
+	parent := compact.Parent{Height: d.last}
+	if !d.Parent.IsZero() {
+		rec, err := q.cfg.Syncer.Block(d.last)
+		if err != nil {
+			return err
+		}
+		parent.Block = rec.Block
+	}
+	for n := len(blocks); n > 0; {
+		signed := slices.Clone(blocks[:n])
+		header, err := q.signedHeader(signed[n-1])
+		if err != nil {
+			return err
+		}
+		signed[n-1] = &block.Block{Header: header, Data: signed[n-1].Data}
+		payload, err := compact.Encode(chain, parent, signed)
+		switch {
+		case errors.Is(err, l1.ErrTooBig):
+			n /= 2
+			continue
+		case err != nil:
+			return err
+		case len(payload) > limit && (n > 1 || len(payload) > q.cfg.Proposer.Limit()):
+			n = min(n-1, max(1, n*limit/len(payload)))
+			continue
+		}
+		read, err := compact.Decode(chain, parent, payload)
+		if err != nil {
+			return fmt.Errorf("read what was written: %w", err)
+		}
+		if last := read[n-1]; last.Hash() != signed[n-1].Hash() || last.Header.Verify() != nil {
+			return fmt.Errorf("read what was written: got block %s, want %s", last.Hash(), signed[n-1].Hash())
+		}
+		d.Blocks, d.Payload, d.Count, d.n, d.size = nil, payload, n, n, len(payload)
+		return nil
+	}
+	return l1.ErrTooBig
+}
+
+// signedHeader is a block's header with its signatures. One that came from the L1 without them is signed again: nothing
+// else is signed than was before.
+func (q *Sequencer) signedHeader(b *block.Block) (block.SignedHeader, error) {
+	if len(b.Header.Signature) > 0 {
+		return b.Header, nil
+	}
+	return block.SignHeader(q.cfg.Key, b.Header.Header)
 }
 
 // blocks returns the stored blocks from one height to another, at most as many as a proposal holds.
@@ -232,7 +314,7 @@ func (q *Sequencer) encode(b *block.Block) (l1.Encoded, error) {
 func (q *Sequencer) proposeOne(ctx context.Context, d draftOf, was syncer.Status, elsewhere bool) (l1.Inclusion, error) {
 	bounded, cancel := context.WithTimeout(ctx, q.timeout())
 	defer cancel()
-	start := q.sent(bounded, d.last-uint64(len(d.Blocks))+1, d.last)
+	start := q.sent(bounded, d.last-uint64(d.n)+1, d.last)
 	defer q.landed()
 	in, err := q.cfg.Proposer.Propose(bounded, d.Draft)
 	q.cfg.Syncer.Took(syncer.StepPost, d.last, start, err)

@@ -89,6 +89,9 @@ func (b *inboxBench) rebuild(t *testing.T, change func(*sequencer.Config)) {
 	}
 }
 
+// payload is the version in which inbox benches propose; only TestVersion2 changes it.
+var payload byte
+
 // newInboxBench makes one with a block each 300 ms, unless change says otherwise.
 func newInboxBench(t *testing.T, opt local.Options, change func(*sequencer.Config, *local.Options)) *inboxBench {
 	t.Helper()
@@ -110,6 +113,7 @@ func (b *inboxBench) start(t *testing.T, opt local.Options, change func(*sequenc
 	}
 	opt.BlockTime = time.Second
 	defer func() { b.cfg = cfg }()
+	cfg.Payload = payload
 	if change != nil {
 		change(&cfg, &opt)
 	}

@@ -42,6 +42,10 @@ type Config struct {
 	Proposer  l1.Proposer
 	Inbox     l1.Reader // beside Proposer: its forced queue; nil if the chain has none
 
+	// Payload is the version of the payloads of proposals: 0 or 1, or l1.CompactVersion, with the engine's Seals.
+	Payload byte
+	Seals   exec.SealCodec
+
 	HeaderNamespace da.Namespace
 	DataNamespace   da.Namespace
 

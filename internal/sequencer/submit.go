@@ -148,7 +148,11 @@ func (q *Sequencer) landed() {
 
 // blobs encodes a block's halves; an empty block has no data to post.
 func (q *Sequencer) blobs(b *block.Block) ([]da.Blob, error) {
-	blobs := []da.Blob{{Namespace: q.cfg.HeaderNamespace, Data: b.Header.Encode(), Index: -1}}
+	header, err := q.signedHeader(b)
+	if err != nil {
+		return nil, err
+	}
+	blobs := []da.Blob{{Namespace: q.cfg.HeaderNamespace, Data: header.Encode(), Index: -1}}
 	if len(b.Data.Txs) == 0 {
 		return blobs, nil
 	}

@@ -76,9 +76,17 @@ func (s *Syncer) execute(ctx context.Context, blk *block.Block, root []byte, rea
 // run, head and revertTo are the engine's methods, with an observer.
 func (s *Syncer) run(ctx context.Context, blk *block.Block) ([]byte, error) {
 	start := s.Begin(StepExecute, blk.Height())
-	root, err := s.cfg.Engine.Execute(ctx, blk)
+	root, err := s.cfg.Engine.Execute(ctx, s.shown(blk))
 	s.Took(StepExecute, blk.Height(), start, err)
 	return root, err
+}
+
+// shown is a block as engines are given it. Of an L1's some nodes have the signature and others have not: none is shown.
+func (s *Syncer) shown(blk *block.Block) *block.Block {
+	if !s.bare {
+		return blk
+	}
+	return &block.Block{Header: block.SignedHeader{Header: blk.Header.Header}, Data: blk.Data}
 }
 
 func (s *Syncer) head(ctx context.Context) (exec.Head, error) {

@@ -126,8 +126,8 @@ func (k *L1Sink) foreseeAll(ctx context.Context, messages []l1.Message, opened [
 		if prop == nil || len(prop.Sources) < 2 || err != nil { // its own source is the last
 			continue
 		}
-		blocks, void := opened[i].On(&k.cfg.Derive, tip)
-		if void != "" {
+		blocks, void, err := opened[i].On(&k.cfg.Derive, tip, func() (*block.Block, error) { return k.stored(tip) })
+		if err != nil || void != "" {
 			continue
 		}
 		tip = derive.TipOf(blocks[len(blocks)-1])

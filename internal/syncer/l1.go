@@ -39,6 +39,7 @@ func OpenL1(cfg Config) (*L1Sink, error) {
 		return nil, err
 	}
 	k := &L1Sink{Syncer: s, Offers: newOffers(s, 0)}
+	s.bare = true
 	s.byDesign = k.droppedByDesign
 	s.tell = func(now Status) Status {
 		in := k.inbox()
@@ -161,10 +162,12 @@ func (p *plan) propose(ctx context.Context, m *l1.Message, opened *derive.Opened
 		return p.k.stuck(follow.StageDerive, p.at.Height, fmt.Errorf("proposal %d is in L1 block %d, and the one before it, %d, was not seen: start from an earlier L1 block (l1.start_block of the genesis)", prop.ID, p.at.Height, prop.ID-1))
 	}
 	start := time.Now()
-	blocks, void := opened.On(&p.k.cfg.Derive, p.tip)
-	p.k.Took(StepDerive, p.at.Height, start, nil)
+	blocks, void, err := opened.On(&p.k.cfg.Derive, p.tip, p.last)
+	p.k.Took(StepDerive, p.at.Height, start, err)
+	if err != nil {
+		return p.k.stuck(follow.StageDerive, p.at.Height, fmt.Errorf("read block %d, which proposal %d builds on: %w", p.tip.Height, prop.ID, err))
+	}
 	if void == "" {
-		var err error
 		if void, err = p.adoptAll(ctx, blocks, m); err != nil {
 			return err
 		}
@@ -178,6 +181,23 @@ func (p *plan) propose(ctx context.Context, m *l1.Message, opened *derive.Opened
 	}
 	p.made = append(p.made, p.in.Proposal)
 	return nil
+}
+
+// last returns the block that the planned tip is.
+func (p *plan) last() (*block.Block, error) {
+	if n := len(p.append); n > 0 {
+		return p.append[n-1].Block, nil
+	}
+	return p.k.stored(p.tip)
+}
+
+// stored returns the stored block that a tip is.
+func (s *Syncer) stored(tip derive.Tip) (*block.Block, error) {
+	rec, err := s.cfg.Store.Block(tip.Height)
+	if err == nil && rec.Block.Hash() != tip.HeaderHash {
+		err = fmt.Errorf("block %d is %s now, not %s: %w", tip.Height, rec.Block.Hash(), tip.HeaderHash, store.ErrNotFound)
+	}
+	return rec.Block, err
 }
 
 // adoptAll adopts a proposal's blocks, all or none. The proposal is void if the engine finds one of them invalid, or
@@ -335,6 +355,11 @@ func (p *plan) commit() error {
 // proposes them again and signs no others at their heights, and no transaction is lost. They give way to a proposal of
 // the new branch that has others, as any unsafe block does. What the L1 has finalized stays (I10). It is one commit,
 // and the engine has nothing to do.
+//
+// Blocks of proposals of version 2 have no signature of their own, but for those that were here before. As unsafe ones
+// they could not be shown to be the proposer's: they are dropped, with what is on top of them, and read again, and the
+// engine goes back. Who has the proposer's key keeps them: they are signed again when they are proposed again, each with
+// the header that it has.
 func (k *L1Sink) Revert(ctx context.Context) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -363,14 +388,43 @@ func (k *L1Sink) Revert(ctx context.Context) error {
 		}
 		b.Safe = &safe
 	}
+	kept, err := k.signedUpTo(to.Safe, st.Safe.Height)
+	if err != nil {
+		return err
+	}
+	if kept < st.Safe.Height {
+		b.Truncate = &kept
+		k.engineKnown = false // it is taken back before it is needed, or below
+	}
 	if err := k.commit(b); err != nil {
 		return err
 	}
-	k.counts.Demoted += st.Safe.Height - to.Safe
+	k.counts.Demoted += kept - to.Safe
 	k.recent = slices.DeleteFunc(slices.Clone(k.recent), func(p Proposal) bool { return p.L1.Height > to.Ref.Height })
 	k.publish()
+	if kept < st.Safe.Height {
+		k.cfg.Logger.Warn("blocks that came without a signature of their own are dropped with the L1 block that had them", "from", st.Unsafe.Height, "to", kept)
+		if err := k.reconcile(ctx); err != nil { // the next block that needs it tries again
+			k.said.Warn(k.cfg.Logger, "engine not brought up yet", err)
+		}
+	}
 	k.label(ctx, &k.said)
 	return nil
+}
+
+// signedUpTo returns up to which height the stored blocks above one height, and up to another, have a signature each.
+// Blocks of a proposal of version 2 have none, but for those that were here before it, and its last one.
+func (k *L1Sink) signedUpTo(from, to uint64) (uint64, error) {
+	for h := from + 1; h <= to; h++ {
+		rec, err := k.cfg.Store.Block(h)
+		if err != nil {
+			return 0, fmt.Errorf("read block %d: %w", h, err)
+		}
+		if len(rec.Block.Header.Signature) == 0 && !k.cfg.Signs {
+			return h - 1, nil
+		}
+	}
+	return to, nil
 }
 
 // itemBefore returns the item before the position. Before the first item that is where the store began.

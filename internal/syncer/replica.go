@@ -34,7 +34,7 @@ func OpenReplica(cfg Config) (*ReplicaSink, error) {
 		return nil, err
 	}
 	r := &ReplicaSink{Syncer: s, reverts: cfg.Genesis.L1 != nil}
-	if r.reverts {
+	if s.bare = r.reverts; r.reverts {
 		r.Offers = newOffers(s, 0)
 		s.byDesign = func(_, _ *block.Block) bool { return true } // which of them are, a node knows that reads the inbox
 	} else if cfg.MaxUnsafe > 0 {

@@ -47,6 +47,9 @@ type Config struct {
 	// MaxUnsafe is how far above the safe head offered blocks may be on a chain whose canonical source is a DA layer,
 	// where safe blocks never revert; 0: none are taken there. On an L1 the gate alone counts.
 	MaxUnsafe uint64
+
+	// Signs says that this node has the proposer's key: it can sign again what was signed before.
+	Signs bool
 }
 
 // Observer's functions, where not nil, are called where things happen, inside the serialised section but for the
@@ -148,6 +151,7 @@ type Syncer struct {
 
 	mu          sync.Mutex     // the serialised section; guards the rest, and what the sink and the Offers hold
 	engineKnown bool           // the engine has been compared with the store and found equal
+	bare        bool           // engines are shown no signature; set before anything is executed
 	diverged    *DivergedError // the engine's state was found to be another one; nil: it was not
 	claim       []byte         // root after the last block by the next header, while that is about to be executed
 	initial     []byte         // root before the first block, if the engine was asked

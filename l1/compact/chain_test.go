@@ -63,8 +63,8 @@ func next(t fataler, k *block.PrivateKey, parent *block.Block, at uint64, root [
 }
 
 // on is the parent of a proposal.
-func on(parent *block.Block, root []byte) compact.Parent {
-	p := compact.Parent{Block: parent, Height: 6, Root: root}
+func on(parent *block.Block) compact.Parent {
+	p := compact.Parent{Block: parent, Height: 6}
 	if parent != nil {
 		p.Height = parent.Height()
 	}
@@ -84,12 +84,12 @@ type ethChain struct {
 
 // proposals calls f with n blocks of the chain at a time, and what they build on.
 func (c *ethChain) proposals(n int, f func(compact.Parent, []*block.Block)) {
-	p := on(nil, c.genesis.ToBlock().Root().Bytes())
+	p := on(nil)
 	for i := 0; i < len(c.blocks); i += n {
 		part := c.blocks[i:min(i+n, len(c.blocks))]
 		f(p, part)
 		last := i + len(part) - 1
-		p = on(c.blocks[last], c.roots[last])
+		p = on(c.blocks[last])
 	}
 }
 

@@ -66,10 +66,11 @@ type rule struct {
 }
 
 func newRule(c *Chain, on Parent, proposer []byte) rule {
-	r := rule{chain: c, proposer: proposer, height: on.Height, root: on.Root}
+	r := rule{chain: c, proposer: proposer, height: on.Height}
 	if on.Block != nil {
 		r.after(on.Block, on.Block.Data.Hash())
-		r.height, r.root = on.Height, on.Root
+	} else if c.Seals != nil {
+		r.root, _ = c.Seals.Root(nil)
 	}
 	return r
 }
@@ -82,7 +83,7 @@ func (r *rule) after(b *block.Block, data block.Hash) {
 	r.lastHeader, r.lastData = header[:], data[:]
 	r.root, r.first = h.AppHash, nil
 	if len(b.Data.Txs) > 0 {
-		r.first = b.Data.Txs[0]
+		r.first = append([]byte{}, b.Data.Txs[0]...) // not nil
 		if r.chain.Seals != nil {
 			if root, ok := r.chain.Seals.Root(r.first); ok {
 				r.root = root

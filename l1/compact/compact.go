@@ -42,7 +42,7 @@ import (
 )
 
 // Version is the first byte of a payload of this package.
-const Version = 2
+const Version = l1.CompactVersion
 
 // Limits of a payload. One that goes beyond is void.
 const (
@@ -68,7 +68,6 @@ type Chain struct {
 type Parent struct {
 	Block  *block.Block // nil before the first block
 	Height uint64       // of it; before the first block the genesis' initial height less one
-	Root   []byte       // the state root after it
 }
 
 // ErrDoesNotFollow: the blocks cannot be written, since they do not follow one another and the parent, or are not all of

@@ -155,8 +155,8 @@ func TestOtherSeals(t *testing.T) {
 		odd := next(t, proposer, c.blocks[0], c.blocks[1].Header.Header.Time, c.roots[0], txs, nil)
 		after := next(t, proposer, odd, odd.Header.Header.Time+1e9, s.Header.Root.Bytes(), c.blocks[2].Data.Txs, nil)
 		t.Run(name, func(t *testing.T) {
-			there(t, &c.Chain, on(c.blocks[0], c.roots[0]), []*block.Block{odd, after})
-			there(t, &c.Chain, on(odd, s.Header.Root.Bytes()), []*block.Block{after})
+			there(t, &c.Chain, on(c.blocks[0]), []*block.Block{odd, after})
+			there(t, &c.Chain, on(odd), []*block.Block{after})
 		})
 	}
 }
@@ -226,7 +226,6 @@ func TestAnyBlocks(t *testing.T) {
 		}
 		var parent *block.Block
 		var all []*block.Block
-		var roots [][]byte
 		at := rapid.SampledFrom([]uint64{0, 1, start, 1 << 63, ^uint64(0) - 1e12}).Draw(t, "start")
 		for range rapid.IntRange(1, 6).Draw(t, "blocks") {
 			at += rapid.SampledFrom([]uint64{0, 1, 999_999_999, 1_000_000_000, 1<<24 - 1, 1 << 24, 1e11}).Draw(t, "after")
@@ -241,12 +240,12 @@ func TestAnyBlocks(t *testing.T) {
 			version := block.Version{Block: rapid.SampledFrom([]uint64{0, 0, 1, ^uint64(0)}).Draw(t, "version"), App: rapid.SampledFrom([]uint64{0, 0, 1 << 40}).Draw(t, "app")}
 			validator := rapid.SampledFrom([][]byte{nil, nil, {9}, proposer.Public().Address()}).Draw(t, "validator")
 			b := next(t, proposer, parent, at, root, txs, func(h *block.Header) { h.Version, h.ValidatorHash = version, validator })
-			all, parent, roots = append(all, b), b, append(roots, root)
+			all, parent = append(all, b), b
 		}
 		cut := rapid.IntRange(0, len(all)-1).Draw(t, "cut")
-		p := on(nil, roots[0])
+		p := on(nil)
 		if cut > 0 {
-			p = on(all[cut-1], roots[cut])
+			p = on(all[cut-1])
 		}
 		there(t, &c, p, all[cut:])
 	})
@@ -268,19 +267,19 @@ func TestRefused(t *testing.T) {
 		"no signature":     func() *block.Block { b := good(); b.Header.Signature = nil; return b }(),
 		"another's key":    func() *block.Block { b := good(); b.Header.Signer.PubKey = stranger.Public().Encode(); return b }(),
 	} {
-		if _, err := compact.Encode(c, on(nil, nil), []*block.Block{a, b}); !errors.Is(err, compact.ErrDoesNotFollow) {
+		if _, err := compact.Encode(c, on(nil), []*block.Block{a, b}); !errors.Is(err, compact.ErrDoesNotFollow) {
 			t.Errorf("%s: got %v, want %v", name, err, compact.ErrDoesNotFollow)
 		}
 	}
-	if _, err := compact.Encode(c, on(nil, nil), []*block.Block{a, good()}); err != nil {
+	if _, err := compact.Encode(c, on(nil), []*block.Block{a, good()}); err != nil {
 		t.Errorf("a good one: %v", err)
 	}
-	if _, err := compact.Encode(c, on(nil, nil), nil); !errors.Is(err, l1.ErrTooBig) {
+	if _, err := compact.Encode(c, on(nil), nil); !errors.Is(err, l1.ErrTooBig) {
 		t.Errorf("no blocks: got %v, want %v", err, l1.ErrTooBig)
 	}
 	many := make([][]byte, 1<<20)
 	huge := next(t, proposer, nil, start, nil, many, nil)
-	if _, err := compact.Encode(c, on(nil, nil), []*block.Block{huge}); !errors.Is(err, l1.ErrTooBig) {
+	if _, err := compact.Encode(c, on(nil), []*block.Block{huge}); !errors.Is(err, l1.ErrTooBig) {
 		t.Errorf("a million transactions: got %v, want %v", err, l1.ErrTooBig)
 	}
 }
@@ -323,7 +322,7 @@ func TestLongForms(t *testing.T) {
 	c := &compact.Chain{ID: chainID}
 	for i, tx := range txs {
 		b := next(t, proposer, nil, start, nil, [][]byte{tx}, nil)
-		e, err := compact.Explain(there(t, c, on(nil, nil), []*block.Block{b}))
+		e, err := compact.Explain(there(t, c, on(nil), []*block.Block{b}))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"sync"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -44,17 +43,16 @@ func frame(body []byte) ([]byte, error) {
 	return out, nil
 }
 
-// encoder is for any number of goroutines.
-var encoder = sync.OnceValues(func() (*zstd.Encoder, error) {
-	return zstd.NewWriter(nil, zstd.WithEncoderLevel(level), zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false), zstd.WithSingleSegment(true), zstd.WithZeroFrames(true))
-})
-
 func pack(body []byte) ([]byte, error) {
-	e, err := encoder()
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(level), zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false), zstd.WithSingleSegment(true), zstd.WithZeroFrames(true))
 	if err != nil {
 		return nil, fmt.Errorf("zstd: %w", err)
 	}
-	return e.EncodeAll(body, nil), nil
+	packed := e.EncodeAll(body, nil)
+	if err := e.Close(); err != nil {
+		return nil, fmt.Errorf("zstd: %w", err)
+	}
+	return packed, nil
 }
 
 // packed is a payload before its body is unpacked.
@@ -108,11 +106,6 @@ func unframe(payload []byte) ([]byte, error) {
 	return p.content, nil
 }
 
-// decoder is for any number of goroutines, one of which decodes at a time.
-var decoder = sync.OnceValues(func() (*zstd.Decoder, error) {
-	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(MaxSize), zstd.WithDecoderMaxWindow(MaxSize), zstd.WithDecodeAllCapLimit(true))
-})
-
 // unpack wants one frame, and nothing else: its blocks are walked through before anything is decoded.
 func unpack(b []byte, size int) ([]byte, error) {
 	var h zstd.Header
@@ -141,10 +134,11 @@ func unpack(b []byte, size int) ([]byte, error) {
 	if len(rest) > 0 {
 		return nil, fmt.Errorf("zstd: %d bytes follow the frame", len(rest))
 	}
-	d, err := decoder()
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(MaxSize), zstd.WithDecoderMaxWindow(MaxSize), zstd.WithDecodeAllCapLimit(true))
 	if err != nil {
 		return nil, fmt.Errorf("zstd: %w", err)
 	}
+	defer d.Close()
 	body, err := d.DecodeAll(b, make([]byte, 0, size))
 	if err != nil {
 		return nil, fmt.Errorf("zstd: %w", err)

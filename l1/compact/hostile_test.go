@@ -60,7 +60,7 @@ func (b *body) encode() []byte {
 // read all the same is the one body of other blocks.
 func TestOneEncoding(t *testing.T) {
 	c := newEthChain(t, genesisOf(geth.Prague), 4, 7, everyFill)
-	p, blocks := on(nil, c.genesis.ToBlock().Root().Bytes()), c.blocks
+	p, blocks := on(nil), c.blocks
 	raw := bodyOf(t, &c.Chain, p, blocks).encode()
 	good := 0
 	check := func(what string, changed []byte) {
@@ -114,7 +114,7 @@ func TestOneEncoding(t *testing.T) {
 func TestWrittenForNothing(t *testing.T) {
 	a := next(t, proposer, nil, start, []byte{1}, nil, nil)
 	b := next(t, proposer, a, start+1e9, []byte{1}, [][]byte{[]byte("a=1")}, nil)
-	c, p := &compact.Chain{ID: chainID}, on(a, []byte{1})
+	c, p := &compact.Chain{ID: chainID}, on(a)
 	flags, rare, txs, whole := compact.ColumnNamed("block flags"), compact.ColumnNamed("block rare"), compact.ColumnNamed("transactions"), compact.ColumnNamed("tx whole")
 	for name, change := range map[string]func(cols [][]byte){
 		"version":     func(cols [][]byte) { cols[flags][0], cols[rare] = 1, []byte{0, 0} },
@@ -144,7 +144,7 @@ func payloadOf(packing byte, size uint64, packed []byte) []byte {
 // TestFrames: a frame is taken if it is the one stream of exactly the body that it declares.
 func TestFrames(t *testing.T) {
 	c := newEthChain(t, genesisOf(geth.Prague), 6, 7, everyFill)
-	p := on(nil, c.genesis.ToBlock().Root().Bytes())
+	p := on(nil)
 	raw := bodyOf(t, &c.Chain, p, c.blocks).encode()
 	z, err := compact.Pack(raw)
 	if err != nil {
@@ -210,7 +210,7 @@ func TestFrames(t *testing.T) {
 
 // TestBombs: whatever a payload claims to become, deciding that it is void takes no more memory than may be.
 func TestBombs(t *testing.T) {
-	c, p := &compact.Chain{ID: chainID}, on(nil, nil)
+	c, p := &compact.Chain{ID: chainID}, on(nil)
 	key, zeros := proposer.Public().Encode(), make([]byte, compact.MaxSize+1)
 	pack := func(raw []byte) [][]byte {
 		z, err := compact.Pack(raw)
@@ -265,7 +265,7 @@ func TestBombs(t *testing.T) {
 // fuzzChain is what fuzzed payloads are read for.
 func fuzzChain(t testing.TB) (c *ethChain, p compact.Parent) {
 	c = newEthChain(t, genesisOf(geth.Prague), 6, 7, everyFill)
-	return c, on(c.blocks[0], c.roots[0])
+	return c, on(c.blocks[0])
 }
 
 // FuzzDecode: whatever a body is, reading it ends, and it is the one that its blocks are written as.

@@ -18,7 +18,6 @@ var recordFlag = flag.Bool("record", false, "write testdata/recorded.json")
 // recorded is a proposal as it was posted once, with what it builds on and what it makes.
 type recorded struct {
 	Parent  []byte   `json:"parent"` // as block.Block.Encode has it
-	Root    []byte   `json:"root"`
 	Body    []byte   `json:"body"`
 	Payload []byte   `json:"payload"`
 	Blocks  [][]byte `json:"blocks"`
@@ -31,12 +30,12 @@ func TestRecorded(t *testing.T) {
 	g := genesisOf(geth.Prague)
 	if *recordFlag {
 		c := newEthChain(t, g, 8, 7, everyFill)
-		r := recorded{Parent: c.blocks[0].Encode(), Root: c.roots[0]}
+		r := recorded{Parent: c.blocks[0].Encode()}
 		var err error
-		if r.Body, err = compact.EncodeBody(&c.Chain, on(c.blocks[0], c.roots[0]), c.blocks[1:]); err != nil {
+		if r.Body, err = compact.EncodeBody(&c.Chain, on(c.blocks[0]), c.blocks[1:]); err != nil {
 			t.Fatal(err)
 		}
-		if r.Payload, err = compact.Encode(&c.Chain, on(c.blocks[0], c.roots[0]), c.blocks[1:]); err != nil {
+		if r.Payload, err = compact.Encode(&c.Chain, on(c.blocks[0]), c.blocks[1:]); err != nil {
 			t.Fatal(err)
 		}
 		for _, b := range c.blocks[1:] {
@@ -74,7 +73,7 @@ func TestRecorded(t *testing.T) {
 		}
 		want = append(want, b)
 	}
-	c, p := &compact.Chain{ID: chainID, Seals: codec}, on(parent, r.Root)
+	c, p := &compact.Chain{ID: chainID, Seals: codec}, on(parent)
 	got, err := compact.Decode(c, p, r.Payload)
 	if err != nil {
 		t.Fatal(err)

@@ -31,12 +31,12 @@ func (a *Account) Limit() int {
 // Propose is l1.Proposer's. It looks before it sends: a draft that an earlier call, or an earlier process, got
 // included is found by its id.
 func (a *Account) Propose(ctx context.Context, d l1.Draft) (l1.Inclusion, error) {
-	payload := l1.EncodeBlocks(d.Blocks)
+	payload, err := d.Encode(a.Limit())
 	switch {
-	case d.ID == 0 || len(d.Blocks) == 0 || d.Forced < 0 || d.Forced > 0xffff:
+	case err != nil:
+		return l1.Inclusion{}, err
+	case d.ID == 0 || payload == nil || d.Forced < 0 || d.Forced > 0xffff:
 		return l1.Inclusion{}, fmt.Errorf("draft with id %d, %d blocks and %d forced items", d.ID, len(d.Blocks), d.Forced)
-	case l1.Fit(d.Blocks, a.Limit()) < len(d.Blocks):
-		return l1.Inclusion{}, fmt.Errorf("draft of %d blocks, %d bytes, limit %d: %w", len(d.Blocks), len(payload), a.Limit(), l1.ErrTooBig)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -267,17 +267,18 @@ func (p *proposing) fuller(ctx context.Context, state l1.CoreState, blobs bool) 
 		return r, false
 	}
 	d, ok := p.draft.Fuller(ctx)
-	if !ok || d.ID != p.draft.ID || d.Parent != p.draft.Parent || len(d.Blocks) <= len(p.draft.Blocks) || d.Forced < p.draft.Forced || d.Forced > 0xffff {
+	if !ok || d.ID != p.draft.ID || d.Parent != p.draft.Parent || d.Len() <= p.draft.Len() || d.Forced < p.draft.Forced || d.Forced > 0xffff {
 		return r, false
 	}
-	next := version{draft: d, payload: l1.EncodeBlocks(d.Blocks)}
+	payload, err := d.Encode(p.Limit())
+	if err != nil || !blobs && len(payload) > callDataLimit {
+		return r, false
+	}
+	next := version{draft: d, payload: payload}
 	next.draft.Fuller = p.draft.Fuller
-	if l1.Fit(d.Blocks, p.Limit()) < len(d.Blocks) || !blobs && len(next.payload) > callDataLimit {
-		return r, false
-	}
 	was := p.version
 	p.version = next
-	r, err := p.as(state, blobs)
+	r, err = p.as(state, blobs)
 	if err != nil { // of its commitments, which is told when they are needed
 		p.version = was
 		return r, false
@@ -373,7 +374,7 @@ func (p *proposing) inclusion(r *types.Receipt) (l1.Inclusion, error) {
 			return l1.Inclusion{}, fmt.Errorf("draft for id %d was included as %d in transaction %s", p.draft.ID, e.Id, r.TxHash)
 		}
 		if v, err := p.sentAs(l); err == nil && v != nil {
-			p.posted.proposed(r, len(v.draft.Blocks), len(v.payload))
+			p.posted.proposed(r, v.draft.Len(), len(v.payload))
 		}
 		return inclusionOf(e.Id, l), nil
 	}

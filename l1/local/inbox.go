@@ -175,12 +175,12 @@ func (p *proposer) Limit() int { return p.chain.opt.Limit }
 func (p *proposer) Propose(ctx context.Context, d l1.Draft) (l1.Inclusion, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	payload := l1.EncodeBlocks(d.Blocks)
+	payload, err := d.Encode(p.Limit())
 	switch {
-	case d.ID == 0 || len(d.Blocks) == 0:
+	case err != nil:
+		return l1.Inclusion{}, err
+	case d.ID == 0 || payload == nil:
 		return l1.Inclusion{}, fmt.Errorf("draft with id %d and %d blocks", d.ID, len(d.Blocks))
-	case l1.Fit(d.Blocks, p.Limit()) < len(d.Blocks):
-		return l1.Inclusion{}, fmt.Errorf("draft of %d blocks, %d bytes: %w", len(d.Blocks), len(payload), l1.ErrTooBig)
 	}
 	if at, found, err := p.lookUp(d, payload); found {
 		return at, err

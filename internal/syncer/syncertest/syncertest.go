@@ -39,6 +39,7 @@ type World struct {
 	Chain   *local.Chain
 	Key     *block.PrivateKey
 	Genesis *block.Genesis
+	Signs   bool // machines that are opened have the key, too
 }
 
 // NewWorld makes a world whose DA chain has a block each interval, once its Run is run; without a clock if interval
@@ -130,7 +131,7 @@ func (w *World) open(h *Home, wrap func(exec.Engine) exec.Engine) (*Machine, syn
 	if wrap != nil {
 		engine = wrap(m.KV)
 	}
-	return m, syncer.Config{Genesis: w.Genesis, Derive: w.Derive(), Store: m.Store, Engine: engine, MaxUnsafe: MaxUnsafe}
+	return m, syncer.Config{Genesis: w.Genesis, Derive: w.Derive(), Store: m.Store, Engine: engine, MaxUnsafe: MaxUnsafe, Signs: w.Signs}
 }
 
 // Items is a source of DA blocks that has these, in order, and no news.
