@@ -53,9 +53,7 @@ func TestOutlet(t *testing.T) {
 	}
 	for _, state := range []node.StreamState{node.StreamConnecting, node.StreamWaiting, node.StreamFailing} {
 		out.is(n, state, "it is away", time.Now().Add(-time.Hour))
-		if s := n.until(t, "told", streams); !s.Ready || s.Stream.State != state {
-			t.Errorf("%s: got %+v, want a node that is ready", state, s)
-		}
+		n.until(t, "told, and ready", func(s node.Status) bool { return streams(s) && s.Ready && s.Stream.State == state })
 		out.is(n, state, "it is away", time.Now().Add(time.Hour))
 		n.until(t, "new, and not told yet", func(s node.Status) bool { return s.Ready && !streams(s) })
 	}
@@ -66,7 +64,7 @@ func TestOutlet(t *testing.T) {
 	out.is(n, node.StreamFailing, "it is away", time.Now().Add(-time.Hour))
 	n.until(t, "ready", ready)
 	stopDA()
-	if s := n.until(t, "not ready", unready); s.Stage == follow.StageStream || !streams(s) {
-		t.Errorf("got the reason %q at %s, want the DA layer's, and the stream's beside it", s.Reason, s.Stage)
-	}
+	n.until(t, "not ready for the DA layer's reason, with the stream's beside it", func(s node.Status) bool {
+		return !s.Ready && s.Stage != follow.StageStream && streams(s)
+	})
 }

@@ -226,10 +226,9 @@ func TestReplicaReadiness(t *testing.T) {
 
 	address := strings.TrimPrefix(d.URL(), "http://")
 	stopDA()
-	all("not ready without the layer", func(s node.Status) bool { return !s.Ready && s.Stage == follow.StageSource })
-	if s := one.Status().Load(); !strings.Contains(s.Reason, "is not ready: ") || s.Remedy == "" {
-		t.Errorf("got %q, %q; want the source's own reason", s.Reason, s.Remedy)
-	}
+	all("not ready without the layer, with the source's own reason", func(s node.Status) bool {
+		return !s.Ready && s.Stage == follow.StageSource && strings.Contains(s.Reason, "is not ready: ") && s.Remedy != ""
+	})
 	daLayer(t, address, dir, 300*time.Millisecond)
 	all("ready again", ready)
 

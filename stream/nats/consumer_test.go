@@ -435,6 +435,11 @@ func TestReadEndsBesideAnother(t *testing.T) {
 	w := s.newWriter()
 	b := newTable(1)
 	one, two := read(t, s.dial(), b, quick), read(t, s.dial(), b, quick)
+	for until := time.Now().Add(time.Minute); consumers(t, w) < 2; time.Sleep(time.Millisecond) { // the server's state
+		if time.Now().After(until) {
+			t.Fatal("the two do not read")
+		}
+	}
 	w.publish(trunk.blocks(1, 100)...)
 	select {
 	case <-one.done:
