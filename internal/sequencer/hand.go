@@ -138,7 +138,9 @@ func (h *Hand) Start() error {
 			err = nil
 		}
 		if err == nil {
-			err = h.syncDir()
+			if err = h.syncDir(); err != nil { // then it holds after a restart, too, that they are not
+				err = errors.Join(err, h.note(h.is.Load().Stopped))
+			}
 		}
 		if err != nil {
 			return fmt.Errorf("note that blocks are to be made: %w", err)
