@@ -114,9 +114,9 @@ type L1Config struct {
 	TargetData  uint64        `koanf:"target_calldata" help:"bytes of a proposal in call data that is full: it waits for no more blocks" default:"120000"`
 	TargetBlobs uint64        `koanf:"target_blobs" help:"blobs of a proposal in blobs that is full; never more than l1.max_blobs" default:"1"`
 	MaxBlobs    uint64        `koanf:"max_blobs" help:"blobs of one proposal, at most; an L1 takes 6 in a transaction, or fewer" default:"6"`
-	MaxFee      float64       `koanf:"max_fee" help:"gwei per gas that a transaction of the sequencer may cost, tip included; above it proposals wait until the L1 is cheaper" default:"500"`
-	MaxTip      float64       `koanf:"max_tip" help:"gwei per gas of it for the maker of the L1's block, at most; 0: as much as l1.max_fee" `
-	MaxBlobFee  float64       `koanf:"max_blob_fee" help:"gwei per gas of blobs, at most; likewise" default:"500"`
+	MaxFee      float64       `koanf:"max_fee" help:"gwei per gas that a transaction of the sequencer may cost, tip included; above it proposals wait until the L1 is cheaper; 0: 500" default:"500"`
+	MaxTip      float64       `koanf:"max_tip" help:"gwei per gas of it for the maker of the L1's block, at most; 0: as much as l1.max_fee. Where the L1 asks for so much, a transaction may cost l1.max_fee at once: none could take its place" `
+	MaxBlobFee  float64       `koanf:"max_blob_fee" help:"gwei per gas of blobs, at most; likewise; 0: 500" default:"500"`
 	Resend      uint64        `koanf:"resend_blocks" help:"block times of the L1 after which a transaction that is in none is sent again with higher fees" default:"3"`
 	Payload     uint64        `koanf:"payload" help:"version of the payloads in which blocks are proposed, 1 or 2; 2 takes a fifth of the bytes, and only once every node of the chain reads it: nodes of releases before this one find it void; for the sequencer" default:"1"`
 	CallTimeout time.Duration `koanf:"call_timeout" help:"how long a request may go without a byte of its answer" default:"10s"`
@@ -387,6 +387,9 @@ func (c *Config) Validate() error {
 	}
 	if c.IsReplica() && c.Sequencer.Enabled {
 		return errReplicaMakesNone
+	}
+	if c.IsReplica() && c.Stream.On() {
+		return errReplicaPublishesNothing
 	}
 	if err := c.L1.checkFees(); err != nil {
 		return err

@@ -43,6 +43,10 @@ func (o *Options) layer() string {
 
 var errReplicaMakesNone = errors.New("source.node is set, and sequencer.enabled: a replica makes no blocks; leave one of the two out")
 
+// errReplicaPublishesNothing: who publishes says how far on the canonical source he stands, by which publishers agree on
+// reorgs, and a replica does not know.
+var errReplicaPublishesNothing = errors.New("source.node is set, and stream.url or stream.embedded: only a node that reads the DA layer or the L1 itself publishes a stream; leave one of the two out")
+
 // replicaSource names the source in the identity of a replica's home: any node of the chain is as good as another.
 const replicaSource = "node"
 
@@ -504,13 +508,22 @@ func (m *mirror) Fetch(ctx context.Context, from, to uint64, deliver func(follow
 
 // mirrored is a block of an event or of a page, as far as it is of use.
 type mirrored struct {
-	Signed         struct{ Header, Data inPlace }
+	Signed struct {
+		Signature    SignatureKind
+		Header, Data inPlace
+	}
 	HeaderDAHeight uint64 `json:"header_da_height"`
 	DataDAHeight   uint64 `json:"data_da_height"`
 }
 
+// errUnsigned: the block came in a proposal of version 2, which has one signature for all of its blocks.
+var errUnsigned = errors.New("it has a block without a signature of its own, as one has that was proposed with others in a payload of version 2: name the sequencer's node in source.node, which has them all")
+
 // item returns a block as an item, if it is the proposer's.
 func (m *mirror) item(of *mirrored) (item follow.Item[*syncer.Replicated], err error) {
+	if of.Signed.Signature == Unsigned {
+		return item, errUnsigned
+	}
 	if item, err = m.check(of.Signed.Header, of.Signed.Data); err != nil {
 		return item, fmt.Errorf("it sends a block that is not the chain's: %w", err)
 	}

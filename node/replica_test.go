@@ -183,6 +183,12 @@ func TestReplicaRefusals(t *testing.T) {
 	}
 	o := c.sequencer(t, d.URL(), time.Second)
 	o.Config.Source.Node = node.At(seq.URL())
+	o.Config.Stream.URL = []string{"nats://127.0.0.1:1"}
+	o.Config.Sequencer.Enabled = false
+	if err := o.Config.Validate(); err == nil || !strings.Contains(err.Error(), "publishes a stream") {
+		t.Errorf("a replica that publishes: got %v", err)
+	}
+	o.Config.Stream.URL, o.Config.Sequencer.Enabled = nil, true
 	if _, err := node.New(o); err == nil || !strings.Contains(err.Error(), "makes no blocks") {
 		t.Errorf("a replica that makes blocks: got %v", err)
 	}

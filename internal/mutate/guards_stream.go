@@ -86,4 +86,16 @@ var streamGuards = []guard{
 		from: ", Permissions: reading()}", to: "}",
 		pkg: "./stream/nats/server", test: "TestReaders",
 	},
+	{
+		name: "what was final for who published it is not taken back by a reorg that goes below it",
+		file: "stream/nats/publish/decide.go",
+		from: "if to.Height < at.last.Final {", to: "if false {",
+		pkg: "./stream/nats/publish", test: "TestFinalBelowIsNotTakenBack",
+	},
+	{
+		name: "where the tip is at its limit the fee is, too",
+		file: "l1/ethereum/send.go",
+		from: "pinned := a.opt.MaxTip.Cmp(a.opt.MaxFee) < 0 && f.tip.Cmp(a.opt.MaxTip) >= 0", to: "pinned := false",
+		pkg: "./l1/ethereum", test: "TestFeesAboveTheLimits",
+	},
 }

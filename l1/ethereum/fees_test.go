@@ -72,15 +72,16 @@ func TestFeesAboveTheLimits(t *testing.T) {
 		}
 	}
 	const tip = 7
+	most := new(big.Int).Mul(base, big.NewInt(20))
 	liar := newLiar(t, r.node.HTTP())
 	liar.set("eth_maxPriorityFeePerGas", func(any) any { return "0x3b9aca00" })
-	a := ethereum.NewAccount(r.client(func(o *ethereum.Options) { o.HTTP, o.WS = httpc.At(liar.URL), nil }), r.proposer, ethereum.AccountOptions{Content: ethereum.CallData, MaxTip: big.NewInt(tip)})
+	a := ethereum.NewAccount(r.client(func(o *ethereum.Options) { o.HTTP, o.WS = httpc.At(liar.URL), nil }), r.proposer, ethereum.AccountOptions{Content: ethereum.CallData, MaxTip: big.NewInt(tip), MaxFee: most})
 	r.mining(func(ctx context.Context) {
 		for id := uint64(1); id <= 2; id++ {
 			at, err := a.Propose(ctx, draft(id, "a"))
 			r.check(err)
-			if tx, _ := r.included(at.Tx); tx.GasTipCap().Int64() != tip || tx.GasFeeCap().Cmp(base) < 0 {
-				t.Errorf("proposal %d: got tip %s, fee cap %s; want %d of the gwei that is asked for, and a cap above the base fee", id, tx.GasTipCap(), tx.GasFeeCap(), tip)
+			if tx, _ := r.included(at.Tx); tx.GasTipCap().Int64() != tip || tx.GasFeeCap().Cmp(most) != 0 {
+				t.Errorf("proposal %d: got tip %s, fee cap %s; want %d of the gwei that is asked for, and the highest cap, since nothing can take its place", id, tx.GasTipCap(), tx.GasFeeCap(), tip)
 			}
 		}
 	})

@@ -307,10 +307,13 @@ func (p *proposing) useBlobs(ctx context.Context) (bool, error) {
 	switch {
 	case p.opt.Content != Cheapest:
 		return p.opt.Content == Blobs, nil
+	case p.kind.sent && p.kind.nonce == p.nonce: // it may wait in a pool, which takes nothing of the other kind beside it
+		if !p.kind.blobs && len(p.payload) > callDataLimit {
+			return false, fmt.Errorf("a transaction with call data is under way, which holds %d bytes: %w", callDataLimit, l1.ErrTooBig)
+		}
+		return p.kind.blobs, nil
 	case len(p.payload) > callDataLimit:
 		return true, nil
-	case p.kind.sent && p.kind.nonce == p.nonce: // it may wait in a pool
-		return p.kind.blobs, nil
 	}
 	return p.cheaperInBlobs(ctx, p.at, len(p.payload))
 }

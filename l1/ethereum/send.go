@@ -217,8 +217,10 @@ func larger(a, b *big.Int) *big.Int {
 	return a
 }
 
+// limit keeps fees within the limits. Where the tip is at its own, the whole fee is at its limit at once: the tip cannot
+// rise, and nodes take nothing in a transaction's place of which not all fees are higher.
 func (a *Account) limit(f *fees) {
-	if f.cap.Cmp(a.opt.MaxFee) > 0 {
+	if pinned := a.opt.MaxTip.Cmp(a.opt.MaxFee) < 0 && f.tip.Cmp(a.opt.MaxTip) >= 0; pinned || f.cap.Cmp(a.opt.MaxFee) > 0 {
 		f.cap = a.opt.MaxFee
 	}
 	for _, most := range []*big.Int{a.opt.MaxTip, f.cap} {
@@ -244,7 +246,7 @@ func (a *Account) bump(try *attempt, blobs bool) bool {
 	before := try.fees
 	try.fees = fees{more(before.tip), more(before.cap), more(before.blob)}
 	a.limit(&try.fees)
-	return try.fees.cap.Cmp(before.cap) != 0 || try.fees.tip.Cmp(before.tip) != 0 || try.fees.blob.Cmp(before.blob) != 0
+	return try.fees.cap.Cmp(before.cap) != 0 || try.fees.tip.Cmp(before.tip) != 0 || blobs && try.fees.blob.Cmp(before.blob) != 0
 }
 
 // tooCheap says which fee of the last attempt is below what the L1 asked for when it was sent, which only a limit can be

@@ -81,6 +81,9 @@ func (s *session) revert(ctx context.Context, st *node.Status, at *place) (todo,
 	if err != nil {
 		return todo{}, err
 	}
+	if to.Height < at.last.Final {
+		return todo{}, fmt.Errorf("%w: block %d is final for who published block %d, and is another one here", errDisagree, at.last.Final, from.Height)
+	}
 	m := &nats.Message{Block: to, From: from, Source: st.Source.Position, Final: min(st.Heads.Finalized.Height, to.Height)}
 	if m.Body, err = reorgBody(from, to); err != nil {
 		return todo{}, err

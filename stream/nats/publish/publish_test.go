@@ -520,6 +520,24 @@ func TestFinalIsNotTakenBack(t *testing.T) {
 	newReader(t, h.servers()).wants(a, 1, 20)
 }
 
+// Where another branch left the stream's below what was final for who published it, nothing is taken back: two nodes
+// disagree.
+func TestFinalBelowIsNotTakenBack(t *testing.T) {
+	h := newHost(t, server.Options{})
+	a, b := newMemory(), newMemory()
+	a.l1, b.l1 = true, true
+	a.set(20, 15, 100)
+	publishing(t, a, Options{Servers: h.servers()}).until(t, "there", at(a.ref(20)))
+	b.set(15, 5, 200)
+	b.fork(10, 4)
+	b.set(25, 5, 201)
+	p := publishing(t, b, Options{Servers: h.servers()})
+	p.until(t, "stopped", func(s node.Stream) bool {
+		return s.State == node.StreamStopped && strings.Contains(s.Cause, "block 15 is final")
+	})
+	newReader(t, h.servers()).wants(a, 1, 20)
+}
+
 // The chain is another one in the middle of a catch-up: no block comes behind one that is not its parent.
 func TestChangesMeanwhile(t *testing.T) {
 	h, m := newHost(t, server.Options{}), newMemory()
