@@ -130,6 +130,13 @@ func OnDisks(o Options, store, engine store.FS) Options {
 	return o
 }
 
+// MirroredBlocks returns how many blocks a page of another node has.
+func MirroredBlocks(text string) (int, error) {
+	var p mirroredPage
+	err := json.Unmarshal([]byte(text), &p)
+	return len(p.Blocks), err
+}
+
 // InPlace decodes a string of JSON as a body of POST /v1/unsafe is.
 func InPlace(text []byte) ([]byte, error) {
 	var p inPlace

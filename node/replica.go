@@ -571,7 +571,31 @@ func (m *mirror) page(ctx context.Context, from, to uint64) (p mirroredPage, err
 }
 
 // mirroredPage is a Page, as far as it is of use.
-type mirroredPage struct{ Blocks []mirrored }
+type mirroredPage struct{ Blocks fewBlocks[mirrored] }
+
+// fewBlocks are no more blocks than a page may have: of more none is read.
+type fewBlocks[T any] []T
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (f *fewBlocks[T]) UnmarshalJSON(text []byte) error {
+	if string(text) == "null" {
+		return nil
+	}
+	in := json.NewDecoder(bytes.NewReader(text))
+	if token, err := in.Token(); err != nil || token != json.Delim('[') {
+		return errors.Join(err, fmt.Errorf("blocks are not a list but %v", token))
+	}
+	for n := 0; in.More(); n++ {
+		var passed struct{}
+		if err := in.Decode(&passed); err != nil {
+			return err
+		}
+		if n == pageBlocks {
+			return fmt.Errorf("a page has more than %d blocks", pageBlocks)
+		}
+	}
+	return json.Unmarshal(text, (*[]T)(f))
+}
 
 // get asks for something, and refuses what is not of this kind.
 func (m *mirror) get(ctx context.Context, path, kind string) (*http.Response, error) {

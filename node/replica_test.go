@@ -600,3 +600,13 @@ func TestReplicaWithUnsafeBlocks(t *testing.T) {
 	full.until(t, "there too", safeAt(s.Heads.Safe.Height))
 	sameChain(t, s.Heads.Safe.Height, full, replica)
 }
+
+// A page of another node has as many blocks as a page may have, and no more are made of it.
+func TestPageIsBounded(t *testing.T) {
+	blocks := func(n int) string { return `{"blocks":[` + strings.Repeat("{},", n) + `{}],"next":1}` }
+	for text, want := range map[string]int{blocks(0): 1, blocks(255): 256, blocks(256): -1, blocks(1e6): -1, `{"blocks":null}`: 0, `{"blocks":[]}`: 0, `{"blocks":{}}`: -1, `{"blocks":[1]}`: -1} {
+		if got, err := node.MirroredBlocks(text); (err == nil) != (want >= 0) || got != max(want, 0) {
+			t.Errorf("%.60q: got %d blocks, %v, want %d", text, got, err, want)
+		}
+	}
+}

@@ -195,7 +195,10 @@ func (n *Node) publish(o *opened) (next time.Duration) {
 		Skipped: sync.Skipped,
 		Counts:  Counts{Counts: sync.Counts, InlineItems: src.Counts.Inline, FetchedItems: src.Counts.Fetched, Subscriptions: src.Counts.Subscriptions},
 	}
-	s.Source.HeardBy, s.Source.HeardAt = n.id, heardAt(o.up, src)
+	s.Source.HeardBy = n.id
+	if at := heardAt(o.up, src); !at.IsZero() {
+		s.Source.HeardAt = n.started.Add(at.Sub(n.started)) // so that a clock that is put back is no silence to who compares it
+	}
 	o.up.status(&s, &sync)
 	if o.up.offers != nil {
 		s.Unsafe = n.unsafe(&sync)

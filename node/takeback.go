@@ -114,9 +114,9 @@ func (s *streamed) Recover(ctx context.Context, from uint64, take func(SignedBlo
 
 // recovered is a Page, as far as it is of use.
 type recovered struct {
-	Blocks []struct {
+	Blocks fewBlocks[struct {
 		Signed struct{ Header, Data inPlace }
-	}
+	}]
 	Next uint64
 	Head block.Ref
 }
