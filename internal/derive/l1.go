@@ -101,7 +101,7 @@ func (c *compactly) on(cfg *Config, tip Tip, last func() (*block.Block, error)) 
 // readCompact reads a payload of version 2, and checks what Open and on check of one of version 1. The last header's
 // signature is one over all blocks: each header names the one before, and its data.
 func (cfg *Config) readCompact(parent compact.Parent, tip Tip, payload []byte) (blocks []*block.Block, void string) {
-	blocks, err := compact.Decode(&compact.Chain{ID: cfg.Authority.ChainID(), Seals: cfg.Seals}, parent, payload)
+	blocks, err := compact.Decode(&compact.Chain{ID: cfg.Authority.ChainID(), Seals: cfg.Seals, Proposer: cfg.Authority.ProposerAt(tip.Height + 1)}, parent, payload)
 	if err == nil {
 		err = cfg.Authority.Header(&blocks[len(blocks)-1].Header)
 	}

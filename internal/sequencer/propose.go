@@ -202,7 +202,15 @@ func (q *Sequencer) fuller(last uint64, was syncer.Status, limit int, whole bool
 // fill puts as many of blocks into a draft as fit into limit bytes, but one at least if a proposal holds it.
 func (q *Sequencer) fill(d *draftOf, blocks []*block.Block, limit int) error {
 	if q.cfg.Payload == l1.CompactVersion {
-		err := q.fillCompact(d, blocks, limit)
+		parent := compact.Parent{Height: d.last}
+		if !d.Parent.IsZero() {
+			rec, err := q.cfg.Syncer.Block(d.last)
+			if err != nil {
+				return err
+			}
+			parent.Block = rec.Block
+		}
+		err := q.fillCompact(d, parent, blocks, limit)
 		if err == nil {
 			return nil
 		}
@@ -220,16 +228,8 @@ func (q *Sequencer) fill(d *draftOf, blocks []*block.Block, limit int) error {
 }
 
 // fillCompact is fill in version 2. What it has written it reads, as every node will, before it is posted.
-func (q *Sequencer) fillCompact(d *draftOf, blocks []*block.Block, limit int) error {
+func (q *Sequencer) fillCompact(d *draftOf, parent compact.Parent, blocks []*block.Block, limit int) error {
 	chain := &compact.Chain{ID: q.cfg.Syncer.Authority().ChainID(), Seals: q.cfg.Seals}
-	parent := compact.Parent{Height: d.last}
-	if !d.Parent.IsZero() {
-		rec, err := q.cfg.Syncer.Block(d.last)
-		if err != nil {
-			return err
-		}
-		parent.Block = rec.Block
-	}
 	for n := len(blocks); n > 0; {
 		signed := slices.Clone(blocks[:n])
 		header, err := q.signedHeader(signed[n-1])

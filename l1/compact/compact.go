@@ -62,6 +62,9 @@ const (
 type Chain struct {
 	ID    string
 	Seals exec.SealCodec // of the engine's own first transactions; nil: they are written as any
+
+	// Proposer is the address of who must have signed, which Decode looks at before the blocks are read; nil: anybody.
+	Proposer []byte
 }
 
 // Parent is the block that the first one of a proposal builds on.
@@ -167,6 +170,8 @@ func decode(c *Chain, on Parent, body []byte) ([]*block.Block, error) {
 		return nil, errors.New("the proposer's key is not in its usual form")
 	case len(b.Signature) == 0:
 		return nil, errors.New("no signature")
+	case c.Proposer != nil && !bytes.Equal(key.Address(), c.Proposer):
+		return nil, errors.New("it is not signed by the chain's proposer")
 	}
 	r := newReader(c, on, key.Address(), b.columns)
 	if len(b.columns) != len(r.again.c.Cols) {
