@@ -26,9 +26,14 @@ const handWait = 10 * time.Second
 // openHand opens the operator's hand on the sequencer of a home, once in a process.
 func (o *opened) openHand() (err error) {
 	if o.opt.hand == nil {
-		o.opt.hand, err = sequencer.OpenHand(filepath.Join(o.opt.Home, "stopped"))
+		if o.opt.hand, err = sequencer.OpenHand(filepath.Join(o.opt.Home, "stopped")); err != nil {
+			return err
+		}
+		if since := o.opt.hand.Held().Load().Stopped; !since.IsZero() {
+			o.log.Warn("an operator has stopped sequencing: no blocks are made until it is started", "since", since.Format(time.RFC3339))
+		}
 	}
-	return err
+	return nil
 }
 
 // sequencing returns how it stands.

@@ -53,7 +53,13 @@ ask for.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r := doctor.Examine(cmd.Context(), doctor.Options{
 				Home: home, Timeout: timeout,
-				Config:  func() (node.Config, error) { return loadConfig(home, cmd.Flags()) },
+				Config: func() (node.Config, error) {
+					c, err := loadConfig(home, cmd.Flags())
+					if err == nil {
+						err = c.Stream.Fits()
+					}
+					return c, err
+				},
 				Genesis: func() (*block.Genesis, error) { return loadGenesis(home) },
 				Key: func(ctx context.Context, c node.Config) (*block.PrivateKey, error) {
 					if c.Sequencer.PassphraseFile == "" && os.Getenv("HEADRACE_PASSPHRASE") == "" {

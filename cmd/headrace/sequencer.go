@@ -34,7 +34,7 @@ says that it is not ready, and why.`, func(s node.Sequencing) string {
 			return fmt.Sprintf("no more blocks are made after block %d%s", s.Head.Height, pending(s))
 		}),
 		newOrder("start", "Have a sequencer that was stopped make blocks again", "", func(s node.Sequencing) string {
-			return fmt.Sprintf("blocks are made after block %d", s.Head.Height)
+			return fmt.Sprintf("blocks may be made again, after block %d: /readyz says what is still in the way", s.Head.Height)
 		}),
 		newOrder("propose", "Have a running sequencer post the blocks that are pending now", `
 
@@ -43,7 +43,7 @@ submission is under way at a time all the same: to wait until a block is safe, s
 			if s.Head.Height <= s.Safe.Height {
 				return fmt.Sprintf("nothing is pending: block %d is safe", s.Safe.Height)
 			}
-			return fmt.Sprintf("blocks %d to %d are posted now", s.Safe.Height+1, s.Head.Height)
+			return fmt.Sprintf("blocks %d to %d are posted as soon as the layer takes them", s.Safe.Height+1, s.Head.Height)
 		}),
 	)
 	return cmd

@@ -28,7 +28,7 @@ func (s *streamAt) flags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&s.chain, "chain", "", "which chain's stream: its name there, hr-CHAIN, or the hash of the genesis; without it there must be one only")
 	flags.StringVar(&s.config.CredentialsFile, "stream.credentials_file", "", "a file with the credentials of a NATS user, as nsc writes it")
-	flags.StringVar(&s.config.User, "stream.user", "", "name of a NATS user, with stream.password_file")
+	flags.StringVar(&s.config.User, "stream.user", "", "name of a NATS user, with stream.password_file; empty: reader, as an embedded server has it")
 	flags.StringVar(&s.config.PasswordFile, "stream.password_file", "", "a file that holds the user's password")
 	flags.StringVar(&s.config.TLSCA, "stream.tls_ca", "", "a file with the certificates, in PEM, that the server's is signed by; empty: those of the system")
 	flags.StringVar(&s.config.TLSCert, "stream.tls_cert", "", "a file with a certificate chain in PEM, for a server that asks for one")
@@ -38,6 +38,9 @@ func (s *streamAt) flags(cmd *cobra.Command) {
 // open returns a connection, and what ends it. It comes back by itself, also at first.
 func (s *streamAt) open() (js nats.JetStream, close func(), err error) {
 	s.config.URL = strings.Split(s.url, ",")
+	if s.config.PasswordFile != "" && s.config.User == "" {
+		s.config.User = "reader" // as an embedded server has it
+	}
 	if err := s.config.Fits(); err != nil {
 		return nil, nil, usageError{err}
 	}

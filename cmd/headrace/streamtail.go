@@ -82,6 +82,8 @@ var forgotten = await.Hash{0: 0xff, 31: 0xff}
 // At implements nats.Sink. Of blocks that are final, and of those before the first one, any is right.
 func (s *tailSink) At(_ context.Context, height uint64) (hash await.Hash, ok bool, err error) {
 	switch {
+	case s.at.Hash.IsZero(): // none has been taken: whatever is before the first one is right
+		return await.Hash{}, true, nil
 	case height == s.at.Height:
 		return s.at.Hash, true, nil
 	case height <= s.final:

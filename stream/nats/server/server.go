@@ -77,6 +77,13 @@ func Open(opt Options) (*Server, error) {
 			return nil, err
 		}
 		o.TLSConfig, o.TLS = opt.TLS, opt.TLS != nil
+		l, err := net.Listen("tcp", opt.Listen) // the server would only log it, and not end
+		if err != nil {
+			return nil, fmt.Errorf("NATS server: %w: choose another address", err)
+		}
+		if err := l.Close(); err != nil {
+			return nil, err
+		}
 	}
 	if c := opt.Cluster; c != nil {
 		o.ServerName = c.Name
