@@ -228,9 +228,12 @@ func (h *effect) hinders(m *monitor) {
 		return
 	}
 	first := s.Waiting[0]
-	s = m.until("not ready for long", func(now node.Status) bool { return now.At.Sub(s.At) > 3*layerTime })
-	if s.Ready || !regexp.MustCompile(cmp.Or(h.then, h.says)).MatchString(s.Reason) {
-		m.Errorf("later it is ready %t, %q (%s), want %q", s.Ready, s.Reason, s.Stage, cmp.Or(h.then, h.says))
+	then := regexp.MustCompile(cmp.Or(h.then, h.says))
+	s = m.until("not ready for long, and told why", func(now node.Status) bool {
+		return now.At.Sub(s.At) > 3*layerTime && (now.Ready || then.MatchString(now.Reason))
+	})
+	if s.Ready {
+		m.Errorf("later it is ready, want %q", then)
 	}
 	for _, w := range s.Waiting {
 		if w.Stage == first.Stage && w.Since.After(first.Since) {

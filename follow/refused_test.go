@@ -38,6 +38,12 @@ type slowUp struct {
 	first *sync.Once
 }
 
+// Subscribe begins after the other one has: that is asked first.
+func (s slowUp) Subscribe(ctx context.Context, update func(follow.Update[string])) error {
+	time.Sleep(time.Millisecond)
+	return s.bare.Subscribe(ctx, update)
+}
+
 func (s slowUp) Fetch(ctx context.Context, from, to uint64, deliver func(follow.Item[string]) error) error {
 	waits := false
 	s.first.Do(func() { waits = true })
