@@ -26,6 +26,7 @@ import (
 	"time"
 
 	natsgo "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"headrace/await"
 	"headrace/block"
@@ -153,6 +154,7 @@ func (p *Publisher) run(ctx context.Context, of chain) error {
 	back := make(chan struct{}, 1) // holds one token when the connection has come back
 	backoff := follow.Backoff{Max: 2 * time.Second}
 	var conn *natsgo.Conn
+	var js jetstream.JetStream // one for the connection, which keeps what it has begun
 	defer func() {
 		if conn != nil {
 			conn.Close()
@@ -167,9 +169,12 @@ func (p *Publisher) run(ctx context.Context, of chain) error {
 				default:
 				}
 			})
+			if err == nil {
+				js, err = jetstream.New(conn, jetstream.WithPublishAsyncMaxPending(2*maxWindow), jetstream.WithPublishAsyncTimeout(2*p.opt.Attempt))
+			}
 		}
 		if err == nil {
-			s := &session{p: p, of: of, conn: conn, back: back, window: 1}
+			s := &session{p: p, of: of, conn: conn, js: js, back: back, window: 1}
 			err = s.run(ctx)
 			if s.acked > 0 {
 				backoff.Reset()

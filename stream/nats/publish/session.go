@@ -48,10 +48,6 @@ const (
 var errChanged = errors.New("the chain or the stream has changed meanwhile")
 
 func (s *session) run(ctx context.Context) (err error) {
-	if s.js, err = jetstream.New(s.conn, jetstream.WithPublishAsyncMaxPending(2*maxWindow), jetstream.WithPublishAsyncTimeout(2*s.p.opt.Attempt)); err != nil {
-		return err
-	}
-	defer s.js.CleanupPublisher() // what it has at the connection, which outlives it
 	s.source = s.of.Blocks(s.p.opt.Head)
 	for ctx.Err() == nil {
 		st, changed := s.of.Status().Get() // before the stream: what it says of the position is no newer than what is read
