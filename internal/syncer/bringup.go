@@ -24,6 +24,8 @@ func (s *Syncer) BringUp(ctx context.Context) error {
 	head, err := s.head(look)
 	cancel()
 	switch {
+	case err != nil && ctx.Err() != nil: // the node stops, which is no trouble of the engine's
+		return ctx.Err()
 	case err != nil:
 		s.engineKnown = false
 		return s.stuck(follow.StageEngine, want.Height, fmt.Errorf("engine head: %w", err))
