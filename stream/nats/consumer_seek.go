@@ -2,7 +2,6 @@ package nats
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -13,6 +12,7 @@ import (
 
 	"headrace/await"
 	"headrace/ref"
+	"headrace/stream/nats/internal/leader"
 )
 
 // lookup finds messages of a chain's stream as it was at one moment. It asks the stream's leader: what a replica lacks may
@@ -112,53 +112,19 @@ type found struct {
 	first, last uint64 // sequences
 }
 
-// get asks for one message. It reports false if there is none.
-func (s *lookup) get(ctx context.Context, request map[string]any) (subject string, header natsgo.Header, body []byte, seq uint64, ok bool, err error) {
-	ask, err := json.Marshal(request)
-	if err != nil {
-		return "", nil, nil, 0, false, err
-	}
-	reply, err := attempt(ctx, s.each, func(ctx context.Context) (*natsgo.Msg, error) {
-		return s.js.Conn().RequestWithContext(ctx, s.api+"STREAM.MSG.GET."+StreamName(s.chain), ask)
-	})
-	if err != nil {
-		return "", nil, nil, 0, false, fmt.Errorf("look into stream %s: %w", StreamName(s.chain), err)
-	}
-	var said struct {
-		Error   *jetstream.APIError `json:"error"`
-		Message *struct {
-			Subject string `json:"subject"`
-			Seq     uint64 `json:"seq"`
-			Header  []byte `json:"hdrs"`
-			Data    []byte `json:"data"`
-		} `json:"message"`
-	}
-	switch err := json.Unmarshal(reply.Data, &said); {
-	case err != nil:
-		return "", nil, nil, 0, false, fmt.Errorf("look into stream %s: %w", StreamName(s.chain), err)
-	case said.Error != nil && said.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
-		return "", nil, nil, 0, false, nil
-	case said.Error != nil:
-		return "", nil, nil, 0, false, fmt.Errorf("look into stream %s: %w", StreamName(s.chain), said.Error)
-	case said.Message == nil:
-		return "", nil, nil, 0, false, fmt.Errorf("look into stream %s: the answer has no message", StreamName(s.chain))
-	}
-	if len(said.Message.Header) > 0 {
-		if header, err = natsgo.DecodeHeadersMsg(said.Message.Header); err != nil {
-			header = nil // then it is not ours
-		}
-	}
-	return said.Message.Subject, header, said.Message.Data, said.Message.Seq, true, nil
-}
-
-// message asks for one message that a publisher has written; ours reports that it is one.
+// message asks for one message. It reports false if there is none; ours reports that a publisher has written it.
 func (s *lookup) message(ctx context.Context, request map[string]any) (f found, ours, ok bool, err error) {
-	subject, header, body, seq, ok, err := s.get(ctx, request)
-	if err != nil || !ok {
-		return f, false, false, err
+	got, err := attempt(ctx, s.each, func(ctx context.Context) (leader.Message, error) {
+		return leader.Get(ctx, s.js.Conn(), s.api, StreamName(s.chain), request)
+	})
+	switch {
+	case errors.Is(err, leader.ErrNotFound):
+		return f, false, false, nil
+	case err != nil && !errors.Is(err, leader.ErrHeader): // without headers it is not ours
+		return f, false, false, fmt.Errorf("look into stream %s: %w", StreamName(s.chain), err)
 	}
-	m, bad := Parse(s.chain, subject, header, body)
-	return found{m, seq, seq}, bad == nil, true, nil
+	m, bad := Parse(s.chain, got.Subject, got.Header, got.Data)
+	return found{m, got.Seq, got.Seq}, bad == nil, true, nil
 }
 
 // foreign is how many messages that no publisher has written may be at the stream's end.

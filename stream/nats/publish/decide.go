@@ -11,6 +11,7 @@ import (
 	"headrace/node"
 	"headrace/ref"
 	"headrace/stream/nats"
+	"headrace/stream/nats/internal/leader"
 )
 
 // todo is what comes next in a stream.
@@ -110,7 +111,7 @@ func (s *session) common(ctx context.Context, st *node.Status, from ref.Ref) (re
 			}
 		}
 		m, _, err := s.read(ctx, map[string]any{"last_by_subj": nats.BlockSubject(s.p.name, at.Height)})
-		if isNotFound(err) || err == nil && m.Block != at || at.Height == 0 {
+		if errors.Is(err, leader.ErrNotFound) || err == nil && m.Block != at || at.Height == 0 {
 			to := min(st.Heads.Finalized.Height, from.Height-1)
 			return s.ref(ctx, to)
 		}

@@ -3,7 +3,6 @@ package publish
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -25,6 +24,7 @@ import (
 	"headrace/node"
 	"headrace/ref"
 	"headrace/stream/nats"
+	"headrace/stream/nats/internal/leader"
 	"headrace/stream/nats/server"
 	"headrace/watch"
 )
@@ -351,33 +351,14 @@ func (r *reader) raw() (out []*jetstream.RawStreamMsg) {
 		return nil
 	}
 	for seq := st.FirstSeq; seq <= st.LastSeq; seq++ {
-		resp, err := r.conn.RequestWithContext(bounded(r.t), "$JS.API.STREAM.MSG.GET."+nats.StreamName(testName), fmt.Appendf(nil, `{"seq":%d}`, seq))
-		if err != nil {
+		got, err := leader.Get(bounded(r.t), r.conn, jetstream.DefaultAPIPrefix, nats.StreamName(testName), map[string]any{"seq": seq})
+		switch {
+		case errors.Is(err, leader.ErrNotFound):
+			continue
+		case err != nil:
 			r.t.Fatal(err)
 		}
-		var got struct {
-			Error   *jetstream.APIError
-			Message struct {
-				Subject    string
-				Hdrs, Data []byte
-			}
-		}
-		if err := json.Unmarshal(resp.Data, &got); err != nil {
-			r.t.Fatal(err)
-		}
-		if got.Error != nil {
-			if isNotFound(got.Error) {
-				continue
-			}
-			r.t.Fatal(got.Error)
-		}
-		m := &jetstream.RawStreamMsg{Subject: got.Message.Subject, Sequence: seq, Data: got.Message.Data}
-		if len(got.Message.Hdrs) > 0 {
-			if m.Header, err = natsgo.DecodeHeadersMsg(got.Message.Hdrs); err != nil {
-				r.t.Fatal(err)
-			}
-		}
-		out = append(out, m)
+		out = append(out, &jetstream.RawStreamMsg{Subject: got.Subject, Sequence: seq, Data: got.Data, Header: got.Header})
 	}
 	return out
 }

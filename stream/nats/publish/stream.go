@@ -2,16 +2,15 @@ package publish
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
 
-	natsgo "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"headrace/stream/nats"
+	"headrace/stream/nats/internal/leader"
 )
 
 // place is where a stream stands, as its leader says.
@@ -21,9 +20,6 @@ type place struct {
 	last  *nats.Message // the last one that counts; its body is not kept
 	info  *jetstream.StreamInfo
 }
-
-// apiNotFound is the server's error code of a message that is not there.
-const apiNotFound = 10037
 
 // mostForeign is how many messages at the end of a stream are passed over because no publisher has written them.
 const mostForeign = 64
@@ -47,12 +43,12 @@ func (s *session) look(ctx context.Context) (at place, err error) {
 			at.empty = true
 			return at, nil
 		}
-		if m, _, err = s.read(ctx, map[string]any{"seq": seq}); isNotFound(err) {
+		if m, _, err = s.read(ctx, map[string]any{"seq": seq}); errors.Is(err, leader.ErrNotFound) {
 			err = fmt.Errorf("%w: it was deleted", nats.ErrNotOurs)
 		}
 	}
 	switch {
-	case isNotFound(err): // it was purged meanwhile, or holds other subjects alone
+	case errors.Is(err, leader.ErrNotFound): // it was purged meanwhile, or holds other subjects alone
 		at.empty = true
 		return at, nil
 	case err != nil:
@@ -116,42 +112,15 @@ func (s *session) check(c *jetstream.StreamConfig) error {
 func (s *session) read(ctx context.Context, which map[string]any) (m nats.Message, seq uint64, err error) {
 	ctx, cancel := s.attempt(ctx)
 	defer cancel()
-	req, err := json.Marshal(which)
-	if err != nil {
+	got, err := leader.Get(ctx, s.conn, jetstream.DefaultAPIPrefix, nats.StreamName(s.p.name), which)
+	switch {
+	case errors.Is(err, leader.ErrHeader):
+		return m, got.Seq, fmt.Errorf("%w: %w", nats.ErrNotOurs, err)
+	case err != nil:
 		return m, 0, err
 	}
-	resp, err := s.conn.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+nats.StreamName(s.p.name), req)
-	if err != nil {
-		return m, 0, err
-	}
-	var got struct {
-		Error   *jetstream.APIError `json:"error"`
-		Message struct {
-			Subject string `json:"subject"`
-			Seq     uint64 `json:"seq"`
-			Header  []byte `json:"hdrs"`
-			Data    []byte `json:"data"`
-		} `json:"message"`
-	}
-	if err := json.Unmarshal(resp.Data, &got); err != nil {
-		return m, 0, fmt.Errorf("read the server's answer: %w", err)
-	}
-	if got.Error != nil {
-		return m, 0, got.Error
-	}
-	var header natsgo.Header
-	if len(got.Message.Header) > 0 {
-		if header, err = natsgo.DecodeHeadersMsg(got.Message.Header); err != nil {
-			return m, got.Message.Seq, fmt.Errorf("%w: its headers cannot be read: %w", nats.ErrNotOurs, err)
-		}
-	}
-	m, err = nats.Parse(s.p.name, got.Message.Subject, header, got.Message.Data)
-	return m, got.Message.Seq, err
-}
-
-func isNotFound(err error) bool {
-	var api *jetstream.APIError
-	return errors.As(err, &api) && api.ErrorCode == apiNotFound
+	m, err = nats.Parse(s.p.name, got.Subject, got.Header, got.Data)
+	return m, got.Seq, err
 }
 
 // attempt bounds one call. A server that has no leader for a question does not answer at all.
