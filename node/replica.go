@@ -506,16 +506,6 @@ func (m *mirror) Fetch(ctx context.Context, from, to uint64, deliver func(follow
 	return nil
 }
 
-// mirrored is a block of an event or of a page, as far as it is of use.
-type mirrored struct {
-	Signed struct {
-		Signature    SignatureKind
-		Header, Data inPlace
-	}
-	HeaderDAHeight uint64 `json:"header_da_height"`
-	DataDAHeight   uint64 `json:"data_da_height"`
-}
-
 // errUnsigned: the block came in a proposal of version 2, which has one signature for all of its blocks.
 var errUnsigned = errors.New("it has a block without a signature of its own, as one has that was proposed with others in a payload of version 2: name the sequencer's node in source.node, which has them all")
 
@@ -551,50 +541,15 @@ func (m *mirror) page(ctx context.Context, from, to uint64) (p mirroredPage, err
 		return p, err
 	}
 	defer resp.Body.Close()
-	body := httpc.Counted(io.LimitReader(resp.Body, maxPage+1), func(n int) {
+	body := httpc.Counted(resp.Body, func(n int) {
 		dog.Reset(pageQuiet)
 		follow.Received(ctx, n)
 	})
-	text, err := io.ReadAll(body)
-	switch {
-	case err != nil && context.Cause(ctx) != nil:
-		return p, context.Cause(ctx)
-	case err != nil:
-		return p, err
-	case len(text) > maxPage:
-		return p, fmt.Errorf("its answer has more than %d bytes", maxPage)
+	p, err = readPage(body)
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		err = cause
 	}
-	if err := json.Unmarshal(text, &p); err != nil {
-		return p, fmt.Errorf("read its blocks: %w", err)
-	}
-	return p, nil
-}
-
-// mirroredPage is a Page, as far as it is of use.
-type mirroredPage struct{ Blocks fewBlocks[mirrored] }
-
-// fewBlocks are no more blocks than a page may have: of more none is read.
-type fewBlocks[T any] []T
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (f *fewBlocks[T]) UnmarshalJSON(text []byte) error {
-	if string(text) == "null" {
-		return nil
-	}
-	in := json.NewDecoder(bytes.NewReader(text))
-	if token, err := in.Token(); err != nil || token != json.Delim('[') {
-		return errors.Join(err, fmt.Errorf("blocks are not a list but %v", token))
-	}
-	for n := 0; in.More(); n++ {
-		var passed struct{}
-		if err := in.Decode(&passed); err != nil {
-			return err
-		}
-		if n == pageBlocks {
-			return fmt.Errorf("a page has more than %d blocks", pageBlocks)
-		}
-	}
-	return json.Unmarshal(text, (*[]T)(f))
+	return p, err
 }
 
 // get asks for something, and refuses what is not of this kind.

@@ -3,7 +3,6 @@ package node
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"headrace/block"
 	"headrace/follow"
 	"headrace/internal/syncer"
 )
@@ -90,9 +88,6 @@ func (o *opened) recoverFrom(ctx context.Context, from Recoverer, offers *syncer
 	}
 }
 
-// maxPage bounds an answer of another node: a page of blocks, or one that is as large as any may be.
-const maxPage = 2 * maxUnsafe
-
 // Recover implements Recoverer.
 func (s *streamed) Recover(ctx context.Context, from uint64, take func(SignedBlock) error) error {
 	for {
@@ -112,16 +107,7 @@ func (s *streamed) Recover(ctx context.Context, from uint64, take func(SignedBlo
 	}
 }
 
-// recovered is a Page, as far as it is of use.
-type recovered struct {
-	Blocks fewBlocks[struct {
-		Signed struct{ Header, Data inPlace }
-	}]
-	Next uint64
-	Head block.Ref
-}
-
-func (s *streamed) page(ctx context.Context, from uint64) (p recovered, err error) {
+func (s *streamed) page(ctx context.Context, from uint64) (p mirroredPage, err error) {
 	ctx, cancel := context.WithTimeout(ctx, silence)
 	defer cancel()
 	url := fmt.Sprintf("%s/v1/blocks?from=%d&head=unsafe&signed=true", strings.TrimRight(s.endpoint.URL, "/"), from)
@@ -134,17 +120,9 @@ func (s *streamed) page(ctx context.Context, from uint64) (p recovered, err erro
 		return p, err
 	}
 	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, maxPage+1))
-	switch {
-	case err != nil:
-		return p, err
-	case resp.StatusCode != http.StatusOK:
+	if resp.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 512))
 		return p, fmt.Errorf("it answers %s: %.200q", resp.Status, text)
-	case len(text) > maxPage:
-		return p, fmt.Errorf("its answer has more than %d bytes", maxPage)
 	}
-	if err := json.Unmarshal(text, &p); err != nil {
-		return p, fmt.Errorf("read its blocks: %w", err)
-	}
-	return p, nil
+	return readPage(resp.Body)
 }
