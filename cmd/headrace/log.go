@@ -13,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"headrace/internal/redact"
 	"headrace/node"
 )
 
@@ -79,23 +78,6 @@ func askLog(ctx context.Context, at nodeAt, levels []string) (logged node.Logged
 		req.Method, req.Body, req.ContentLength = http.MethodPut, io.NopCloser(bytes.NewReader(body)), int64(len(body))
 		req.Header.Set("Content-Type", "application/json")
 	}
-	resp, err := at.do(req)
-	if err != nil {
-		return logged, err
-	}
-	defer resp.Body.Close()
-	var answer struct {
-		node.Logged
-		Error string `json:"error"`
-	}
-	err = json.NewDecoder(io.LimitReader(resp.Body, maxStatus)).Decode(&answer)
-	switch {
-	case resp.StatusCode == http.StatusUnauthorized:
-		return logged, errToken
-	case answer.Error != "":
-		return logged, fmt.Errorf("the node refuses: %s", answer.Error)
-	case resp.StatusCode != http.StatusOK || err != nil || answer.Level == "":
-		return logged, fmt.Errorf("ask node: %s answered %s: is this a headrace node of this version?", redact.Address(u.String()), resp.Status)
-	}
-	return answer.Logged, nil
+	err = at.ordered(req, &logged, func(status int) bool { return status == http.StatusOK && logged.Level != "" })
+	return logged, err
 }

@@ -3,8 +3,10 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -161,6 +163,32 @@ func (n *nodeAt) do(req *http.Request) (*http.Response, error) {
 		return nil, fmt.Errorf("ask node: %w: is it running? --node names another address", redact.Error(err))
 	}
 	return resp, nil
+}
+
+// ordered does a request that a node may refuse, and reads what it answers: fine says by the status, and by what was read,
+// whether that is an answer of such a node.
+func (n *nodeAt) ordered(req *http.Request, answer any, fine func(status int) bool) error {
+	resp, err := n.do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxStatus))
+	var refusal struct {
+		Error string `json:"error"`
+	}
+	if err == nil {
+		err = errors.Join(json.Unmarshal(text, &refusal), json.Unmarshal(text, answer))
+	}
+	switch {
+	case resp.StatusCode == http.StatusUnauthorized:
+		return errToken
+	case refusal.Error != "":
+		return fmt.Errorf("the node refuses: %s", refusal.Error)
+	case err != nil || !fine(resp.StatusCode):
+		return fmt.Errorf("ask node: %s answered %s: is this a headrace node of this version?", redact.Address(n.address), resp.Status)
+	}
+	return nil
 }
 
 // secret returns the token; "" if there is none.

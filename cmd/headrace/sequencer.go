@@ -2,15 +2,12 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"headrace/internal/redact"
 	"headrace/node"
 )
 
@@ -93,24 +90,6 @@ func order(ctx context.Context, at nodeAt, name string) (s node.Sequencing, err 
 		return s, err
 	}
 	req.Method = http.MethodPost
-	resp, err := at.do(req)
-	if err != nil {
-		return s, err
-	}
-	defer resp.Body.Close()
-	var answer struct {
-		node.Sequencing
-		Error string `json:"error"`
-	}
-	err = json.NewDecoder(io.LimitReader(resp.Body, maxStatus)).Decode(&answer)
-	done := resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusAccepted
-	switch {
-	case resp.StatusCode == http.StatusUnauthorized:
-		return s, errToken
-	case answer.Error != "":
-		return s, fmt.Errorf("the node refuses: %s", answer.Error)
-	case !done || err != nil:
-		return s, fmt.Errorf("ask node: %s answered %s: is this a headrace node of this version?", redact.Address(u.String()), resp.Status)
-	}
-	return answer.Sequencing, nil
+	err = at.ordered(req, &s, func(status int) bool { return status == http.StatusOK || status == http.StatusAccepted })
+	return s, err
 }
