@@ -1,7 +1,6 @@
 package node_test
 
 import (
-	"context"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -116,25 +115,6 @@ func TestStopIsNoted(t *testing.T) {
 	})
 }
 
-// slowOnce is an engine that builds its first block when a test says so.
-type slowOnce struct {
-	*kv.Engine
-	begun, held chan struct{}
-}
-
-func (e *slowOnce) Build(ctx context.Context, height, at uint64, most int) ([][]byte, error) {
-	select {
-	case e.begun <- struct{}{}:
-	default:
-	}
-	select {
-	case <-e.held:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	return e.Engine.Build(ctx, height, at, most)
-}
-
 // TestStopIsAnsweredWhileTheEngineHangs: a stop that has to wait for the engine is answered, and holds.
 func TestStopIsAnsweredWhileTheEngineHangs(t *testing.T) {
 	t.Parallel()
@@ -144,7 +124,7 @@ func TestStopIsAnsweredWhileTheEngineHangs(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = state.Close() })
-	engine := &slowOnce{state, make(chan struct{}, 1), make(chan struct{})}
+	engine := &buildsLate{state, make(chan struct{}, 1), make(chan struct{})}
 	o := newChain(t, "hangs").sequencer(t, d.URL(), 20*time.Millisecond)
 	o.Engine = engine
 	n := start(t, o)

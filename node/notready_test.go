@@ -275,10 +275,15 @@ func TestNotReadyFarBehindPosting(t *testing.T) {
 // buildsLate is an engine whose blocks take as long as a test wants.
 type buildsLate struct {
 	*kv.Engine
-	held chan struct{} // closed: it builds
+	begun chan struct{} // gets a token when a block is asked for, if there is room; nil: it gets none
+	held  chan struct{} // closed: it builds
 }
 
 func (e *buildsLate) Build(ctx context.Context, height, at uint64, most int) ([][]byte, error) {
+	select {
+	case e.begun <- struct{}{}:
+	default:
+	}
 	select {
 	case <-e.held:
 	case <-ctx.Done():
@@ -297,7 +302,7 @@ func TestNotReadyWithoutABlock(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = state.Close() })
-	engine := &buildsLate{state, make(chan struct{})}
+	engine := &buildsLate{state, nil, make(chan struct{})}
 	o := newChain(t, "builds").sequencer(t, d.URL(), 500*time.Millisecond)
 	o.Engine = engine
 	n := start(t, o)
