@@ -21,8 +21,8 @@ import (
 	natsserver "headrace/stream/nats/server"
 )
 
-// devStream shows a stream beside a devnet: a server in the process, two nodes that publish in it, and one who reads. What is
-// read is kept in memory, as the reader's own store.
+// devStream shows a stream beside a devnet. A server is in the process, two nodes publish in it, and one reads. Memory is
+// the reader's own store.
 type devStream struct {
 	log    *slog.Logger
 	dir    string // of the server; removed at the end if temporary

@@ -2,9 +2,12 @@
 //
 // Each subcommand says what it did on standard output, logs to standard error, and ends a failure with one line that
 // says what to do. The exit status is 0 for success and for a stop by signal, 1 for a failure, and 2 for a command
-// line that makes no sense; wait, start and da have two more each, wait receipt four, doctor and stream check one. The first SIGINT, SIGTERM or SIGHUP
-// stops cleanly, a second SIGINT or SIGTERM at once, if it is not of the same moment. A SIGHUP that is ignored when the program starts, as nohup has it,
-// stays ignored. A SIGUSR1 has start say on standard error why its node is not ready, and what waits.
+// line that makes no sense. Commands may have more: wait, start and da two each, wait receipt four, doctor and stream
+// check one.
+//
+// The first SIGINT, SIGTERM or SIGHUP stops cleanly. A second SIGINT or SIGTERM stops at once, if it is not of the same
+// moment. A SIGHUP that is ignored when the program starts, as nohup has it, stays ignored. A SIGUSR1 has start say on
+// standard error why its node is not ready, and what waits.
 package main
 
 import (

@@ -1,11 +1,11 @@
-// Command stream keeps a table of a chain's blocks, and how many transactions there are in all, in an SQLite database, in step
-// with the chain's stream on a NATS server: each block once, whatever happens to this program, the server or the chain. Run
-// it as
+// Command stream keeps a table of a chain's blocks in an SQLite database, and how many transactions there are in all. Both
+// are in step with the chain's stream on a NATS server. Each block is there once, whatever happens to this program, to the
+// server or to the chain. Run it as
 //
 //	go run ./examples/stream nats://127.0.0.1:4222 CHAIN blocks.db [http://127.0.0.1:7331]
 //
-// CHAIN is the part of the stream's name behind hr-. The node, if one is named, has the blocks that the stream does not have
-// any more.
+// CHAIN is the part of the stream's name behind hr-. What the stream does not have any more is read from the node, if one
+// is named.
 package main
 
 import (

@@ -116,9 +116,9 @@ func (q *Sequencer) ripe(ctx context.Context, s syncer.Status) (why reason, late
 	return why, latest, err
 }
 
-// mustTake returns whether a proposal is to take forced items now. They are taken before they are due, by as long as the L1
-// need not be thought to be silent, if they are in the blocks that wait; else when they are. The queue is read once for each
-// block of the L1, also to have what is in it put into blocks.
+// mustTake returns whether a proposal is to take forced items now. Items whose transactions are in the blocks that wait are
+// taken before they are due: by as long as the L1 may be silent. Others are taken when they are due. The queue is read
+// once for each block of the L1, which also has the builder put its transactions into blocks.
 func (q *Sequencer) mustTake(ctx context.Context, s syncer.Status) (bool, error) {
 	if q.forced == nil {
 		return false, nil
