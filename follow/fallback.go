@@ -10,7 +10,7 @@ import (
 // FallbackOptions tune Fallback. The zero value works.
 type FallbackOptions struct {
 	Retry    time.Duration       // how long news comes from the second source before the first is tried again, at first; default 10 s
-	Switched func(toSecond bool) // called when news changes from one to the other
+	Switched func(toSecond bool) // called when news changes from one to the other: while neither announces anything it does not
 }
 
 // A first source is tried again after a while, longer each time, until it has lasted; and when several subscriptions
@@ -109,23 +109,26 @@ func (e *Either[T]) patience() time.Duration {
 func (e *Either[T]) fall(ctx context.Context, update func(Update[T])) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	second, stop := context.WithCancel(ctx)
+	var mu sync.Mutex // guards the two, and is held during update: one at a time
+	on := false       // news comes from second
+	over := false     // first has taken over
+	switched := func(to bool) {
+		if on != to {
+			on = to
+			e.opt.Switched(to)
+		}
+	}
+	defer func() { switched(false) }() // when nobody calls update any more
 	var work sync.WaitGroup
 	defer work.Wait()
 	defer cancel(nil)
 	defer stop()
-	var mu sync.Mutex // guards over, and is held during update: one at a time
-	over := false     // first has taken over
-	e.opt.Switched(true)
-	defer func() {
-		if !over {
-			e.opt.Switched(false)
-		}
-	}()
 	work.Go(func() {
 		err := e.second.Subscribe(second, func(u Update[T]) {
 			mu.Lock()
 			defer mu.Unlock()
 			if !over {
+				switched(true)
 				update(u)
 			}
 		})
@@ -143,7 +146,7 @@ func (e *Either[T]) fall(ctx context.Context, update func(Update[T])) error {
 			if !over {
 				over = true
 				stop()
-				e.opt.Switched(false)
+				switched(false)
 			}
 			update(u)
 		})

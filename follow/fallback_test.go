@@ -128,8 +128,13 @@ func TestFallbackAfterAnOutage(t *testing.T) {
 		first, second := &flaky{Chain: c.Endpoint(nil)}, &flaky{Chain: c.Endpoint(nil)}
 		first.down.Store(true)
 		second.down.Store(true)
-		f, _ := run(t, follow.Fallback[string](first, second, follow.FallbackOptions{}), sink, follow.Options{})
+		var switches atomic.Uint64
+		either := follow.Fallback[string](first, second, follow.FallbackOptions{Switched: func(bool) { switches.Add(1) }})
+		f, _ := run(t, either, sink, follow.Options{})
 		time.Sleep(time.Minute)
+		if n := switches.Load(); n != 0 {
+			t.Fatalf("news changed from one to the other %d times, and neither announced anything", n)
+		}
 		if w := f.State().Load().News; w.Cause == "" {
 			t.Fatal("nothing is said of the outage")
 		}
