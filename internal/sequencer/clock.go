@@ -57,6 +57,8 @@ func (c *clock) next(p syncer.Parent, source time.Time) (at uint64, why string) 
 	}
 	at = max(min(own, most), later(p.Time, 1))
 	switch {
+	case own > later(most, limited) && source.IsZero():
+		why = fmt.Sprintf("this machine's clock says %s, and is not believed until the source shows a header: until then %s has it at most %s", format(own), by, format(most))
 	case own > later(most, limited):
 		why = fmt.Sprintf("this machine's clock says %s, and is not believed: %s would have it at most %s; check the clock, and whether the source has new blocks", format(own), by, format(most))
 	case later(own, limited) < p.Time:

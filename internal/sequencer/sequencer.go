@@ -135,16 +135,17 @@ type Full struct {
 
 // Sequencer makes and posts blocks. Make it with New, run it once.
 type Sequencer struct {
-	cfg     Config
-	status  *watch.Value[Status]
-	txs     chan struct{} // holds one token when transactions have come, for lazy mode
-	forced  *forced
-	clock   clock         // owned by produce
-	gone    gone          // owned by propose
-	ready   chan struct{} // closed when all is prepared
-	waiting waiting       // owned by propose
-	asks    uint64        // of the hand that were heard; owned by propose or submit
-	said    edge.Log      // what fails again and again
+	cfg        Config
+	status     *watch.Value[Status]
+	txs        chan struct{} // holds one token when transactions have come, for lazy mode
+	forced     *forced
+	clock      clock         // owned by produce
+	clockWrong bool          // owned by produce: the log has that the clock is not believed
+	gone       gone          // owned by propose
+	ready      chan struct{} // closed when all is prepared
+	waiting    waiting       // owned by propose
+	asks       uint64        // of the hand that were heard; owned by propose or submit
+	said       edge.Log      // what fails again and again
 
 	begun *watch.Value[bool] // whether all that was signed before Run has its place, or can have none any more
 }
@@ -559,8 +560,9 @@ func (q *Sequencer) pause(why string) {
 // build makes and signs the block after p, or none when there is nothing to put in and empty blocks are not wanted.
 func (q *Sequencer) build(ctx context.Context, p syncer.Parent, empty bool) (*block.Block, error) {
 	moment := time.Now()
-	now, why := q.clock.next(p, q.cfg.Syncer.Status().Load().SourceTime)
-	q.clockSays(why)
+	source := q.cfg.Syncer.Status().Load().SourceTime
+	now, why := q.clock.next(p, source)
+	q.clockSays(why, source.IsZero())
 	height, authority := p.Ref.Height+1, q.cfg.Syncer.Authority()
 	h := block.Header{
 		Height: height, Time: now, ChainID: authority.ChainID(), LastHeaderHash: p.Ref.Hash.Field(),
@@ -604,18 +606,21 @@ func (q *Sequencer) build(ctx context.Context, p syncer.Parent, empty bool) (*bl
 	return &block.Block{Header: signed, Data: d}, nil
 }
 
-// clockSays publishes why the machine's clock is not believed, and logs when that begins and ends.
-func (q *Sequencer) clockSays(why string) {
+// clockSays publishes why the machine's clock is not believed, and logs when that begins and ends. What is so only
+// because the source has not been heard yet, as after each restart, is no fault of a clock: it is in the status alone.
+func (q *Sequencer) clockSays(why string, unheard bool) {
 	before := q.status.Load().Clock
 	if before == why {
 		return
 	}
 	q.status.Update(func(s Status) Status { s.Clock = why; return s })
-	switch {
-	case before == "":
+	switch wrong := why != "" && !unheard; {
+	case wrong && !q.clockWrong:
 		q.cfg.Logger.Warn("blocks do not get the time of the machine's clock", "cause", why)
-	case why == "":
+		q.clockWrong = true
+	case why == "" && q.clockWrong:
 		q.cfg.Logger.Info("blocks get the time of the machine's clock again")
+		q.clockWrong = false
 	}
 }
 
