@@ -25,7 +25,7 @@ var (
 )
 
 // patience bounds every wait: what takes longer on a busy machine hangs.
-const patience = time.Minute
+const patience = 2 * time.Minute
 
 // server is one of the three programs, through all its processes.
 type server struct {

@@ -113,7 +113,7 @@ func (r *rig) startOn(h host.Host, home string, tune func(*node.Options), with .
 
 func (r *rig) until(m *member, what string, is func(node.Status) bool) node.Status {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(r.t.Context(), 2*time.Minute)
 	defer cancel()
 	s, err := m.Status().Wait(ctx, is)
 	if err != nil {
@@ -219,6 +219,13 @@ func TestFiftyWithWholeNodes(t *testing.T) {
 			}
 		}
 	}
+	met := seq.Status().Load().Heads.Unsafe.Height + 5 // from this block on the mesh is made
+	for _, c := range chains {
+		c.reach(t, met)
+	}
+	mu.Lock()
+	took = nil
+	mu.Unlock()
 	at := seq.Status().Load().Heads.Unsafe.Height + height
 	for _, m := range []*member{seq, one, two} {
 		r.until(m, "unsafe blocks", func(s node.Status) bool { return s.Heads.Unsafe.Height >= at })

@@ -509,7 +509,7 @@ func TestSlowListener(t *testing.T) {
 	for range 500 { // 44 MB of events: more than sockets hold
 		c.mine(1)
 	}
-	if took := time.Since(began); took > 10*time.Second {
+	if took := time.Since(began); took > 2*time.Minute {
 		t.Errorf("500 blocks took %s with a client that does not read", took)
 	}
 	for want := uint64(1); want <= 500; want++ {

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience bounds every wait: what takes longer on a busy machine hangs.
-const patience = time.Minute
+const patience = 2 * time.Minute
 
 // prompt is how long New and a stop may take, whatever the network does: a second, and what a busy machine takes longer.
 // Every timeout of the network is longer.

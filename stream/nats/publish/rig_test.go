@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience bounds every wait: what takes longer on a busy machine hangs.
-const patience = time.Minute
+const patience = 2 * time.Minute
 
 func bounded(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
