@@ -196,9 +196,17 @@ func TestEngineLosesItsState(t *testing.T) {
 type lateEngine struct {
 	*kv.Engine
 	here atomic.Bool
+	hold chan struct{} // what the first answer waits for, if anything
 }
 
 func (e *lateEngine) Head(ctx context.Context) (exec.Head, error) {
+	if e.hold != nil {
+		select {
+		case <-e.hold:
+		case <-ctx.Done():
+			return exec.Head{}, ctx.Err()
+		}
+	}
 	if !e.here.Load() {
 		return exec.Head{}, errors.New("nobody there yet")
 	}
@@ -228,6 +236,44 @@ func TestEngineComesLater(t *testing.T) {
 		t.Errorf("got %+v, want nothing waited for", s.Waiting)
 	}
 	n.stopped(t)
+}
+
+// TestEngineNotCompared: a node that has not heard yet where its engine stands is not ready, though it is at the head of a
+// layer that has no blocks for it, and needs no engine for these.
+func TestEngineNotCompared(t *testing.T) {
+	t.Parallel()
+	d, _ := daLayer(t, "127.0.0.1:0", "", 50*time.Millisecond)
+	state, err := kv.Open(t.TempDir(), kv.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = state.Close() })
+	engine := &lateEngine{Engine: state, hold: make(chan struct{})}
+	engine.here.Store(true)
+	o := newChain(t, "unasked").full(t, d.URL())
+	o.Engine = engine
+	n, err := node.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	status, first := n.Status(), make(chan node.Status, 1)
+	go func() { // every status counts: the first that is ready must come after the answer
+		s, _ := status.Wait(bounded(t), ready)
+		first <- s
+	}()
+	r := &running{n, goRun(t, "node", n.Run)}
+	r.until(t, "said to wait for the engine", func(s node.Status) bool {
+		return !s.Ready && strings.Contains(s.Reason, "not been compared with what is stored yet (engine at 0)")
+	})
+	select {
+	case s := <-first:
+		t.Errorf("ready before the engine was asked: %+v", s)
+	default:
+	}
+	close(engine.hold)
+	r.until(t, "ready", ready)
+	<-first
+	r.stopped(t)
 }
 
 // TestEngineRestarted: an engine that goes away while no blocks come makes the node unready, and one that comes back

@@ -157,10 +157,9 @@ func TestBlackHole(t *testing.T) {
 	c := newChain(t, "black-hole")
 	for name, o := range map[string]node.Options{"full": c.full(t, url), "sequencer": c.sequencer(t, url, 50*time.Millisecond)} {
 		n := start(t, o)
-		s := n.until(t, "unready", unready)
-		if !strings.Contains(s.Reason, "DA layer") || !strings.Contains(s.Reason, url) {
-			t.Errorf("%s: got reason %q, want the DA layer and its address", name, s.Reason)
-		}
+		n.until(t, name+" that names the DA layer and its address", func(s node.Status) bool {
+			return !s.Ready && strings.Contains(s.Reason, "DA layer") && strings.Contains(s.Reason, url)
+		})
 		wantStatus(t, n, "/livez", 200)
 		wantStatus(t, n, "/readyz", 503)
 		n.stopped(t)

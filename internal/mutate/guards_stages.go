@@ -100,4 +100,11 @@ var stagesGuards = []guard{
 		to:   "if true {",
 		pkg:  "./node", test: "TestMissingSinceItsFirstFailure",
 	},
+	{
+		name: "an engine that was not compared with the store is waited for",
+		file: "internal/syncer/syncer.go",
+		from: "if s.diverged == nil { // that is known",
+		to:   "if false { // that is known",
+		pkg:  "./node", test: "TestEngineNotCompared",
+	},
 }

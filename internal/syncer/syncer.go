@@ -183,8 +183,13 @@ func open(cfg Config) (*Syncer, error) {
 	if s.diverged, err = readDiverged(cfg.Store); err != nil {
 		return nil, err
 	}
-	s.twice, err = loadTwice(cfg.Store)
-	return s, err
+	if s.twice, err = loadTwice(cfg.Store); err != nil {
+		return nil, err
+	}
+	if s.diverged == nil { // that is known, and says more
+		s.stage(follow.StageEngine, cfg.Store.State().Unsafe.Height, "the engine has not been compared with what is stored yet")
+	}
+	return s, nil
 }
 
 // verify does work that strangers choose the amount of, which nobody in the section may wait for: on all cores but
