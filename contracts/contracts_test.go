@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -61,6 +62,48 @@ func TestArtifactIsOfSource(t *testing.T) {
 	if !strings.HasPrefix(a.Compiler, "0.8.30+") {
 		t.Errorf("compiler: got %s, want 0.8.30", a.Compiler)
 	}
+}
+
+// Inboxes of version 1 are in use, and nodes of today follow them: the record of what they are stays as it was, byte for byte.
+func TestVersion1IsAsItWas(t *testing.T) {
+	const want = "96e5ccc4e361c96e4ff19455133e4d2916fe8318a1584f353521739bfd57bd5d"
+	if got := fmt.Sprintf("%x", sha256.Sum256(contracts.V1)); got != want {
+		t.Errorf("testdata/inbox-v1.json has hash %s, want %s", got, want)
+	}
+	var v1 struct {
+		ABI abi.ABI `json:"abi"`
+	}
+	if err := json.Unmarshal(contracts.V1, &v1); err != nil {
+		t.Fatal(err)
+	}
+	if m, ok := v1.ABI.Methods["forcedMax"]; !ok || m.Sig != "forcedMax()" || len(m.Outputs) != 1 || m.Outputs[0].Type.String() != "uint16" {
+		t.Errorf("forcedMax of version 1: got %+v", m)
+	}
+	now, err := abi.JSON(strings.NewReader(inbox.InboxMetaData.ABI))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What follows, and proposes, uses the bindings of today.
+	for name, want := range v1.ABI.Events {
+		if got := now.Events[name]; got.ID != want.ID || arguments(got.Inputs) != arguments(want.Inputs) {
+			t.Errorf("event %s: got %s, which is not %s of version 1", name, got.Sig, want.Sig)
+		}
+	}
+	for _, name := range []string{"propose", "proposeBlobs", "force", "finalize", "setProposer", "setOwner", "owner", "isProposer", "getCoreState", "getForced", "forcedDue", "forcedDelay"} {
+		got, want := now.Methods[name], v1.ABI.Methods[name]
+		if got.Sig == "" || got.Sig != want.Sig || arguments(got.Outputs) != arguments(want.Outputs) {
+			t.Errorf("method %s: got %s, which is not %s of version 1", name, got.Sig, want.Sig)
+		}
+	}
+}
+
+// arguments are the types of arguments, with those of events that are indexed marked.
+func arguments(list abi.Arguments) string {
+	var b strings.Builder
+	for _, a := range list {
+		fmt.Fprintf(&b, "%s indexed=%v, ", a.Type.String(), a.Indexed)
+	}
+	return b.String()
 }
 
 // ipfsHash is the multihash of a file of one chunk: SHA-256 of a protobuf node (field 1 of PBNode) with a UnixFS file (type 2, data, size).
