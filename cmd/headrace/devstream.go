@@ -211,7 +211,7 @@ type streamReport struct {
 
 // settle waits until the reader has a height, and compares what it has with a node.
 func (d *devStream) settle(ctx context.Context, n *node.Node, height uint64) (r streamReport) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute) // only for one that hangs
 	defer cancel()
 	for r.Problem == "" {
 		d.mu.Lock()

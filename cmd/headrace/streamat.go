@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -37,6 +38,9 @@ func (s *streamAt) flags(cmd *cobra.Command) {
 
 // open returns a connection, and what ends it. It comes back by itself, also at first.
 func (s *streamAt) open() (js nats.JetStream, close func(), err error) {
+	if strings.TrimSpace(s.url) == "" {
+		return nil, nil, usagef("the address of the NATS server is empty: nats://127.0.0.1:4222 is one")
+	}
 	s.config.URL = strings.Split(s.url, ",")
 	if s.config.PasswordFile != "" && s.config.User == "" {
 		s.config.User = "reader" // as an embedded server has it
@@ -69,7 +73,15 @@ func (s *streamAt) open() (js nats.JetStream, close func(), err error) {
 
 // clean is an error without what is secret, and with why there is no connection, if there is none.
 func (s *streamAt) clean(js nats.JetStream, err error) error {
-	if why := s.failure.Load(); why != nil && !js.Conn().IsConnected() {
+	if usage := (usageError{}); errors.As(err, &usage) {
+		return err // it is of what was given
+	}
+	switch why := s.failure.Load(); {
+	case errors.Is(err, nats.ErrDenied):
+		err = fmt.Errorf("%s: %w: docs/STREAM.md has what a reader must be permitted", &s.servers, err)
+	case errors.Is(err, nats.ErrRefused):
+		err = fmt.Errorf("%s: %w: see --stream.user, --stream.password_file and --stream.credentials_file", &s.servers, err)
+	case why != nil && !js.Conn().IsConnected():
 		err = fmt.Errorf("%s: %w: %w", &s.servers, err, *why)
 	}
 	return s.servers.Hide(err)
@@ -87,20 +99,19 @@ func chainOf(name string) (string, error) {
 	return chain, nil
 }
 
-// find sets the chain if no flag has named it.
-func (s *streamAt) find(ctx context.Context, js nats.JetStream, opt nats.ReadOptions) error {
+// find sets the chain if no flag has named it. A server, or a stream, that is not there yet is waited for, as opt says.
+func (s *streamAt) find(ctx context.Context, js nats.JetStream, opt nats.ReadOptions) (err error) {
 	if s.chain != "" {
 		return nil
 	}
-	chains, err := nats.Chains(ctx, js, opt)
-	switch {
-	case err != nil:
-		return err
-	case len(chains) == 0:
-		return fmt.Errorf("there is no stream of a chain at %s: does a node publish one?", &s.servers)
-	case len(chains) > 1:
-		return usagef("there are several streams at %s: name one of %s with --chain", &s.servers, strings.Join(chains, ", "))
+	s.chain, err = nats.OnlyChain(ctx, js, opt)
+	return s.several(err)
+}
+
+// several is an error that says what to do where there are several chains.
+func (s *streamAt) several(err error) error {
+	if several := (*nats.SeveralError)(nil); errors.As(err, &several) {
+		return usagef("there are several streams at %s: name one of %s with --chain", &s.servers, strings.Join(several.Chains, ", "))
 	}
-	s.chain = chains[0]
-	return nil
+	return err
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -28,12 +29,13 @@ func newStreamCheck() *cobra.Command {
 	var at nodeAt
 	var from uint64
 	var asJSON bool
+	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "check [flags] URL",
 		Short: "Read a stream from its beginning and say whether the chain in it is whole",
 		Long: `Read a stream from its beginning to where it stands now, and say whether the chain in it is whole: whether each block is the child of the one before, or
 of the one to which a reorg goes back, and each message is as a publisher writes it. With --node it is compared with that node's chain, as far as both have
-blocks. URL is that of the NATS server, or several with commas between, of one cluster.
+blocks; the node is asked first. URL is that of the NATS server, or several with commas between, of one cluster.
 
 Each line is a damage: its name, the message where it shows, and what is there. The last line says what was read. The exit status is 0 if the stream is whole,
 3 if it is damaged or the node has other blocks, and 1 if it could not be read.`,
@@ -45,7 +47,10 @@ Each line is a damage: its name, the message where it shows, and what is there. 
 		},
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			stream.url = args[0]
-			opt := nats.CheckOptions{From: max(from, 1)}
+			if timeout <= 0 {
+				return usagef("--timeout must be above zero")
+			}
+			opt := nats.CheckOptions{From: max(from, 1), Wait: timeout}
 			if !asJSON {
 				opt.Damage = func(d nats.Damage) { fmt.Fprintln(cmd.OutOrStdout(), d) }
 			}
@@ -59,13 +64,9 @@ Each line is a damage: its name, the message where it shows, and what is there. 
 				return err
 			}
 			defer stop()
-			clean := func(err error) error { return at.clean(stream.clean(js, err)) }
-			if err := stream.find(cmd.Context(), js, nats.ReadOptions{Tries: 1}); err != nil {
-				return clean(err)
-			}
 			report, err := nats.Check(cmd.Context(), js, stream.chain, opt)
 			if err != nil {
-				return clean(err)
+				return at.clean(stream.clean(js, stream.several(err)))
 			}
 			return printCheck(cmd, &report, opt.Node != nil, asJSON)
 		},
@@ -75,6 +76,7 @@ Each line is a damage: its name, the message where it shows, and what is there. 
 	flags.StringVar(&at.address, "node", "", "address of the HTTP endpoints of a node whose chain it should be")
 	at.tokenFlags(cmd)
 	flags.Uint64Var(&from, "from", 1, "the block with which the stream should begin")
+	flags.DurationVar(&timeout, "timeout", 5*time.Second, "how long a node, a server or a stream that is not there is waited for")
 	flags.BoolVar(&asJSON, "json", false, "print JSON: what was read, how many damages there are, and the first thousand")
 	stream.flags(cmd)
 	return cmd
@@ -83,6 +85,10 @@ Each line is a damage: its name, the message where it shows, and what is there. 
 // printCheck prints what was read, and returns what the exit status says.
 func printCheck(cmd *cobra.Command, r *nats.Report, compared, asJSON bool) error {
 	out := cmd.OutOrStdout()
+	damages := fmt.Sprintf("%d damages", r.Damages)
+	if r.Damages == 1 {
+		damages = "1 damage"
+	}
 	if asJSON {
 		e := json.NewEncoder(out)
 		e.SetIndent("", "  ")
@@ -96,14 +102,14 @@ func printCheck(cmd *cobra.Command, r *nats.Report, compared, asJSON bool) error
 		}
 		verdict := "whole"
 		if r.Damages > 0 {
-			verdict = fmt.Sprintf("%d damages", r.Damages)
+			verdict = damages
 		}
 		if _, err := fmt.Fprintf(out, "%s: %s\n", text, verdict); err != nil {
 			return err
 		}
 	}
 	if r.Damages > 0 {
-		return exitError{fmt.Errorf("the stream has %d damages", r.Damages), statusNotWhole}
+		return exitError{fmt.Errorf("the stream has %s", damages), statusNotWhole}
 	}
 	return nil
 }

@@ -1,13 +1,17 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -35,20 +39,36 @@ type published struct {
 	server *natsserver.Server
 }
 
+// plantedPassword is of readers.
+const plantedPassword = "planted-password"
+
 func publishes(t *testing.T) published {
 	t.Helper()
 	net := devnet.Start(t)
-	genesis, err := block.LoadGenesis(filepath.Join(net.Home(), "genesis.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	const password = "planted-password"
-	address := nettest.FreeAddress(t)
-	s, err := natsserver.Open(natsserver.Options{Dir: t.TempDir(), Listen: address, Password: password, NoSync: true})
+	return publishesAt(t, net, serverAt(t, nettest.FreeAddress(t)))
+}
+
+// serverAt starts a server without streams.
+func serverAt(t *testing.T, address string) *natsserver.Server {
+	t.Helper()
+	s, err := natsserver.Open(natsserver.Options{Dir: t.TempDir(), Listen: address, Password: plantedPassword, NoSync: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
+	return s
+}
+
+// readersURL is of a server, for those who read.
+func readersURL(address string) string { return "nats://reader:" + plantedPassword + "@" + address }
+
+// publishesAt has a full node of a devnet publish at a server.
+func publishesAt(t *testing.T, net *devnet.Net, s *natsserver.Server) published {
+	t.Helper()
+	genesis, err := block.LoadGenesis(filepath.Join(net.Home(), "genesis.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	p, err := publish.New(publish.Options{Genesis: genesis, Head: await.Safe, Servers: publish.Servers{InProcess: s, User: s.User, Password: s.Password}})
 	if err != nil {
 		t.Fatal(err)
@@ -58,7 +78,7 @@ func publishes(t *testing.T) published {
 	var work sync.WaitGroup
 	work.Go(func() { _ = p.Run(ctx, full) })
 	t.Cleanup(func() { cancel(); work.Wait() })
-	return published{full.URL(), "nats://reader:" + password + "@" + address, nats.Chain(genesis.Hash()), s}
+	return published{full.URL(), readersURL(s.Addr().String()), nats.Chain(genesis.Hash()), s}
 }
 
 // tailed are the events that tail has printed.
@@ -131,25 +151,165 @@ func TestTailOfAStream(t *testing.T) {
 	}
 }
 
+// tail of a stream may come before the stream, and before its server: it says so, and waits.
+func TestTailComesBeforeTheStream(t *testing.T) {
+	net := devnet.Start(t)
+	for _, there := range []bool{true, false} {
+		address := nettest.FreeAddress(t)
+		var server *natsserver.Server
+		if there {
+			server = serverAt(t, address)
+		}
+		told, stderr := io.Pipe()
+		var out bytes.Buffer
+		root := newRoot()
+		root.SetOut(&out)
+		root.SetErr(stderr)
+		root.SetArgs([]string{"tail", "--stream", readersURL(address), "--from", "1", "--count", "5"})
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute) // only for one that hangs
+		defer cancel()
+		ended := make(chan error, 1) // by the goroutine below
+		go func() {
+			err := root.ExecuteContext(ctx)
+			_ = stderr.Close()
+			ended <- err
+		}()
+		lines := bufio.NewReader(told)
+		line, err := lines.ReadString('\n')
+		if t.Log(line); err != nil || !strings.HasPrefix(line, "headrace tail: ") || !strings.HasSuffix(line, ": trying again\n") || strings.Contains(line, "planted") {
+			t.Fatalf("got %q, %v, want that it tries again", line, err)
+		}
+		if !there {
+			server = serverAt(t, address)
+		}
+		publishesAt(t, net, server)
+		rest, err := io.ReadAll(lines)
+		if err := errors.Join(err, <-ended); err != nil || strings.Count(out.String(), "\n") != 5 || !strings.HasPrefix(out.String(), "1  ") {
+			t.Errorf("got %v, %q, and on standard error %q, want five blocks", err, out.String(), rest)
+		}
+	}
+}
+
+// What no wait would help is said at once: a wrong password, and several streams of which none is named.
+func TestTailDoesNotWaitInVain(t *testing.T) {
+	s := serverAt(t, nettest.FreeAddress(t))
+	address := s.Addr().String()
+	for _, command := range [][]string{{"tail", "--stream"}, {"stream", "check", "--timeout", "1m"}} {
+		_, status, message := execute(t, append(command, "nats://reader:planted-other@"+address)...)
+		if status != 1 || !strings.Contains(strings.ToLower(message), "authorization violation: see --stream.user") || strings.Contains(message, "planted") {
+			t.Errorf("%q: got %d, %s, want that the password is wrong", command, status, message)
+		}
+	}
+	nc, err := natsgo.Connect("", natsgo.InProcessServer(s), natsgo.UserInfo(s.User, s.Password))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, chain := range []string{"0123456789abcdef", "fedcba9876543210"} {
+		if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: nats.StreamName(chain), Subjects: nats.Subjects(chain)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, command := range [][]string{{"tail", "--stream"}, {"stream", "check", "--timeout", "1m"}} {
+		_, status, message := execute(t, append(command, readersURL(address))...)
+		if status != 2 || !strings.Contains(message, "name one of 0123456789abcdef, fedcba9876543210 with --chain") || strings.Contains(message, "planted") {
+			t.Errorf("%q: got %d, %s, want that there are two", command, status, message)
+		}
+	}
+}
+
+// After a block that was taken back tail goes back no further than the stream's history says, although it knows no other
+// block; and messages that are no publisher's are counted.
+func TestTailAfterAReorg(t *testing.T) {
+	s := serverAt(t, nettest.FreeAddress(t))
+	nc, err := natsgo.Connect("", natsgo.InProcessServer(s), natsgo.UserInfo(s.User, s.Password))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const chain, final = "0123456789abcdef", 4
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: nats.StreamName(chain), Subjects: nats.Subjects(chain)}); err != nil {
+		t.Fatal(err)
+	}
+	blockOf := func(branch byte, height uint64) await.Ref {
+		return await.Ref{Height: height, Hash: await.Hash{branch, byte(height), 31: 1}}
+	}
+	send := func(m nats.Message) {
+		t.Helper()
+		m.Final = final
+		if _, err := js.PublishMsg(t.Context(), &natsgo.Msg{Subject: m.Subject(chain), Header: m.Header(), Data: m.Body}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	block := func(branch, before byte, height uint64) {
+		t.Helper()
+		at, parent := blockOf(branch, height), blockOf(before, height-1)
+		send(nats.Message{Block: at, Parent: parent.Hash, Body: fmt.Appendf(nil, `{"height":%d,"hash":"%s","parent_hash":"%s","safe":true}`, height, at.Hash, parent.Hash)})
+	}
+	for height := uint64(5); height <= 30; height++ {
+		block('a', 'a', height)
+	}
+	send(nats.Message{From: blockOf('a', 30), Block: blockOf('a', 26)})
+	if _, err := js.Publish(t.Context(), nats.BlockSubject(chain, 27), []byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	block('b', 'a', 27)
+	block('b', 'b', 28)
+	for after, want := range map[uint64][]string{
+		30: {"reorg 26", "block 27", "block 28"},
+		28: {"block 29", "block 30", "reorg 26", "block 27", "block 28"},
+	} {
+		blocks := strings.Count(strings.Join(want, " "), "block")
+		events := tails(t, "--stream", readersURL(s.Addr().String()), "--after", fmt.Sprintf("%d-%s-%d", after, blockOf('a', after).Hash, final), "--count", fmt.Sprint(blocks))
+		var got []string
+		for _, e := range events {
+			at, _, err := nats.ParseCursor(e.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, fmt.Sprintf("%s %d", e.Event, at.Height))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("after %d: got %q, want %q", after, got, want)
+		}
+	}
+	var stderr bytes.Buffer
+	root := newRoot()
+	root.SetOut(io.Discard)
+	root.SetErr(&stderr)
+	root.SetArgs([]string{"tail", "--stream", readersURL(s.Addr().String()), "--from", "20", "--count", "13"})
+	if err := root.ExecuteContext(t.Context()); err != nil || !strings.HasPrefix(stderr.String(), "headrace tail: messages of the stream that are no publisher's, and were passed over: ") {
+		t.Errorf("got %v, %q, want that one message was passed over", err, stderr.String())
+	}
+}
+
 // stream check is right about a whole stream, of whose node it is, and about one that is not.
 func TestStreamCheck(t *testing.T) {
 	p := publishes(t)
 	tails(t, "--stream", p.url, "--from", "1", "--count", "10")
-	out, status, message := execute(t, "stream", "check", p.url, "--node", p.node)
+	out, status, message := execute(t, "stream", "check", p.url, "--node", p.node, "--timeout", "1m")
 	if status != 0 || !strings.HasPrefix(out, "stream hr-"+p.chain+": ") || !strings.Contains(out, "blocks 1 to ") || !strings.HasSuffix(out, "compared with the node's: whole\n") {
 		t.Errorf("got %q, %d, %s", out, status, message)
 	}
 	var report nats.Report
-	out, status, _ = execute(t, "stream", "check", p.url, "--node", p.node, "--json")
+	out, status, _ = execute(t, "stream", "check", p.url, "--node", p.node, "--json", "--timeout", "1m")
 	if err := json.Unmarshal([]byte(out), &report); err != nil || status != 0 || report.Damages != 0 || report.Last.Height < 10 || report.Compared < 10 || report.Found == nil {
 		t.Errorf("got %s, %d, %v", out, status, err)
 	}
-	if _, status, message = execute(t, "stream", "check", p.url, "--from", "3"); status != 3 {
+	if _, status, message = execute(t, "stream", "check", p.url, "--from", "3", "--timeout", "1m"); status != 3 {
 		t.Errorf("got %d, %s, want that it begins elsewhere", status, message)
 	}
 	other := publishes(t)
 	tails(t, "--node", other.node, "--from", "1", "--count", "10")
-	out, status, message = execute(t, "stream", "check", p.url, "--node", other.node)
+	out, status, message = execute(t, "stream", "check", p.url, "--node", other.node, "--timeout", "1m")
 	if status != 3 || !strings.Contains(out, "other-than-node: message 1: block 1 is ") || !strings.HasSuffix(out, " damages\n") || !strings.Contains(message, "the stream has ") {
 		t.Errorf("got %.300q, %d, %s", out, status, message)
 	}
@@ -166,9 +326,9 @@ func TestStreamCheck(t *testing.T) {
 	if _, err := js.Publish(t.Context(), nats.BlockSubject(p.chain, 1), []byte("hello")); err != nil {
 		t.Fatal(err)
 	}
-	out, status, _ = execute(t, "stream", "check", p.url)
-	if status != 3 || !strings.HasPrefix(out, "foreign-message: message ") || !strings.HasSuffix(out, ": 1 damages\n") {
-		t.Errorf("got %q, %d", out, status)
+	out, status, message = execute(t, "stream", "check", p.url, "--timeout", "1m")
+	if status != 3 || !strings.HasPrefix(out, "foreign-message: message ") || !strings.HasSuffix(out, ": 1 damage\n") || message != "the stream has 1 damage" {
+		t.Errorf("got %q, %d, %s", out, status, message)
 	}
 }
 
@@ -187,11 +347,13 @@ func TestStreamUsage(t *testing.T) {
 		{[]string{"tail", "--stream", url, "--after", "x"}, 2, "is not HEIGHT-HASH-FINAL"},
 		{[]string{"tail", "--stream", url, "--chain", "x"}, 2, "nor the hash of a genesis"},
 		{[]string{"tail", "--stream", url, "--stream.user", "x"}, 2, "go together"},
+		{[]string{"tail", "--stream", ""}, 2, "the address of the NATS server is empty"},
+		{[]string{"tail", "--stream", "", "--node", "http://127.0.0.1:1"}, 2, "the address of the NATS server is empty"},
+		{[]string{"stream", "check", ""}, 2, "the address of the NATS server is empty"},
+		{[]string{"stream", "check", url, "--timeout", "0s"}, 2, "--timeout must be above zero"},
 		{[]string{"stream", "check"}, 2, "it takes one argument"},
 		{[]string{"stream", "check", "planted"}, 2, "is not a nats, tls, ws or wss URL"},
 		{[]string{"stream", "check", url, "--stream.password_file", filepath.Join(t.TempDir(), "none"), "--stream.user", "x"}, 1, "stream.password_file"},
-		{[]string{"stream", "check", url, "--chain", "0123456789abcdef"}, 1, "refused"},
-		{[]string{"stream", "check", url}, 1, "refused"},
 	} {
 		out, status, message := execute(t, c.args...)
 		if status != c.status || !strings.Contains(message, c.says) || strings.Contains(out+message, "planted") {
@@ -199,8 +361,22 @@ func TestStreamUsage(t *testing.T) {
 		}
 	}
 	p := publishes(t)
-	if _, status, message := execute(t, "stream", "check", p.url, "--chain", "0123456789abcdef"); status != 1 || !strings.Contains(message, "there is no stream hr-0123456789abcdef") {
-		t.Errorf("got %d, %s", status, message)
+	for says, args := range map[string][]string{
+		"there is no stream hr-0123456789abcdef": {p.url, "--chain", "0123456789abcdef"},
+		"refused":                                {url, "--chain", "0123456789abcdef"},
+		"connection refused":                     {url},
+		"; last error: ask node":                 {url, "--node", "http://planted:planted@" + nettest.FreeAddress(t)},
+	} {
+		for wait := time.Second; ; wait *= 2 { // on a busy machine a second may be over before there is any answer
+			out, status, message := execute(t, append([]string{"stream", "check", "--timeout", wait.String()}, args...)...)
+			if status != 1 || strings.Contains(out+message, "planted") || wait > 30*time.Second {
+				t.Errorf("%q: got %q, %d, %s, want 1 and %q", args, out, status, message, says)
+				break
+			}
+			if strings.Contains(message, says) {
+				break
+			}
+		}
 	}
 	for _, args := range [][]string{{"tail", "--stream", url}, {"tail", "--stream", strings.Replace(p.url, "planted-password", "planted-other", 1)}} {
 		says(t, fmt.Sprint(args[0]), args...)

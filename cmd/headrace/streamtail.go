@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 
 	"headrace/await"
 	"headrace/node"
@@ -23,16 +22,23 @@ func (t *tail) runStream(ctx context.Context) error {
 		if sink.at, sink.final, err = nats.ParseCursor(t.After); err != nil {
 			return usagef("--after: %w", err)
 		}
+		sink.known = []await.Ref{sink.at}
 	}
 	js, stop, err := t.stream.open()
 	if err != nil {
 		return err
 	}
 	defer stop()
-	opt := nats.ReadOptions{Lost: t.Lost}
+	skipped := 0
+	opt := nats.ReadOptions{Lost: t.Lost, Skipped: func(uint64, error) { skipped++ }}
+	defer func() {
+		if skipped > 0 {
+			fmt.Fprintf(t.stderr, "headrace tail: messages of the stream that are no publisher's, and were passed over: %d\n", skipped)
+		}
+	}()
 	if opt.Lost == nil {
 		opt.Lost = func(err error) {
-			fmt.Fprintf(os.Stderr, "headrace tail: %s: trying again\n", oneLine(t.at.clean(t.stream.clean(js, err))))
+			fmt.Fprintf(t.stderr, "headrace tail: %s: trying again\n", oneLine(t.at.clean(t.stream.clean(js, err))))
 		}
 	}
 	if t.at.named {
@@ -45,6 +51,7 @@ func (t *tail) runStream(ctx context.Context) error {
 		var cursor string
 		if sink.at, cursor, err = nats.Head(ctx, js, t.stream.chain, opt); err == nil && cursor != "" {
 			_, sink.final, err = nats.ParseCursor(cursor)
+			sink.known = []await.Ref{sink.at}
 		}
 	}
 	if err == nil {
@@ -76,9 +83,6 @@ type tailSink struct {
 // Last implements nats.Sink.
 func (s *tailSink) Last(context.Context) (await.Ref, error) { return s.at, nil }
 
-// forgotten is the hash of no block.
-var forgotten = await.Hash{0: 0xff, 31: 0xff}
-
 // At implements nats.Sink. Of blocks that are final, and of those before the first one, any is right.
 func (s *tailSink) At(_ context.Context, height uint64) (hash await.Hash, ok bool, err error) {
 	switch {
@@ -91,7 +95,7 @@ func (s *tailSink) At(_ context.Context, height uint64) (hash await.Hash, ok boo
 	case len(s.known) > 0 && height >= s.known[0].Height && height <= s.at.Height:
 		return s.known[height-s.known[0].Height].Hash, true, nil
 	}
-	return forgotten, true, nil
+	return nats.Forgotten, true, nil
 }
 
 // Apply implements nats.Sink.

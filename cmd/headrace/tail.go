@@ -33,7 +33,8 @@ With a COMMAND nothing is printed: the command is run for each event, one after 
 taken the event when it ends with status 0. When it does not, tail ends with the command's status and says from where to go on, so that no event is lost. A
 signal to tail lets the command end first, and says the same. For one command that reads all events use a pipe: headrace tail --json | COMMAND.
 
-With --stream the blocks come from the stream in which nodes publish them on a NATS server. The output is the same, and an id of either is one of the other.`,
+With --stream the blocks come from the stream in which nodes publish them on a NATS server. The output is the same, and an id of either is one of the other.
+A server or a stream that is not there yet is waited for; a user whom the server refuses is not.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if at := cmd.ArgsLenAtDash(); at != 0 {
 				return noArgs(cmd, args)
@@ -52,7 +53,8 @@ With --stream the blocks come from the stream in which nodes publish them on a N
 			if states {
 				t.Kinds = "status"
 			}
-			if t.stream.url != "" && (states || cmd.Flags().Changed("head")) {
+			t.stderr, t.ofStream = cmd.ErrOrStderr(), cmd.Flags().Changed("stream")
+			if t.ofStream && (states || cmd.Flags().Changed("head")) {
 				return usagef("--status and --head are of a node: a stream has blocks alone, up to the head that it is published with")
 			}
 			if cmd.Flags().Changed("from") {
@@ -85,16 +87,22 @@ With --stream the blocks come from the stream in which nodes publish them on a N
 type tail struct {
 	await.Stream
 	at     nodeAt
-	stream streamAt // in the place of a node, if it has an address
+	stream streamAt // in the place of a node, if ofStream
 	count  uint64   // still to print; 0: no end
 	print  func(await.Event) error
+	stderr io.Writer // default: that of the process
+
+	ofStream bool // what is read is the stream
 }
 
 var errEnough = errors.New("enough")
 
 // run goes on until ctx ends, enough is printed, or the node refuses.
 func (t *tail) run(ctx context.Context) error {
-	if t.stream.url != "" {
+	if t.stderr == nil {
+		t.stderr = os.Stderr
+	}
+	if t.ofStream {
 		return t.runStream(ctx)
 	}
 	c, err := t.at.client()
@@ -103,7 +111,7 @@ func (t *tail) run(ctx context.Context) error {
 	}
 	if t.Lost == nil {
 		t.Lost = func(err error) {
-			fmt.Fprintf(os.Stderr, "headrace tail: %s: trying again\n", oneLine(t.at.clean(err)))
+			fmt.Fprintf(t.stderr, "headrace tail: %s: trying again\n", oneLine(t.at.clean(err)))
 		}
 	}
 	err = c.Events(ctx, t.Stream, t.take)

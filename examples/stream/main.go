@@ -33,7 +33,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	var opt nats.ReadOptions
+	opt := nats.ReadOptions{Lost: func(err error) { log.Printf("%v: trying again", err) }}
 	if len(os.Args) == 5 {
 		opt.Node = await.Node(os.Args[4])
 	}
@@ -43,7 +43,7 @@ func main() {
 }
 
 func index(ctx context.Context, server, chain, file string, opt nats.ReadOptions) error {
-	conn, err := natsgo.Connect(server, natsgo.MaxReconnects(-1))
+	conn, err := natsgo.Connect(server, natsgo.RetryOnFailedConnect(true), natsgo.MaxReconnects(-1), natsgo.IgnoreAuthErrorAbort())
 	if err != nil {
 		return err
 	}
@@ -123,7 +123,13 @@ func (db database) Apply(ctx context.Context, b nats.Block) error {
 // Undo implements nats.Sink.
 func (db database) Undo(ctx context.Context, u nats.Undo) error {
 	return db.change(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, "UPDATE total SET txs = txs - (SELECT ifnull(sum(txs), 0) FROM blocks WHERE height > ?)", u.To.Height)
+		last, err := lastOf(tx.QueryRowContext(ctx, "SELECT height, hash FROM blocks ORDER BY height DESC LIMIT 1"))
+		if err == nil && last != u.From {
+			err = fmt.Errorf("block %d is to be undone, and block %d is the last one: does another program write this file?", u.From.Height, last.Height)
+		}
+		if err == nil {
+			_, err = tx.ExecContext(ctx, "UPDATE total SET txs = txs - (SELECT ifnull(sum(txs), 0) FROM blocks WHERE height > ?)", u.To.Height)
+		}
 		if err == nil {
 			_, err = tx.ExecContext(ctx, "DELETE FROM blocks WHERE height > ?", u.To.Height)
 		}

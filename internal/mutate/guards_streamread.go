@@ -92,4 +92,58 @@ var streamReadGuards = []guard{
 		from: "case said.Txs[0] == '[':", to: "case false:",
 		pkg: "./await", test: "TestEventsOfWholeBlocks",
 	},
+	{
+		name: "a stream that is not there yet is waited for",
+		file: "stream/nats/consumer.go",
+		from: `return errors.New("there is no stream of a chain: does a node publish one?")`, to: `return endError{errors.New("there is no stream of a chain: does a node publish one?")}`,
+		pkg: "./stream/nats", test: "TestOnlyChainWaits",
+	},
+	{
+		name: "a right that is missing is not waited for",
+		file: "stream/nats/consumer.go",
+		from: "case errors.Is(err, ErrRefused) && (!r.read || errors.Is(err, ErrDenied)):", to: "case false:",
+		pkg: "./stream/nats", test: "TestReadEndsWhereItIsRefused",
+	},
+	{
+		name: "a password that is wrong for a while ends no reader",
+		file: "stream/nats/consumer.go",
+		from: "case errors.Is(err, ErrRefused) && (!r.read || errors.Is(err, ErrDenied)):", to: "case errors.Is(err, ErrRefused):",
+		pkg: "./stream/nats", test: "TestReadGoesOnAfterALateRefusal",
+	},
+	{
+		name: "a check asks its node before it reads a stream",
+		file: "stream/nats/check.go",
+		from: "_, err := c.nodeState(ctx)\n", to: "err := error(nil)\n",
+		pkg: "./stream/nats", test: "TestCheckWaits",
+	},
+	{
+		name: "a reorg is undone before the next block comes",
+		file: "stream/nats/consumer_seek.go",
+		from: "case stands.Height <= at.Height:", to: "case stands.Height < at.Height && !r.vouched:\n\t\treturn next, nil\n\tcase stands.Height <= at.Height:",
+		pkg: "./stream/nats", test: "TestReadUndoesBeforeTheNextBlock",
+	},
+	{
+		name: "what is above a void block is void",
+		file: "stream/nats/consumer.go",
+		from: "case !ok || hash != m.From.Hash:", to: "case true || !ok || hash != m.From.Hash:",
+		pkg: "./stream/nats", test: "TestReadUndoesWhatIsAboveAVoidBlock",
+	},
+	{
+		name: "what a sink has forgotten the stream's history knows",
+		file: "stream/nats/consumer_seek.go",
+		from: "if known && hash == Forgotten {", to: "if false {",
+		pkg: "./stream/nats", test: "TestReadGoesBackNoFurtherThanItMust",
+	},
+	{
+		name: "what a sink has forgotten is no other block",
+		file: "stream/nats/consumer.go",
+		from: "sinks != Forgotten && ", to: "",
+		pkg: "./stream/nats", test: "TestReadKeepsWhatItHasForgotten",
+	},
+	{
+		name: "a slow sink has few bytes sent ahead",
+		file: "stream/nats/consumer.go",
+		from: "jetstream.PullMaxMessagesWithBytesLimit(r.opt.Buffer, most)", to: "jetstream.PullMaxMessages(r.opt.Buffer+0*most)",
+		pkg: "./stream/nats", test: "TestReadHoldsFewBytes",
+	},
 }

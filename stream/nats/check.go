@@ -1,6 +1,7 @@
 package nats
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -77,16 +78,26 @@ const MaxDamages = 1000
 type CheckOptions struct {
 	From uint64        // the block with which the stream should begin; default 1
 	Node *await.Client // whose chain it should be; nil: it is not compared. Of blocks that the node does not have, nothing is said
+	Wait time.Duration // for a node, a server or a stream that is not there; default 5 s
 
 	Damage func(Damage) // is told each damage when it is found; nil: nobody is
 }
 
 // Check reads a chain's stream from its beginning to where it stands when Check is called, and reports what is wrong with the
-// chain in it. The error says why it could not be read or compared as a whole; the report is of what was read then.
+// chain in it. The error says why it could not be read or compared as a whole; the report is of what was read then. A node is
+// asked first: nothing is read if it does not answer. Without a chain it is that of OnlyChain.
 func Check(ctx context.Context, js jetstream.JetStream, chain string, opt CheckOptions) (Report, error) {
 	c := &checker{opt: opt, chain: chain, report: Report{Chain: chain, Found: []Damage{}}}
 	c.opt.From = max(c.opt.From, 1)
-	err := c.read(ctx, js)
+	c.opt.Wait = cmp.Or(c.opt.Wait, 5*time.Second)
+	_, err := c.nodeState(ctx)
+	if err == nil && chain == "" {
+		c.chain, err = OnlyChain(ctx, js, ReadOptions{Wait: c.opt.Wait})
+		c.report.Chain = c.chain
+	}
+	if err == nil {
+		err = c.read(ctx, js)
+	}
 	if err == nil {
 		c.end()
 		err = c.compare(ctx, true)
@@ -99,12 +110,14 @@ const tries = 5
 
 // read adds all messages that are there now.
 func (c *checker) read(ctx context.Context, js jetstream.JetStream) error {
-	s, err := openLookup(ctx, js, c.chain, ReadOptions{}.orDefaults().Attempt)
-	if end := (endError{}); errors.As(err, &end) {
-		return end.error
-	}
+	var s *lookup
+	opt := ReadOptions{Wait: c.opt.Wait}.orDefaults()
+	err := wait(ctx, js, opt, func(ctx context.Context) (err error) {
+		s, err = openLookup(ctx, js, c.chain, opt.Attempt)
+		return err
+	})
 	if err != nil {
-		return whyLost(js, err)
+		return err
 	}
 	c.head = s.head
 	var pause follow.Backoff
@@ -135,7 +148,7 @@ func (c *checker) read(ctx context.Context, js jetstream.JetStream) error {
 
 // readFrom reads behind last, which it moves on, to the end that s has seen.
 func (c *checker) readFrom(ctx context.Context, s *lookup, last *uint64) error {
-	cons, err := attempt(ctx, s.each, func(ctx context.Context) (jetstream.Consumer, error) {
+	cons, err := attempt(ctx, s.js.Conn(), s.each, func(ctx context.Context) (jetstream.Consumer, error) {
 		return s.stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
 			DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: *last + 1, AckPolicy: jetstream.AckNonePolicy,
 			InactiveThreshold: inactive, MemoryStorage: true, Replicas: 1,
@@ -473,9 +486,7 @@ func (c *checker) compare(ctx context.Context, all bool) error {
 	if c.opt.Node == nil || len(c.chained) == 0 {
 		return nil
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("the node did not answer within a minute"))
-	defer cancel()
-	state, err := c.opt.Node.Value(ctx, "a status", func(await.State) bool { return true })
+	state, err := c.nodeState(ctx)
 	if err != nil {
 		return err
 	}
@@ -492,13 +503,32 @@ func (c *checker) compare(ctx context.Context, all bool) error {
 	return err
 }
 
-// page is how many blocks are compared in one go.
-const page = 1024
+// nodeState asks the node where it stands.
+func (c *checker) nodeState(ctx context.Context) (await.State, error) {
+	if c.opt.Node == nil {
+		return await.State{}, nil
+	}
+	within, cancel := context.WithTimeoutCause(ctx, c.opt.Wait, fmt.Errorf("no answer for %s", c.opt.Wait))
+	defer cancel()
+	state, err := c.opt.Node.Value(within, "node "+c.opt.Node.String(), func(await.State) bool { return true })
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return state, err
+}
+
+// page is how many blocks are compared in one go, and pageTime how long the node may take for them.
+const (
+	page     = 1024
+	pageTime = time.Minute
+)
 
 var errEnough = errors.New("enough")
 
 // comparePage compares the blocks of a range with the node's. Those of a page that the node has pruned are not compared.
 func (c *checker) comparePage(ctx context.Context, from, to uint64) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, pageTime, fmt.Errorf("%d blocks do not come within %s", to-from+1, pageTime))
+	defer cancel()
 	lowest := c.chained[0].Height
 	err := c.opt.Node.Events(ctx, await.Stream{Head: c.head, From: from}, func(e await.Event) error {
 		if e.Block == nil {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	natsgo "github.com/nats-io/nats.go"
 
@@ -253,7 +254,7 @@ func TestCheckFindsEachDamage(t *testing.T) {
 		w.anew(s)
 		c.fill(t, w)
 		var told []nats.Damage
-		got, err := nats.Check(t.Context(), w.js, chain, nats.CheckOptions{Damage: func(d nats.Damage) { told = append(told, d) }})
+		got, err := nats.Check(t.Context(), w.js, chain, nats.CheckOptions{Wait: time.Minute, Damage: func(d nats.Damage) { told = append(told, d) }})
 		var kinds []nats.DamageKind
 		for _, d := range got.Found {
 			kinds = append(kinds, d.Kind)
@@ -280,13 +281,14 @@ func TestCheckReports(t *testing.T) {
 	w.publish(trunk.blocks(40, 60)...)
 	w.publish(trunk.reorg(60, 50))
 	w.publish(other.blocks(51, 80)...)
-	got, err := nats.Check(t.Context(), w.js, chain, nats.CheckOptions{From: 40})
+	got, err := nats.Check(t.Context(), w.js, chain, nats.CheckOptions{From: 40, Wait: time.Minute})
 	if err != nil || got.Damages != 0 || got.Messages != 52 || got.Blocks != 51 || got.Reorgs != 1 || got.First != trunk.at(40) || got.Last != other.at(80) || got.Chain != chain {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	if _, err := nats.Check(t.Context(), w.js, "0123456789abcdef", nats.CheckOptions{}); err == nil || !strings.Contains(err.Error(), "there is no stream hr-0123456789abcdef") {
-		t.Errorf("got %v of a stream that is not there", err)
-	}
+	patiently(t, "there is no stream hr-0123456789abcdef", func(wait time.Duration) error {
+		_, err := nats.Check(t.Context(), w.js, "0123456789abcdef", nats.CheckOptions{Wait: wait})
+		return err
+	})
 }
 
 // With a node it says whether the chain is that node's: where it is not, and up to where both have blocks.
@@ -310,7 +312,7 @@ func TestCheckComparesWithANode(t *testing.T) {
 		"another chain":            {&fakeNode{chain: branchOf("x", nil, 0, 200), final: 170}, 180, 180},
 		"the node has pruned it":   {&fakeNode{chain: other, final: 170, oldest: 100}, 0, 0},
 	} {
-		got, err := nats.Check(t.Context(), w.js, chain, nats.CheckOptions{Node: c.node.client(t)})
+		got, err := nats.Check(t.Context(), w.js, chain, nats.CheckOptions{Node: c.node.client(t), Wait: time.Minute})
 		if err != nil || got.Damages != c.damages || got.Compared != c.compared {
 			t.Errorf("%s: got %d damages, %d compared, %v, want %d and %d: %v", name, got.Damages, got.Compared, err, c.damages, c.compared, got.Found)
 		}

@@ -45,7 +45,8 @@ type Sink interface {
 	Last(ctx context.Context) (ref.Ref, error)
 
 	// At returns the hash of the stored block at a height up to Last's. It is asked where the stream and the sink may have
-	// gone separate ways. It reports false for what the sink never had; a zero hash matches any block there.
+	// gone separate ways. It reports false for what the sink never had; a zero hash matches any block there. Forgotten is
+	// for a sink that has the block, and not its hash.
 	At(ctx context.Context, height uint64) (hash ref.Hash, ok bool, err error)
 
 	// Apply stores a block, whose parent is Last, in one transaction with what is made of it. The transaction should fail
@@ -57,18 +58,32 @@ type Sink interface {
 	Undo(ctx context.Context, u Undo) error
 }
 
+// Forgotten is the hash of no block: see Sink. Where the stream's own history does not say what such a block was, the sink
+// goes back below it.
+var Forgotten = ref.Hash{0: 0xff, 31: 0xff}
+
+// other reports whether a sink's hash, as At returns it, is that of another block.
+func other(sinks ref.Hash, known bool, hash ref.Hash) bool {
+	return known && !sinks.IsZero() && sinks != Forgotten && sinks != hash
+}
+
 // ReadOptions configure Read. The zero value works.
 type ReadOptions struct {
 	// Node has the blocks that the stream has no longer. Without one Read ends with ErrGone when it needs such a block.
 	Node *await.Client
 
-	// Lost is told why the stream could not be read, before the next try: once until a block comes.
+	// Skipped is told each message that is passed over, with its sequence: it is no publisher's, or parts that come before it
+	// were no block.
+	Skipped func(sequence uint64, why error)
+
+	// Lost is told why the stream could not be read, before the next try: once until a block comes. That it is not there yet
+	// is such a reason.
 	Lost func(error)
 
 	Attempt    time.Duration // of one request to the server, of which there are a few before the first message; default 5 s
 	Quiet      time.Duration // when nothing has come for so long the server is asked where the stream stands; default 5 s
 	MaxBackoff time.Duration // between two tries, which begin 50 ms apart; default 2 s
-	Tries      int           // of Head and Chains; 0: until there is an answer
+	Wait       time.Duration // for which Head, Chains and OnlyChain try; 0: until ctx ends
 	Buffer     int           // messages that have come and are not taken yet, at most; default 256, and 8 MiB or two messages
 }
 
@@ -84,13 +99,18 @@ func (o ReadOptions) orDefaults() ReadOptions {
 var (
 	ErrGone    = errors.New("the stream does not have it any more")
 	ErrForeign = errors.New("it is of another chain")
+	ErrRefused = errors.New("the NATS server refuses") // who asks it, or what is asked
+	ErrDenied  = fmt.Errorf("%w what a reader asks", ErrRefused)
 )
 
 // Read brings a chain's stream to a sink: each block once, in order, each the child of the one before or of To of an Undo.
 // It goes on through everything that happens to the server and to the stream: a connection that breaks, a server that is
-// away or restored from a copy, a stream that is cut back, purged, or deleted and made anew. It returns when ctx ends, with
-// its cause; when the sink fails, with its error; with ErrGone or ErrForeign; and with nats.ErrConnectionClosed when js is closed for good.
-// Until then it tries again.
+// away or restored from a copy, a stream that is cut back, purged, or deleted and made anew. A server or a stream that is
+// not there yet is waited for. It returns when ctx ends, with its cause; when the sink fails, with its error; with ErrGone or
+// ErrForeign; and with nats.ErrConnectionClosed when js is closed for good. Until then it tries again.
+//
+// It returns ErrRefused when the server does not permit what is asked. A wrong user or password ends it as long as it has
+// not read the stream yet: later, when the servers' configuration may be in change, it is tried again.
 //
 // It holds no position. It asks the sink, finds that block in the stream by the subject of its height, and reads on behind
 // it with a consumer of its own, which the server forgets 30 s after Read has gone. A stream that is behind the sink is
@@ -114,6 +134,8 @@ func Read(ctx context.Context, js jetstream.JetStream, chain string, sink Sink, 
 			return context.Cause(ctx)
 		case errors.As(err, &end):
 			return end.error
+		case errors.Is(err, ErrRefused) && (!r.read || errors.Is(err, ErrDenied)):
+			return err
 		case js.Conn().IsClosed():
 			return whyLost(js, natsgo.ErrConnectionClosed)
 		case errors.Is(err, errAgain):
@@ -130,7 +152,7 @@ func Read(ctx context.Context, js jetstream.JetStream, chain string, sink Sink, 
 
 // whyLost is why something failed: with what is wrong with the connection, if there is none.
 func whyLost(js jetstream.JetStream, err error) error {
-	if nc := js.Conn(); !nc.IsConnected() && nc.LastError() != nil {
+	if nc := js.Conn(); !errors.Is(err, ErrRefused) && !nc.IsConnected() && nc.LastError() != nil {
 		return fmt.Errorf("%w: %w", err, nc.LastError())
 	}
 	return err
@@ -143,6 +165,7 @@ type reader struct {
 	sink  Sink
 	opt   ReadOptions
 
+	read    bool   // the stream has been read
 	took    uint64 // what the sink has taken, blocks and undos
 	told    bool   // Lost has been told, and nothing came since
 	vouched bool   // a publisher has gone on with a chain that is not the sink's
@@ -204,7 +227,7 @@ const (
 
 // consume reads the stream from a sequence on. It returns why that ended, never nil.
 func (r *reader) consume(ctx context.Context, s *lookup, at ref.Ref, from uint64) error {
-	cons, err := attempt(ctx, r.opt.Attempt, func(ctx context.Context) (jetstream.Consumer, error) {
+	cons, err := attempt(ctx, r.js.Conn(), r.opt.Attempt, func(ctx context.Context) (jetstream.Consumer, error) {
 		return s.stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
 			DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from, AckPolicy: jetstream.AckNonePolicy,
 			InactiveThreshold: inactive, MemoryStorage: true, Replicas: 1,
@@ -218,6 +241,7 @@ func (r *reader) consume(ctx context.Context, s *lookup, at ref.Ref, from uint64
 		return err
 	}
 	most := max(8<<20, int(r.js.Conn().MaxPayload())+MaxHeaders+64<<10) // what is larger than a request could never come
+	denied := denials(r.js.Conn())
 	msgs, err := cons.Messages(jetstream.PullMaxMessagesWithBytesLimit(r.opt.Buffer, most), jetstream.PullExpiry(30*time.Second), jetstream.PullHeartbeat(heartbeat))
 	if err != nil {
 		return fmt.Errorf("read the stream: %w", err)
@@ -238,27 +262,33 @@ func (r *reader) consume(ctx context.Context, s *lookup, at ref.Ref, from uint64
 			case err != nil:
 				return err
 			case end > last && waits == last+1:
-				return fmt.Errorf("message %d of stream %s does not come", end, StreamName(r.chain))
+				return denied(fmt.Errorf("message %d of stream %s does not come", end, StreamName(r.chain)))
 			case end > last:
 				waits = last + 1
 			}
 			continue
 		case err != nil:
-			return fmt.Errorf("read the stream: %w", err)
+			return fmt.Errorf("read the stream: %w", denied(err))
 		}
 		meta, err := msg.Metadata()
 		if err != nil {
 			return fmt.Errorf("read the stream: %w", err)
 		}
+		r.read = true
 		if meta.Sequence.Stream <= last {
 			return fmt.Errorf("the stream went back from message %d to %d", last, meta.Sequence.Stream)
 		}
 		last = meta.Sequence.Stream
 		m, err := Parse(r.chain, msg.Subject(), msg.Headers(), msg.Data())
-		if err != nil {
-			continue // anybody may have written it
+		if err != nil { // anybody may have written it
+			r.skipped(last, err)
+			continue
 		}
-		if whole, ok, _ := parts.Add(m); ok {
+		whole, ok, dropped := parts.Add(m)
+		if dropped {
+			r.skipped(last, errHalf)
+		}
+		if ok {
 			if at, err = r.take(ctx, at, whole); err != nil {
 				return err
 			}
@@ -301,11 +331,23 @@ func (r *reader) take(ctx context.Context, at ref.Ref, m Message) (ref.Ref, erro
 	height := m.Block.Height
 	switch {
 	case m.IsReorg() && m.From != at:
-		return at, nil // of blocks that the sink does not have: what is published next shows whether it is concerned
+		// Either the stream was cut back, and the sink has more of what is void, or its blocks are others: then what is published
+		// next shows whether it is concerned.
+		if m.From.Height > at.Height {
+			return at, nil
+		}
+		hash, ok, err := r.sink.At(ctx, m.From.Height)
+		switch {
+		case err != nil:
+			return at, endError{err}
+		case !ok || hash != m.From.Hash:
+			return at, nil
+		}
+		return r.undo(ctx, Undo{From: at, To: m.Block, Cursor: m.Cursor()})
 	case m.IsReorg():
 		if hash, ok, err := r.sink.At(ctx, height); err != nil {
 			return at, endError{err}
-		} else if ok && !hash.IsZero() && hash != m.Block.Hash {
+		} else if other(hash, ok, m.Block.Hash) {
 			return at, r.turned()
 		}
 		return r.undo(ctx, Undo{From: at, To: m.Block, Cursor: m.Cursor()})
@@ -321,7 +363,7 @@ func (r *reader) take(ctx context.Context, at ref.Ref, m Message) (ref.Ref, erro
 	switch {
 	case err != nil:
 		return at, endError{err}
-	case ok && !hash.IsZero() && hash != m.Block.Hash:
+	case other(hash, ok, m.Block.Hash):
 		return at, r.turned()
 	}
 	return at, nil
@@ -354,6 +396,15 @@ func (r *reader) undo(ctx context.Context, u Undo) (ref.Ref, error) {
 		return at, endError{err}
 	}
 	return at, nil
+}
+
+// errHalf is why parts are passed over.
+var errHalf = errors.New("parts before it, or it, are not all of a block")
+
+func (r *reader) skipped(sequence uint64, why error) {
+	if r.opt.Skipped != nil {
+		r.opt.Skipped(sequence, why)
+	}
 }
 
 func (r *reader) taken() {
@@ -441,15 +492,21 @@ func Head(ctx context.Context, js jetstream.JetStream, chain string, opt ReadOpt
 }
 
 // Chains returns the chains that have a stream on a server, in order. It waits for a server that is not there, until ctx ends
-// or opt.Tries are over.
+// or opt.Wait is over.
 func Chains(ctx context.Context, js jetstream.JetStream, opt ReadOptions) (chains []string, err error) {
 	opt = opt.orDefaults()
 	err = wait(ctx, js, opt, func(ctx context.Context) error {
-		if err := connected(ctx, js.Conn(), opt.Attempt); err != nil {
-			return err
-		}
-		ctx, cancel := context.WithTimeout(ctx, opt.Attempt)
-		defer cancel()
+		chains, err = chainsNow(ctx, js, opt)
+		return err
+	})
+	return chains, err
+}
+
+func chainsNow(ctx context.Context, js jetstream.JetStream, opt ReadOptions) ([]string, error) {
+	if err := connected(ctx, js.Conn(), opt.Attempt); err != nil {
+		return nil, err
+	}
+	return attempt(ctx, js.Conn(), opt.Attempt, func(ctx context.Context) (chains []string, err error) {
 		names := js.StreamNames(ctx, jetstream.WithStreamListSubject("hr.*.reorg"))
 		for name := range names.Name() {
 			if chain, ours := strings.CutPrefix(name, StreamName("")); ours && IsChain(chain) && !slices.Contains(chains, chain) {
@@ -457,19 +514,53 @@ func Chains(ctx context.Context, js jetstream.JetStream, opt ReadOptions) (chain
 			}
 		}
 		if err := names.Err(); err != nil {
-			return fmt.Errorf("list streams: %w", err)
+			return nil, fmt.Errorf("list streams: %w", err)
 		}
-		return nil
+		slices.Sort(chains)
+		return chains, nil
 	})
-	slices.Sort(chains)
-	return chains, err
 }
 
-// wait asks until there is an answer.
-func wait(ctx context.Context, js jetstream.JetStream, opt ReadOptions, ask func(context.Context) error) error {
+// SeveralError is the error of OnlyChain where there are the streams of several chains.
+type SeveralError struct{ Chains []string }
+
+func (e *SeveralError) Error() string {
+	return "there are the streams of several chains: " + strings.Join(e.Chains, ", ")
+}
+
+// OnlyChain returns the one chain that has a stream on a server. It waits for a server, and for a stream, that is not there
+// yet, until ctx ends or opt.Wait is over. It fails with a *SeveralError if there are several.
+func OnlyChain(ctx context.Context, js jetstream.JetStream, opt ReadOptions) (chain string, err error) {
+	opt = opt.orDefaults()
+	err = wait(ctx, js, opt, func(ctx context.Context) error {
+		chains, err := chainsNow(ctx, js, opt)
+		switch {
+		case err != nil:
+			return err
+		case len(chains) == 0:
+			return errors.New("there is no stream of a chain: does a node publish one?")
+		case len(chains) > 1:
+			return endError{&SeveralError{chains}}
+		}
+		chain = chains[0]
+		return nil
+	})
+	return chain, err
+}
+
+// wait asks until there is an answer, or nothing helps.
+func wait(ctx context.Context, js jetstream.JetStream, opt ReadOptions, ask func(context.Context) error) (why error) {
+	within, cancel := ctx, context.CancelFunc(func() {})
+	if opt.Wait > 0 {
+		within, cancel = context.WithTimeoutCause(ctx, opt.Wait, fmt.Errorf("no answer for %s", opt.Wait))
+	}
+	defer cancel()
 	pause := follow.Backoff{Min: 50 * time.Millisecond, Max: opt.MaxBackoff}
-	for tries := 1; ; tries++ {
-		err := ask(ctx)
+	for {
+		err := ask(within)
+		if why == nil || within.Err() == nil { // else it says only that the time is over
+			why = err
+		}
 		switch end := (endError{}); {
 		case err == nil:
 			return nil
@@ -477,12 +568,15 @@ func wait(ctx context.Context, js jetstream.JetStream, opt ReadOptions, ask func
 			return context.Cause(ctx)
 		case errors.As(err, &end):
 			return end.error
-		case js.Conn().IsClosed(), tries == opt.Tries:
-			return whyLost(js, err)
-		case tries == 1 && opt.Lost != nil:
+		case errors.Is(err, ErrRefused), js.Conn().IsClosed(), within.Err() != nil:
+			return whyLost(js, why)
+		case opt.Lost != nil:
 			opt.Lost(whyLost(js, err))
+			opt.Lost = nil
 		}
-		_ = pause.Sleep(ctx, nil)
+		if pause.Sleep(within, nil) != nil && ctx.Err() == nil {
+			return whyLost(js, why)
+		}
 	}
 }
 

@@ -102,12 +102,13 @@ type server struct {
 	t       testing.TB
 	dir     string
 	address string
+	users   []*natsserver.User // none: anybody
 	*natsserver.Server
 }
 
-func startServer(t testing.TB) *server {
+func startServer(t testing.TB, users ...*natsserver.User) *server {
 	t.Helper()
-	s := &server{t: t, dir: filepath.Join(t.TempDir(), "nats"), address: nettest.FreeAddress(t)}
+	s := &server{t: t, dir: filepath.Join(t.TempDir(), "nats"), address: nettest.FreeAddress(t), users: users}
 	s.start()
 	t.Cleanup(s.stop)
 	return s
@@ -118,7 +119,7 @@ func (s *server) start() {
 	host, port, _ := net.SplitHostPort(s.address)
 	number, _ := strconv.Atoi(port)
 	one, err := natsserver.NewServer(&natsserver.Options{
-		Host: host, Port: number, JetStream: true, StoreDir: s.dir, NoSigs: true, NoLog: true, NoSystemAccount: true, JetStreamMaxMemory: 64 << 20, JetStreamMaxStore: 1 << 40,
+		Host: host, Port: number, Users: s.users, JetStream: true, StoreDir: s.dir, NoSigs: true, NoLog: true, NoSystemAccount: true, JetStreamMaxMemory: 64 << 20, JetStreamMaxStore: 1 << 40,
 	})
 	if err != nil {
 		s.t.Fatal(err)
@@ -153,10 +154,17 @@ func (s *server) put(dir string) {
 	}
 }
 
-// dial returns a connection that comes back for ever.
+// dial returns a connection that comes back for ever, of the user who may do anything.
 func (s *server) dial() jetstream.JetStream {
 	s.t.Helper()
-	nc, err := natsgo.Connect("nats://"+s.address, natsgo.MaxReconnects(-1), natsgo.ReconnectWait(20*time.Millisecond), natsgo.RetryOnFailedConnect(true),
+	return s.dialAs("admin", "of-admin")
+}
+
+// dialAs is dial for another user.
+func (s *server) dialAs(user, password string) jetstream.JetStream {
+	s.t.Helper()
+	nc, err := natsgo.Connect("nats://"+s.address, natsgo.UserInfo(user, password), natsgo.IgnoreAuthErrorAbort(),
+		natsgo.MaxReconnects(-1), natsgo.ReconnectWait(20*time.Millisecond), natsgo.ReconnectJitter(0, 0), natsgo.RetryOnFailedConnect(true),
 		natsgo.ErrorHandler(func(*natsgo.Conn, *natsgo.Subscription, error) {}))
 	if err != nil {
 		s.t.Fatal(err)

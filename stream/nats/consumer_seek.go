@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,25 +29,51 @@ type lookup struct {
 	api    string // the prefix of the server's subjects
 }
 
-// attempt makes one request, which has its own time: what is asked while there is no leader is never answered.
-func attempt[T any](ctx context.Context, each time.Duration, ask func(context.Context) (T, error)) (T, error) {
+// attempt makes one request, which has its own time: what is asked while there is no leader is never answered. Nor is what
+// the server does not permit.
+func attempt[T any](ctx context.Context, nc *natsgo.Conn, each time.Duration, ask func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, each)
 	defer cancel()
-	return ask(ctx)
+	denied := denials(nc)
+	v, err := ask(ctx)
+	return v, denied(err)
 }
 
-// connected waits for a connection, for so long.
+// denials returns what makes an ErrDenied of an error if the server has denied something about streams since: it says so
+// beside what it answers, and answers nothing.
+func denials(nc *natsgo.Conn) func(error) error {
+	before := nc.LastError()
+	return func(err error) error {
+		now := nc.LastError()
+		if err == nil || !errors.Is(now, natsgo.ErrPermissionViolation) {
+			return err
+		}
+		asks := strings.Contains(now.Error(), `"$JS.`) && now != before // what is asked again is denied again
+		hears := strings.Contains(now.Error(), `Subscription to "_INBOX.`)
+		if !asks && !hears {
+			return err
+		}
+		return fmt.Errorf("%w: %w", ErrDenied, now)
+	}
+}
+
+// connected waits for a connection, for so long. It returns ErrRefused when the servers do not let this user in, each of them.
 func connected(ctx context.Context, nc *natsgo.Conn, each time.Duration) error {
 	if nc.IsConnected() {
 		return nil
 	}
-	changes := nc.StatusChanged(natsgo.CONNECTED, natsgo.CLOSED)
+	changes := nc.StatusChanged(natsgo.CONNECTED, natsgo.RECONNECTING, natsgo.CLOSED)
 	defer nc.RemoveStatusListener(changes)
 	limit := time.NewTimer(each)
 	defer limit.Stop()
-	for !nc.IsConnected() && !nc.IsClosed() {
+	for refused := 0; !nc.IsConnected() && !nc.IsClosed(); {
 		select {
-		case <-changes:
+		case <-changes: // after each try that has come to a server
+			if last := nc.LastError(); isRefusal(last) {
+				if refused++; refused >= len(nc.Servers()) {
+					return fmt.Errorf("%w: %w", ErrRefused, last)
+				}
+			}
 		case <-limit.C:
 			return fmt.Errorf("no connection to a NATS server for %s", each)
 		case <-ctx.Done():
@@ -59,12 +86,23 @@ func connected(ctx context.Context, nc *natsgo.Conn, each time.Duration) error {
 	return nil
 }
 
+// isRefusal reports whether a server has not let somebody in. The client library has its words, and seldom its own errors.
+func isRefusal(err error) bool {
+	if err == nil {
+		return false
+	}
+	said := strings.ToLower(err.Error())
+	return slices.ContainsFunc([]error{natsgo.ErrAuthorization, natsgo.ErrAuthExpired, natsgo.ErrAuthRevoked}, func(known error) bool {
+		return strings.Contains(said, strings.TrimPrefix(known.Error(), "nats: "))
+	})
+}
+
 // openLookup looks whether a chain's stream is there, and of what kind.
 func openLookup(ctx context.Context, js jetstream.JetStream, chain string, each time.Duration) (*lookup, error) {
 	if err := connected(ctx, js.Conn(), each); err != nil {
 		return nil, err
 	}
-	stream, err := attempt(ctx, each, func(ctx context.Context) (jetstream.Stream, error) { return js.Stream(ctx, StreamName(chain)) })
+	stream, err := attempt(ctx, js.Conn(), each, func(ctx context.Context) (jetstream.Stream, error) { return js.Stream(ctx, StreamName(chain)) })
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, fmt.Errorf("there is no stream %s: does a node publish it?", StreamName(chain))
 	}
@@ -94,7 +132,7 @@ func openLookup(ctx context.Context, js jetstream.JetStream, chain string, each 
 
 // unchanged returns the sequence of the stream's last message, and an error if the stream is another one, or had more before.
 func (s *lookup) unchanged(ctx context.Context, had uint64) (end uint64, err error) {
-	info, err := attempt(ctx, s.each, func(ctx context.Context) (*jetstream.StreamInfo, error) { return s.stream.Info(ctx) })
+	info, err := attempt(ctx, s.js.Conn(), s.each, func(ctx context.Context) (*jetstream.StreamInfo, error) { return s.stream.Info(ctx) })
 	switch {
 	case err != nil:
 		return 0, fmt.Errorf("look at stream %s: %w", StreamName(s.chain), err)
@@ -114,7 +152,7 @@ type found struct {
 
 // message asks for one message. It reports false if there is none; ours reports that a publisher has written it.
 func (s *lookup) message(ctx context.Context, request map[string]any) (f found, ours, ok bool, err error) {
-	got, err := attempt(ctx, s.each, func(ctx context.Context) (leader.Message, error) {
+	got, err := attempt(ctx, s.js.Conn(), s.each, func(ctx context.Context) (leader.Message, error) {
 		return leader.Get(ctx, s.js.Conn(), s.api, StreamName(s.chain), request)
 	})
 	switch {
@@ -208,8 +246,6 @@ func (r *reader) seek(ctx context.Context, s *lookup, at ref.Ref) (from uint64, 
 	case stands == at, stands.Height == at.Height && at.Hash.IsZero():
 		r.vouched = false
 		return next, nil
-	case stands.Height < at.Height && !r.vouched:
-		return next, nil // what is published next may be known
 	case stands.Height <= at.Height:
 		return r.fork(ctx, s, at, last, next)
 	}
@@ -247,11 +283,12 @@ func (r *reader) missing(ctx context.Context, s *lookup, height, stands uint64) 
 	return gapError{gap{height, max(height+1, stands)}}
 }
 
-// fork is seek where the stream has another block than the sink's, or one that is no child of it.
+// fork is seek where the stream stands below the sink, or has another block than the sink's, or one that is no child of it.
 //
-// If the stream has the sink's block, what follows it there says what became of it. If it does not, either the stream was
-// made anew after that block had been reverted, or it was cut back to before a reorg that the sink has seen. As long as no
-// publisher goes on from there, and the block there is not final, the sink keeps what it has.
+// If the stream has the sink's block, what follows it there says what became of it: also while nothing is published behind a
+// reorg. If it does not, either the stream was cut back, or it was made anew after that block had been reverted, or it was
+// cut back to before a reorg that the sink has seen. As long as no publisher goes on from there, and the block there is not
+// final, the sink keeps what it has.
 func (r *reader) fork(ctx context.Context, s *lookup, at ref.Ref, last found, next uint64) (uint64, error) {
 	if !r.vouched {
 		ours, ok, err := s.published(ctx, at.Height, func(m Message) bool { return m.Block == at })
@@ -265,7 +302,7 @@ func (r *reader) fork(ctx context.Context, s *lookup, at ref.Ref, last found, ne
 			return next, nil
 		}
 	}
-	common, ok, err := r.common(ctx, s, min(at.Height, last.Stands().Height))
+	common, ok, err := r.common(ctx, s, at, min(at.Height, last.Stands().Height))
 	switch {
 	case err != nil:
 		return 0, err
@@ -288,7 +325,8 @@ func (r *reader) fork(ctx context.Context, s *lookup, at ref.Ref, last found, ne
 }
 
 // common returns the highest block up to a height that both the stream and the sink have. Below it all are alike.
-func (r *reader) common(ctx context.Context, s *lookup, height uint64) (f found, ok bool, err error) {
+func (r *reader) common(ctx context.Context, s *lookup, at ref.Ref, height uint64) (f found, ok bool, err error) {
+	older := ancestors{lookup: s, lowest: at, hashes: map[uint64]ref.Hash{}}
 	alike := func(height uint64) (found, bool, error) {
 		f, ok, err := s.block(ctx, height)
 		if err != nil || !ok {
@@ -297,6 +335,11 @@ func (r *reader) common(ctx context.Context, s *lookup, height uint64) (f found,
 		hash, known, err := r.sink.At(ctx, height)
 		if err != nil {
 			return f, false, endError{err}
+		}
+		if known && hash == Forgotten {
+			if hash, ok, err = older.at(ctx, height); err != nil || !ok {
+				return f, false, err
+			}
 		}
 		return f, !known || hash.IsZero() || hash == f.Block.Hash, nil
 	}
@@ -331,4 +374,33 @@ func (r *reader) common(ctx context.Context, s *lookup, height uint64) (f found,
 		}
 	}
 	return f, true, nil
+}
+
+// ancestors are the blocks below one, as far as the stream still has them, on whatever branch they are.
+type ancestors struct {
+	*lookup
+	lowest ref.Ref
+	hashes map[uint64]ref.Hash
+	ended  bool
+}
+
+// farthest bounds how far the ancestors of a block are looked for.
+const farthest = 4096
+
+// at returns the hash of the ancestor at a height. It reports false if the way there is not in the stream.
+func (a *ancestors) at(ctx context.Context, height uint64) (hash ref.Hash, ok bool, err error) {
+	for !a.ended && a.lowest.Height > height {
+		f, ok, err := a.published(ctx, a.lowest.Height, func(m Message) bool { return m.Block == a.lowest })
+		switch {
+		case err != nil:
+			return hash, false, err
+		case !ok || f.Parent.IsZero() || len(a.hashes) == farthest:
+			a.ended = true
+			return hash, false, nil
+		}
+		a.lowest = ref.Ref{Height: a.lowest.Height - 1, Hash: f.Parent}
+		a.hashes[a.lowest.Height] = f.Parent
+	}
+	hash, ok = a.hashes[height]
+	return hash, ok, nil
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	natsserver "github.com/nats-io/nats-server/v2/server"
+
 	"headrace/stream/nats"
 )
 
@@ -52,7 +54,7 @@ func TestPageRunsWithNATSCommandLine(t *testing.T) {
 	if m == nil {
 		t.Fatal("the page has no commands for it")
 	}
-	s := startServer(t)
+	s := startServer(t, &natsserver.User{Username: "admin", Password: "of-admin"}, may("reader", permitted, []string{"_INBOX.>"}))
 	w := s.newWriter()
 	big := trunk.block(9)
 	big.Body = trunk.body(9, 4000)
@@ -61,6 +63,10 @@ func TestPageRunsWithNATSCommandLine(t *testing.T) {
 	w.publish(trunk.blocks(10, 12)...)
 	script := strings.NewReplacer("nats://127.0.0.1:4222", "nats://"+s.address, "CHAIN=0123456789abcdef", "CHAIN="+chain).Replace(string(m[1]))
 	run := exec.CommandContext(t.Context(), "sh", "-ec", script)
+	run.Dir = t.TempDir()
+	if err := os.WriteFile(filepath.Join(run.Dir, "readers.password"), []byte("of-reader\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	run.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "HOME="+t.TempDir())
 	out, err := run.CombinedOutput()
 	if err != nil {
