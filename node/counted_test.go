@@ -88,6 +88,22 @@ func TestCountsOutliveAReopen(t *testing.T) {
 	}
 }
 
+// TestSubmittedOutlivesARestart: what is safe has been submitted, by whichever process.
+func TestSubmittedOutlivesARestart(t *testing.T) {
+	t.Parallel()
+	d, stopDA := daLayer(t, "127.0.0.1:0", "", 50*time.Millisecond)
+	o := newChain(t, "submitted").sequencer(t, d.URL(), 50*time.Millisecond)
+	n := start(t, o)
+	n.until(t, "safe at 3", func(s node.Status) bool { return s.Heads.Safe.Height >= 3 })
+	n.stopped(t)
+	stopDA()
+	n = start(t, o)
+	if s := n.until(t, "open", func(s node.Status) bool { return s.Heads.Safe.Height >= 3 }); s.Sequencer.Submitted < s.Heads.Safe.Height {
+		t.Errorf("got %d as the highest block submitted, and %d is safe", s.Sequencer.Submitted, s.Heads.Safe.Height)
+	}
+	n.stopped(t)
+}
+
 // gatedEngine makes no block until the gate is open.
 type gatedEngine struct {
 	*kv.Engine

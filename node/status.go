@@ -225,7 +225,7 @@ func (n *Node) publish(o *opened) (next time.Duration) {
 		s.Mode = "sequencer"
 		q := o.seq.Status().Load()
 		s.Sequencer = &Sequence{
-			Paused: q.Paused, Pending: sync.Unsafe.Height - sync.Safe.Height, Submitted: q.Submitted, Failure: q.Failure, Failures: q.Failures, Stuck: q.Stuck,
+			Paused: q.Paused, Pending: sync.Unsafe.Height - sync.Safe.Height, Submitted: max(q.Submitted, sync.Safe.Height), Failure: q.Failure, Failures: q.Failures, Stuck: q.Stuck,
 			Preparing: q.Preparing, DueAt: q.Due, Clock: q.Clock, MaxTx: o.seq.MaxTx(), Pool: Pool{FullSince: q.Full.Since, Refused: q.Full.Refused},
 		}
 		if held := o.opt.hand.Held().Load(); !held.Stopped.IsZero() {

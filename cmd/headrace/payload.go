@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -111,6 +112,9 @@ func explainPayload(raw []byte) (v payloadView, err error) {
 	if compact.Is(raw) {
 		e, err := compact.Explain(raw)
 		return payloadView{Version: compact.Version, Bytes: e.Length, Compact: &e}, err
+	}
+	if len(raw) == 0 || raw[0] != 1 {
+		return v, errors.New("this is no payload of version 1 or 2, which has that number as its first byte: it is the data that propose or force was called with, without the selector and the other arguments, or what the blobs hold from --offset on")
 	}
 	v.Version = 1
 	blocks, err := l1.DecodeBlocks(raw)
