@@ -109,7 +109,10 @@ func (b *blocks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // open reads the request, and says what is wrong with it.
 func (s *stream) open(r *http.Request) (err error) {
-	q := r.URL.Query()
+	q, err := queryOf(r)
+	if err != nil {
+		return err
+	}
 	for name := range q {
 		switch name {
 		case "events":

@@ -284,6 +284,9 @@ func ServeOffers(ctx context.Context, l net.Listener, offers *syncer.Offers, bod
 // Offered returns o with a function that is called between a transaction's acceptance and the wait for it.
 func (o Options) Offered(f func()) Options { o.offered = f; return o }
 
+// HoldTx returns o with how long a transaction is held before the sequencer has begun.
+func (o Options) HoldTx(most time.Duration) Options { o.holdTx = most; return o }
+
 // Sending is one transaction on its way to an engine, of a test that makes the chain itself.
 type Sending struct {
 	n *Node

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"sync"
 
 	"headrace/internal/httpd"
@@ -40,7 +41,7 @@ import (
 //	PUT  /v1/log              changes that, until the node ends
 //	POST /evnode.v1.…         with Config.Evolve.RPC, what an ev-node's tools ask for; see package evrpc
 //
-// What is not served is an error in JSON, too.
+// What is not served is an error in JSON, too, and so is a parameter that a path below /v1/ does not know.
 func (n *Node) Handler() http.Handler { return n.routes() }
 
 func (n *Node) routes() *routes {
@@ -50,21 +51,21 @@ func (n *Node) routes() *routes {
 	mux.HandleFunc("GET /livez", n.getLive)
 	mux.HandleFunc("GET /readyz", n.getReady)
 	mux.HandleFunc("GET /openapi.json", getOpenAPI)
-	mux.HandleFunc("GET /v1/status", n.getStatus)
-	mux.HandleFunc("GET /v1/genesis", n.getGenesis)
-	mux.HandleFunc("GET /v1/history", n.getHistory)
+	mux.bare("GET /v1/status", n.getStatus)
+	mux.bare("GET /v1/genesis", n.getGenesis)
+	mux.bare("GET /v1/history", n.getHistory)
 	mux.HandleFunc("GET /v1/blocks/{block}", n.getBlock)
 	mux.HandleFunc("GET /v1/blocks", n.getBlocks)
 	mux.HandleFunc("POST /v1/txs", n.postTx)
-	mux.HandleFunc("GET /v1/txs/{hash}", n.getTx)
-	mux.HandleFunc("POST /v1/sequencer/stop", n.handed(n.stopSequencing))
-	mux.HandleFunc("POST /v1/sequencer/start", n.handed(n.startSequencing))
-	mux.HandleFunc("POST /v1/sequencer/propose", n.handed(n.proposeNow))
-	mux.Handle("POST /v1/unsafe", n.offering())
-	mux.HandleFunc("GET /v1/equivocations", n.getTwice)
-	mux.HandleFunc("GET /v1/kv/{key}", n.getKey)
-	mux.HandleFunc("GET /v1/log", n.getLog)
-	mux.HandleFunc("PUT /v1/log", n.putLog)
+	mux.bare("GET /v1/txs/{hash}", n.getTx)
+	mux.bare("POST /v1/sequencer/stop", n.handed(n.stopSequencing))
+	mux.bare("POST /v1/sequencer/start", n.handed(n.startSequencing))
+	mux.bare("POST /v1/sequencer/propose", n.handed(n.proposeNow))
+	mux.bare("POST /v1/unsafe", n.offering().ServeHTTP)
+	mux.bare("GET /v1/equivocations", n.getTwice)
+	mux.bare("GET /v1/kv/{key}", n.getKey)
+	mux.bare("GET /v1/log", n.getLog)
+	mux.bare("PUT /v1/log", n.putLog)
 	n.handleLong(mux)
 	n.handleEvolve(mux)
 	n.handlePprof(mux)
@@ -88,6 +89,30 @@ func (m *routes) Handle(pattern string, h http.Handler) {
 
 // HandleFunc is http.ServeMux.HandleFunc.
 func (m *routes) HandleFunc(pattern string, serve http.HandlerFunc) { m.Handle(pattern, serve) }
+
+// bare is HandleFunc for a path that takes no parameters. Whoever gives one means something by it, and is told.
+func (m *routes) bare(pattern string, serve http.HandlerFunc) {
+	m.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		q, err := queryOf(r)
+		for name := range q {
+			err = fmt.Errorf("there is no parameter %s: this path takes none", name)
+		}
+		if err != nil {
+			fail(w, http.StatusBadRequest, err)
+			return
+		}
+		serve(w, r)
+	})
+}
+
+// queryOf returns the parameters of a request. http.Request leaves out what it cannot read: here that is an error.
+func queryOf(r *http.Request) (url.Values, error) {
+	q, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, fmt.Errorf("the parameters cannot be read: %w", err)
+	}
+	return q, nil
+}
 
 func (m *routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if _, pattern := m.mux.Handler(r); pattern == "" {

@@ -70,7 +70,8 @@ type Options struct {
 
 	Clock func() time.Time // the machine's clock, for the times of a sequencer's blocks; default time.Now
 
-	offered func() // called between a transaction's acceptance and the wait for it; nil: nothing is
+	offered func()        // called between a transaction's acceptance and the wait for it; nil: nothing is
+	holdTx  time.Duration // see sequencer.Config.HoldTx
 }
 
 // Bounds are the timeouts of the node towards its DA layer. A zero field has the default, which is made for
@@ -259,6 +260,10 @@ func (n *Node) SubmitTx(ctx context.Context, tx []byte) error {
 
 // ErrTooBig is what SubmitTx's error matches if no block can hold the transaction; the error says what one can hold.
 var ErrTooBig = exec.ErrTooBig
+
+// ErrNotBegun is what SubmitTx's error matches if the transaction was not offered, since the sequencer does not yet have
+// all blocks that it may have signed before its start. The error says what it waits for.
+var ErrNotBegun = sequencer.ErrNotBegun
 
 // maxTx returns the size of the largest transaction that is taken, in bytes.
 func (n *Node) maxTx() int {

@@ -366,6 +366,37 @@ func TestOpenAPI(t *testing.T) {
 	a.all(t)
 }
 
+// TestUnknownParameters: no path takes a parameter that it does not know, or cannot read, in silence.
+func TestUnknownParameters(t *testing.T) {
+	t.Parallel()
+	d, _ := daLayer(t, "127.0.0.1:0", "", 50*time.Millisecond)
+	o := newChain(t, "parameters").sequencer(t, d.URL(), time.Hour)
+	levelled(t, &o)
+	seq := start(t, o)
+	seq.until(t, "at its first block", func(s node.Status) bool { return s.Heads.Unsafe.Height == 1 })
+	asked := 0
+	for _, pattern := range seq.Patterns() {
+		method, path, _ := strings.Cut(pattern, " ")
+		if !strings.HasPrefix(path, "/v1/") {
+			continue
+		}
+		path = strings.NewReplacer("{block}", "1", "{hash}", txHash("a=1"), "{key}", "a").Replace(path)
+		for query, says := range map[string]string{"tiemout=5s": "there is no parameter tiemout", "wait=safe;timeout=5s": "cannot be read", "timeout=%zz": "cannot be read"} {
+			code, body := ask(t, seq, method, path+"?"+query, "a=1")
+			if code != http.StatusBadRequest || !strings.Contains(body, says) || !strings.Contains(body, `"error"`) {
+				t.Errorf("%s %s?%s: got %d %s, want 400 and that %s", method, path, query, code, body, says)
+			}
+		}
+		asked++
+	}
+	if subs, _, _ := seq.Remembered(); subs > 0 || asked < 15 {
+		t.Errorf("%d paths were asked, and %d submissions are remembered, want 15 at least, and none", asked, subs)
+	}
+	if s := seq.Status().Load(); s.Heads.Unsafe.Height != 1 {
+		t.Errorf("the head is %d, want 1", s.Heads.Unsafe.Height)
+	}
+}
+
 // routes checks that the file has the paths and methods of these patterns, and no others.
 func (a *apiFile) routes(t *testing.T, patterns []string) {
 	t.Helper()

@@ -172,7 +172,7 @@ func (o *opened) openSequencer() error {
 		BlockTime: c.BlockTime, Lazy: c.Lazy, LazyInterval: c.LazyInterval, MaxPending: c.MaxPending, Logger: of(o.log, "sequencer"),
 		Wall: o.opt.Clock, Ahead: o.ahead, Patience: func() time.Duration { return o.up.bound(o.up.blockTime()) },
 		Source: o.up.follower.State(), Mark: mark, Decided: o.decided, InFlight: o.up.inFlight, Trust: c.TrustHome,
-		TakeBack: o.takeBack, Hand: o.opt.hand, Seals: exec.SealCodecOf(o.engine),
+		TakeBack: o.takeBack, Hand: o.opt.hand, HoldTx: o.opt.holdTx, Seals: exec.SealCodecOf(o.engine),
 	}
 	if err := o.up.post(&cfg); err != nil {
 		return err

@@ -60,13 +60,13 @@ var errBusy = errors.New("too many requests wait")
 type sending struct {
 	head  *await.Label // that is waited for; nil: none is
 	time  time.Duration
-	timed bool   // the wait, and nothing before it, lasts time at most
+	timed bool   // the wait ends time after the beginning, and before it the transaction is held for that long at most
 	taken func() // called when the engine has the transaction; nil: nothing is
 }
 
 // send is Send and SubmitTx.
 func (n *Node) send(ctx context.Context, tx []byte, how sending) (Sent, error) {
-	o := n.at.Load()
+	began, o := time.Now(), n.at.Load()
 	known := Sent{Hash: exec.TxHash(o.engine, tx)}
 	if o.seq == nil {
 		return known, errNotSequencer
@@ -75,7 +75,7 @@ func (n *Node) send(ctx context.Context, tx []byte, how sending) (Sent, error) {
 	if err != nil && how.head != nil {
 		return known, fmt.Errorf("%w: %w", errCannotWait, err)
 	}
-	err = n.offer(ctx, o, tx)
+	err = n.offer(ctx, o, tx, how)
 	if slices.ContainsFunc(refusals, func(not refusal) bool { return errors.Is(err, not.err) }) {
 		n.sent.refused(sub)
 		return known, err
@@ -96,7 +96,7 @@ func (n *Node) send(ctx context.Context, tx []byte, how sending) (Sent, error) {
 	n.sent.accepted(o, sub, w)
 	if how.timed {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, how.time)
+		ctx, cancel = context.WithDeadline(ctx, began.Add(how.time))
 		defer cancel()
 	}
 	err = n.wait(ctx, o, sub, w, &known)
@@ -104,8 +104,12 @@ func (n *Node) send(ctx context.Context, tx []byte, how sending) (Sent, error) {
 }
 
 // offer gives a transaction to the engine.
-func (n *Node) offer(ctx context.Context, o *opened, tx []byte) error {
-	err := o.seq.SubmitTx(ctx, tx)
+func (n *Node) offer(ctx context.Context, o *opened, tx []byte, how sending) (err error) {
+	if how.timed {
+		err = o.seq.SubmitTxWithin(ctx, tx, how.time)
+	} else {
+		err = o.seq.SubmitTx(ctx, tx)
+	}
 	if now := n.at.Load(); now != o {
 		now.seq.Notify() // it has the same pool
 	}
@@ -193,7 +197,11 @@ func parseSending(q url.Values) (s sending, err error) {
 }
 
 func (n *Node) postTx(w http.ResponseWriter, r *http.Request) {
-	ask, err := parseSending(r.URL.Query())
+	q, err := queryOf(r)
+	var ask sending
+	if err == nil {
+		ask, err = parseSending(q)
+	}
 	if err != nil {
 		failTx(w, http.StatusBadRequest, "request", nil, err)
 		return

@@ -20,6 +20,7 @@ import (
 	"headrace/await"
 	"headrace/block"
 	"headrace/internal/disk/disktest"
+	"headrace/internal/nettest"
 	"headrace/node"
 )
 
@@ -218,6 +219,27 @@ func TestSendTimesOut(t *testing.T) {
 	}
 	if b, err := n.Block(at.Block.Height); err != nil || b.Hash != at.Block.Hash.String() || string(b.Txs[at.Index]) != "b=1" {
 		t.Errorf("got %+v, and the block has %q (%v)", at, b.Txs, err)
+	}
+}
+
+// The time that a post may wait bounds how long a sequencer that has not begun holds it, too. It was not offered then.
+func TestTimeoutBoundsTheHold(t *testing.T) {
+	t.Parallel()
+	c := newChain(t, "held")
+	n := start(t, c.sequencer(t, "http://"+nettest.FreeAddress(t), time.Hour).HoldTx(time.Hour))
+	for _, timeout := range []string{"0", "20ms"} {
+		code, body := ask(t, n, http.MethodPost, "/v1/txs?wait=safe&timeout="+timeout, "a=1")
+		if code != http.StatusServiceUnavailable || !strings.Contains(body, `"not_begun"`) || !strings.Contains(body, txHash("a=1")) {
+			t.Errorf("timeout %s: got %d %s, want that it has not begun", timeout, code, body)
+		}
+	}
+	given, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if sent, err := n.Send(given, []byte("a=1"), await.Safe); sent.Accepted || !errors.Is(err, node.ErrNotBegun) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("in the process: got %+v, %v, want that it has not begun within that time", sent, err)
+	}
+	if subs, _, waits := n.Remembered(); subs+waits > 0 {
+		t.Errorf("%d submissions and %d waits are remembered, want none", subs, waits)
 	}
 }
 

@@ -141,12 +141,25 @@ func (o *opened) named(name string) (func() (store.Record, error), error) {
 	return func() (store.Record, error) { return o.store.BlockByHash(hash) }, nil
 }
 
+// parseShape reads the parameters of GET /v1/blocks/{block}.
+func parseShape(r *http.Request) (s shape, err error) {
+	s.bodies = true
+	q, err := queryOf(r)
+	for name := range q {
+		if name != "signed" {
+			return s, fmt.Errorf("there is no parameter %s: use signed", name)
+		}
+		s.signed, err = parseFlag(name, q.Get(name))
+	}
+	return s, err
+}
+
 func (n *Node) getBlock(w http.ResponseWriter, r *http.Request) {
 	o := n.at.Load()
 	read, err := o.named(r.PathValue("block"))
-	show := shape{bodies: true}
-	if q := r.URL.Query(); err == nil && q.Has("signed") {
-		show.signed, err = parseFlag("signed", q.Get("signed"))
+	var show shape
+	if err == nil {
+		show, err = parseShape(r)
 	}
 	if err != nil {
 		fail(w, http.StatusBadRequest, err)
@@ -239,7 +252,11 @@ func parseFlag(name, s string) (bool, error) {
 }
 
 func (n *Node) getBlocks(w http.ResponseWriter, r *http.Request) {
-	p, err := parsePage(r.URL.Query())
+	q, err := queryOf(r)
+	var p pageRequest
+	if err == nil {
+		p, err = parsePage(q)
+	}
 	if err == nil && p.da > 0 && n.opt.isReplica() {
 		err = fmt.Errorf("this node is a replica, which does not know up to where the %s has been read: ask the node that it follows, or by from and to", n.opt.layer())
 	}

@@ -108,7 +108,11 @@ func (n *Node) Serving() Serving {
 // getWait answers when something is reached (200), when the time is up (504), or when the node ends (410). What is
 // there already is answered at once. It calls done when the request has been answered.
 func (n *Node) getWait(w http.ResponseWriter, r *http.Request, done func()) {
-	g, err := n.parseWait(r.URL.Query())
+	q, err := queryOf(r)
+	var g *goal
+	if err == nil {
+		g, err = n.parseWait(q)
+	}
 	if err != nil {
 		done()
 		fail(w, http.StatusBadRequest, err)

@@ -91,12 +91,19 @@ func TestNotBegun(t *testing.T) {
 		}
 		given, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := q.SubmitTx(given, []byte("a=1")); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, sequencer.ErrNotBegun) {
-			t.Errorf("within a second: got %v, want the caller's deadline", err)
+		if err := q.SubmitTx(given, []byte("a=1")); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, sequencer.ErrNotBegun) {
+			t.Errorf("within a second: got %v, want the caller's deadline, and that it was not offered", err)
+		}
+		for most, want := range map[time.Duration]time.Duration{0: 0, 3 * time.Second: 3 * time.Second, time.Minute: 10 * time.Second} {
+			start := time.Now()
+			err := q.SubmitTxWithin(t.Context(), []byte("a=1"), most)
+			if !errors.Is(err, sequencer.ErrNotBegun) || !strings.Contains(err.Error(), "waiting for the DA layer") || time.Since(start) != want {
+				t.Errorf("within %s: got %v after %s, want ErrNotBegun with what it waits for after %s", most, err, time.Since(start), want)
+			}
 		}
 		stop()
-		if err := q.SubmitTx(t.Context(), []byte("a=1")); !errors.Is(err, context.Canceled) {
-			t.Errorf("after its end: got %v, want the reason of its end", err)
+		if err := q.SubmitTx(t.Context(), []byte("a=1")); !errors.Is(err, context.Canceled) || !errors.Is(err, sequencer.ErrNotBegun) {
+			t.Errorf("after its end: got %v, want the reason of its end, and that it was not offered", err)
 		}
 		once := newSequencer(w, m, f, w.Chain, func(cfg *sequencer.Config) { cfg.TxOnce = true })
 		if err := once.SubmitTx(t.Context(), []byte("a=1")); err != nil {

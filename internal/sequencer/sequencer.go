@@ -72,6 +72,9 @@ type Config struct {
 	Prepare   func() error
 	Preparing string
 
+	// HoldTx is how long a transaction is held at most, before the sequencer has begun; see ErrNotBegun. Default 10 s.
+	HoldTx time.Duration
+
 	// Hand is an operator's. Default: one that nobody else has.
 	Hand *Hand
 
@@ -155,9 +158,6 @@ type Sequencer struct {
 // take them out of the pool in their place.
 var ErrNotBegun = errors.New("no transaction is taken before the blocks that may have been signed before the start are there")
 
-// holdTx is how long a transaction is held for that before it is refused.
-const holdTx = 10 * time.Second
-
 // New checks cfg and returns a sequencer.
 func New(cfg Config) (*Sequencer, error) {
 	next := cfg.Syncer.Status().Load().Unsafe.Height + 1
@@ -170,6 +170,7 @@ func New(cfg Config) (*Sequencer, error) {
 	setDefault(&cfg.MaxBlockBytes, 1<<20)
 	setDefault(&cfg.MaxSubmitBytes, 2<<20)
 	setDefault(&cfg.Arrival, time.Second)
+	setDefault(&cfg.HoldTx, 10*time.Second)
 	if cfg.SubmitTimeout == nil {
 		cfg.SubmitTimeout = func() time.Duration { return time.Minute }
 	}
@@ -229,13 +230,19 @@ func (q *Sequencer) MaxTx() int {
 }
 
 // SubmitTx offers a transaction to the builder for the next block. exec.ErrTooBig: no block can hold it. ErrNotBegun: Run
-// has not begun, or waits before the first block, for longer than ten seconds.
+// has not begun, or waits before the first block, and Config.HoldTx, or ctx, was over before: it was not offered.
 func (q *Sequencer) SubmitTx(ctx context.Context, tx []byte) error {
+	return q.SubmitTxWithin(ctx, tx, q.cfg.HoldTx)
+}
+
+// SubmitTxWithin is SubmitTx, but that the transaction is held for no longer than most. That bounds nothing else: what
+// the builder has begun to take is not cut short, since nobody would know whether it has it.
+func (q *Sequencer) SubmitTxWithin(ctx context.Context, tx []byte, most time.Duration) error {
 	size := len(tx)
 	if most := q.MaxTx(); size > most {
 		return fmt.Errorf("submit transaction of %d bytes: %w: a block holds one of at most %d", size, exec.ErrTooBig, most)
 	}
-	if err := q.hold(ctx); err != nil {
+	if err := q.hold(ctx, min(most, q.cfg.HoldTx)); err != nil {
 		return err
 	}
 	err := q.cfg.Builder.SubmitTx(ctx, tx)
@@ -257,16 +264,22 @@ func (q *Sequencer) SubmitTx(ctx context.Context, tx []byte) error {
 	return err
 }
 
-// hold waits until transactions may be taken.
-func (q *Sequencer) hold(ctx context.Context) error {
+// errHeld is why a transaction is held no longer.
+var errHeld = errors.New("it was held for as long as it may be")
+
+// hold waits until transactions may be taken. Its error is an ErrNotBegun, with the reason of the end of ctx or of Run.
+func (q *Sequencer) hold(ctx context.Context, most time.Duration) error {
 	if q.begun.Load() {
 		return nil
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, holdTx, ErrNotBegun)
+	ctx, cancel := context.WithTimeoutCause(ctx, most, errHeld)
 	defer cancel()
 	_, err := q.begun.Wait(ctx, func(yes bool) bool { return yes })
-	if !errors.Is(context.Cause(ctx), ErrNotBegun) || err == nil {
-		return err
+	if err == nil {
+		return nil
+	}
+	if !errors.Is(context.Cause(ctx), errHeld) {
+		return fmt.Errorf("%w: %w", ErrNotBegun, err)
 	}
 	if why := q.status.Load().Paused; why != "" {
 		return fmt.Errorf("%w: %s", ErrNotBegun, why)
