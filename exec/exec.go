@@ -147,6 +147,25 @@ func TxHashes(e Engine, txs [][]byte) []block.Hash {
 	return hashes
 }
 
+// Skipper is implemented by engines that can tell which transactions of a block they have skipped. For whoever looks for
+// one of those, or waits for it, it is not in that block: it may be in a later one, which executes it.
+type Skipper interface {
+	// Skipped reports which transactions of b were skipped, the engine's own included, in their order; those beyond the
+	// end of the answer were not. It is asked about blocks that the engine has executed; of any other, and of one of which
+	// it does not know any more, it reports none. It may be called any time. An error is of reading what it keeps.
+	Skipped(b *block.Block) ([]bool, error)
+}
+
+// Skipped reports which of TxHashes were skipped; those beyond the end of the answer were not.
+func Skipped(e Engine, b *block.Block) ([]bool, error) {
+	s, ok := e.(Skipper)
+	if !ok {
+		return nil, nil
+	}
+	skipped, err := s.Skipped(b)
+	return skipped[min(OwnTxs(e), len(b.Data.Txs), len(skipped)):], err
+}
+
 // Receipter is implemented by engines that keep what became of each transaction.
 type Receipter interface {
 	// Receipt returns, as JSON, what became of the transaction with this hash in b, which the engine has executed.

@@ -17,9 +17,11 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/params"
 	"github.com/ethereum/go-ethereum/rpc"
 
+	"headrace/await"
 	"headrace/block"
 	"headrace/devnet/evreth"
 	"headrace/devnet/geth"
@@ -91,6 +93,61 @@ func runAlone(t *testing.T, blocks []node.Block, bad [][]byte) common.Hash {
 		root = h.Root
 	}
 	return root
+}
+
+// Whoever waits for a transaction that the client passes over in a block is not told that block, but the later one which
+// executes it; and so is whoever looks for it, on any node.
+func TestSkippedIsInNoBlock(t *testing.T) {
+	t.Parallel()
+	d, _ := daLayer(t, "127.0.0.1:0", "", 200*time.Millisecond)
+	chain := newChain(t, "skipped")
+	o, pool := onEvReth(t, chain.sequencer(t, d.URL(), 1100*time.Millisecond)) // geth wants a second for each
+	seq := start(t, o)
+	full, _ := onEvReth(t, chain.full(t, d.URL()))
+	follower := start(t, full)
+	seq.until(t, "ready", ready)
+	early := pay(t, 1, 1, big.NewInt(1))
+	type answer struct {
+		sent node.Sent
+		err  error
+	}
+	told := make(chan answer, 1)
+	go func() {
+		sent, err := seq.Send(t.Context(), early, await.Safe)
+		told <- answer{sent, err}
+	}()
+	for _, _, waits := seq.Remembered(); waits < 1; _, _, waits = seq.Remembered() {
+		time.Sleep(time.Millisecond) // until it waits
+	}
+	pool.List(early)
+	skipped := uint64(0)
+	for height := uint64(1); skipped == 0; height++ {
+		follower.until(t, "at the next block", func(s node.Status) bool { return s.Heads.Safe.Height >= height })
+		b, err := follower.Block(height)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if slices.ContainsFunc(b.Txs, func(tx []byte) bool { return string(tx) == string(early) }) {
+			skipped = height
+		}
+	}
+	hash := block.Hash(crypto.Keccak256Hash(early))
+	for _, n := range []*running{seq, follower} {
+		n.until(t, "at the block that has it", func(s node.Status) bool { return s.Heads.Safe.Height >= skipped })
+		if body := wantStatus(t, n, "/v1/txs/"+hash.String(), http.StatusNotFound); !strings.Contains(body, "skipped") {
+			t.Errorf("got %s, want that a block in which it was skipped does not count", body)
+		}
+	}
+	if err := seq.SubmitTx(t.Context(), pay(t, 1, 0, big.NewInt(1))); err != nil {
+		t.Fatal(err)
+	}
+	got := <-told
+	if got.err != nil || got.sent.Tx.Block.Height <= skipped || len(got.sent.Tx.Receipt) == 0 {
+		t.Fatalf("got %+v, %v with %+v, want a block above %d, and a receipt", got.sent, got.err, got.sent.Tx, skipped)
+	}
+	if found := await1(t, follower, hash.String()); found.Block != got.sent.Tx.Block || found.Index != got.sent.Tx.Index || len(found.Again) > 0 {
+		t.Errorf("another node has %+v, want %+v", found, got.sent.Tx)
+	}
 }
 
 // TestEvolveEVM: a chain with a genesis state and failing transactions is produced, and followed from its genesis to the

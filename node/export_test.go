@@ -324,7 +324,10 @@ func (s *Sending) Told() (tx Tx, ok bool) {
 }
 
 // Leave ends the wait, and returns where the transaction is so far.
-func (s *Sending) Leave() *Tx { return s.n.sent.leave(s.o, s.s) }
+func (s *Sending) Leave() *Tx { at, _ := s.n.sent.leave(s.o, s.s); return at }
+
+// Skipped ends the wait, and returns the last block in which the engine has skipped the transaction.
+func (s *Sending) Skipped() block.Ref { _, at := s.n.sent.leave(s.o, s.s); return at }
 
 // Look looks at the blocks up to the unsafe head, as a node does when there is news.
 func (n *Node) Look() error {

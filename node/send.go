@@ -42,7 +42,8 @@ const (
 // a block up to the head. That block is above the unsafe head noted before the transaction was offered. One that is sent
 // twice to an engine that executes it twice is two transactions: the first place in the chain is that of the first, and
 // so on. (One that is executed once at most may have been in the chain before, if it had been sent before.) A reorg
-// that takes the block back before the head has come to it puts the wait back to waiting.
+// that takes the block back before the head has come to it puts the wait back to waiting. A block in which the engine has
+// skipped it is none that it is in; it may be in a later one.
 //
 // An error without Sent.Accepted is SubmitTx's. With it, the transaction is the engine's, and the error is that of the
 // wait, an *await.Error: Sent says what is known.
@@ -126,7 +127,8 @@ func (n *Node) wait(ctx context.Context, o *opened, sub *submission, w *waiter, 
 	case <-ctx.Done():
 		cause = context.Cause(ctx)
 	}
-	known.Tx = n.sent.leave(o, sub)
+	var skipped block.Ref
+	known.Tx, skipped = n.sent.leave(o, sub)
 	select { // what is there when the wait ends counts
 	case tx := <-w.done:
 		return n.reached(ctx, tx, known)
@@ -137,6 +139,9 @@ func (n *Node) wait(ctx context.Context, o *opened, sub *submission, w *waiter, 
 		known.Result = resultTimeout
 	}
 	last := fmt.Sprintf("accepted above block %d 0x%s, in no block yet", known.Above.Height, known.Above.Hash)
+	if skipped != (block.Ref{}) {
+		last += fmt.Sprintf("; the engine has skipped it in block %d 0x%s", skipped.Height, skipped.Hash)
+	}
 	if at := known.Tx; at != nil {
 		last = fmt.Sprintf("in block %d 0x%s, which is %s", at.Block.Height, at.Block.Hash, at.Head)
 	}

@@ -2,8 +2,12 @@ package node_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -15,11 +19,46 @@ import (
 	"headrace/node"
 )
 
+// sendIn sends in the process.
+func sendIn(ctx context.Context, n *node.Node, tx string) (node.Sent, error) {
+	return n.Send(ctx, []byte(tx), await.Unsafe)
+}
+
+// sendOver returns what sends over HTTP, with as many connections as there are senders.
+func sendOver(senders int) func(context.Context, *node.Node, string) (node.Sent, error) {
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: senders}}
+	return func(ctx context.Context, n *node.Node, tx string) (sent node.Sent, err error) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+n.Address()+"/v1/txs?wait=unsafe&timeout=1m", strings.NewReader(tx))
+		if err != nil {
+			return sent, err
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			return sent, err
+		}
+		defer resp.Body.Close()
+		if err := json.NewDecoder(resp.Body).Decode(&sent); err != nil || sent.Result != "reached" {
+			return sent, fmt.Errorf("%s: %+v, %w", resp.Status, sent, err)
+		}
+		_, err = io.Copy(io.Discard, resp.Body) // so that the connection is used again
+		return sent, err
+	}
+}
+
 // BenchmarkAnswer measures how long after the commit of its block whoever has sent a transaction, and waits for that, is
-// answered in the process: alone, and among a thousand. It reports the middle one, and that which 99 of 100 are not later than.
+// answered, in the process and over HTTP: alone, and among a thousand. It reports the middle one, and that which 99 of 100
+// are not later than.
 func BenchmarkAnswer(b *testing.B) {
-	for _, senders := range []int{1, 100, 1000} {
-		b.Run(fmt.Sprintf("senders=%d", senders), func(b *testing.B) {
+	for _, c := range []struct {
+		way     string
+		senders int
+		send    func(context.Context, *node.Node, string) (node.Sent, error)
+	}{
+		{"process", 1, sendIn}, {"process", 100, sendIn}, {"process", 1000, sendIn},
+		{"http", 1, sendOver(1)}, {"http", 100, sendOver(100)}, {"http", 1000, sendOver(1000)},
+	} {
+		senders := c.senders
+		b.Run(fmt.Sprintf("%s/senders=%d", c.way, senders), func(b *testing.B) {
 			d, err := devnet.NewDA(devnet.DAOptions{Listen: "127.0.0.1:0", Chain: local.Options{Interval: 100 * time.Millisecond}})
 			if err != nil {
 				b.Fatal(err)
@@ -50,7 +89,7 @@ func BenchmarkAnswer(b *testing.B) {
 				var work sync.WaitGroup
 				for i := range senders {
 					work.Go(func() {
-						sent, err := n.Send(b.Context(), fmt.Appendf(nil, "k%d=%d", i, round), await.Unsafe)
+						sent, err := c.send(b.Context(), n, fmt.Sprintf("k%d=%d", i, round))
 						now := time.Now()
 						if err != nil {
 							b.Error(err)

@@ -55,6 +55,8 @@ type lookedAt struct {
 type submissions struct {
 	list   []*submission // in their turns; last those that are not taken yet
 	places []*txPlace    // ascending, that somebody may have yet: none that is nobody's for certain
+
+	skipped block.Ref // the last block that has it and in which the engine has skipped it; zero: there is none
 }
 
 // turn moves a submission that has its turn now before those that have none.
@@ -273,6 +275,9 @@ func (s *sent) goBack(in *store.Store, st *store.State) error {
 	}
 	for _, q := range s.of {
 		q.places = slices.DeleteFunc(q.places, func(p *txPlace) bool { return p.block.Height > to })
+		if q.skipped.Height > to {
+			q.skipped = block.Ref{}
+		}
 	}
 	return nil
 }
@@ -317,8 +322,21 @@ func (s *sent) look(o *opened, height uint64) (ref block.Ref, err error) {
 		return ref, nil
 	}
 	at := s.seen(rec.Block.Ref())
-	found := map[*submissions]bool{}
-	for i, hash := range exec.TxHashes(o.engine, rec.Block.Data.Txs) {
+	hashes, ok, err := o.store.HashesAt(at.Ref)
+	if err == nil && !ok {
+		hashes, err = o.executed(rec.Block)
+	}
+	if err != nil {
+		return ref, err
+	}
+	txs, found := exec.UserTxs(o.engine, rec.Block.Data.Txs), map[*submissions]bool{}
+	for i, hash := range hashes[:min(len(hashes), len(txs))] {
+		if hash == (block.Hash{}) { // the engine has skipped it
+			if q := s.of[exec.TxHash(o.engine, txs[i])]; q != nil {
+				q.skipped = at.Ref
+			}
+			continue
+		}
 		if q := s.of[hash]; q != nil {
 			q.places = append(q.places, &txPlace{block: at, time: rec.Block.Made().UTC(), index: i})
 			found[q] = true
@@ -362,18 +380,22 @@ func (p *txPlace) tx(hash block.Hash, heads Heads) Tx {
 	return Tx{Hash: hash, Block: p.block.Ref, Time: p.time, Index: p.index, Head: strongest(heads, p.block.Height)}
 }
 
-// leave ends a wait, and returns where the transaction is so far; nil: in no block.
-func (s *sent) leave(o *opened, sub *submission) *Tx {
+// leave ends a wait, and returns where the transaction is so far; nil: in no block. skipped is the last one that has it and
+// in which the engine has skipped it.
+func (s *sent) leave(o *opened, sub *submission) (at *Tx, skipped block.Ref) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_ = s.catchUp(o) // what is there by now counts, and who waits is told it
 	delete(s.waits, sub)
 	if sub.at == nil {
-		return nil
+		if q := s.of[sub.hash]; q != nil {
+			skipped = q.skipped
+		}
+		return nil, skipped
 	}
 	st := o.store.State()
 	tx := sub.at.tx(sub.hash, headsOf(&st))
-	return &tx
+	return &tx, block.Ref{}
 }
 
 // follow looks at each block as it comes, until ctx ends.

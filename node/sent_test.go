@@ -241,6 +241,46 @@ func TestSubmissionsOfWhatIsExecutedOnce(t *testing.T) {
 	}
 }
 
+// skipping is an engine that skips each "a" of a block that has "skip" too.
+type skipping struct{ hasher }
+
+func (skipping) Skipped(b *block.Block) (skipped []bool, err error) {
+	skips := slices.ContainsFunc(b.Data.Txs, func(tx []byte) bool { return string(tx) == "skip" })
+	for _, tx := range b.Data.Txs {
+		skipped = append(skipped, skips && string(tx) == "a")
+	}
+	return skipped, nil
+}
+
+// A block in which the engine has skipped a transaction is none that it is in, for who has sent it and for who looks for it.
+func TestSkippedIsInNoPlace(t *testing.T) {
+	l := newLedger(t, false)
+	l.With(skipping{hasher{once: true}})
+	base := l.put("x")
+	one, two := l.send("a", await.Unsafe), l.send("a", await.Unsafe)
+	at := l.put("b", "a", "skip")
+	wantWaiting(t, "whose transaction was skipped", one)
+	hash := hasher{}.TxHash([]byte("a"))
+	if tx, ok, err := l.FindTx(hash, await.Unsafe); ok || err != nil {
+		t.Errorf("got %+v, %v, want that it is nowhere", tx, err)
+	}
+	if got := two.Skipped(); got != at {
+		t.Errorf("skipped in %v, want %v", got, at)
+	}
+	l.commit(&store.Batch{Truncate: &base.Height})
+	l.look()
+	if got := two.Skipped(); got != (block.Ref{}) {
+		t.Errorf("after a reorg: skipped in %v, want in none", got)
+	}
+	l.put("skip", "a")
+	wantWaiting(t, "whose transaction was skipped again", one)
+	at = l.put("a", "b")
+	wantTold(t, "whose transaction was executed", one, at, 0)
+	if tx, ok, err := l.FindTx(hash, await.Unsafe); !ok || err != nil || tx.Block != at || len(tx.Again) > 0 {
+		t.Errorf("got %+v, %v, %v, want it in block %d alone", tx, ok, err, at.Height)
+	}
+}
+
 // What is final is forgotten, and what nobody waits for is bounded; who waits is not forgotten for that.
 func TestSubmissionsAreBounded(t *testing.T) {
 	l := sentOn(t, false)

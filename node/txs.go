@@ -47,9 +47,22 @@ func (n *Node) FindTx(hash block.Hash, head await.Label) (tx Tx, ok bool, err er
 // openIndex has the store index what is appended, if it is to.
 func (o *opened) openIndex() error {
 	if o.opt.Config.Index.indexesTxs() {
-		o.store.IndexTxs(func(txs [][]byte) []block.Hash { return exec.TxHashes(o.engine, txs) })
+		o.store.IndexTxs(o.executed)
 	}
 	return nil
+}
+
+// executed returns the hashes of the transactions of a block that the engine has executed: a zero one of each that it has
+// skipped, which is not in the block for whoever looks for it.
+func (o *opened) executed(b *block.Block) ([]block.Hash, error) {
+	hashes := exec.TxHashes(o.engine, b.Data.Txs)
+	skipped, err := exec.Skipped(o.engine, b)
+	for i := range min(len(skipped), len(hashes)) {
+		if skipped[i] {
+			hashes[i] = block.Hash{}
+		}
+	}
+	return hashes, err
 }
 
 func (o *opened) findTx(hash block.Hash, head await.Label) (tx Tx, ok bool, err error) {
@@ -134,10 +147,14 @@ func parseTxHash(s string) (hash block.Hash, err error) {
 // is whole, or 0 if all blocks that are here are in it.
 func (o *opened) unknownTx(hash block.Hash) (code string, from uint64, err error) {
 	from, oldest := o.store.TxsFrom(), o.store.State().Oldest
-	if from <= oldest {
-		return "not_found", 0, fmt.Errorf("transaction %s is in no block here, yet or any more", hash)
+	but := ""
+	if _, skips := o.engine.(exec.Skipper); skips {
+		but = "; one in which the engine has skipped it does not count"
 	}
-	return "not_indexed", from, fmt.Errorf("transaction %s is in no block from height %d on: those before, from %d on, were stored without an index", hash, from, oldest)
+	if from <= oldest {
+		return "not_found", 0, fmt.Errorf("transaction %s is in no block here, yet or any more%s", hash, but)
+	}
+	return "not_indexed", from, fmt.Errorf("transaction %s is in no block from height %d on: those before, from %d on, were stored without an index%s", hash, from, oldest, but)
 }
 
 func (n *Node) getTx(w http.ResponseWriter, r *http.Request) {

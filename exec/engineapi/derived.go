@@ -52,6 +52,7 @@ var (
 	_ exec.Builder   = (*Derived)(nil)
 	_ exec.TxHasher  = (*Derived)(nil)
 	_ exec.Receipter = (*Derived)(nil)
+	_ exec.Skipper   = (*Derived)(nil)
 )
 
 // NewDerived is New for derived blocks. Options.FeeRecipient is a part of each block: all nodes of a chain need the
@@ -136,6 +137,33 @@ func (d *derivation) check(p *engine.ExecutableData) error {
 // whole reports whether p has all transactions that were asked for.
 func (d *derivation) whole(p *engine.ExecutableData) bool {
 	return len(p.Transactions) == len(d.Transactions)
+}
+
+// skipped notes which of a block's transactions are not among those that were executed, which are in the same order.
+func skipped(txs, executed [][]byte) string {
+	var bits []byte
+	for i, tx := range txs {
+		if len(executed) > 0 && bytes.Equal(tx, executed[0]) {
+			executed = executed[1:]
+			continue
+		}
+		bits = append(bits, make([]byte, i/8+1-len(bits))...)
+		bits[i/8] |= 1 << (i % 8)
+	}
+	return string(bits)
+}
+
+// Skipped is exec.Skipper's: those that the client passed over.
+func (d *Derived) Skipped(b *block.Block) ([]bool, error) {
+	r, ok, err := d.e.index.get(b.Height())
+	if err != nil || !ok || r.hash != b.Hash() {
+		return nil, err
+	}
+	txs := make([]bool, min(8*len(r.skipped), len(b.Data.Txs)))
+	for i := range txs {
+		txs[i] = r.skipped[i/8]>>(i%8)&1 == 1
+	}
+	return txs, nil
 }
 
 // derive has the client make and execute the execution block of b, unless it has that already. mu is held.

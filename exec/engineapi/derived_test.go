@@ -183,8 +183,27 @@ func TestDerivedFollow(t *testing.T) {
 			}
 			for i, b := range blocks {
 				wantRoot(t, e, b, roots[i+1])
+				wantSkipped(t, e, b, good[i])
 			}
 		})
+	}
+}
+
+// wantSkipped checks that an engine says of a block that all but these transactions were skipped.
+func wantSkipped(t testing.TB, e *engineapi.Derived, b *block.Block, good [][]byte) {
+	t.Helper()
+	skipped, err := e.Skipped(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rest [][]byte
+	for i, tx := range b.Data.Txs {
+		if i >= len(skipped) || !skipped[i] {
+			rest = append(rest, tx)
+		}
+	}
+	if !slices.EqualFunc(rest, good, bytes.Equal) {
+		t.Errorf("block %d: %v of its %d transactions are skipped, want all but %d", b.Height(), skipped, len(b.Data.Txs), len(good))
 	}
 }
 

@@ -358,6 +358,9 @@ func (e *Engine) Execute(ctx context.Context, b *block.Block) ([]byte, error) {
 		return nil, err
 	}
 	r := record{height: height, hash: hash, exec: payload.Data.BlockHash, root: payload.Data.StateRoot, time: payload.Data.Timestamp}
+	if e.derived {
+		r.skipped = skipped(b.Data.Txs, payload.Data.Transactions)
+	}
 	if err := e.promote(ctx, r); err != nil {
 		return nil, fmt.Errorf("promote block %d: %w", height, err)
 	}

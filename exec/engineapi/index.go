@@ -21,13 +21,17 @@ type record struct {
 	exec   common.Hash // of the execution block
 	root   common.Hash // state root after it
 	time   uint64      // the execution block's timestamp, Unix seconds
+
+	// Of a derived block, which transactions the client passed over: bit i%8 of byte i/8 is that of transaction i. No byte
+	// after the last one that is. Of a block that an earlier version has executed, nothing is known.
+	skipped string
 }
 
 // index is the durable map from rollup heights to execution blocks. The execution client cannot hold it: a rollup
 // header's hash covers the execution block, so that block cannot name it. A record is written once its block is the
 // client's head, so the index never leads the client; when either loses its newest blocks, they are executed again.
 //
-// Keys are 'b' and the height, 8 bytes big-endian; values 104 bytes: hash, exec, root, time (big-endian).
+// Keys are 'b' and the height, 8 bytes big-endian; values 104 bytes or more: hash, exec, root, time (big-endian), skipped.
 type index struct {
 	*disk.Index[record]
 }
@@ -68,9 +72,9 @@ func (x *index) top() (record, bool, error) { return x.Top('b') }
 func (x *index) get(height uint64) (record, bool, error) { return x.At('b', height) }
 
 func (x *index) put(r record) error {
-	v := make([]byte, 0, 104)
+	v := make([]byte, 0, 104+len(r.skipped))
 	v = append(append(append(v, r.hash[:]...), r.exec[:]...), r.root[:]...)
-	v = binary.BigEndian.AppendUint64(v, r.time)
+	v = append(binary.BigEndian.AppendUint64(v, r.time), r.skipped...)
 	// Not synced: what a crash takes from the end is executed again.
 	if err := x.Write(false, func(b *pebble.Batch) error { return b.Set(disk.Key('b', r.height), v, nil) }); err != nil {
 		return fmt.Errorf("write engine index at %d: %w", r.height, err)
@@ -88,11 +92,11 @@ func (x *index) truncate(height uint64) error {
 }
 
 func decodeRecord(height uint64, v []byte) (record, error) {
-	if len(v) != 104 {
-		return record{}, fmt.Errorf("record of %d bytes, want 104", len(v))
+	if len(v) < 104 {
+		return record{}, fmt.Errorf("record of %d bytes, want 104 at least", len(v))
 	}
 	return record{
 		height: height, hash: block.Hash(v[:32]), exec: common.Hash(v[32:64]), root: common.Hash(v[64:96]),
-		time: binary.BigEndian.Uint64(v[96:]),
+		time: binary.BigEndian.Uint64(v[96:]), skipped: string(v[104:]),
 	}, nil
 }

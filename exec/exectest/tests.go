@@ -686,12 +686,39 @@ func hashes(t *testing.T, r *run) {
 			}
 			got[name]++
 		}
+		if skipped, err := exec.Skipped(r.e, b); err != nil || slices.Contains(skipped, true) {
+			t.Errorf("block %d of good transactions: got %v, %v, want that none was skipped", b.Height(), skipped, err)
+		}
 		r.receipts(b, names)
 		if maps.Equal(got, want) {
+			r.skips()
 			return
 		}
 	}
 	t.Errorf("got %v in the blocks, want %v", got, want)
+}
+
+// skips looks at what an engine says of a block in which it skips some, also when it is opened again.
+func (r *run) skips() {
+	r.t.Helper()
+	if _, ok := r.e.(exec.Skipper); !ok || r.s.BadTx == nil {
+		return
+	}
+	b := r.vary(r.next(), func(_ *block.Header, d *block.Data) { d.Txs = [][]byte{r.s.BadTx, r.s.Tx(2), r.s.BadTx} })
+	if skipped, err := exec.Skipped(r.e, b); err != nil || len(skipped) > 0 {
+		r.t.Errorf("a block that was not executed: got %v, %v, want nothing", skipped, err)
+	}
+	r.execute(b)
+	want := []bool{true, false, true}
+	for range 2 {
+		if got, err := exec.Skipped(r.e, b); err != nil || !slices.Equal(got, want) {
+			r.t.Errorf("block %d: got skipped %v, %v, want %v", b.Height(), got, err, want)
+		}
+		if r.s.Reopen == nil {
+			return
+		}
+		r.e = r.s.Reopen(r.t)
+	}
 }
 
 // receipts asks for those of a block's transactions, and for what is none of it.

@@ -127,8 +127,44 @@ var txsGuards = []guard{
 	{
 		name: "a transaction is not held for ever",
 		file: "internal/sequencer/sequencer.go",
-		from: "ctx, cancel := context.WithTimeoutCause(ctx, holdTx, ErrNotBegun)", to: "ctx, cancel := context.WithCancel(ctx)",
+		from: "ctx, cancel := context.WithTimeoutCause(ctx, most, errHeld)", to: "ctx, cancel := context.WithCancel(ctx)",
 		pkg: "./internal/sequencer", test: "TestNotBegun",
+	},
+	{
+		name: "the time of a post bounds how long it is held",
+		file: "node/send.go",
+		from: "err = o.seq.SubmitTxWithin(ctx, tx, how.time)", to: "err = o.seq.SubmitTx(ctx, tx)",
+		pkg: "./node", test: "TestTimeoutBoundsTheHold",
+	},
+	{
+		name: "a submission takes a place that was there before its wait",
+		file: "node/sent.go",
+		from: "\ts.match(q, exec.TxOnce(o.engine))\n\t_ = s.catchUp(o)", to: "\t_ = s.catchUp(o)",
+		pkg: "./node", test: "TestIncludedBeforeTheWait",
+	},
+	{
+		name: "a block in which the engine has skipped a transaction is no place of it",
+		file: "node/txs.go",
+		from: "if skipped[i] {", to: "if false {",
+		pkg: "./node", test: "TestSkippedIsInNoPlace",
+	},
+	{
+		name: "which transactions a client passed over is known",
+		file: "exec/engineapi/derived.go",
+		from: "bits[i/8] |= 1 << (i % 8)", to: "bits[i/8] |= 0",
+		pkg: "./exec/engineapi", test: "TestDerivedFollow",
+	},
+	{
+		name: "a path that takes no parameters takes none in silence",
+		file: "node/http.go",
+		from: `err = fmt.Errorf("there is no parameter %s: this path takes none", name)`, to: "_ = name",
+		pkg: "./node", test: "TestUnknownParameters",
+	},
+	{
+		name: "a parameter that cannot be read is not left out",
+		file: "node/http.go",
+		from: "q, err := url.ParseQuery(r.URL.RawQuery)", to: "q, err := r.URL.Query(), error(nil)",
+		pkg: "./node", test: "TestUnknownParameters",
 	},
 	{
 		name: "a block that is the head is not counted among those that wait",

@@ -157,10 +157,10 @@ type Store struct {
 	fixed meta
 	log   *slog.Logger
 
-	mu      sync.Mutex                      // held by commits and pruning
-	items   span                            // heights of stored items lie within; guarded by mu, as what follows is
-	hashes  func(txs [][]byte) []block.Hash // of a block's transactions; nil: they are not indexed
-	txsFrom uint64                          // TxsFrom as it was written last; 0: never
+	mu      sync.Mutex                               // held by commits and pruning
+	items   span                                     // heights of stored items lie within; guarded by mu, as what follows is
+	hashes  func(*block.Block) ([]block.Hash, error) // of its transactions; nil: they are not indexed
+	txsFrom uint64                                   // TxsFrom as it was written last; 0: never
 
 	state atomic.Pointer[State] // set by commits only
 	whole atomic.Uint64         // likewise; see TxsFrom

@@ -16,8 +16,9 @@ import (
 // a store is opened, that nobody has appended blocks without an index meanwhile.
 
 // IndexTxs has the blocks that are appended from now on indexed by the hashes of their transactions, which hashes
-// returns in their order. nil: they are not. Call it before the first Commit.
-func (s *Store) IndexTxs(hashes func(txs [][]byte) []block.Hash) {
+// returns in their order: a zero one of a transaction that is in no place. nil: they are not. Call it before the first
+// Commit. An error of hashes is the Commit's.
+func (s *Store) IndexTxs(hashes func(*block.Block) ([]block.Hash, error)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.hashes = hashes
@@ -58,6 +59,30 @@ func (s *Store) Places(tx block.Hash, most int) (places []Place, err error) {
 		return nil, fmt.Errorf("read places of transaction %s: %w", tx, err)
 	}
 	return places, nil
+}
+
+// HashesAt returns what was indexed of a block's transactions, in their order: a zero hash of one that is in no place. ok
+// is false if it was stored without an index. ErrNotFound: ref is not in the chain, or not any more.
+func (s *Store) HashesAt(ref block.Ref) (hashes []block.Hash, ok bool, err error) {
+	list, ok, err := s.db.Get(listKey(ref.Height))
+	if err != nil {
+		return nil, false, err
+	}
+	m, err := s.mark(ref.Height) // after the list: so that one which another block has brought is no answer
+	if err != nil {
+		return nil, false, err
+	}
+	if m.hash != ref.Hash {
+		return nil, false, fmt.Errorf("block %d %s: %w", ref.Height, ref.Hash, ErrNotFound)
+	}
+	const n = len(m.hash)
+	if !ok || len(list) < n || block.Hash(list[:n]) != ref.Hash { // or a version without an index has left it
+		return nil, false, nil
+	}
+	for i := n; i+n <= len(list); i += n {
+		hashes = append(hashes, block.Hash(list[i:i+n]))
+	}
+	return hashes, true, nil
 }
 
 // isAt reports whether the block that is in the chain now has a transaction there.
@@ -102,11 +127,17 @@ func (c *change) indexTxs(b *block.Block, hash block.Hash) error {
 		c.txs = b.Height() + 1
 		return nil
 	}
-	hashes := c.s.hashes(b.Data.Txs)
+	hashes, err := c.s.hashes(b)
+	if err != nil {
+		return fmt.Errorf("index transactions of block %d: %w", b.Height(), err)
+	}
 	list := make([]byte, 0, len(hash)*(1+len(hashes)))
 	list = append(list, hash[:]...)
 	for i, tx := range hashes {
 		list = append(list, tx[:]...)
+		if tx == (block.Hash{}) {
+			continue
+		}
 		op := c.batch.SetDeferred(txKeyLen, 0)
 		putTxKey(op.Key, tx, Place{b.Height(), uint32(i)})
 		if err := op.Finish(); err != nil {

@@ -27,6 +27,17 @@ func hashTxs(txs [][]byte) (hashes []block.Hash) {
 	return hashes
 }
 
+// hashBlock is what a store indexes of a block: a transaction "skipped" is in no place.
+func hashBlock(b *block.Block) ([]block.Hash, error) {
+	hashes := hashTxs(b.Data.Txs)
+	for i, tx := range b.Data.Txs {
+		if string(tx) == "skipped" {
+			hashes[i] = block.Hash{}
+		}
+	}
+	return hashes, nil
+}
+
 // indexed is what the index of transactions must be: the places in the blocks that were appended with one.
 type indexed struct {
 	on     bool
@@ -54,16 +65,28 @@ func (x *indexed) diff(s *store.Store) error {
 			return err
 		}
 		if !x.blocks[rec.Block.Hash()] {
+			if _, ok, err := s.HashesAt(rec.Block.Ref()); ok || err != nil {
+				return fmt.Errorf("block %d, which is not indexed: got hashes, %v", h, err)
+			}
 			whole = st.Unsafe.Height + 1
 			continue
 		}
 		whole = min(whole, h)
-		for i, tx := range hashTxs(rec.Block.Data.Txs) {
-			want[tx] = append(want[tx], store.Place{Height: h, Index: uint32(i)})
+		hashes, _ := hashBlock(rec.Block)
+		if got, ok, err := s.HashesAt(rec.Block.Ref()); err != nil || !ok || !slices.Equal(got, hashes) {
+			return fmt.Errorf("block %d: got hashes %v, %v, %v, want %v", h, got, ok, err, hashes)
+		}
+		for i, tx := range hashes {
+			if tx != (block.Hash{}) {
+				want[tx] = append(want[tx], store.Place{Height: h, Index: uint32(i)})
+			}
 		}
 	}
 	if got := max(s.TxsFrom(), st.Oldest); got < whole || got > st.Unsafe.Height+1 {
 		return fmt.Errorf("the index is said to be whole from %d on: it is from %d, and the head is %d", got, whole, st.Unsafe.Height)
+	}
+	if _, _, err := s.HashesAt(block.Ref{Height: st.Unsafe.Height, Hash: block.Hash{9}}); !errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("hashes of a block that is not there: got %v", err)
 	}
 	for tx := range x.ever {
 		got, err := s.Places(tx, 1000)
@@ -88,7 +111,7 @@ func TestIndexIsThatOfTheBlocks(t *testing.T) {
 			}
 			s = open(t, fs)
 			if x.on = seed < 2 || rng.IntN(3) > 0; x.on { // the first two have always had one
-				s.IndexTxs(hashTxs)
+				s.IndexTxs(hashBlock)
 			}
 		}
 		reopen()
@@ -96,7 +119,7 @@ func TestIndexIsThatOfTheBlocks(t *testing.T) {
 			b := m.randomBatch(rng, n)
 			for i := range b.Append { // a transaction in every block, and in some twice
 				blk := b.Append[i].Block
-				blk.Data.Txs = append(blk.Data.Txs, []byte("again"), fmt.Appendf(nil, "sometimes %d", n%4))
+				blk.Data.Txs = append(blk.Data.Txs, []byte("skipped"), []byte("again"), fmt.Appendf(nil, "sometimes %d", n%4))
 				if n%3 == 0 {
 					blk.Data.Txs = append(blk.Data.Txs, []byte("again"))
 				}
@@ -124,7 +147,12 @@ func TestIndexIsThatOfTheBlocks(t *testing.T) {
 		places, lists := 0, 0
 		for _, rec := range m.blocks {
 			if x.blocks[rec.Block.Hash()] {
-				places, lists = places+len(rec.Block.Data.Txs), lists+1
+				lists++
+				for _, tx := range rec.Block.Data.Txs {
+					if string(tx) != "skipped" {
+						places++
+					}
+				}
 			}
 		}
 		mustClose(t, s)
@@ -163,7 +191,7 @@ func TestIndexThatBeganLater(t *testing.T) {
 	add := func(on bool, n int) {
 		s = open(t, fs)
 		if on {
-			s.IndexTxs(hashTxs)
+			s.IndexTxs(hashBlock)
 		}
 		for range n {
 			mustCommit(t, s, &store.Batch{Append: []store.Record{{Block: successor(s.State().Unsafe, "same")}}})
@@ -195,7 +223,7 @@ func TestIndexThatBeganLater(t *testing.T) {
 
 	// What such blocks are replaced by is indexed again.
 	s = open(t, fs)
-	s.IndexTxs(hashTxs)
+	s.IndexTxs(hashBlock)
 	top, err := s.Ref(first + 3)
 	if err != nil {
 		t.Fatal(err)
@@ -214,7 +242,7 @@ func TestIndexAfterACrash(t *testing.T) {
 		fs := vfs.NewCrashableMem()
 		m, x := newModel(modelInitial, modelStart), &indexed{on: true, blocks: map[block.Hash]bool{}, ever: map[block.Hash]bool{}}
 		s := open(t, fs)
-		s.IndexTxs(hashTxs)
+		s.IndexTxs(hashBlock)
 		for n := range 40 {
 			b := m.randomBatch(rng, n)
 			x.append(b)
@@ -235,7 +263,7 @@ func TestIndexAfterACrash(t *testing.T) {
 func TestPlacesAreBounded(t *testing.T) {
 	s := open(t, vfs.NewMem())
 	defer mustClose(t, s)
-	s.IndexTxs(hashTxs)
+	s.IndexTxs(hashBlock)
 	for range 5 {
 		mustCommit(t, s, &store.Batch{Append: []store.Record{{Block: successor(s.State().Unsafe, "same")}}})
 	}
@@ -252,7 +280,7 @@ func TestRepairOfAnIndexedStore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.IndexTxs(hashTxs)
+	s.IndexTxs(hashBlock)
 	x := &indexed{on: true, blocks: map[block.Hash]bool{}, ever: map[block.Hash]bool{}}
 	rng := rand.New(rand.NewPCG(8, 8))
 	random := func(n int) []byte {
@@ -322,7 +350,7 @@ func TestRepairOfAnIndexedStore(t *testing.T) {
 func TestPlacesThatWereLeft(t *testing.T) {
 	fs := vfs.NewMem()
 	s := open(t, fs)
-	s.IndexTxs(hashTxs)
+	s.IndexTxs(hashBlock)
 	for range 3 {
 		mustCommit(t, s, &store.Batch{Append: []store.Record{{Block: successor(s.State().Unsafe, "same")}}})
 	}
