@@ -38,6 +38,13 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, runExecutor(orders))
 		os.Exit(1)
 	}
+	if orders := os.Getenv(sendersEnv); orders != "" { // this process sends and waits
+		if err := runSenders(orders); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	os.Exit(buildAndRun(m))
 }
 

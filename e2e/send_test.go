@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -10,6 +11,9 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,37 +21,43 @@ import (
 	"testing"
 	"time"
 
+	"headrace/block"
 	"headrace/node"
+	"headrace/watch"
 )
 
 var (
 	sendsFlag     = flag.Int("sends", 10_000, "how many transactions are sent and waited for; -sends 1000000 -senders 1000 -timeout 3h")
-	sendersFlag   = flag.Int("senders", 100, "how many send and wait at the same time")
+	sendersFlag   = flag.Int("senders", 100, "how many send and wait at the same time; a fifth of them in processes of their own")
 	sendKillsFlag = flag.Int("sendkills", 10, "how often a client, the sequencer and the full node are killed meanwhile, each; -sendkills 100")
 )
 
 // sender is one that sends and waits, again and again.
 type sender struct {
-	r      *rollup
+	to     *watch.Value[address] // the sequencer
 	rng    *rand.Rand
 	client *http.Client
-	sent   []sentTx
+}
+
+// newSender returns the i-th sender of a test with a seed.
+func newSender(to *watch.Value[address], seed uint64, i int) *sender {
+	return &sender{to: to, rng: rand.New(rand.NewPCG(seed, uint64(i))), client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1}}}
 }
 
 // sentTx is a transaction and its last answer.
 type sentTx struct {
-	text string
-	got  node.Sent
-	err  error // why there is none
+	text, head string
+	got        node.Sent
+	err        error // why there is none
 }
 
 // errKilled is the end of a client.
 var errKilled = errors.New("the client was killed")
 
-// TestSendsAreAnswered: thousands send and wait, for each head, some the same bytes as others; and their connections, the
-// sequencer and the full node are killed again and again. Whoever is answered is told a place that another node's
-// finalized chain has, above the head that was noted, and that nobody else was told. Who is not has an error, or an answer
-// that says what is known.
+// TestSendsAreAnswered: thousands send and wait, for each head, some the same bytes as others, some in processes of their
+// own; and they, their connections, the sequencer and the full node are killed again and again. Whoever is answered is told
+// a place that another node's finalized chain has, above the head that was noted, and that nobody else was told. Who is not
+// has an error, or an answer that says what is known. What a process was told it has noted before it sent the next one.
 func TestSendsAreAnswered(t *testing.T) {
 	noteSources(t)
 	seed := *seedFlag
@@ -56,7 +66,9 @@ func TestSendsAreAnswered(t *testing.T) {
 	}
 	t.Logf("-seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 16))
-	r := newRollup(t, rng)
+	each := 20 * time.Millisecond * time.Duration(max(1, *sendersFlag/200)) // so that a block has many of them
+	room := fmt.Sprint(max(1280, 2**sendersFlag))
+	r := newRollupWith(t, rng, pace{block: each, da: 2 * each}, []string{"--http.max_waiting", room, "--http.max_connections", room}, nil)
 	for _, s := range r.servers {
 		s.start(t)
 	}
@@ -65,71 +77,164 @@ func TestSendsAreAnswered(t *testing.T) {
 	r.seq.ready(ctx, t)
 	r.progress(ctx, t, 1)
 
-	var left atomic.Int64
-	left.Store(int64(*sendsFlag))
-	clients := &killable{cut: map[*sender]context.CancelCauseFunc{}}
-	var senders []*sender
-	var work sync.WaitGroup
-	for i := range *sendersFlag {
-		s := &sender{r: r, rng: rand.New(rand.NewPCG(seed, uint64(i))), client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1}}}
-		senders = append(senders, s)
-		work.Go(func() { s.run(ctx, clients, &left) })
+	began := time.Now()
+	s := newSending(r, seed)
+	defer func() { cancel(); s.work.Wait() }()
+	s.begin(ctx, t)
+	s.killAll(ctx, t, rng)
+	s.work.Wait()
+	for _, p := range s.processes {
+		p.done(t)
 	}
-	r.killAll(ctx, t, rng, clients, &left)
-	work.Wait()
-	r.compare(ctx, t, senders)
+	t.Logf("all done after %s: the sequencer has %s, and the full node", time.Since(began).Round(time.Millisecond), memory(r.seq.p, r.all.p))
+	for _, p := range s.processes {
+		p.read(t, s.all)
+	}
+	s.all.check(ctx, t)
 }
 
-// killable are the clients that can be killed.
-type killable struct {
+// memory says what processes have of it now, and had at the most, where the system tells.
+func memory(of ...*process) string {
+	var parts []string
+	for _, p := range of {
+		status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+		for line := range strings.Lines(string(status)) {
+			if strings.HasPrefix(line, "VmRSS:") || strings.HasPrefix(line, "VmHWM:") {
+				parts = append(parts, strings.Join(strings.Fields(line), " "))
+			}
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// sending is all that is sent in a test, and who sends it.
+type sending struct {
+	r         *rollup
+	seed      uint64
+	next, to  atomic.Int64       // which transaction is sent next in this process, and the first that is not
+	left      atomic.Int64       // how many have no outcome yet, anywhere
+	open      watch.Value[int64] // which one may not be sent here yet, and of the others as large a part: so that some are left until all were killed
+	processes []*sendProcess
+	all       *outcomes
+	here      int            // how many send in this process
+	work      sync.WaitGroup // of those in this process
+
 	mu  sync.Mutex
 	cut map[*sender]context.CancelCauseFunc // of the request under way
 }
 
-func (k *killable) set(s *sender, cut context.CancelCauseFunc) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.cut[s] = cut
+// newSending shares the transactions among those who send.
+func newSending(r *rollup, seed uint64) *sending {
+	s := &sending{r: r, seed: seed, all: &outcomes{r: r, errs: map[string]int{}}, cut: map[*sender]context.CancelCauseFunc{}}
+	s.left.Store(int64(*sendsFlag))
+	s.to.Store(int64(*sendsFlag))
+	of := max(1, *sendersFlag/5/sendProcesses) // senders of each process
+	s.here = max(1, *sendersFlag-of*sendProcesses)
+	share := int64(*sendsFlag / (s.here + of*sendProcesses))
+	for i := range sendProcesses {
+		p := &sendProcess{name: fmt.Sprint("senders ", i), to: r.seq.url, open: &s.open, left: &s.left, rest: share * int64(of), order: sendOrder{Seed: seed}}
+		for j := range of {
+			first := s.to.Add(-share)
+			p.order.Parts = append(p.order.Parts, sendPart{
+				Notes: filepath.Join(r.home, fmt.Sprintf("notes-%d-%d", i, j)), Sender: s.here + of*i + j, From: first, To: first + share,
+			})
+		}
+		s.processes = append(s.processes, p)
+	}
+	for _, p := range s.processes {
+		p.order.Of = s.to.Load()
+	}
+	return s
 }
 
-// killOne cuts the connection of one that waits, as the end of its process does.
-func (k *killable) killOne() bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for s, cut := range k.cut {
+// begin has all of them send.
+func (s *sending) begin(ctx context.Context, t *testing.T) {
+	for _, p := range s.processes {
+		p.start(t)
+	}
+	for i := range s.here {
+		one := newSender(s.r.seq.url, s.seed, i)
+		s.work.Go(func() { s.run(ctx, t, one) })
+	}
+}
+
+// run sends what is left for this process.
+func (s *sending) run(ctx context.Context, t *testing.T, one *sender) {
+	defer one.client.CloseIdleConnections()
+	for {
+		n := s.next.Add(1) - 1
+		if n >= s.to.Load() {
+			return
+		}
+		if _, err := s.open.Wait(ctx, func(open int64) bool { return n < open }); err != nil {
+			return
+		}
+		tx := one.choose(n)
+		request, cut := context.WithCancelCause(ctx)
+		s.set(one, cut)
+		one.post(request, &tx)
+		if cause := context.Cause(request); cause != nil {
+			tx.err = cause
+		}
+		s.set(one, nil)
+		cut(nil)
+		s.all.add(t, &tx)
+		s.left.Add(-1)
+	}
+}
+
+func (s *sending) set(one *sender, cut context.CancelCauseFunc) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if cut == nil {
+		delete(s.cut, one)
+		return
+	}
+	s.cut[one] = cut
+}
+
+// cutOne cuts the connection of one that waits, as a network does.
+func (s *sending) cutOne() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for one, cut := range s.cut {
 		cut(errKilled)
-		delete(k.cut, s)
+		delete(s.cut, one)
 		return true
 	}
 	return false
 }
 
 // killAll kills a client, the sequencer and the full node in turn, at moments by chance, while there is something to send.
-func (r *rollup) killAll(ctx context.Context, t *testing.T, rng *rand.Rand, clients *killable, left *atomic.Int64) {
+// Of the clients each second one is a process.
+func (s *sending) killAll(ctx context.Context, t *testing.T, rng *rand.Rand) {
 	t.Helper()
-	each := int64(*sendsFlag / (4**sendKillsFlag + 1)) // so many are sent between two kills
-	killed := 0
-	for i := range 3 * *sendKillsFlag {
-		for goal := max(left.Load()-each, 0); left.Load() > goal; {
+	r, each := s.r, max(1, s.to.Load()/int64(3**sendKillsFlag+1)) // so many are sent between two kills
+	defer s.open.Set(s.to.Load())
+	killed, processes := 0, 0
+	for i := range int64(3 * *sendKillsFlag) {
+		s.open.Set((i + 3) * each) // there is always something under way
+		for goal := int64(*sendsFlag) - (i+1)*each; s.left.Load() > goal; {
 			select {
 			case <-time.After(time.Duration(1+rng.IntN(20)) * time.Millisecond): // chance's clock
 			case <-ctx.Done():
-				t.Fatalf("%d are not sent yet: %v\n%s", left.Load(), ctx.Err(), r.tails())
+				t.Fatalf("%d are not sent yet: %v\n%s", s.left.Load(), ctx.Err(), r.tails())
 			}
-		}
-		if left.Load() <= 0 {
-			break
 		}
 		switch i % 3 {
 		case 0:
-			if clients.killOne() {
-				killed++
+			switch p := s.processes[rng.IntN(len(s.processes))]; {
+			case i%2 == 0 && p.kill(t):
+				p.start(t)
+				processes++
+			case !s.cutOne():
+				continue
 			}
-			continue
 		case 1:
 			r.seq.p.kill()
 			r.seq.start(t)
 			r.seq.ready(ctx, t)
+			s.all.lost += *sendersFlag // all that was under way, and what was in the pool
 		case 2:
 			r.all.p.kill()
 			r.all.start(t)
@@ -137,46 +242,33 @@ func (r *rollup) killAll(ctx context.Context, t *testing.T, rng *rand.Rand, clie
 		}
 		killed++
 	}
-	t.Logf("%d were killed", killed)
-	if want := *sendKillsFlag * 3 / 2; killed < want {
-		t.Errorf("only %d were killed, want %d at least: the test tests too little", killed, want)
+	t.Logf("%d were killed, of them %d processes of clients", killed, processes)
+	if want := *sendKillsFlag * 3 / 2; killed < want || processes < *sendKillsFlag/4 {
+		t.Errorf("only %d were killed, and %d processes of clients, want %d and %d at least: the test tests too little", killed, processes, want, *sendKillsFlag/4)
 	}
 }
 
-func (s *sender) run(ctx context.Context, clients *killable, left *atomic.Int64) {
-	defer s.client.CloseIdleConnections()
-	for {
-		n := left.Add(-1)
-		if n < 0 {
+// choose makes the n-th transaction.
+func (s *sender) choose(n int64) sentTx {
+	tx := sentTx{text: fmt.Sprintf("tx-%d=%d", n, n), head: []string{"unsafe", "safe", "finalized"}[s.rng.IntN(3)]}
+	if s.rng.IntN(4) == 0 {
+		tx.text = fmt.Sprintf("same=%d", s.rng.IntN(5)) // as others do
+	}
+	return tx
+}
+
+// post sends a transaction, and waits for it. What could not be sent is sent to the sequencer's next process.
+func (s *sender) post(ctx context.Context, tx *sentTx) {
+	for run := 0; ; {
+		var to address
+		if to, tx.err = s.to.Wait(ctx, func(a address) bool { return a.run > run && a.url != "" }); tx.err != nil {
 			return
 		}
-		to, err := s.r.seq.url.Wait(ctx, func(a address) bool { return a.url != "" })
-		if err != nil {
+		tx.got, tx.err = s.send(ctx, to.url+"/v1/txs?timeout=1m&wait="+tx.head, tx.text)
+		if !errors.Is(tx.err, syscall.ECONNREFUSED) {
 			return
 		}
-		tx := sentTx{text: fmt.Sprintf("tx-%d=%d", n, n)}
-		if s.rng.IntN(4) == 0 {
-			tx.text = fmt.Sprintf("same=%d", s.rng.IntN(5)) // as others do
-		}
-		head := []string{"unsafe", "safe", "finalized"}[s.rng.IntN(3)]
-		request, cut := context.WithCancelCause(ctx)
-		clients.set(s, cut)
-		for { // what could not be sent is sent to the next process
-			tx.got, tx.err = s.send(request, to.url+"/v1/txs?timeout=1m&wait="+head, tx.text)
-			if !errors.Is(tx.err, syscall.ECONNREFUSED) {
-				break
-			}
-			was := to.run
-			if to, err = s.r.seq.url.Wait(request, func(a address) bool { return a.run > was && a.url != "" }); err != nil {
-				break
-			}
-		}
-		if cause := context.Cause(request); cause != nil {
-			tx.err = cause
-		}
-		clients.set(s, func(error) {})
-		cut(nil)
-		s.sent = append(s.sent, tx)
+		run = to.run
 	}
 }
 
@@ -202,60 +294,91 @@ func (s *sender) send(ctx context.Context, url, tx string) (got node.Sent, err e
 	return got, err
 }
 
-// compare compares each answer with the finalized chain of the full node.
-func (r *rollup) compare(ctx context.Context, t *testing.T, senders []*sender) {
-	t.Helper()
-	var highest uint64
-	reached, known, errs := 0, 0, map[string]int{}
-	for _, s := range senders {
-		for _, tx := range s.sent {
-			switch {
-			case tx.err != nil:
-				text := tx.err.Error()
-				errs[text[strings.LastIndex(text, ": ")+1:]]++
-			case tx.got.Result == "reached":
-				reached++
-				highest = max(highest, tx.got.Tx.Block.Height)
-			case tx.got.Error == "" || !tx.got.Accepted:
-				t.Errorf("%s: an answer that says nothing: %+v", tx.text, tx.got)
-			default:
-				known++
-			}
+// outcomes is what became of all that was sent.
+type outcomes struct {
+	r    *rollup
+	lost int // how many may have been lost, at the most, with a sequencer
+
+	mu    sync.Mutex // guards the rest
+	known int        // that have an answer, and were not reached
+	told  []told
+	errs  map[string]int
+}
+
+// told is where somebody was told that his transaction is.
+type told struct {
+	height uint64
+	index  int
+	block  block.Hash
+	text   string
+}
+
+func (a *told) compare(b *told) int {
+	return cmp.Or(cmp.Compare(a.height, b.height), cmp.Compare(a.index, b.index))
+}
+
+// add takes an outcome, and checks what can be checked of it alone.
+func (o *outcomes) add(t *testing.T, tx *sentTx) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	got := &tx.got
+	switch {
+	case tx.err != nil:
+		text := tx.err.Error()
+		o.errs[text[strings.LastIndex(text, ": ")+1:]]++
+	case got.Result == "reached" && got.Tx != nil && got.Above != nil:
+		at := got.Tx
+		if got.Hash != sha256.Sum256([]byte(tx.text)) || at.Hash != got.Hash || at.Block.Height <= got.Above.Height || got.Head != tx.head {
+			t.Errorf("%s: told %+v above %d, up to the %s head, want %s", tx.text, at, got.Above.Height, got.Head, tx.head)
 		}
-	}
-	t.Logf("%d are told their place, %d what is known, and there are these errors: %v", reached, known, errs)
-	if reached < *sendsFlag*8/10 {
-		t.Errorf("only %d of %d are told their place", reached, *sendsFlag)
-	}
-	r.progress(ctx, t, highest)
-	chain := r.chain(ctx, t, highest)
-	told := map[string]string{}
-	for _, s := range senders {
-		for _, tx := range s.sent {
-			if tx.err != nil || tx.got.Result != "reached" {
-				continue
-			}
-			at := tx.got.Tx
-			if tx.got.Hash != sha256.Sum256([]byte(tx.text)) || at.Hash != tx.got.Hash || at.Block.Height <= tx.got.Above.Height {
-				t.Errorf("%s: told %+v above %d", tx.text, at, tx.got.Above.Height)
-			}
-			if b := chain[at.Block.Height]; b.Hash != at.Block.Hash.String() || at.Index >= len(b.Txs) || string(b.Txs[at.Index]) != tx.text {
-				t.Errorf("%s: told %+v, and the finalized chain has %s there, with %d transactions", tx.text, at, b.Hash, len(b.Txs))
-			}
-			place := fmt.Sprint(at.Block.Height, "-", at.Index)
-			if other, twice := told[place]; twice {
-				t.Errorf("two were told place %s: %s and %s", place, other, tx.text)
-			}
-			told[place] = tx.text
-		}
+		o.told = append(o.told, told{at.Block.Height, at.Index, at.Block.Hash, tx.text})
+	case got.Error == "" || !got.Accepted:
+		t.Errorf("%s: an answer that says nothing: %+v", tx.text, got)
+	default:
+		o.known++
 	}
 }
 
-// chain reads the finalized blocks of the full node, up to a height.
-func (r *rollup) chain(ctx context.Context, t *testing.T, to uint64) map[uint64]node.Block {
+// check compares the places with the finalized chain of the full node.
+func (o *outcomes) check(ctx context.Context, t *testing.T) {
+	t.Helper()
+	t.Logf("%d are told their place, %d what is known, and there are these errors: %v", len(o.told), o.known, o.errs)
+	sum := len(o.told) + o.known
+	for _, n := range o.errs {
+		sum += n
+	}
+	if want := *sendsFlag*9/10 - o.lost; sum != *sendsFlag || len(o.told) < want {
+		t.Errorf("%d have an outcome, and %d are told their place, want %d and %d at least", sum, len(o.told), *sendsFlag, want)
+	}
+	if len(o.told) == 0 {
+		return
+	}
+	slices.SortFunc(o.told, func(a, b told) int { return a.compare(&b) })
+	for i := range o.told[1:] {
+		if a, b := &o.told[i], &o.told[i+1]; a.compare(b) == 0 {
+			t.Errorf("two were told place %d of block %d: %s and %s", a.index, a.height, a.text, b.text)
+		}
+	}
+	highest := o.told[len(o.told)-1].height
+	o.r.progress(ctx, t, highest)
+	rest := o.told
+	o.r.finalized(ctx, t, highest, func(b *node.Block) {
+		for ; len(rest) > 0 && rest[0].height == b.Height; rest = rest[1:] {
+			if at := &rest[0]; b.Hash != at.block.String() || at.index >= len(b.Txs) || string(b.Txs[at.index]) != at.text {
+				t.Errorf("%s: told %+v, and the finalized chain has %s there, with %d transactions", at.text, at, b.Hash, len(b.Txs))
+			}
+		}
+	})
+	if len(rest) > 0 {
+		t.Errorf("the finalized chain does not have %d of the places, the first is %+v", len(rest), rest[0])
+	}
+}
+
+// finalized reads the finalized blocks of the full node, from the first up to a height, in order.
+func (r *rollup) finalized(ctx context.Context, t *testing.T, to uint64, each func(*node.Block)) {
 	t.Helper()
 	base := r.all.ready(ctx, t)
-	blocks := map[uint64]node.Block{}
+	defer http.DefaultClient.CloseIdleConnections()
 	for next := uint64(1); next <= to; {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("%s/v1/blocks?head=finalized&from=%d&to=%d", base, next, to+1), nil)
 		if err != nil {
@@ -271,11 +394,9 @@ func (r *rollup) chain(ctx context.Context, t *testing.T, to uint64) map[uint64]
 		if err != nil || resp.StatusCode != http.StatusOK || page.Next == next {
 			t.Fatalf("blocks from %d on: %s, %v, next %d", next, resp.Status, err, page.Next)
 		}
-		for _, b := range page.Blocks {
-			blocks[b.Height] = b
+		for i := range page.Blocks {
+			each(&page.Blocks[i])
 		}
 		next = page.Next
 	}
-	http.DefaultClient.CloseIdleConnections()
-	return blocks
 }
