@@ -224,7 +224,7 @@ func (o *devOutput) start(n network) {
 	if l, ok := n.(*devnet.L1); ok && len(l.Clients()) > 0 {
 		fmt.Fprintf(&b, "\nTry:\n  curl http://%s/v1/status\n  headrace wait proposal 3 --node http://%s\n\n", full, full)
 	} else {
-		fmt.Fprintf(&b, "\nTry:\n  curl -d 'color=blue' http://%s/v1/txs\n  curl http://%s/v1/kv/color\n  curl http://%s/v1/status\n\n", sequencer, full, full)
+		fmt.Fprintf(&b, "\nTry:\n  curl -d 'color=blue' 'http://%s/v1/txs?wait=safe'\n  curl http://%s/v1/kv/color\n  curl http://%s/v1/status\n\n", sequencer, full, full)
 	}
 	fmt.Fprintf(&b, "%8s %8s %5s  by full node: announced -> applied, unsafe head, there before the %s\n", "height", source, "txs", source)
 	o.printf("%s", b.String())

@@ -33,7 +33,7 @@ var walks = map[string][]string{
 	"docs/tasks/move-ev-node.md":                {`(?m)^the same block$`, `(?s)"result":"reached".*signer.json.*"result":"reached"`},
 	"docs/tasks/replica.md":                     {`(?m)^the same block$`, `(?m)^chain +three, replica node`, `(?m)^id: 3-`},
 	"docs/tasks/sequencer.md":                   {`(?m) 1 txs +safe$`, `"value": "blue"`},
-	"docs/tasks/wait-in-ci.md":                  {`(?m)^run the tests now$`, `timed out after 1s`, `"for":\s*"safe height 6"`},
+	"docs/tasks/wait-in-ci.md":                  {`(?m)^run the tests now$`, `timed out after 1s`, `"result": "reached"`, `"for":"transaction 0x`, `"value": "blue"`, `"for":\s*"safe height 6"`},
 	"docs/tasks/watch.md":                       {`(?m)^headrace_ready 1$`, `(?m)^headrace_da_head_height \d+$`, `(?m)^goroutine profile: total \d+$`},
 }
 

@@ -14,19 +14,20 @@ import (
 	"headrace/devnet"
 )
 
-// In Go: a rollup that lives as long as the test, and a wait for one of its blocks.
+// In Go: a rollup that lives as long as the test, a transaction, and a wait for its block on another node.
 func TestWait(t *testing.T) {
 	net := devnet.Start(t)
 	sequencer, full := net.Nodes()[0], net.Nodes()[1]
-	if err := sequencer.SubmitTx(t.Context(), []byte("color=blue")); err != nil {
-		t.Fatal(err)
-	}
-	status, err := await.Height(t.Context(), full.Status(), 3)
+	sent, err := sequencer.Send(t.Context(), []byte("color=blue"), await.Safe)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if status.Heads.Safe.Height < 3 {
-		t.Errorf("got %+v, want block 3", status.Heads)
+	if _, err := await.Height(t.Context(), full.Status(), sent.Tx.Block.Height); err != nil {
+		t.Fatal(err)
+	}
+	b, err := full.Block(sent.Tx.Block.Height)
+	if err != nil || b.Hash != sent.Tx.Block.Hash.String() || string(b.Txs[sent.Tx.Index]) != "color=blue" {
+		t.Errorf("got %+v, %v, want the block with the transaction at %d", b, err, sent.Tx.Index)
 	}
 }
 
