@@ -234,7 +234,7 @@ func (s *sending) killAll(ctx context.Context, t *testing.T, rng *rand.Rand) {
 			r.seq.p.kill()
 			r.seq.start(t)
 			r.seq.ready(ctx, t)
-			s.all.lost += *sendersFlag // all that was under way, and what was in the pool
+			s.all.lost += 2 * *sendersFlag // what was under way, and then what came before nobody listened any more
 		case 2:
 			r.all.p.kill()
 			r.all.start(t)
