@@ -108,6 +108,7 @@ type Proposal struct {
 
 	Blocks  []Encoded // of the proposer's own content in version 1; none if Void
 	Compact []byte    // the proposer's own content in version 2, whose blocks are read where Parent is known
+	Later   *Later    // the proposer's own content is in a later version, if it is the chain's proposer's; Void is set too: else it makes no block
 	Void    string    // why the proposer's own content makes no blocks; empty if it does
 }
 
@@ -169,10 +170,10 @@ func (s *Source) Size() int { return 192 + 32*len(s.Blobs) + 24*len(s.Txs) + s.s
 func (p *Proposal) Own() *Source { return &p.Sources[len(p.Sources)-1] }
 
 // Resolve decodes the proposer's content, which is payload as it was read from where Own says, or err, which must be
-// a verdict (ErrContent). It sets Blocks, Compact or Void.
+// a verdict (ErrContent). It sets Blocks, Compact or Void, and Later with Void.
 func (p *Proposal) Resolve(payload []byte, err error) {
 	own := p.Own()
-	own.size = len(payload)
+	own.size, p.Later = len(payload), nil
 	switch {
 	case err != nil:
 	case len(payload) > 0 && payload[0] == CompactVersion:
@@ -180,9 +181,15 @@ func (p *Proposal) Resolve(payload []byte, err error) {
 	default:
 		p.Blocks, err = DecodeBlocks(payload)
 	}
-	if err != nil {
-		p.Blocks, p.Compact, own.size = nil, nil, 0
-		p.Void, own.Void = err.Error(), err.Error()
+	if err == nil {
+		return
+	}
+	p.Blocks, p.Compact = nil, nil
+	p.Void, own.Void = err.Error(), err.Error()
+	if later, ok := DecodeLater(payload); ok {
+		p.Later = &later
+	} else {
+		own.size = 0
 	}
 }
 

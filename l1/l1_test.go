@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -154,6 +155,11 @@ func TestResolve(t *testing.T) {
 	if p.Blocks != nil || !strings.Contains(p.Void, "payload version") || p.Own().Void == "" {
 		t.Errorf("garbage: got %d blocks, void %q", len(p.Blocks), p.Void)
 	}
+	later := l1.Later{Version: 3, PubKey: []byte("key"), Signature: []byte("signature"), Content: []byte("content")}
+	p.Resolve(append(later.Encode(), 0, 0), nil)
+	if p.Blocks != nil || p.Void != "content is no good: payload version 3" || !reflect.DeepEqual(p.Later, &later) || p.Own().Size() < len(later.Encode()) {
+		t.Errorf("a later version: got %+v, void %q, size %d", p.Later, p.Void, p.Own().Size())
+	}
 	var s l1.Source
 	s.Resolve(nil, l1.ErrContent)
 	if s.Void != l1.ErrContent.Error() {
@@ -171,10 +177,43 @@ func TestDue(t *testing.T) {
 	}
 }
 
+// Of later versions what all have in common is read, or they are nothing.
+func TestLater(t *testing.T) {
+	want := l1.Later{Version: 3, PubKey: []byte("key"), Signature: []byte("signature"), Content: []byte("content")}
+	raw := want.Encode()
+	if got, ok := l1.DecodeLater(raw); !ok || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %t, want %+v", got, ok, want)
+	}
+	for i := range raw {
+		if got, ok := l1.DecodeLater(raw[:i]); ok {
+			t.Errorf("cut to %d bytes: got %+v", i, got)
+		}
+	}
+	for name, l := range map[string]l1.Later{
+		"version 1": {Version: 1, PubKey: []byte("key"), Signature: []byte("s")}, "version 2": {Version: 2, PubKey: []byte("key"), Signature: []byte("s")},
+		"no key": {Version: 3, Signature: []byte("s")}, "no signature": {Version: 3, PubKey: []byte("key")},
+	} {
+		if got, ok := l1.DecodeLater(l.Encode()); ok {
+			t.Errorf("%s: got %+v", name, got)
+		}
+	}
+	a, b, c := want, want, want
+	b.Version, c.Content = 4, []byte("other content")
+	all := [][]byte{a.Message("chain"), a.Message("chains"), b.Message("chain"), c.Message("chain")}
+	for i := range all {
+		for j := range i {
+			if bytes.Equal(all[i], all[j]) {
+				t.Errorf("%d and %d are signed alike", i, j)
+			}
+		}
+	}
+}
+
 func FuzzDecodeBlocks(f *testing.F) {
 	f.Add(l1.EncodeBlocks(blocks()))
 	f.Add(l1.EncodeTxs([][]byte{{1}, {2, 3}}))
 	f.Add([]byte{1, 0xff, 0xff, 0xff, 0xff, 0})
+	f.Add((&l1.Later{Version: 3, PubKey: []byte{1}, Signature: []byte{2}, Content: []byte{3}}).Encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		got, err := l1.DecodeBlocks(b)
 		if err != nil {
@@ -183,6 +222,9 @@ func FuzzDecodeBlocks(f *testing.F) {
 			}
 		} else if again := l1.EncodeBlocks(got); !bytes.HasPrefix(b, again) {
 			t.Fatalf("encodes to %x, came from %x", again, b)
+		}
+		if later, ok := l1.DecodeLater(b); ok && !bytes.HasPrefix(b, later.Encode()) {
+			t.Fatalf("a later version encodes to %x, came from %x", later.Encode(), b)
 		}
 		if txs, err := l1.DecodeTxs(b); err == nil && !bytes.HasPrefix(b, l1.EncodeTxs(txs)) {
 			t.Fatalf("transactions encode to %x, came from %x", l1.EncodeTxs(txs), b)

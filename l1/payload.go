@@ -17,7 +17,7 @@ import (
 // a forced item's payload has records of kind transaction. What follows the records is ignored: a blob's padding, or another payload.
 //
 // A payload of version 2 begins alike. What follows its length is read where the block is known that it builds on: see
-// l1/compact.
+// l1/compact. What all versions after it have in common is Later.
 const (
 	payloadVersion = 1
 
@@ -131,7 +131,7 @@ func DecodeBlocks(b []byte) ([]Encoded, error) {
 	return blocks, nil
 }
 
-// cut returns a payload of version 2 without what follows it.
+// cut returns a payload of version 2, or a later one, without what follows it.
 func cut(b []byte) ([]byte, error) {
 	if len(b) < payloadHead {
 		return nil, fmt.Errorf("%w: payload of %d bytes", ErrContent, len(b))

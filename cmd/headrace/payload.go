@@ -118,6 +118,9 @@ func explainPayload(raw []byte) (v payloadView, err error) {
 	}
 	v.Version = 1
 	blocks, err := l1.DecodeBlocks(raw)
+	if later, ok := l1.DecodeLater(raw); ok {
+		return v, fmt.Errorf("payload version %d, of the key %x: this release reads versions up to %d", later.Version, later.PubKey, compact.Version)
+	}
 	if err != nil {
 		txs, forced := l1.DecodeTxs(raw)
 		if forced != nil || len(txs) == 0 {

@@ -86,6 +86,10 @@ func TestPayload(t *testing.T) {
 			t.Errorf("%s: got %s and %v, want an error that says what to give", name, got, err)
 		}
 	}
+	later := l1.Later{Version: 3, PubKey: []byte{0xab}, Signature: []byte{1}}
+	if _, err := explain(later.Encode()); err == nil || !strings.Contains(err.Error(), "payload version 3, of the key ab: this release reads versions up to 2") {
+		t.Errorf("a later version: got %v", err)
+	}
 	text, err := explain(two, "--json")
 	var v payloadView
 	if err == nil {

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"headrace/block"
+	"headrace/l1"
 )
 
 // Authority says of a header, of data and of a block whether it is the proposer's, and whole. The answer depends on
@@ -124,6 +125,13 @@ func (a *Authority) Names(header *block.SignedHeader, data *block.DataBlob) erro
 		return refusal("its data", OtherChain, data.ChainID())
 	}
 	return nil
+}
+
+// Later reports whether a payload of a later version, which begins at a height, is the proposer's.
+func (a *Authority) Later(l *l1.Later, height uint64) bool {
+	signer := block.Signer{Address: a.ProposerAt(height), PubKey: l.PubKey}
+	key, r := a.claims(true, height, &signer)
+	return r == none && key.Verify(l.Message(a.chainID), l.Signature)
 }
 
 // claimsHeader does what costs little of Header: it returns the key that has to have signed s, or why s is not the

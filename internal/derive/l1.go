@@ -19,7 +19,12 @@ type Opened struct {
 	of     int // how many blocks the proposal has
 
 	compact *compactly // in version 2; the others are not set then
+	later   *l1.Later  // what makes it void, unless the chain's proposer has signed it
 }
+
+// ErrLater: a proposal is the chain's proposer's, and in a payload version that this release does not know. No verdict
+// is possible: nodes of a later release make blocks of it.
+var ErrLater = errors.New("payload of a later version")
 
 // compactly is a proposal in version 2. What its blocks are depends on the block that they build on: they are read when
 // that is known, once.
@@ -43,7 +48,7 @@ type opened struct {
 // Open verifies what a proposal of an L1 inbox holds: nearly all of the work on it. The result does not depend on what
 // came before (I3), so calls may overlap.
 func Open(cfg *Config, p *l1.Proposal) *Opened {
-	o := &Opened{void: p.Void, parent: p.Parent, of: len(p.Blocks)}
+	o := &Opened{void: p.Void, parent: p.Parent, of: len(p.Blocks), later: p.Later}
 	if p.Compact != nil {
 		o.compact = &compactly{payload: p.Compact}
 	}
@@ -70,10 +75,14 @@ func (cfg *Config) open(e *l1.Encoded) (b opened) {
 // at here: see MissingTxs.
 //
 // Last gives the block that tip is, which a proposal of version 2 is read with; it is not called for others, and not for
-// the first block. What it fails with says nothing about the proposal: On returns it, and may be called again.
+// the first block. What it fails with says nothing about the proposal: On returns it, and may be called again. ErrLater is
+// returned likewise.
 func (o *Opened) On(cfg *Config, tip Tip, last func() (*block.Block, error)) (blocks []*block.Block, void string, err error) {
 	if o.compact != nil && o.void == "" && block.Hash(o.parent) == tip.HeaderHash {
 		return o.compact.on(cfg, tip, last)
+	}
+	if o.later != nil && block.Hash(o.parent) == tip.HeaderHash && cfg.Authority.Later(o.later, tip.Height+1) {
+		return nil, "", fmt.Errorf("%w: %d, signed by the chain's proposer; this release reads versions up to %d", ErrLater, o.later.Version, l1.CompactVersion)
 	}
 	blocks, void = o.on(cfg, tip)
 	return blocks, void, nil

@@ -207,6 +207,57 @@ func TestCompactReorg(t *testing.T) {
 	}
 }
 
+// TestCompactSignedTwice: a proposal in version 2 that has others than unsafe blocks is evidence by its last block, with the
+// unsafe one at that height. Where there is none, no pair of headers shows it.
+func TestCompactSignedTwice(t *testing.T) {
+	for name, c := range map[string]struct{ unsafe, proposed, want int }{
+		"more unsafe blocks":  {4, 3, 3},
+		"as many":             {3, 3, 3},
+		"one":                 {3, 1, 1},
+		"fewer unsafe blocks": {2, 3, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newInboxWorld(t, local.Options{})
+				w.node.L1.Offers.SetGate(t.Context(), true)
+				a, b := w.branch("a"), w.branch("b")
+				for range c.unsafe {
+					if _, err := w.offer(a.next()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				var blocks []*block.Block
+				for range c.proposed {
+					blocks = append(blocks, b.next())
+				}
+				w.proposeCompact(nil, blocks...)
+				st := w.want(1, uint64(c.proposed))
+				if st.Safe != blocks[c.proposed-1].Ref() || st.Unsafe != st.Safe || st.Counts.Void != 0 {
+					t.Fatalf("got %+v, want the proposal's blocks", st)
+				}
+				if c.want == 0 {
+					if st.Counts.SignedTwice != 0 {
+						t.Fatalf("got %+v", st.Twice)
+					}
+					return
+				}
+				if st.Counts.SignedTwice != 1 || len(st.Twice) != 1 || st.Twice[0].Height != uint64(c.want) {
+					t.Fatalf("got %d pairs, %+v, want one of height %d", st.Counts.SignedTwice, st.Twice, c.want)
+				}
+				for _, side := range []syncer.SignedHeader{st.Twice[0].Preferred, st.Twice[0].Other} {
+					h, err := block.DecodeSignedHeader(side.Header)
+					if err != nil || h.Verify() != nil || h.Header.Height != uint64(c.want) || h.Header.Hash() != side.Hash {
+						t.Errorf("got %+v, %v, which shows nothing", h, err)
+					}
+				}
+				if st.Twice[0].Preferred.Hash == st.Twice[0].Other.Hash {
+					t.Error("got one block twice")
+				}
+			})
+		})
+	}
+}
+
 // unsigned is an engine that is shown no signature.
 type unsigned struct {
 	exec.Engine

@@ -136,9 +136,10 @@ type plan struct {
 	at     block.Ref
 	parent block.Hash
 	in     store.Inbox
-	tip    derive.Tip // the last safe block
-	root   []byte     // after it
-	unsafe uint64     // the highest block that would be stored after what is planned
+	tip    derive.Tip   // the last safe block
+	root   []byte       // after it
+	unsafe uint64       // the highest block that would be stored after what is planned
+	ends   *block.Block // the last one of the proposal that is being adopted
 
 	truncate *uint64
 	promote  []store.Promotion
@@ -155,7 +156,8 @@ func (k *L1Sink) plan(item follow.Item[l1.Block]) (*plan, error) {
 	return &plan{k: k, at: item.Ref(), parent: item.Parent, in: k.inbox(), root: st.SafeRoot, unsafe: st.Unsafe.Height, tip: tip}, err
 }
 
-// propose judges one proposal. A void one consumes its id and does nothing else.
+// propose judges one proposal. A void one consumes its id and does nothing else. One in a later version, which only a
+// later release can read, is kept for it: to pass it over would be to leave the chain.
 func (p *plan) propose(ctx context.Context, m *l1.Message, opened *derive.Opened) error {
 	prop := m.Proposal
 	if prop.ID != p.in.Proposal.ID+1 {
@@ -164,6 +166,9 @@ func (p *plan) propose(ctx context.Context, m *l1.Message, opened *derive.Opened
 	start := time.Now()
 	blocks, void, err := opened.On(&p.k.cfg.Derive, p.tip, p.last)
 	p.k.Took(StepDerive, p.at.Height, start, err)
+	if errors.Is(err, derive.ErrLater) {
+		return p.k.stuck(follow.StageApply, p.at.Height, fmt.Errorf("proposal %d has a %w: give this node a later release. It passes nothing over, and goes on from here", prop.ID, err))
+	}
 	if err != nil {
 		return p.k.stuck(follow.StageDerive, p.at.Height, fmt.Errorf("read block %d, which proposal %d builds on: %w", p.tip.Height, prop.ID, err))
 	}
@@ -222,6 +227,7 @@ func (p *plan) adoptAll(ctx context.Context, blocks []*block.Block, m *l1.Messag
 }
 
 func (p *plan) tryAll(ctx context.Context, blocks []*block.Block, m *l1.Message) (void string, err error) {
+	p.ends = blocks[len(blocks)-1]
 	for _, b := range blocks {
 		err := p.adopt(ctx, b, m)
 		if errors.Is(err, exec.ErrInvalid) {
@@ -287,13 +293,31 @@ func (p *plan) execute(ctx context.Context, b *block.Block) ([]byte, error) {
 		}
 		height := p.tip.Height // unsafe blocks above it give way
 		if rec, err := p.k.cfg.Store.Block(height + 1); err == nil {
-			if err := p.k.signedTwice(rec.Block, b); err != nil {
+			if err := p.signedTwice(rec.Block, b); err != nil {
 				return err
 			}
 		}
 		p.truncate, p.unsafe = &height, height
 		return p.revert(ctx, height)
 	})
+}
+
+// signedTwice is Syncer's, of an unsafe block that gives way to one of a proposal. In version 2 that may have no signature of
+// its own: the one of the proposal's last block is for all. It is evidence together with the unsafe block at the height of
+// that one, if there is one: what they stand on differs, and so do they. Else there is no pair of headers to show.
+func (p *plan) signedTwice(unsafe, b *block.Block) error {
+	k := p.k
+	if len(b.Header.Signature) > 0 {
+		return k.signedTwice(unsafe, b)
+	}
+	if at := p.ends.Height(); at > p.unsafe || k.byDesign(unsafe, b) {
+		return nil
+	}
+	rec, err := k.cfg.Store.Block(p.ends.Height())
+	if err != nil {
+		return fmt.Errorf("read block %d: %w", p.ends.Height(), err)
+	}
+	return k.keepTwice(rec.Block, p.ends)
 }
 
 // ready brings an engine that has lost blocks to where the plan has had it: the stored blocks, without those that

@@ -52,13 +52,21 @@ var errTwice = errors.New("two sequencers with one key are at work, or were, or 
 // signedTwice keeps two different blocks of one height, both the proposer's, as evidence, and gives the alarm: once for
 // a height. It must be called inside the section.
 func (s *Syncer) signedTwice(a, b *block.Block) error {
+	if s.byDesign != nil && s.byDesign(a, b) {
+		return nil
+	}
+	return s.keepTwice(a, b)
+}
+
+// keepTwice is signedTwice of two that were not signed by design.
+func (s *Syncer) keepTwice(a, b *block.Block) error {
 	height := a.Height()
 	if len(a.Header.Signature) == 0 || len(b.Header.Signature) == 0 {
-		return nil // a block of a proposal of version 2: that it was signed the last one's signature says alone
+		return nil // a block of a proposal in version 2
 	}
 	at, known := slices.BinarySearchFunc(s.twice, height, func(e Equivocation, h uint64) int { return cmp.Compare(e.Height, h) })
 	full := len(s.twice) >= keepTwice
-	if known || full && at == 0 || s.byDesign != nil && s.byDesign(a, b) {
+	if known || full && at == 0 {
 		return nil
 	}
 	if rankOf(&a.Header).compare(rankOf(&b.Header)) < 0 {
