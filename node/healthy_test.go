@@ -285,7 +285,7 @@ func TestHealthyIsReady(t *testing.T) {
 				} else {
 					h.chain.genesis.DA, h.chain.genesis.DAStartHeight = nil, 0
 					h.chain.genesis.L1 = &block.GenesisL1{ChainID: 1, Inbox: "0x00000000000000000000000000000000000000aa", StartBlock: 1}
-					seq.Config.L1.MaxDelay, full.Config.L1.MaxDelay = c.delay, c.delay
+					seq.Config.L1.MaxDelay = c.delay // the full node sees for itself
 					chain := locall1.New(locall1.Options{Instant: c.slot == 0, Finality: 64})
 					if c.slot == 0 {
 						seq.Config.L1.BlockTime, full.Config.L1.BlockTime = "on-demand", "on-demand"

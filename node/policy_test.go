@@ -44,7 +44,7 @@ func TestLateBeyondThePolicy(t *testing.T) {
 		h.chain.genesis.L1 = &block.GenesisL1{ChainID: 1, Inbox: "0x00000000000000000000000000000000000000aa", StartBlock: 1}
 		chain := locall1.New(locall1.Options{Finality: 64})
 		run := func(o node.Options) *node.Node {
-			o.Config.L1.MaxDelay, o.Config.L1.BlockTime = delay, slot.String()
+			o.Config.L1.BlockTime = slot.String()
 			n, run, err := node.Unserved(node.OnDisks(o, vfs.NewMem(), vfs.NewMem()))
 			if err != nil {
 				t.Fatal(err)
@@ -56,7 +56,9 @@ func TestLateBeyondThePolicy(t *testing.T) {
 		p := &deafening{Proposer: chain.Proposer(l1.Address{1})}
 		p.left.Store(proposals)
 		h.work.Go(func() { mines(ctx, chain, slot, false, 0) })
-		n := run(h.sequencer(6*time.Second, false).OnL1(newL1Near(chain, trouble{}), p))
+		sequencer := h.sequencer(6*time.Second, false)
+		sequencer.Config.L1.MaxDelay = delay // the full node sees for itself
+		n := run(sequencer.OnL1(newL1Near(chain, trouble{}), p))
 		f := run(h.full().OnL1(newL1Near(chain, trouble{}), nil))
 		s, err := f.Status().Wait(ctx, func(s node.Status) bool { return s.Proposal != nil && s.Proposal.ID == proposals })
 		if err != nil {

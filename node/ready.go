@@ -500,7 +500,7 @@ func (v *view) chain() []row {
 	if v.Sequencer != nil || v.up.nodes != nil || v.Heads.Safe.Hash.IsZero() || v.quiet == 0 { // a replica's source judges that
 		return nil
 	}
-	each := max(v.quiet, v.up.delay, v.up.each(v.blockTime)*time.Duration(max(v.sync.Rhythm.Heights, 1)))
+	each := max(v.quiet, v.waits(), v.up.each(v.blockTime)*time.Duration(max(v.sync.Rhythm.Heights, 1)))
 	habit := "and did so each"
 	if v.sync.Rhythm.Busy {
 		habit = "which was never idle yet, and may be for"
@@ -519,6 +519,14 @@ func (v *view) chain() []row {
 		r.Cause = fmt.Sprintf("it was announced, and is not applied; there has been no new block of the chain for %s", stood)
 	}
 	return []row{r}
+}
+
+// waits returns how long blocks wait to be posted with others: as the setting says, or as they have.
+func (v *view) waits() time.Duration {
+	if v.up.delay > 0 || !v.up.slots {
+		return v.up.delay
+	}
+	return v.sync.Rhythm.Waited
 }
 
 // quiet returns how long the chain goes without a block when all is well; 0: that is not known yet. One that was never

@@ -27,7 +27,15 @@ func (r *TestedRhythm) Block(made time.Time, txs int) {
 }
 
 // Brought notes a height of the source that brought a safe block.
-func (r *TestedRhythm) Brought(height uint64) { r.rhythm.brought(height) }
+func (r *TestedRhythm) Brought(height uint64) { r.rhythm.brought(height, time.Time{}) }
+
+// Waited notes that the next height of the source, of a time, has brought a block which has waited for so long.
+func (r *TestedRhythm) Waited(wait time.Duration, at time.Time) {
+	height := r.item + 1
+	r.rhythm.passed(height, at)
+	r.rhythm.brought(height, at.Add(-wait))
+	r.rhythm.brought(height, at) // and another one
+}
 
 // Is returns what is known.
 func (r *TestedRhythm) Is() Rhythm { return r.is }

@@ -1,6 +1,7 @@
 package syncer
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"sync"
@@ -21,6 +22,10 @@ type Rhythm struct {
 	Busy    bool          `json:"busy,omitempty"` // it was never idle yet: if it is a lazy one, Quiet is not how long that may last
 	Heights uint64        `json:"heights"`        // of the source, between two that bring safe blocks
 	Source  time.Duration `json:"source"`         // between two heights of the source, by their own times
+
+	// Waited is how long a block waits for later ones before the source has it, by its own time and the source's: the
+	// longest of the last day or two.
+	Waited time.Duration `json:"waited,omitempty"`
 }
 
 // Of how many blocks, or heights, a rhythm is made, and how many must be there.
@@ -45,8 +50,44 @@ type rhythm struct {
 	item    uint64 // the item of the source that was noted last, and its time
 	itemAt  time.Time
 	items   []time.Duration // between items
+	waits   waits
 	is      Rhythm
 	stored  Rhythm // what the store has
+}
+
+// waits are the longest waits of a day, and what came of the days before. A chain that is busy by day proposes as soon as
+// proposals are full, and by night when they are old: a median would forget the nights.
+type waits struct {
+	since   time.Time // the day's first, by the source's time
+	longest []time.Duration
+	before  time.Duration
+}
+
+const day = 24 * time.Hour
+
+// add notes a wait that ended at a time, and returns how long waits are. The two longest of a day may be outages, if there
+// are others.
+func (w *waits) add(wait time.Duration, at time.Time) time.Duration {
+	if w.since.IsZero() {
+		w.since = at
+	} else if at.Sub(w.since) >= day {
+		w.before, w.since, w.longest = w.long(), at, nil
+	}
+	w.longest = append(w.longest, wait)
+	slices.SortFunc(w.longest, func(a, b time.Duration) int { return cmp.Compare(b, a) })
+	w.longest = w.longest[:min(len(w.longest), leastOfThem)]
+	return max(w.before, w.long())
+}
+
+// long returns how long waits were today.
+func (w *waits) long() time.Duration {
+	switch len(w.longest) {
+	case 0:
+		return 0
+	case leastOfThem:
+		return w.longest[leastOfThem-1]
+	}
+	return w.longest[0]
 }
 
 // block notes a new block on top of the last one, or in the place of others.
@@ -79,8 +120,11 @@ func (r *rhythm) quiet() {
 	}
 }
 
-// brought notes a height of the source that brought a safe block.
-func (r *rhythm) brought(height uint64) {
+// brought notes a height of the source that brought a safe block. Of several that it brings the first one was made first.
+func (r *rhythm) brought(height uint64, made time.Time) {
+	if height > r.source && height == r.item {
+		r.is.Waited = r.waits.add(max(r.itemAt.Sub(made), 0), r.itemAt)
+	}
 	if r.source != 0 && height > r.source {
 		if r.heights = keep(r.heights, height-r.source, keepHeights); len(r.heights) >= leastOfThem {
 			r.is.Heights = middle(r.heights)
@@ -114,7 +158,7 @@ const rhythmKey = "rhythm"
 
 // toStore returns what is to be written of the rhythm: nothing as long as it is about what is stored.
 func (r *rhythm) toStore() []byte {
-	if about(r.is.Quiet, r.stored.Quiet) && r.is.Busy == r.stored.Busy && r.is.Heights == r.stored.Heights && about(r.is.Source, r.stored.Source) {
+	if about(r.is.Quiet, r.stored.Quiet) && r.is.Busy == r.stored.Busy && r.is.Heights == r.stored.Heights && about(r.is.Source, r.stored.Source) && about(r.is.Waited, r.stored.Waited) {
 		return nil
 	}
 	text, err := json.Marshal(r.is)
@@ -131,7 +175,7 @@ func about(a, b time.Duration) bool { return a == b || a > b*3/4 && a < b*4/3 }
 func (s *Syncer) loadRhythm() {
 	text, ok, err := s.cfg.Store.Named(rhythmKey)
 	if err == nil && ok && json.Unmarshal(text, &s.rhythm.stored) == nil {
-		s.rhythm.is = s.rhythm.stored
+		s.rhythm.is, s.rhythm.waits.before = s.rhythm.stored, s.rhythm.stored.Waited
 	}
 }
 
@@ -166,7 +210,7 @@ func (s *Syncer) note(a *Applied) {
 		s.rhythm.block(a.Ref, a.Made, a.Txs)
 	}
 	if a.Safe {
-		s.rhythm.brought(a.Source.Height)
+		s.rhythm.brought(a.Source.Height, a.Made)
 	}
 }
 

@@ -82,6 +82,42 @@ func TestRhythmOfHeights(t *testing.T) {
 	}
 }
 
+// How long blocks wait to be posted together is what they hardly ever wait longer than, in a day or two: a chain that is
+// busy by day and waits by night is not thought to have stopped in the evening.
+func TestRhythmOfWaits(t *testing.T) {
+	const minute, hour = time.Minute, time.Hour
+	type wait struct {
+		n    int
+		each time.Duration
+	}
+	for name, c := range map[string]struct {
+		waits []wait
+		want  time.Duration
+	}{
+		"nothing known":          {nil, 0},
+		"one":                    {[]wait{{1, 10 * minute}}, 10 * minute},
+		"always the same":        {[]wait{{50, 10 * minute}}, 10 * minute},
+		"the first is an outage": {[]wait{{1, 5 * hour}, {2, minute}}, minute},
+		"two outages":            {[]wait{{20, minute}, {1, hour}, {20, minute}, {1, 2 * hour}, {20, minute}}, minute},
+		"a night and a day":      {[]wait{{48, 10 * minute}, {960, minute}}, 10 * minute},
+		"three days of nights":   {[]wait{{48, 10 * minute}, {960, minute}, {48, 10 * minute}, {960, minute}, {48, 10 * minute}, {960, minute}}, 10 * minute},
+		"busy at last":           {[]wait{{48, 10 * minute}, {3 * 1440, minute}}, minute},
+		"it waits longer now":    {[]wait{{100, minute}, {3, hour}}, hour},
+	} {
+		var r syncer.TestedRhythm
+		at := time.Unix(1_700_000_000, 0)
+		for _, w := range c.waits {
+			for range w.n {
+				at = at.Add(w.each)
+				r.Waited(w.each, at)
+			}
+		}
+		if got := r.Is().Waited; got != c.want {
+			t.Errorf("%s: got %s, want %s", name, got, c.want)
+		}
+	}
+}
+
 // A node that is started again knows its chain's pace at once, and since when its heads stand.
 func TestRhythmIsStored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
