@@ -87,8 +87,8 @@ var ethereumGuards = []guard{
 	{
 		name: "the fee has a limit, whatever the market asks for",
 		file: "l1/ethereum/send.go",
-		from: "pinned || f.cap.Cmp(a.opt.MaxFee) > 0 {",
-		to:   "pinned {",
+		from: "if len(a.pinned(*f, blobs)) > 0 || f.cap.Cmp(a.opt.MaxFee) > 0 {",
+		to:   "if false {",
 		pkg:  "./l1/ethereum", test: "TestFeeLimits/call_data",
 	},
 	{

@@ -65,7 +65,31 @@ var policyGuards = []guard{
 	{
 		name: "a proposal that is sent again takes what has come meanwhile with it",
 		file: "l1/ethereum/account.go",
-		from: "if a.bump(try, r.sidecar != nil) && r.fuller != nil {", to: "if a.bump(try, r.sidecar != nil) && false {",
+		from: "if a.replace(try, r.sidecar != nil) && r.fuller != nil {", to: "if a.replace(try, r.sidecar != nil) && false {",
 		pkg: "./l1/ethereum", test: "TestFullerInItsPlace",
+	},
+	{
+		name: "a proposal goes on in the kind that waits in a pool",
+		file: "l1/ethereum/propose.go",
+		from: "a.kind.blobs, otherwise = !a.kind.blobs, true", to: "otherwise = true",
+		pkg: "./l1/ethereum", test: "TestKindAfterARestart",
+	},
+	{
+		name: "what nothing can take the place of has the other limits at once",
+		file: "l1/ethereum/send.go",
+		from: "if len(a.pinned(*f, blobs)) > 0 ||", to: "if",
+		pkg: "./l1/ethereum", test: "TestNothingCanTakeItsPlace",
+	},
+	{
+		name: "a full node learns how long blocks wait to be proposed together",
+		file: "node/ready.go",
+		from: "return v.sync.Rhythm.Waited", to: "return 0",
+		pkg: "./node", test: "TestHealthyIsReady/proposals_each_ten_minutes",
+	},
+	{
+		name: "how long blocks wait by night is not forgotten by day",
+		file: "internal/syncer/rhythm.go",
+		from: "return max(w.before, w.long())", to: "return w.long()",
+		pkg: "./internal/syncer", test: "TestRhythmOfWaits",
 	},
 }

@@ -71,7 +71,7 @@ var softGuards = []guard{
 	{
 		name: "evidence that there is no room for gives no alarm again",
 		file: "internal/syncer/twice.go",
-		from: "full && at == 0 ||", to: "",
+		from: "if known || full && at == 0 {", to: "if known {",
 		pkg: "./internal/syncer", test: "TestEvidenceIsBounded",
 	},
 	{

@@ -95,7 +95,7 @@ var streamGuards = []guard{
 	{
 		name: "where the tip is at its limit the fee is, too",
 		file: "l1/ethereum/send.go",
-		from: "pinned := a.opt.MaxTip.Cmp(a.opt.MaxFee) < 0 && f.tip.Cmp(a.opt.MaxTip) >= 0", to: "pinned := false",
+		from: "{a.opt.MaxTip.Cmp(a.opt.MaxFee) < 0, \"l1.max_tip\", f.tip, a.opt.MaxTip}", to: "{false, \"l1.max_tip\", f.tip, a.opt.MaxTip}",
 		pkg: "./l1/ethereum", test: "TestFeesAboveTheLimits",
 	},
 }

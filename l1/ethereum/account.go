@@ -172,6 +172,7 @@ func included(r *types.Receipt) l1.Inclusion {
 
 var (
 	errReverted   = errors.New("transaction reverted")
+	errOtherKind  = errors.New("a transaction of the account waits in the pool, and nodes take none with blobs in the place of one without, nor one without in the place of one with")
 	errNonceTaken = fmt.Errorf("another transaction took the account's nonce: %w", l1.ErrUnknownOutcome)
 )
 
@@ -219,6 +220,7 @@ type attempt struct {
 	failed      bool        // since the last one was sent, at has failed once, or did not answer that: it may not have it
 	underpriced int         // times in a row that the endpoint wanted more
 	blobs       bool        // it has blobs
+	pinned      string      // why nothing can take its place; empty: something can
 	asked       fees        // what the L1 asked for when the last one was sent: its base fees, and no tip
 	unsure      error       // what the last one was answered with, if that leaves open whether it was taken
 	refused     int         // times in a row that it was answered with an error object which leaves that open
@@ -293,7 +295,7 @@ const mostRefusals = 3
 // unknown is the error of whoever stops to wait for the attempts, for the cause given, if there is another one.
 func (t *attempt) unknown(cause error) error {
 	err := fmt.Errorf("wait for transaction %s: %w", t.hashes[len(t.hashes)-1], l1.ErrUnknownOutcome)
-	if why := t.tooCheap(); why != "" {
+	if why := cmp.Or(t.tooCheap(), t.pinned); why != "" {
 		err = fmt.Errorf("%w: %s: %w", err, why, l1.ErrFeeCap)
 	}
 	for _, why := range []error{cause, t.unsure} {
@@ -327,7 +329,7 @@ func (a *Account) again(ctx context.Context, r *request, try *attempt) {
 	case elsewhere:
 		a.move(try, try.at)
 	case !try.forgotten:
-		if a.bump(try, r.sidecar != nil) && r.fuller != nil { // nodes take another one in its place for a higher fee alone
+		if a.replace(try, r.sidecar != nil) && r.fuller != nil { // nodes take another one in its place for a higher fee alone
 			if next, ok := r.fuller(ctx); ok {
 				next.fuller = r.fuller
 				*r, try.cells = next, nil

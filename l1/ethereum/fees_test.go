@@ -184,7 +184,7 @@ func TestFullerInItsPlace(t *testing.T) {
 				t.Errorf("got %+v, %v", at, err)
 			}
 		})
-		waitFor(t, sends, 4)
+		atLeast(t, sends, 4)
 		_, err := r.chain.Mine(t.Context(), beacon.Spec{})
 		r.check(err)
 		done.Wait()

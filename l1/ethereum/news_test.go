@@ -28,6 +28,16 @@ func waitFor[T comparable](t *testing.T, v *watch.Value[T], want T) {
 	}
 }
 
+// atLeast waits until a count has come so far: it may have gone further before anybody looks.
+func atLeast(t *testing.T, v *watch.Value[int], n int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // only for a test that hangs
+	defer cancel()
+	if got, err := v.Wait(ctx, func(got int) bool { return got >= n }); err != nil {
+		t.Fatalf("got %d, want %d: %v", got, n, err)
+	}
+}
+
 // E3: the WebSocket is cut, refused and frozen for a while, with proposals in between. News comes by polling
 // meanwhile, and over the socket afterwards.
 func TestPollingAndBack(t *testing.T) {

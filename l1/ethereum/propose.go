@@ -41,6 +41,7 @@ func (a *Account) Propose(ctx context.Context, d l1.Draft) (l1.Inclusion, error)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	p := proposing{Account: a, version: version{draft: d, payload: payload}}
+	otherwise := false // it was tried in the other kind
 	for reverted := 0; ; {
 		var err error
 		if p.at, err = a.client.front(ctx); err != nil {
@@ -61,6 +62,11 @@ func (a *Account) Propose(ctx context.Context, d l1.Draft) (l1.Inclusion, error)
 		switch {
 		case errors.Is(err, errNonceTaken) && ctx.Err() == nil:
 			continue // by an earlier attempt, perhaps: look
+		case errors.Is(err, errOtherKind) && a.opt.Content == Cheapest && !otherwise && ctx.Err() == nil: // of an earlier process
+			a.kind.blobs, otherwise = !a.kind.blobs, true
+			continue
+		case errors.Is(err, errOtherKind):
+			return l1.Inclusion{}, fmt.Errorf("%w: wait until it is included, or set l1.content to auto", err)
 		case err != nil:
 			return l1.Inclusion{}, err
 		case receipt.Status == types.ReceiptStatusSuccessful:

@@ -232,7 +232,7 @@ func TestFeeBump(t *testing.T) {
 			t.Errorf("got %+v, %v", at, err)
 		}
 	})
-	waitFor(t, sends, 4)
+	atLeast(t, sends, 4)
 	_, err := r.chain.Mine(t.Context(), beacon.Spec{})
 	r.check(err)
 	done.Wait()
@@ -270,7 +270,7 @@ func TestNonceTaken(t *testing.T) {
 			t.Errorf("got %+v, %v, want ErrForcedDue", at, err)
 		}
 	})
-	waitFor(t, sends, 1)
+	atLeast(t, sends, 1)
 	r.mine(other)
 	done.Wait()
 	d.Forced = 1

@@ -71,8 +71,10 @@ func (a *Account) submit(ctx context.Context, r request, try *attempt, price boo
 			return nil // an attempt is included, or another transaction: outcome will tell
 		case lowPrice:
 			if try.underpriced++; try.underpriced > 20 || !a.bump(try, r.sidecar != nil) {
-				return fmt.Errorf("fee %s, tip %s, blob fee %s is too low, and more is not allowed: %w: %w", try.fees.cap, try.fees.tip, try.fees.blob, l1.ErrFeeCap, err)
+				return fmt.Errorf("%w: %s: %w", l1.ErrFeeCap, a.tooLow(try.fees, r.sidecar != nil), err)
 			}
+		case otherKind:
+			return fmt.Errorf("%w: %w", errOtherKind, err)
 		case noFunds:
 			return fmt.Errorf("account %s: %w: %w", a.from, l1.ErrFunds, err)
 		case notSent:
@@ -107,8 +109,9 @@ const (
 	takenNonce                // another transaction of the account is included
 	lowPrice
 	noFunds
-	notSent // whoever stands before the node let nothing through, or there was no connection
-	refused // by the node
+	otherKind // a transaction of the account waits there that has blobs, or has none, where this one is otherwise
+	notSent   // whoever stands before the node let nothing through, or there was no connection
+	refused   // by the node
 )
 
 // meaning tells what is known after a transaction was answered. The words are those of go-ethereum, and of most others
@@ -157,7 +160,8 @@ var words = []struct {
 	{"intrinsic gas", refused}, {"floor data gas", refused}, {"exceeds block gas limit", refused}, {"gas limit too high", refused},
 	{"gas limit is too high", refused}, {"exceeds the configured cap", refused}, {"exceeds transaction gas limit", refused}, {"oversized data", refused},
 	{"max initcode size", refused}, {"not supported", refused}, {"notsupported", refused}, {"invalid sender", refused}, {"invalid signature", refused},
-	{"invalid chain id", refused}, {"txpool is full", refused}, {"already reserved", refused}, {"nonce too high", refused},
+	{"invalid chain id", refused}, {"txpool is full", refused}, {"nonce too high", refused},
+	{"already reserved", otherKind}, {"conflictingtype", otherKind}, {"can't replace blob", otherKind},
 	{"sidecar", refused}, {"kzg", refused}, {"proof", refused}, {"blob hashes", refused}, {"too many blobs", refused}, {"rlp: ", refused},
 }
 
@@ -206,7 +210,7 @@ func (a *Account) price(ctx context.Context, try *attempt) error {
 	try.asked = fees{cap: head.BaseFee, blob: blob.ToInt()}
 	f := &try.fees
 	f.tip, f.cap, f.blob = larger(f.tip, market.tip), larger(f.cap, market.cap), larger(f.blob, market.blob)
-	a.limit(f)
+	a.limit(f, try.blobs)
 	return nil
 }
 
@@ -217,11 +221,15 @@ func larger(a, b *big.Int) *big.Int {
 	return a
 }
 
-// limit keeps fees within the limits. Where the tip is at its own, the whole fee is at its limit at once: the tip cannot
-// rise, and nodes take nothing in a transaction's place of which not all fees are higher.
-func (a *Account) limit(f *fees) {
-	if pinned := a.opt.MaxTip.Cmp(a.opt.MaxFee) < 0 && f.tip.Cmp(a.opt.MaxTip) >= 0; pinned || f.cap.Cmp(a.opt.MaxFee) > 0 {
+// limit keeps fees within the limits. Nodes take nothing in a transaction's place of which not all fees are higher. So
+// where one could not be raised once more, those of which only as much is paid as the L1 asks for, the whole fee and the
+// blobs', are at their limits at once.
+func (a *Account) limit(f *fees, blobs bool) {
+	if len(a.pinned(*f, blobs)) > 0 || f.cap.Cmp(a.opt.MaxFee) > 0 {
 		f.cap = a.opt.MaxFee
+		if blobs {
+			f.blob = a.opt.MaxBlobFee
+		}
 	}
 	for _, most := range []*big.Int{a.opt.MaxTip, f.cap} {
 		if f.tip.Cmp(most) > 0 {
@@ -233,20 +241,78 @@ func (a *Account) limit(f *fees) {
 	}
 }
 
+// pinned names the settings by which a fee could not be raised once more. A tip that has no limit of its own is a part of
+// the whole fee, and no more is said of it.
+func (a *Account) pinned(f fees, blobs bool) (settings []string) {
+	for _, row := range []struct {
+		counts       bool
+		setting      string
+		value, limit *big.Int
+	}{
+		{true, "l1.max_fee", f.cap, a.opt.MaxFee}, {a.opt.MaxTip.Cmp(a.opt.MaxFee) < 0, "l1.max_tip", f.tip, a.opt.MaxTip}, {blobs, "l1.max_blob_fee", f.blob, a.opt.MaxBlobFee},
+	} {
+		if row.counts && raised(row.value, blobs).Cmp(row.limit) > 0 {
+			settings = append(settings, row.setting)
+		}
+	}
+	return settings
+}
+
+// tooLow says of fees which the L1's node finds too low, or which leave no room to take the place of a transaction with
+// them, by which setting that is so.
+func (a *Account) tooLow(f fees, blobs bool) string {
+	offered := fmt.Sprintf("fee %s, tip %s", f.cap, f.tip)
+	if blobs {
+		offered += fmt.Sprintf(", blob fee %s", f.blob)
+	}
+	if at := a.pinned(f, blobs); len(at) > 0 {
+		return fmt.Sprintf("%s wei is too low, and %s allows no more: raise that, or wait until the L1 asks for less", offered, strings.Join(at, ", "))
+	}
+	return offered + " wei is too low"
+}
+
 // bump raises the fees by as much as nodes want for replacing a transaction: by a quarter (they want a tenth), and
 // with blobs to the double. It reports whether that changed anything: there is a limit.
 func (a *Account) bump(try *attempt, blobs bool) bool {
-	more := func(n *big.Int) *big.Int {
-		raise := new(big.Int).Rsh(n, 2)
-		if blobs {
-			raise.Set(n)
-		}
-		return raise.Add(raise, n).Add(raise, big.NewInt(1))
-	}
 	before := try.fees
-	try.fees = fees{more(before.tip), more(before.cap), more(before.blob)}
-	a.limit(&try.fees)
+	try.fees = fees{raised(before.tip, blobs), raised(before.cap, blobs), raised(before.blob, blobs)}
+	a.limit(&try.fees, blobs)
 	return try.fees.cap.Cmp(before.cap) != 0 || try.fees.tip.Cmp(before.tip) != 0 || blobs && try.fees.blob.Cmp(before.blob) != 0
+}
+
+// raised is a fee that nodes take in the place of n.
+func raised(n *big.Int, blobs bool) *big.Int {
+	raise := new(big.Int).Rsh(n, 2)
+	if blobs {
+		raise.Set(n)
+	}
+	return raise.Add(raise, n).Add(raise, big.NewInt(1))
+}
+
+// replace raises the fees of a transaction that waits in a pool, for another one in its place. It reports false, and
+// leaves them as they are, if the limits keep one of them so low that nodes would not take the other one: then the
+// attempt says why.
+func (a *Account) replace(try *attempt, blobs bool) bool {
+	before := try.fees
+	if a.bump(try, blobs) && !short(before.cap, try.fees.cap, blobs) && !short(before.tip, try.fees.tip, blobs) && !(blobs && short(before.blob, try.fees.blob, blobs)) {
+		try.pinned = ""
+		return true
+	}
+	more := "a tenth more"
+	if blobs {
+		more = "the double"
+	}
+	try.pinned, try.fees = fmt.Sprintf("nothing can take the transaction's place, for which nodes want %s of each fee: %s", more, a.tooLow(before, blobs)), before
+	return false
+}
+
+// short reports whether a fee is too low for nodes to take it in the place of another one.
+func short(before, after *big.Int, blobs bool) bool {
+	least := new(big.Int).Mul(before, big.NewInt(11)) // a tenth more
+	if blobs {
+		least.Mul(before, big.NewInt(20))
+	}
+	return new(big.Int).Mul(after, big.NewInt(10)).Cmp(least) < 0
 }
 
 // tooCheap says which fee of the last attempt is below what the L1 asked for when it was sent, which only a limit can be
