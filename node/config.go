@@ -110,7 +110,7 @@ type L1Config struct {
 	KeyFile     string        `koanf:"key_file" help:"a file with the private key, in hexadecimal, of the L1 account that proposes; for the sequencer"`
 	Blobs       bool          `koanf:"blobs" help:"put proposals into blobs instead of call data; the same as l1.content: blobs"`
 	Content     string        `koanf:"content" help:"where the sequencer puts proposals: calldata; blobs, or auto, which is what costs less when one is sent: these two need l1.beacon on every node; empty: calldata, or what l1.blobs says"`
-	MaxDelay    time.Duration `koanf:"max_delay" help:"how long a block may wait to be proposed with later ones, if they do not fill a proposal before; on a full node, what the sequencer has, for readiness; 0: none waits"`
+	MaxDelay    time.Duration `koanf:"max_delay" help:"how long a block may wait to be proposed with later ones, if they do not fill a proposal before; 0: none waits. A full node learns for its readiness how long they do, or is told with this"`
 	TargetData  uint64        `koanf:"target_calldata" help:"bytes of a proposal in call data that is full: it waits for no more blocks" default:"120000"`
 	TargetBlobs uint64        `koanf:"target_blobs" help:"blobs of a proposal in blobs that is full; never more than l1.max_blobs" default:"1"`
 	MaxBlobs    uint64        `koanf:"max_blobs" help:"blobs of one proposal, at most; an L1 takes 6 in a transaction, or fewer" default:"6"`
@@ -118,7 +118,7 @@ type L1Config struct {
 	MaxTip      float64       `koanf:"max_tip" help:"gwei per gas of it for the maker of the L1's block, at most; 0: as much as l1.max_fee. Where the L1 asks for so much, a transaction may cost l1.max_fee at once: none could take its place" `
 	MaxBlobFee  float64       `koanf:"max_blob_fee" help:"gwei per gas of blobs, at most; likewise; 0: 500" default:"500"`
 	Resend      uint64        `koanf:"resend_blocks" help:"block times of the L1 after which a transaction that is in none is sent again with higher fees" default:"3"`
-	Payload     uint64        `koanf:"payload" help:"version of the payloads in which blocks are proposed, 1 or 2; 2 takes a fifth of the bytes, and only once every node of the chain reads it: nodes of releases before this one find it void; for the sequencer" default:"1"`
+	Payload     uint64        `koanf:"payload" help:"version of the payloads in which blocks are proposed, 1 or 2; 2 takes a fifth of the bytes, and only once every node of the chain reads it: nodes of releases before this one find it void; init of a new chain sets 2; for the sequencer" default:"1"`
 	CallTimeout time.Duration `koanf:"call_timeout" help:"how long a request may go without a byte of its answer" default:"10s"`
 	Finality    string        `koanf:"finality" yaml:"number" help:"what of the L1 is final, so that no reorg takes it back: node, what the Ethereum node calls finalized, or a depth of at least 1, in blocks below the head; never what a block is, so nodes of one chain may differ" default:"node"`
 	BlockTime   string        `koanf:"block_time" yaml:"number" help:"time between the L1's blocks, such as 12s, the clock of all that waits for one; on-demand: they have no rhythm, as those of a dev chain that mines with each transaction; empty: the slot time of a public L1, else measured"`

@@ -138,6 +138,9 @@ func onL1(ctx context.Context, genesis *block.Genesis, opt initOptions, given ma
 			return err
 		}
 	}
+	if _, ok := given["l1.payload"]; !ok { // whoever joins the new chain reads it
+		given["l1.payload"] = uint64(l1.CompactVersion)
+	}
 	deployed, err := deployedAt(ctx, client)
 	switch {
 	case opt.l1StartBlock == 0:

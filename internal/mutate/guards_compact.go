@@ -99,4 +99,32 @@ var compactGuards = []guard{
 		to:   "if at += n; false {",
 		pkg:  "./l1/compact", test: "TestLongForms",
 	},
+	{
+		name: "a node stops before its proposer's payload of a later version",
+		file: "internal/derive/l1.go",
+		from: "if o.later != nil && block.Hash(o.parent)",
+		to:   "if false && block.Hash(o.parent)",
+		pkg:  "./internal/syncer", test: "TestLaterVersion",
+	},
+	{
+		name: "a later version stops nobody that the proposer has not signed",
+		file: "internal/derive/authority.go",
+		from: "return r == none && key.Verify(l.Message(a.chainID), l.Signature)",
+		to:   "return r == none && key != nil",
+		pkg:  "./internal/syncer", test: "TestLaterVersion",
+	},
+	{
+		name: "two blocks of one height are shown by the last header of a payload",
+		file: "internal/syncer/l1.go",
+		from: "return k.keepTwice(rec.Block, p.ends)",
+		to:   "_ = rec\n\treturn nil",
+		pkg:  "./internal/syncer", test: "TestCompactSignedTwice",
+	},
+	{
+		name: "a new chain is proposed in version 2",
+		file: "cmd/headrace/chain.go",
+		from: "if _, ok := given[\"l1.payload\"]; !ok {",
+		to:   "if false {",
+		pkg:  "./cmd/headrace", test: "TestScriptsOnL1/inbox",
+	},
 }

@@ -208,9 +208,8 @@ func TestFrames(t *testing.T) {
 	}
 }
 
-// TestBombs: whatever a payload claims to become, deciding that it is void takes no more memory than may be.
-func TestBombs(t *testing.T) {
-	c, p := &compact.Chain{ID: chainID}, on(nil)
+// bombs are payloads that claim to become much: void ones, by name.
+func bombs(t testing.TB) map[string][][]byte {
 	key, zeros := proposer.Public().Encode(), make([]byte, compact.MaxSize+1)
 	pack := func(raw []byte) [][]byte {
 		z, err := compact.Pack(raw)
@@ -228,7 +227,7 @@ func TestBombs(t *testing.T) {
 	}
 	many := binary.AppendUvarint(nil, 8<<20)
 	lastRow := pack(zeros)
-	for name, payloads := range map[string][][]byte{
+	return map[string][][]byte{
 		"zeros":             pack(zeros[1:]),
 		"too many":          lastRow,
 		"claims 16 GiB":     {payloadOf(compact.Packings["zstd"], 16<<30, nil), payloadOf(0, 1<<63, nil)},
@@ -237,7 +236,14 @@ func TestBombs(t *testing.T) {
 		"a huge tx":         pack(columns(map[string][]byte{"block flags": {0}, "block time": {0, 0, 0}, "block time, high": {0}, "transactions": {1}, "tx kind": {0}, "tx whole": append(binary.AppendUvarint(nil, 15<<20), zeros[:15<<20]...)}, 1)),
 		"a huge input":      pack(columns(map[string][]byte{"block flags": {0}, "block time": {0, 0, 0}, "block time, high": {0}, "transactions": {1}, "tx kind": {1}, "tx input size": binary.AppendUvarint(nil, 13<<20), "tx input": zeros[:13<<20]}, 1)),
 		"claims many bytes": pack(columns(map[string][]byte{"block flags": {0}, "block time": {0, 0, 0}, "block time, high": {0}, "transactions": {1}, "tx kind": {0}, "tx whole": binary.AppendUvarint(nil, 1<<62)}, 1)),
-	} {
+	}
+}
+
+// TestBombs: whatever a payload claims to become, deciding that it is void takes no more memory than may be. How long it
+// takes BenchmarkBombs tells.
+func TestBombs(t *testing.T) {
+	c, p := &compact.Chain{ID: chainID}, on(nil)
+	for name, payloads := range bombs(t) {
 		for i, payload := range payloads {
 			_, _ = compact.Decode(c, p, payloadOf(compact.Packings["stored"], 1, []byte{0})) // what is made once
 			var before, after runtime.MemStats
@@ -259,6 +265,39 @@ func TestBombs(t *testing.T) {
 			}
 			t.Logf("%s, %d: %d bytes, took %d: %v", name, i, len(payload), after.TotalAlloc-before.TotalAlloc, err)
 		}
+	}
+}
+
+// largest is a payload of blocks that take about as much as may be. It is good until its last signature is looked at.
+func largest(t testing.TB, c *compact.Chain, p compact.Parent) []byte {
+	txs := make([][]byte, 175_000)
+	for i := range txs {
+		txs[i] = fmt.Appendf(nil, "key-%d=%050d", i%100, i)
+	}
+	payload, err := compact.Encode(c, p, []*block.Block{next(t, proposer, nil, start, nil, txs, nil)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return payload
+}
+
+// BenchmarkBombs tells how long it takes to decide that a bomb is void, and to read what is as large as may be: each is to take
+// less than 0.5 s on a machine of 2025.
+//
+//	go test ./l1/compact -run '^$' -bench Bombs
+func BenchmarkBombs(b *testing.B) {
+	c, p := &compact.Chain{ID: chainID}, on(nil)
+	all := bombs(b)
+	all["as large as may be"] = [][]byte{largest(b, c, p)}
+	for name, payloads := range all {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := compact.Decode(c, p, payloads[0]); (err == nil) != (name == "as large as may be") {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 
