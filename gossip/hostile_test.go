@@ -21,6 +21,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 
 	"headrace/block"
+	"headrace/follow"
 )
 
 // alone returns a Gossip that has no peers, to ask it what it makes of messages.
@@ -453,6 +454,59 @@ func TestPartition(t *testing.T) {
 		for _, c := range chains {
 			c.reach(t, 60)
 		}
+	})
+}
+
+// TestHeadGoesBack: after a reorg a peer's head is lower. Nobody is asked for what was above it, which would be nobody's
+// fault, and nothing is waited for; the branch that comes in its place is followed. So it is when somebody has gone who
+// told of a head that nobody else has.
+func TestHeadGoesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newProposer(t)
+		n := newNet(t, 3, time.Millisecond)
+		blocks := p.chain(t, block.Ref{}, 30, 100)
+		m, other := newMemory(p), newMemory(p, blocks...)
+		g := open(t, n.hosts[0], m)
+		open(t, n.hosts[1], other)
+		link(t, n.hosts[0], n.hosts[1])
+		m.reach(t, 30)
+		quiet := func(what string, head block.Ref, faults uint64) {
+			t.Helper()
+			time.Sleep(10 * time.Second)
+			asked := g.Peers().Counts.Asked
+			time.Sleep(time.Minute)
+			s := g.Peers()
+			if s.Head != head || s.Waiting != (follow.Waiting{}) || s.Counts.Faults != faults || s.Counts.Asked != asked {
+				t.Errorf("%s: got the head %v, want %v; waiting %+v; %d faults, %d requests in a minute", what, s.Head, head, s.Waiting, s.Counts.Faults, s.Counts.Asked-asked)
+			}
+		}
+		other.shut(true) // it would take back from here what it has dropped
+		other.cut(25)
+		time.Sleep(5 * time.Second) // it has been told
+		m.cut(25)
+		quiet("after a reorg", blocks[24].Ref(), 0)
+		other.shut(false)
+
+		branch := blocks[24].Ref()
+		for range 8 {
+			b := p.make(t, branch, 100, 7)
+			other.append(b)
+			m.reach(t, b.Height())
+			branch = b.Ref()
+		}
+		if at := m.status.Load().Heads.Unsafe; at != branch {
+			t.Errorf("got the head %v, want that of the other branch, %v", at, branch)
+		}
+
+		says(n.hosts[2], block.Ref{Height: 1000, Hash: block.Hash{1}})
+		link(t, n.hosts[0], n.hosts[2])
+		time.Sleep(10 * time.Second)
+		if at := g.Peers().Head.Height; at != 1000 {
+			t.Errorf("got the head %d of who is there, want 1000", at)
+		}
+		faults := g.Peers().Counts.Faults
+		_ = n.hosts[0].Network().ClosePeer(n.hosts[2].ID())
+		quiet("when he has gone", branch, faults)
 	})
 }
 

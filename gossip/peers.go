@@ -51,7 +51,7 @@ type peers struct {
 	known   map[peer.ID]*known
 	banned  map[peer.ID]ban
 	dials   map[peer.ID]string // why one of the settings is not there
-	head    block.Ref          // the best one that is announced
+	head    block.Ref          // the best one of those that are known
 	update  func(follow.Update[received])
 	answers map[peer.ID]int
 	inAll   int
@@ -171,6 +171,7 @@ func (p *peers) came(id peer.ID) {
 func (p *peers) went(id peer.ID) {
 	p.mu.Lock()
 	delete(p.known, id)
+	p.settle(block.Ref{}, nil)
 	p.mu.Unlock()
 	p.changed()
 }
@@ -201,24 +202,43 @@ func (p *peers) listens(id peer.ID, on bool) bool {
 	return true
 }
 
-// announce notes what a peer says its head is, and tells the follower.
+// announce notes what a peer says its head is, and tells the follower. After a reorg that is a lower one than before. With
+// a block a peer says only that there is that block.
 func (p *peers) announce(id peer.ID, head block.Ref, item *follow.Item[received]) {
 	if head.Height > follow.MaxHeight {
 		return
 	}
 	p.mu.Lock()
-	if k := p.known[id]; k != nil && head.Height >= k.head.Height {
+	if k := p.known[id]; k != nil && (item == nil || head.Height >= k.head.Height) {
 		k.head, k.told = head, true
 	}
-	if head.Height > p.head.Height {
-		p.head = head
-	}
-	best, update := p.head, p.update
-	if update != nil && (item != nil || head == best) {
-		update(follow.Update[received]{Head: best, Item: item}) // it does not block
-	}
+	p.settle(head, item)
 	p.mu.Unlock()
 	p.changed()
+}
+
+// settle finds the best head, and tells the follower of it if it is another one now, or if it has been said again, and of
+// a block that has come. It must be called with mu held.
+func (p *peers) settle(said block.Ref, item *follow.Item[received]) {
+	was := p.head
+	p.head = p.best()
+	if item != nil && item.Height > p.head.Height { // whoever has sent it is gone, or not known yet
+		p.head = item.Ref()
+	}
+	if p.update != nil && (item != nil || p.head != was || p.head == said) {
+		p.update(follow.Update[received]{Head: p.head, Item: item}) // it does not block
+	}
+}
+
+// best returns the highest head of the peers that are there; of two branches that are as high that which was best before,
+// so that they do not take turns. It must be called with mu held.
+func (p *peers) best() (best block.Ref) {
+	for _, k := range p.known {
+		if k.head.Height > best.Height || k.head.Height == best.Height && k.head == p.head {
+			best = k.head
+		}
+	}
+	return best
 }
 
 // Subscribe implements follow.Source.
@@ -336,7 +356,8 @@ func (p *peers) fault(id peer.ID, weight float64, cause error) {
 		return
 	}
 	k.faults, k.at, k.cause = k.fault(now)+weight, now, cause.Error()
-	leave := k.faults >= leaveAt
+	b, left := p.banned[id]
+	leave := k.faults >= leaveAt && !(left && now.Before(b.until)) // what was under way when it was left is none of it
 	if leave {
 		p.ban(id, ban{now.Add(banned), k.cause})
 	}

@@ -26,7 +26,7 @@ type peered interface{ Peers() Peers }
 type Peers struct {
 	ID        string         `json:"id"`               // of this host
 	Addresses []string       `json:"addresses"`        // where it is reached, as its peers' settings have it
-	Head      block.Ref      `json:"head"`             // the highest block that a peer has told of
+	Head      block.Ref      `json:"head"`             // the highest head of the peers that are there
 	Waiting   follow.Waiting `json:"waiting,omitzero"` // why what peers have is not taken, if it is not
 	Peers     []Peer         `json:"peers"`            // that are there, are in the settings, or were left a short while ago
 	Counts    PeerCounts     `json:"counts"`

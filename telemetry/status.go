@@ -60,7 +60,7 @@ var figures = []figure{
 	{"headrace_signed_twice_total", "Heights at which the proposer was found to have signed two blocks.", counter, func(v *view) float64 { return float64(v.Counts.SignedTwice) }},
 
 	{"headrace_gossip_peers", "Peers that are connected.", gauge, (*view).peers},
-	{"headrace_gossip_head_height", "The highest block that a peer has told of.", gauge, func(v *view) float64 { return float64(v.gossip.Head.Height) }},
+	{"headrace_gossip_head_height", "The highest head of the peers that are there.", gauge, func(v *view) float64 { return float64(v.gossip.Head.Height) }},
 	{"headrace_gossip_received_blocks_total", "Blocks from peers, each at its first coming.", counter, func(v *view) float64 { return float64(v.gossip.Counts.Received) }},
 	{"headrace_gossip_ignored_blocks_total", "Blocks from peers that were late, known, or not this chain's.", counter, func(v *view) float64 { return float64(v.gossip.Counts.Ignored) }},
 	{"headrace_gossip_forged_messages_total", "Messages of peers that are no block of the proposer's.", counter, func(v *view) float64 { return float64(v.gossip.Counts.Forged) }},

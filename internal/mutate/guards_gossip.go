@@ -3,6 +3,24 @@ package main
 // gossipGuards are about peers.
 var gossipGuards = []guard{
 	{
+		name: "a peer's head goes back with it",
+		file: "gossip/peers.go",
+		from: "(item == nil || head.Height >= k.head.Height)", to: "head.Height >= k.head.Height",
+		pkg: "./gossip", test: "TestHeadGoesBack",
+	},
+	{
+		name: "a peer is left once",
+		file: "gossip/peers.go",
+		from: " && !(left && now.Before(b.until))", to: " && (left || true) && b.cause != k.cause+\"x\"",
+		pkg: "./gossip", test: "TestFlood",
+	},
+	{
+		name: "nobody is asked for the head of who has gone",
+		file: "gossip/peers.go",
+		from: "\tp.settle(block.Ref{}, nil)\n", to: "",
+		pkg: "./gossip", test: "TestHeadGoesBack",
+	},
+	{
 		name: "a message of a peer has the one encoding that blocks have",
 		file: "gossip/blocks.go",
 		from: "if !bytes.Equal(h.Encode(), header) {", to: "if false {",
