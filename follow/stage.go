@@ -1,6 +1,9 @@
 package follow
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+)
 
 // Stage is what a node is at, or stuck at, of the way from the source to the blocks and back: every kind of waiting
 // that it reports. The zero Stage: none.
@@ -89,6 +92,37 @@ var stageTexts = [stages]struct{ word, means, remedy string }{
 		"make room, or mend the disk; what is damaged is told with the command that repairs it"},
 	StageStream: {"stream", "the node's blocks are not published in their stream; the node is ready all the same, unless another one has published another block as final",
 		"see the cause: the stream's server, its credentials, or a node that has blocks which this one has not; if two nodes disagree about a final block, find out which one is right"},
+}
+
+// atReplicas is what is said in the place of stageTexts of a replica, whose source is other nodes: source.node.
+// docs/READINESS.md has the same rows.
+var atReplicas = [stages]struct{ means, remedy string }{
+	StageSubscribe: {"no news of the safe head can be had from any node of source.node",
+		"see that a node of this chain runs at its address and takes the token; name a second one in source.node"},
+	StageFetch: {"a block that a node of source.node has announced cannot be had",
+		"see that node's last error in the status; name a second one in source.node that has the block"},
+	StageRevert: {"a node of source.node has another block in the place of one that is final here",
+		"find out which of the two is right; name a node of the right chain in source.node, or begin with a new home"},
+	StageCheck: {"a node of source.node contradicts itself about a block that this replica has",
+		"name another node in source.node: behind this address there may be several that differ"},
+	StageDerive: {"the next block of a node of source.node is the proposer's, and does not continue this chain",
+		"name another node in source.node; if that has the same block, the proposer has signed what is none"},
+	StageHead: {"the nodes of source.node tell nothing new of the layer",
+		"see their own status; name one in source.node that reads the layer"},
+	StageCatchUp: {"the replica is behind the head of the nodes of source.node, and comes nearer",
+		"wait: rate and time left are in the status; if it does not come nearer, those nodes, the link to them, or the engine are too slow"},
+	StageEndpoint: {"a node of source.node fails or is silent; the replica is ready as long as another one of them serves",
+		"see its last error, and mend it, or name another one in source.node"},
+	StageUnsafe: {"unsafe only: new blocks come from the sequencer or another node, and the nodes of source.node have nothing new from the layer",
+		"see their own status; name one in source.node that reads the layer; until then it may yet have others than the blocks above the safe head"},
+}
+
+// AtReplica says what Means and Remedy do of a stage at which a replica waits.
+func (s Stage) AtReplica() (means, remedy string) {
+	if s < stages {
+		means, remedy = atReplicas[s].means, atReplicas[s].remedy
+	}
+	return cmp.Or(means, s.Means()), cmp.Or(remedy, s.Remedy())
 }
 
 // String returns the stage's word, the same as in JSON.

@@ -252,7 +252,7 @@ func (n *Node) getLive(w http.ResponseWriter, _ *http.Request) {
 func (n *Node) getReady(w http.ResponseWriter, _ *http.Request) {
 	s := n.status.Load()
 	if !s.Ready {
-		http.Error(w, "not ready: "+s.Reason+"\n"+s.Stage.String()+": "+s.Stage.Means()+"; "+s.Remedy, http.StatusServiceUnavailable)
+		http.Error(w, "not ready: "+s.Reason+"\n"+s.Stage.String()+": "+meansOf(s.Mode, s.Stage)+"; "+s.Remedy, http.StatusServiceUnavailable)
 		return
 	}
 	_, _ = io.WriteString(w, "ok\n")

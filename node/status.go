@@ -206,7 +206,7 @@ func (n *Node) publish(o *opened) (next time.Duration) {
 	s.Peers = n.peers()
 	s.Stream = n.stream(&s)
 	if o.up.nodes != nil {
-		s.Mode = "replica"
+		s.Mode = modeReplica
 	}
 	blockTime := o.up.blockTime()
 	o.blockTime.Store(int64(blockTime))
@@ -244,7 +244,7 @@ func (n *Node) publish(o *opened) (next time.Duration) {
 	o.goOn(&s)
 	s.Unseen, s.headless = o.unseen(&s, &sync)
 	v := n.readiness(o, &s, &sync, src, blockTime, now)
-	s.Ready, s.Reason, s.Stage, s.Remedy, s.Waiting, next = v.ready, v.reason, v.stage, v.stage.Remedy(), v.waiting, v.next
+	s.Ready, s.Reason, s.Stage, s.Remedy, s.Waiting, next = v.ready, v.reason, v.stage, remedyOf(s.Mode, v.stage), v.waiting, v.next
 	if src.Live && n.headSince.Load() == nil {
 		calls := o.fetches()
 		n.headSince.Store(&calls)

@@ -80,13 +80,34 @@ func (n *Node) tellCatchUp(s *Status) {
 	}
 }
 
+// modeReplica is Status.Mode of a replica.
+const modeReplica = "replica"
+
+// meansOf says what it means that a node of this mode waits at a stage.
+func meansOf(mode string, stage follow.Stage) string {
+	if mode == modeReplica {
+		means, _ := stage.AtReplica()
+		return means
+	}
+	return stage.Means()
+}
+
+// remedyOf says what to do about it.
+func remedyOf(mode string, stage follow.Stage) string {
+	if mode == modeReplica {
+		_, remedy := stage.AtReplica()
+		return remedy
+	}
+	return stage.Remedy()
+}
+
 // Why says in a few lines for a reader whether the node is ready, and all that waits.
 func (s *Status) Why() string {
 	var b strings.Builder
 	if s.Ready {
 		fmt.Fprintf(&b, "ready: safe head %d, %s\n", s.Heads.Safe.Height, s.ChainID)
 	} else {
-		fmt.Fprintf(&b, "not ready: %s\n  %s: %s\n  what to do: %s\n", s.Reason, s.Stage, s.Stage.Means(), s.Remedy)
+		fmt.Fprintf(&b, "not ready: %s\n  %s: %s\n  what to do: %s\n", s.Reason, s.Stage, meansOf(s.Mode, s.Stage), s.Remedy)
 	}
 	for _, w := range s.Waiting {
 		fmt.Fprintf(&b, "waits: %s at %d, for %s: %s\n", w.Stage, w.Height, s.At.Sub(w.Since).Round(time.Millisecond), w.Cause)

@@ -5,7 +5,9 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -87,6 +89,8 @@ func initHome(ctx context.Context, out io.Writer, opt initOptions, given map[str
 		return usagef("--replica makes no blocks: leave --sequencer and --key out")
 	case opt.replica != (len(nodes) > 0):
 		return usagef("--replica and --source.node URL go together: a replica follows that node, and another node none")
+	case opt.replica && ofLayer(given) != "":
+		return usagef("--replica follows the nodes of --source.node, and reads neither the DA layer nor the L1: leave --%s out", ofLayer(given))
 	case !opt.replica && opt.sequencer == (opt.genesis != ""):
 		return usagef("say --sequencer to make a new chain, or --genesis FILE to join one as a full node, or --replica --source.node URL as a replica: see headrace init --help")
 	case !opt.sequencer && (opt.inbox != "" || opt.l1StartBlock != 0):
@@ -127,6 +131,16 @@ func initHome(ctx context.Context, out io.Writer, opt initOptions, given map[str
 	}
 	describe(out, home, genesis, given)
 	return nil
+}
+
+// ofLayer returns a setting that says how the DA layer or the L1 is read, if one is given; else "".
+func ofLayer(given map[string]any) string {
+	for _, key := range slices.Sorted(maps.Keys(given)) {
+		if strings.HasPrefix(key, "da.") || strings.HasPrefix(key, "l1.") {
+			return key
+		}
+	}
+	return ""
 }
 
 // fetchGenesis takes the genesis of nodes on their word, and says so.
