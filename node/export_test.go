@@ -371,6 +371,9 @@ func Mirror(url, chainID string, proposer []byte) follow.Source[*syncer.Replicat
 		check: func(header, data []byte) (follow.Item[*syncer.Replicated], error) {
 			return syncer.CheckReplicated(authority, header, data)
 		},
+		before: func(next *follow.Item[*syncer.Replicated], header, data []byte) (follow.Item[*syncer.Replicated], error) {
+			return syncer.CheckBefore(authority, next, header, data)
+		},
 		placed: func(block.Ref, uint64, uint64) error { return nil }, all: new(mirrors),
 	}
 }

@@ -23,6 +23,10 @@ type mirrored struct {
 	DataDAHeight   uint64 `json:"data_da_height"`
 }
 
+// unsigned reports whether it says that it has no signature of its own, as a block that came with others in a proposal of
+// version 2.
+func (m *mirrored) unsigned() bool { return m.Signed.Signature == Unsigned }
+
 // maxPage bounds an answer of another node: a page of blocks, or one that is as large as any may be.
 const maxPage = 2 * maxUnsafe
 

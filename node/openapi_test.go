@@ -302,6 +302,7 @@ func TestOpenAPI(t *testing.T) {
 		{"GET", full.URL() + "/v1/blocks/first", "", 400},
 		{"GET", full.URL() + "/v1/blocks/123456789", "", 404},
 		{"GET", full.URL() + "/v1/blocks?from=1&to=4&signed=true", "", 200},
+		{"GET", full.URL() + "/v1/blocks?from=1&to=4&signed=true&txs=false", "", 200},
 		{"GET", full.URL() + "/v1/blocks?from=1000000", "", 200},
 		{"GET", seq.URL() + "/v1/blocks?from=1&head=unsafe", "", 200},
 		{"GET", full.URL() + fmt.Sprintf("/v1/blocks?da_height=%d", full.Status().Load().Source.Position.Height), "", 200},

@@ -137,6 +137,61 @@ func TestRottenBlock(t *testing.T) {
 	wantSame(t, a, b, top.Height)
 }
 
+// TestRottenBlockOfAReplica: what a replica has lost it reads from any of the nodes that it follows. While none of them
+// answers the home stays as it is, and it is said who was asked.
+func TestRottenBlockOfAReplica(t *testing.T) {
+	t.Parallel()
+	d, _ := daLayer(t, "127.0.0.1:0", "", 50*time.Millisecond)
+	c := newChain(t, "rotten-replica")
+	seq := start(t, c.sequencer(t, d.URL(), 50*time.Millisecond))
+	o := c.replica(t, "http://127.0.0.1:1", seq.URL())
+	n := start(t, o)
+	n.until(t, "ready", ready)
+	fill(t, seq)
+	top := seq.Status().Load().Heads.Safe
+	n.until(t, "level", safeAt(top.Height))
+	n.stopped(t)
+	flip(t, filepath.Join(o.Home, "store"), "rot-3=")
+
+	n = start(t, o)
+	rotten := 0
+	for h := uint64(1); h <= top.Height; h++ {
+		if code, _ := ask(t, n, http.MethodGet, fmt.Sprintf("/v1/blocks/%d", h), ""); code == http.StatusInternalServerError {
+			rotten++
+		}
+	}
+	if rotten == 0 {
+		t.Fatal("no block is rotten")
+	}
+	n.until(t, "told of the remedy", func(s node.Status) bool {
+		return !s.Ready && strings.Contains(s.Reason, "headrace repair --home "+o.Home)
+	})
+	n.stopped(t)
+	alone := o
+	alone.Config.Source.Node = node.At("http://127.0.0.1:1")
+	if err := node.Repair(t.Context(), alone, false, t.Logf); err == nil || !strings.Contains(err.Error(), "127.0.0.1:1") {
+		t.Errorf("repaired with nobody there: got %v, want who was asked", err)
+	}
+	var said []string
+	if err := node.Repair(t.Context(), o, false, func(format string, a ...any) { said = append(said, fmt.Sprintf(format, a...)) }); err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("read %d lost blocks again, from ", rotten); len(said) == 0 || !strings.HasPrefix(said[0], want) {
+		t.Errorf("got %q, want %q", said, want)
+	}
+	n = start(t, o)
+	n.until(t, "ready after the repair", ready)
+	sameChain(t, top.Height, seq, n)
+	n.stopped(t)
+
+	if err := node.Repair(t.Context(), o, true, t.Logf); err != nil {
+		t.Fatal(err)
+	}
+	n = start(t, o)
+	n.until(t, "ready with a new store", func(s node.Status) bool { return s.Ready && s.Heads.Safe.Height >= top.Height })
+	sameChain(t, top.Height, seq, n)
+}
+
 // TestRottenEngine: a value of the engine is rotten. The read is an error, the node says what to do, and that gives the
 // engine its blocks again.
 func TestRottenEngine(t *testing.T) {

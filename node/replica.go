@@ -19,6 +19,7 @@ import (
 	"headrace/internal/httpc"
 	"headrace/internal/store"
 	"headrace/internal/syncer"
+	"headrace/l1"
 	"headrace/watch"
 )
 
@@ -106,6 +107,9 @@ func openReplica(o *opened, cfg syncer.Config, opt follow.Options) (*upstream, e
 	var sources []follow.Source[*syncer.Replicated]
 	for _, m := range nodes.each {
 		m.check, m.placed = sink.Check, sink.Placed
+		if o.opt.Genesis.L1 != nil {
+			m.before = sink.Before
+		}
 		sources = append(sources, m)
 	}
 	opt.Logger, opt.Stall = of(o.log, "follow").With("source", "node"), o.opt.Bounds.Stall
@@ -215,12 +219,14 @@ type mirror struct {
 	access    *httpc.Access
 	health    *follow.Health
 	check     func(header, data []byte) (follow.Item[*syncer.Replicated], error)
+	before    func(next *follow.Item[*syncer.Replicated], header, data []byte) (follow.Item[*syncer.Replicated], error) // nil: each block has a signature
 	placed    func(at block.Ref, headerAt, dataAt uint64) error
 	all       *mirrors
 
 	mu    sync.Mutex // guards the rest
 	is    told
 	pages uint64
+	whole bool // it does not know how to leave transactions out of a page
 }
 
 // told is what a node has said of itself.
@@ -342,7 +348,7 @@ func (m *mirror) Subscribe(parent context.Context, update func(follow.Update[*sy
 	defer resp.Body.Close()
 	m.health.Good()
 	e := events{r: bufio.NewReaderSize(resp.Body, 64<<10), states: true, alive: func(more int) { dog.Reset(silence + time.Duration(more/minRate)*time.Second) }}
-	var head block.Ref
+	var head, bare block.Ref // bare: of the last block without a signature
 	known := false
 	for {
 		if _, err := e.next(func(block.Ref) error { return nil }); err != nil {
@@ -355,6 +361,12 @@ func (m *mirror) Subscribe(parent context.Context, update func(follow.Update[*sy
 			var of mirrored
 			if err := json.Unmarshal(e.data, &of); err != nil {
 				return fmt.Errorf("an event cannot be read: %w", err)
+			}
+			if of.unsigned() && m.before != nil { // one that follows shows whose it is: with that it is fetched
+				if bare, err = m.bare(&of); err != nil {
+					return err
+				}
+				continue
 			}
 			item, err := m.item(&of)
 			if err != nil {
@@ -371,15 +383,21 @@ func (m *mirror) Subscribe(parent context.Context, update func(follow.Update[*sy
 			if err != nil {
 				return err
 			}
-			if t.safe != head || !known {
-				if head, err = m.headAt(ctx, t.safe); err != nil {
+			if t.safe != head && t.safe != bare || !known {
+				at, err := m.headAt(ctx, t.safe)
+				switch {
+				case errors.Is(err, errBareEnd): // one that follows will show whose it is
+				case err != nil:
 					return err
+				default:
+					head, known = at, true
 				}
-				known = true
 			}
 			m.tell(t) // of who names what is no block of the chain nothing is believed
-			m.heard(head)
-			update(follow.Update[*syncer.Replicated]{Head: head})
+			if known {
+				m.heard(head)
+				update(follow.Update[*syncer.Replicated]{Head: head})
+			}
 		case "":
 			if known {
 				m.heard(head)
@@ -410,7 +428,7 @@ func (m *mirror) headAt(ctx context.Context, head block.Ref) (block.Ref, error) 
 		head = item.Ref() // it may be another one meanwhile
 		return nil
 	})
-	if errors.Is(err, follow.ErrNotYet) {
+	if errors.Is(err, follow.ErrNotYet) && !errors.Is(err, errBareEnd) {
 		err = fmt.Errorf("it names block %d as its safe head, and has no such block", at)
 	}
 	return head, err
@@ -471,10 +489,33 @@ func (m *mirror) tell(t told) {
 	m.all.news.Set(t.at)
 }
 
-// Fetch implements follow.Source.
+// bare returns which block one without a signature is, and notes where it is, if it is one that is safe here.
+func (m *mirror) bare(of *mirrored) (at block.Ref, err error) {
+	h, err := block.DecodeSignedHeader(of.Signed.Header)
+	if err != nil {
+		return at, fmt.Errorf("it sends a block that is not the chain's: %w: %w", ErrGarbled, err)
+	}
+	at = block.Ref{Height: h.Header.Height, Hash: h.Header.Hash()}
+	return at, m.placed(at, of.HeaderDAHeight, of.DataDAHeight)
+}
+
+// errBareEnd: after blocks without a signature of their own there is none that has one, yet.
+var errBareEnd = errors.New("it has no block with a signature after them yet")
+
+// Fetch implements follow.Source. Blocks without a signature of their own are delivered when one has come that has one
+// and names them, by way of those in between: it may be beyond what was asked for.
 func (m *mirror) Fetch(ctx context.Context, from, to uint64, deliver func(follow.Item[*syncer.Replicated]) error) error {
-	for from < to {
-		p, err := m.page(ctx, from, to)
+	var run bareRun
+	fail := func(err error) error {
+		m.health.Bad(err)
+		return err
+	}
+	for at := from; at < to || len(run.blocks) > 0; {
+		end := to
+		if len(run.blocks) > 0 {
+			end = max(to, at+pageBlocks)
+		}
+		p, err := m.page(ctx, at, end)
 		if err != nil {
 			if ctx.Err() == nil {
 				m.health.Bad(err)
@@ -483,35 +524,90 @@ func (m *mirror) Fetch(ctx context.Context, from, to uint64, deliver func(follow
 		}
 		if len(p.Blocks) == 0 {
 			m.health.Good()
+			if len(run.blocks) > 0 {
+				return fmt.Errorf("%w: blocks %d to %d of it have no signature of their own: %w", follow.ErrNotYet, at-uint64(len(run.blocks)), at-1, errBareEnd)
+			}
 			return follow.ErrNotYet
 		}
 		for i := range p.Blocks {
-			item, err := m.item(&p.Blocks[i])
+			b := &p.Blocks[i]
+			if at >= to && len(run.blocks) == 0 {
+				break
+			}
+			if b.unsigned() && m.before != nil {
+				if err := run.add(b); err != nil {
+					return fail(err)
+				}
+				at++
+				continue
+			}
+			item, err := m.item(b)
 			if err != nil {
-				m.health.Bad(err)
-				return err
+				return fail(err)
 			}
-			if item.Height != from || item.Height >= to {
-				err := fmt.Errorf("it has block %d in the place of %d", item.Height, from)
-				m.health.Bad(err)
-				return err
+			if item.Height != at {
+				return fail(fmt.Errorf("it has block %d in the place of %d", item.Height, at))
 			}
-			if err := deliver(item); err != nil {
-				return err
+			items, err := run.end(item, m.before)
+			if err != nil {
+				return fail(err)
 			}
-			from++
+			for _, item := range items {
+				if item.Height >= to {
+					break
+				}
+				if err := deliver(item); err != nil {
+					return err
+				}
+			}
+			at++
 		}
 		m.health.Good()
 	}
 	return nil
 }
 
-// errUnsigned: the block came in a proposal of version 2, which has one signature for all of its blocks.
-var errUnsigned = errors.New("it has a block without a signature of its own, as one has that was proposed with others in a payload of version 2: name the sequencer's node in source.node, which has them all")
+// bareRun is blocks in order that have no signature of their own: nothing of them is believed before one comes that has
+// one, and nothing decoded.
+type bareRun struct {
+	blocks []mirrored
+	bytes  int
+}
+
+// maxBare bounds a run, in bytes: twice what the blocks of a proposal of version 2 may take (compact.MaxMemory).
+const maxBare = 56 << 20
+
+func (r *bareRun) add(b *mirrored) error {
+	r.bytes += len(b.Signed.Header) + len(b.Signed.Data) + 1<<10
+	if r.bytes > maxBare || len(r.blocks) >= l1.MaxBlocks {
+		return fmt.Errorf("it sends more blocks without a signature of their own than a proposal has: %d blocks, %d bytes", len(r.blocks)+1, r.bytes)
+	}
+	r.blocks = append(r.blocks, *b)
+	return nil
+}
+
+// end ends the run with the block after it, which has a signature, and returns all of them as items. The run begins anew.
+func (r *bareRun) end(last follow.Item[*syncer.Replicated], before func(*follow.Item[*syncer.Replicated], []byte, []byte) (follow.Item[*syncer.Replicated], error)) (items []follow.Item[*syncer.Replicated], err error) {
+	n := len(r.blocks)
+	items = make([]follow.Item[*syncer.Replicated], n+1)
+	items[n] = last
+	for i := n - 1; i >= 0; i-- {
+		b := &r.blocks[i]
+		if items[i], err = before(&items[i+1], b.Signed.Header, b.Signed.Data); err != nil {
+			return nil, fmt.Errorf("it sends a block without a signature before block %d that is not the chain's: %w", last.Height, err)
+		}
+		items[i].Data.HeaderAt, items[i].Data.DataAt = b.HeaderDAHeight, b.DataDAHeight
+	}
+	*r = bareRun{}
+	return items, nil
+}
+
+// errUnsigned: on a DA layer each block has a signature.
+var errUnsigned = errors.New("it has a block without a signature of its own")
 
 // item returns a block as an item, if it is the proposer's.
 func (m *mirror) item(of *mirrored) (item follow.Item[*syncer.Replicated], err error) {
-	if of.Signed.Signature == Unsigned {
+	if of.unsigned() {
 		return item, errUnsigned
 	}
 	if item, err = m.check(of.Signed.Header, of.Signed.Data); err != nil {
@@ -533,7 +629,7 @@ func (m *mirror) page(ctx context.Context, from, to uint64) (p mirroredPage, err
 	defer dog.Stop()
 	start := time.Now()
 	defer func() { m.health.Called("/v1/blocks", 1, start, err) }()
-	resp, err := m.get(ctx, fmt.Sprintf("/v1/blocks?from=%d&to=%d&head=safe&signed=true", from, to), "application/json")
+	resp, err := m.getPage(ctx, from, to)
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
@@ -551,6 +647,31 @@ func (m *mirror) page(ctx context.Context, from, to uint64) (p mirroredPage, err
 	}
 	return p, err
 }
+
+// getPage asks for blocks without their transactions, which what is signed has too; of a node of an earlier release, which
+// does not know that, for all.
+func (m *mirror) getPage(ctx context.Context, from, to uint64) (*http.Response, error) {
+	path := fmt.Sprintf("/v1/blocks?from=%d&to=%d&head=safe&signed=true", from, to)
+	m.mu.Lock()
+	whole := m.whole
+	m.mu.Unlock()
+	if whole {
+		return m.get(ctx, path, "application/json")
+	}
+	resp, err := m.get(ctx, path+"&txs=false", "application/json")
+	if !errors.Is(err, errBadRequest) {
+		return resp, err
+	}
+	if resp, err = m.get(ctx, path, "application/json"); err == nil {
+		m.mu.Lock()
+		m.whole = true
+		m.mu.Unlock()
+	}
+	return resp, err
+}
+
+// errBadRequest: the node does not understand what it was asked.
+var errBadRequest = errors.New("it does not understand the request")
 
 // get asks for something, and refuses what is not of this kind.
 func (m *mirror) get(ctx context.Context, path, kind string) (*http.Response, error) {
@@ -572,6 +693,8 @@ func (m *mirror) get(ctx context.Context, path, kind string) (*http.Response, er
 	switch {
 	case resp.StatusCode == http.StatusGone:
 		return nil, fmt.Errorf("%w at the node: name one in source.node that keeps all blocks, or begin with a copy of another replica's home: it answers %.300q", ErrPruned, text)
+	case resp.StatusCode == http.StatusBadRequest:
+		return nil, fmt.Errorf("%w: it answers %s: %.300q", errBadRequest, resp.Status, strings.TrimSpace(string(text)))
 	case resp.StatusCode != http.StatusOK:
 		return nil, fmt.Errorf("it answers %s: %.300q", resp.Status, strings.TrimSpace(string(text)))
 	}

@@ -121,8 +121,8 @@ func TestReplica(t *testing.T) {
 
 	one.stop() // the one in the middle: the other says why it is not ready, and goes on
 	s = two.until(t, "not ready without its source", unready)
-	if s.Reason == "" || s.Remedy == "" {
-		t.Errorf("got %+v, want a reason and what to do", s)
+	if s.Reason == "" || !strings.Contains(s.Remedy, "source.node") {
+		t.Errorf("got %+v, want a reason, and what to do about source.node", s)
 	}
 	r.Config.HTTP.Address = one.Address()
 	one = start(t, r)
@@ -496,9 +496,19 @@ func TestCursorMovesBetweenReplicas(t *testing.T) {
 }
 
 // On an L1 a replica goes back with the node that it follows, to what comes in the place of its safe blocks; what is
-// proposed again is where that node says that it is now; and finality is that node's.
+// proposed again is where that node says that it is now; and finality is that node's. So it is where blocks have no
+// signature of their own, and one replica follows the other.
 func TestReplicaOnAnL1(t *testing.T) {
 	t.Parallel()
+	for _, payload := range []uint64{1, l1.CompactVersion} {
+		t.Run(fmt.Sprintf("payloads of version %d", payload), func(t *testing.T) {
+			t.Parallel()
+			testReplicaOnAnL1(t, payload)
+		})
+	}
+}
+
+func testReplicaOnAnL1(t *testing.T, payload uint64) {
 	c := newChain(t, "replica-l1")
 	c.genesis.DA, c.genesis.DAStartHeight = nil, 0
 	c.genesis.L1 = &block.GenesisL1{ChainID: 1, Inbox: "0x00000000000000000000000000000000000000aa", StartBlock: 1}
@@ -519,13 +529,16 @@ func TestReplicaOnAnL1(t *testing.T) {
 		}
 	})
 	o := c.sequencer(t, "http://127.0.0.1:1", 20*time.Millisecond)
-	o.Config.Sequencer.MaxPending = 100_000
+	o.Config.Sequencer.MaxPending, o.Config.L1.Payload = 100_000, payload
 	seq := start(t, o.OnL1(newL1Near(chain, trouble{}), chain.Proposer(l1.Address{1})))
 	full := start(t, c.full(t, "http://127.0.0.1:1").OnL1(newL1Near(chain, trouble{}), nil))
 	replica := start(t, c.replica(t, full.URL()))
-	replica.until(t, "at a final block", func(s node.Status) bool {
-		return s.Heads.Finalized.Height > 20 && s.Heads.Safe.Height > s.Heads.Finalized.Height
-	})
+	second := start(t, c.replica(t, replica.URL()))
+	for _, n := range []*running{replica, second} {
+		n.until(t, "at a final block", func(s node.Status) bool {
+			return s.Heads.Finalized.Height > 20 && s.Heads.Safe.Height > s.Heads.Finalized.Height
+		})
+	}
 	for range 5 {
 		mining.Lock()
 		if err := chain.Reorg(chain.Head().Number-4, func() {
@@ -539,15 +552,155 @@ func TestReplicaOnAnL1(t *testing.T) {
 		at := seq.Status().Load().Heads.Unsafe.Height
 		replica.until(t, "beyond the reorg", safeAt(at))
 	}
-	if full.Status().Load().Counts.Demoted == 0 {
+	if p := full.Status().Load().Proposal; p == nil || p.Reorgs == 0 {
 		t.Fatal("no reorg has reached the full node")
 	}
 	at := full.Status().Load().Heads.Safe.Height
-	for _, n := range []*running{full, replica} {
+	for _, n := range []*running{full, replica, second} {
 		n.until(t, "final", func(s node.Status) bool { return s.Heads.Finalized.Height >= at })
 	}
-	sameChain(t, at, full, replica)
+	bare := 0
+	for h := uint64(1); h <= at; h++ {
+		var blocks []node.Block
+		for _, n := range []*running{full, replica, second} {
+			var b node.Block
+			_, text := ask(t, n, http.MethodGet, fmt.Sprintf("/v1/blocks/%d?signed=true", h), "")
+			decode(t, text, &b)
+			if b.SignedBytes.Signature == node.Unsigned {
+				bare++
+			}
+			b.SignedBytes = nil // which of them had a signature of its own when it came first may differ
+			if n == second {    // where a block has come to be in a reorg, it has not been told by who was told himself
+				b.HeaderDAHeight, b.DataDAHeight = blocks[0].HeaderDAHeight, blocks[0].DataDAHeight
+			}
+			blocks = append(blocks, b)
+		}
+		if !reflect.DeepEqual(blocks[0], blocks[1]) || !reflect.DeepEqual(blocks[0], blocks[2]) {
+			t.Fatalf("got block %d as %+v, want it the same everywhere", h, blocks)
+		}
+	}
+	if (payload == l1.CompactVersion) != (bare > 0) {
+		t.Errorf("got %d blocks without a signature of their own with payloads of version %d", bare, payload)
+	}
+	for _, n := range []*running{replica, second} {
+		if e := n.Status().Load().Source.Endpoints[0]; strings.Contains(e.LastError, "signature") || strings.Contains(e.LastError, "not the chain's") {
+			t.Errorf("got %+v, want nothing said against the node that is followed", e)
+		}
+	}
 }
+
+// Whoever says that blocks have no signature of their own, and has others than the proposer's, or never one that has a
+// signature, is found out, and another node followed.
+func TestReplicaOfBareLiars(t *testing.T) {
+	t.Parallel()
+	l := newLedger(t, true)
+	l.open = true
+	l.mine(300)
+	s := httptest.NewServer(l.Handler())
+	t.Cleanup(s.Close)
+	strip := func(change func(h *block.SignedHeader), but uint64) string {
+		return bent(t, s.URL, func(b map[string]any) bool {
+			raw, _ := json.Marshal(b["signed"])
+			var signed node.SignedBytes
+			if json.Unmarshal(raw, &signed) != nil {
+				return true
+			}
+			h, err := block.DecodeSignedHeader(signed.Header)
+			if err != nil || but > 0 && h.Header.Height%but == 0 {
+				return true
+			}
+			bare := block.SignedHeader{Header: h.Header}
+			change(&bare)
+			signed.Signature, signed.Header = node.Unsigned, bare.Encode()
+			b["signed"] = signed
+			return true
+		})
+	}
+	same := func(*block.SignedHeader) {}
+	for name, q := range map[string]struct {
+		url      string
+		from, to uint64
+		want     int
+		says     string
+	}{
+		"a run to a signed one":      {strip(same, 10), 3, 11, 8, ""},
+		"more than was asked for":    {strip(same, 10), 3, 5, 2, ""},
+		"a run over several pages":   {strip(same, 290), 1, 3, 2, ""},
+		"one that is another":        {strip(func(h *block.SignedHeader) { h.Header.Time += h.Header.Height / 15 }, 10), 11, 21, 0, "not the chain's"},
+		"no signature until the end": {strip(same, 0), 200, 202, 0, follow.ErrNotYet.Error()},
+	} {
+		m := node.Mirror(q.url, ledgerChain, l.key.Public().Address())
+		t.Cleanup(func() { node.CloseIdle(m) })
+		next := q.from
+		err := m.Fetch(bounded(t), q.from, q.to, func(item follow.Item[*syncer.Replicated]) error {
+			if want, err := l.store.Ref(next); err != nil || item.Ref() != want {
+				t.Errorf("%s: got block %v, want %v (%v)", name, item.Ref(), want, err)
+			}
+			next++
+			return nil
+		})
+		if got := int(next - q.from); got != q.want || (err == nil) != (q.says == "") || err != nil && !strings.Contains(err.Error(), q.says) {
+			t.Errorf("%s: got %d blocks, %v; want %d, %q", name, got, err, q.want, q.says)
+		}
+	}
+}
+
+// In a catch-up each transaction comes once: what is signed has it. A node of an earlier release, which does not know
+// the request, is asked as before.
+func TestReplicaAsksForTransactionsOnce(t *testing.T) {
+	t.Parallel()
+	l := newLedger(t, true)
+	l.mine(40)
+	h := l.Handler()
+	for _, old := range []bool{false, true} {
+		var sent, asked atomic.Int64
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			asked.Add(1)
+			if old && r.URL.Query().Has("txs") {
+				http.Error(w, `{"error":"there is no parameter txs"}`, http.StatusBadRequest)
+				return
+			}
+			h.ServeHTTP(counting{w, &sent}, r)
+		}))
+		t.Cleanup(s.Close)
+		m := node.Mirror(s.URL, ledgerChain, l.key.Public().Address())
+		t.Cleanup(func() { node.CloseIdle(m) })
+		got, sum := 0, 0
+		for from := uint64(1); from <= 40; from += 20 {
+			if err := m.Fetch(bounded(t), from, from+20, func(item follow.Item[*syncer.Replicated]) error {
+				rec, err := l.store.Block(item.Height)
+				if got++; err == nil {
+					sum += len(rec.Block.Header.Encode()) + len(rec.Block.Data.Encode())
+				}
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		each, of := int(sent.Load())/got, sum/got
+		t.Logf("old %t: %d bytes for a block of %d", old, each, of)
+		if want := map[bool]int64{false: 2, true: 3}[old]; got != 40 || asked.Load() != want {
+			t.Errorf("old %t: got %d blocks with %d requests, want 40 with %d", old, got, asked.Load(), want)
+		}
+		if once := each < of*4/3+1000; once == old {
+			t.Errorf("old %t: got %d bytes for each block of %d", old, each, of)
+		}
+	}
+}
+
+// counting counts the bytes of answers.
+type counting struct {
+	http.ResponseWriter
+	n *atomic.Int64
+}
+
+func (c counting) Write(b []byte) (int, error) {
+	n, err := c.ResponseWriter.Write(b)
+	c.n.Add(int64(n))
+	return n, err
+}
+
+func (c counting) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
 // A node that falls silent, with its connection open, costs a replica that has another one nothing, and one that has
 // none its readiness until it is heard again.

@@ -96,12 +96,16 @@ var ErrNoBlock = store.ErrNotFound
 // shape is how much of a block a reader wants.
 type shape struct {
 	bodies bool // all of it; else what an event says
+	bare   bool // but for the transactions and their hashes
 	signed bool // and the bytes that are signed
 }
 
 func (s shape) of(item *follow.Item[Delivered]) any {
 	b := item.Data.Block // the item is shared
-	if s.bodies {
+	switch {
+	case s.bare:
+		b.Txs = [][]byte{}
+	case s.bodies:
 		b = item.Data.hashed()
 	}
 	if s.signed {
@@ -215,8 +219,11 @@ func parsePage(q url.Values) (p pageRequest, err error) {
 			p.head, err = parseLabel(value)
 		case "signed":
 			p.signed, err = parseFlag(name, value)
+		case "txs":
+			p.bare, err = parseFlag(name, value)
+			p.bare = !p.bare
 		default:
-			err = fmt.Errorf("there is no parameter %s: use from, to, da_height, head or signed", name)
+			err = fmt.Errorf("there is no parameter %s: use from, to, da_height, head, signed or txs", name)
 		}
 		if err != nil {
 			return p, err

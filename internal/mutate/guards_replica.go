@@ -11,7 +11,7 @@ var replicaGuards = []guard{
 	{
 		name: "a node is not ahead because it says so",
 		file: "node/replica.go",
-		from: "if head, err = m.headAt(ctx, t.safe); err != nil {", to: "if head = t.safe; false {",
+		from: "at, err := m.headAt(ctx, t.safe)", to: "at, err := t.safe, error(nil)",
 		pkg: "./node", test: "TestReplicaOfLiars",
 	},
 	{
@@ -49,6 +49,30 @@ var replicaGuards = []guard{
 		file: "internal/syncer/replica.go",
 		from: "if !r.reverts || st.Safe.Height <= st.Finalized.Height {", to: "if false {",
 		pkg: "./internal/syncer", test: "TestReplicaReverts",
+	},
+	{
+		name: "a block without a signature is the one that the next names",
+		file: "internal/syncer/replica.go",
+		from: "got != next.Parent || ", to: "got == next.Hash || ",
+		pkg: "./internal/syncer", test: "TestReplicaOfBareBlocks",
+	},
+	{
+		name: "a block without a signature is no unsafe one",
+		file: "internal/syncer/replica.go",
+		from: "bare := len(last.Block.Header.Signature) == 0", to: "bare := len(last.Block.Header.Signature) < 0",
+		pkg: "./internal/syncer", test: "TestReplicaOfBareBlocks",
+	},
+	{
+		name: "what to do is said of a replica's own sources",
+		file: "node/status.go",
+		from: "remedyOf(s.Mode, v.stage)", to: "v.stage.Remedy()",
+		pkg: "./node", test: "TestReplica$",
+	},
+	{
+		name: "a replica's lost block is read from the nodes that it follows",
+		file: "node/replica.go",
+		from: "found.bare = append(found.bare,", to: "_ = append(found.bare,",
+		pkg: "./node", test: "TestRottenBlockOfAReplica",
 	},
 	{
 		name: "a replica calls final what it has itself",

@@ -72,6 +72,26 @@ func (r *ReplicaSink) Check(header, data []byte) (item follow.Item[*Replicated],
 	return item, err
 }
 
+// Before is CheckBefore on all cores but one, outside of the section.
+func (r *ReplicaSink) Before(next *follow.Item[*Replicated], header, data []byte) (item follow.Item[*Replicated], err error) {
+	r.verify(func() { item, err = CheckBefore(r.Authority(), next, header, data) })
+	return item, err
+}
+
+// CheckBefore returns the item of the block before next, of which CheckReplicated or CheckBefore has said that it is the
+// proposer's, with this header and these data, in their encodings: next names it by its hash, so it needs no signature of
+// its own, and none is kept. The error is ErrGarbled or ErrForged. Nothing is decoded of the data before the hash holds.
+func CheckBefore(a *derive.Authority, next *follow.Item[*Replicated], header, data []byte) (item follow.Item[*Replicated], err error) {
+	h, err := block.DecodeSignedHeader(header)
+	if err != nil {
+		return item, fmt.Errorf("%w: %w", ErrGarbled, err)
+	}
+	if got := h.Header.Hash(); got != next.Parent || h.Header.Height+1 != next.Height {
+		return item, fmt.Errorf("%w: it is block %d, %s, and block %d follows %s", ErrForged, h.Header.Height, got, next.Height, next.Parent)
+	}
+	return replicated(a, &block.SignedHeader{Header: h.Header}, data)
+}
+
 // CheckReplicated returns the item of a block with this header, block.SignedHeader, and these data, block.Data, in their
 // encodings, if the chain's proposer has signed it; else ErrGarbled or ErrForged. Nothing is decoded of the data before
 // the header's signature holds, and no list is made of them.
@@ -83,6 +103,11 @@ func CheckReplicated(a *derive.Authority, header, data []byte) (item follow.Item
 	if err := a.Header(h); err != nil {
 		return item, fmt.Errorf("%w: %w", ErrForged, err)
 	}
+	return replicated(a, h, data)
+}
+
+// replicated is the item of a block whose header is the proposer's.
+func replicated(a *derive.Authority, h *block.SignedHeader, data []byte) (item follow.Item[*Replicated], err error) {
 	d, err := named(a, h, data)
 	if err != nil {
 		return item, err
@@ -151,7 +176,8 @@ func (r *ReplicaSink) label(ctx context.Context) {
 }
 
 // Revert implements follow.Sink: the last block is not safe any more. It stays as an unsafe one, and gives way to what
-// comes in its place. What is final stays (I10).
+// comes in its place. What is final stays (I10). One without a signature of its own could not be shown to be the proposer's
+// then: it is dropped, with what is on top of it, and the engine goes back.
 func (r *ReplicaSink) Revert(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -166,11 +192,29 @@ func (r *ReplicaSink) Revert(ctx context.Context) error {
 			return fmt.Errorf("read block %d: %w", st.Safe.Height-1, err)
 		}
 	}
-	if err := r.commit(&store.Batch{Position: &to, Proven: &to, Safe: &to}); err != nil {
+	last, err := r.cfg.Store.Block(st.Safe.Height)
+	if err != nil {
+		return fmt.Errorf("read block %d: %w", st.Safe.Height, err)
+	}
+	b := &store.Batch{Position: &to, Proven: &to, Safe: &to}
+	bare := len(last.Block.Header.Signature) == 0
+	if bare {
+		b.Truncate = &to.Height
+		r.engineKnown = false // it is taken back before it is needed, or below
+	}
+	if err := r.commit(b); err != nil {
 		return err
 	}
-	r.counts.Demoted++
+	if !bare {
+		r.counts.Demoted++
+	}
 	r.publish()
+	if bare {
+		r.cfg.Logger.Warn("a block that came without a signature of its own is dropped, with those on top of it, as it is not safe any more", "from", st.Unsafe.Height, "to", to.Height)
+		if err := r.reconcile(ctx); err != nil { // the next block that needs it tries again
+			r.said.Warn(r.cfg.Logger, "engine not brought up yet", err)
+		}
+	}
 	r.label(ctx)
 	return nil
 }
@@ -209,6 +253,20 @@ func (r *ReplicaSink) Placed(at block.Ref, headerAt, dataAt uint64) error {
 		return err
 	}
 	return r.commit(&store.Batch{Promote: []store.Promotion{{Height: at.Height, Origin: store.Origin{HeaderAt: headerAt, DataAt: dataAt, Source: at}}}})
+}
+
+// ReadNamed returns the block with this hash, on data with the hash before, whose header and data these are, in their
+// encodings: who knows the hash needs no signature.
+func ReadNamed(a *derive.Authority, at block.Ref, header, data []byte, before block.Hash) (*block.Block, error) {
+	item, err := CheckBefore(a, &follow.Item[*Replicated]{Height: at.Height + 1, Parent: at.Hash}, header, data)
+	if err != nil {
+		return nil, err
+	}
+	blk, err := block.DecodeBlock(item.Data.raw)
+	if err != nil {
+		return nil, err
+	}
+	return bareOf(blk, derive.Tip{DataHash: before}), nil
 }
 
 // ReadReplicated returns the block that CheckReplicated finds, on data with the hash before.

@@ -155,3 +155,81 @@ func TestReplicaReverts(t *testing.T) {
 		t.Errorf("got the origin %+v, %v; want where it is now", rec.Origin, err)
 	}
 }
+
+// A block without a signature of its own is taken by the word of the one after it, whose header names it, and by nothing
+// else. When it is not safe any more it is dropped, with those on top of it; they are taken again when they come again.
+func TestReplicaOfBareBlocks(t *testing.T) {
+	w := syncertest.NewWorld(t, -1)
+	one, made := mirrorOf(t, w, true)
+	r, s := mirrorOf(t, w, true)
+	var last *block.Block
+	var blocks []*block.Block
+	for _, tx := range []string{"a=1", "a=2", "a=3"} {
+		last = childOf(t, w, made, last, tx)
+		apply(t, one, last)
+		blocks = append(blocks, last)
+	}
+	bare := func(i int) []byte { return (&block.SignedHeader{Header: blocks[i].Header.Header}).Encode() }
+	data := func(i int) []byte { return blocks[i].Data.Encode() }
+	if _, err := r.Check(bare(2), data(2)); !errors.Is(err, syncer.ErrForged) {
+		t.Errorf("got %v of a block without a signature, alone, want that it is forged", err)
+	}
+	third, err := r.Check(blocks[2].Header.Encode(), data(2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := blocks[1].Header.Header
+	other.Time++
+	for name, q := range map[string]struct {
+		header, data []byte
+		want         error
+	}{
+		"no header":           {[]byte{0xff}, data(1), syncer.ErrGarbled},
+		"the one before that": {bare(0), data(0), syncer.ErrForged},
+		"another one":         {(&block.SignedHeader{Header: other}).Encode(), data(1), syncer.ErrForged},
+		"itself":              {bare(2), data(2), syncer.ErrForged},
+		"other data":          {bare(1), data(0), syncer.ErrForged},
+		"garbled data":        {bare(1), []byte{0xff}, syncer.ErrGarbled},
+	} {
+		if _, err := r.Before(&third, q.header, q.data); !errors.Is(err, q.want) {
+			t.Errorf("%s: got %v, want %v", name, err, q.want)
+		}
+	}
+	spoiled := blocks[1].Header // what else it says is none of it
+	spoiled.Signature = []byte("whatever")
+	second, err := r.Before(&third, spoiled.Encode(), data(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := r.Before(&second, bare(0), data(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		for i, item := range []follow.Item[*syncer.Replicated]{first, second, third} {
+			if err := r.Apply(t.Context(), item); err != nil {
+				t.Fatal(err)
+			}
+			if rec, err := s.Block(item.Height); err != nil || rec.Block.Hash() != blocks[i].Hash() || (len(rec.Block.Header.Signature) > 0) != (i == 2) {
+				t.Errorf("got %+v, %v; want block %d, with a signature if it came with one", rec.Block, err, i+1)
+			}
+		}
+		if st, want := s.State(), made.State(); st.Safe != want.Safe || !bytes.Equal(st.SafeRoot, want.SafeRoot) {
+			t.Errorf("got %+v, want what has come with signatures, %+v", st, want)
+		}
+		for _, want := range []block.Ref{blocks[2].Ref(), blocks[0].Ref()} {
+			if err := r.Revert(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if st := s.State(); st.Unsafe != want {
+				t.Errorf("got %+v, want the unsafe head %v", st, want)
+			}
+		}
+		if err := r.Revert(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if st := s.State(); st.Unsafe.Height != 0 || st.Safe.Height != 0 {
+			t.Errorf("got %+v, want no block", st)
+		}
+	}
+}
