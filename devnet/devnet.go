@@ -23,6 +23,7 @@ import (
 type Options struct {
 	Home        string        // where everything is kept; "" is a temporary directory that Run removes
 	Nodes       int           // full nodes beside the sequencer; default 2
+	Replicas    int           // read replicas, each of which follows all full nodes; default none
 	BlockTime   time.Duration // of the rollup; default 1 s
 	DABlockTime time.Duration // of the DA layer; default 1 s
 	TxRate      float64       // transactions per second sent to the sequencer; 0: none
@@ -33,7 +34,7 @@ type Options struct {
 	// Each, if not nil, may change what a node (0 is the sequencer) is made with.
 	Each func(index int, o *node.Options)
 
-	// Listen is where the DA layer, the sequencer and the full nodes listen, in this order: host and port of each. An
+	// Listen is where the DA layer, the sequencer, the full nodes and the replicas listen, in this order: host and port of each. An
 	// address that is taken, or is not there, is a free port of the loopback.
 	Listen []string
 
@@ -124,7 +125,8 @@ func (n *Net) makeNodes() error {
 	if err != nil {
 		return err
 	}
-	for i := range n.opt.Nodes + 1 {
+	var full node.Addresses
+	for i := range n.opt.Nodes + 1 + n.opt.Replicas {
 		address := n.da.URL()
 		if n.opt.Through != nil {
 			if address, err = n.opt.Through(i, address); err != nil {
@@ -138,8 +140,14 @@ func (n *Net) makeNodes() error {
 		if n.opt.Soft && i > 0 {
 			c.Unsafe.From = node.At(n.nodes[0].URL())
 		}
+		if i > n.opt.Nodes {
+			c.Source.Node = full
+		}
 		if err := n.add(key, n.opt.BlockTime, node.Options{Home: n.opt.Home, Genesis: genesis, Config: c, Logger: n.opt.Logger}); err != nil {
 			return err
+		}
+		if i > 0 && i <= n.opt.Nodes {
+			full = append(full, node.At(n.nodes[i].URL())...)
 		}
 	}
 	return nil
@@ -155,7 +163,7 @@ func (n *members) add(key *block.PrivateKey, blockTime time.Duration, opt node.O
 	if n.each != nil {
 		n.each(i, &opt)
 	}
-	if i > 0 {
+	if i > 0 && i <= n.latency.nodes {
 		var measured node.Observer
 		measured.Applied = func(a node.Applied) { n.latency.applied(i-1, a, time.Now()) }
 		opt.Observer = node.Join(measured, opt.Observer)
@@ -221,15 +229,18 @@ func newIdentity(home, keyPath, genesisPath string, blockTime time.Duration) (*b
 	return key, genesis, os.WriteFile(keyPath, key.Encode(), 0o600)
 }
 
-// Name returns what a node is called in logs and in the home: "sequencer", "node-1", and so on.
-func (*members) Name(i int) string {
-	if i == 0 {
+// Name returns what a node is called in logs and in the home: "sequencer", "node-1" and so on, "replica-1" and so on.
+func (m *members) Name(i int) string {
+	switch {
+	case i == 0:
 		return "sequencer"
+	case i > m.latency.nodes:
+		return fmt.Sprintf("replica-%d", i-m.latency.nodes)
 	}
 	return fmt.Sprintf("node-%d", i)
 }
 
-// Nodes returns the sequencer and the full nodes, in this order.
+// Nodes returns the sequencer, the full nodes and the replicas, in this order.
 func (m *members) Nodes() []*node.Node { return m.nodes }
 
 // DA returns the DA layer.

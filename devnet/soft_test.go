@@ -55,3 +55,32 @@ func TestSoft(t *testing.T) {
 		mu.Unlock()
 	}
 }
+
+// Replicas follow the full nodes, and have what they have.
+func TestReplicas(t *testing.T) {
+	t.Parallel()
+	n := devnet.Start(t, devnet.Options{Nodes: 1, Replicas: 2, TxRate: 20})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	all := n.Nodes()
+	if len(all) != 4 || n.Name(1) != "node-1" || n.Name(2) != "replica-1" || n.Name(3) != "replica-2" {
+		t.Fatalf("got %d nodes, of which the last is %s", len(all), n.Name(len(all)-1))
+	}
+	for i, each := range all {
+		s, err := each.Wait(ctx, 20)
+		if err != nil || (s.Mode == "replica") != (i >= 2) {
+			t.Errorf("%s: got mode %s, %v", n.Name(i), s.Mode, err)
+		}
+	}
+	for h := uint64(1); h <= 20; h++ {
+		want, err := all[0].Block(h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, each := range all[1:] {
+			if got, err := each.Block(h); err != nil || got.Hash != want.Hash || string(got.StateRoot) != string(want.StateRoot) {
+				t.Errorf("%s: got block %+v, %v, want %+v", n.Name(i+1), got, err, want)
+			}
+		}
+	}
+}
