@@ -50,6 +50,9 @@ func OpenL1(cfg Config) (*L1Sink, error) {
 	if err := k.loadProposals(); err != nil {
 		return nil, err
 	}
+	if k.forced, err = loadForced(cfg.Store); err != nil {
+		return nil, err
+	}
 	s.publish()
 	return k, nil
 }
@@ -79,7 +82,7 @@ func (k *L1Sink) Apply(ctx context.Context, item follow.Item[l1.Block]) error {
 	for i := range item.Data.Messages {
 		m := &item.Data.Messages[i]
 		if m.Forced != nil {
-			k.forced.add(m.Forced.Source.Txs)
+			p.forced = k.forced.add(m.Forced.Source.Txs, p.forced)
 		}
 		if m.Proposal == nil || m.Proposal.ID <= p.in.Proposal.ID {
 			continue
@@ -146,6 +149,7 @@ type plan struct {
 	append   []store.Record
 	done     []Applied
 	made     []Proposal
+	forced   []byte // the hashes of the forced transactions that the block has queued
 	voids    uint64
 	exempt   uint64
 }
@@ -355,13 +359,17 @@ func (p *plan) commit() error {
 	k := p.k
 	b := &store.Batch{
 		Truncate: p.truncate, Append: p.append, Promote: p.promote, Position: &p.at, Proven: &p.at, Inbox: &p.in,
-		Item: &store.Item{Ref: p.at, Parent: p.parent, Safe: p.tip.Height, Inbox: &p.in},
+		Item:  &store.Item{Ref: p.at, Parent: p.parent, Safe: p.tip.Height, Inbox: &p.in},
+		Named: k.forced.next(p.forced),
 	}
 	if len(p.done) > 0 {
 		b.Safe = &p.done[len(p.done)-1].Ref
 	}
 	if err := k.commit(b); err != nil {
 		return err
+	}
+	if len(p.forced) > 0 {
+		k.forced.pages++
 	}
 	if len(p.made) > 0 {
 		all := slices.Concat(k.recent, p.made)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -120,30 +121,89 @@ func (o *Offers) witness(b *offered) error {
 	return nil
 }
 
-// maxForced bounds the forced transactions that are remembered, to tell why a sequencer has dropped a block.
-const maxForced = 1 << 16
+// maxForced bounds the forced transactions that are remembered, to tell why a sequencer has dropped a block; and
+// maxForcedPages the blocks of the L1 whose forced transactions are found after a restart.
+const (
+	maxForced      = 1 << 16
+	maxForcedPages = 1 << 10
+)
 
-// forcedTxs remembers the forced transactions of an L1 since the start, by their hashes.
+// forcedKey names the number of the last page of forced transactions in the store. A page has the hashes of those that one
+// block of the L1 has queued, and is committed with the position.
+const forcedKey = "forced_txs"
+
+func forcedPage(n uint64) string { return fmt.Sprintf("%s/%d", forcedKey, n) }
+
+// forcedTxs remembers the forced transactions of an L1, by their hashes.
 type forcedTxs struct {
 	known map[block.Hash]bool
 	order []block.Hash
+	pages uint64 // how many have been committed, ever
 }
 
-func (f *forcedTxs) add(txs [][]byte) {
-	for _, tx := range txs {
-		h := block.Hash(sha256.Sum256(tx))
-		if f.known[h] {
-			continue
+func loadForced(from *store.Store) (f forcedTxs, err error) {
+	raw, ok, err := from.Named(forcedKey)
+	if err != nil || !ok {
+		return f, err
+	}
+	if len(raw) != 8 {
+		return f, fmt.Errorf("read the forced transactions: their number has %d bytes", len(raw))
+	}
+	f.pages = binary.BigEndian.Uint64(raw)
+	var pages [][]byte
+	for n := f.pages; n > 0 && f.pages-n < maxForcedPages; n-- {
+		page, ok, err := from.Named(forcedPage(n))
+		if err != nil {
+			return f, fmt.Errorf("read the forced transactions: %w", err)
 		}
-		if f.known == nil {
-			f.known = map[block.Hash]bool{}
+		if !ok {
+			break
 		}
-		f.known[h], f.order = true, append(f.order, h)
-		if len(f.order) > maxForced {
-			delete(f.known, f.order[0])
-			f.order = f.order[1:]
+		pages = append(pages, page)
+	}
+	for _, page := range slices.Backward(pages) {
+		for h := range slices.Chunk(page, len(block.Hash{})) {
+			f.remember(block.Hash(h))
 		}
 	}
+	return f, nil
+}
+
+// add remembers the transactions of one item, and returns the page with them behind what it has already.
+func (f *forcedTxs) add(txs [][]byte, page []byte) []byte {
+	for _, tx := range txs {
+		h := block.Hash(sha256.Sum256(tx))
+		f.remember(h)
+		page = append(page, h[:]...)
+	}
+	return page
+}
+
+func (f *forcedTxs) remember(h block.Hash) {
+	if f.known[h] {
+		return
+	}
+	if f.known == nil {
+		f.known = map[block.Hash]bool{}
+	}
+	f.known[h], f.order = true, append(f.order, h)
+	if len(f.order) > maxForced {
+		delete(f.known, f.order[0])
+		f.order = f.order[1:]
+	}
+}
+
+// next returns what is to be committed with a page, for which f.pages is to be one more after that.
+func (f *forcedTxs) next(page []byte) map[string][]byte {
+	if len(page) == 0 {
+		return nil
+	}
+	n := f.pages + 1
+	named := map[string][]byte{forcedKey: binary.BigEndian.AppendUint64(nil, n), forcedPage(n): page[max(len(page)-maxForced*len(block.Hash{}), 0):]}
+	if n > maxForcedPages {
+		named[forcedPage(n-maxForcedPages)] = nil
+	}
+	return named
 }
 
 func (f *forcedTxs) any(txs [][]byte) bool {

@@ -430,35 +430,49 @@ func TestManyOffersBackwards(t *testing.T) {
 }
 
 // The sequencer of a chain on an L1 signs a second block by design where it has dropped one for a forced transaction:
-// that is no alarm. Another second block is.
+// that is no alarm, also of a node that was started again after that was forced. Another second block is.
 func TestDroppedForAForcedItem(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newInboxWorld(t, local.Options{ForcedDelay: 100})
-		first := w.branch("a").next()
-		w.propose(0, first)
-		w.want(1, 1)
-		w.force("forced=1")
+	for _, restarts := range []int{0, 1, 2} {
+		t.Run(fmt.Sprintf("%d restarts", restarts), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { droppedForAForcedItem(t, restarts) })
+		})
+	}
+}
+
+func droppedForAForcedItem(t *testing.T, restarts int) {
+	w := newInboxWorld(t, local.Options{ForcedDelay: 100})
+	first := w.branch("a").next()
+	w.propose(0, first)
+	w.want(1, 1)
+	w.force("forced=1", "forced=2")
+	w.force("forced=3")
+	synctest.Wait()
+	for i := range restarts {
+		w.stop()
+		w.node.Close()
+		w.open(w.node.Home)
+		w.force(fmt.Sprintf("later=%d", i))
 		synctest.Wait()
-		w.node.L1.Offers.SetGate(t.Context(), true)
-		a, b := w.branch("a").at(1), w.branch("b").at(1)
-		b.parent.Time += 10
-		old, oldChild, second, child := a.next(), a.next(), b.next("forced=1"), b.next()
-		for _, blk := range []*block.Block{old, oldChild, second, child, old} {
-			if _, err := w.offer(blk); err != nil && !errors.Is(err, syncer.ErrOther) {
-				t.Fatal(err)
-			}
-		}
-		if st := w.node.Status().Load(); st.Unsafe != child.Ref() || st.Counts.SignedTwice != 0 || len(st.Twice) != 0 {
-			t.Fatalf("got head %v, %+v, want %v and no alarm", st.Unsafe, st.Twice, child.Ref())
-		}
-		c := w.branch("c").at(1)
-		c.parent.Time += 20
-		third := c.next("bought=1")
-		if _, err := w.offer(third); err != nil {
+	}
+	w.node.L1.Offers.SetGate(t.Context(), true)
+	a, b := w.branch("a").at(1), w.branch("b").at(1)
+	b.parent.Time += 10
+	old, oldChild, second, child := a.next(), a.next(), b.next("forced=1"), b.next()
+	for _, blk := range []*block.Block{old, oldChild, second, child, old} {
+		if _, err := w.offer(blk); err != nil && !errors.Is(err, syncer.ErrOther) {
 			t.Fatal(err)
 		}
-		if st := w.node.Status().Load(); st.Unsafe != third.Ref() || st.Counts.SignedTwice != 1 {
-			t.Fatalf("got head %v, %+v, want %v and an alarm", st.Unsafe, st.Counts, third.Ref())
-		}
-	})
+	}
+	if st := w.node.Status().Load(); st.Unsafe != child.Ref() || st.Counts.SignedTwice != 0 || len(st.Twice) != 0 {
+		t.Fatalf("got head %v, %+v, want %v and no alarm", st.Unsafe, st.Twice, child.Ref())
+	}
+	c := w.branch("c").at(1)
+	c.parent.Time += 20
+	third := c.next("bought=1")
+	if _, err := w.offer(third); err != nil {
+		t.Fatal(err)
+	}
+	if st := w.node.Status().Load(); st.Unsafe != third.Ref() || st.Counts.SignedTwice != 1 {
+		t.Fatalf("got head %v, %+v, want %v and an alarm", st.Unsafe, st.Counts, third.Ref())
+	}
 }
