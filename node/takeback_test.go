@@ -89,3 +89,54 @@ func TestNobodySaysWhatItSigned(t *testing.T) {
 	o.Config.Sequencer.Recover = 500 * time.Millisecond
 	start(t, o).until(t, "making blocks", func(s node.Status) bool { return s.Counts.Produced > 0 })
 }
+
+// A copy of a home that is at work elsewhere, and whose blocks are posted nowhere, takes them for what they are: while
+// another node gets more of them it signs nothing, and says that there is another sequencer. When that has ended it goes
+// on where it was.
+func TestCopyOfASequencerThatDoesNotPost(t *testing.T) {
+	t.Parallel()
+	faults := new(fault.Set)
+	d, err := devnet.NewDA(devnet.DAOptions{
+		Listen: "127.0.0.1:0", Chain: local.Options{Interval: 50 * time.Millisecond}, Handler: celestia.HandlerOptions{Faults: faults},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	goRun(t, "DA layer", d.Run)
+	c := newChain(t, "silent")
+	o := c.sequencer(t, d.URL(), 20*time.Millisecond)
+	o.Config.Sequencer.MaxPending = 1_000_000
+	o.Bounds.Flight = 5 * time.Second // a busy machine may make no block for some time
+	seq := start(t, o)
+	seq.until(t, "at block 5", func(s node.Status) bool { return s.Heads.Safe.Height >= 5 })
+	seq.stopped(t)
+	copied := t.TempDir()
+	overwrite(t, o.Home, copied)
+	if _, err := faults.Add(fault.Fault{Kind: fault.SubmitReject}); err != nil { // what is signed from now on is posted nowhere
+		t.Fatal(err)
+	}
+
+	seq = start(t, o)
+	f := c.full(t, d.URL())
+	f.Config.Unsafe.From = node.At(seq.URL())
+	full := start(t, f)
+	full.until(t, "ahead", func(s node.Status) bool { return s.Heads.Unsafe.Height >= s.Heads.Safe.Height+10 })
+	two := o
+	two.Home, two.Config.Unsafe.From = copied, node.At(full.URL())
+	second := start(t, two)
+	s := second.until(t, "saying that there is another one", func(s node.Status) bool {
+		return s.Sequencer != nil && strings.Contains(s.Sequencer.Paused, "another sequencer with this key") || s.Counts.Produced > 0
+	})
+	if s.Counts.Produced > 0 {
+		t.Fatalf("got %+v, want no block while another sequencer signs", s.Counts)
+	}
+	seq.stopped(t)
+	top := full.until(t, "without a sequencer", func(s node.Status) bool { return !s.Unsafe.From[0].Live }).Heads.Unsafe
+	s = second.until(t, "making blocks", func(s node.Status) bool { return s.Counts.Produced > 0 })
+	if first := s.Heads.Unsafe.Height - s.Counts.Produced; first < top.Height {
+		t.Errorf("block %d was signed anew, the last one before was %d", first+1, top.Height)
+	}
+	if b, err := second.Block(top.Height); err != nil || b.Hash != top.Hash.String() {
+		t.Errorf("block %d is %s (%v), want %s", top.Height, b.Hash, err, top.Hash)
+	}
+}

@@ -79,8 +79,9 @@ type Config struct {
 	Hand *Hand
 
 	// TakeBack asks others for the blocks above the safe head that this key has signed, and makes unsafe blocks of them.
-	// It is called before the first signature of a home that is empty, or that Mark does not show to be the one; say is
-	// given what it waits for. Nil: there is nobody to ask.
+	// It is called before the first signature of a home that is empty, or that Mark does not show to be the one, and again
+	// after each wait for Decided, when more of them show that another sequencer is at work; say is given what it waits for.
+	// Nil: there is nobody to ask.
 	TakeBack func(ctx context.Context, say func(string)) error
 
 	Wall  func() time.Time     // the machine's clock; default time.Now
@@ -419,20 +420,29 @@ func (q *Sequencer) begin(ctx context.Context) error {
 		return nil
 	}
 	q.cfg.Logger.Warn("waiting before the first signature", "cause", why)
-	for {
+	wait := func() {
 		q.pause(fmt.Sprintf("this home may not be the one that signed last (%s): no block is signed until %s; sequencer.trust_home signs at once", why, q.cfg.InFlight()))
+	}
+	for asked := empty; ; asked = true {
+		wait()
+		if err := q.cfg.CaughtUp(ctx); err != nil {
+			return err
+		}
+		if !asked { // so that what comes later was signed meanwhile
+			if err := q.takeBack(ctx); err != nil {
+				return err
+			}
+			wait()
+		}
 		other, err := q.other(ctx)
 		if err != nil {
 			return err
 		}
-		if other == 0 {
+		if other == "" {
 			break
 		}
-		why = fmt.Sprintf("%s; and another sequencer with this key is at work, or was: block %d became safe meanwhile; stop one of the two", doubt, other)
+		why = fmt.Sprintf("%s; and another sequencer with this key is at work, or was: %s meanwhile; stop one of the two", doubt, other)
 		q.said.Warn(q.cfg.Logger, "waiting again before the first signature", errors.New(why))
-	}
-	if err := q.takeBack(ctx); err != nil { // now: others may have got more meanwhile
-		return err
 	}
 	q.cfg.Logger.Info("nothing that this key may have signed is on its way: blocks are made")
 	return nil
@@ -447,29 +457,32 @@ func (q *Sequencer) takeBack(ctx context.Context) error {
 }
 
 // other waits until nothing that this key may have signed is on its way, and for as long as the source may be silent at
-// least. It returns the height of a block that became safe meanwhile, 0 if none did: nobody else has this key, so another
-// sequencer has posted it, and may go on. What was on its way when the wait began looks the same, and costs another wait.
-func (q *Sequencer) other(ctx context.Context) (height uint64, err error) {
-	if err := q.cfg.CaughtUp(ctx); err != nil {
-		return 0, err
-	}
-	seen := q.cfg.Syncer.Status().Load().Safe.Height
+// least. Then it takes back what others have. It returns what became of a block meanwhile, empty if there was none: nobody
+// else has this key, so another sequencer has signed it, and may go on. What was on its way when the wait began looks the
+// same, and costs another wait.
+func (q *Sequencer) other(ctx context.Context) (what string, err error) {
+	status := q.cfg.Syncer.Status()
+	seen := status.Load()
 	quiet, cancel := context.WithTimeout(ctx, q.cfg.Patience()) // at what is outside
 	defer cancel()
 	if err := q.cfg.Decided(ctx); err != nil {
-		return 0, err
+		return "", err
 	}
-	s, err := q.cfg.Syncer.Status().Wait(quiet, func(s syncer.Status) bool { return s.Safe.Height > seen })
-	if err == nil {
-		return s.Safe.Height, nil
+	_, err = status.Wait(quiet, func(s syncer.Status) bool { return s.Safe.Height > seen.Safe.Height })
+	if err != nil && (!errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil) {
+		return "", err
 	}
-	if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
-		return 0, err
+	if err := q.takeBack(ctx); err != nil { // now: others may have got more meanwhile
+		return "", err
 	}
-	if now := q.cfg.Syncer.Status().Load().Safe.Height; now > seen {
-		return now, nil
+	now := status.Load()
+	switch {
+	case now.Safe.Height > seen.Safe.Height:
+		return fmt.Sprintf("block %d became safe", now.Safe.Height), nil
+	case now.Unsafe != seen.Unsafe:
+		return fmt.Sprintf("block %d was signed", now.Unsafe.Height), nil
 	}
-	return 0, nil
+	return "", nil
 }
 
 // produce makes blocks on the clock.

@@ -444,6 +444,7 @@ func droppedForAForcedItem(t *testing.T, restarts int) {
 	first := w.branch("a").next()
 	w.propose(0, first)
 	w.want(1, 1)
+	w.force("earlier=1")
 	w.force("forced=1", "forced=2")
 	w.force("forced=3")
 	synctest.Wait()
