@@ -12,7 +12,7 @@ import _ "embed"
 //go:embed Inbox.sol
 var Source []byte
 
-// V1 is the artifact of version 1 of the contract, of which inboxes are in use that go on as they are. It never changes.
+// V1 is the artifact of the contract's version 1, of the inboxes that were deployed with it: they go on as they are. It never changes.
 //
 //go:embed testdata/inbox-v1.json
 var V1 []byte

@@ -23,7 +23,7 @@ import (
 // InboxOptions are the properties of an Inbox. Dir is needed.
 type InboxOptions struct {
 	Dir      string      // of the L1's geth; must be new
-	Settings l1.Settings // of the contract; ForcedMax: default 2
+	Settings l1.Settings // of the contract; default: of version 2
 	Fork     geth.Fork   // the L1's rules; default Cancun
 	Beacon   beacon.Options
 	Logger   *slog.Logger // default: silent
@@ -42,7 +42,6 @@ type Inbox struct {
 
 // OpenInbox starts an L1 and deploys an inbox on it.
 func OpenInbox(ctx context.Context, opt InboxOptions) (_ *Inbox, err error) {
-	opt.Settings.ForcedMax = cmp.Or(opt.Settings.ForcedMax, 2)
 	opt.Logger = cmp.Or(opt.Logger, slog.New(slog.DiscardHandler))
 	i := &Inbox{}
 	defer func() {

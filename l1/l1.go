@@ -122,6 +122,10 @@ type Encoded struct {
 type Forced struct {
 	Sender Address
 	Source Source
+
+	// Room is what the item takes of Settings.ForcedRoom, in bytes. The inbox's state has it, and no event: it is set in
+	// what Reader.Queue returns of an inbox of version 2, and 0 elsewhere.
+	Room int
 }
 
 // Proved says that the rollup's blocks up to those of proposal ID are proven.
@@ -216,20 +220,77 @@ type CoreState struct {
 	ForcedTail    uint64
 }
 
-// Settings are the inbox's constants.
+// Settings are the inbox's constants. An inbox of version 1 has ForcedMax, one of version 2 ForcedRoom: the other is 0.
+//
+// They say what the inbox takes from whoever proposes, and nothing about what is in it: readers of both versions see the
+// same messages, and no node's blocks depend on which one it is.
 type Settings struct {
 	ForcedDelay uint64 // seconds after which a proposal must take an item from the queue
 	ForcedMax   int    // items of the queue that a proposal takes at most
+	ForcedRoom  int    // bytes that the items which a proposal takes may have together, by Forced.Room
+}
+
+// Version returns the inbox's version.
+func (s Settings) Version() int {
+	if s.ForcedRoom > 0 {
+		return 2
+	}
+	return 1
+}
+
+// Fit returns how many of the queue's items a proposal can take at most, from its head.
+func (s Settings) Fit(queue []Forced) int {
+	if s.ForcedRoom == 0 {
+		return min(len(queue), s.ForcedMax)
+	}
+	for n, room := 0, 0; n < len(queue); n++ {
+		if room += queue[n].Room; room > s.ForcedRoom {
+			return n
+		}
+	}
+	return len(queue)
 }
 
 // Due returns how many of the queue's items a proposal must take at least if its L1 block has this time (in seconds
 // since the Unix epoch).
 func (s Settings) Due(queue []Forced, time uint64) int {
-	n := 0
-	for n < len(queue) && n < s.ForcedMax && queue[n].Source.Time+s.ForcedDelay <= time {
+	n, most := 0, s.Fit(queue)
+	for n < most && queue[n].Source.Time+s.ForcedDelay <= time {
 		n++
 	}
 	return n
+}
+
+// Most returns how many items a proposal can take at most, whatever is in them.
+func (s Settings) Most() int {
+	if s.ForcedRoom == 0 {
+		return s.ForcedMax
+	}
+	return s.ForcedRoom / (ForcedItemBytes + 1)
+}
+
+// MostBytes returns how many bytes the items that a proposal takes can have at most.
+func (s Settings) MostBytes() int {
+	if s.ForcedRoom == 0 {
+		return s.ForcedMax * MaxForced
+	}
+	return s.ForcedRoom
+}
+
+// Wait returns after how many proposals, from when an item is due, it is taken at the latest, with so many bytes by
+// Forced.Room before it: of an inbox of version 2. A proposal leaves room only where the next item is larger than that,
+// so one that does not take all that is due takes ForcedRoom less the largest item at least. How often there is a
+// proposal is the proposer's to say: one in an L1 block at most.
+func (s Settings) Wait(before int) int { return 1 + before/(s.ForcedRoom-maxItemRoom+1) }
+
+// ForcedGas returns what is to be paid for an item of so many bytes, with so many bytes by Forced.Room waiting before it,
+// in gas at the L1's base fee: as the inbox's forcedGas does, if its owner asks for fee gas a byte. Up to 2^24 for fee
+// and 2^31 for waiting it does not overflow.
+func (s Settings) ForcedGas(fee uint64, length, waiting int) uint64 {
+	room := uint64(s.ForcedRoom)
+	whole, part := uint64(waiting)/room, uint64(waiting)%room
+	unit := fee * uint64(ForcedItemBytes+length)
+	return unit + unit*whole + (unit*part+room-1)/room
 }
 
 // Reader is what may be asked of an L1, beside its blocks. Calls may overlap.
@@ -242,8 +303,8 @@ type Reader interface {
 	// head. ErrNotFound: the endpoint does not know that block, or no longer its state.
 	State(ctx context.Context, at Hash) (CoreState, error)
 
-	// Queue returns the items of the forced queue after the block with this hash, their content included, at most
-	// limit of them.
+	// Queue returns the items of the forced queue after the block with this hash, their content and room included, at
+	// most limit of them.
 	Queue(ctx context.Context, at Hash, limit int) ([]Forced, error)
 
 	// Gone reports whether a block is not, or no longer, on the chain of the endpoint that proposals go through now, and

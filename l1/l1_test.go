@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"math/big"
+	"math/rand/v2"
 	"reflect"
 	"strings"
 	"testing"
@@ -205,6 +207,97 @@ func TestLater(t *testing.T) {
 			if bytes.Equal(all[i], all[j]) {
 				t.Errorf("%d and %d are signed alike", i, j)
 			}
+		}
+	}
+}
+
+// rooms makes items that take so many bytes of room each.
+func rooms(sizes ...int) (queue []l1.Forced) {
+	for _, n := range sizes {
+		queue = append(queue, l1.Forced{Room: n})
+	}
+	return queue
+}
+
+func TestRoom(t *testing.T) {
+	s := l1.Settings{ForcedDelay: 5, ForcedRoom: 100}
+	for want, queue := range map[int][]l1.Forced{0: nil, 1: rooms(100, 1), 2: rooms(50, 50, 1), 3: rooms(1, 2, 97), 4: rooms(1, 1, 1, 1, 97)} {
+		if got := s.Fit(queue); got != want {
+			t.Errorf("%+v: got %d that fit, want %d", queue, got, want)
+		}
+	}
+	queue := rooms(40, 40, 10, 40)
+	for i := range queue {
+		queue[i].Source.Time = 10 * uint64(i)
+	}
+	for time, want := range map[uint64]int{0: 0, 4: 0, 5: 1, 15: 2, 25: 3, 35: 3, 1 << 40: 3} {
+		if got := s.Due(queue, time); got != want {
+			t.Errorf("at %d: got %d due, want %d", time, got, want)
+		}
+	}
+	if v1, v2 := (l1.Settings{ForcedMax: 4}), (l1.Settings{ForcedRoom: l1.MaxRoom}); v1.Version() != 1 || v2.Version() != 2 || v1.Most() != 4 || v2.Most() != 178 || v1.MostBytes() != 4*l1.MaxForced || v2.MostBytes() != l1.MaxRoom {
+		t.Errorf("got versions %d and %d, items %d and %d, bytes %d and %d", v1.Version(), v2.Version(), v1.Most(), v2.Most(), v1.MostBytes(), v2.MostBytes())
+	}
+	if got := (l1.Settings{ForcedMax: 2}).Fit(rooms(0, 0, 0)); got != 2 {
+		t.Errorf("version 1: got %d that fit, want 2", got)
+	}
+}
+
+// Whatever sizes the items have, no due item waits for more proposals than Wait says; and for the worst sizes it waits
+// for about as many.
+func TestWait(t *testing.T) {
+	const least, most = 1 + l1.ForcedItemBytes, l1.MaxForced + l1.ForcedItemBytes
+	seed := rand.Uint64()
+	rng := rand.New(rand.NewPCG(seed, 3))
+	worst := 0.0
+	for range 300 {
+		s := l1.Settings{ForcedRoom: l1.MinRoom + rng.IntN(l1.MaxRoom-l1.MinRoom+1)}
+		var queue []l1.Forced
+		before := 0
+		for n := rng.IntN(200); n > 0; n-- {
+			size := least + rng.IntN(most-least+1)
+			switch rng.IntN(4) {
+			case 0:
+				size = most
+			case 1:
+				size = s.ForcedRoom/(1+s.ForcedRoom/most) + 1 // one fewer of these fits than of slightly smaller ones
+			}
+			size = min(size, most)
+			queue = append(queue, l1.Forced{Room: size})
+			before += size
+		}
+		queue = append(queue, l1.Forced{Room: most}) // the honest one, of any size
+		proposals := 0
+		for len(queue) > 0 {
+			n := s.Due(queue, 0)
+			if n == 0 {
+				t.Fatalf("seed %d: an item of %d bytes never fits into %d", seed, queue[0].Room, s.ForcedRoom)
+			}
+			queue = queue[n:]
+			proposals++
+		}
+		if bound := s.Wait(before); proposals > bound {
+			t.Fatalf("seed %d: the item behind %d bytes is taken by proposal %d with room for %d, want %d at the latest", seed, before, proposals, s.ForcedRoom, bound)
+		}
+		worst = max(worst, float64(proposals)/float64(s.Wait(before)))
+	}
+	if worst < 0.8 {
+		t.Errorf("seed %d: the bound was never nearer than %.2f to what happens", seed, worst)
+	}
+}
+
+func TestForcedGas(t *testing.T) {
+	seed := rand.Uint64()
+	rng := rand.New(rand.NewPCG(seed, 4))
+	for range 1000 {
+		s := l1.Settings{ForcedRoom: l1.MinRoom + rng.IntN(l1.MaxRoom-l1.MinRoom+1)}
+		fee, length, waiting := rng.Uint64N(1001), 1+rng.IntN(l1.MaxForced), rng.IntN(1<<uint(1+rng.IntN(29)))
+		want := new(big.Int).SetUint64(fee * uint64(l1.ForcedItemBytes+length))
+		want.Mul(want, big.NewInt(int64(s.ForcedRoom+waiting)))
+		want.Add(want, big.NewInt(int64(s.ForcedRoom-1)))
+		want.Div(want, big.NewInt(int64(s.ForcedRoom)))
+		if got := s.ForcedGas(fee, length, waiting); want.Cmp(new(big.Int).SetUint64(got)) != 0 {
+			t.Fatalf("seed %d: fee %d, %d bytes behind %d, room %d: got %d, want %s", seed, fee, length, waiting, s.ForcedRoom, got, want)
 		}
 	}
 }

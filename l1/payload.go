@@ -40,6 +40,18 @@ const (
 
 	// MaxForced is the bytes of a forced item's payload, the contract's FORCED_DATA_MAX. A proposal must have room for all the items that it may have to take.
 	MaxForced = 32 << 10
+
+	// ForcedItemBytes is what an item takes of a proposal's room beside its bytes, the contract's FORCED_ITEM_BYTES: more
+	// than a block takes of a payload beside its transactions, since an item may need a block of its own.
+	ForcedItemBytes = 1536
+
+	maxItemRoom = MaxForced + ForcedItemBytes
+
+	// MinRoom and MaxRoom bound Settings.ForcedRoom, as the contract's FORCED_ROOM_MIN and FORCED_ROOM_MAX do.
+	MinRoom, MaxRoom = 2 * maxItemRoom, 8 * maxItemRoom
+
+	// DefaultRoom holds three items of the largest size, which fit into a proposal in call data.
+	DefaultRoom = 3 * maxItemRoom
 )
 
 // EncodeBlocks returns the payload of a proposal of blocks.

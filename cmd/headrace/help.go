@@ -38,6 +38,8 @@ var examples = map[string]string{
 	"headrace inbox show":     "headrace inbox show --home /tmp/full",
 	"headrace inbox force":    "headrace inbox force --home /tmp/full --tx 0x613d31 --l1.key_file /tmp/l1.key",
 	"headrace inbox proposer": "headrace inbox proposer 0x00000000000000000000000000000000000000aa --home l1 --l1.key_file l1.key",
+	"headrace inbox fee":      "headrace inbox fee 32 --home l1 --l1.key_file l1.key",
+	"headrace inbox withdraw": "headrace inbox withdraw 0x00000000000000000000000000000000000000aa --home l1 --l1.key_file l1.key",
 	"headrace payload":        "headrace payload payload.hex",
 	"headrace status":         "headrace status --watch --node http://127.0.0.1:7332",
 	"headrace top":            "headrace top --node http://127.0.0.1:7332",

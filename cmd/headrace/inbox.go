@@ -30,7 +30,7 @@ func newInbox() *cobra.Command {
 			return usagef("say what to do with it: see %s --help", cmd.CommandPath())
 		},
 	}
-	cmd.AddCommand(newInboxDeploy(), newInboxShow(), newInboxForce(), newInboxProposer())
+	cmd.AddCommand(newInboxDeploy(), newInboxShow(), newInboxForce(), newInboxProposer(), newInboxFee(), newInboxWithdraw())
 	return cmd
 }
 
@@ -119,15 +119,16 @@ func addTimeout(flags *pflag.FlagSet, timeout *time.Duration) {
 	flags.DurationVar(timeout, "timeout", 5*time.Minute, "how long to wait until the transaction is included in a block of the L1")
 }
 
-// mostForced is how many forced items a proposal can take, within the gas of an L1 transaction.
-const mostForced = 50
+// forcedFee is the default of --forced-fee: about what an item makes a proposer pay for, in the call data of a proposal.
+const forcedFee = 16
 
 // deployOptions are the flags of inbox deploy that are no settings.
 type deployOptions struct {
 	owner     string
 	proposers []string
 	delay     time.Duration
-	max       int
+	room      int
+	fee       uint64
 	timeout   time.Duration
 }
 
@@ -139,7 +140,11 @@ func newInboxDeploy() *cobra.Command {
 		Long: `Make an inbox contract on an L1, and wait until it is included in a block.
 
 It prints one line of JSON, with the address that headrace init --inbox wants. The account of --l1.key_file pays and becomes the contract's owner, who
-may name other proposers later, with headrace inbox proposer. What is said here of forced inclusion cannot be changed afterwards.`,
+may name other proposers later, with headrace inbox proposer. What is said here of forced inclusion cannot be changed afterwards, but for the fee, with
+headrace inbox fee. The fees are the owner's: headrace inbox withdraw.
+
+An item of the forced queue takes its bytes of --forced-room, and 1536 beside them. It costs --forced-fee for each of these bytes, at the L1's base
+fee, and as much again for each --forced-room that waits before it, in proportion.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := l1Settings(cmd.Flags())
@@ -157,7 +162,8 @@ may name other proposers later, with headrace inbox proposer. What is said here 
 	flags.StringArrayVar(&opt.proposers, "proposer", nil, "L1 account that may propose; may be repeated; default: the one of --l1.key_file")
 	flags.StringVar(&opt.owner, "owner", "", "L1 account that may name proposers; default: the one of --l1.key_file")
 	flags.DurationVar(&opt.delay, "forced-delay", time.Hour, "after so long in the queue of forced transactions, the next proposal must take an item")
-	flags.IntVar(&opt.max, "forced-max", 3, fmt.Sprintf("items of that queue, of 32 KiB at most, that a proposal takes at most: 3 always fit into call data, 20 into blobs; up to %d", mostForced))
+	flags.IntVar(&opt.room, "forced-room", l1.DefaultRoom, fmt.Sprintf("bytes that items of that queue take of a proposal at most: the default holds 3 of the largest ones, of 32 KiB, and always fits into call data; from %d to %d", l1.MinRoom, l1.MaxRoom))
+	flags.Uint64Var(&opt.fee, "forced-fee", forcedFee, fmt.Sprintf("gas that an item costs for each byte while no other waits, beside that of its transaction; up to %d", ethereum.MostForcedFee))
 	addTimeout(flags, &opt.timeout)
 	flags.AddFlagSet(l1Flags("call_timeout"))
 	return cmd
@@ -168,10 +174,17 @@ func (o *deployOptions) contract(own l1.Address) (c ethereum.Contract, err error
 	if o.delay < 0 || o.delay%time.Second != 0 {
 		return c, usagef("--forced-delay %s is not a whole number of seconds, which is what the contract counts in", o.delay)
 	}
-	if o.max < 1 || o.max > mostForced {
-		return c, usagef("--forced-max %d is not from 1 to %d", o.max, mostForced)
+	if o.delay > ethereum.MostForcedDelay {
+		return c, usagef("--forced-delay %s is longer than %s", shortDuration(o.delay), shortDuration(ethereum.MostForcedDelay))
 	}
-	c = ethereum.Contract{Owner: own, Settings: l1.Settings{ForcedDelay: uint64(o.delay / time.Second), ForcedMax: o.max}, Proposers: []l1.Address{own}}
+	if o.room < l1.MinRoom || o.room > l1.MaxRoom {
+		return c, usagef("--forced-room %d is not from %d to %d", o.room, l1.MinRoom, l1.MaxRoom)
+	}
+	if o.fee > ethereum.MostForcedFee {
+		return c, usagef("--forced-fee %d is not from 0 to %d", o.fee, ethereum.MostForcedFee)
+	}
+	settings := l1.Settings{ForcedDelay: uint64(o.delay / time.Second), ForcedRoom: o.room}
+	c = ethereum.Contract{Owner: own, Settings: settings, ForcedFee: o.fee, Proposers: []l1.Address{own}}
 	if o.owner != "" {
 		if c.Owner, err = address("owner", o.owner); err != nil {
 			return c, err

@@ -38,6 +38,7 @@ func (f *inboxFlags) open(ctx context.Context, flags *pflag.FlagSet) (*ethereum.
 type sendFlags struct {
 	inboxFlags
 	timeout time.Duration
+	account ethereum.AccountOptions // of the account that sends
 }
 
 // add adds the flags; whose says whose key it is that signs.
@@ -62,7 +63,7 @@ func (f *sendFlags) send(ctx context.Context, flags *pflag.FlagSet, do func(cont
 	if err != nil {
 		return err
 	}
-	return do(ctx, client, ethereum.NewAccount(client, key, ethereum.AccountOptions{}))
+	return do(ctx, client, ethereum.NewAccount(client, key, f.account))
 }
 
 func (f *inboxFlags) resolve(ctx context.Context, flags *pflag.FlagSet) (c node.L1Config, opt ethereum.Options, err error) {

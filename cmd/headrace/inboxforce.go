@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/big"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -18,18 +19,27 @@ import (
 func newInboxForce() *cobra.Command {
 	var to sendFlags
 	var texts []string
+	var most string
 	cmd := &cobra.Command{
 		Use:   "force --tx 0xHEX|- (--home DIR | --inbox ADDRESS --l1.http URL) --l1.key_file FILE [flags]",
 		Short: "Queue transactions for forced inclusion: anybody may",
 		Long: `Queue transactions of the rollup in its inbox, as one item, and wait until that is included in a block of the L1: anybody may. The chain's proposer must
 take an item that has waited for the inbox's delay.
 
-It prints one line of JSON, with the item's place in the queue. Use an account other than the one that a running sequencer proposes with.`,
+An inbox of version 2 wants a fee beside the gas, which grows with its queue: headrace inbox show tells what it is. Twice that goes along with the
+transaction, or what --max-fee allows, and what is not needed when it is included comes back at once.
+
+It prints one line of JSON, with the item's place in the queue, and the fee. Use an account other than the one that a running sequencer proposes with.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			txs, err := readTxs(texts, cmd.InOrStdin())
 			if err != nil {
 				return err
+			}
+			if most != "" {
+				if to.account.MaxForcedFee, err = parseETH(most); err != nil {
+					return usagef("--max-fee %w", err)
+				}
 			}
 			return to.send(cmd.Context(), cmd.Flags(), func(ctx context.Context, client *ethereum.Client, account *ethereum.Account) error {
 				return force(ctx, cmd.OutOrStdout(), client, account, txs)
@@ -39,6 +49,7 @@ It prints one line of JSON, with the item's place in the queue. Use an account o
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.StringArrayVar(&texts, "tx", nil, "a transaction of the rollup, in hexadecimal; may be repeated; - reads them from standard input, one a line")
+	flags.StringVar(&most, "max-fee", "", "ETH that the inbox's fee may come to, such as 0.001; default: whatever it is")
 	to.add(flags, "the L1 account that pays")
 	return cmd
 }
@@ -90,13 +101,33 @@ func force(ctx context.Context, out io.Writer, client *ethereum.Client, account 
 	if err != nil {
 		return explain(err)
 	}
-	index, err := client.ForcedIndex(ctx, at)
+	queued, err := client.Queued(ctx, at)
 	if err != nil {
 		return fmt.Errorf("queued by transaction %s in L1 block %d, but: %w", at.Tx, at.Block.Height, err)
 	}
 	return json.NewEncoder(out).Encode(struct {
-		Index   uint64  `json:"index"`
-		L1Block l1.Ref  `json:"l1_block"`
-		Tx      l1.Hash `json:"transaction"`
-	}{index, at.Block, at.Tx})
+		Index   uint64      `json:"index"`
+		L1Block l1.Ref      `json:"l1_block"`
+		Tx      l1.Hash     `json:"transaction"`
+		FeeETH  json.Number `json:"fee_eth"`
+	}{queued.Index, at.Block, at.Tx, json.Number(eth(queued.Fee))})
+}
+
+// ether is how many wei an ETH has.
+var ether = big.NewInt(1e18)
+
+// eth writes wei as ETH, exactly.
+func eth(wei *big.Int) string {
+	text := new(big.Rat).SetFrac(wei, ether).FloatString(18)
+	return strings.TrimSuffix(strings.TrimRight(text, "0"), ".")
+}
+
+// parseETH reads an amount of ETH, which is 0 or more and has no more than 18 places.
+func parseETH(text string) (*big.Int, error) {
+	if len(text) <= 60 && strings.Trim(text, "0123456789.") == "" {
+		if r, ok := new(big.Rat).SetString(text); ok && r.Mul(r, new(big.Rat).SetInt(ether)).IsInt() {
+			return r.Num(), nil
+		}
+	}
+	return nil, fmt.Errorf("%q is not an amount of ETH, such as 0.001", text)
 }

@@ -18,12 +18,7 @@ func newInboxProposer() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "proposer ADDRESS (--home DIR | --inbox ADDRESS --l1.http URL) --l1.key_file FILE [flags]",
 		Short: "Allow an L1 account to propose, or with --remove forbid it: the inbox's owner may",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return usagef("it takes one argument, the account's address: see %s --help", cmd.CommandPath())
-			}
-			return nil
-		},
+		Args:  oneArgument("the account's address"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			proposer, err := l1.ParseAddress(args[0])
 			if err != nil {
@@ -52,15 +47,24 @@ func newInboxProposer() *cobra.Command {
 
 // setProposer allows or forbids an account to propose, once it is seen that the sender may say so: else the transaction would be paid for nothing.
 func setProposer(ctx context.Context, client *ethereum.Client, account *ethereum.Account, proposer l1.Address, allowed bool) (l1.Inclusion, error) {
-	owner, err := client.Owner(ctx)
-	switch {
-	case err != nil:
-		return l1.Inclusion{}, noInbox(err)
-	case owner != account.Address():
-		return l1.Inclusion{}, fmt.Errorf("%s, the account of l1.key_file, does not own the inbox %s: %s does", account.Address(), client.Inbox(), owner)
-	case proposer == (l1.Address{}):
+	if err := owns(ctx, client, account); err != nil {
+		return l1.Inclusion{}, err
+	}
+	if proposer == (l1.Address{}) {
 		return l1.Inclusion{}, errors.New("the zero address cannot propose")
 	}
 	at, err := account.SetProposer(ctx, proposer, allowed)
 	return at, explain(err)
+}
+
+// owns fails if an account does not own the inbox.
+func owns(ctx context.Context, client *ethereum.Client, account *ethereum.Account) error {
+	owner, err := client.Owner(ctx)
+	switch {
+	case err != nil:
+		return noInbox(err)
+	case owner != account.Address():
+		return fmt.Errorf("%s, the account of l1.key_file, does not own the inbox %s: %s does", account.Address(), client.Inbox(), owner)
+	}
+	return nil
 }

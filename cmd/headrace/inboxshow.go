@@ -62,8 +62,19 @@ type inboxView struct {
 	ForcedHead    uint64       `json:"forced_head"`
 	ForcedTail    uint64       `json:"forced_tail"`
 	ForcedDelay   string       `json:"forced_delay"` // "1h", "90s"
-	ForcedMax     int          `json:"forced_max"`
+	Version       int          `json:"version"`
+	ForcedMax     int          `json:"forced_max,omitempty"` // of version 1; what follows is of version 2
+
+	ForcedRoom    int         `json:"forced_room,omitempty"`
+	ForcedWaiting int         `json:"forced_waiting"` // bytes of room
+	ForcedFee     uint64      `json:"forced_fee"`     // gas a byte
+	PriceGas      uint64      `json:"forced_price_gas"`
+	PriceETH      json.Number `json:"forced_price_eth"`
+	EarnedETH     json.Number `json:"earned_eth"`
 }
+
+// typical is the length in bytes of the item whose price is shown: it has one small transaction.
+const typical = 200
 
 func look(ctx context.Context, c *ethereum.Client) (v inboxView, err error) {
 	state, err := c.State(ctx, l1.Hash{})
@@ -77,8 +88,18 @@ func look(ctx context.Context, c *ethereum.Client) (v inboxView, err error) {
 	v = inboxView{
 		ChainID: c.ChainID(), Inbox: c.Inbox(), NextID: state.NextID, LastBlock: state.LastBlock, LastProposal: state.LastProposal,
 		FinalizedID: state.FinalizedID, FinalizedHash: state.FinalizedHash, ForcedHead: state.ForcedHead, ForcedTail: state.ForcedTail,
-		ForcedDelay: seconds(settings.ForcedDelay), ForcedMax: settings.ForcedMax,
+		ForcedDelay: seconds(settings.ForcedDelay), ForcedMax: settings.ForcedMax, ForcedRoom: settings.ForcedRoom, Version: settings.Version(),
 	}
+	pricing, err := c.Pricing(ctx)
+	if err != nil {
+		return v, err
+	}
+	v.ForcedWaiting, v.ForcedFee, v.EarnedETH = pricing.Waiting, pricing.GasPerByte, json.Number(eth(pricing.Earned))
+	price, err := c.ForcedFee(ctx, typical)
+	if err != nil {
+		return v, err
+	}
+	v.PriceGas, v.PriceETH = price.Gas, json.Number(eth(price.Wei))
 	if v.Owner, err = c.Owner(ctx); err != nil {
 		return v, err
 	}
@@ -101,7 +122,7 @@ func (v *inboxView) text() string {
 	line := func(name, format string, args ...any) {
 		fmt.Fprintf(&b, "%-11s "+format+"\n", append([]any{name}, args...)...)
 	}
-	line("inbox", "%s on L1 chain %d", v.Inbox, v.ChainID)
+	line("inbox", "%s on L1 chain %d, version %d", v.Inbox, v.ChainID, v.Version)
 	line("owner", "%s", v.Owner)
 	switch {
 	case v.Proposers == nil:
@@ -121,6 +142,12 @@ func (v *inboxView) text() string {
 		line("proven", "up to proposal %d, rollup block %s", v.FinalizedID, v.FinalizedHash)
 	}
 	line("queue", "%d forced items, [%d, %d)", v.ForcedTail-v.ForcedHead, v.ForcedHead, v.ForcedTail)
-	line("forced", "due after %s, at most %d in a proposal", v.ForcedDelay, v.ForcedMax)
+	if v.Version == 1 {
+		line("forced", "due after %s, at most %d in a proposal", v.ForcedDelay, v.ForcedMax)
+		return b.String()
+	}
+	line("forced", "due after %s, at most %d bytes in a proposal, %d wait", v.ForcedDelay, v.ForcedRoom, v.ForcedWaiting)
+	line("fee", "%d gas a byte while nothing waits; for %d bytes now %d gas at base fee, %s ETH", v.ForcedFee, typical, v.PriceGas, v.PriceETH)
+	line("earned", "%s ETH, for the owner to withdraw", v.EarnedETH)
 	return b.String()
 }

@@ -97,6 +97,16 @@ func (l *later) BuildForced(ctx context.Context, height, at uint64, most int, fo
 	return l.Engine.BuildForced(ctx, height, at, most, forced)
 }
 
+// head returns the height of the chain.
+func (w *world) head() uint64 {
+	w.t.Helper()
+	var head string
+	w.check(w.chain.Call(w.ctx, &head, "eth_blockNumber"))
+	at, err := strconv.ParseUint(strings.TrimPrefix(head, "0x"), 16, 64)
+	w.check(err)
+	return at
+}
+
 // The chain is put back to a snapshot while a forced item is due that is in no block yet, and nobody else makes a block of
 // the chain: the sequencer proposes there all the same, with the item.
 func TestRevertWithForcedDue(t *testing.T) {
@@ -111,11 +121,8 @@ func TestRevertWithForcedDue(t *testing.T) {
 		w.headrace("inbox", "force", "--inbox", w.inbox, "--l1.http", w.chain.HTTP(), "--l1.key_file", w.otherKey(), "--tx", "0x"+fmt.Sprintf("%x", "forced=yes"))
 		snapshot, err := w.chain.Snapshot(w.ctx)
 		w.check(err)
-		var head string
-		w.check(w.chain.Call(w.ctx, &head, "eth_blockNumber"))
-		at, err := strconv.ParseUint(strings.TrimPrefix(head, "0x"), 16, 64)
-		w.check(err)
-		for range 3 {
+		at := w.head()
+		for w.head() < at+3 { // Ganache makes one block for calls that come while it makes one
 			w.check(w.chain.Call(w.ctx, nil, "evm_mine"))
 		}
 		for _, m := range []*member{sequencer, full} {

@@ -26,8 +26,18 @@ import (
 // TestForced is S31: a proposal that takes a forced item has its transactions; one that leaves them out is void; the
 // next takes none.
 func TestForced(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, chosen(t), l1.Settings{ForcedDelay: 3600, ForcedMax: 2}, 0)
+	for _, settings := range inboxes(3600) {
+		t.Run(fmt.Sprint("inbox ", settings.Version()), func(t *testing.T) { t.Parallel(); forcedItem(t, settings) })
+	}
+}
+
+// inboxes are the settings of an inbox of each version, with this delay.
+func inboxes(delay uint64) []l1.Settings {
+	return []l1.Settings{{ForcedDelay: delay, ForcedMax: 2}, {ForcedDelay: delay, ForcedRoom: l1.DefaultRoom}}
+}
+
+func forcedItem(t *testing.T, settings l1.Settings) {
+	w := newWorld(t, chosen(t), settings, 0)
 	a, m := w.lightAuthor(), w.light(nil)
 	forced := []byte("forced=1")
 	w.mine(w.tx(3, 0, bindings.PackForce(l1.EncodeTxs([][]byte{forced}))))
@@ -69,13 +79,14 @@ func (w *world) sequencing(blockTime time.Duration) func(*node.Options) {
 // TestForcedBySequencer is S31 with the node's own sequencer: a forced item gets into a block, once, on every node,
 // and the inbox's queue is empty then.
 func TestForcedBySequencer(t *testing.T) {
-	for _, version := range []uint64{1, 2} {
-		t.Run(fmt.Sprint("version ", version), func(t *testing.T) { t.Parallel(); forcedBySequencer(t, version) })
+	for i, version := range []uint64{1, 2} {
+		settings := inboxes(3)[i]
+		t.Run(fmt.Sprint("version ", version), func(t *testing.T) { t.Parallel(); forcedBySequencer(t, version, settings) })
 	}
 }
 
-func forcedBySequencer(t *testing.T, version uint64) {
-	w := newWorld(t, chosen(t), l1.Settings{ForcedDelay: 3, ForcedMax: 2}, 0)
+func forcedBySequencer(t *testing.T, version uint64, settings l1.Settings) {
+	w := newWorld(t, chosen(t), settings, 0)
 	sequencer := w.light(func(o *node.Options) {
 		w.sequencing(50 * time.Millisecond)(o)
 		o.Config.L1.Payload = version
@@ -143,7 +154,7 @@ func (w *world) rollupTx(i int, change func(*types.DynamicFeeTx)) []byte {
 // executed the blocks before and those that did not.
 func TestForcedExempt(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, chosen(t), l1.Settings{ForcedDelay: 3600, ForcedMax: 4}, 3)
+	w := newWorld(t, chosen(t), l1.Settings{ForcedDelay: 3600}, 3)
 	a, m, late := w.author(), w.drive(), w.drive()
 	used, good := w.rollupTx(0, nil), w.rollupTx(1, nil)
 	w.propose(a.next(used))
@@ -180,7 +191,7 @@ func TestForcedExempt(t *testing.T) {
 // items are due and long after; and what can be included is.
 func TestForcedGarbageBySequencer(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, chosen(t), l1.Settings{ForcedDelay: 1, ForcedMax: 2}, 2)
+	w := newWorld(t, chosen(t), l1.Settings{ForcedDelay: 1}, 2)
 	sequencer := w.driveWith(w.sequencing(100 * time.Millisecond))
 	full := w.drive()
 	poor, err := crypto.GenerateKey()
@@ -239,7 +250,7 @@ func TestForcedGarbageBySequencer(t *testing.T) {
 // asks for whole blocks the chain goes on.
 func TestForcedInTheWay(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, chosen(t), l1.Settings{ForcedDelay: 1, ForcedMax: 3}, 2)
+	w := newWorld(t, chosen(t), l1.Settings{ForcedDelay: 1}, 2)
 	sequencer, full := w.driveWith(w.sequencing(100*time.Millisecond)), w.drive()
 	limit := min(devnet.L2Genesis().GasLimit, params.MaxTxGas)
 	var hog [][]byte

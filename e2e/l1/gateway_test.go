@@ -115,7 +115,7 @@ type rollup struct {
 // sequencer returns its sequencer's node, which reaches the L1 by one address, and the inbox.
 func (r *rollup) sequencer(url string) (*node.Node, ethereum.Options, error) {
 	at, key := r.chain.Client, geth.DevKey(r.account)
-	contract := ethereum.Contract{Settings: l1.Settings{ForcedMax: 2}, Proposers: []l1.Address{l1.Address(crypto.PubkeyToAddress(key.PublicKey))}}
+	contract := ethereum.Contract{Proposers: []l1.Address{l1.Address(crypto.PubkeyToAddress(key.PublicKey))}}
 	inbox, made, err := ethereum.Deploy(r.ctx, at, ethereum.AccountOptions{}, key, contract)
 	if err != nil {
 		return nil, at, err

@@ -283,7 +283,7 @@ func observeDA(t *testing.T, r *observed) {
 
 // observeL1 runs a node whose L1 reorganises, with a forced transaction that cannot be included.
 func observeL1(t *testing.T, r *observed) {
-	w := newWorld(t, chosen(t), l1.Settings{ForcedDelay: 3600, ForcedMax: 2}, 0)
+	w := newWorld(t, chosen(t), l1.Settings{ForcedDelay: 3600}, 0)
 	a := w.lightAuthor()
 	m := w.light(func(o *node.Options) { o.Observer = r.observer() })
 	root := w.propose(a.many(1)...)

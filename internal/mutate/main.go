@@ -85,6 +85,7 @@ var tables = slices.Concat(
 	evrpcGuards,
 	pageGuards,
 	figuresGuards,
+	inboxGuards,
 	newcomersGuards,
 	apiGuards,
 	compactGuards,

@@ -56,8 +56,8 @@ func (f *forced) look(ctx context.Context, s syncer.Status) ([]l1.Forced, error)
 		if err != nil {
 			return nil, fmt.Errorf("read the inbox's settings: %w", err)
 		}
-		f.most, f.settings = settings.ForcedMax, settings
-		if need, limit := settings.ForcedMax*l1.MaxForced, f.q.cfg.Proposer.Limit(); need > limit {
+		f.most, f.settings = settings.Most(), settings
+		if need, limit := settings.MostBytes(), f.q.cfg.Proposer.Limit(); need > limit {
 			f.q.cfg.Logger.Warn("the inbox's forced items may not fit into a proposal: propose in blobs, or deploy an inbox that takes fewer", "most", f.most, "bytes", need, "limit", limit)
 		}
 	}
@@ -65,6 +65,7 @@ func (f *forced) look(ctx context.Context, s syncer.Status) ([]l1.Forced, error)
 	if err != nil {
 		return nil, fmt.Errorf("read forced queue: %w", err)
 	}
+	queue = queue[:f.settings.Fit(queue)]
 	f.mu.Lock()
 	f.queue, f.safe = queue, s.Safe.Height
 	for index := range f.tried {

@@ -31,6 +31,7 @@ type AccountOptions struct {
 	MaxFee       *big.Int      // wei per gas, at most; default 500 gwei
 	MaxTip       *big.Int      // wei per gas of it for the block's maker, at most; default: as much as MaxFee
 	MaxBlobFee   *big.Int      // wei per blob gas, at most; default 500 gwei
+	MaxForcedFee *big.Int      // wei to the inbox, at most, for one forced item; default: whatever it wants
 }
 
 // Content says where the content of proposals goes.
@@ -124,23 +125,51 @@ func (a *Account) idle(ctx context.Context) (height uint64, idle bool, err error
 	return head.number(), nonce >= uint64(pending), nil
 }
 
-// Force queues transactions for inclusion, in call data.
+// Force queues transactions for inclusion, in call data. An inbox of version 2 wants a fee for that, which grows with its
+// queue and with the L1's base fee: twice what it is now goes along, AccountOptions.MaxForcedFee at most, and what is
+// not needed comes back in the same transaction. l1.ErrFeeCap: the fee is above MaxForcedFee now.
 func (a *Account) Force(ctx context.Context, txs [][]byte) (l1.Inclusion, error) {
-	return a.simple(ctx, bindings.PackForce(l1.EncodeTxs(txs)))
+	payload := l1.EncodeTxs(txs)
+	fee, err := a.client.ForcedFee(ctx, len(payload))
+	if err != nil {
+		return l1.Inclusion{}, err
+	}
+	value := new(big.Int).Lsh(fee.Wei, 1)
+	if most := a.opt.MaxForcedFee; most != nil && value.Cmp(most) > 0 {
+		if value = most; fee.Wei.Cmp(most) > 0 {
+			return l1.Inclusion{}, fmt.Errorf("the inbox's fee is %s wei now, and %s may be paid: %w", fee.Wei, most, l1.ErrFeeCap)
+		}
+	}
+	at, err := a.simple(ctx, bindings.PackForce(payload), value)
+	if errors.Is(err, errReverted) && value.Sign() > 0 {
+		err = fmt.Errorf("%w: was its fee more than %s wei, which went along, when it was included? It grows with the queue and with the L1's base fee: try again", err, value)
+	}
+	return at, err
 }
 
 // Finalize declares the blocks up to those of a proposal proven. Only the inbox's owner may.
 func (a *Account) Finalize(ctx context.Context, id uint64, hash l1.Hash) (l1.Inclusion, error) {
-	return a.simple(ctx, bindings.PackFinalize(id, hash))
+	return a.simple(ctx, bindings.PackFinalize(id, hash), nil)
 }
 
 // SetProposer allows an account to propose, or forbids it. Only the inbox's owner may.
 func (a *Account) SetProposer(ctx context.Context, proposer l1.Address, allowed bool) (l1.Inclusion, error) {
-	return a.simple(ctx, bindings.PackSetProposer(common.Address(proposer), allowed))
+	return a.simple(ctx, bindings.PackSetProposer(common.Address(proposer), allowed), nil)
 }
 
-func (a *Account) simple(ctx context.Context, data []byte) (l1.Inclusion, error) {
-	r, err := a.send(ctx, request{to: &a.client.inbox, data: data, extraGas: 400_000})
+// SetForcedFee sets what is charged for items that are queued from now on, in gas for each byte: see ForcedFee. Only the
+// owner of an inbox of version 2 may.
+func (a *Account) SetForcedFee(ctx context.Context, gasPerByte uint64) (l1.Inclusion, error) {
+	return a.simple(ctx, bindings.PackSetForcedFee(gasPerByte), nil)
+}
+
+// Withdraw pays what fees have brought out to an account: all of it. Only the owner of an inbox of version 2 may.
+func (a *Account) Withdraw(ctx context.Context, to l1.Address) (l1.Inclusion, error) {
+	return a.simple(ctx, bindings.PackWithdraw(common.Address(to)), nil)
+}
+
+func (a *Account) simple(ctx context.Context, data []byte, value *big.Int) (l1.Inclusion, error) {
+	r, err := a.send(ctx, request{to: &a.client.inbox, data: data, extraGas: 400_000, value: value})
 	if err != nil {
 		return l1.Inclusion{}, err
 	}
@@ -182,6 +211,7 @@ type request struct {
 	data     []byte
 	sidecar  *types.BlobTxSidecar // nil: no blobs
 	extraGas uint64               // beyond what any transaction with this data needs
+	value    *big.Int             // wei that go with it; nil: none, as with blobs
 
 	// fuller returns the one to be sent in its place, if there is one by now; nil: there never is.
 	fuller func(context.Context) (request, bool)

@@ -26,7 +26,6 @@ import (
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
-	"github.com/ethereum/go-ethereum/common/lru"
 
 	"headrace/follow"
 	"headrace/internal/httpc"
@@ -89,7 +88,7 @@ type Client struct {
 	beacons []*beacon
 	beacon  atomic.Int32 // the one that answered last
 	heads   watch.Value[uint64]
-	forced  *lru.Cache[forcedKey, l1.Forced]
+	forced  *forcedCache
 	inline  inlineCache
 
 	settings atomic.Pointer[l1.Settings] // nil: not asked for yet
@@ -111,7 +110,7 @@ func New(opt Options) (*Client, error) {
 	}
 	c := &Client{
 		opt: opt, inbox: common.Address(opt.Inbox),
-		forced: lru.NewCache[forcedKey, l1.Forced](forcedCacheSize),
+		forced: newForcedCache(),
 	}
 	poll, err1 := c.open(opt.HTTP, "read")
 	sockets, err2 := c.open(opt.WS, "news")

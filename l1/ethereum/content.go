@@ -26,10 +26,12 @@ var (
 		}
 		return parsed
 	}()
-	topicProposed = inboxABI.Events["Proposed"].ID
-	topicForced   = inboxABI.Events["ForcedQueued"].ID
-	topicProved   = inboxABI.Events["Proved"].ID
-	messageTopics = []common.Hash{topicProposed, topicForced, topicProved}
+	topicProposed  = inboxABI.Events["Proposed"].ID
+	topicForced    = inboxABI.Events["ForcedQueued"].ID
+	topicPaid      = inboxABI.Events["ForcedPaid"].ID
+	topicWithdrawn = inboxABI.Events["FeesWithdrawn"].ID
+	topicProved    = inboxABI.Events["Proved"].ID
+	messageTopics  = []common.Hash{topicProposed, topicForced, topicProved}
 )
 
 // mayHold reports whether a block may hold messages of the inbox: its bloom filter has no false negatives.
@@ -124,7 +126,7 @@ func (e *endpoint) message(ctx context.Context, h *header, l *types.Log, txs typ
 	case topicForced:
 		m.Forced, err = e.forcedItem(ctx, l, tx)
 		if err == nil {
-			e.client.forced.Add(forcedKey{h.hash, m.Forced.Source.Index}, *m.Forced)
+			e.client.forced.add(forcedKey{h.hash, m.Forced.Source.Index}, *m.Forced)
 		}
 	default:
 		m.Proved, err = proved(l)
@@ -145,12 +147,16 @@ func (e *endpoint) proposal(ctx context.Context, h *header, l *types.Log, tx *ty
 	}
 	p := &l1.Proposal{ID: event.Id, Proposer: l1.Address(event.Proposer), Parent: event.ParentHash}
 	forced := len(event.Sources) - 1
-	for _, s := range event.Sources[:forced] {
-		source, err := e.queued(ctx, source(s))
-		if err != nil {
-			return nil, err
-		}
-		p.Sources = append(p.Sources, source.Source)
+	taken := make([]l1.Source, forced)
+	for i := range taken {
+		taken[i] = source(event.Sources[i])
+	}
+	items, err := e.queuedAll(ctx, taken)
+	if err != nil {
+		return nil, err
+	}
+	for i := range items {
+		p.Sources = append(p.Sources, items[i].Source)
 	}
 	if forced > 0 { // they were read by number
 		if err := e.stillCanonical(ctx, h); err != nil {

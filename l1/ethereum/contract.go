@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"errors"
 	"fmt"
+	"math/big"
 	"slices"
 	"sort"
 	"time"
@@ -158,27 +159,139 @@ func (c *Client) events(ctx context.Context, name string) ([]types.Log, error) {
 	return logs, err
 }
 
-// ForcedIndex returns the place in the queue of what a transaction queued.
-func (c *Client) ForcedIndex(ctx context.Context, at l1.Inclusion) (uint64, error) {
-	return ask(ctx, c, func(e *endpoint) (uint64, error) { return e.forcedIndex(ctx, at) })
+// Fee is what an inbox of version 2 charges for an item of its queue, beside the gas of the transaction. It is Gas times
+// the L1's base fee, in wei.
+type Fee struct {
+	Gas uint64
+	Wei *big.Int // never nil
 }
 
-func (e *endpoint) forcedIndex(ctx context.Context, at l1.Inclusion) (uint64, error) {
-	var r *types.Receipt
-	if err := e.call(ctx, &r, "eth_getTransactionReceipt", common.Hash(at.Tx)); err != nil {
-		return 0, err
+// ForcedFee returns what an item of so many bytes would cost after the L1's head: nothing in version 1. Others may come
+// first, and the base fee moves, so it is no promise.
+func (c *Client) ForcedFee(ctx context.Context, length int) (Fee, error) {
+	settings, err := c.Settings(ctx)
+	if err != nil || settings.Version() == 1 {
+		return Fee{Wei: new(big.Int)}, err
 	}
-	if r != nil {
-		for _, l := range r.Logs {
-			if l.Address != e.client.inbox || len(l.Topics) == 0 || l.Topics[0] != topicForced {
-				continue
-			}
-			event, err := bindings.UnpackForcedQueuedEvent(l)
+	return ask(ctx, c, func(e *endpoint) (Fee, error) { return e.forcedFee(ctx, length) })
+}
+
+// forcedFee takes the base fee from the head: in a call that is not paid for, some nodes have it be zero.
+func (e *endpoint) forcedFee(ctx context.Context, length int) (Fee, error) {
+	head, err := e.head(ctx)
+	if err != nil {
+		return Fee{}, err
+	}
+	gas, err := viewed(ctx, e.view, l1.Hash(head.hash), bindings.PackForcedGas(big.NewInt(int64(length))), bindings.UnpackForcedGas)
+	switch {
+	case err != nil:
+		return Fee{}, fmt.Errorf("inbox fee: %w", err)
+	case !gas.IsUint64():
+		return Fee{}, fmt.Errorf("inbox fee: %s gas is none", gas)
+	case head.BaseFee == nil:
+		return Fee{}, errors.New("L1 has no base fee")
+	}
+	return Fee{Gas: gas.Uint64(), Wei: gas.Mul(gas, head.BaseFee)}, nil
+}
+
+// Pricing says how an inbox of version 2 charges, after the L1's head. Of one of version 1 all is 0.
+type Pricing struct {
+	GasPerByte uint64   // while nothing waits; the owner's setting
+	Waiting    int      // bytes by l1.Forced.Room of what waits in the queue
+	Earned     *big.Int // wei that the owner can withdraw; never nil
+}
+
+// Pricing returns how the inbox charges.
+func (c *Client) Pricing(ctx context.Context) (p Pricing, err error) {
+	p.Earned = new(big.Int)
+	settings, err := c.Settings(ctx)
+	if err != nil || settings.Version() == 1 {
+		return p, err
+	}
+	if p.GasPerByte, err = viewed(ctx, c.view, l1.Hash{}, bindings.PackForcedFee(), bindings.UnpackForcedFee); err != nil {
+		return p, fmt.Errorf("inbox fee: %w", err)
+	}
+	waiting, err := viewed(ctx, c.view, l1.Hash{}, bindings.PackForcedWaiting(), bindings.UnpackForcedWaiting)
+	if err == nil && !waiting.IsInt64() {
+		err = fmt.Errorf("%s bytes", waiting)
+	}
+	if err != nil {
+		return p, fmt.Errorf("inbox queue: %w", err)
+	}
+	p.Waiting = int(waiting.Int64())
+	err = c.call(ctx, (*hexutil.Big)(p.Earned), "eth_getBalance", c.inbox, "latest")
+	return p, err
+}
+
+// Withdrawn returns the wei that a transaction has paid out of an inbox of version 2.
+func (c *Client) Withdrawn(ctx context.Context, at l1.Inclusion) (*big.Int, error) {
+	return ask(ctx, c, func(e *endpoint) (*big.Int, error) { return e.withdrawn(ctx, at) })
+}
+
+func (e *endpoint) withdrawn(ctx context.Context, at l1.Inclusion) (*big.Int, error) {
+	r, err := e.receiptOf(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range r.Logs {
+		if l.Address == e.client.inbox && len(l.Topics) > 0 && l.Topics[0] == topicWithdrawn {
+			event, err := bindings.UnpackFeesWithdrawnEvent(l)
 			if err != nil {
-				return 0, fmt.Errorf("unpack forced item: %w", err)
+				return nil, fmt.Errorf("unpack payment: %w", err)
 			}
-			return event.Index, nil
+			return event.Amount, nil
 		}
 	}
-	return 0, fmt.Errorf("transaction %s queued nothing: %w", at.Tx, l1.ErrNotFound)
+	return nil, fmt.Errorf("transaction %s paid nothing out: %w", at.Tx, l1.ErrNotFound)
+}
+
+// receiptOf returns the receipt of a transaction; one without logs if the endpoint has none.
+func (e *endpoint) receiptOf(ctx context.Context, at l1.Inclusion) (*types.Receipt, error) {
+	var r *types.Receipt
+	err := e.call(ctx, &r, "eth_getTransactionReceipt", common.Hash(at.Tx))
+	if r == nil {
+		r = new(types.Receipt)
+	}
+	return r, err
+}
+
+// Queued is an item of the queue, as the transaction shows it that queued it.
+type Queued struct {
+	Index uint64   // its place
+	Fee   *big.Int // wei that the inbox has kept; never nil
+}
+
+// Queued returns what a transaction queued, the first item if there are several.
+func (c *Client) Queued(ctx context.Context, at l1.Inclusion) (Queued, error) {
+	return ask(ctx, c, func(e *endpoint) (Queued, error) { return e.queuedBy(ctx, at) })
+}
+
+func (e *endpoint) queuedBy(ctx context.Context, at l1.Inclusion) (q Queued, err error) {
+	r, err := e.receiptOf(ctx, at)
+	if err != nil {
+		return q, err
+	}
+	for _, l := range r.Logs {
+		switch {
+		case l.Address != e.client.inbox || len(l.Topics) == 0:
+		case l.Topics[0] == topicForced && q.Fee == nil:
+			event, err := bindings.UnpackForcedQueuedEvent(l)
+			if err != nil {
+				return q, fmt.Errorf("unpack forced item: %w", err)
+			}
+			q.Index, q.Fee = event.Index, new(big.Int)
+		case l.Topics[0] == topicPaid:
+			event, err := bindings.UnpackForcedPaidEvent(l)
+			if err != nil {
+				return q, fmt.Errorf("unpack fee: %w", err)
+			}
+			if q.Fee != nil && event.Index == q.Index {
+				q.Fee = event.Fee
+			}
+		}
+	}
+	if q.Fee == nil {
+		err = fmt.Errorf("transaction %s queued nothing: %w", at.Tx, l1.ErrNotFound)
+	}
+	return q, err
 }

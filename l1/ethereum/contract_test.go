@@ -143,7 +143,7 @@ func TestContract(t *testing.T) {
 	}
 }
 
-func TestForcedIndex(t *testing.T) {
+func TestQueued(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, geth.Prague, l1.Settings{})
 	c := r.client(nil)
@@ -151,18 +151,18 @@ func TestForcedIndex(t *testing.T) {
 		for want := range uint64(2) {
 			at, err := r.account(c, geth.DevKey(5), ethereum.CallData).Force(ctx, [][]byte{{1}})
 			r.check(err)
-			if got, err := c.ForcedIndex(ctx, at); err != nil || got != want {
-				t.Errorf("got index %d, %v, want %d", got, err, want)
+			if got, err := c.Queued(ctx, at); err != nil || got.Index != want || got.Fee.Sign() != 0 {
+				t.Errorf("got %+v, %v, want index %d and no fee", got, err, want)
 			}
 		}
 		at, err := r.account(c, r.owner, ethereum.CallData).SetProposer(ctx, l1.Address{1}, true)
 		r.check(err)
-		if got, err := c.ForcedIndex(ctx, at); !errors.Is(err, l1.ErrNotFound) {
-			t.Errorf("of another transaction: got %d, %v, want ErrNotFound", got, err)
+		if got, err := c.Queued(ctx, at); !errors.Is(err, l1.ErrNotFound) {
+			t.Errorf("of another transaction: got %+v, %v, want ErrNotFound", got, err)
 		}
 		at.Tx = l1.Hash{1}
-		if got, err := c.ForcedIndex(ctx, at); !errors.Is(err, l1.ErrNotFound) {
-			t.Errorf("of no transaction: got %d, %v, want ErrNotFound", got, err)
+		if got, err := c.Queued(ctx, at); !errors.Is(err, l1.ErrNotFound) {
+			t.Errorf("of no transaction: got %+v, %v, want ErrNotFound", got, err)
 		}
 	})
 }

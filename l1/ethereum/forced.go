@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/common/lru"
+	"github.com/ethereum/go-ethereum/core/types"
 
 	"headrace/l1"
 )
@@ -22,45 +25,95 @@ type forcedKey struct {
 	index uint64
 }
 
-const forcedCacheSize = 64 // items of at most l1.MaxForced each: 2 MiB
+// forcedCache keeps the forced items that were used last, up to forcedCacheBytes by l1.Source.Size: several times what a
+// proposal takes. Safe for concurrent use.
+type forcedCache struct {
+	mu    sync.Mutex
+	items lru.BasicLRU[forcedKey, l1.Forced]
+	bytes int
+}
 
-// queued reads the forced item that a source taken from the queue came from, in the canonical block that the source
-// names.
-func (e *endpoint) queued(ctx context.Context, s l1.Source) (l1.Forced, error) {
-	h, err := e.header(ctx, hexutil.EncodeUint64(s.Number))
-	if err != nil {
-		return l1.Forced{}, err
+const forcedCacheBytes = 4 << 20
+
+func newForcedCache() *forcedCache {
+	return &forcedCache{items: lru.NewBasicLRU[forcedKey, l1.Forced](forcedCacheBytes / 128)}
+}
+
+func (c *forcedCache) get(key forcedKey) (l1.Forced, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.items.Get(key)
+}
+
+func (c *forcedCache) add(key forcedKey, f l1.Forced) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if old, ok := c.items.Peek(key); ok {
+		c.bytes -= old.Source.Size()
 	}
-	if h == nil {
-		return l1.Forced{}, fmt.Errorf("block %d of forced item %d: %w", s.Number, s.Index, l1.ErrNotFound)
+	c.items.Add(key, f)
+	for c.bytes += f.Source.Size(); c.bytes > forcedCacheBytes; {
+		_, old, ok := c.items.RemoveOldest()
+		if !ok {
+			return
+		}
+		c.bytes -= old.Source.Size()
 	}
-	key := forcedKey{h.hash, s.Index}
-	if f, ok := e.client.forced.Get(key); ok {
+}
+
+// queuedAll reads the forced items that sources taken from the queue came from, in order, in the canonical blocks that the
+// sources name.
+func (e *endpoint) queuedAll(ctx context.Context, sources []l1.Source) (items []l1.Forced, err error) {
+	var h *header // of the block of the item before: many may be in one
+	for _, s := range sources {
+		if h == nil || h.number() != s.Number {
+			if h, err = e.header(ctx, hexutil.EncodeUint64(s.Number)); err != nil {
+				return nil, err
+			}
+			if h == nil {
+				return nil, fmt.Errorf("block %d of forced item %d: %w", s.Number, s.Index, l1.ErrNotFound)
+			}
+		}
+		f, err := e.queued(ctx, h, s)
+		if err != nil {
+			return nil, err
+		}
+		items = append(items, f)
+	}
+	return items, nil
+}
+
+// queued reads the forced item that a source came from, in the block of a header. What else was queued in that block is
+// kept too: it is asked for next.
+func (e *endpoint) queued(ctx context.Context, h *header, s l1.Source) (f l1.Forced, err error) {
+	if f, ok := e.client.forced.get(forcedKey{h.hash, s.Index}); ok {
 		return f, nil
 	}
 	logs, err := e.provenLogs(ctx, h)
 	if err != nil {
-		return l1.Forced{}, err
+		return f, err
+	}
+	logs = slices.DeleteFunc(slices.Clone(logs), func(l *types.Log) bool { return l.Topics[0] != topicForced || len(l.Topics) < 2 })
+	if !slices.ContainsFunc(logs, func(l *types.Log) bool { return l.Topics[1] == indexTopic(s.Index) }) {
+		return f, fmt.Errorf("forced item %d is not in block %s: read on another fork", s.Index, h.hash)
+	}
+	txs, err := e.transactions(ctx, h)
+	if err != nil {
+		return f, err
 	}
 	for _, l := range logs {
-		if l.Topics[0] != topicForced || len(l.Topics) < 2 || l.Topics[1] != indexTopic(s.Index) {
-			continue
-		}
-		txs, err := e.transactions(ctx, h)
-		if err != nil {
-			return l1.Forced{}, err
-		}
 		m, err := e.message(ctx, h, l, txs)
 		if err != nil {
-			return l1.Forced{}, err
+			return f, err
 		}
-		f := *m.Forced
-		if f.Source.DataHash != s.DataHash || !slices.Equal(f.Source.Blobs, s.Blobs) || f.Source.Offset != s.Offset {
-			return l1.Forced{}, fmt.Errorf("forced item %d in block %s is another one: read on another fork", s.Index, h.hash)
+		if l.Topics[1] == indexTopic(s.Index) {
+			f = *m.Forced
 		}
-		return f, nil
 	}
-	return l1.Forced{}, fmt.Errorf("forced item %d is not in block %s: read on another fork", s.Index, h.hash)
+	if f.Source.DataHash != s.DataHash || !slices.Equal(f.Source.Blobs, s.Blobs) || f.Source.Offset != s.Offset {
+		return f, fmt.Errorf("forced item %d in block %s is another one: read on another fork", s.Index, h.hash)
+	}
+	return f, nil
 }
 
 func indexTopic(n uint64) (t common.Hash) {

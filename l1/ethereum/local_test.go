@@ -1,6 +1,8 @@
 package ethereum_test
 
 import (
+	"fmt"
+	"math"
 	"math/rand/v2"
 	"reflect"
 	"testing"
@@ -17,18 +19,30 @@ import (
 // The L1 in the process keeps the contract's rules, and gives the same messages: random transactions to both, one in a block.
 func TestLocalAgrees(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, geth.Prague, l1.Settings{ForcedDelay: 0, ForcedMax: 2})
-	chain := local.New(local.Options{ForcedMax: 2, Proposers: []l1.Address{address(r.proposer)}})
+	for _, settings := range []l1.Settings{{ForcedMax: 2}, {ForcedRoom: l1.MinRoom}} {
+		t.Run(fmt.Sprint("version ", settings.Version()), func(t *testing.T) { t.Parallel(); localAgrees(t, settings) })
+	}
+}
+
+func localAgrees(t *testing.T, settings l1.Settings) {
+	r := newRig(t, geth.Prague, settings)
+	chain := local.New(local.Options{ForcedMax: settings.ForcedMax, ForcedRoom: settings.ForcedRoom, Proposers: []l1.Address{address(r.proposer)}})
+	large := l1.EncodeTxs([][]byte{make([]byte, l1.MaxForced-20)}) // two of them fill the room
 	stranger := geth.DevKey(5)
 	start := r.head().Height
 	seed := rand.Uint64()
 	rng := rand.New(rand.NewPCG(seed, 1))
 	for i := 0; i < 60 || i < 600 && r.state().NextID < 3; i++ { // until enough of them were good
 		var tx *types.Transaction
-		content := [][]byte{payload("a"), payload("b"), []byte("garbage"), l1.EncodeTxs([][]byte{{1}}), l1.EncodeTxs(nil)}[rng.IntN(5)]
+		content := [][]byte{payload("a"), payload("b"), []byte("garbage"), l1.EncodeTxs([][]byte{{1}}), l1.EncodeTxs(nil), large}[rng.IntN(6)]
 		switch state := r.state(); rng.IntN(6) {
 		case 0, 1, 2:
 			from, forced := r.proposer, rng.IntN(4)
+			if rng.IntN(2) == 0 { // what must be taken, or one more, or one less
+				queue, err := chain.Queue(t.Context(), l1.Hash{}, 1000)
+				r.check(err)
+				forced = max(settings.Due(queue, math.MaxUint64)+rng.IntN(3)-1, 0)
+			}
 			if rng.IntN(8) == 0 {
 				from = stranger
 			}

@@ -295,7 +295,7 @@ func (p *proposing) fuller(ctx context.Context, state l1.CoreState, blobs bool) 
 
 // as makes the transaction of what is sent now.
 func (p *proposing) as(state l1.CoreState, blobs bool) (r request, err error) {
-	r = request{to: &p.client.inbox, extraGas: 400_000 + 200_000*uint64(p.draft.Forced)}
+	r = request{to: &p.client.inbox, extraGas: 400_000 + 30_000*uint64(p.draft.Forced)}
 	if !blobs {
 		r.data = bindings.PackPropose(state.LastProposal, p.draft.Parent, uint16(p.draft.Forced), p.payload)
 		return r, nil

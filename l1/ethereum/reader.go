@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/big"
 	"strings"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/rpc"
 
 	"headrace/l1"
+	"headrace/l1/ethereum/inbox"
 )
 
 // Finalized is l1.Reader's. It never goes back: an endpoint that is behind has not heard of all that is final.
@@ -92,19 +95,62 @@ func (e *endpoint) queue(ctx context.Context, at l1.Hash, limit int) ([]l1.Force
 	if err != nil {
 		return nil, err
 	}
-	var queue []l1.Forced
-	for i := state.ForcedHead; i < state.ForcedTail && len(queue) < limit; i++ {
-		s, err := viewed(ctx, e.view, at, bindings.PackGetForced(i), bindings.UnpackGetForced)
-		if err != nil {
-			return nil, fmt.Errorf("forced item %d: %w", i, err)
-		}
-		f, err := e.queued(ctx, source(s))
-		if err != nil {
-			return nil, err
-		}
-		queue = append(queue, f)
+	if state.ForcedHead == state.ForcedTail {
+		return nil, nil
 	}
-	return queue, nil
+	items, room, err := e.waiting(ctx, at, state, limit)
+	if err != nil {
+		return nil, err
+	}
+	sources := make([]l1.Source, len(items))
+	for i := range items {
+		sources[i] = source(items[i])
+	}
+	queue, err := e.queuedAll(ctx, sources)
+	for i := range queue {
+		queue[i].Room = room[i]
+	}
+	return queue, err
+}
+
+// waiting returns what the inbox keeps of the first items that wait, limit at most, and the room that each takes: 0 in
+// version 1.
+func (e *endpoint) waiting(ctx context.Context, at l1.Hash, state l1.CoreState, limit int) (items []inbox.InboxSource, room []int, err error) {
+	settings, err := e.client.Settings(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	n := int(min(state.ForcedTail-state.ForcedHead, uint64(limit)))
+	if settings.Version() > 1 {
+		return e.itemsFrom(ctx, at, state.ForcedHead, n)
+	}
+	for i := range n {
+		index := state.ForcedHead + uint64(i)
+		s, err := viewed(ctx, e.view, at, bindings.PackGetForced(index), bindings.UnpackGetForced)
+		if err != nil {
+			return nil, nil, fmt.Errorf("forced item %d: %w", index, err)
+		}
+		items = append(items, s)
+	}
+	return items, make([]int, n), nil
+}
+
+// itemsFrom returns n items from an index on, which is the queue's, of an inbox of version 2.
+func (e *endpoint) itemsFrom(ctx context.Context, at l1.Hash, index uint64, n int) (items []inbox.InboxSource, room []int, err error) {
+	got, err := viewed(ctx, e.view, at, bindings.PackGetForcedItems(index, big.NewInt(int64(n))), bindings.UnpackGetForcedItems)
+	if err != nil {
+		return nil, nil, fmt.Errorf("forced items from %d on: %w", index, err)
+	}
+	if len(got.Sources) != n || len(got.Room) != n {
+		return nil, nil, fmt.Errorf("forced items from %d on: got %d and the room of %d, want %d", index, len(got.Sources), len(got.Room), n)
+	}
+	for i, r := range got.Room {
+		if !r.IsInt64() || r.Int64() <= l1.ForcedItemBytes || r.Int64() > l1.ForcedItemBytes+l1.MaxForced {
+			return nil, nil, fmt.Errorf("forced item %d takes %s bytes of room, which no item does", index+uint64(i), r)
+		}
+		room = append(room, int(r.Int64()))
+	}
+	return got.Sources, room, nil
 }
 
 // Gone is l1.Reader's.
@@ -126,22 +172,58 @@ func (c *Client) Gone(ctx context.Context, at l1.Ref) (head l1.Ref, gone bool, e
 	return l1.Ref(h.ref()), err == nil && (there == nil || there.hash != common.Hash(at.Hash)), err
 }
 
-// Settings is l1.Reader's. They never change, so they are asked for once.
+// Settings is l1.Reader's. They never change, so they are asked for once. Which version the inbox is of, an endpoint
+// shows by answering what inboxes of that version alone answer: a call that fails shows nothing, since whatever stands
+// before a node fails calls too.
 func (c *Client) Settings(ctx context.Context) (l1.Settings, error) {
 	if known := c.settings.Load(); known != nil {
 		return *known, nil
 	}
-	delay, err := viewed(ctx, c.view, l1.Hash{}, bindings.PackForcedDelay(), bindings.UnpackForcedDelay)
+	s, err := ask(ctx, c, func(e *endpoint) (l1.Settings, error) { return e.settings(ctx) })
 	if err != nil {
 		return l1.Settings{}, fmt.Errorf("inbox settings: %w", err)
 	}
-	most, err := viewed(ctx, c.view, l1.Hash{}, bindings.PackForcedMax(), bindings.UnpackForcedMax)
-	if err != nil {
-		return l1.Settings{}, fmt.Errorf("inbox settings: %w", err)
-	}
-	s := l1.Settings{ForcedDelay: delay, ForcedMax: int(most)}
 	c.settings.Store(&s)
 	return s, nil
+}
+
+func (e *endpoint) settings(ctx context.Context) (s l1.Settings, err error) {
+	version, err := viewed(ctx, e.view, l1.Hash{}, bindings.PackVersion(), bindings.UnpackVersion)
+	switch {
+	case err == nil && version.Cmp(big.NewInt(2)) == 0:
+		room, err := viewed(ctx, e.view, l1.Hash{}, bindings.PackForcedRoom(), bindings.UnpackForcedRoom)
+		if err != nil {
+			return s, err
+		}
+		if room < l1.MinRoom || room > l1.MaxRoom {
+			return s, fmt.Errorf("it says that %d bytes of forced items fit into a proposal, which is not from %d to %d", room, l1.MinRoom, l1.MaxRoom)
+		}
+		s.ForcedRoom = int(room)
+	case err == nil:
+		return s, fmt.Errorf("it is of version %s, and versions 1 and 2 are known here", version)
+	case !errors.Is(err, l1.ErrNotFound) && !errors.Is(err, l1.ErrNoInbox):
+		return s, err
+	default: // version 1 has no method of that name
+		most, err := viewed(ctx, e.view, l1.Hash{}, packForcedMax, unpackForcedMax)
+		if err != nil {
+			return s, err
+		}
+		s.ForcedMax = most
+	}
+	s.ForcedDelay, err = viewed(ctx, e.view, l1.Hash{}, bindings.PackForcedDelay(), bindings.UnpackForcedDelay)
+	return s, err
+}
+
+// packForcedMax calls what inboxes of version 1 alone have.
+var packForcedMax = crypto.Keccak256([]byte("forcedMax()"))[:4]
+
+// unpackForcedMax reads a uint16 that is not 0.
+func unpackForcedMax(out []byte) (int, error) {
+	n := new(big.Int).SetBytes(out)
+	if len(out) != 32 || n.Sign() == 0 || n.BitLen() > 16 {
+		return 0, fmt.Errorf("got %#x as the forcedMax of an inbox", out)
+	}
+	return int(n.Int64()), nil
 }
 
 // viewed calls a method of the inbox by view, and unpacks what that returns.

@@ -62,9 +62,6 @@ func newRig(t *testing.T, fork geth.Fork, settings l1.Settings) *rig {
 	t.Cleanup(r.beacon.Close)
 	r.opt = ethereum.Options{WS: httpc.At(r.node.WS()), HTTP: httpc.At(r.node.HTTP()), Beacon: httpc.At(r.beacon.URL), ChainID: geth.DevChainID, Poll: 20 * time.Millisecond, CallTimeout: time.Minute}
 
-	if settings.ForcedMax == 0 {
-		settings.ForcedMax = 2
-	}
 	contract := ethereum.Contract{Settings: settings, Proposers: []l1.Address{address(r.proposer)}}
 	r.mining(func(ctx context.Context) {
 		at, block, err := ethereum.Deploy(ctx, r.opt, ethereum.AccountOptions{}, r.owner, contract)

@@ -133,7 +133,7 @@ func (r *rig) deploy(ctx context.Context, all []*unlucky) {
 	_, err := bind.WaitMined(ctx, r.eth, hash)
 	r.check(err)
 	for _, u := range all {
-		contract := ethereum.Contract{Settings: l1.Settings{ForcedMax: 2}, Proposers: []l1.Address{address(u.rig.proposer)}}
+		contract := ethereum.Contract{Proposers: []l1.Address{address(u.rig.proposer)}}
 		at, block, err := ethereum.Deploy(ctx, r.opt, ethereum.AccountOptions{}, r.owner, contract)
 		r.check(err)
 		u.rig.opt.Inbox, u.rig.opt.StartBlock = at, block.Height

@@ -16,7 +16,7 @@ func (a *Account) sign(r request, try *attempt) (*types.Transaction, error) {
 	f := try.fees
 	if r.sidecar == nil {
 		return types.SignNewTx(a.key, a.signer, &types.DynamicFeeTx{
-			ChainID: new(big.Int).SetUint64(a.client.opt.ChainID), Nonce: try.nonce, GasTipCap: f.tip, GasFeeCap: f.cap, Gas: r.gas(), To: r.to, Data: r.data,
+			ChainID: new(big.Int).SetUint64(a.client.opt.ChainID), Nonce: try.nonce, GasTipCap: f.tip, GasFeeCap: f.cap, Gas: r.gas(), To: r.to, Value: r.value, Data: r.data,
 		})
 	}
 	sidecar := r.sidecar

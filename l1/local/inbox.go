@@ -84,7 +84,7 @@ func (n *node) run(tx poolTx, opt Options) receipt {
 	case tx.Prove != nil:
 		m.Proved, err = n.prove(*tx.Prove)
 	case len(tx.Force) > 0:
-		m.Forced = n.force(tx.From, tx.Force)
+		m.Forced, err = n.force(tx.From, tx.Force, opt)
 	default:
 		return receipt{at: l1.Inclusion{Block: n.block.Ref(), Tx: tx.hash}}
 	}
@@ -111,8 +111,8 @@ func (n *node) propose(from l1.Address, call *Call, opt Options) (*l1.Proposal, 
 		return nil, fmt.Errorf("second proposal in L1 block %d: %w", n.block.Number, l1.ErrStale)
 	case call.Forced < opt.settings().Due(n.queue, n.block.Time):
 		return nil, fmt.Errorf("%d forced items taken, %d are due: %w", call.Forced, opt.settings().Due(n.queue, n.block.Time), l1.ErrForcedDue)
-	case call.Forced > min(len(n.queue), opt.ForcedMax):
-		return nil, fmt.Errorf("%d forced items taken, %d can be", call.Forced, min(len(n.queue), opt.ForcedMax))
+	case call.Forced > opt.settings().Fit(n.queue):
+		return nil, fmt.Errorf("%d forced items taken, %d can be", call.Forced, opt.settings().Fit(n.queue))
 	}
 	p := &l1.Proposal{ID: n.state.NextID, Proposer: from, Parent: call.Parent}
 	for _, f := range n.queue[:call.Forced] {
@@ -138,13 +138,20 @@ func (c *Chain) due() int {
 	return c.opt.settings().Due(last.queue, max(last.block.Time, now()+c.ahead))
 }
 
-func (n *node) force(from l1.Address, payload []byte) *l1.Forced {
+func (n *node) force(from l1.Address, payload []byte, opt Options) (*l1.Forced, error) {
+	if len(payload) > l1.MaxForced {
+		return nil, fmt.Errorf("forced item of %d bytes, an item has %d at most", len(payload), l1.MaxForced)
+	}
 	f := l1.Forced{Sender: from, Source: n.source(payload)}
 	f.Source.Forced, f.Source.Index = true, n.state.ForcedTail
 	f.Source.Resolve(bytes.Clone(payload), nil)
 	n.state.ForcedTail++
-	n.queue = append(slices.Clip(n.queue), f) // the parent's queue stays as it is
-	return &f
+	waits := f
+	if opt.ForcedRoom > 0 {
+		waits.Room = l1.ForcedItemBytes + len(payload)
+	}
+	n.queue = append(slices.Clip(n.queue), waits) // the parent's queue stays as it is
+	return &f, nil
 }
 
 func (n *node) prove(p l1.Proved) (*l1.Proved, error) {

@@ -9,6 +9,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -27,7 +28,8 @@ type Options struct {
 	Finality  uint64        // this many blocks behind the head are finalized, and half as many behind it safe; 0: only what Finalize and SetSafe say
 
 	ForcedDelay uint64 // seconds; see l1.Settings
-	ForcedMax   int    // default 3
+	ForcedMax   int    // if it is set, the inbox is of version 1
+	ForcedRoom  int    // of version 2; default l1.DefaultRoom. Unlike the contract it may be less than l1.MinRoom
 
 	Proposers []l1.Address // accounts that may propose; none given: all may
 	Limit     int          // bytes of a proposal's payload; default 120,000, as of call data on Ethereum
@@ -38,7 +40,7 @@ func (o Options) withDefaults() Options {
 		o.BlockTime = time.Second
 	}
 	if o.ForcedMax <= 0 {
-		o.ForcedMax = 3
+		o.ForcedMax, o.ForcedRoom = 0, cmp.Or(o.ForcedRoom, l1.DefaultRoom)
 	}
 	if o.Limit <= 0 {
 		o.Limit = 120_000
@@ -318,7 +320,7 @@ func (c *Chain) Gone(_ context.Context, at l1.Ref) (head l1.Ref, gone bool, err 
 func (c *Chain) Settings(context.Context) (l1.Settings, error) { return c.opt.settings(), nil }
 
 func (o Options) settings() l1.Settings {
-	return l1.Settings{ForcedDelay: o.ForcedDelay, ForcedMax: o.ForcedMax}
+	return l1.Settings{ForcedDelay: o.ForcedDelay, ForcedMax: o.ForcedMax, ForcedRoom: o.ForcedRoom}
 }
 
 func (c *Chain) at(hash l1.Hash) (*node, error) {

@@ -49,9 +49,9 @@ type InboxSource struct {
 
 // InboxMetaData contains all meta data concerning the Inbox contract.
 var InboxMetaData = bind.MetaData{
-	ABI: "[{\"inputs\":[{\"internalType\":\"address\",\"name\":\"owner_\",\"type\":\"address\"},{\"internalType\":\"uint64\",\"name\":\"forcedDelay_\",\"type\":\"uint64\"},{\"internalType\":\"uint16\",\"name\":\"forcedMax_\",\"type\":\"uint16\"},{\"internalType\":\"address[]\",\"name\":\"proposers\",\"type\":\"address[]\"}],\"stateMutability\":\"nonpayable\",\"type\":\"constructor\"},{\"inputs\":[],\"name\":\"BadProof\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"BadSetting\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"ContentTooBig\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint256\",\"name\":\"due\",\"type\":\"uint256\"}],\"name\":\"ForcedDue\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint256\",\"name\":\"available\",\"type\":\"uint256\"}],\"name\":\"ForcedTooMany\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"NoContent\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"NotOwner\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"NotProposer\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"OnePerBlock\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"bytes32\",\"name\":\"lastProposal\",\"type\":\"bytes32\"}],\"name\":\"StaleParent\",\"type\":\"error\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":true,\"internalType\":\"uint64\",\"name\":\"index\",\"type\":\"uint64\"},{\"indexed\":true,\"internalType\":\"address\",\"name\":\"sender\",\"type\":\"address\"},{\"components\":[{\"internalType\":\"bool\",\"name\":\"forced\",\"type\":\"bool\"},{\"internalType\":\"uint64\",\"name\":\"index\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"blockNumber\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"timestamp\",\"type\":\"uint64\"},{\"internalType\":\"uint32\",\"name\":\"offset\",\"type\":\"uint32\"},{\"internalType\":\"bytes32\",\"name\":\"dataHash\",\"type\":\"bytes32\"},{\"internalType\":\"bytes32[]\",\"name\":\"blobHashes\",\"type\":\"bytes32[]\"}],\"indexed\":false,\"internalType\":\"structInbox.Source\",\"name\":\"source\",\"type\":\"tuple\"}],\"name\":\"ForcedQueued\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":true,\"internalType\":\"address\",\"name\":\"owner\",\"type\":\"address\"}],\"name\":\"OwnerSet\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":true,\"internalType\":\"uint64\",\"name\":\"id\",\"type\":\"uint64\"},{\"indexed\":true,\"internalType\":\"address\",\"name\":\"proposer\",\"type\":\"address\"},{\"indexed\":false,\"internalType\":\"bytes32\",\"name\":\"parentHash\",\"type\":\"bytes32\"},{\"components\":[{\"internalType\":\"bool\",\"name\":\"forced\",\"type\":\"bool\"},{\"internalType\":\"uint64\",\"name\":\"index\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"blockNumber\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"timestamp\",\"type\":\"uint64\"},{\"internalType\":\"uint32\",\"name\":\"offset\",\"type\":\"uint32\"},{\"internalType\":\"bytes32\",\"name\":\"dataHash\",\"type\":\"bytes32\"},{\"internalType\":\"bytes32[]\",\"name\":\"blobHashes\",\"type\":\"bytes32[]\"}],\"indexed\":false,\"internalType\":\"structInbox.Source[]\",\"name\":\"sources\",\"type\":\"tuple[]\"}],\"name\":\"Proposed\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":true,\"internalType\":\"address\",\"name\":\"proposer\",\"type\":\"address\"},{\"indexed\":false,\"internalType\":\"bool\",\"name\":\"allowed\",\"type\":\"bool\"}],\"name\":\"ProposerSet\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":true,\"internalType\":\"uint64\",\"name\":\"id\",\"type\":\"uint64\"},{\"indexed\":false,\"internalType\":\"bytes32\",\"name\":\"blockHash\",\"type\":\"bytes32\"}],\"name\":\"Proved\",\"type\":\"event\"},{\"inputs\":[],\"name\":\"FORCED_DATA_MAX\",\"outputs\":[{\"internalType\":\"uint256\",\"name\":\"\",\"type\":\"uint256\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"uint64\",\"name\":\"id\",\"type\":\"uint64\"},{\"internalType\":\"bytes32\",\"name\":\"blockHash\",\"type\":\"bytes32\"}],\"name\":\"finalize\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"bytes\",\"name\":\"data\",\"type\":\"bytes\"}],\"name\":\"force\",\"outputs\":[{\"internalType\":\"uint64\",\"name\":\"index\",\"type\":\"uint64\"}],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"forcedDelay\",\"outputs\":[{\"internalType\":\"uint64\",\"name\":\"\",\"type\":\"uint64\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"forcedDue\",\"outputs\":[{\"internalType\":\"uint256\",\"name\":\"due\",\"type\":\"uint256\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"forcedMax\",\"outputs\":[{\"internalType\":\"uint16\",\"name\":\"\",\"type\":\"uint16\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"getCoreState\",\"outputs\":[{\"components\":[{\"internalType\":\"uint64\",\"name\":\"nextId\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"lastBlock\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"finalizedId\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"forcedHead\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"forcedTail\",\"type\":\"uint64\"},{\"internalType\":\"bytes32\",\"name\":\"lastProposal\",\"type\":\"bytes32\"},{\"internalType\":\"bytes32\",\"name\":\"finalizedHash\",\"type\":\"bytes32\"}],\"internalType\":\"structInbox.CoreState\",\"name\":\"\",\"type\":\"tuple\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"uint64\",\"name\":\"index\",\"type\":\"uint64\"}],\"name\":\"getForced\",\"outputs\":[{\"components\":[{\"internalType\":\"bool\",\"name\":\"forced\",\"type\":\"bool\"},{\"internalType\":\"uint64\",\"name\":\"index\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"blockNumber\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"timestamp\",\"type\":\"uint64\"},{\"internalType\":\"uint32\",\"name\":\"offset\",\"type\":\"uint32\"},{\"internalType\":\"bytes32\",\"name\":\"dataHash\",\"type\":\"bytes32\"},{\"internalType\":\"bytes32[]\",\"name\":\"blobHashes\",\"type\":\"bytes32[]\"}],\"internalType\":\"structInbox.Source\",\"name\":\"\",\"type\":\"tuple\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"uint64\",\"name\":\"id\",\"type\":\"uint64\"}],\"name\":\"getProposalHash\",\"outputs\":[{\"internalType\":\"bytes32\",\"name\":\"\",\"type\":\"bytes32\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"\",\"type\":\"address\"}],\"name\":\"isProposer\",\"outputs\":[{\"internalType\":\"bool\",\"name\":\"\",\"type\":\"bool\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"owner\",\"outputs\":[{\"internalType\":\"address\",\"name\":\"\",\"type\":\"address\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"bytes32\",\"name\":\"parentProposal\",\"type\":\"bytes32\"},{\"internalType\":\"bytes32\",\"name\":\"parentHash\",\"type\":\"bytes32\"},{\"internalType\":\"uint16\",\"name\":\"forcedCount\",\"type\":\"uint16\"},{\"internalType\":\"bytes\",\"name\":\"data\",\"type\":\"bytes\"}],\"name\":\"propose\",\"outputs\":[{\"internalType\":\"uint64\",\"name\":\"id\",\"type\":\"uint64\"}],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"bytes32\",\"name\":\"parentProposal\",\"type\":\"bytes32\"},{\"internalType\":\"bytes32\",\"name\":\"parentHash\",\"type\":\"bytes32\"},{\"internalType\":\"uint16\",\"name\":\"forcedCount\",\"type\":\"uint16\"},{\"internalType\":\"uint32\",\"name\":\"offset\",\"type\":\"uint32\"}],\"name\":\"proposeBlobs\",\"outputs\":[{\"internalType\":\"uint64\",\"name\":\"id\",\"type\":\"uint64\"}],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"owner_\",\"type\":\"address\"}],\"name\":\"setOwner\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"proposer\",\"type\":\"address\"},{\"internalType\":\"bool\",\"name\":\"allowed\",\"type\":\"bool\"}],\"name\":\"setProposer\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"}]",
+	ABI: "[{\"inputs\":[{\"internalType\":\"address\",\"name\":\"owner_\",\"type\":\"address\"},{\"internalType\":\"uint64\",\"name\":\"forcedDelay_\",\"type\":\"uint64\"},{\"internalType\":\"uint32\",\"name\":\"forcedRoom_\",\"type\":\"uint32\"},{\"internalType\":\"uint64\",\"name\":\"forcedFee_\",\"type\":\"uint64\"},{\"internalType\":\"address[]\",\"name\":\"proposers\",\"type\":\"address[]\"}],\"stateMutability\":\"nonpayable\",\"type\":\"constructor\"},{\"inputs\":[],\"name\":\"BadProof\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"BadSetting\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"ContentTooBig\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint256\",\"name\":\"fee\",\"type\":\"uint256\"}],\"name\":\"FeeTooLow\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint256\",\"name\":\"due\",\"type\":\"uint256\"}],\"name\":\"ForcedDue\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"ForcedTooMany\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"NoContent\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"NotOwner\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"NotPaidOut\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"NotProposer\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"OnePerBlock\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"bytes32\",\"name\":\"lastProposal\",\"type\":\"bytes32\"}],\"name\":\"StaleParent\",\"type\":\"error\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":true,\"internalType\":\"address\",\"name\":\"to\",\"type\":\"address\"},{\"indexed\":false,\"internalType\":\"uint256\",\"name\":\"amount\",\"type\":\"uint256\"}],\"name\":\"FeesWithdrawn\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":false,\"internalType\":\"uint64\",\"name\":\"gasPerByte\",\"type\":\"uint64\"}],\"name\":\"ForcedFeeSet\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":true,\"internalType\":\"uint64\",\"name\":\"index\",\"type\":\"uint64\"},{\"indexed\":false,\"internalType\":\"uint256\",\"name\":\"fee\",\"type\":\"uint256\"}],\"name\":\"ForcedPaid\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":true,\"internalType\":\"uint64\",\"name\":\"index\",\"type\":\"uint64\"},{\"indexed\":true,\"internalType\":\"address\",\"name\":\"sender\",\"type\":\"address\"},{\"components\":[{\"internalType\":\"bool\",\"name\":\"forced\",\"type\":\"bool\"},{\"internalType\":\"uint64\",\"name\":\"index\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"blockNumber\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"timestamp\",\"type\":\"uint64\"},{\"internalType\":\"uint32\",\"name\":\"offset\",\"type\":\"uint32\"},{\"internalType\":\"bytes32\",\"name\":\"dataHash\",\"type\":\"bytes32\"},{\"internalType\":\"bytes32[]\",\"name\":\"blobHashes\",\"type\":\"bytes32[]\"}],\"indexed\":false,\"internalType\":\"structInbox.Source\",\"name\":\"source\",\"type\":\"tuple\"}],\"name\":\"ForcedQueued\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":true,\"internalType\":\"address\",\"name\":\"owner\",\"type\":\"address\"}],\"name\":\"OwnerSet\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":true,\"internalType\":\"uint64\",\"name\":\"id\",\"type\":\"uint64\"},{\"indexed\":true,\"internalType\":\"address\",\"name\":\"proposer\",\"type\":\"address\"},{\"indexed\":false,\"internalType\":\"bytes32\",\"name\":\"parentHash\",\"type\":\"bytes32\"},{\"components\":[{\"internalType\":\"bool\",\"name\":\"forced\",\"type\":\"bool\"},{\"internalType\":\"uint64\",\"name\":\"index\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"blockNumber\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"timestamp\",\"type\":\"uint64\"},{\"internalType\":\"uint32\",\"name\":\"offset\",\"type\":\"uint32\"},{\"internalType\":\"bytes32\",\"name\":\"dataHash\",\"type\":\"bytes32\"},{\"internalType\":\"bytes32[]\",\"name\":\"blobHashes\",\"type\":\"bytes32[]\"}],\"indexed\":false,\"internalType\":\"structInbox.Source[]\",\"name\":\"sources\",\"type\":\"tuple[]\"}],\"name\":\"Proposed\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":true,\"internalType\":\"address\",\"name\":\"proposer\",\"type\":\"address\"},{\"indexed\":false,\"internalType\":\"bool\",\"name\":\"allowed\",\"type\":\"bool\"}],\"name\":\"ProposerSet\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":true,\"internalType\":\"uint64\",\"name\":\"id\",\"type\":\"uint64\"},{\"indexed\":false,\"internalType\":\"bytes32\",\"name\":\"blockHash\",\"type\":\"bytes32\"}],\"name\":\"Proved\",\"type\":\"event\"},{\"inputs\":[],\"name\":\"FORCED_DATA_MAX\",\"outputs\":[{\"internalType\":\"uint256\",\"name\":\"\",\"type\":\"uint256\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"FORCED_DELAY_MAX\",\"outputs\":[{\"internalType\":\"uint64\",\"name\":\"\",\"type\":\"uint64\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"FORCED_FEE_MAX\",\"outputs\":[{\"internalType\":\"uint64\",\"name\":\"\",\"type\":\"uint64\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"FORCED_ITEM_BYTES\",\"outputs\":[{\"internalType\":\"uint256\",\"name\":\"\",\"type\":\"uint256\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"FORCED_ROOM_MAX\",\"outputs\":[{\"internalType\":\"uint256\",\"name\":\"\",\"type\":\"uint256\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"FORCED_ROOM_MIN\",\"outputs\":[{\"internalType\":\"uint256\",\"name\":\"\",\"type\":\"uint256\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"uint64\",\"name\":\"id\",\"type\":\"uint64\"},{\"internalType\":\"bytes32\",\"name\":\"blockHash\",\"type\":\"bytes32\"}],\"name\":\"finalize\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"bytes\",\"name\":\"data\",\"type\":\"bytes\"}],\"name\":\"force\",\"outputs\":[{\"internalType\":\"uint64\",\"name\":\"index\",\"type\":\"uint64\"}],\"stateMutability\":\"payable\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"forcedDelay\",\"outputs\":[{\"internalType\":\"uint64\",\"name\":\"\",\"type\":\"uint64\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"forcedDue\",\"outputs\":[{\"internalType\":\"uint256\",\"name\":\"due\",\"type\":\"uint256\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"forcedFee\",\"outputs\":[{\"internalType\":\"uint64\",\"name\":\"\",\"type\":\"uint64\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"uint256\",\"name\":\"length\",\"type\":\"uint256\"}],\"name\":\"forcedGas\",\"outputs\":[{\"internalType\":\"uint256\",\"name\":\"\",\"type\":\"uint256\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"forcedRoom\",\"outputs\":[{\"internalType\":\"uint32\",\"name\":\"\",\"type\":\"uint32\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"forcedWaiting\",\"outputs\":[{\"internalType\":\"uint256\",\"name\":\"\",\"type\":\"uint256\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"getCoreState\",\"outputs\":[{\"components\":[{\"internalType\":\"uint64\",\"name\":\"nextId\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"lastBlock\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"finalizedId\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"forcedHead\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"forcedTail\",\"type\":\"uint64\"},{\"internalType\":\"bytes32\",\"name\":\"lastProposal\",\"type\":\"bytes32\"},{\"internalType\":\"bytes32\",\"name\":\"finalizedHash\",\"type\":\"bytes32\"}],\"internalType\":\"structInbox.CoreState\",\"name\":\"state\",\"type\":\"tuple\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"uint64\",\"name\":\"index\",\"type\":\"uint64\"}],\"name\":\"getForced\",\"outputs\":[{\"components\":[{\"internalType\":\"bool\",\"name\":\"forced\",\"type\":\"bool\"},{\"internalType\":\"uint64\",\"name\":\"index\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"blockNumber\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"timestamp\",\"type\":\"uint64\"},{\"internalType\":\"uint32\",\"name\":\"offset\",\"type\":\"uint32\"},{\"internalType\":\"bytes32\",\"name\":\"dataHash\",\"type\":\"bytes32\"},{\"internalType\":\"bytes32[]\",\"name\":\"blobHashes\",\"type\":\"bytes32[]\"}],\"internalType\":\"structInbox.Source\",\"name\":\"source\",\"type\":\"tuple\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"uint64\",\"name\":\"from\",\"type\":\"uint64\"},{\"internalType\":\"uint256\",\"name\":\"limit\",\"type\":\"uint256\"}],\"name\":\"getForcedItems\",\"outputs\":[{\"components\":[{\"internalType\":\"bool\",\"name\":\"forced\",\"type\":\"bool\"},{\"internalType\":\"uint64\",\"name\":\"index\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"blockNumber\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"timestamp\",\"type\":\"uint64\"},{\"internalType\":\"uint32\",\"name\":\"offset\",\"type\":\"uint32\"},{\"internalType\":\"bytes32\",\"name\":\"dataHash\",\"type\":\"bytes32\"},{\"internalType\":\"bytes32[]\",\"name\":\"blobHashes\",\"type\":\"bytes32[]\"}],\"internalType\":\"structInbox.Source[]\",\"name\":\"sources\",\"type\":\"tuple[]\"},{\"internalType\":\"uint256[]\",\"name\":\"room\",\"type\":\"uint256[]\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"uint64\",\"name\":\"id\",\"type\":\"uint64\"}],\"name\":\"getProposalHash\",\"outputs\":[{\"internalType\":\"bytes32\",\"name\":\"\",\"type\":\"bytes32\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"\",\"type\":\"address\"}],\"name\":\"isProposer\",\"outputs\":[{\"internalType\":\"bool\",\"name\":\"\",\"type\":\"bool\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"owner\",\"outputs\":[{\"internalType\":\"address\",\"name\":\"\",\"type\":\"address\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"bytes32\",\"name\":\"parentProposal\",\"type\":\"bytes32\"},{\"internalType\":\"bytes32\",\"name\":\"parentHash\",\"type\":\"bytes32\"},{\"internalType\":\"uint16\",\"name\":\"forcedCount\",\"type\":\"uint16\"},{\"internalType\":\"bytes\",\"name\":\"data\",\"type\":\"bytes\"}],\"name\":\"propose\",\"outputs\":[{\"internalType\":\"uint64\",\"name\":\"id\",\"type\":\"uint64\"}],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"bytes32\",\"name\":\"parentProposal\",\"type\":\"bytes32\"},{\"internalType\":\"bytes32\",\"name\":\"parentHash\",\"type\":\"bytes32\"},{\"internalType\":\"uint16\",\"name\":\"forcedCount\",\"type\":\"uint16\"},{\"internalType\":\"uint32\",\"name\":\"offset\",\"type\":\"uint32\"}],\"name\":\"proposeBlobs\",\"outputs\":[{\"internalType\":\"uint64\",\"name\":\"id\",\"type\":\"uint64\"}],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"uint64\",\"name\":\"gasPerByte\",\"type\":\"uint64\"}],\"name\":\"setForcedFee\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"owner_\",\"type\":\"address\"}],\"name\":\"setOwner\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"proposer\",\"type\":\"address\"},{\"internalType\":\"bool\",\"name\":\"allowed\",\"type\":\"bool\"}],\"name\":\"setProposer\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"version\",\"outputs\":[{\"internalType\":\"uint256\",\"name\":\"\",\"type\":\"uint256\"}],\"stateMutability\":\"pure\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"to\",\"type\":\"address\"}],\"name\":\"withdraw\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"}]",
 	ID:  "Inbox",
-	Bin: "0x60c060405234610209576116688038038061001981610221565b9283398101906080818303126102095761003281610246565b60208201516001600160401b03811681036102095760408301519161ffff831693848403610209576060810151906001600160401b03821161020957019480601f87011215610209578551956001600160401b03871161020d578660051b9060208061009f818501610221565b809a8152019282010192831161020957602001905b8282106101f1575050506001600160a01b03169283159081156101e8575b506101d9575f80546001600160a01b0319168417815560809190915260a091909152600480546001600160401b03191660011790557f50146d0e3c60aa1d17a70635b05494f864e86144a2201275021014fbf08bafe29080a25f5b81518110156101a3576001906001600160a01b0361014b828561025a565b51165f528160205260405f208260ff19825416179055818060a01b03610171828561025a565b51167ffc7858ed770f3bd9c19525fe1de2c94c7d048128ade2219d82b32d888a45a7d26020604051858152a20161012d565b6040516113e5908161028382396080518181816102d90152610d05015260a0518181816105ba01528181610d270152610f9e0152f35b63a1fd3ee360e01b5f5260045ffd5b9050155f6100d2565b602080916101fe84610246565b8152019101906100b4565b5f80fd5b634e487b7160e01b5f52604160045260245ffd5b6040519190601f01601f191682016001600160401b0381118382101761020d57604052565b51906001600160a01b038216820361020957565b805182101561026e5760209160051b010190565b634e487b7160e01b5f52603260045260245ffdfe60806040526004361015610011575f80fd5b5f3560e01c80630e6e6b2414610abe57806313af4035146109f35780633bfa5b28146109d75780634965c9d51461070d5780636aa6a01a1461062857806374ec29a0146105de57806379de9ce2146105a05780638da5cb5b1461056e578063ae68e5681461054c578063b33741341461044f578063bacfb32314610336578063cfef1a5f146102fd578063d871e38f146102b9578063e2258d91146101b35763e9ed9b64146100be575f80fd5b346101af5760406003193601126101af576100d7610b51565b60243590811515908183036101af5773ffffffffffffffffffffffffffffffffffffffff5f54163303610187577ffc7858ed770f3bd9c19525fe1de2c94c7d048128ade2219d82b32d888a45a7d29161017e73ffffffffffffffffffffffffffffffffffffffff6020931694855f526001845260405f209060ff7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff0083541691151516179055565b604051908152a2005b7f30cd7471000000000000000000000000000000000000000000000000000000005f5260045ffd5b5f80fd5b346101af5760206003193601126101af5767ffffffffffffffff6101d5610b74565b6101dd610dc3565b50165f52600360205260405f206002604051916101f983610c29565b63ffffffff815460ff81161515855267ffffffffffffffff8160081c16602086015267ffffffffffffffff8160481c16604086015267ffffffffffffffff8160881c16606086015260c81c166080840152600181015460a084015201906040519182602082549182815201915f5260205f20905f5b8181106102a35761029f858761028681880382610c45565b60c0820152604051918291602083526020830190610b8b565b0390f35b825484526020909301926001928301920161026e565b346101af575f6003193601126101af57602060405167ffffffffffffffff7f0000000000000000000000000000000000000000000000000000000000000000168152f35b346101af5760206003193601126101af5767ffffffffffffffff61031f610b74565b165f526002602052602060405f2054604051908152f35b346101af5760406003193601126101af5761034f610b74565b6024359073ffffffffffffffffffffffffffffffffffffffff5f54163303610187576004549067ffffffffffffffff81169267ffffffffffffffff8360801c16841180159061043b575b610413577f20cb73f2c1483f8446d834f39359e959a028008497f5181d4d86b32bcc1e1ce1927fffffffffffffffff0000000000000000ffffffffffffffffffffffffffffffff77ffffffffffffffff0000000000000000000000000000000060209460801b1691161760045580600755604051908152a2005b7f7ca55c77000000000000000000000000000000000000000000000000000000005f5260045ffd5b5067ffffffffffffffff8316841015610399565b346101af5760806003193601126101af57610468610b12565b6064359063ffffffff82168092036101af57610482610dc3565b505f5b804961053e57801561051657610499611384565b9260808401526104a88161136c565b6104b56040519182610c45565b818152601f196104c48361136c565b0136602083013760c084019081525f5b8281106104ff5760206104ed8686602435600435610f1a565b67ffffffffffffffff60405191168152f35b806001914961050f828551610e62565b52016104d4565b7f93a0236d000000000000000000000000000000000000000000000000000000005f5260045ffd5b61054790610cc4565b610485565b346101af575f6003193601126101af576020610566610cf1565b604051908152f35b346101af575f6003193601126101af57602073ffffffffffffffffffffffffffffffffffffffff5f5416604051908152f35b346101af575f6003193601126101af57602060405161ffff7f0000000000000000000000000000000000000000000000000000000000000000168152f35b346101af5760206003193601126101af5773ffffffffffffffffffffffffffffffffffffffff61060c610b51565b165f526001602052602060ff60405f2054166040519015158152f35b346101af575f6003193601126101af575f60c060405161064781610c29565b8281528260208201528260408201528260608201528260808201528260a0820152015260e060405161067881610c29565b6004549067ffffffffffffffff82169182825267ffffffffffffffff6020830191818160401c168352816040850191818160801c168352606086019060c01c81528180600554169360808801948552816006549760a08a0198895260c06007549a01998a526040519a8b52511660208a01525116604088015251166060860152511660808401525160a08301525160c0820152f35b346101af5760206003193601126101af5760043567ffffffffffffffff81116101af5761073e903690600401610b23565b61800081116109af5761075091610df9565b60055467ffffffffffffffff8116907fffffffffffffffffffffffffffffffffffffffffffffffff000000000000000067ffffffffffffffff61079284610ea3565b1691161760055560018252600260208301828152825f52600360205260405f20906107eb85511515839060ff7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff0083541691151516179055565b51815470ffffffffffffffff000000000000000000604087015160481b167fffffff00000000ffffffffffffffffffffffffffffffffffffffffffffffffff78ffffffffffffffff0000000000000000000000000000000000606089015160881b16927fffffffffffffff000000000000000000000000000000000000000000000000ff68ffffffffffffffff007cffffffff0000000000000000000000000000000000000000000000000060808c015160c81b169660081b1691161716171717815560a08401516001820155019160c081015180519067ffffffffffffffff82116109825768010000000000000000821161098257845482865580831061095c575b50602001935f5260205f205f5b8281106109485760208585817f63bdaca547357f22263a549e14ff71fadd033771ad6dddd8d93426a1127dd6c96040518581528061093d339588830190610b8b565b0390a3604051908152f35b6001906020875197019681840155016108fb565b855f528260205f2091820191015b81811061097757506108ee565b5f815560010161096a565b7f4e487b71000000000000000000000000000000000000000000000000000000005f52604160045260245ffd5b7f5ee68a65000000000000000000000000000000000000000000000000000000005f5260045ffd5b346101af575f6003193601126101af5760206040516180008152f35b346101af5760206003193601126101af57610a0c610b51565b5f549073ffffffffffffffffffffffffffffffffffffffff821633036101875773ffffffffffffffffffffffffffffffffffffffff16908115610a96577fffffffffffffffffffffffff0000000000000000000000000000000000000000829116175f557f50146d0e3c60aa1d17a70635b05494f864e86144a2201275021014fbf08bafe25f80a2005b7fa1fd3ee3000000000000000000000000000000000000000000000000000000005f5260045ffd5b346101af5760806003193601126101af57610ad7610b12565b60643567ffffffffffffffff81116101af57602091610b06610b006104ed933690600401610b23565b90610df9565b90602435600435610f1a565b6044359061ffff821682036101af57565b9181601f840112156101af5782359167ffffffffffffffff83116101af57602083818601950101116101af57565b6004359073ffffffffffffffffffffffffffffffffffffffff821682036101af57565b6004359067ffffffffffffffff821682036101af57565b602061010060c060e085019380511515865267ffffffffffffffff84820151168487015267ffffffffffffffff604082015116604087015267ffffffffffffffff606082015116606087015263ffffffff608082015116608087015260a081015160a087015201519360e060c08201528451809452019201905f5b818110610c135750505090565b8251845260209384019390920191600101610c06565b60e0810190811067ffffffffffffffff82111761098257604052565b90601f601f19910116810190811067ffffffffffffffff82111761098257604052565b91908201809211610c7557565b7f4e487b71000000000000000000000000000000000000000000000000000000005f52601160045260245ffd5b9067ffffffffffffffff8091169116019067ffffffffffffffff8211610c7557565b7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff8114610c755760010190565b60045460055467ffffffffffffffff1691907f0000000000000000000000000000000000000000000000000000000000000000907f000000000000000000000000000000000000000000000000000000000000000061ffff169060c01c5f5b82811080610db1575b15610daa5767ffffffffffffffff610d718284610c68565b165f5260036020524267ffffffffffffffff610d96868260405f205460881c16610ca2565b1611610daa57610da590610cc4565b610d50565b9450505050565b5085610dbd8284610c68565b10610d59565b60405190610dd082610c29565b606060c0835f81525f60208201525f60408201525f838201525f60808201525f60a08201520152565b919091610e04610dc3565b50821561051657610e13611384565b9267ffffffffffffffff81116109825760405190610e3b6020601f19601f8401160183610c45565b808252602082019236828201116101af57815f9260209286378301015251902060a0830152565b8051821015610e765760209160051b010190565b7f4e487b71000000000000000000000000000000000000000000000000000000005f52603260045260245ffd5b67ffffffffffffffff1667ffffffffffffffff8114610c755760010190565b9080602083519182815201916020808360051b8301019401925f915b838310610eed57505050505090565b9091929394602080610f0b83601f1986600196030187528951610b8b565b97019301930191939290610ede565b92909192335f52600160205260ff60405f20541615611344576006548082036113195750600454944367ffffffffffffffff8760401c16146112f15761ffff610f61610cf1565b9516948086106112c657508560c01c928367ffffffffffffffff600554160367ffffffffffffffff8111610c755767ffffffffffffffff1661ffff7f0000000000000000000000000000000000000000000000000000000000000000168082116112be575b5080871161129357506001860194858711610c7557601f19611000610fea8861136c565b97610ff8604051998a610c45565b80895261136c565b015f5b81811061127c5750505f5b61ffff8116888110156111165767ffffffffffffffff61102e8289610ca2565b165f52600360205260405f2060026040519161104983610c29565b63ffffffff815460ff81161515855267ffffffffffffffff8160081c16602086015267ffffffffffffffff8160481c16604086015267ffffffffffffffff8160881c16606086015260c81c166080840152600181015460a0840152016040519081602082549182815201915f5260205f20905f905b8082106110fe575050509261ffff9492826110e06110f6946001970382610c45565b60c08201526110ef828d610e62565b528a610e62565b50011661100e565b909192600160208192865481520194019201906110be565b50509195807fffffffffffffffff00000000000000000000000000000000000000000000000061116d611183937f9045525aedfdc59991aed8f3a0449b04922d42bc79034659db392acba07e3ee1979b9598610ca2565b60c01b169561117c8289610e62565b5286610e62565b5067ffffffffffffffff81169377ffffffffffffffffffffffffffffffff000000000000000067ffffffffffffffff6111bb87610ea3565b169216171760045582956040516020810191858352336040830152606082015282608082015260a080820152611206816111f860c0820189610ec2565b03601f198101835282610c45565b519020835f5260026020528060405f20556006556004547fffffffffffffffffffffffffffffffff0000000000000000ffffffffffffffff6fffffffffffffffff00000000000000004360401b16911617600455604051908152604060208201528061127733956040830190610ec2565b0390a3565b602090611287610dc3565b82828b01015201611003565b7fd50ae1b6000000000000000000000000000000000000000000000000000000005f5260045260245ffd5b90505f610fc6565b7f7a81969c000000000000000000000000000000000000000000000000000000005f5260045260245ffd5b7f123e6da3000000000000000000000000000000000000000000000000000000005f5260045ffd5b7fc4c5f53b000000000000000000000000000000000000000000000000000000005f5260045260245ffd5b7f7d1b73b9000000000000000000000000000000000000000000000000000000005f5260045ffd5b67ffffffffffffffff81116109825760051b60200190565b61138c610dc3565b9067ffffffffffffffff4316604083015267ffffffffffffffff4216606083015256fea2646970667358221220a3da243611159fc5039525a1b733102f454b65a0618d99aa1006d4295f7edf3664736f6c634300081e0033",
+	Bin: "0x60c06040523461029257611e5f80380380610019816102aa565b92833981019060a08183031261029257610032816102cf565b9061003f602082016102e3565b604082015163ffffffff8116938482036102925761005f606085016102e3565b608085015190946001600160401b03821161029257019580601f88011215610292578651966001600160401b038811610296578760051b906020806100a58185016102aa565b809b8152019282010192831161029257602001905b82821061027a575050506001600160a01b03169384158015610264575b6102485762010c008110908115610257575b50610248575f549160805260a0526001808060401b0319600554161760055560405190837f50146d0e3c60aa1d17a70635b05494f864e86144a2201275021014fbf08bafe25f80a26001600160401b038316906103e88211610248576001600160e01b03191690931760a09290921b600160a01b600160e01b0316919091175f559081527f2358593a589ff0340350ebbc65c0c48a23bd255a8632702d41cb1c4e3004ad7390602090a15f5b815181101561020b576001906001600160a01b036101b382856102f7565b51165f528160205260405f208260ff19825416179055818060a01b036101d982856102f7565b51167ffc7858ed770f3bd9c19525fe1de2c94c7d048128ade2219d82b32d888a45a7d26020604051858152a201610195565b604051611b3f908161032082396080518181816104910152611492015260a051818181610e9101528181611142015281816113da01526119d70152f35b63a1fd3ee360e01b5f5260045ffd5b620430009150115f6100e9565b506301e133806001600160401b038416116100d7565b60208091610287846102cf565b8152019101906100ba565b5f80fd5b634e487b7160e01b5f52604160045260245ffd5b6040519190601f01601f191682016001600160401b0381118382101761029657604052565b51906001600160a01b038216820361029257565b51906001600160401b038216820361029257565b805182101561030b5760209160051b010190565b634e487b7160e01b5f52603260045260245ffdfe60806040526004361015610011575f80fd5b5f3560e01c80630e6e6b2414610f5857806313af403514610eb55780633354ff1214610e755780633bfa5b2814610e5957806344af386314610e3b5780634965c9d514610aea57806351cff8d914610a5f57806351daf2a314610a4257806354fd4d5014610a275780636aa6a01a1461094257806374ec29a0146108f85780638a4955eb146108da5780638c469615146108be5780638da5cb5b1461088c57806390cc5ead146108725780639103645b1461078857806399254d681461075f578063ae68e5681461073d578063afbf72bc14610721578063b337413414610624578063bacfb3231461050b578063c63fb7e0146104ee578063cfef1a5f146104b5578063d871e38f14610471578063e176be871461029c578063e2258d911461022d5763e9ed9b6414610142575f80fd5b346102295760406003193601126102295761015b610feb565b602435908115158092036102295773ffffffffffffffffffffffffffffffffffffffff5f5416330361020157602073ffffffffffffffffffffffffffffffffffffffff7ffc7858ed770f3bd9c19525fe1de2c94c7d048128ade2219d82b32d888a45a7d2921692835f526001825260405f207fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff0081541660ff8316179055604051908152a2005b7f30cd7471000000000000000000000000000000000000000000000000000000005f5260045ffd5b5f80fd5b346102295760206003193601126102295761028861024961102e565b6102516114e4565b9067ffffffffffffffff60045460401c1667ffffffffffffffff82161061028c575b50604051918291602083526020830190611045565b0390f35b610296915061189d565b82610273565b34610229576040600319360112610229576102b561102e565b6024359067ffffffffffffffff60045460401c16908067ffffffffffffffff8116928084105f146104605767ffffffffffffffff916102f3916112f8565b1692808411610458575b506103078361151a565b92610311816114cc565b9061031f6040519283611296565b80825261032b816114cc565b93601f19602084019501368637610427575f5b925f935b67ffffffffffffffff8516838110156103d257906103cc9161036c610367888661120f565b61189d565b610376828b611587565b52610381818a611587565b5067ffffffffffffffff610395888661120f565b165f5260036020526103c567ffffffffffffffff6103bd8160405f205460801c1694856112f8565b169187611587565b5294611568565b93610342565b6103ee88888760206040519485946040865260408601906110e3565b918483038286015251918281520191905f5b81811061040e575050500390f35b8251845285945060209384019390920191600101610400565b67ffffffffffffffff610439846112b9565b165f52600360205267ffffffffffffffff60405f205460801c1661033e565b9250836102fd565b505067ffffffffffffffff5f6102f3565b34610229575f60031936011261022957602060405167ffffffffffffffff7f0000000000000000000000000000000000000000000000000000000000000000168152f35b346102295760206003193601126102295767ffffffffffffffff6104d761102e565b165f526002602052602060405f2054604051908152f35b34610229575f600319360112610229576020604051620430008152f35b346102295760406003193601126102295761052461102e565b6024359073ffffffffffffffffffffffffffffffffffffffff5f54163303610201576005549067ffffffffffffffff81169267ffffffffffffffff8360801c168411801590610610575b6105e8577f20cb73f2c1483f8446d834f39359e959a028008497f5181d4d86b32bcc1e1ce1927fffffffffffffffff0000000000000000ffffffffffffffffffffffffffffffff77ffffffffffffffff0000000000000000000000000000000060209460801b1691161760055580600855604051908152a2005b7f7ca55c77000000000000000000000000000000000000000000000000000000005f5260045ffd5b5067ffffffffffffffff831684101561056e565b346102295760806003193601126102295761063d610fac565b6064359063ffffffff8216809203610229576106576114e4565b505f5b80496107135780156106eb5761066e6118ed565b92608084015261067d816114cc565b61068a6040519182611296565b818152601f19610699836114cc565b0136602083013760c084019081525f5b8281106106d45760206106c2868660243560043561163d565b67ffffffffffffffff60405191168152f35b80600191496106e4828551611587565b52016106a9565b7f93a0236d000000000000000000000000000000000000000000000000000000005f5260045ffd5b61071c9061138a565b61065a565b34610229575f6003193601126102295760206040516106008152f35b34610229575f6003193601126102295760206107576113b7565b604051908152f35b34610229575f60031936011261022957602067ffffffffffffffff5f5460a01c16604051908152f35b34610229576020600319360112610229576107a161102e565b5f549073ffffffffffffffffffffffffffffffffffffffff821633036102015767ffffffffffffffff81166103e8811161084a577f2358593a589ff0340350ebbc65c0c48a23bd255a8632702d41cb1c4e3004ad73927fffffffff0000000000000000ffffffffffffffffffffffffffffffffffffffff7bffffffffffffffff000000000000000000000000000000000000000060209460a01b169116175f55604051908152a1005b7fa1fd3ee3000000000000000000000000000000000000000000000000000000005f5260045ffd5b34610229575f60031936011261022957602061075761131a565b34610229575f60031936011261022957602073ffffffffffffffffffffffffffffffffffffffff5f5416604051908152f35b34610229575f6003193601126102295760206040516103e88152f35b34610229575f6003193601126102295760206040516301e133808152f35b346102295760206003193601126102295773ffffffffffffffffffffffffffffffffffffffff610926610feb565b165f526001602052602060ff60405f2054166040519015158152f35b34610229575f600319360112610229575f60c06040516109618161127a565b8281528260208201528260408201528260608201528260808201528260a0820152015260e06040516109928161127a565b6005549067ffffffffffffffff82169182825267ffffffffffffffff6020830191818160401c16835281604085019160801c1681528160608501816080870193816007549760a08a0198895260c06008549a01998a5281600454818160401c1689521685526040519a8b52511660208a01525116604088015251166060860152511660808401525160a08301525160c0820152f35b34610229575f60031936011261022957602060405160028152f35b34610229575f60031936011261022957602060405162010c008152f35b3461022957602060031936011261022957610a78610feb565b73ffffffffffffffffffffffffffffffffffffffff5f541633036102015773ffffffffffffffffffffffffffffffffffffffff8116801561084a57610ae89147917fc0819c13be868895eb93e40eaceb96de976442fa1d404e5c55f14bb65a8c489a6020604051858152a2611839565b005b60206003193601126102295760043567ffffffffffffffff811161022957610b16903690600401610fbd565b906180008211610e135781610b2a916115e4565b610b3d610b368361113b565b489061101b565b90813410610de75760045467ffffffffffffffff8160401c1693610600018061060011610d8a5767ffffffffffffffff610b7b91168260c01c61120f565b906001850167ffffffffffffffff8111610d8a576fffffffffffffffff00000000000000009060401b169077ffffffffffffffff0000000000000000ffffffffffffffff7fffffffffffffffff0000000000000000000000000000000000000000000000008460c01b1691161717600455600167ffffffffffffffff6040840151169167ffffffffffffffff6060850151169060a08501519160405194610c2186611231565b85526020850190815267ffffffffffffffff604086019216825260608501928352875f52600360205267ffffffffffffffff60405f209551167fffffffffffffffffffffffffffffffffffffffffffffffff0000000000000000865416178555517fffffffffffffffffffffffffffffffff0000000000000000ffffffffffffffff6fffffffffffffffff00000000000000008087549360401b16169116178455517fffffffffffffffff0000000000000000ffffffffffffffffffffffffffffffff77ffffffffffffffff000000000000000000000000000000008086549360801b161691161783555191015560018152826020820152827f63bdaca547357f22263a549e14ff71fadd033771ad6dddd8d93426a1127dd6c96040516020815280610d5233956020830190611045565b0390a380610db7575b803411610d6e575b602082604051908152f35b340390348211610d8a57610d8460209233611839565b90610d63565b7f4e487b71000000000000000000000000000000000000000000000000000000005f52601160045260245ffd5b817f199441f8deca0e65642626d4600dbe04ad0aeb815079704af2e88c082d3aa98f6020604051848152a2610d5b565b507f53e5def3000000000000000000000000000000000000000000000000000000005f5260045260245ffd5b7f5ee68a65000000000000000000000000000000000000000000000000000000005f5260045ffd5b3461022957602060031936011261022957602061075760043561113b565b34610229575f6003193601126102295760206040516180008152f35b34610229575f60031936011261022957602060405163ffffffff7f0000000000000000000000000000000000000000000000000000000000000000168152f35b3461022957602060031936011261022957610ece610feb565b5f549073ffffffffffffffffffffffffffffffffffffffff821633036102015773ffffffffffffffffffffffffffffffffffffffff1690811561084a577fffffffffffffffffffffffff0000000000000000000000000000000000000000829116175f557f50146d0e3c60aa1d17a70635b05494f864e86144a2201275021014fbf08bafe25f80a2005b3461022957608060031936011261022957610f71610fac565b60643567ffffffffffffffff811161022957602091610fa0610f9a6106c2933690600401610fbd565b906115e4565b9060243560043561163d565b6044359061ffff8216820361022957565b9181601f840112156102295782359167ffffffffffffffff8311610229576020838186019501011161022957565b6004359073ffffffffffffffffffffffffffffffffffffffff8216820361022957565b91908201809211610d8a57565b81810292918115918404141715610d8a57565b6004359067ffffffffffffffff8216820361022957565b602061010060c060e085019380511515865267ffffffffffffffff84820151168487015267ffffffffffffffff604082015116604087015267ffffffffffffffff606082015116606087015263ffffffff608082015116608087015260a081015160a087015201519360e060c08201528451809452019201905f5b8181106110cd5750505090565b82518452602093840193909201916001016110c0565b9080602083519182815201916020808360051b8301019401925f915b83831061110e57505050505090565b909192939460208061112c83601f1986600196030187528951611045565b970193019301919392906110ff565b63ffffffff7f0000000000000000000000000000000000000000000000000000000000000000169067ffffffffffffffff5f5460a01c169061060001908161060011610d8a576111a96111926111ae93859361101b565b6111a361119d61131a565b8461100e565b9061101b565b61100e565b7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff8101908111610d8a5781156111e2570490565b7f4e487b71000000000000000000000000000000000000000000000000000000005f52601260045260245ffd5b9067ffffffffffffffff8091169116019067ffffffffffffffff8211610d8a57565b6080810190811067ffffffffffffffff82111761124d57604052565b7f4e487b71000000000000000000000000000000000000000000000000000000005f52604160045260245ffd5b60e0810190811067ffffffffffffffff82111761124d57604052565b90601f601f19910116810190811067ffffffffffffffff82111761124d57604052565b67ffffffffffffffff7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff9116019067ffffffffffffffff8211610d8a57565b9067ffffffffffffffff8091169116039067ffffffffffffffff8211610d8a57565b67ffffffffffffffff611338600454828160801c169060c01c6112f8565b1690565b6040519061134982611231565b81606060045467ffffffffffffffff8116835267ffffffffffffffff8160401c16602084015267ffffffffffffffff8160801c16604084015260c01c910152565b7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff8114610d8a5760010190565b5f6113c061133c565b9161140067ffffffffffffffff60408501511663ffffffff7f0000000000000000000000000000000000000000000000000000000000000000169061100e565b602067ffffffffffffffff8551169401925b67ffffffffffffffff84511667ffffffffffffffff8616908110156114c4575f52600360205260405f20548267ffffffffffffffff8260801c1611908115611481575b5061147a5767ffffffffffffffff600161146f829361138a565b960116949050611412565b9350509050565b6114bc915067ffffffffffffffff807f0000000000000000000000000000000000000000000000000000000000000000169160401c1661100e565b42105f611455565b509350509050565b67ffffffffffffffff811161124d5760051b60200190565b604051906114f18261127a565b606060c0835f81525f60208201525f60408201525f838201525f60808201525f60a08201520152565b90611524826114cc565b6115316040519182611296565b828152601f1961154182946114cc565b01905f5b82811061155157505050565b60209061155c6114e4565b82828501015201611545565b67ffffffffffffffff1667ffffffffffffffff8114610d8a5760010190565b805182101561159b5760209160051b010190565b7f4e487b71000000000000000000000000000000000000000000000000000000005f52603260045260245ffd5b67ffffffffffffffff811161124d57601f01601f191660200190565b9190916115ef6114e4565b5082156106eb576115fe6118ed565b92611608816115c8565b906116166040519283611296565b8082526020820192368282011161022957815f9260209286378301015251902060a0830152565b9392335f52600160205260ff60405f20541615611811576007548086036117e6575067ffffffffffffffff60055460401c1643146117be576116999061ffff61168585611918565b9416906116928286611587565b5283611587565b507f9045525aedfdc59991aed8f3a0449b04922d42bc79034659db392acba07e3ee16005549167ffffffffffffffff8316927fffffffffffffffffffffffffffffffffffffffffffffffff000000000000000067ffffffffffffffff6116fe86611568565b1691161760055582956040516020810191858352336040830152606082015282608082015260a0808201526117488161173a60c08201896110e3565b03601f198101835282611296565b519020835f5260026020528060405f20556007556005547fffffffffffffffffffffffffffffffff0000000000000000ffffffffffffffff6fffffffffffffffff00000000000000004360401b1691161760055560405190815260406020820152806117b9339560408301906110e3565b0390a3565b7f123e6da3000000000000000000000000000000000000000000000000000000005f5260045ffd5b7fc4c5f53b000000000000000000000000000000000000000000000000000000005f5260045260245ffd5b7f7d1b73b9000000000000000000000000000000000000000000000000000000005f5260045ffd5b5f80809381935af13d15611898573d611851816115c8565b9061185f6040519283611296565b81525f60203d92013e5b1561187057565b7f91d3c772000000000000000000000000000000000000000000000000000000005f5260045ffd5b611869565b90600167ffffffffffffffff6118b16114e4565b9316805f52600360205260405f2090828552602085015267ffffffffffffffff8154818116604087015260401c166060850152015460a0830152565b6118f56114e4565b9067ffffffffffffffff4316604083015267ffffffffffffffff42166060830152565b9061ffff6119246113b7565b921691808310611ade575060018201808311610d8a576119439061151a565b918015611adb5761195261133c565b67ffffffffffffffff61196f8160208401511682845116906112f8565b168211611ab35767ffffffffffffffff61199461198f848385511661120f565b6112b9565b165f52600360205260405f2054926119c767ffffffffffffffff60408401511667ffffffffffffffff8660801c166112f8565b67ffffffffffffffff63ffffffff7f000000000000000000000000000000000000000000000000000000000000000016911611611ab3575f5b61ffff811684811015611a485761ffff91611a4082611a2f61036760019567ffffffffffffffff8a511661120f565b611a39828c611587565b5289611587565b500116611a00565b5050929167ffffffffffffffff611a6092511661120f565b7fffffffffffffffff0000000000000000ffffffffffffffff000000000000000077ffffffffffffffff0000000000000000000000000000000067ffffffffffffffff6004549316931691161717600455565b7f0483db2c000000000000000000000000000000000000000000000000000000005f5260045ffd5b50565b7f7a81969c000000000000000000000000000000000000000000000000000000005f5260045260245ffdfea26469706673582212207d23b76d437abcd6fc26ec7699f9b12ae449f5fa21bc1d5b55d56998419c04ee64736f6c634300081e0033",
 }
 
 // Inbox is an auto generated Go binding around an Ethereum contract.
@@ -77,9 +77,9 @@ func (c *Inbox) Instance(backend bind.ContractBackend, addr common.Address) *bin
 // PackConstructor is the Go binding used to pack the parameters required for
 // contract deployment.
 //
-// Solidity: constructor(address owner_, uint64 forcedDelay_, uint16 forcedMax_, address[] proposers) returns()
-func (inbox *Inbox) PackConstructor(owner_ common.Address, forcedDelay_ uint64, forcedMax_ uint16, proposers []common.Address) []byte {
-	enc, err := inbox.abi.Pack("", owner_, forcedDelay_, forcedMax_, proposers)
+// Solidity: constructor(address owner_, uint64 forcedDelay_, uint32 forcedRoom_, uint64 forcedFee_, address[] proposers) returns()
+func (inbox *Inbox) PackConstructor(owner_ common.Address, forcedDelay_ uint64, forcedRoom_ uint32, forcedFee_ uint64, proposers []common.Address) []byte {
+	enc, err := inbox.abi.Pack("", owner_, forcedDelay_, forcedRoom_, forcedFee_, proposers)
 	if err != nil {
 		panic(err)
 	}
@@ -121,6 +121,181 @@ func (inbox *Inbox) UnpackFORCEDDATAMAX(data []byte) (*big.Int, error) {
 	return out0, nil
 }
 
+// PackFORCEDDELAYMAX is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x8a4955eb.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function FORCED_DELAY_MAX() view returns(uint64)
+func (inbox *Inbox) PackFORCEDDELAYMAX() []byte {
+	enc, err := inbox.abi.Pack("FORCED_DELAY_MAX")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackFORCEDDELAYMAX is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x8a4955eb.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function FORCED_DELAY_MAX() view returns(uint64)
+func (inbox *Inbox) TryPackFORCEDDELAYMAX() ([]byte, error) {
+	return inbox.abi.Pack("FORCED_DELAY_MAX")
+}
+
+// UnpackFORCEDDELAYMAX is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x8a4955eb.
+//
+// Solidity: function FORCED_DELAY_MAX() view returns(uint64)
+func (inbox *Inbox) UnpackFORCEDDELAYMAX(data []byte) (uint64, error) {
+	out, err := inbox.abi.Unpack("FORCED_DELAY_MAX", data)
+	if err != nil {
+		return *new(uint64), err
+	}
+	out0 := *abi.ConvertType(out[0], new(uint64)).(*uint64)
+	return out0, nil
+}
+
+// PackFORCEDFEEMAX is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x8c469615.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function FORCED_FEE_MAX() view returns(uint64)
+func (inbox *Inbox) PackFORCEDFEEMAX() []byte {
+	enc, err := inbox.abi.Pack("FORCED_FEE_MAX")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackFORCEDFEEMAX is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x8c469615.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function FORCED_FEE_MAX() view returns(uint64)
+func (inbox *Inbox) TryPackFORCEDFEEMAX() ([]byte, error) {
+	return inbox.abi.Pack("FORCED_FEE_MAX")
+}
+
+// UnpackFORCEDFEEMAX is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x8c469615.
+//
+// Solidity: function FORCED_FEE_MAX() view returns(uint64)
+func (inbox *Inbox) UnpackFORCEDFEEMAX(data []byte) (uint64, error) {
+	out, err := inbox.abi.Unpack("FORCED_FEE_MAX", data)
+	if err != nil {
+		return *new(uint64), err
+	}
+	out0 := *abi.ConvertType(out[0], new(uint64)).(*uint64)
+	return out0, nil
+}
+
+// PackFORCEDITEMBYTES is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xafbf72bc.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function FORCED_ITEM_BYTES() view returns(uint256)
+func (inbox *Inbox) PackFORCEDITEMBYTES() []byte {
+	enc, err := inbox.abi.Pack("FORCED_ITEM_BYTES")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackFORCEDITEMBYTES is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xafbf72bc.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function FORCED_ITEM_BYTES() view returns(uint256)
+func (inbox *Inbox) TryPackFORCEDITEMBYTES() ([]byte, error) {
+	return inbox.abi.Pack("FORCED_ITEM_BYTES")
+}
+
+// UnpackFORCEDITEMBYTES is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0xafbf72bc.
+//
+// Solidity: function FORCED_ITEM_BYTES() view returns(uint256)
+func (inbox *Inbox) UnpackFORCEDITEMBYTES(data []byte) (*big.Int, error) {
+	out, err := inbox.abi.Unpack("FORCED_ITEM_BYTES", data)
+	if err != nil {
+		return new(big.Int), err
+	}
+	out0 := abi.ConvertType(out[0], new(big.Int)).(*big.Int)
+	return out0, nil
+}
+
+// PackFORCEDROOMMAX is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xc63fb7e0.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function FORCED_ROOM_MAX() view returns(uint256)
+func (inbox *Inbox) PackFORCEDROOMMAX() []byte {
+	enc, err := inbox.abi.Pack("FORCED_ROOM_MAX")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackFORCEDROOMMAX is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xc63fb7e0.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function FORCED_ROOM_MAX() view returns(uint256)
+func (inbox *Inbox) TryPackFORCEDROOMMAX() ([]byte, error) {
+	return inbox.abi.Pack("FORCED_ROOM_MAX")
+}
+
+// UnpackFORCEDROOMMAX is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0xc63fb7e0.
+//
+// Solidity: function FORCED_ROOM_MAX() view returns(uint256)
+func (inbox *Inbox) UnpackFORCEDROOMMAX(data []byte) (*big.Int, error) {
+	out, err := inbox.abi.Unpack("FORCED_ROOM_MAX", data)
+	if err != nil {
+		return new(big.Int), err
+	}
+	out0 := abi.ConvertType(out[0], new(big.Int)).(*big.Int)
+	return out0, nil
+}
+
+// PackFORCEDROOMMIN is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x51daf2a3.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function FORCED_ROOM_MIN() view returns(uint256)
+func (inbox *Inbox) PackFORCEDROOMMIN() []byte {
+	enc, err := inbox.abi.Pack("FORCED_ROOM_MIN")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackFORCEDROOMMIN is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x51daf2a3.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function FORCED_ROOM_MIN() view returns(uint256)
+func (inbox *Inbox) TryPackFORCEDROOMMIN() ([]byte, error) {
+	return inbox.abi.Pack("FORCED_ROOM_MIN")
+}
+
+// UnpackFORCEDROOMMIN is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x51daf2a3.
+//
+// Solidity: function FORCED_ROOM_MIN() view returns(uint256)
+func (inbox *Inbox) UnpackFORCEDROOMMIN(data []byte) (*big.Int, error) {
+	out, err := inbox.abi.Unpack("FORCED_ROOM_MIN", data)
+	if err != nil {
+		return new(big.Int), err
+	}
+	out0 := abi.ConvertType(out[0], new(big.Int)).(*big.Int)
+	return out0, nil
+}
+
 // PackFinalize is the Go binding used to pack the parameters required for calling
 // the contract method with ID 0xbacfb323.  This method will panic if any
 // invalid/nil inputs are passed.
@@ -147,7 +322,7 @@ func (inbox *Inbox) TryPackFinalize(id uint64, blockHash [32]byte) ([]byte, erro
 // the contract method with ID 0x4965c9d5.  This method will panic if any
 // invalid/nil inputs are passed.
 //
-// Solidity: function force(bytes data) returns(uint64 index)
+// Solidity: function force(bytes data) payable returns(uint64 index)
 func (inbox *Inbox) PackForce(data []byte) []byte {
 	enc, err := inbox.abi.Pack("force", data)
 	if err != nil {
@@ -160,7 +335,7 @@ func (inbox *Inbox) PackForce(data []byte) []byte {
 // the contract method with ID 0x4965c9d5.  This method will return an error
 // if any inputs are invalid/nil.
 //
-// Solidity: function force(bytes data) returns(uint64 index)
+// Solidity: function force(bytes data) payable returns(uint64 index)
 func (inbox *Inbox) TryPackForce(data []byte) ([]byte, error) {
 	return inbox.abi.Pack("force", data)
 }
@@ -168,7 +343,7 @@ func (inbox *Inbox) TryPackForce(data []byte) ([]byte, error) {
 // UnpackForce is the Go binding that unpacks the parameters returned
 // from invoking the contract method with ID 0x4965c9d5.
 //
-// Solidity: function force(bytes data) returns(uint64 index)
+// Solidity: function force(bytes data) payable returns(uint64 index)
 func (inbox *Inbox) UnpackForce(data []byte) (uint64, error) {
 	out, err := inbox.abi.Unpack("force", data)
 	if err != nil {
@@ -248,38 +423,143 @@ func (inbox *Inbox) UnpackForcedDue(data []byte) (*big.Int, error) {
 	return out0, nil
 }
 
-// PackForcedMax is the Go binding used to pack the parameters required for calling
-// the contract method with ID 0x79de9ce2.  This method will panic if any
+// PackForcedFee is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x99254d68.  This method will panic if any
 // invalid/nil inputs are passed.
 //
-// Solidity: function forcedMax() view returns(uint16)
-func (inbox *Inbox) PackForcedMax() []byte {
-	enc, err := inbox.abi.Pack("forcedMax")
+// Solidity: function forcedFee() view returns(uint64)
+func (inbox *Inbox) PackForcedFee() []byte {
+	enc, err := inbox.abi.Pack("forcedFee")
 	if err != nil {
 		panic(err)
 	}
 	return enc
 }
 
-// TryPackForcedMax is the Go binding used to pack the parameters required for calling
-// the contract method with ID 0x79de9ce2.  This method will return an error
+// TryPackForcedFee is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x99254d68.  This method will return an error
 // if any inputs are invalid/nil.
 //
-// Solidity: function forcedMax() view returns(uint16)
-func (inbox *Inbox) TryPackForcedMax() ([]byte, error) {
-	return inbox.abi.Pack("forcedMax")
+// Solidity: function forcedFee() view returns(uint64)
+func (inbox *Inbox) TryPackForcedFee() ([]byte, error) {
+	return inbox.abi.Pack("forcedFee")
 }
 
-// UnpackForcedMax is the Go binding that unpacks the parameters returned
-// from invoking the contract method with ID 0x79de9ce2.
+// UnpackForcedFee is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x99254d68.
 //
-// Solidity: function forcedMax() view returns(uint16)
-func (inbox *Inbox) UnpackForcedMax(data []byte) (uint16, error) {
-	out, err := inbox.abi.Unpack("forcedMax", data)
+// Solidity: function forcedFee() view returns(uint64)
+func (inbox *Inbox) UnpackForcedFee(data []byte) (uint64, error) {
+	out, err := inbox.abi.Unpack("forcedFee", data)
 	if err != nil {
-		return *new(uint16), err
+		return *new(uint64), err
 	}
-	out0 := *abi.ConvertType(out[0], new(uint16)).(*uint16)
+	out0 := *abi.ConvertType(out[0], new(uint64)).(*uint64)
+	return out0, nil
+}
+
+// PackForcedGas is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x44af3863.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function forcedGas(uint256 length) view returns(uint256)
+func (inbox *Inbox) PackForcedGas(length *big.Int) []byte {
+	enc, err := inbox.abi.Pack("forcedGas", length)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackForcedGas is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x44af3863.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function forcedGas(uint256 length) view returns(uint256)
+func (inbox *Inbox) TryPackForcedGas(length *big.Int) ([]byte, error) {
+	return inbox.abi.Pack("forcedGas", length)
+}
+
+// UnpackForcedGas is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x44af3863.
+//
+// Solidity: function forcedGas(uint256 length) view returns(uint256)
+func (inbox *Inbox) UnpackForcedGas(data []byte) (*big.Int, error) {
+	out, err := inbox.abi.Unpack("forcedGas", data)
+	if err != nil {
+		return new(big.Int), err
+	}
+	out0 := abi.ConvertType(out[0], new(big.Int)).(*big.Int)
+	return out0, nil
+}
+
+// PackForcedRoom is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x3354ff12.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function forcedRoom() view returns(uint32)
+func (inbox *Inbox) PackForcedRoom() []byte {
+	enc, err := inbox.abi.Pack("forcedRoom")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackForcedRoom is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x3354ff12.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function forcedRoom() view returns(uint32)
+func (inbox *Inbox) TryPackForcedRoom() ([]byte, error) {
+	return inbox.abi.Pack("forcedRoom")
+}
+
+// UnpackForcedRoom is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x3354ff12.
+//
+// Solidity: function forcedRoom() view returns(uint32)
+func (inbox *Inbox) UnpackForcedRoom(data []byte) (uint32, error) {
+	out, err := inbox.abi.Unpack("forcedRoom", data)
+	if err != nil {
+		return *new(uint32), err
+	}
+	out0 := *abi.ConvertType(out[0], new(uint32)).(*uint32)
+	return out0, nil
+}
+
+// PackForcedWaiting is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x90cc5ead.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function forcedWaiting() view returns(uint256)
+func (inbox *Inbox) PackForcedWaiting() []byte {
+	enc, err := inbox.abi.Pack("forcedWaiting")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackForcedWaiting is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x90cc5ead.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function forcedWaiting() view returns(uint256)
+func (inbox *Inbox) TryPackForcedWaiting() ([]byte, error) {
+	return inbox.abi.Pack("forcedWaiting")
+}
+
+// UnpackForcedWaiting is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x90cc5ead.
+//
+// Solidity: function forcedWaiting() view returns(uint256)
+func (inbox *Inbox) UnpackForcedWaiting(data []byte) (*big.Int, error) {
+	out, err := inbox.abi.Unpack("forcedWaiting", data)
+	if err != nil {
+		return new(big.Int), err
+	}
+	out0 := abi.ConvertType(out[0], new(big.Int)).(*big.Int)
 	return out0, nil
 }
 
@@ -287,7 +567,7 @@ func (inbox *Inbox) UnpackForcedMax(data []byte) (uint16, error) {
 // the contract method with ID 0x6aa6a01a.  This method will panic if any
 // invalid/nil inputs are passed.
 //
-// Solidity: function getCoreState() view returns((uint64,uint64,uint64,uint64,uint64,bytes32,bytes32))
+// Solidity: function getCoreState() view returns((uint64,uint64,uint64,uint64,uint64,bytes32,bytes32) state)
 func (inbox *Inbox) PackGetCoreState() []byte {
 	enc, err := inbox.abi.Pack("getCoreState")
 	if err != nil {
@@ -300,7 +580,7 @@ func (inbox *Inbox) PackGetCoreState() []byte {
 // the contract method with ID 0x6aa6a01a.  This method will return an error
 // if any inputs are invalid/nil.
 //
-// Solidity: function getCoreState() view returns((uint64,uint64,uint64,uint64,uint64,bytes32,bytes32))
+// Solidity: function getCoreState() view returns((uint64,uint64,uint64,uint64,uint64,bytes32,bytes32) state)
 func (inbox *Inbox) TryPackGetCoreState() ([]byte, error) {
 	return inbox.abi.Pack("getCoreState")
 }
@@ -308,7 +588,7 @@ func (inbox *Inbox) TryPackGetCoreState() ([]byte, error) {
 // UnpackGetCoreState is the Go binding that unpacks the parameters returned
 // from invoking the contract method with ID 0x6aa6a01a.
 //
-// Solidity: function getCoreState() view returns((uint64,uint64,uint64,uint64,uint64,bytes32,bytes32))
+// Solidity: function getCoreState() view returns((uint64,uint64,uint64,uint64,uint64,bytes32,bytes32) state)
 func (inbox *Inbox) UnpackGetCoreState(data []byte) (InboxCoreState, error) {
 	out, err := inbox.abi.Unpack("getCoreState", data)
 	if err != nil {
@@ -322,7 +602,7 @@ func (inbox *Inbox) UnpackGetCoreState(data []byte) (InboxCoreState, error) {
 // the contract method with ID 0xe2258d91.  This method will panic if any
 // invalid/nil inputs are passed.
 //
-// Solidity: function getForced(uint64 index) view returns((bool,uint64,uint64,uint64,uint32,bytes32,bytes32[]))
+// Solidity: function getForced(uint64 index) view returns((bool,uint64,uint64,uint64,uint32,bytes32,bytes32[]) source)
 func (inbox *Inbox) PackGetForced(index uint64) []byte {
 	enc, err := inbox.abi.Pack("getForced", index)
 	if err != nil {
@@ -335,7 +615,7 @@ func (inbox *Inbox) PackGetForced(index uint64) []byte {
 // the contract method with ID 0xe2258d91.  This method will return an error
 // if any inputs are invalid/nil.
 //
-// Solidity: function getForced(uint64 index) view returns((bool,uint64,uint64,uint64,uint32,bytes32,bytes32[]))
+// Solidity: function getForced(uint64 index) view returns((bool,uint64,uint64,uint64,uint32,bytes32,bytes32[]) source)
 func (inbox *Inbox) TryPackGetForced(index uint64) ([]byte, error) {
 	return inbox.abi.Pack("getForced", index)
 }
@@ -343,7 +623,7 @@ func (inbox *Inbox) TryPackGetForced(index uint64) ([]byte, error) {
 // UnpackGetForced is the Go binding that unpacks the parameters returned
 // from invoking the contract method with ID 0xe2258d91.
 //
-// Solidity: function getForced(uint64 index) view returns((bool,uint64,uint64,uint64,uint32,bytes32,bytes32[]))
+// Solidity: function getForced(uint64 index) view returns((bool,uint64,uint64,uint64,uint32,bytes32,bytes32[]) source)
 func (inbox *Inbox) UnpackGetForced(data []byte) (InboxSource, error) {
 	out, err := inbox.abi.Unpack("getForced", data)
 	if err != nil {
@@ -351,6 +631,50 @@ func (inbox *Inbox) UnpackGetForced(data []byte) (InboxSource, error) {
 	}
 	out0 := *abi.ConvertType(out[0], new(InboxSource)).(*InboxSource)
 	return out0, nil
+}
+
+// PackGetForcedItems is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xe176be87.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function getForcedItems(uint64 from, uint256 limit) view returns((bool,uint64,uint64,uint64,uint32,bytes32,bytes32[])[] sources, uint256[] room)
+func (inbox *Inbox) PackGetForcedItems(from uint64, limit *big.Int) []byte {
+	enc, err := inbox.abi.Pack("getForcedItems", from, limit)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackGetForcedItems is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xe176be87.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function getForcedItems(uint64 from, uint256 limit) view returns((bool,uint64,uint64,uint64,uint32,bytes32,bytes32[])[] sources, uint256[] room)
+func (inbox *Inbox) TryPackGetForcedItems(from uint64, limit *big.Int) ([]byte, error) {
+	return inbox.abi.Pack("getForcedItems", from, limit)
+}
+
+// GetForcedItemsOutput serves as a container for the return parameters of contract
+// method GetForcedItems.
+type GetForcedItemsOutput struct {
+	Sources []InboxSource
+	Room    []*big.Int
+}
+
+// UnpackGetForcedItems is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0xe176be87.
+//
+// Solidity: function getForcedItems(uint64 from, uint256 limit) view returns((bool,uint64,uint64,uint64,uint32,bytes32,bytes32[])[] sources, uint256[] room)
+func (inbox *Inbox) UnpackGetForcedItems(data []byte) (GetForcedItemsOutput, error) {
+	out, err := inbox.abi.Unpack("getForcedItems", data)
+	outstruct := new(GetForcedItemsOutput)
+	if err != nil {
+		return *outstruct, err
+	}
+	outstruct.Sources = *abi.ConvertType(out[0], new([]InboxSource)).(*[]InboxSource)
+	outstruct.Room = *abi.ConvertType(out[1], new([]*big.Int)).(*[]*big.Int)
+	return *outstruct, nil
 }
 
 // PackGetProposalHash is the Go binding used to pack the parameters required for calling
@@ -528,6 +852,28 @@ func (inbox *Inbox) UnpackProposeBlobs(data []byte) (uint64, error) {
 	return out0, nil
 }
 
+// PackSetForcedFee is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x9103645b.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function setForcedFee(uint64 gasPerByte) returns()
+func (inbox *Inbox) PackSetForcedFee(gasPerByte uint64) []byte {
+	enc, err := inbox.abi.Pack("setForcedFee", gasPerByte)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackSetForcedFee is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x9103645b.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function setForcedFee(uint64 gasPerByte) returns()
+func (inbox *Inbox) TryPackSetForcedFee(gasPerByte uint64) ([]byte, error) {
+	return inbox.abi.Pack("setForcedFee", gasPerByte)
+}
+
 // PackSetOwner is the Go binding used to pack the parameters required for calling
 // the contract method with ID 0x13af4035.  This method will panic if any
 // invalid/nil inputs are passed.
@@ -570,6 +916,197 @@ func (inbox *Inbox) PackSetProposer(proposer common.Address, allowed bool) []byt
 // Solidity: function setProposer(address proposer, bool allowed) returns()
 func (inbox *Inbox) TryPackSetProposer(proposer common.Address, allowed bool) ([]byte, error) {
 	return inbox.abi.Pack("setProposer", proposer, allowed)
+}
+
+// PackVersion is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x54fd4d50.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function version() pure returns(uint256)
+func (inbox *Inbox) PackVersion() []byte {
+	enc, err := inbox.abi.Pack("version")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackVersion is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x54fd4d50.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function version() pure returns(uint256)
+func (inbox *Inbox) TryPackVersion() ([]byte, error) {
+	return inbox.abi.Pack("version")
+}
+
+// UnpackVersion is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x54fd4d50.
+//
+// Solidity: function version() pure returns(uint256)
+func (inbox *Inbox) UnpackVersion(data []byte) (*big.Int, error) {
+	out, err := inbox.abi.Unpack("version", data)
+	if err != nil {
+		return new(big.Int), err
+	}
+	out0 := abi.ConvertType(out[0], new(big.Int)).(*big.Int)
+	return out0, nil
+}
+
+// PackWithdraw is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x51cff8d9.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function withdraw(address to) returns()
+func (inbox *Inbox) PackWithdraw(to common.Address) []byte {
+	enc, err := inbox.abi.Pack("withdraw", to)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackWithdraw is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x51cff8d9.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function withdraw(address to) returns()
+func (inbox *Inbox) TryPackWithdraw(to common.Address) ([]byte, error) {
+	return inbox.abi.Pack("withdraw", to)
+}
+
+// InboxFeesWithdrawn represents a FeesWithdrawn event raised by the Inbox contract.
+type InboxFeesWithdrawn struct {
+	To     common.Address
+	Amount *big.Int
+	Raw    *types.Log // Blockchain specific contextual infos
+}
+
+const InboxFeesWithdrawnEventName = "FeesWithdrawn"
+
+// ContractEventName returns the user-defined event name.
+func (InboxFeesWithdrawn) ContractEventName() string {
+	return InboxFeesWithdrawnEventName
+}
+
+// UnpackFeesWithdrawnEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event FeesWithdrawn(address indexed to, uint256 amount)
+func (inbox *Inbox) UnpackFeesWithdrawnEvent(log *types.Log) (*InboxFeesWithdrawn, error) {
+	event := "FeesWithdrawn"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != inbox.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(InboxFeesWithdrawn)
+	if len(log.Data) > 0 {
+		if err := inbox.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range inbox.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// InboxForcedFeeSet represents a ForcedFeeSet event raised by the Inbox contract.
+type InboxForcedFeeSet struct {
+	GasPerByte uint64
+	Raw        *types.Log // Blockchain specific contextual infos
+}
+
+const InboxForcedFeeSetEventName = "ForcedFeeSet"
+
+// ContractEventName returns the user-defined event name.
+func (InboxForcedFeeSet) ContractEventName() string {
+	return InboxForcedFeeSetEventName
+}
+
+// UnpackForcedFeeSetEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event ForcedFeeSet(uint64 gasPerByte)
+func (inbox *Inbox) UnpackForcedFeeSetEvent(log *types.Log) (*InboxForcedFeeSet, error) {
+	event := "ForcedFeeSet"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != inbox.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(InboxForcedFeeSet)
+	if len(log.Data) > 0 {
+		if err := inbox.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range inbox.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// InboxForcedPaid represents a ForcedPaid event raised by the Inbox contract.
+type InboxForcedPaid struct {
+	Index uint64
+	Fee   *big.Int
+	Raw   *types.Log // Blockchain specific contextual infos
+}
+
+const InboxForcedPaidEventName = "ForcedPaid"
+
+// ContractEventName returns the user-defined event name.
+func (InboxForcedPaid) ContractEventName() string {
+	return InboxForcedPaidEventName
+}
+
+// UnpackForcedPaidEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event ForcedPaid(uint64 indexed index, uint256 fee)
+func (inbox *Inbox) UnpackForcedPaidEvent(log *types.Log) (*InboxForcedPaid, error) {
+	event := "ForcedPaid"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != inbox.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(InboxForcedPaid)
+	if len(log.Data) > 0 {
+		if err := inbox.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range inbox.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
 }
 
 // InboxForcedQueued represents a ForcedQueued event raised by the Inbox contract.
@@ -811,6 +1348,9 @@ func (inbox *Inbox) UnpackError(raw []byte) (any, error) {
 	if bytes.Equal(raw[:4], inbox.abi.Errors["ContentTooBig"].ID.Bytes()[:4]) {
 		return inbox.UnpackContentTooBigError(raw[4:])
 	}
+	if bytes.Equal(raw[:4], inbox.abi.Errors["FeeTooLow"].ID.Bytes()[:4]) {
+		return inbox.UnpackFeeTooLowError(raw[4:])
+	}
 	if bytes.Equal(raw[:4], inbox.abi.Errors["ForcedDue"].ID.Bytes()[:4]) {
 		return inbox.UnpackForcedDueError(raw[4:])
 	}
@@ -822,6 +1362,9 @@ func (inbox *Inbox) UnpackError(raw []byte) (any, error) {
 	}
 	if bytes.Equal(raw[:4], inbox.abi.Errors["NotOwner"].ID.Bytes()[:4]) {
 		return inbox.UnpackNotOwnerError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], inbox.abi.Errors["NotPaidOut"].ID.Bytes()[:4]) {
+		return inbox.UnpackNotPaidOutError(raw[4:])
 	}
 	if bytes.Equal(raw[:4], inbox.abi.Errors["NotProposer"].ID.Bytes()[:4]) {
 		return inbox.UnpackNotProposerError(raw[4:])
@@ -904,6 +1447,30 @@ func (inbox *Inbox) UnpackContentTooBigError(raw []byte) (*InboxContentTooBig, e
 	return out, nil
 }
 
+// InboxFeeTooLow represents a FeeTooLow error raised by the Inbox contract.
+type InboxFeeTooLow struct {
+	Fee *big.Int
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error FeeTooLow(uint256 fee)
+func InboxFeeTooLowErrorID() common.Hash {
+	return common.HexToHash("0x53e5def34d000817f3fbeaa076bb156a587a086554654ecbfc4826264b45f8bb")
+}
+
+// UnpackFeeTooLowError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error FeeTooLow(uint256 fee)
+func (inbox *Inbox) UnpackFeeTooLowError(raw []byte) (*InboxFeeTooLow, error) {
+	out := new(InboxFeeTooLow)
+	if err := inbox.abi.UnpackIntoInterface(out, "FeeTooLow", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // InboxForcedDue represents a ForcedDue error raised by the Inbox contract.
 type InboxForcedDue struct {
 	Due *big.Int
@@ -930,20 +1497,19 @@ func (inbox *Inbox) UnpackForcedDueError(raw []byte) (*InboxForcedDue, error) {
 
 // InboxForcedTooMany represents a ForcedTooMany error raised by the Inbox contract.
 type InboxForcedTooMany struct {
-	Available *big.Int
 }
 
 // ErrorID returns the hash of canonical representation of the error's signature.
 //
-// Solidity: error ForcedTooMany(uint256 available)
+// Solidity: error ForcedTooMany()
 func InboxForcedTooManyErrorID() common.Hash {
-	return common.HexToHash("0xd50ae1b69cc6f9a0351f29b3749730e3cb4c68ef40067269bb09dd7770c8f7aa")
+	return common.HexToHash("0x0483db2c0a680d7b7da917735993a986efce4e157fb004715c23d5d52aeb73aa")
 }
 
 // UnpackForcedTooManyError is the Go binding used to decode the provided
 // error data into the corresponding Go error struct.
 //
-// Solidity: error ForcedTooMany(uint256 available)
+// Solidity: error ForcedTooMany()
 func (inbox *Inbox) UnpackForcedTooManyError(raw []byte) (*InboxForcedTooMany, error) {
 	out := new(InboxForcedTooMany)
 	if err := inbox.abi.UnpackIntoInterface(out, "ForcedTooMany", raw); err != nil {
@@ -993,6 +1559,29 @@ func InboxNotOwnerErrorID() common.Hash {
 func (inbox *Inbox) UnpackNotOwnerError(raw []byte) (*InboxNotOwner, error) {
 	out := new(InboxNotOwner)
 	if err := inbox.abi.UnpackIntoInterface(out, "NotOwner", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// InboxNotPaidOut represents a NotPaidOut error raised by the Inbox contract.
+type InboxNotPaidOut struct {
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error NotPaidOut()
+func InboxNotPaidOutErrorID() common.Hash {
+	return common.HexToHash("0x91d3c772e131b66e9e15be4e1635c1036b37fb5b82fd5089735e11101e923f33")
+}
+
+// UnpackNotPaidOutError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error NotPaidOut()
+func (inbox *Inbox) UnpackNotPaidOutError(raw []byte) (*InboxNotPaidOut, error) {
+	out := new(InboxNotPaidOut)
+	if err := inbox.abi.UnpackIntoInterface(out, "NotPaidOut", raw); err != nil {
 		return nil, err
 	}
 	return out, nil
