@@ -18,6 +18,8 @@ import (
 	"headrace/block"
 	"headrace/internal/keyfile"
 	"headrace/node"
+	"headrace/stream/nats/publish"
+	natsserver "headrace/stream/nats/server"
 	"headrace/telemetry"
 )
 
@@ -98,29 +100,24 @@ func start(ctx context.Context, out io.Writer, home string, config node.Config) 
 	if err := config.Stream.Fits(); err != nil {
 		return err
 	}
-	startStream := func() (func(), error) { return func() {}, nil }
+	var embedded *natsserver.Embedded
 	if config.Stream.On() {
-		stream, start, err := openStream(home, &config.Stream, genesis, log)
-		if err != nil {
+		var stream *publish.Publisher
+		if stream, embedded, err = openStream(home, &config.Stream, genesis, log); err != nil {
 			return err
 		}
-		opt.Outlets, startStream = append(opt.Outlets, stream), start
+		opt.Outlets = append(opt.Outlets, stream)
 	}
 	n, err := node.New(opt)
 	if err != nil {
 		return onDisk(err)
 	}
-	stopStream, err := startStream() // the home is this process' own now
-	if err != nil {
-		return errors.Join(err, n.Close())
-	}
-	defer stopStream()
 	metrics.Watch(n)
 	fmt.Fprintln(out, n.URL())
 	logStarted(log, n, genesis, &config, home)
 	why.of(n)
 	context.AfterFunc(ctx, func() { log.Info("stopping") })
-	if err := n.Run(ctx); err != nil {
+	if err := besides(ctx, embedded, n.Run); err != nil { // the home is this process' own by now
 		return onDisk(err)
 	}
 	log.Info("stopped")

@@ -2,17 +2,17 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
+	"sync"
 
 	"headrace/await"
 	"headrace/block"
@@ -21,9 +21,9 @@ import (
 	natsserver "headrace/stream/nats/server"
 )
 
-// openStream makes what publishes a node's blocks, as the settings say. The embedded server, if there is to be one, is
-// started by start, once the node has its home for itself, and ended by what that returns.
-func openStream(home string, c *node.StreamConfig, genesis *block.Genesis, log *slog.Logger) (out *publish.Publisher, start func() (func(), error), err error) {
+// openStream makes what publishes a node's blocks, as the settings say, and the embedded server if there is to be one, which
+// is to be run once the node has its home for itself.
+func openStream(home string, c *node.StreamConfig, genesis *block.Genesis, log *slog.Logger) (out *publish.Publisher, embedded *natsserver.Embedded, err error) {
 	log = log.With("module", "stream")
 	opt := publish.Options{
 		Genesis: genesis, Head: await.Safe, From: c.From, Replicas: int(cmp.Or(c.Replicas, 1)), Logger: log,
@@ -40,47 +40,42 @@ func openStream(home string, c *node.StreamConfig, genesis *block.Genesis, log *
 	if err != nil {
 		return nil, nil, err
 	}
-	start = func() (func(), error) { return func() {}, nil }
 	if c.Embedded {
-		late := &lateServer{opt: natsserver.Options{
-			Dir: filepath.Join(home, "stream"), Listen: c.Listen, User: c.User, Password: password, Secret: rand.Text(), TLS: secure, Logger: log,
-		}}
-		start = late.start
-		opt.Servers.InProcess, opt.Servers.User, opt.Servers.Password = late, natsserver.Publisher, late.opt.Secret
+		secret := rand.Text()
+		embedded = natsserver.NewEmbedded(natsserver.Options{
+			Dir: filepath.Join(home, "stream"), Listen: c.Listen, User: c.User, Password: password, Secret: secret, TLS: secure, Logger: log,
+		})
+		opt.Servers.InProcess, opt.Servers.User, opt.Servers.Password = embedded, natsserver.Publisher, secret
 	} else {
 		opt.Servers.User, opt.Servers.Password, opt.Servers.TLS = c.User, password, secure
 	}
 	if out, err = publish.New(opt); err != nil {
 		return nil, nil, fmt.Errorf("stream.url: %w", err)
 	}
-	return out, start, nil
+	return out, embedded, nil
 }
 
-// lateServer is an embedded server that is started after those who use it were made.
-type lateServer struct {
-	opt natsserver.Options
-	now atomic.Pointer[natsserver.Server]
-}
-
-func (l *lateServer) start() (func(), error) {
-	s, err := natsserver.Open(l.opt)
-	if err != nil {
-		return nil, fmt.Errorf("stream.embedded: %w", err)
+// besides runs a node, and beside it the embedded server, which ends after it. What ends the server ends the node.
+func besides(ctx context.Context, embedded *natsserver.Embedded, run func(context.Context) error) error {
+	if embedded == nil {
+		return run(ctx)
 	}
-	if l.opt.Listen != "" {
-		l.opt.Logger.Info("stream", "listens", s.Addr())
-	}
-	l.now.Store(s)
-	return s.Close, nil
-}
-
-// InProcessConn implements nats.InProcessConnProvider.
-func (l *lateServer) InProcessConn() (net.Conn, error) {
-	s := l.now.Load()
-	if s == nil {
-		return nil, errors.New("the embedded server has not been started yet")
-	}
-	return s.InProcessConn()
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	serving, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	var server sync.WaitGroup
+	var failure error
+	server.Go(func() {
+		if err := embedded.Run(serving); err != nil {
+			failure = fmt.Errorf("stream.embedded: %w", err)
+			fail(failure)
+		}
+	})
+	err := run(ctx)
+	end()
+	server.Wait()
+	return errors.Join(err, failure)
 }
 
 // inHome is a path of the settings, which is relative to the home; "" stays.

@@ -87,6 +87,24 @@ var streamGuards = []guard{
 		pkg: "./stream/nats/server", test: "TestReaders",
 	},
 	{
+		name: "who connects to the embedded server cannot ask for the names of others' consumers",
+		file: "stream/nats/server/server.go",
+		from: `"$JS.API.CONSUMER.INFO.*.*"`, to: `"$JS.API.CONSUMER.>"`,
+		pkg: "./stream/nats/server", test: "TestReaders",
+	},
+	{
+		name: "while there is no connection the state says why",
+		file: "stream/nats/publish/line.go",
+		from: "p.unreached(why, tries-seen, lasts)", to: "p.unreached(errDown, tries-seen, lasts)",
+		pkg: "./stream/nats/publish", test: "TestCauseOfNoConnection",
+	},
+	{
+		name: "what the server does not permit is the cause",
+		file: "stream/nats/publish/publish.go",
+		from: "p.opt.Servers.hide(l.explain(err))", to: "p.opt.Servers.hide(err)",
+		pkg: "./stream/nats/publish", test: "TestCauseOfRefusal",
+	},
+	{
 		name: "what was final for who published it is not taken back by a reorg that goes below it",
 		file: "stream/nats/publish/decide.go",
 		from: "if to.Height < at.last.Final {", to: "if false {",

@@ -1,15 +1,17 @@
 package publish
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"testing"
-	"time"
 
 	"headrace/internal/nettest"
 	"headrace/node"
 	"headrace/stream/nats/server"
 )
+
+var clusterCuts = flag.Int("cluster-cuts", 1, "how often TestCluster puts the directories of all its servers back")
 
 // cluster is three servers that keep one stream.
 type cluster struct{ hosts [3]*host }
@@ -52,7 +54,7 @@ func TestCluster(t *testing.T) {
 	for i := range nodes {
 		nodes[i] = newMemory()
 		nodes[i].mine(to)
-		all[i] = publishing(t, nodes[i], Options{Servers: c.servers(), Replicas: 3, Attempt: time.Second})
+		all[i] = publishing(t, nodes[i], Options{Servers: c.servers(), Replicas: 3})
 		all[i].until(t, "failing, for want of a leader", func(s node.Stream) bool { return s.State == node.StreamFailing })
 	}
 	c.hosts[1].up()
@@ -83,14 +85,19 @@ func TestCluster(t *testing.T) {
 		r.eventually(nodes[0], to)
 	}
 	r.wants(nodes[0], 1, to)
-	for _, h := range c.hosts {
-		h.down()
+	for n := range *clusterCuts {
+		for i, h := range c.hosts {
+			h.down()
+			if n%3 == 2 {
+				copyDir(t, h.opt.Dir, fmt.Sprintf("%s/%d", copies, i))
+			}
+		}
+		more()
+		for i, h := range c.hosts {
+			copyDir(t, fmt.Sprintf("%s/%d", copies, i), h.opt.Dir)
+			h.up()
+		}
+		r.eventually(nodes[0], to)
+		r.wants(nodes[0], 1, to)
 	}
-	more()
-	for i, h := range c.hosts {
-		copyDir(t, fmt.Sprintf("%s/%d", copies, i), h.opt.Dir)
-		h.up()
-	}
-	r.eventually(nodes[0], to)
-	r.wants(nodes[0], 1, to)
 }

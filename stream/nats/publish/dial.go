@@ -69,7 +69,7 @@ func (s *Servers) dial(back func(), more ...natsgo.Option) (*natsgo.Conn, error)
 		natsgo.ErrorHandler(func(*natsgo.Conn, *natsgo.Subscription, error) {}), // the default prints
 	}, more...)
 	if s.InProcess != nil {
-		opts = append(opts, natsgo.InProcessServer(s.InProcess))
+		opts = append(opts, natsgo.InProcessServer(s.InProcess), natsgo.CustomInboxPrefix("_HR")) // answers that readers do not see
 	}
 	if s.Credentials != "" {
 		if _, err := os.Stat(s.Credentials); err != nil {

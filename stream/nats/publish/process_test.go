@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	natsserver "github.com/nats-io/nats-server/v2/server"
 
 	"headrace/node"
 	"headrace/stream/nats/server"
@@ -32,6 +35,41 @@ func runProcess(at string) {
 	panic(p.run(context.Background(), m))
 }
 
+// serverEnv has a process of this test be a server of NATS, with the configuration in that file.
+const serverEnv = "HEADRACE_TEST_NATS"
+
+// runServer serves until the process is killed.
+func runServer(config string) {
+	o, err := natsserver.ProcessConfigFile(config)
+	if err != nil {
+		panic(err)
+	}
+	s, err := natsserver.NewServer(o)
+	if err != nil {
+		panic(err)
+	}
+	s.ConfigureLogger()
+	s.Start()
+	select {}
+}
+
+// child starts a process of this test with a variable more in its environment, and returns what ends it.
+func child(t *testing.T, variable, value string) (p *os.Process, kill func()) {
+	t.Helper()
+	c := exec.Command(os.Args[0])
+	c.Env = append(os.Environ(), variable+"="+value)
+	c.Stderr = os.Stderr
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	kill = sync.OnceFunc(func() {
+		_ = c.Process.Kill()
+		_ = c.Wait()
+	})
+	t.Cleanup(kill)
+	return c.Process, kill
+}
+
 // TestStopped: a publisher that is stopped in the middle of what it sends, by SIGSTOP, and goes on when another one has
 // taken its place, adds nothing twice.
 func TestStopped(t *testing.T) {
@@ -42,17 +80,8 @@ func TestStopped(t *testing.T) {
 	at := h.servers()
 	var processes []*os.Process
 	for range 2 {
-		c := exec.Command(os.Args[0])
-		c.Env = append(os.Environ(), fmt.Sprintf("%s=%s %s %s %d", processEnv, at.URLs[0], at.User, at.Password, blocks))
-		c.Stderr = os.Stderr
-		if err := c.Start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			_ = c.Process.Kill()
-			_ = c.Wait()
-		})
-		processes = append(processes, c.Process)
+		p, _ := child(t, processEnv, fmt.Sprintf("%s %s %s %d", at.URLs[0], at.User, at.Password, blocks))
+		processes = append(processes, p)
 	}
 	signal := func(p *os.Process, s syscall.Signal) {
 		if err := p.Signal(s); err != nil {
@@ -85,7 +114,7 @@ func (r *reader) waitsPast(height uint64) {
 	defer func() { _ = sub.Unsubscribe() }()
 	ctx := bounded(r.t)
 	for {
-		if at, err := r.stands(ctx); err == nil && at.Height >= height {
+		if at, err := r.stands(ctx, patience); err == nil && at.Height >= height {
 			return
 		}
 		short, cancel := context.WithTimeout(ctx, time.Second)

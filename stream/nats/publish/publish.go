@@ -25,9 +25,6 @@ import (
 	"sync"
 	"time"
 
-	natsgo "github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
-
 	"headrace/await"
 	"headrace/block"
 	"headrace/follow"
@@ -55,7 +52,7 @@ type Options struct {
 	Logger   *slog.Logger // default: silent
 
 	// Attempt is how long a question may take before it counts as lost, a message twice and a batch of them five times as
-	// long: default 2 s. Probe is how often an idle stream is looked at, in case it was changed by others: default 3 s.
+	// long: default 2 s. After questions that were not answered in time it is longer, up to three times as long. Probe is how often an idle stream is looked at, in case it was changed by others: default 3 s.
 	Attempt, Probe time.Duration
 
 	sent   func(m *nats.Message) // called before each message is sent; nil: nothing is
@@ -71,6 +68,10 @@ type Publisher struct {
 	name string // of the chain, in subjects
 
 	state *watch.Value[node.Stream]
+
+	// Owned by Run:
+	reached    bool // there was a connection
+	unanswered int  // looks at the stream in a row that were not answered in time
 
 	mu      sync.Mutex  // guards the rest
 	shown   node.Stream // as it was when the node was last asked to show it
@@ -151,49 +152,46 @@ func (p *Publisher) run(ctx context.Context, of chain) error {
 	p.mu.Lock()
 	p.refresh = of.Refresh
 	p.mu.Unlock()
-	back := make(chan struct{}, 1) // holds one token when the connection has come back
 	backoff := follow.Backoff{Max: 2 * time.Second}
-	var conn *natsgo.Conn
-	var js jetstream.JetStream // one for the connection, which keeps what it has begun
+	var l *line
 	defer func() {
-		if conn != nil {
-			conn.Close()
+		if l != nil {
+			l.conn.Close()
 		}
 	}()
 	for {
 		var err error
-		if conn == nil || conn.IsClosed() {
-			conn, err = p.opt.Servers.dial(func() {
-				select {
-				case back <- struct{}{}:
-				default:
-				}
-			})
-			if err == nil {
-				js, err = jetstream.New(conn, jetstream.WithPublishAsyncMaxPending(2*maxWindow), jetstream.WithPublishAsyncTimeout(2*p.opt.Attempt))
-			}
+		if l == nil || l.conn.IsClosed() {
+			l, err = p.open()
 		}
-		if err == nil {
-			s := &session{p: p, of: of, conn: conn, js: js, back: back, window: 1}
+		if err != nil {
+			l = nil
+		} else if err = p.connected(ctx, l); err == nil {
+			s := &session{p: p, of: of, line: l, window: 1}
 			err = s.run(ctx)
 			if s.acked > 0 {
 				backoff.Reset()
 			}
 		}
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return ctx.Err()
-		}
-		err = p.opt.Servers.hide(err)
-		if errors.Is(err, errDisagree) {
+		case errors.Is(err, errDisagree):
 			p.log.Error("publishing has stopped", "err", err)
 			p.is(node.StreamStopped, edge.Line(err))
 			<-ctx.Done() // somebody has to find out which node is right; a restart looks again
 			return ctx.Err()
+		case l == nil || l.conn.IsClosed():
+			p.unreached(err, 1, true)
+		case !l.conn.IsConnected(): // for that it is waited
+			continue
+		default:
+			err = p.opt.Servers.hide(l.explain(err))
+			p.said.Warn(p.log, "blocks are not published", err)
+			p.note(func(s *node.Stream) { s.Counts.Errors++ })
+			p.is(node.StreamFailing, edge.Line(err))
 		}
-		p.said.Warn(p.log, "blocks are not published", err)
-		p.note(func(s *node.Stream) { s.Counts.Errors++ })
-		p.is(node.StreamFailing, edge.Line(err))
-		if err := backoff.Sleep(ctx, back); err != nil {
+		if err := backoff.Sleep(ctx, nil); err != nil {
 			return err
 		}
 	}

@@ -7,8 +7,9 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+	"time"
 
-	"headrace/follow"
+	"headrace/internal/nettest"
 	"headrace/ref"
 	"headrace/stream/nats"
 	"headrace/stream/nats/server"
@@ -61,8 +62,7 @@ func (s *shelf) Undo(_ context.Context, u nats.Undo) error {
 // before, and the stream is purged and deleted, and while the L1 has reorgs. At the end each of them has the chain of a node,
 // each block once, each on its parent.
 func TestReaders(t *testing.T) {
-	h := newHost(t, server.Options{Listen: "127.0.0.1:0", Password: "of-readers"})
-	h.opt.Listen = h.now.Addr().String() // the same port after each restart
+	h := newHost(t, server.Options{Listen: nettest.FreeAddress(t), Password: "of-readers"}) // the same after each restart
 	nodes := [2]*memory{newMemory(), newMemory()}
 	safe, position := uint64(30), uint64(100)
 	set := func() {
@@ -98,7 +98,7 @@ func TestReaders(t *testing.T) {
 		t.Helper()
 		for i, s := range shelves {
 			if at, err := s.last.Wait(bounded(t), func(at ref.Ref) bool { return at == nodes[0].ref(safe) }); err != nil {
-				stands, _ := r.stands(t.Context())
+				stands, _ := r.stands(t.Context(), time.Second)
 				t.Fatalf("reader %d is at %v and does not come to %v: %v; the stream is at %v, and the publishers at %+v", i, at, nodes[0].ref(safe), err, stands, [2]any{publishers[0].Streaming(), publishers[1].Streaming()})
 			}
 		}
@@ -144,18 +144,11 @@ func TestReaders(t *testing.T) {
 // purge purges the stream, as soon as there is a connection.
 func (r *reader) purge() {
 	r.t.Helper()
-	ctx := bounded(r.t)
-	var backoff follow.Backoff
-	for {
+	ask(r, func(ctx context.Context) (struct{}, error) {
 		s, err := r.js.Stream(ctx, nats.StreamName(testName))
 		if err == nil {
 			err = s.Purge(ctx)
 		}
-		if err == nil {
-			return
-		}
-		if backoff.Sleep(ctx, nil) != nil {
-			r.t.Fatal(err)
-		}
-	}
+		return struct{}{}, err
+	})
 }

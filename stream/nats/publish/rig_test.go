@@ -34,11 +34,15 @@ func TestMain(m *testing.M) {
 		runProcess(at)
 		return
 	}
+	if at := os.Getenv(serverEnv); at != "" {
+		runServer(at)
+		return
+	}
 	goleak.VerifyTestMain(m)
 }
 
 // patience bounds every wait: what takes longer on a busy machine hangs.
-const patience = 2 * time.Minute
+const patience = 3 * time.Minute
 
 func bounded(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -334,13 +338,30 @@ func newReader(t testing.TB, s Servers) *reader {
 	return &reader{t, conn, js}
 }
 
+// ask asks until there is an answer, at first for a short time, then for longer: what is asked while there is no leader is
+// never answered, and what is asked of a busy server is late.
+func ask[T any](r *reader, question func(ctx context.Context) (T, error)) T {
+	r.t.Helper()
+	ctx := bounded(r.t)
+	var pause follow.Backoff
+	for each := 2 * time.Second; ; each *= 2 {
+		short, cancel := context.WithTimeout(ctx, each)
+		answer, err := question(short)
+		cancel()
+		if err == nil {
+			return answer
+		}
+		if pause.Sleep(ctx, nil) != nil {
+			r.t.Fatal(err)
+		}
+	}
+}
+
 func (r *reader) stream() jetstream.Stream {
 	r.t.Helper()
-	s, err := r.js.Stream(bounded(r.t), nats.StreamName(testName))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return s
+	return ask(r, func(ctx context.Context) (jetstream.Stream, error) {
+		return r.js.Stream(ctx, nats.StreamName(testName))
+	})
 }
 
 // raw returns all messages of the stream, in order, as its leader has them: a replica may be behind.
@@ -351,14 +372,16 @@ func (r *reader) raw() (out []*jetstream.RawStreamMsg) {
 		return nil
 	}
 	for seq := st.FirstSeq; seq <= st.LastSeq; seq++ {
-		got, err := leader.Get(bounded(r.t), r.conn, jetstream.DefaultAPIPrefix, nats.StreamName(testName), map[string]any{"seq": seq})
-		switch {
-		case errors.Is(err, leader.ErrNotFound):
-			continue
-		case err != nil:
-			r.t.Fatal(err)
+		got := ask(r, func(ctx context.Context) (leader.Message, error) {
+			m, err := leader.Get(ctx, r.conn, jetstream.DefaultAPIPrefix, nats.StreamName(testName), map[string]any{"seq": seq})
+			if errors.Is(err, leader.ErrNotFound) {
+				return leader.Message{}, nil
+			}
+			return m, err
+		})
+		if got.Seq == seq {
+			out = append(out, &jetstream.RawStreamMsg{Subject: got.Subject, Sequence: seq, Data: got.Data, Header: got.Header})
 		}
-		out = append(out, &jetstream.RawStreamMsg{Subject: got.Subject, Sequence: seq, Data: got.Data, Header: got.Header})
 	}
 	return out
 }

@@ -25,9 +25,7 @@ import (
 type session struct {
 	p      *Publisher
 	of     chain
-	conn   *natsgo.Conn
-	back   <-chan struct{} // holds one token when the connection has come back
-	js     jetstream.JetStream
+	line   *line
 	source follow.Source[node.Delivered]
 
 	acked     uint64    // messages that this session has brought into the stream
@@ -50,6 +48,9 @@ var errChanged = errors.New("the chain or the stream has changed meanwhile")
 func (s *session) run(ctx context.Context) (err error) {
 	s.source = s.of.Blocks(s.p.opt.Head)
 	for ctx.Err() == nil {
+		if !s.line.conn.IsConnected() {
+			return errDown
+		}
 		st, changed := s.of.Status().Get() // before the stream: what it says of the position is no newer than what is read
 		if s.at == nil {
 			at, err := s.look(ctx)
@@ -59,9 +60,13 @@ func (s *session) run(ctx context.Context) (err error) {
 			if errors.Is(err, errChanged) {
 				continue
 			}
+			if errors.Is(err, errUnanswered) {
+				s.p.unanswered++
+			}
 			if err != nil {
 				return err
 			}
+			s.p.unanswered = 0
 			s.at = &at
 			s.stands()
 		}
@@ -105,7 +110,7 @@ func (s *session) idle(ctx context.Context, st *node.Status, changed <-chan stru
 			if err := s.of.Status().Err(); err != nil {
 				return err
 			}
-		case <-s.back:
+		case <-s.line.news: // it is another connection, or none
 			s.at = nil
 			return nil
 		case <-probe.C:
@@ -196,7 +201,7 @@ func (s *session) publish(ctx context.Context, st *node.Status, next todo) (err 
 
 // limit is how many bytes of a body one message may have.
 func (s *session) limit() int {
-	most := s.conn.MaxPayload()
+	most := s.line.conn.MaxPayload()
 	if n := s.at.info.Config.MaxMsgSize; n > 0 {
 		most = min(most, int64(n))
 	}
@@ -245,6 +250,9 @@ func (s *session) fate(m *nats.Message, id string, ack *jetstream.PubAck, err er
 		return errChanged
 	case err != nil:
 		s.at = nil // what became of it the stream says
+		if errors.Is(err, jetstream.ErrAsyncPublishTimeout) {
+			err = fmt.Errorf("%w for %s", errUnanswered, 2*s.p.opt.Attempt)
+		}
 		return fmt.Errorf("publish block %d: %w", m.Block.Height, err)
 	case ack.Sequence != want:
 		return errChanged
@@ -294,7 +302,7 @@ func (f *flight) send(ctx context.Context, m *nats.Message) error {
 			return err
 		}
 	}
-	future, err := f.s.js.PublishMsgAsync(f.s.message(m, f.seq), jetstream.WithExpectLastSequence(f.seq), jetstream.WithRetryAttempts(0))
+	future, err := f.s.line.js.PublishMsgAsync(f.s.message(m, f.seq), jetstream.WithExpectLastSequence(f.seq), jetstream.WithRetryAttempts(0))
 	if err != nil {
 		return fmt.Errorf("publish block %d: %w", m.Block.Height, err)
 	}
@@ -355,12 +363,12 @@ func (s *session) batch(ctx context.Context, parts []nats.Message) error {
 			m.Header.Set("Nats-Batch-Commit", "1")
 		}
 		if i > 0 && !last {
-			if err := s.conn.PublishMsg(m); err != nil {
+			if err := s.line.conn.PublishMsg(m); err != nil {
 				return fmt.Errorf("publish part %d of block %d: %w", i+1, parts[i].Block.Height, err)
 			}
 			continue
 		}
-		resp, err := s.conn.RequestMsgWithContext(ctx, m)
+		resp, err := s.line.conn.RequestMsgWithContext(ctx, m)
 		ack, err := answer(resp, err)
 		want := first + uint64(i) + 1
 		if i == 0 && err == nil && ack == nil { // the batch is begun

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	natsgo "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"headrace/stream/nats"
@@ -65,14 +66,17 @@ func (s *session) stream(ctx context.Context) (*jetstream.StreamInfo, error) {
 	ctx, cancel := s.attempt(ctx)
 	defer cancel()
 	name := nats.StreamName(s.p.name)
-	of, err := s.js.Stream(ctx, name)
+	of, err := s.line.js.Stream(ctx, name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		if of, err = s.js.CreateStream(ctx, s.config()); err == nil {
+		if of, err = s.line.js.CreateStream(ctx, s.config()); err == nil {
 			s.p.log.Info("made a stream", "stream", name)
 		}
 	}
+	if errors.Is(err, natsgo.ErrNoResponders) {
+		err = fmt.Errorf("%w: JetStream is off there, or has not started yet", err)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("ask for stream %s: %w", name, err)
+		return nil, fmt.Errorf("ask for stream %s: %w", name, because(ctx, err))
 	}
 	info := of.CachedInfo()
 	return info, s.check(&info.Config)
@@ -112,18 +116,31 @@ func (s *session) check(c *jetstream.StreamConfig) error {
 func (s *session) read(ctx context.Context, which map[string]any) (m nats.Message, seq uint64, err error) {
 	ctx, cancel := s.attempt(ctx)
 	defer cancel()
-	got, err := leader.Get(ctx, s.conn, jetstream.DefaultAPIPrefix, nats.StreamName(s.p.name), which)
+	got, err := leader.Get(ctx, s.line.conn, jetstream.DefaultAPIPrefix, nats.StreamName(s.p.name), which)
 	switch {
 	case errors.Is(err, leader.ErrHeader):
 		return m, got.Seq, fmt.Errorf("%w: %w", nats.ErrNotOurs, err)
 	case err != nil:
-		return m, 0, err
+		return m, 0, because(ctx, err)
 	}
 	m, err = nats.Parse(s.p.name, got.Subject, got.Header, got.Data)
 	return m, got.Seq, err
 }
 
-// attempt bounds one call. A server that has no leader for a question does not answer at all.
+// errUnanswered: a question was not answered in time.
+var errUnanswered = errors.New("no answer")
+
+// attempt bounds one call. A server that has no leader for a question does not answer at all, and one that is slow gets
+// more time.
 func (s *session) attempt(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, s.p.opt.Attempt, fmt.Errorf("no answer for %s", s.p.opt.Attempt.Round(time.Millisecond)))
+	d := s.p.opt.Attempt * time.Duration(1+min(s.p.unanswered, 2))
+	return context.WithTimeoutCause(ctx, d, fmt.Errorf("%w for %s", errUnanswered, d))
+}
+
+// because is an error of a call that ctx has bounded, with the reason if it was not answered in time.
+func because(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); errors.Is(err, context.DeadlineExceeded) && errors.Is(cause, errUnanswered) {
+		return cause
+	}
+	return err
 }

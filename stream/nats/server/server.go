@@ -17,6 +17,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	natsserver "github.com/nats-io/nats-server/v2/server"
@@ -53,16 +55,20 @@ type Cluster struct {
 type Server struct {
 	*natsserver.Server // it is a nats.InProcessConnProvider, whose connections need User and Password
 	User, Password     string
+
+	says logger
 }
 
 // Publisher is the user who may write.
 const Publisher = "publisher"
 
-// startup bounds how long a server takes until it answers: one with much on the disk reads it first.
-const startup = time.Minute
+// Open is Start without an end.
+func Open(opt Options) (*Server, error) { return Start(context.Background(), opt) }
 
-// Open starts a server.
-func Open(opt Options) (*Server, error) {
+// Start starts a server, and returns when it answers: one with much on the disk reads it first. If ctx ends before, Start
+// returns its cause at once; what cannot be interrupted then ends by itself, and until it does the directory must not be
+// used by another server.
+func Start(ctx context.Context, opt Options) (*Server, error) {
 	o := &natsserver.Options{
 		ServerName: "headrace", JetStream: true, StoreDir: opt.Dir, SyncAlways: !opt.NoSync, DontListen: opt.Listen == "",
 		NoSigs: true, NoSystemAccount: opt.Cluster == nil, MaxPayload: cmp.Or(opt.MaxPayload, 1<<20),
@@ -86,6 +92,9 @@ func Open(opt Options) (*Server, error) {
 		}
 	}
 	if c := opt.Cluster; c != nil {
+		if opt.Listen == "" {
+			return nil, errors.New("a server of a cluster has to listen")
+		}
 		o.ServerName = c.Name
 		o.Cluster.Name = "headrace"
 		var err error
@@ -105,17 +114,51 @@ func Open(opt Options) (*Server, error) {
 	if s.Server, err = natsserver.NewServer(o); err != nil {
 		return nil, fmt.Errorf("NATS server: %w", err)
 	}
-	s.SetLoggerV2(&logger{log: cmp.Or(opt.Logger, slog.New(slog.DiscardHandler))}, false, false, false)
-	s.Start()
-	if !s.ReadyForConnections(startup) {
-		s.Close()
-		return nil, fmt.Errorf("NATS server: it does not answer within %s: see its log", startup)
+	l := &s.says
+	l.log = cmp.Or(opt.Logger, slog.New(slog.DiscardHandler))
+	s.SetLoggerV2(l, false, false, false)
+	started := make(chan struct{})
+	go func() {
+		s.Server.Start()
+		close(started)
+	}()
+	select {
+	case <-started:
+	case <-ctx.Done():
+		ending.Go(func() { // closed before it has started it would not end
+			<-started
+			s.Close()
+		})
+		return nil, context.Cause(ctx)
 	}
-	if opt.Cluster == nil && !s.JetStreamEnabled() {
+	const poll = 50 * time.Millisecond // of the other servers' port, which is opened later
+	for opt.Cluster != nil && l.fatal.Load() == nil && ctx.Err() == nil && !s.ReadyForConnections(poll) {
+	}
+	if text := l.fatal.Load(); text != nil {
+		err = fmt.Errorf("NATS server: %s; its streams are in %s", *text, opt.Dir)
+	} else if err = context.Cause(ctx); err == nil && opt.Cluster == nil && !s.JetStreamEnabled() {
+		err = fmt.Errorf("NATS server: streams cannot be kept in %s: see its log", opt.Dir)
+	}
+	if err != nil {
 		s.Close()
-		return nil, fmt.Errorf("NATS server: streams cannot be kept in %s: see its log", opt.Dir)
+		return nil, err
 	}
 	return s, nil
+}
+
+// ending are servers that end by themselves.
+var ending sync.WaitGroup
+
+// Failed returns why streams are not kept any more, as after a write that failed on a full disk; nil: they are. Only another
+// server keeps them again.
+func (s *Server) Failed() error {
+	if text := s.says.broken.Load(); text != nil {
+		return errors.New(*text)
+	}
+	if !s.JetStreamEnabled() {
+		return errors.New("JetStream is off")
+	}
+	return nil
 }
 
 // Close stops the server.
@@ -124,12 +167,13 @@ func (s *Server) Close() {
 	s.WaitForShutdown()
 }
 
-// reading is what readers may do: ask for streams and messages, make consumers of their own, and acknowledge.
+// reading is what readers may do: ask for streams and messages, and make consumers, whose names the others have no way to
+// ask for: who knows the name of a consumer may read it empty, or delete it.
 func reading() *natsserver.Permissions {
 	return &natsserver.Permissions{
 		Publish: &natsserver.SubjectPermission{Allow: []string{
 			"$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "$JS.API.STREAM.INFO.*", "$JS.API.STREAM.MSG.GET.*", "$JS.API.DIRECT.GET.>",
-			"$JS.API.CONSUMER.>", "$JS.ACK.>", "$JS.FC.>",
+			"$JS.API.CONSUMER.CREATE.>", "$JS.API.CONSUMER.INFO.*.*", "$JS.API.CONSUMER.MSG.NEXT.*.*", "$JS.API.CONSUMER.DELETE.*.*", "$JS.ACK.>", "$JS.FC.>",
 		}},
 		Subscribe: &natsserver.SubjectPermission{Allow: []string{"_INBOX.>", "hr.>"}},
 	}
@@ -152,8 +196,10 @@ func hostPort(address string) (string, int, error) {
 
 // logger passes on what the server says. What it says of its own life is of no interest here, but at level debug.
 type logger struct {
-	log  *slog.Logger
-	said edge.Log
+	log    *slog.Logger
+	said   edge.Log
+	fatal  atomic.Pointer[string] // what it could not start for
+	broken atomic.Pointer[string] // why it takes no messages any more
 }
 
 func (l *logger) say(level slog.Level, format string, v ...any) {
@@ -169,7 +215,23 @@ func (l *logger) say(level slog.Level, format string, v ...any) {
 
 func (l *logger) Noticef(format string, v ...any) { l.say(slog.LevelDebug, format, v...) }
 func (l *logger) Warnf(format string, v ...any)   { l.say(slog.LevelWarn, format, v...) }
-func (l *logger) Fatalf(format string, v ...any)  { l.say(slog.LevelError, format, v...) }
-func (l *logger) Errorf(format string, v ...any)  { l.say(slog.LevelError, format, v...) }
 func (l *logger) Debugf(format string, v ...any)  { l.say(slog.LevelDebug, format, v...) }
 func (l *logger) Tracef(format string, v ...any)  {}
+
+// Errorf notes after which errors the server takes no messages any more: nothing else tells.
+func (l *logger) Errorf(format string, v ...any) {
+	for _, last := range []string{"critical write error", "resources, will be DISABLED"} {
+		if strings.Contains(format, last) {
+			text := fmt.Sprintf(format, v...)
+			l.broken.CompareAndSwap(nil, &text)
+		}
+	}
+	l.say(slog.LevelError, format, v...)
+}
+
+// Fatalf notes what ends a server of its own, and this one too.
+func (l *logger) Fatalf(format string, v ...any) {
+	text := fmt.Sprintf(format, v...)
+	l.fatal.Store(&text)
+	l.say(slog.LevelDebug, format, v...)
+}

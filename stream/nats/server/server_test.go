@@ -2,7 +2,14 @@ package server_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -93,27 +100,147 @@ func TestReaders(t *testing.T) {
 	if m, err := consumer.Next(); err != nil || string(m.Data()) != "one" {
 		t.Errorf("got %v (%v) from a consumer", m, err)
 	}
-	short := func() context.Context {
-		ctx, cancel := context.WithTimeout(ctx, time.Second)
-		t.Cleanup(cancel)
-		return ctx
+	// What it may not do it is told, and nothing of it happens. The other one is another reader.
+	other, otherConn, err := connect(t, s.ClientURL(), natsgo.UserInfo("reader", "of-readers"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, err := reader.Publish(short(), "hr.x.block.2", []byte("two")); err == nil {
-		t.Error("a reader has published")
+	theirs, err := other.CreateConsumer(ctx, "hr-x", jetstream.ConsumerConfig{AckPolicy: jetstream.AckNonePolicy, InactiveThreshold: time.Hour, MemoryStorage: true})
+	if err != nil {
+		t.Fatal(err)
 	}
-	if err := of.Purge(short()); err == nil {
-		t.Error("a reader has purged the stream")
+	const api = "$JS.API."
+	for _, subject := range []string{
+		"hr.x.block.2", "hr.x.reorg", "hr.y.block.1", "_INBOX.of.another", "_HR.of.the.publisher", "$SYS.REQ.SERVER.PING",
+		api + "STREAM.CREATE.hr-y", api + "STREAM.UPDATE.hr-x", api + "STREAM.DELETE.hr-x", api + "STREAM.PURGE.hr-x", api + "STREAM.MSG.DELETE.hr-x",
+		api + "STREAM.SNAPSHOT.hr-x", api + "STREAM.RESTORE.hr-x", api + "STREAM.LEADER.STEPDOWN.hr-x", api + "STREAM.PEER.REMOVE.hr-x",
+		api + "META.LEADER.STEPDOWN", api + "SERVER.REMOVE", api + "ACCOUNT.PURGE.$G",
+		api + "CONSUMER.NAMES.hr-x", api + "CONSUMER.LIST.hr-x", api + "CONSUMER.DURABLE.CREATE.hr-x.mine", api + "CONSUMER.PAUSE.hr-x.mine",
+		api + "CONSUMER.LEADER.STEPDOWN.hr-x.mine", api + "CONSUMER.UNPIN.hr-x.mine", api + "CONSUMER.RESET.hr-x.mine",
+	} {
+		refused(t, conn, fmt.Sprintf("Publish to %q", subject), func() error { return conn.PublishRequest(subject, conn.NewInbox(), []byte("{}")) })
 	}
-	if err := reader.DeleteStream(short(), "hr-x"); err == nil {
-		t.Error("a reader has deleted the stream")
+	for _, subject := range []string{">", "$JS.EVENT.>", "$JS.API.>", "_HR.>", "$SYS.>", "$JS.ACK.>"} {
+		refused(t, conn, fmt.Sprintf("Subscription to %q", subject), func() error {
+			_, err := conn.SubscribeSync(subject)
+			return err
+		})
 	}
-	if _, err := reader.CreateStream(short(), jetstream.StreamConfig{Name: "other", Subjects: []string{"other"}}); err == nil {
-		t.Error("a reader has made a stream")
+	if m, err := theirs.Next(jetstream.FetchContext(ctx)); err != nil || string(m.Data()) != "one" {
+		t.Errorf("got %v (%v) from another reader's consumer, want all messages from the first on", m, err)
 	}
-	if err := conn.LastError(); err == nil || !strings.Contains(strings.ToLower(err.Error()), "permissions violation") {
-		t.Errorf("got %v as what the server said last", err)
+	if err := otherConn.LastError(); err != nil {
+		t.Errorf("got %v of a reader who did what readers do", err)
 	}
-	if info, err := of.Info(ctx); err != nil || info.State.LastSeq != 1 || info.State.Msgs != 1 {
+	if info, err := of.Info(ctx); err != nil || info.State.LastSeq != 1 || info.State.Msgs != 1 || len(info.Config.Subjects) != 1 {
 		t.Errorf("got %+v (%v), want one message", info, err)
+	}
+	if names := writer.StreamNames(ctx); len(collect(names.Name())) != 1 || names.Err() != nil {
+		t.Errorf("there are other streams: %v", names.Err())
+	}
+}
+
+func collect(names <-chan string) (out []string) {
+	for n := range names {
+		out = append(out, n)
+	}
+	return out
+}
+
+// refused does what the server must refuse.
+func refused(t *testing.T, conn *natsgo.Conn, what string, do func() error) {
+	t.Helper()
+	if err := do(); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.FlushTimeout(time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.LastError(); err == nil || !strings.Contains(err.Error(), "Permissions Violation for "+what) {
+		t.Errorf("got %v, want that the server does not permit %s", err, what)
+	}
+}
+
+// What keeps a server from starting is said at once, with the cause.
+func TestCannotStart(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	notDir := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(notDir, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		says string
+		opt  server.Options
+	}{
+		{"address already in use", server.Options{Listen: taken.Addr().String(), Password: "x"}},
+		{"address already in use", server.Options{Listen: "127.0.0.1:0", Password: "x", Cluster: &server.Cluster{Name: "one", Listen: taken.Addr().String(), Routes: []string{taken.Addr().String()}}}},
+		{"its streams are in " + notDir, server.Options{Dir: notDir}},
+	} {
+		if c.opt.Dir == "" {
+			c.opt.Dir = t.TempDir()
+		}
+		s, err := server.Open(c.opt)
+		if err == nil {
+			s.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("got %v, want %q", err, c.says)
+		}
+	}
+}
+
+// stuck makes a directory of streams which a server does not come to an end with reading, until free is called.
+func stuck(t *testing.T) (dir string, free func()) {
+	t.Helper()
+	dir = t.TempDir()
+	s, err := server.Open(server.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	js, _, err := connect(t, "", natsgo.InProcessServer(s), natsgo.UserInfo(s.User, s.Password))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "hr-x", Subjects: []string{"hr.x.>"}}); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	meta := filepath.Join(dir, "jetstream", "$G", "streams", "hr-x", "meta.inf")
+	was, err := os.ReadFile(meta)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(meta); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(meta, 0o600); err != nil {
+		t.Skip("this system has no named pipes here: ", err)
+	}
+	return dir, sync.OnceFunc(func() {
+		if err := os.WriteFile(meta, was, 0o600); err != nil { // as soon as it is read
+			t.Error(err)
+		}
+	})
+}
+
+// A server that is still reading its streams is ended at once, and stops by itself when it has read them.
+func TestEndedWhileItStarts(t *testing.T) {
+	dir, free := stuck(t)
+	defer server.Ended()
+	defer free()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	ended := errors.New("ended")
+	time.AfterFunc(10*time.Millisecond, func() { cancel(ended) })
+	if s, err := server.Start(ctx, server.Options{Dir: dir}); !errors.Is(err, ended) {
+		t.Errorf("got %v, %v", s, err)
+	}
+	e := server.NewEmbedded(server.Options{Dir: dir})
+	if _, err := e.InProcessConn(); err == nil || !strings.Contains(err.Error(), "not started yet") {
+		t.Errorf("got %v of a server that has not started", err)
 	}
 }
