@@ -69,7 +69,7 @@ func (r *reader) read() error {
 			}
 			continue
 		}
-		if r.at < r.data && r.at >= r.inner {
+		if r.at < r.data && r.at >= r.inner && r.depth == 0 {
 			if n, size := shortTxs(r.raw[r.at:r.data]); n > 0 {
 				r.place.txs += n
 				r.addPiece(r.at, r.at+size)
@@ -93,6 +93,9 @@ func (r *reader) read() error {
 			r.addTx(&f)
 		}
 	}
+	if err := r.ended(); err != nil {
+		return err
+	}
 	if r.data == 0 {
 		return errNoContent
 	}
@@ -106,7 +109,7 @@ const mostStrange = 16
 
 // keep keeps what has been found up to p, the end of raw.
 func (d *DataBlob) keep(p *place) {
-	for what, at := range p.last {
+	for what, at := range p.last[:kept+1] {
 		if what == 0 || at == 0 {
 			continue
 		}

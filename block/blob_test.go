@@ -66,6 +66,7 @@ func shapes(t testing.TB, k *block.PrivateKey, size int) (out []shape) {
 	out = append(out, of("tags of two bytes", []byte{0x92, 0, 0}, room/3))
 	out = append(out, of("lengths of three bytes", []byte{0x12, 0x80, 0x80, 0}, room/4))
 	out = append(out, of("metadata before each", []byte{0x0a, 0, 0x12, 0}, room/4))
+	beside := false                                                    // whether it is at the level of the contents
 	mixed := func(name string, size int, say, foreign func() []byte) { // as many as there can be, in no order that could be foreseen
 		r := rand.New(rand.NewPCG(1, 2))
 		var txs [][]byte
@@ -82,7 +83,11 @@ func shapes(t testing.TB, k *block.PrivateKey, size int) (out []shape) {
 		content, n := protowire.ConsumeBytes(b[1:])
 		meta, _ := protowire.ConsumeBytes(content[1:])
 		meta = content[:1+protowire.SizeBytes(len(meta))]
-		out = append(out, shape{name: name, raw: slices.Concat(field(1, slices.Concat(meta, said)), b[1+n:])})
+		in := [][]byte{field(1, slices.Concat(meta, said))}
+		if beside {
+			in = [][]byte{said, field(1, meta)}
+		}
+		out = append(out, shape{name: name, raw: slices.Concat(slices.Concat(in...), b[1+n:])})
 	}
 	r := rand.New(rand.NewPCG(3, 4))
 	one := func(of ...string) func() []byte { return func() []byte { return []byte(of[r.IntN(len(of))]) } }
@@ -96,7 +101,11 @@ func shapes(t testing.TB, k *block.PrivateKey, size int) (out []shape) {
 	mixed("transactions of every size, mixed", 20, one("\x12\x1412345678901234567890", "\x12\x94\x0012345678901234567890"), one("\x18\x00", "\x1a\x01x"))
 	mixed("numbers of fixed size, mixed", 0, one("\x12\x00"), one("\x1d1234", "\x19\xff\xff\xff\xff\xff\xff\xff\xff", "\x18\x00"))
 	says := []string{"\x0a\x00", "\x0a\x02\x10\x07", "\x0a\x02\x28\x00", "\x0a\x07\x0a\x05chain", "\x0a\x04\x18\x09\x10\x07", "\x0a\x05\x28\xff\x7f\x18\x09"}
+	mixed("groups and transactions, mixed", 0, one("\x12\x00"), one("\x1b\x1c", "\x1b\x18\x00\x1c", "\x23\x0a\x01x\x24", "\x1b\x1b\x1c\x1c"))
 	mixed("metadata at random", 0, one("\x12\x00"), one(says...))
+	beside = true
+	mixed("contents and what is beside them, mixed", 0, one("\x0a\x02\x12\x00", "\x0a\x04\x18\x00\x12\x00"), one("\x0a\x00", "\x12\x01s", "\x1a\x03\x0a\x01a", "\x0a\x02\x0a\x00", "\x20\x00", "\x2b\x2c"))
+	mixed("contents of one transaction, mixed", 1, one("\x0a\x03\x12\x01x"), one("\x1a\x00", "\x20\x01"))
 	out = append(out, of("a group for each", []byte("\x1b\x1c\x12\x00"), room/4))
 	out = append(out, of("tags and lengths of ten bytes", slices.Concat([]byte{0x92}, bytes.Repeat([]byte{0x80}, 8), []byte{0, 0x80}, bytes.Repeat([]byte{0x80}, 8), []byte{0}), room/20))
 	in := func(name string, num protowire.Number, b []byte) { // a field with millions of fields in it, before those that count
@@ -120,8 +129,14 @@ func shapes(t testing.TB, k *block.PrivateKey, size int) (out []shape) {
 	in("fields of data that are no transactions", 1, anyOf(append(says, "\x18\x00", "\x1a\x01x", "\x1b\x1c")...))
 	in("a group of random fields", 1, slices.Concat([]byte{0x1b}, anyOf("\x10\x01", "\x18\xff\x7f", "\x0a\x02ab", "\x98\x01\x00", "\x23\x24", "\x2b\x08\x00\x2c"), []byte{0x1c}))
 	in("groups of random fields", 1, anyOf("\x1b\x1c", "\x1b\x18\x00\x1c", "\x23\x0a\x01x\x24", "\x1b\x1b\x1c\x1c", "\x9b\x01\x9c\x01"))
+	in("groups of tags of one byte and two", 1, anyOf("\x1b\x1c", "\x1b\x9b\x01\x9c\x01\x1c", "\x9b\x01\x9b\x01\x9c\x01\x9c\x01", "\x1b\x23\x24\x1c"))
+	in("a group with groups of random fields", 1, slices.Concat([]byte{0x1b}, anyOf("\x1b\x1c", "\x1b\x18\x00\x1c", "\x23\x0a\x01x\x24", "\x1b\x1b\x1c\x1c", "\x08\x00", "\x15abcd"), []byte{0x1c}))
+	in("groups in each other", 1, anyOf(deep(3), deep(40), deep(300), deep(10_001)))
+	in("groups in each other, mixed", 1, walk(r, room))
+	in("groups in each other beside metadata", 1, field(1, walk(r, room)))
 	in("a signer of random fields", 3, anyOf("\x0a\x01x", "\x12\x00", "\x18\x00", "\x8a\x00\x00", "\x20\xff\x7f"))
 	out = append(out, shape{name: "random fields beside the content", raw: append(anyOf("\x12\x00", "\x12\x01s", "\x1a\x00", "\x1a\x03\x0a\x01a", "\x20\x00", "\x98\x01\x00", "\x0a\x00", "\x0a\x02\x0a\x00", "\x2b\x2c"), two...)})
+	in("metadata of random groups", 1, field(1, anyOf("\x2b\x2c", "\x2b\x18\x00\x2c", "\x33\x0a\x01x\x34", "\x2b\x2b\x2c\x2c", "\x10\x01")))
 	in("a height for each", 1, field(1, bytes.Repeat([]byte("\x10\x01"), room/2)))
 	in("a group of many fields", 1, slices.Concat([]byte{0x1b}, bytes.Repeat([]byte("\x18\x00"), room/2), []byte{0x1c}))
 	in("a group of many groups", 1, slices.Concat([]byte{0x1b}, bytes.Repeat([]byte("\x1b\x1c"), room/2), []byte{0x1c}))
@@ -151,6 +166,55 @@ func shapes(t testing.TB, k *block.PrivateKey, size int) (out []shape) {
 		}
 	}
 	return out
+}
+
+// deep returns so many groups, each in the one before.
+func deep(n int) string { return strings.Repeat("\x1b", n) + strings.Repeat("\x1c", n) }
+
+// walk returns about size bytes of groups in each other, in no order that could be foreseen.
+func walk(r *rand.Rand, size int) (out []byte) {
+	var open []byte
+	for len(out)+len(open) < size || len(open) > 0 {
+		if n := len(open); n > 0 && (len(out)+n >= size || r.IntN(2) == 0 || n > 1000) {
+			out, open = append(out, open[n-1]), open[:n-1]
+			continue
+		}
+		num := byte(5 + r.IntN(10)) // nobody has such a field
+		out, open = append(out, num<<3|3), append(open, num<<3|4)
+	}
+	return out
+}
+
+// TestGroupsInEachOther: groups can be in each other as deep as protowire follows them, at each level, and each ends
+// where it has to.
+func TestGroupsInEachOther(t *testing.T) {
+	const most = protowire.DefaultRecursionLimit + 1
+	long, longEnd := "\xfb\xff\xff\xff\x3f", "\xfc\xff\xff\xff\x3f" // the largest number
+	twoBytes := func(n int) string { return strings.Repeat("\x9b\x01", n) + strings.Repeat("\x9c\x01", n) }
+	rest := strings.Repeat("\x28\x00", 300)
+	for name, groups := range map[string]string{
+		"most": deep(most), "too many": deep(most + 1), "far too many": deep(3 * most), "most of two bytes": twoBytes(most), "too many of two bytes": twoBytes(most + 1),
+		"most, with fields":               strings.Repeat("\x2b", most) + "\x08\x00\x2d1234" + rest + strings.Repeat("\x2c", most),
+		"most, and one more among fields": strings.Repeat("\x2b", most) + rest + "\x2b\x2c" + rest + strings.Repeat("\x2c", most),
+		"one does not end":                deep(200) + "\x2b" + deep(200), "one ends twice": deep(200) + "\x2c" + deep(200), "another ends": deep(200) + "\x2b" + rest + "\x34" + deep(200),
+		"ends that are longer": strings.Repeat("\x2b", 300) + strings.Repeat("\xac\x80\x00", 300), "ends that are shorter": strings.Repeat("\xab\x80\x80\x80\x00", 300) + strings.Repeat("\x2c", 300),
+		"the largest number": strings.Repeat(long, 150) + rest + strings.Repeat(longEnd, 150), "another large number": strings.Repeat(long, 150) + "\xfc\xff\xff\xff\x2f" + strings.Repeat(longEnd, 149),
+		"a number as large as what stands for another": "\xab\x80\x80\x80\x01" + rest + "\x2c", "numbers with the same beginning": "\xab\x01" + rest + "\xac\x02",
+		"a number that is too large": "\xfb\xff\xff\xff\x7f" + rest + "\xfc\xff\xff\xff\x7f", "a number that none has": strings.Repeat("\x2b", 200) + "\x03" + rest + "\x04" + strings.Repeat("\x2c", 200), "a type that none has": "\x2b" + rest + "\x2e\x00\x2c",
+		"a field that is not whole": "\x2b" + rest + "\x2a\x05abc\x2c",
+	} {
+		groups = strings.NewReplacer("\x1b", "\x2b", "\x1c", "\x2c").Replace(groups) // which is foreign everywhere
+		sameBlob(t, name+", beside the content", []byte(groups+"\x0a\x02\x12\x00"+rest))
+		sameBlob(t, name+", in a content", field(1, []byte("\x12\x01a"+groups+"\x12\x01b"+rest)))
+		sameBlob(t, name+", at the end of a content", slices.Concat(field(1, []byte("\x12\x01a"+rest+groups)), field(1, []byte("\x12\x01b"+rest+"\x2c"))))
+		sameBlob(t, name+", in metadata", field(1, slices.Concat(field(1, []byte("\x10\x07"+groups+rest+"\x18\x01")), []byte("\x12\x01b"+rest))))
+		sameBlob(t, name+", in a signer", slices.Concat(field(3, []byte("\x0a\x01a"+groups)), field(1, []byte("\x12\x01b"+rest))))
+	}
+	for what, after := range map[string]string{"near the end": "", "far from it": rest} { // where it would be another's
+		sameBlob(t, "ends beside its content, "+what, slices.Concat(field(1, []byte("\x12\x01a"+rest+"\x2b")), []byte("\x2c"+after)))
+		sameBlob(t, "ends beside its metadata, "+what, field(1, slices.Concat(field(1, []byte("\x10\x07"+rest+"\x2b")), []byte("\x2c\x12\x01b"+after))))
+		sameBlob(t, "ends beside its signer, "+what, slices.Concat(field(1, []byte("\x12\x01a")), field(3, []byte(rest+"\x2b")), []byte("\x2c"+after)))
+	}
 }
 
 // TestDataBlobIsWhatItDecodesTo: a blob that is read says what the decoded one does, whatever its encoding.
@@ -450,16 +514,55 @@ func TestDataBlobOfAnyFields(t *testing.T) {
 		length := [][]byte{{byte(len(b))}, {0x80 | byte(len(b)), 0}, {0x80 | byte(len(b)), 0x80, 0x80, 0}}[r.IntN(3)]
 		return slices.Concat(tag, length, b)
 	}
+	// group is a group of fields of any kind, and maybe of groups, seldom one that ends wrongly or not
+	var group func(r *rand.Rand) []byte
+	group = func(r *rand.Rand) []byte {
+		num := protowire.Number([]int{3, 5, 9, 15, 16, 100, 1 << 24, 1<<25 - 1, 1 << 25, 1<<29 - 1}[r.IntN(1+r.IntN(10))])
+		padded := func(typ protowire.Type) []byte {
+			b := protowire.AppendTag(nil, num, typ)
+			for r.IntN(8) == 0 && len(b) < 9 {
+				b[len(b)-1] |= 0x80
+				b = append(b, 0)
+			}
+			return b
+		}
+		out := padded(protowire.StartGroupType)
+		of := [][]string{ofData, ofMetadata, ofSigner}[r.IntN(3)]
+		for range r.IntN(4) * r.IntN(4) {
+			if r.IntN(3) == 0 {
+				out = append(out, group(r)...)
+			} else {
+				out = append(out, of[r.IntN(len(of))]...)
+			}
+		}
+		switch r.IntN(2000) {
+		case 0:
+			num++
+		case 1:
+			return out
+		case 2:
+			out = append(out, broken[r.IntN(len(broken))]...)
+		}
+		return append(out, padded(protowire.EndGroupType)...)
+	}
 	for seed := range trials {
 		r := rand.New(rand.NewPCG(uint64(seed), 5))
-		metadata := func() []byte { return prefixed(r, 1, some(r, 1+r.IntN(3)*r.IntN(8), ofMetadata, brokenMetadata, nil)) }
+		groups := func() []byte { return group(r) }
+		metadata := func() []byte {
+			if r.IntN(4) == 0 {
+				return group(r)
+			}
+			return prefixed(r, 1, some(r, 1+r.IntN(3)*r.IntN(8), ofMetadata, brokenMetadata, groups))
+		}
 		var raw []byte
 		for range 1 + r.IntN(4)*r.IntN(8) {
-			switch r.IntN(6) {
+			switch r.IntN(7) {
+			case 6:
+				raw = append(raw, group(r)...)
 			case 0, 1:
 				raw = append(raw, beside[r.IntN(len(beside))]...)
 			case 2:
-				raw = append(raw, prefixed(r, 3, some(r, r.IntN(10), ofSigner, brokenSigner, nil))...)
+				raw = append(raw, prefixed(r, 3, some(r, r.IntN(10), ofSigner, brokenSigner, groups))...)
 			default:
 				raw = append(raw, prefixed(r, 1, some(r, r.IntN(4)*r.IntN(20), ofData, broken, metadata))...)
 			}

@@ -16,11 +16,16 @@ import (
 
 // A place is where in a data blob a reader is, and what it has passed.
 type place struct {
-	at    int           // the offset of the next field
-	data  int           // the end of the content that at is in; at or less if it is in none
-	inner int           // likewise of the metadata or the signer
-	last  [kept + 1]int // one more than where the field begins that counts of each part; 0 if there is none. [0] is of no use
+	at    int     // the offset of the next field
+	data  int     // the end of the content that at is in; at or less if it is in none
+	inner int     // likewise of the metadata or the signer
+	last  [16]int // one more than where the field begins that counts of each part up to kept; 0 if there is none. The rest is of no use
 	txs   int
+	groups
+
+	patience patience
+	tags     [atOnce]uint32 // of groups, that were passed and are to be followed
+	fields   [atOnce]uint32 // that were passed and are to be counted
 }
 
 // A part is what a field is.
@@ -43,10 +48,11 @@ const (
 	kept = pubKeyPart
 )
 
-// The level of a field says what it is in: a content, and metadata or a signer.
+// The level of a field says what it is in: a content, and metadata or a signer; or in a group, whatever that is in.
 const (
 	inData  = 1
 	inInner = 2
+	inGroup = 4
 )
 
 // parts has the fields of each level, by number.
@@ -65,26 +71,45 @@ func (p part) typ() protowire.Type {
 	return protowire.BytesType
 }
 
-// next reads the field at p of the data blob b into f, however it is encoded, and returns what it is. The next one is
-// what follows it, or is in it.
-func (p *place) next(f *field, b []byte) (part, error) {
-	limit, level := len(b), 0
+// level returns the end of what p is in, if that is no group, and its level.
+func (p *place) level(b []byte) (limit, level int) {
+	limit = len(b)
 	if p.at < p.data {
 		limit, level = p.data, inData
 	}
 	if p.at < p.inner {
 		limit, level = p.inner, level|inInner
 	}
-	rest, err := f.next(b[p.at:limit])
-	if err != nil {
-		return 0, err
+	return limit, level
+}
+
+// next reads the field at p of the data blob b into f, however it is encoded, and returns what it is. The next one is
+// what follows it, or is in it.
+func (p *place) next(f *field, b []byte) (part, error) {
+	if p.depth > 0 {
+		return foreign, p.nextInGroup(b)
 	}
-	from := p.at
-	p.at = limit - len(rest)
+	limit, level := p.level(b)
+	from, msg := p.at, b[p.at:limit]
+	if protowire.Type(msg[0]&7) == protowire.StartGroupType {
+		var n int
+		if f.num, f.typ, n = protowire.ConsumeTag(msg); n < 0 {
+			return 0, protowire.ParseError(n)
+		}
+		p.at += n
+		p.begin(f.num, level)
+	} else {
+		rest, err := f.next(msg)
+		if err != nil {
+			return 0, err
+		}
+		p.at = limit - len(rest)
+	}
 	what := foreign
 	if int(f.num) < len(parts[level]) {
 		what = parts[level][f.num]
 	}
+	var err error
 	switch {
 	case what == foreign:
 	case f.typ != what.typ():
@@ -112,7 +137,13 @@ func (p *place) next(f *field, b []byte) (part, error) {
 func (p *place) compact(f *field, out, b []byte) (o int, long bool, err error) {
 	for usual := true; p.at < len(b) && len(out)-o >= enough; {
 		from := p.at
-		if usual && p.inner <= p.at {
+		if usual && p.depth == 1 && protowire.Type(b[from]&7) == protowire.EndGroupType { // so that lanes can be tried
+			if err := p.nextInGroup(b); err != nil {
+				return o, false, err
+			}
+			continue
+		}
+		if usual && p.inner <= p.at && p.depth == 0 {
 			for p.at+8 <= p.data && len(out)-o >= enough {
 				n, ok := fourShort(binary.LittleEndian.Uint64(b[p.at:]))
 				if !ok {
@@ -126,9 +157,21 @@ func (p *place) compact(f *field, out, b []byte) (o int, long bool, err error) {
 		if p.at-from >= atOnce/4 || len(out)-o < enough {
 			continue
 		}
-		var n int // something else is next
-		n, usual = p.mixed(out[o:], b)
-		if o += n; usual || p.at == len(b) {
+		if p.patience[byTags]--; p.patience[byTags] < 0 { // something else is next
+			if err := p.onlyTags(b); err != nil {
+				return o, false, err
+			}
+			if p.at-from >= atOnce/4 {
+				continue
+			}
+			p.patience[byTags] = impatient
+		}
+		var n int
+		n, usual, err = p.some(out[o:], b)
+		if o += n; err != nil {
+			return o, false, err
+		}
+		if usual || p.at == len(b) {
 			continue
 		}
 		what, err := p.next(f, b)
@@ -204,6 +247,7 @@ const (
 	isGroup  = 1 << 28
 	isTx     = 1 << 29
 	isNested = 1 << 30
+	isData   = 1 << 31
 
 	padded = 0x100 // beside the first byte: there are no more bits in the tag, even if it goes on
 )
@@ -230,7 +274,9 @@ var kinds = func() (out [4 << 9]uint32) {
 		}
 		switch {
 		case num == 0, typ == protowire.EndGroupType, typ > protowire.Fixed32Type, what != foreign && typ != what.typ():
-		case what == contentPart, what == nestedPart && i&0x80 != 0:
+		case (what == contentPart || what == nestedPart) && i&0x80 != 0:
+		case what == contentPart:
+			*k = isData | 0x80*below
 		case what == nestedPart:
 			*k = isNested | 0x80*below
 		case what == txPart:
@@ -247,26 +293,21 @@ var kinds = func() (out [4 << 9]uint32) {
 // notASCII has the bits that are not set in a text of so many bytes.
 var notASCII = [8]uint64{0, 0x80, 0x8080, 0x8080_80, 0x8080_8080, 0x8080_8080_80, 0x8080_8080_8080, 0x8080_8080_8080_80}
 
-// mixed is compact for some fields of any kind, at the level of the first or in metadata or a signer there, whose tag
-// and value, or length, have eight bytes at most. It has no branch that depends on what a field is, as long as it is not
-// for next. It reports whether the one that it stops at need not be.
-func (p *place) mixed(out, b []byte) (o int, more bool) {
+const goesOn = 0x8080_8080_8080_8080 // the bits of bytes that are not the last ones of their varint
+
+// mixed is compact for some fields of any kind, at whatever level, whose tag and value, or length, have eight bytes at
+// most, in no group. It has no branch that depends on what a field is, as long as it is not for others.
+func (p *place) mixed(out []byte, in *[enough + 8]byte, size int) (o int) {
 	from := p.at
-	if len(b)-from < enough {
-		return 0, false
-	}
-	in := (*[enough]byte)(b[from:])
 	out = out[:enough]
-	level, end, inner := uint64(0), len(b)-from, p.inner-from
-	if from < p.data {
-		level, end = inData<<9, p.data-from
-	}
-	const goesOn = 0x8080_8080_8080_8080 // the bits of bytes that are not the last ones of their varint
-	i, said := 0, uint64(0)              // how many bytes are written; and above these 32 bits, of how many transactions
+	data, inner := p.data-from, p.inner-from
+	i, said := 0, uint64(0) // how many bytes are written; and above these 32 bits, of how many transactions
 	for uint(i) < atOnce {
 		w := binary.LittleEndian.Uint64(in[i : i+8])
 		left := i - inner // less than 0 if it is in metadata or a signer
-		row := level | uint64(left>>63)&(inInner<<9) | w&0xff
+		within := i - data
+		end := size + (data-size)&(within>>63)
+		row := uint64(within>>63)&(inData<<9) | uint64(left>>63)&(inInner<<9) | w&0xff
 		k := kinds[row]
 		ends := w&goesOn ^ goesOn           // of varints
 		stop := ends & (ends - (w&1 ^ 1))   // that of the value or length, if the type has one, else of the tag
@@ -294,10 +335,86 @@ func (p *place) mixed(out, b []byte) (o int, more bool) {
 		said += (1<<32 + 2 + length) & -uint64(what>>29&1)
 		p.last[what>>12&7] = from + i + 1
 		inner += (next - inner) & -int(k>>30&1)
+		data += (next - data) & -int(k>>31)
 		i = start + int(value&uint64(k&skips)) + int(k>>8&0xf)
 	}
-	p.at, p.inner, p.txs = from+i, from+inner, p.txs+int(said>>32)
-	return int(said & (enough - 1)), i >= atOnce || i == end
+	p.at, p.data, p.inner, p.txs = from+i, from+data, from+inner, p.txs+int(said>>32)
+	return int(said & (enough - 1))
+}
+
+// The ways to pass fields that are not long. The first costs the least, if it is of use.
+const (
+	byShort = iota
+	byMixed
+	byNear
+	byFlat
+	byTags
+)
+
+// ways are the orders in which they are tried: the second one where there is much in groups.
+var ways = [2][4]int{{byShort, byMixed, byNear, byFlat}, {byShort, byNear, byFlat, byMixed}}
+
+// patience is how often each way is passed over, since it did little.
+type patience [5]int
+
+const impatient = 16
+
+// some is compact for some fields of any kind that are not long. It reports whether the one that it stops at need not be
+// for next.
+func (p *place) some(out, b []byte) (o int, more bool, err error) {
+	grouped := 0
+	if p.patience[byMixed] > 0 {
+		p.patience[byMixed]--
+		grouped = 1
+	}
+	for _, way := range ways[grouped] {
+		from := p.at
+		if len(b)-from < enough+8 {
+			return o, false, nil
+		}
+		if len(out)-o < enough {
+			return o, true, nil
+		}
+		inGroup := p.depth > 0 || protowire.Type(b[from]&7) == protowire.StartGroupType
+		switch {
+		case way == byMixed && p.depth > 0, way > byMixed && grouped == 0 && !inGroup: // it is of no use
+			continue
+		case way != byMixed && p.patience[way] > 0:
+			p.patience[way]--
+			continue
+		}
+		n, err := p.pass(way, out[o:], b)
+		if o += n; err != nil || p.at-from >= atOnce {
+			return o, true, err
+		}
+		if p.at-from < atOnce/2 && (way == byShort || way == byNear || way == byMixed && protowire.Type(b[p.at]&7) == protowire.StartGroupType) {
+			p.patience[way] = impatient
+		}
+	}
+	return o, false, nil
+}
+
+// pass passes fields in one of four ways.
+func (p *place) pass(way int, out, b []byte) (o int, err error) {
+	from, in := p.at, (*[enough + 8]byte)(b[p.at:])
+	if way == byMixed {
+		return p.mixed(out, in, len(b)-from), nil
+	}
+	p.room()
+	_, level := p.level(b)
+	var done run
+	switch way {
+	case byShort:
+		done = p.short(in, b)
+	case byNear:
+		done = p.near(in, b)
+	default:
+		done = p.flat(in, b)
+	}
+	if err := p.follow(p.tags[:done.tags], level); err != nil {
+		return 0, err
+	}
+	return p.count(p.fields[:done.fields], from, in, out)
 }
 
 // A lane is 16 bits, and four of them are four fields of two bytes: the tag, and above it the value or length.

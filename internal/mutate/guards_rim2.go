@@ -42,7 +42,7 @@ var rim2Guards = []guard{
 	{
 		name: "a field that is passed among others ends within its content",
 		file: "block/compact.go",
-		from: "|| passed > end ||", to: "||",
+		from: "|| passed > end ||", to: "|| passed > end+atOnce ||",
 		pkg: "./block", test: "TestDataBlobOfAnyFields",
 	},
 	{
@@ -78,7 +78,7 @@ var rim2Guards = []guard{
 	{
 		name: "metadata whose tag is padded is read, too",
 		file: "block/compact.go",
-		from: "what == nestedPart && i&0x80 != 0:", to: "false:",
+		from: "(what == contentPart || what == nestedPart) && i&0x80 != 0:", to: "false:",
 		pkg: "./block", test: "TestDataBlobOfAnyFields",
 	},
 	{
@@ -164,5 +164,113 @@ var rim2Guards = []guard{
 		file: "da/celestia/methods.go",
 		from: "i > 0 && blobsSize(all) > maxGetAll", to: "i < 0",
 		pkg: "./da/celestia", test: "TestLongLists",
+	},
+	{
+		name: "a short field ends within what it is in",
+		file: "block/flat.go",
+		from: "second >= k&0x1ff || end > limit || w&0x80 != 0 {", to: "second >= k&0x1ff || w&0x80 != 0 {",
+		pkg: "./block", test: "TestDataBlobOfAnyFields",
+	},
+	{
+		name: "a field beside groups ends within what it is in",
+		file: "block/flat.go",
+		from: "what&nested != 0 || end > limit {", to: "what&nested != 0 {",
+		pkg: "./block", test: "TestDataBlobOfAnyFields|TestGroupsInEachOther",
+	},
+	{
+		name: "metadata beside groups is read",
+		file: "block/flat.go",
+		from: "what&nested != 0 || end > limit {", to: "end > limit {",
+		pkg: "./block", test: "TestDataBlobOfAnyFields",
+	},
+	{
+		name: "a chain id beside groups is valid",
+		file: "block/flat.go",
+		from: "if odd != 0 {", to: "if false {",
+		pkg: "./block", test: "TestDataBlobOfAnyFields",
+	},
+	{
+		name: "a chain id that is not ASCII may be valid",
+		file: "block/flat.go",
+		from: "part(f>>24) == chainIDPart && !utf8.Valid(", to: "part(f>>24) == chainIDPart && utf8.Valid(",
+		pkg: "./block", test: "TestDataBlobOfAnyFields",
+	},
+	{
+		name: "a field within a group is none of the block",
+		file: "block/compact.go",
+		from: "case way == byMixed && p.depth > 0, way", to: "case way",
+		pkg: "./block", test: "TestDataBlobOfAnyFields",
+	},
+	{
+		name: "what is in a group is no transaction",
+		file: "block/compact.go",
+		from: "p.inner <= p.at && p.depth == 0 {", to: "p.inner <= p.at {",
+		pkg: "./block", test: "TestDataBlobOfAnyFields",
+	},
+	{
+		name: "what is in a group is no transaction, where there are few fields",
+		file: "block/blob.go",
+		from: "r.at >= r.inner && r.depth == 0 {", to: "r.at >= r.inner {",
+		pkg: "./block", test: "TestDataBlobOfAnyFields",
+	},
+	{
+		name: "groups that are passed among others end with their own numbers",
+		file: "block/group.go",
+		from: "case wrong != 0 || g.level != level:", to: "case g.level != level:",
+		pkg: "./block", test: "TestGroupsInEachOther",
+	},
+	{
+		name: "a group that is passed among others ends within what it is in",
+		file: "block/group.go",
+		from: "case wrong != 0 || g.level != level:", to: "case wrong != 0:",
+		pkg: "./block", test: "TestGroupsInEachOther",
+	},
+	{
+		name: "no more groups are open at once than protowire follows",
+		file: "block/group.go",
+		from: "case g.depth+len(tags) > maxOpen && deepest(tags, g.depth) > maxOpen:", to: "case false:",
+		pkg: "./block", test: "TestGroupsInEachOther",
+	},
+	{
+		name: "a group ends within what it is in",
+		file: "block/group.go",
+		from: "case level != p.groups.level:", to: "case false:",
+		pkg: "./block", test: "TestGroupsInEachOther",
+	},
+	{
+		name: "a group ends with its own number",
+		file: "block/group.go",
+		from: "case p.open[p.depth] != groupTag(num):", to: "case false:",
+		pkg: "./block", test: "TestGroupsInEachOther",
+	},
+	{
+		name: "a group that does not end is an error",
+		file: "block/group.go",
+		from: "if g.depth > 0 {", to: "if false {",
+		pkg: "./block", test: "TestGroupsInEachOther",
+	},
+	{
+		name: "a short field has a tag of one byte",
+		file: "block/flat.go",
+		from: "second >= k&0x1ff || end > limit || w&0x80 != 0 {", to: "second >= k&0x1ff || end > limit {",
+		pkg: "./block", test: "TestDataBlobOfAnyFields",
+	},
+	{
+		name: "a field whose tag has two bytes ends within what it is in",
+		file: "block/flat.go",
+		from: ">= what&0x1ff || end > limit { // too much", to: ">= what&0x1ff { // too much",
+		pkg: "./block", test: "TestDataBlobOfAnyFields|TestGroupsInEachOther",
+	},
+	{
+		name: "a tag of three bytes is none of two",
+		file: "block/flat.go",
+		from: "kind(second|more&0x80<<2)", to: "kind(second)",
+		pkg: "./block", test: "TestDataBlobOfAnyFields|TestGroupsInEachOther",
+	},
+	{
+		name: "a tag that ends a group has one byte where those are passed that have",
+		file: "block/group.go",
+		from: "if d == 0 || in[n] >= 0x80 {", to: "if d == 0 {",
+		pkg: "./block", test: "TestGroupsInEachOther",
 	},
 }

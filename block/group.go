@@ -1,0 +1,160 @@
+package block
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// A group is a field without a length: it has its fields between two tags of the same number, and groups in it. Nothing
+// of a block is in one, but whoever posts a blob can put millions of them beside what is. So they are passed as other
+// fields are, by a loop that has as many numbers at hand as groups are open.
+
+// maxOpen is how many groups can be open at once: as many as protowire follows.
+const maxOpen = protowire.DefaultRecursionLimit + 1
+
+var (
+	errGroupEnd = errors.New("a group ends that is not open")
+	errGroups   = errors.New("too many groups within each other")
+)
+
+// groups are those that a place is in.
+type groups struct {
+	depth int
+	level int      // of what the outermost one is in
+	open  []uint32 // from 1 to depth: what groupTag says of each
+}
+
+// groupTag returns the tag that a group with this number begins with, as it is in the blob without what says that a byte
+// is not the last one: seven bits in each. A number that is too large for that has something else instead, which is
+// not the tag of another.
+func groupTag(num protowire.Number) uint32 {
+	if num >= 1<<25 {
+		return 1<<31 | uint32(num)
+	}
+	tag := uint32(num)<<3 | uint32(protowire.StartGroupType)
+	return tag&0x7f | tag&(0x7f<<7)<<1 | tag&(0x7f<<14)<<2 | tag&(0x7f<<21)<<3
+}
+
+// room makes room for as many groups as there can begin in atOnce bytes.
+func (g *groups) room() {
+	size := maxOpen + atOnce + 2
+	if g.open == nil {
+		size = 4 * atOnce
+	}
+	if len(g.open) < size && len(g.open) < g.depth+atOnce+2 {
+		open := make([]uint32, size)
+		copy(open, g.open)
+		g.open = open
+	}
+}
+
+// begin is for a group that begins at a level.
+func (g *groups) begin(num protowire.Number, level int) {
+	g.room()
+	if g.depth == 0 {
+		g.level = level
+	}
+	g.depth++
+	g.open[g.depth] = groupTag(num)
+}
+
+// nextInGroup reads the field at p of the data blob b, where a group is open.
+func (p *place) nextInGroup(b []byte) error {
+	limit, level := p.level(b)
+	num, typ, n := protowire.ConsumeTag(b[p.at:limit])
+	switch {
+	case level != p.groups.level:
+		return fmt.Errorf("group: %w", io.ErrUnexpectedEOF) // it has not ended where what it is in has
+	case p.depth > maxOpen:
+		return errGroups
+	case n < 0:
+		return fmt.Errorf("group: %w", protowire.ParseError(n))
+	case typ == protowire.StartGroupType:
+		p.begin(num, level)
+	case typ != protowire.EndGroupType:
+		size := protowire.ConsumeFieldValue(num, typ, b[p.at+n:limit])
+		if size < 0 {
+			return fmt.Errorf("group: field %d: %w", num, protowire.ParseError(size))
+		}
+		n += size
+	case p.open[p.depth] != groupTag(num):
+		return fmt.Errorf("field %d: %w", num, errGroupEnd)
+	default:
+		p.depth--
+	}
+	p.at += n
+	return nil
+}
+
+// ended returns an error if a group is open where the blob has ended.
+func (g *groups) ended() error {
+	if g.depth > 0 {
+		return fmt.Errorf("group: %w", io.ErrUnexpectedEOF)
+	}
+	return nil
+}
+
+// follow takes tags that groups begin and end with, all at one level. That one ends where none is open the caller has
+// ruled out.
+func (g *groups) follow(tags []uint32, level int) error {
+	if len(tags) == 0 {
+		return nil
+	}
+	if g.depth == 0 {
+		g.level = level
+	}
+	depth, open, wrong := g.depth, g.open, uint32(0)
+	for _, tag := range tags {
+		ends := tag >> 2 & 1
+		wrong |= (open[depth] ^ tag ^ endsGroup) & -ends
+		open[depth+1] = tag
+		depth += 1 - 2*int(ends)
+	}
+	switch {
+	case wrong != 0 || g.level != level:
+		return errGroupEnd
+	case g.depth+len(tags) > maxOpen && deepest(tags, g.depth) > maxOpen:
+		return errGroups
+	}
+	g.depth = depth
+	return nil
+}
+
+// deepest returns how many groups are open at once, at most.
+func deepest(tags []uint32, depth int) (most int) {
+	for _, tag := range tags {
+		depth += 1 - 2*int(tag>>2&1)
+		most = max(most, depth)
+	}
+	return most
+}
+
+const endsGroup = uint32(protowire.StartGroupType ^ protowire.EndGroupType)
+
+// onlyTags passes tags of one byte that groups begin and end with, if there is little else next.
+func (p *place) onlyTags(b []byte) error {
+	const each = 0x0101_0101_0101_0101
+	limit, level := p.level(b)
+	if limit-p.at < 8 || p.depth > 0 && level != p.groups.level {
+		return nil
+	}
+	if w := binary.LittleEndian.Uint64(b[p.at:]); w&(each*0x80) != 0 || (w&(each*7)+each)&(each*6) != each*4 {
+		return nil
+	}
+	p.room()
+	in, n, depth := b[p.at:min(limit, p.at+atOnce)], 0, p.depth
+	for ; n < len(in); n++ {
+		d := shortKinds[level&3][uint(in[n])|uint(-depth)>>54&0x200].deeper()
+		if d == 0 || in[n] >= 0x80 {
+			break
+		}
+		p.tags[n] = uint32(in[n])
+		depth += d
+	}
+	p.at += n
+	return p.follow(p.tags[:n], level)
+}
