@@ -66,6 +66,7 @@ type world struct {
 	l2      string // file of the execution genesis
 
 	proposed map[block.Hash]*block.Block // in version 2
+	sealless bool                        // which are of blocks that no execution client has sealed
 }
 
 // setup is the world of most tests: an author and a node, each with a geth of its own.
@@ -333,7 +334,11 @@ func (w *world) compact(blocks ...*block.Block) []byte {
 			w.t.Fatalf("block %d was not proposed", parent.Height)
 		}
 	}
-	payload, err := compact.Encode(&compact.Chain{ID: w.genesis.ChainID, Seals: codec}, parent, blocks)
+	chain := &compact.Chain{ID: w.genesis.ChainID, Seals: codec}
+	if w.sealless {
+		chain.Seals = nil
+	}
+	payload, err := compact.Encode(chain, parent, blocks)
 	w.check(err)
 	if w.proposed == nil {
 		w.proposed = map[block.Hash]*block.Block{}
