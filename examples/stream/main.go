@@ -4,7 +4,8 @@
 //
 //	go run ./examples/stream nats://127.0.0.1:4222 CHAIN blocks.db [http://127.0.0.1:7331]
 //
-// CHAIN is the part of the stream's name behind hr-. What the stream does not have any more is read from the node, if one
+// CHAIN is the part of the stream's name behind hr-. Where the server asks for a password, it stands in the address:
+// nats://reader:PASSWORD@127.0.0.1:4222. A server or a stream that is not there yet is waited for. What the stream does not have any more is read from the node, if one
 // is named.
 package main
 

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"bufio"
 	"crypto/sha256"
 	"encoding/binary"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -68,9 +71,6 @@ func TestStream(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: nats.StreamName(chain), Subjects: nats.Subjects(chain)}); err != nil {
-		t.Fatal(err)
-	}
 	publish := func(m nats.Message) {
 		t.Helper()
 		if _, err := js.PublishMsg(t.Context(), &natsgo.Msg{Subject: m.Subject(chain), Header: m.Header(), Data: m.Body}); err != nil {
@@ -87,18 +87,22 @@ func TestStream(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run := func(until uint64) {
+	start := func(stderr io.Writer) (kill func()) {
 		t.Helper()
 		program := exec.Command(self, server.ClientURL(), chain, file)
 		program.Env = append(os.Environ(), "STREAM_EXAMPLE=1")
-		program.Stderr = os.Stderr
+		program.Stderr = stderr
 		if err := program.Start(); err != nil {
 			t.Fatal(err)
 		}
-		defer func() {
+		return func() {
 			_ = program.Process.Kill() // in the middle of whatever it does
 			_ = program.Wait()
-		}()
+		}
+	}
+	run := func(until uint64) {
+		t.Helper()
+		defer start(os.Stderr)()
 		for limit := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) { // another program's file is looked at
 			last, err := db.Last(t.Context())
 			if err != nil || time.Now().After(limit) {
@@ -108,6 +112,17 @@ func TestStream(t *testing.T) {
 				return
 			}
 		}
+	}
+	// It may come before the stream.
+	told, stderr := io.Pipe()
+	kill := start(stderr)
+	line, err := bufio.NewReader(told).ReadString('\n')
+	_ = told.Close()
+	if kill(); err != nil || !strings.HasSuffix(line, ": trying again\n") {
+		t.Errorf("got %q, %v before there is a stream, want that it tries again", line, err)
+	}
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: nats.StreamName(chain), Subjects: nats.Subjects(chain)}); err != nil {
+		t.Fatal(err)
 	}
 	const head, fork = 300, 250
 	for height := uint64(1); height <= head; height++ {

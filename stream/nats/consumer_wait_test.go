@@ -3,6 +3,7 @@ package nats_test
 import (
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -297,4 +298,30 @@ func TestReadGoesOnAfterALateRefusal(t *testing.T) {
 	s.start()
 	w.publish(trunk.blocks(11, 20)...)
 	b.until(t, trunk[:20])
+}
+
+// The page names each of these permissions and no other, and the compose file gives them.
+func TestPagesNameThePermissions(t *testing.T) {
+	page, err := os.ReadFile("../../docs/STREAM.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	compose, err := os.ReadFile("../../docs/stream.compose.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, named, _ := strings.Cut(string(page), "A reader needs to publish to ")
+	if got := strings.Count(named, "$JS.API"); got != len(permitted) {
+		t.Errorf("the page names %d subjects, want %d", got, len(permitted))
+	}
+	for _, subject := range permitted {
+		short := strings.TrimSuffix(strings.Replace(subject, nats.StreamName(chain), "hr-CHAIN", 1), ".hr-CHAIN.>")
+		if !strings.Contains(named, "`"+short+"`") {
+			t.Errorf("the page does not name %s", short)
+		}
+		given := strings.Replace(strings.Replace(subject, "."+nats.StreamName(chain)+".>", ".>", 1), nats.StreamName(chain), "*", 1)
+		if !strings.Contains(string(compose), `"$`+given+`"`) {
+			t.Errorf("the compose file does not give %s", given)
+		}
+	}
 }
