@@ -84,10 +84,14 @@ func waiters(t *testing.T, w *writer) (n int) {
 type forgetful struct {
 	*table
 	final uint64
+	asked chan<- uint64 // told each height that is asked for; nil: nobody is
 }
 
 func (f *forgetful) At(ctx context.Context, height uint64) (ref.Hash, bool, error) {
 	last, err := f.Last(ctx)
+	if f.asked != nil {
+		f.asked <- height
+	}
 	switch {
 	case height <= f.final:
 		return ref.Hash{}, true, err
@@ -115,7 +119,7 @@ func TestReadGoesBackNoFurtherThanItMust(t *testing.T) {
 	}
 	js := s.dial()
 	for _, start := range []branch{trunk[:26], trunk[:27], trunk[:28], trunk[:30], other[:27], other[:28]} {
-		b := &forgetful{newTable(1).with(start), 4}
+		b := &forgetful{newTable(1).with(start), 4, nil}
 		r := read(t, js, b, quick)
 		got := b.until(t, third[:40])
 		r.stop()
@@ -133,10 +137,14 @@ func TestReadKeepsWhatItHasForgotten(t *testing.T) {
 	s := startServer(t)
 	w := s.newWriter()
 	w.publish(trunk.blocks(1, 10)...)
-	b := &forgetful{newTable(1).with(trunk[:30]), 4}
+	asked := make(chan uint64, 1000) // by the sink
+	b := &forgetful{newTable(1).with(trunk[:30]), 4, asked}
 	read(t, s.dial(), b, quick)
 	waiting(t, w)
-	w.publish(trunk.blocks(11, 40)...)
+	w.publish(trunk.blocks(11, 20)...)
+	for arrives(t, asked, "a question for block 20") != 20 { // the stream stands there when it is compared
+	}
+	w.publish(trunk.blocks(21, 40)...)
 	if got := b.until(t, trunk[:40]); got.applied != 10 || len(got.undos) > 0 {
 		t.Errorf("got %d blocks and undos %v, want 10 and none", got.applied, got.undos)
 	}
