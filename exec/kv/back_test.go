@@ -60,3 +60,44 @@ func TestTakenBackIntoAFullPool(t *testing.T) {
 		})
 	}
 }
+
+// A home that is opened anew, without its last blocks, is given them again: what waits of the same bytes as their
+// transactions was accepted for itself, and waits on. What a block has that the pool does not know yet is taken out of it.
+func TestExecutedAgainBesideItsPool(t *testing.T) {
+	disk := vfs.NewCrashableMem()
+	e := open(t, kv.Options{FS: disk})
+	var blocks []*block.Block
+	var parent *block.Block
+	for range 3 {
+		if err := e.SubmitTx(t.Context(), []byte("a=1")); err != nil {
+			t.Fatal(err)
+		}
+		parent = successor(parent, "a=1")
+		execute(t, e, parent)
+		blocks = append(blocks, parent)
+	}
+	for range 2 {
+		if err := e.SubmitTx(t.Context(), []byte("a=1")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left := disk.CrashClone(vfs.CrashCloneCfg{})
+	mustClose(t, e)
+	e = open(t, kv.Options{FS: left, Before: e})
+	defer mustClose(t, e)
+	head, err := e.Head(t.Context())
+	if err != nil || head.Height >= 3 {
+		t.Fatalf("head %d, %v, want an engine that has lost blocks", head.Height, err)
+	}
+	for _, b := range blocks[head.Height:] {
+		execute(t, e, b)
+	}
+	for want := 2; want >= 0; want-- {
+		txs, err := e.Build(t.Context(), parent.Height()+1, 0, 1<<20)
+		if err != nil || len(txs) != want {
+			t.Fatalf("after block %d: built %q, %v, want %d transactions", parent.Height(), txs, err, want)
+		}
+		parent = successor(parent, "a=1")
+		execute(t, e, parent)
+	}
+}

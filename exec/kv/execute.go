@@ -37,7 +37,7 @@ func (e *Engine) Execute(ctx context.Context, b *block.Block) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("execute block %d: %w", b.Height(), err)
 	}
-	e.pool.remove(b.Data.Txs)
+	e.pool.remove(b)
 	return root, nil
 }
 
@@ -181,7 +181,7 @@ func (e *Engine) undo(at *head) error {
 	if err != nil {
 		return err
 	}
-	e.pool.back(txs)
+	e.pool.back(next.height, txs)
 	return nil
 }
 
@@ -202,7 +202,7 @@ func (e *Engine) reset(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("revert everything: %w", err)
 	}
-	e.pool.back(txs)
+	e.pool.back(0, txs)
 	return nil
 }
 

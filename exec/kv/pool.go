@@ -4,9 +4,11 @@ import (
 	"container/list"
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
+	"headrace/block"
 	"headrace/exec"
 )
 
@@ -29,6 +31,7 @@ type pool struct {
 	dropped uint64
 	txs     list.List                    // of []byte
 	same    map[[32]byte][]*list.Element // by the hash of the content, oldest first: the same transaction may wait more than once
+	done    map[uint64]block.Hash        // by height, the newest blocks whose transactions were taken out
 }
 
 func (p *pool) add(tx []byte) error {
@@ -86,11 +89,15 @@ func (p *pool) limitTo(maxBytes int) {
 	p.repack()
 }
 
-// back puts the transactions of a block that was taken back before all that wait. They were accepted once, so a full
-// pool takes them too, up to twice its limit.
-func (p *pool) back(txs [][]byte) {
+// poolDone is how many blocks a pool knows that it has taken the transactions out of.
+const poolDone = 1 << 12
+
+// back puts the transactions of the blocks above height, which were taken back, before all that wait. They were accepted
+// once, so a full pool takes them too, up to twice its limit.
+func (p *pool) back(height uint64, txs [][]byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	maps.DeleteFunc(p.done, func(h uint64, _ block.Hash) bool { return h > height })
 	if p.same == nil {
 		p.same = map[[32]byte][]*list.Element{}
 	}
@@ -122,14 +129,24 @@ func (p *pool) first() [][]byte {
 	return txs
 }
 
-// remove takes out each of txs once, as far as it waits.
-func (p *pool) remove(txs [][]byte) {
+// remove takes out each transaction of a block once, as far as it waits; of a block that an engine executes again, since
+// its home was opened anew without it, none: those are out, and what waits of the same bytes is others'.
+func (p *pool) remove(b *block.Block) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	height, hash := b.Height(), b.Hash()
+	if p.done[height] == hash {
+		return
+	}
+	if p.done == nil {
+		p.done = map[uint64]block.Hash{}
+	}
+	p.done[height] = hash
+	delete(p.done, height-poolDone)
 	if p.txs.Len() == 0 {
 		return
 	}
-	for _, tx := range txs {
+	for _, tx := range b.Data.Txs {
 		p.take(sha256.Sum256(tx))
 	}
 	p.repack()

@@ -34,13 +34,13 @@ var reorgGuards = []guard{
 	{
 		name: "transactions that are taken back wait again",
 		file: "exec/kv/execute.go",
-		from: "\te.pool.back(txs)\n\treturn nil\n}\n\n// reset", to: "\t_ = txs\n\treturn nil\n}\n\n// reset",
+		from: "\te.pool.back(next.height, txs)\n\treturn nil\n}\n\n// reset", to: "\t_ = txs\n\treturn nil\n}\n\n// reset",
 		pkg: "./exec/kv", test: "TestTakenBackIntoAFullPool/two_blocks",
 	},
 	{
 		name: "also when everything is taken back",
 		file: "exec/kv/execute.go",
-		from: "\te.pool.back(txs)\n\treturn nil\n}\n\n// newest", to: "\t_ = txs\n\treturn nil\n}\n\n// newest",
+		from: "\te.pool.back(0, txs)\n\treturn nil\n}\n\n// newest", to: "\t_ = txs\n\treturn nil\n}\n\n// newest",
 		pkg: "./exec/kv", test: "TestTakenBackIntoAFullPool/everything",
 	},
 	{

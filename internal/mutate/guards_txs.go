@@ -121,8 +121,20 @@ var txsGuards = []guard{
 	{
 		name: "a transaction is held until what was signed before the start is there",
 		file: "internal/sequencer/sequencer.go",
-		from: "if !signed || last.Ref.Height <= q.cfg.Syncer.Status().Load().Unsafe.Height {", to: "if _, _ = last, signed; true {",
+		from: "stored := !signed || last.Ref.Height <= q.cfg.Syncer.Status().Load().Unsafe.Height", to: "stored := last.Ref.Height >= 0 || signed",
 		pkg: "./internal/sequencer", test: "TestTheSameBytesAfterACrash",
+	},
+	{
+		name: "a block that is executed again takes nothing out of the pool again",
+		file: "exec/kv/pool.go",
+		from: "if p.done[height] == hash {", to: "if false {",
+		pkg: "./exec/kv", test: "TestExecutedAgainBesideItsPool",
+	},
+	{
+		name: "no transaction is taken before the engine has all stored blocks",
+		file: "internal/sequencer/sequencer.go",
+		from: "if q.cfg.Syncer.BringUp(ctx) == nil {", to: "if true {",
+		pkg: "./internal/sequencer", test: "TestTheSameBytesAfterTheEngineHasLostBlocks",
 	},
 	{
 		name: "a transaction is not held for ever",

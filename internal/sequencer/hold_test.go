@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"headrace/block"
+	"headrace/exec"
 	"headrace/internal/sequencer"
 	"headrace/internal/syncer/syncertest"
 )
@@ -50,24 +53,102 @@ func TestTheSameBytesAfterACrash(t *testing.T) {
 		if err := <-taken; err != nil {
 			t.Fatal(err)
 		}
-		times := 0
-		for h := uint64(1); h <= m.Status().Load().Unsafe.Height; h++ {
-			rec, err := m.Store.Block(h)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, got := range rec.Block.Data.Txs {
-				if string(got) == tx {
-					times++
-				}
-			}
-		}
-		if times != 2 {
+		if times := placesOf(t, m, tx); times != 2 {
 			t.Errorf("it is in the chain %d times, want 2: one was sent before the crash, one after", times)
 		}
 		stop()
 		stopChain()
 	})
+}
+
+// gatedEngine is an engine that executes nothing before it is let.
+type gatedEngine struct {
+	exec.Engine
+	let atomic.Bool
+}
+
+func (g *gatedEngine) Execute(ctx context.Context, b *block.Block) ([]byte, error) {
+	if !g.let.Load() {
+		return nil, errors.New("the engine is busy")
+	}
+	return g.Engine.Execute(ctx, b)
+}
+
+// An engine that has lost blocks in a crash is given them again before any transaction is taken: one with the bytes of
+// theirs is a transaction of its own, and in a later block.
+func TestTheSameBytesAfterTheEngineHasLostBlocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const tx = "a=1"
+		w := syncertest.NewWorld(t, 100*time.Millisecond)
+		home := syncertest.NewHome()
+		m := w.Open(home, nil)
+		f := w.Follower(m)
+		hand, err := sequencer.OpenHand("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := newSequencer(w, m, f, w.Chain, func(cfg *sequencer.Config) { cfg.Hand = hand })
+		stopChain := syncertest.Run(t, w.Chain.Run)
+		stop := syncertest.Run(t, f.Run, q.Run)
+		for range 3 {
+			if err := q.SubmitTx(t.Context(), []byte(tx)); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(3 * time.Second)
+		}
+		if err := hand.Stop(t.Context()); err != nil { // the block under way is done
+			t.Fatal(err)
+		}
+		stop()
+		home.Engine = home.Engine.(*vfs.MemFS).CrashClone(vfs.CrashCloneCfg{})
+		m.Close()
+
+		var gate *gatedEngine
+		m = w.Open(home, func(e exec.Engine) exec.Engine { gate = &gatedEngine{Engine: e}; return gate })
+		defer m.Close()
+		if at, err := m.KV.Head(t.Context()); err != nil || at.Height >= m.Status().Load().Unsafe.Height {
+			t.Fatalf("the engine is at %d, %v, and the store at %d: want an engine that has lost blocks", at.Height, err, m.Status().Load().Unsafe.Height)
+		}
+		if last, signed, err := m.Syncer.LastSigned(); err != nil || !signed || last.Ref.Height > m.Status().Load().Unsafe.Height {
+			t.Fatalf("signed %v %+v, %v: want that all that was signed is stored", signed, last, err)
+		}
+		f = w.Follower(m)
+		q = newSequencer(w, m, f, w.Chain, func(cfg *sequencer.Config) { cfg.HoldTx = time.Minute })
+		taken := make(chan error, 1)
+		stop = syncertest.Run(t, f.Run, q.Run)
+		go func() { taken <- q.SubmitTx(t.Context(), []byte(tx)) }()
+		time.Sleep(3 * time.Second)
+		if len(taken) > 0 {
+			t.Error("a transaction is taken while the engine has not all blocks")
+		}
+		gate.let.Store(true)
+		time.Sleep(30 * time.Second) // what was tried in vain is tried again
+		if err := <-taken; err != nil {
+			t.Fatal(err)
+		}
+		if times := placesOf(t, m, tx); times != 4 {
+			t.Errorf("it is in the chain %d times, want 4: three were sent before the crash, one after", times)
+		}
+		stop()
+		stopChain()
+	})
+}
+
+// placesOf counts the places of a transaction in the chain of a home.
+func placesOf(t *testing.T, m *syncertest.Machine, tx string) (times int) {
+	t.Helper()
+	for h := uint64(1); h <= m.Status().Load().Unsafe.Height; h++ {
+		rec, err := m.Store.Block(h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, got := range rec.Block.Data.Txs {
+			if string(got) == tx {
+				times++
+			}
+		}
+	}
+	return times
 }
 
 // A sequencer that does not know yet what it has signed refuses a transaction after a while, and says what it waits for;

@@ -344,20 +344,36 @@ func (q *Sequencer) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if !signed || last.Ref.Height <= q.cfg.Syncer.Status().Load().Unsafe.Height { // else the first block that is made is this one
-		q.begun.Set(true)
-	}
+	// Unless it is stored, it is the first block that is made.
+	stored := !signed || last.Ref.Height <= q.cfg.Syncer.Status().Load().Unsafe.Height
 	q.pause("") // the first block may take long, or not be wanted for long: neither is for a reason that begin had
 	post := q.submit
 	if q.cfg.Proposer != nil {
 		post = q.propose
 	}
 	var wg sync.WaitGroup
+	if stored {
+		wg.Go(func() { q.level(ctx) })
+	}
 	for _, part := range []func(context.Context) error{q.produce, post} {
 		wg.Go(func() { cancel(part(ctx)) })
 	}
 	wg.Wait()
 	return context.Cause(ctx)
+}
+
+// level has the engine brought up to the stored blocks, and then transactions taken. An engine that a crash has left behind
+// is given those blocks again, and what a block has it takes out of its pool: a new transaction of the same bytes would go
+// with it. A block that is made has the same effect, and may come first.
+func (q *Sequencer) level(ctx context.Context) {
+	backoff := follow.Backoff{Min: q.cfg.BlockTime, Max: 10 * time.Second}
+	for !q.begun.Load() {
+		if q.cfg.Syncer.BringUp(ctx) == nil { // what it says is in the syncer's status
+			q.begun.Set(true)
+		} else if backoff.Sleep(ctx, nil) != nil {
+			return
+		}
+	}
 }
 
 // prepare does what has to be done before anything is posted. It cannot be interrupted.
