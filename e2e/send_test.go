@@ -51,6 +51,9 @@ type sentTx struct {
 	err        error // why there is none
 }
 
+// sameTexts is how many transactions are sent by many.
+const sameTexts = 5
+
 // errKilled is the end of a client.
 var errKilled = errors.New("the client was killed")
 
@@ -91,6 +94,21 @@ func TestSendsAreAnswered(t *testing.T) {
 		p.read(t, s.all)
 	}
 	s.all.check(ctx, t)
+	s.last(ctx, t)
+}
+
+// last sends what many have sent, when nobody else sends any more: it is in the next block, and so whoever sends it is told
+// that. If those before him are believed to wait for what is in no pool, he is told nothing, as his place is theirs.
+func (s *sending) last(ctx context.Context, t *testing.T) {
+	t.Helper()
+	one := newSender(s.r.seq.url, s.seed, 0)
+	defer one.client.CloseIdleConnections()
+	for i := range sameTexts {
+		tx := sentTx{text: fmt.Sprintf("same=%d", i), head: "unsafe"}
+		if one.post(ctx, &tx); tx.err != nil || tx.got.Result != "reached" {
+			t.Errorf("%s, when nobody else sends: got %+v, %v, want its place", tx.text, tx.got, tx.err)
+		}
+	}
 }
 
 // memory says what processes have of it now, and had at the most, where the system tells.
@@ -252,7 +270,7 @@ func (s *sending) killAll(ctx context.Context, t *testing.T, rng *rand.Rand) {
 func (s *sender) choose(n int64) sentTx {
 	tx := sentTx{text: fmt.Sprintf("tx-%d=%d", n, n), head: []string{"unsafe", "safe", "finalized"}[s.rng.IntN(3)]}
 	if s.rng.IntN(4) == 0 {
-		tx.text = fmt.Sprintf("same=%d", s.rng.IntN(5)) // as others do
+		tx.text = fmt.Sprintf("same=%d", s.rng.IntN(sameTexts)) // as others do
 	}
 	return tx
 }
