@@ -1,6 +1,7 @@
 package devnet
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -23,6 +24,7 @@ import (
 	"headrace/block"
 	"headrace/devnet/beacon"
 	"headrace/devnet/geth"
+	"headrace/l1"
 	"headrace/node"
 )
 
@@ -38,6 +40,7 @@ type L1Options struct {
 	TxRate      float64       // transactions per second sent to the sequencer; 0: none
 	KV          bool          // the key-value engine, instead of a geth for each node
 	Blobs       bool          // proposals in blobs, instead of call data
+	Payload     uint64        // version of the proposals' payloads; default 2
 	Logger      *slog.Logger  // default: silent
 	OnBlock     func(Line)    // called for each block once every driven node has applied it; must be quick
 	Listen      []string      // where the sequencer and the driven nodes listen, in this order; as in Options
@@ -184,7 +187,7 @@ func (n *L1) config(i int) (node.Config, error) {
 		}
 	}
 	c.L1.WS, c.L1.HTTP, c.L1.Beacon, c.L1.KeyFile, c.L1.Blobs = node.At(ws), node.At(http), n.inbox.Client.Beacon, n.path("proposer-key"), n.opt.Blobs
-	c.L1.BlockTime = n.opt.L1BlockTime.String()
+	c.L1.BlockTime, c.L1.Payload = n.opt.L1BlockTime.String(), cmp.Or(n.opt.Payload, l1.CompactVersion)
 	if !n.opt.KV {
 		client := n.clients[i]
 		c.Engine.Kind, c.Engine.URL = "engineapi", client.Engine()

@@ -14,6 +14,7 @@ func TestL1(t *testing.T) {
 	t.Parallel()
 	for name, opt := range map[string]devnet.L1Options{
 		"geth": {Nodes: 2}, "kv": {Nodes: 2, KV: true}, "blobs": {Nodes: 1, KV: true, Blobs: true},
+		"geth, version 1": {Nodes: 1, Payload: 1}, "blobs, version 1": {Nodes: 1, KV: true, Blobs: true, Payload: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

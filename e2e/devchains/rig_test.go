@@ -7,7 +7,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"io/fs"
 	"net/http"
@@ -171,11 +173,32 @@ func (w *world) run(change func(*node.Options)) *member {
 	return m
 }
 
+var howFlag = flag.String("proposals", "", "version of the payloads in which blocks are proposed, in all tests: 1 or 2; empty: each test has one of them. Always in call data")
+
+// payload is the version in which a test's sequencer proposes. Blobs are not for these chains: they give no transactions root by which a block with one could be
+// checked, or know none.
+func payload(t *testing.T) uint64 {
+	t.Helper()
+	switch version, _, _ := strings.Cut(*howFlag, "-"); version {
+	case "1":
+		return 1
+	case "2":
+		return 2
+	case "":
+	default:
+		t.Fatalf("-proposals is %q, want 1 or 2", *howFlag)
+	}
+	sum := fnv.New32a()
+	sum.Write([]byte(t.Name()))
+	return 1 + uint64(sum.Sum32()%2)
+}
+
 // sequencer starts the node that makes blocks.
 func (w *world) sequencer(change func(*node.Options)) *member {
 	w.t.Helper()
 	return w.run(func(o *node.Options) {
 		o.Key, o.Config.Sequencer.Enabled, o.Config.Sequencer.BlockTime, o.Config.L1.KeyFile = w.key, true, 200*time.Millisecond, w.l1key
+		o.Config.L1.Payload = payload(w.t)
 		if change != nil {
 			change(o)
 		}

@@ -34,7 +34,7 @@ func (w *world) lightAuthor() *author {
 
 func (w *world) authorOn(a *author) *author {
 	w.t.Helper()
-	a.w = w
+	a.w, w.seals = w, !a.kv()
 	a.roots = [][]byte{nil} // the first block names no state before it
 	return a
 }

@@ -19,7 +19,7 @@ import (
 func (w *world) proposeBlobs(id uint64, blocks ...*block.Block) l1.Inclusion {
 	w.t.Helper()
 	account := ethereum.NewAccount(w.client, geth.DevKey(1), ethereum.AccountOptions{Content: ethereum.Blobs})
-	d := l1.Draft{ID: id, Blocks: w.encode(blocks...)}
+	d := l1.Draft{ID: id, Payload: w.payload(blocks...), Count: len(blocks)}
 	copy(d.Parent[:], blocks[0].Header.Header.LastHeaderHash)
 	var in l1.Inclusion
 	w.check(w.inbox.WhileMining(w.ctx, 30*time.Millisecond, func(ctx context.Context) (err error) {
@@ -108,6 +108,9 @@ func TestVoid(t *testing.T) {
 	bad := [][]byte{
 		[]byte("garbage"), l1.EncodeBlocks(nil), l1.EncodeBlocks([]l1.Encoded{strange}),
 		l1.EncodeBlocks(w.encode(next[1])), l1.EncodeBlocks(w.encode(next[0], next[2])), l1.EncodeBlocks(w.encode(next...))[:40],
+	}
+	if w.waits.how.version2 {
+		bad = append(bad, w.compact(next[1]), w.compact(next...)[:40])
 	}
 	for _, payload := range bad {
 		w.mine(w.proposal(0, next[0], payload))

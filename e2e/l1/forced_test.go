@@ -44,14 +44,14 @@ func forcedItem(t *testing.T, settings l1.Settings) {
 
 	// Both blocks follow the same parent; the first proposal that counts is the one with the transaction.
 	without := a.next([]byte("other=1"))
-	w.mine(w.proposal(1, without, l1.EncodeBlocks(w.encode(without))))
+	w.mine(w.proposal(1, without, w.payload(without)))
 	if s := m.canonical(1, nil); s.Proposal.Void == "" {
 		t.Fatalf("got %+v without the forced transaction, want it void", s.Proposal)
 	}
 	a.back(0)
 	w.mine(w.tx(3, 0, bindings.PackForce(l1.EncodeTxs([][]byte{[]byte("forced=2")}))))
 	two := []*block.Block{a.next([]byte("forced=2")), a.next()}
-	w.mine(w.proposal(1, two[0], l1.EncodeBlocks(w.encode(two...))))
+	w.mine(w.proposal(1, two[0], w.payload(two...)))
 	if s := m.canonical(2, a.tip()); s.Proposal.Void != "" {
 		t.Fatalf("got %+v, want both blocks", s.Proposal)
 	}
@@ -72,6 +72,7 @@ func (w *world) sequencing(blockTime time.Duration) func(*node.Options) {
 	keyFile := filepath.Join(w.t.TempDir(), "proposer-key")
 	w.check(os.WriteFile(keyFile, []byte(hex.EncodeToString(crypto.FromECDSA(geth.DevKey(1)))), 0o600))
 	return func(o *node.Options) {
+		w.waits.how.proposes(&o.Config.L1)
 		o.Key, o.Config.Sequencer.Enabled, o.Config.Sequencer.BlockTime, o.Config.L1.KeyFile = w.key, true, blockTime, keyFile
 	}
 }
@@ -79,18 +80,12 @@ func (w *world) sequencing(blockTime time.Duration) func(*node.Options) {
 // TestForcedBySequencer is S31 with the node's own sequencer: a forced item gets into a block, once, on every node,
 // and the inbox's queue is empty then.
 func TestForcedBySequencer(t *testing.T) {
-	for i, version := range []uint64{1, 2} {
-		settings := inboxes(3)[i]
-		t.Run(fmt.Sprint("version ", version), func(t *testing.T) { t.Parallel(); forcedBySequencer(t, version, settings) })
-	}
+	everyWay(t, forcedBySequencer)
 }
 
-func forcedBySequencer(t *testing.T, version uint64, settings l1.Settings) {
-	w := newWorld(t, chosen(t), settings, 0)
-	sequencer := w.light(func(o *node.Options) {
-		w.sequencing(50 * time.Millisecond)(o)
-		o.Config.L1.Payload = version
-	})
+func forcedBySequencer(t *testing.T, h how) {
+	w := newWorld(t, chosen(t).in(h), inboxes(3)[h.version()-1], 0) // the older inbox with the older payloads
+	sequencer := w.light(w.sequencing(50 * time.Millisecond))
 	full := w.light(nil)
 	var s node.Status
 	w.check(w.inbox.WhileMining(w.ctx, 100*time.Millisecond, func(ctx context.Context) error {
@@ -166,12 +161,12 @@ func TestForcedExempt(t *testing.T) {
 	m.open()
 	m.offer(200, without)
 	m.unsafeHead(without)
-	w.mine(w.proposal(1, without, l1.EncodeBlocks(w.encode(without))))
+	w.mine(w.proposal(1, without, w.payload(without)))
 	if s := m.canonical(2, a.blocks[0]); s.Proposal.Void == "" || s.Counts.Exempt != 0 {
 		t.Fatalf("got %+v without a transaction that could be included, want it void", s.Proposal)
 	}
 	w.force(used, w.rollupTx(2, func(tx *types.DynamicFeeTx) { tx.Nonce = 1 }), w.rollupTx(4, func(tx *types.DynamicFeeTx) { tx.Value.Lsh(tx.Value, 100) }))
-	w.mine(w.proposal(1, without, l1.EncodeBlocks(w.encode(without))))
+	w.mine(w.proposal(1, without, w.payload(without)))
 	want := []*member{m, late}
 	late.start()
 	for _, each := range want {

@@ -175,7 +175,7 @@ func (p *process) holds(url string, want []*block.Block) {
 // chain: no block is lost, none twice, and no proposal is void.
 func TestKilled(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, events, l1.Settings{}, 2)
+	w := newWorld(t, events.in(chosenHow(t)), l1.Settings{}, 2)
 	a, g := w.author(), w.execution()
 	tap := newTap(t, g.Engine())
 	p := newProcess(w, tap.url, g)

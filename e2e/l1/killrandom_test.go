@@ -98,7 +98,7 @@ func (k *killer) revive(v victims) {
 // in the middle of the start after a kill. After each the node gets to the same chain, and nothing is void, lost or doubled.
 func TestKilledAnywhere(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, events, l1.Settings{}, 2)
+	w := newWorld(t, events.in(chosenHow(t)), l1.Settings{}, 2)
 	r, a, g := seed(t), w.author(), w.execution()
 	tap := newTap(t, g.Engine())
 	k := &killer{w: w, p: newProcess(w, tap.url, g), geth: g, tap: tap}

@@ -108,7 +108,7 @@ func TestNews(t *testing.T) {
 		t.Errorf("the proposal between was there after %s, want it at once, and not when the silence was looked into", took)
 	}
 	m.open()
-	subscribed := m.Status().Load().Counts.Subscriptions
+	subscribed, since := m.Status().Load().Counts.Subscriptions, time.Now()
 
 	var blocks []*beacon.Block
 	for range 4 {
@@ -122,7 +122,9 @@ func TestNews(t *testing.T) {
 	teller.announce(blocks[7])
 	last := w.propose(a.many(1)...)
 	teller.announce(last)
-	if s := m.canonical(7, a.tip()); s.Proposal.Reorgs != 0 || s.Counts.Subscriptions != subscribed {
+	s := m.canonical(7, a.tip())
+	again := s.Counts.Subscriptions != subscribed && time.Since(since) < prompt/2 // on a busy machine it is silent for long between two blocks
+	if s.Proposal.Reorgs != 0 || again {
 		t.Fatalf("got %+v, %+v, want no reorg and one subscription", s.Proposal, s.Counts)
 	}
 	mu.Lock()

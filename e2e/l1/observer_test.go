@@ -299,7 +299,7 @@ func observeL1(t *testing.T, r *observed) {
 	r.until(t, "an item that is reverted", func(e event) bool { return e.name == "Source.Reverted" })
 	w.mine(w.tx(3, 0, bindings.PackForce(l1.EncodeTxs([][]byte{[]byte("no pair")}))))
 	b := a.next(a.tx())
-	w.mine(w.proposal(1, b, l1.EncodeBlocks(w.encode(b))))
+	w.mine(w.proposal(1, b, w.payload(b)))
 	if s := m.canonical(2, a.tip()); s.Proposal.Void != "" {
 		t.Fatalf("got %+v, want the forced transaction exempt", s.Proposal)
 	}

@@ -14,7 +14,7 @@ import (
 // and what is held for a height that the canonical chain passes is dropped.
 func TestOrphaned(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, chosen(t), l1.Settings{}, 0)
+	w := newWorld(t, chosen(t).in(how{version2: chosenHow(t).version2}), l1.Settings{}, 0) // of two proposals the second alone is in blobs
 	a, api := w.lightAuthor(), w.inbox.Chain.API()
 	first := a.next(a.tx())
 	root := w.propose(first)

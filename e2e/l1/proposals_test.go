@@ -64,15 +64,8 @@ func knownCanonical(t testing.TB, mode waits) *world {
 
 // TestProposals is S2, S4, P9 and P32: one proposal after the other, then several before the first wait; a slow
 // onlooker sees ids that only go up, and the last.
-func TestProposals(t *testing.T) { t.Parallel(); proposals(t, chosen(t)) }
-
-// TestProposalsOfVersion2: the same in version 2, with execution clients whose sealed headers follow from one another.
-func TestProposalsOfVersion2(t *testing.T) {
-	t.Parallel()
-	mode := chosen(t)
-	mode.version2 = true
-	proposals(t, mode)
-	knownCanonical(t, mode)
+func TestProposals(t *testing.T) {
+	everyWay(t, func(t *testing.T, h how) { proposals(t, chosen(t).in(h)) })
 }
 
 func proposals(t testing.TB, mode waits) *world {

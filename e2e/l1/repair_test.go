@@ -60,7 +60,7 @@ func (w *world) deaf() (address string, asked chan struct{}) {
 	return l.Addr().String(), asked
 }
 
-// TestRepairOnAnL1: a byte of a block that came with the L1 is wrong. The node says what to do; a repair that is killed
+// TestRepairOnAnL1, of proposals in version 1, from which a block can be had alone: a byte of a block that came with the L1 is wrong. The node says what to do; a repair that is killed
 // while it asks the L1 changes nothing; the next one brings the block back, and the home is as it was.
 func TestRepairOnAnL1(t *testing.T) {
 	t.Parallel()
@@ -68,7 +68,7 @@ func TestRepairOnAnL1(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := newWorld(t, events, l1.Settings{}, 0)
+	w := newWorld(t, events.in(how{blobs: chosenHow(t).blobs}), l1.Settings{}, 0)
 	a := w.lightAuthor()
 	m := w.member()
 	genesis := filepath.Join(t.TempDir(), "genesis.json")
@@ -145,9 +145,12 @@ func TestRepairOnAnL1(t *testing.T) {
 	}
 	m.stop()
 
-	out, err := run("repair").Output()
+	repair := run("repair")
+	said.Reset()
+	repair.Stderr = &said
+	out, err := repair.Output()
 	if want := fmt.Sprintf("read %d lost blocks again, from %d to %d\n", len(rotten), rotten[0], rotten[len(rotten)-1]); err != nil || !strings.Contains(string(out), want) {
-		t.Fatalf("repair: got %v: %q, want %q", err, out, want)
+		t.Fatalf("repair: got %v: %q, want %q; it has said:\n%s", err, out, want, said.String())
 	}
 	m.start()
 	after := whole()

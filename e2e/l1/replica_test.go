@@ -62,9 +62,8 @@ func TestReplicaThroughReorgs(t *testing.T) {
 		t.Run(fmt.Sprintf("version 2 %t", version2), func(t *testing.T) {
 			t.Parallel()
 			mode := chosen(t)
-			mode.version2 = version2
+			mode.how = how{version2: version2}
 			w := newWorld(t, mode, l1.Settings{}, 0)
-			w.sealless = true
 			a, m, other := w.lightAuthor(), w.light(nil), w.light(nil)
 			p := newReplica(w, m.URL(), other.URL())
 			url := p.start()

@@ -3,6 +3,11 @@
 //
 // All waits go by the switch HEADRACE_WAITS: events (the default), poll-500 (every 500 ms for what a node says of proposals, every 200 ms for its blocks)
 // and poll-50. BenchmarkWaits runs the same scenarios in each.
+//
+// Blocks are proposed in payloads of version 1 or 2, in call data or in blobs: each test has one of these ways, and all have the one that -proposals says. All of
+// them in all ways:
+//
+//	for way in 1 2 1-blobs 2-blobs; do go test ./e2e/l1 ./e2e/devchains -args -proposals $way; done
 package l1_test
 
 import (
@@ -29,9 +34,7 @@ import (
 	"headrace/devnet/geth"
 	"headrace/devnet/geth/gethtest"
 	"headrace/exec"
-	"headrace/exec/engineapi"
 	"headrace/l1"
-	"headrace/l1/compact"
 	"headrace/l1/ethereum"
 	"headrace/l1/ethereum/inbox"
 	"headrace/node"
@@ -64,9 +67,8 @@ type world struct {
 	key     *block.PrivateKey
 	genesis *block.Genesis
 	l2      string // file of the execution genesis
-
-	proposed map[block.Hash]*block.Block // in version 2
-	sealless bool                        // which are of blocks that no execution client has sealed
+	seals   bool   // the authors have geths, and blocks the seals of those
+	made    *made
 }
 
 // setup is the world of most tests: an author and a node, each with a geth of its own.
@@ -84,7 +86,7 @@ func newWorld(t testing.TB, mode waits, settings l1.Settings, clients int) *worl
 	gethtest.Binary(t) // or skip
 	ctx, cancel := context.WithTimeout(context.Background(), 4*patience)
 	t.Cleanup(cancel)
-	w := &world{t: t, ctx: ctx, waits: mode, spare: make([]*geth.Node, clients)}
+	w := &world{t: t, ctx: ctx, waits: mode, made: new(made), spare: make([]*geth.Node, clients)}
 	var starts sync.WaitGroup
 	errs := make([]error, clients+1)
 	for i := range clients {
@@ -296,7 +298,9 @@ func (w *world) sign(h block.Header, parent *block.Block, txs [][]byte) *block.B
 	h.DataHash = commitment[:]
 	signed, err := block.SignHeader(w.key, h)
 	w.check(err)
-	return &block.Block{Header: signed, Data: d}
+	b := &block.Block{Header: signed, Data: d}
+	w.made.add(b)
+	return b
 }
 
 // encode writes blocks as a proposal holds them.
@@ -314,39 +318,10 @@ func (w *world) encode(blocks ...*block.Block) (out []l1.Encoded) {
 	return out
 }
 
-// propose makes an L1 block with a proposal of these blocks, in call data.
+// propose makes an L1 block with a proposal of these blocks.
 func (w *world) propose(blocks ...*block.Block) *beacon.Block {
 	w.t.Helper()
-	if w.waits.version2 {
-		return w.mine(w.proposal(0, blocks[0], w.compact(blocks...)))
-	}
-	return w.mine(w.proposal(0, blocks[0], l1.EncodeBlocks(w.encode(blocks...))))
-}
-
-// compact writes blocks in version 2, on one that it has written before, or from the first one on.
-func (w *world) compact(blocks ...*block.Block) []byte {
-	w.t.Helper()
-	codec, err := engineapi.NewSealCodec(devnet.L2Genesis())
-	w.check(err)
-	parent := compact.Parent{Height: blocks[0].Height() - 1}
-	if last := blocks[0].Header.Header.LastHeaderHash; last != nil {
-		if parent.Block = w.proposed[block.Hash(last)]; parent.Block == nil {
-			w.t.Fatalf("block %d was not proposed", parent.Height)
-		}
-	}
-	chain := &compact.Chain{ID: w.genesis.ChainID, Seals: codec}
-	if w.sealless {
-		chain.Seals = nil
-	}
-	payload, err := compact.Encode(chain, parent, blocks)
-	w.check(err)
-	if w.proposed == nil {
-		w.proposed = map[block.Hash]*block.Block{}
-	}
-	for _, b := range blocks {
-		w.proposed[b.Hash()] = b
-	}
-	return payload
+	return w.mine(w.proposal(0, blocks[0], w.payload(blocks...)))
 }
 
 // proposal is a transaction that proposes payload, which says that it begins with first.
@@ -356,6 +331,9 @@ func (w *world) proposal(forced uint16, first *block.Block, payload []byte) *typ
 	w.check(err)
 	var parent [32]byte
 	copy(parent[:], first.Header.Header.LastHeaderHash)
+	if w.waits.how.blobs {
+		return w.blobTx(1, bindings.PackProposeBlobs([32]byte(s.LastProposal), parent, forced, 0), payload)
+	}
 	return w.tx(1, 0, bindings.PackPropose([32]byte(s.LastProposal), parent, forced, payload))
 }
 

@@ -117,12 +117,12 @@ func TestSnapshots(t *testing.T) {
 		t.Fatalf("got %+v, want it void", s.Proposal)
 	}
 	at := w.mine( // the second message of its block, by its topic
-		w.tx(3, 0, bindings.PackForce(l1.EncodeTxs([][]byte{{2}}))), w.proposal(0, unsafe[0], l1.EncodeBlocks(w.encode(unsafe...))))
+		w.tx(3, 0, bindings.PackForce(l1.EncodeTxs([][]byte{{2}}))), w.proposal(0, unsafe[0], w.payload(unsafe...)))
 	if s := o.saw(m.canonical(3, a.tip())); s.Counts.Promoted != 2 || s.Proposal.Tx != block.Hash(at.Txs[1].Hash()) || s.Proposal.Void != "" {
 		t.Fatalf("got %+v, %+v, want both promoted by the second transaction", s.Proposal, s.Counts)
 	}
 	// The same content again (P32) makes nothing twice, and is not taken for something else: it is void, and says why.
-	w.mine(w.proposal(0, unsafe[0], l1.EncodeBlocks(w.encode(unsafe...))))
+	w.mine(w.proposal(0, unsafe[0], w.payload(unsafe...)))
 	if s := o.saw(m.canonical(4, a.tip())); s.Proposal.Void == "" || s.Counts.Void != 2 {
 		t.Fatalf("got %+v, want the repetition void", s.Proposal)
 	}

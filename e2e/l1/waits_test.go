@@ -17,22 +17,22 @@ import (
 type waits struct {
 	name            string
 	proposal, block time.Duration // between two looks; 0: events
-	version2        bool          // the payloads of proposals are
+	how             how           // blocks are proposed
 }
 
 var (
 	events  = waits{name: "events"}
-	poll500 = waits{"poll-500", 500 * time.Millisecond, 200 * time.Millisecond, false}
-	poll50  = waits{"poll-50", 50 * time.Millisecond, 50 * time.Millisecond, false}
+	poll500 = waits{"poll-500", 500 * time.Millisecond, 200 * time.Millisecond, how{}}
+	poll50  = waits{"poll-50", 50 * time.Millisecond, 50 * time.Millisecond, how{}}
 )
 
-// chosen is the way that HEADRACE_WAITS names.
+// chosen is the way to wait that HEADRACE_WAITS names, and the way to propose that is chosenHow.
 func chosen(t testing.TB) waits {
 	t.Helper()
 	name := os.Getenv("HEADRACE_WAITS")
 	for _, w := range []waits{events, poll500, poll50} {
 		if name == w.name || name == "" {
-			return w
+			return w.in(chosenHow(t))
 		}
 	}
 	t.Fatalf("HEADRACE_WAITS is %q, want events, poll-500 or poll-50", name)
