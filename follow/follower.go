@@ -94,6 +94,23 @@ type Follower[T any] struct {
 	reached uint64  // the highest position so far, or where the sink has gone back to by itself
 	turns   int     // forks followed since it was reached
 	doubt   Backoff // between tries of a source that contradicts itself
+	kept    kept    // what could not be applied
+}
+
+// kept is an item that could not be applied. It is tried again without a fetch, for as long as the source may have it: where
+// there is another head the source may have gone to a fork without it, which nothing else would tell, so it is read again.
+type kept struct {
+	item Ref
+	head Ref       // when it was read
+	at   time.Time // then
+}
+
+// rereadAfter bounds how often an item that cannot be applied is read.
+const rereadAfter = 20 * time.Second
+
+// stale reports whether an item that could not be applied is to be read again.
+func (k *kept) stale(item, head Ref) bool {
+	return k.item == item && head != k.head && head.Height >= item.Height && head != item && time.Since(k.at) >= rereadAfter
 }
 
 // New returns a follower. Run makes it work.
@@ -347,9 +364,10 @@ func (f *Follower[T]) step(ctx context.Context) (more bool, err error) {
 	f.mu.Unlock()
 
 	switch {
-	case pushed && !follows(&item, last):
+	case pushed && (!follows(&item, last) || f.kept.stale(item.Ref(), head)):
 		// A pushed item that does not fit is only a hint; fetch what stands there now (I8).
 		f.forget(item.Height)
+		f.kept = kept{}
 		fallthrough
 	case !pushed && head.Height > last.Height:
 		if head.Height <= last.Height {
@@ -388,7 +406,11 @@ func (f *Follower[T]) apply(ctx context.Context, item Item[T], inline bool) erro
 	if err := f.sink.Apply(ctx, item); err != nil {
 		f.mu.Lock()
 		f.queue.unread(item)
+		head := f.head
 		f.mu.Unlock()
+		if f.kept.item != item.Ref() {
+			f.kept = kept{item.Ref(), head, time.Now()}
+		}
 		return &stageError{StageApply, item.Height, err}
 	}
 	f.forget(item.Height)

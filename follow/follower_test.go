@@ -412,6 +412,56 @@ func TestFailedApplyOfAFetchedItem(t *testing.T) {
 	})
 }
 
+// choosy is a sink that never takes one item.
+type choosy struct {
+	*followtest.Sink[string]
+	never follow.Hash
+}
+
+func (c *choosy) Apply(ctx context.Context, item follow.Item[string]) error {
+	if item.Hash == c.never {
+		return followtest.ErrInjected
+	}
+	return c.Sink.Apply(ctx, item)
+}
+
+// An item that can never be applied, and is on a fork that the source has left: news names the new head alone, above it.
+// What stands there now is read, and the sink goes on. While the source goes on from the item, it is read again now and
+// then, and not more often.
+func TestKeptItemOfAFork(t *testing.T) {
+	for _, inline := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			c, fetches := followtest.NewChain(4), map[uint64]int{}
+			sink := &choosy{followtest.NewSink[string](1), c.Item(4).Hash}
+			c.Faults = func(op followtest.Op) followtest.Fault {
+				if op.Name == "fetch" {
+					fetches[op.Height]++
+				}
+				return followtest.Fault{NoItem: !inline}
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			var work sync.WaitGroup
+			defer work.Wait()
+			defer cancel()
+			f := follow.New[string](c, sink, follow.Options{})
+			work.Go(func() { _ = f.Run(ctx) })
+			time.Sleep(time.Minute)
+			for range 60 {
+				c.Extend(1)
+				time.Sleep(time.Second)
+			}
+			synctest.Wait()
+			if fetches[4] > 5 || sink.Last().Height != 3 {
+				t.Errorf("inline %t: item 4 was read %d times in a minute, the sink is at %d", inline, fetches[4], sink.Last().Height)
+			}
+			c.Fork(61, 70) // one announcement
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			wantLast(t, sink.Sink, c.Head())
+		})
+	}
+}
+
 // barred is a chain whose subscription ends with an error, after it has announced the head.
 type barred struct {
 	*followtest.Chain

@@ -92,4 +92,10 @@ var policyGuards = []guard{
 		from: "return max(w.before, w.long())", to: "return w.long()",
 		pkg: "./internal/syncer", test: "TestRhythmOfWaits",
 	},
+	{
+		name: "what can never be applied is read again where there is another head",
+		file: "follow/follower.go",
+		from: "|| f.kept.stale(item.Ref(), head)", to: "",
+		pkg: "./follow", test: "TestKeptItemOfAFork",
+	},
 }
