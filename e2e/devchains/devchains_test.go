@@ -65,11 +65,10 @@ func TestRevert(t *testing.T) {
 		all := []*member{sequencer, socket, polling}
 		for round := range 2 {
 			sequencer.put(fmt.Sprintf("before-%d", round), "yes", all...)
-			snapshot, err := w.chain.Snapshot(w.ctx)
-			w.check(err)
+			snapshot := sequencer.snapshot()
 			sequencer.put(fmt.Sprintf("after-%d", round), "yes", all...)
 			before := sequencer.Status().Load()
-			w.check(w.chain.Revert(w.ctx, snapshot))
+			sequencer.still(func() { w.check(w.chain.Revert(w.ctx, snapshot)) })
 			for _, m := range all {
 				s := m.until("a reorg", func(s node.Status) bool {
 					return s.Proposal.Reorgs == uint64(round+1) && s.Heads.Safe.Height > before.Heads.Safe.Height
@@ -118,9 +117,12 @@ func TestRevertWithForcedDue(t *testing.T) {
 		full := w.run(func(*node.Options) {})
 		sequencer := w.sequencer(func(o *node.Options) { o.Engine = builder })
 		sequencer.safe(3)
-		w.headrace("inbox", "force", "--inbox", w.inbox, "--l1.http", w.chain.HTTP(), "--l1.key_file", w.otherKey(), "--tx", "0x"+fmt.Sprintf("%x", "forced=yes"))
-		snapshot, err := w.chain.Snapshot(w.ctx)
-		w.check(err)
+		var snapshot string
+		sequencer.still(func() {
+			w.headrace("inbox", "force", "--inbox", w.inbox, "--l1.http", w.chain.HTTP(), "--l1.key_file", w.otherKey(), "--tx", "0x"+fmt.Sprintf("%x", "forced=yes"))
+			snapshot, err = w.chain.Snapshot(w.ctx)
+			w.check(err)
+		})
 		at := w.head()
 		for w.head() < at+3 { // Ganache makes one block for calls that come while it makes one
 			w.check(w.chain.Call(w.ctx, nil, "evm_mine"))
@@ -178,8 +180,7 @@ func TestRevertOfFinal(t *testing.T) {
 	each(t, devchain.Options{}, []devchain.Kind{devchain.Ganache, devchain.Hardhat}, func(t *testing.T, w *world) {
 		sequencer := w.sequencer(func(o *node.Options) { o.Config.L1.Finality = "node" })
 		sequencer.safe(1)
-		snapshot, err := w.chain.Snapshot(w.ctx)
-		w.check(err)
+		snapshot := sequencer.snapshot()
 		at := sequencer.Status().Load()
 		sequencer.until("finalized blocks", func(s node.Status) bool { return s.Heads.Finalized.Height > at.Heads.Safe.Height+1 })
 		w.check(w.chain.Revert(w.ctx, snapshot))

@@ -228,6 +228,27 @@ func (m *member) safe(height uint64) node.Status {
 	return m.until(fmt.Sprintf("safe block %d", height), func(s node.Status) bool { return s.Heads.Safe.Height >= height })
 }
 
+// still calls do while the sequencer proposes nothing. A dev chain takes no care of a block that is being mined when its state is noted,
+// or put back: the state is then not that of any of its blocks, and no proposal has a place there.
+func (m *member) still(do func()) {
+	m.w.t.Helper()
+	m.w.headrace("sequencer", "stop", "--node", m.URL())
+	m.until("all blocks proposed", func(s node.Status) bool { return s.Sequencer.Pending == 0 && s.Sequencer.Flight == nil })
+	do()
+	m.w.headrace("sequencer", "start", "--node", m.URL())
+}
+
+// snapshot notes the state of the dev chain.
+func (m *member) snapshot() (id string) {
+	m.w.t.Helper()
+	m.still(func() {
+		var err error
+		id, err = m.w.chain.Snapshot(m.w.ctx)
+		m.w.check(err)
+	})
+	return id
+}
+
 // put sends the sequencer a transaction, and waits until each of the nodes has the block with it, by its proposal.
 func (m *member) put(key, value string, nodes ...*member) {
 	m.w.t.Helper()
