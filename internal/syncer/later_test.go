@@ -85,7 +85,7 @@ func TestLaterVersion(t *testing.T) {
 			time.Sleep(time.Minute)
 			b = w.branch("b").at(1)
 			w.want(before.Proposal.ID, 1)
-			if st := w.node.Status().Load(); st.Stage.Cause != "" {
+			if st := w.node.Status().Load(); st.Stage.Name == follow.StageApply {
 				t.Fatalf("got %+v when the L1 has dropped the proposal", st.Stage)
 			}
 		}

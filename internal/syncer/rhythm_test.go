@@ -100,6 +100,7 @@ func TestRhythmOfWaits(t *testing.T) {
 		"the first is an outage": {[]wait{{1, 5 * hour}, {2, minute}}, minute},
 		"two outages":            {[]wait{{20, minute}, {1, hour}, {20, minute}, {1, 2 * hour}, {20, minute}}, minute},
 		"a night and a day":      {[]wait{{48, 10 * minute}, {960, minute}}, 10 * minute},
+		"the day after a night":  {[]wait{{48, 10 * minute}, {1560, minute}}, 10 * minute},
 		"three days of nights":   {[]wait{{48, 10 * minute}, {960, minute}, {48, 10 * minute}, {960, minute}, {48, 10 * minute}, {960, minute}}, 10 * minute},
 		"busy at last":           {[]wait{{48, 10 * minute}, {3 * 1440, minute}}, minute},
 		"it waits longer now":    {[]wait{{100, minute}, {3, hour}}, hour},
