@@ -218,9 +218,7 @@ func (h *effect) hinders(m *monitor) {
 		m.Errorf("not ready %s after its heads moved last, want %s at most", after, most)
 	}
 	// What is true of every trouble may be told before its cause, on a busy machine.
-	s = m.until("not ready for the cause itself", func(now node.Status) bool {
-		return now.Ready || h.names(&now) || !regexp.MustCompile(`brings no new block|was announced, and|no new (DA|L1) block`).MatchString(now.Reason)
-	})
+	s = m.until("not ready for the cause itself", func(now node.Status) bool { return now.Ready || h.names(&now) })
 	if s.Ready || !h.names(&s) || s.Remedy != s.Stage.Remedy() || len(s.Waiting) == 0 {
 		m.Errorf("got ready %t, %q (%s), %q and %+v, want %q (%v)", s.Ready, s.Reason, s.Stage, s.Remedy, s.Waiting, h.says, h.stages)
 	}
