@@ -279,7 +279,7 @@ func (m *monitor) stood(s *node.Status) time.Duration {
 func (m *monitor) most() time.Duration {
 	m.busy.mu.Lock()
 	defer m.busy.mu.Unlock()
-	return m.bound + 200*time.Millisecond + 5*m.busy.worst
+	return m.bound + 2*time.Second + 10*m.busy.worst
 }
 
 // until waits for a status, and holds each that it sees against the promise.
