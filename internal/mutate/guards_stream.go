@@ -93,6 +93,12 @@ var streamGuards = []guard{
 		pkg: "./stream/nats/server", test: "TestReaders",
 	},
 	{
+		name: "who connects to the embedded server has no answer written into the stream",
+		file: "stream/nats/server/server.go",
+		from: "Username: l.reader, Account: of,", to: "Username: l.reader,",
+		pkg: "./stream/nats/server", test: "TestReadersWriteNothing",
+	},
+	{
 		name: "while there is no connection the state says why",
 		file: "stream/nats/publish/line.go",
 		from: "p.unreached(why, tries-seen, lasts)", to: "p.unreached(errDown, tries-seen, lasts)",

@@ -9,6 +9,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/subtle"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -106,10 +107,8 @@ func Start(ctx context.Context, opt Options) (*Server, error) {
 		}
 	}
 	s := &Server{User: Publisher, Password: cmp.Or(opt.Secret, rand.Text())}
-	o.Users = []*natsserver.User{{Username: s.User, Password: s.Password}}
-	if opt.Password != "" {
-		o.Users = append(o.Users, &natsserver.User{Username: cmp.Or(opt.User, "reader"), Password: opt.Password, Permissions: reading()})
-	}
+	in := &logins{publisher: s.Password, password: opt.Password, reader: cmp.Or(opt.User, "reader")}
+	o.CustomClientAuthentication = in
 	var err error
 	if s.Server, err = natsserver.NewServer(o); err != nil {
 		return nil, fmt.Errorf("NATS server: %w", err)
@@ -134,9 +133,12 @@ func Start(ctx context.Context, opt Options) (*Server, error) {
 	const poll = 50 * time.Millisecond // of the other servers' port, which is opened later
 	for opt.Cluster != nil && l.fatal.Load() == nil && ctx.Err() == nil && !s.ReadyForConnections(poll) {
 	}
+	if opt.Password != "" && l.fatal.Load() == nil {
+		err = s.admit(in)
+	}
 	if text := l.fatal.Load(); text != nil {
 		err = fmt.Errorf("NATS server: %s; its streams are in %s", *text, opt.Dir)
-	} else if err = context.Cause(ctx); err == nil && opt.Cluster == nil && !s.JetStreamEnabled() {
+	} else if err = errors.Join(err, context.Cause(ctx)); err == nil && opt.Cluster == nil && !s.JetStreamEnabled() {
 		err = fmt.Errorf("NATS server: streams cannot be kept in %s: see its log", opt.Dir)
 	}
 	if err != nil {
@@ -167,14 +169,57 @@ func (s *Server) Close() {
 	s.WaitForShutdown()
 }
 
-// reading is what readers may do: ask for streams and messages, and make consumers, whose names the others have no way to
+// logins lets those in who may use the server. It is a natsserver.Authentication.
+type logins struct {
+	publisher        string // its password
+	reader, password string // of those who read
+	readers          atomic.Pointer[natsserver.Account]
+}
+
+// Check implements natsserver.Authentication.
+func (l *logins) Check(c natsserver.ClientAuthentication) bool {
+	o := c.GetOpts()
+	same := func(password string) bool {
+		return subtle.ConstantTimeCompare([]byte(o.Password), []byte(password)) == 1
+	}
+	switch of := l.readers.Load(); {
+	case o.Username == Publisher && same(l.publisher):
+		c.RegisterUser(&natsserver.User{Username: Publisher})
+	case l.password != "" && of != nil && o.Username == l.reader && same(l.password):
+		c.RegisterUser(&natsserver.User{Username: l.reader, Account: of, Permissions: reading()})
+	default:
+		return false
+	}
+	return true
+}
+
+// admit makes the account of those who read. Nothing that they send, and no answer that they ask for, gets into the
+// account that has the streams, but the questions that are exported there.
+func (s *Server) admit(in *logins) error {
+	readers, err := s.RegisterAccount("readers")
+	if err != nil {
+		return fmt.Errorf("NATS server: %w", err)
+	}
+	streams := s.GlobalAccount()
+	for _, subject := range questions {
+		err = errors.Join(err, streams.AddServiceExportWithResponse(subject, natsserver.Streamed, []*natsserver.Account{readers}), readers.AddServiceImport(streams, subject, subject))
+	}
+	err = errors.Join(err, streams.AddStreamExport("hr.>", []*natsserver.Account{readers}), readers.AddStreamImport(streams, "hr.>", ""))
+	in.readers.Store(readers)
+	return err
+}
+
+// questions are what readers may ask: for streams and messages, and for consumers, whose names the others have no way to
 // ask for: who knows the name of a consumer may read it empty, or delete it.
+var questions = []string{
+	"$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "$JS.API.STREAM.INFO.*", "$JS.API.STREAM.MSG.GET.*", "$JS.API.DIRECT.GET.>",
+	"$JS.API.CONSUMER.CREATE.>", "$JS.API.CONSUMER.INFO.*.*", "$JS.API.CONSUMER.MSG.NEXT.*.*", "$JS.API.CONSUMER.DELETE.*.*", "$JS.ACK.>", "$JS.FC.>",
+}
+
+// reading is what readers may do.
 func reading() *natsserver.Permissions {
 	return &natsserver.Permissions{
-		Publish: &natsserver.SubjectPermission{Allow: []string{
-			"$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "$JS.API.STREAM.INFO.*", "$JS.API.STREAM.MSG.GET.*", "$JS.API.DIRECT.GET.>",
-			"$JS.API.CONSUMER.CREATE.>", "$JS.API.CONSUMER.INFO.*.*", "$JS.API.CONSUMER.MSG.NEXT.*.*", "$JS.API.CONSUMER.DELETE.*.*", "$JS.ACK.>", "$JS.FC.>",
-		}},
+		Publish:   &natsserver.SubjectPermission{Allow: questions},
 		Subscribe: &natsserver.SubjectPermission{Allow: []string{"_INBOX.>", "hr.>"}},
 	}
 }

@@ -161,6 +161,54 @@ func refused(t *testing.T, conn *natsgo.Conn, what string, do func() error) {
 	}
 }
 
+// A reader cannot have the server write into the stream in its place: by an answer, or by what a consumer delivers.
+func TestReadersWriteNothing(t *testing.T) {
+	s, err := server.Open(server.Options{Dir: t.TempDir(), Listen: "127.0.0.1:0", Password: "of-readers"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	writer, _, err := connect(t, s.ClientURL(), natsgo.UserInfo(s.User, s.Password))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	of, err := writer.CreateStream(ctx, jetstream.StreamConfig{Name: "hr-x", Subjects: []string{"hr.x.>"}, AllowDirect: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := writer.Publish(ctx, "hr.x.block.1", []byte("one")); err != nil {
+		t.Fatal(err)
+	}
+	reader, conn, err := connect(t, s.ClientURL(), natsgo.UserInfo("reader", "of-readers"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const into = "hr.x.block.2"
+	for _, ask := range []struct{ subject, body string }{
+		{"$JS.API.INFO", ""}, {"$JS.API.STREAM.NAMES", ""}, {"$JS.API.STREAM.INFO.hr-x", ""}, {"$JS.API.STREAM.MSG.GET.hr-x", `{"seq":1}`},
+		{"$JS.API.DIRECT.GET.hr-x", `{"seq":1}`}, {"$JS.API.DIRECT.GET.hr-x.hr.x.block.1", ""},
+		{"$JS.API.CONSUMER.CREATE.hr-x", `{"stream_name":"hr-x","config":{"deliver_policy":"all","ack_policy":"none"}}`},
+		{"$JS.API.CONSUMER.CREATE.hr-x.mine", `{"stream_name":"hr-x","config":{"name":"mine","deliver_policy":"all","ack_policy":"none"}}`},
+		{"$JS.API.CONSUMER.MSG.NEXT.hr-x.mine", `{"batch":1}`},
+		{"$JS.API.CONSUMER.INFO.hr-x.mine", ""}, {"$JS.API.CONSUMER.DELETE.hr-x.mine", ""},
+	} {
+		if err := conn.PublishRequest(ask.subject, into, []byte(ask.body)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := reader.Stream(ctx, "hr-x"); err != nil { // what was asked before is answered
+			t.Fatal(err)
+		}
+		if info, err := of.Info(ctx); err != nil || info.State.LastSeq != 1 {
+			t.Errorf("%s: got %+v (%v), want one message", ask.subject, info.State, err)
+		}
+	}
+	if _, err := reader.CreateConsumer(ctx, "hr-x", jetstream.ConsumerConfig{DeliverSubject: into, AckPolicy: jetstream.AckNonePolicy}); err == nil {
+		t.Error("a reader has what it reads delivered into the stream")
+	}
+}
+
 // What keeps a server from starting is said at once, with the cause.
 func TestCannotStart(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
