@@ -12,7 +12,7 @@ import (
 
 // DataBlob is a data blob that has been read, and not built: its transactions are where they were, in the bytes that
 // it came in, and it takes the same memory whether there are two or millions. It says the same of a blob as SignedData
-// does, in any encoding that protobuf allows. Nothing is verified. The bytes must not be written to afterwards.
+// does, in any encoding that SignedData is read from. Nothing is verified. The bytes must not be written to afterwards.
 type DataBlob struct {
 	raw       []byte
 	chainID   []byte

@@ -48,11 +48,10 @@ const (
 	kept = pubKeyPart
 )
 
-// The level of a field says what it is in: a content, and metadata or a signer; or in a group, whatever that is in.
+// The level of a field says what it is in: a content, and metadata or a signer.
 const (
 	inData  = 1
 	inInner = 2
-	inGroup = 4
 )
 
 // parts has the fields of each level, by number.

@@ -119,7 +119,7 @@ func (p *place) short(in *[enough + 8]byte, b []byte) run {
 	i, n, g, depth := 0, uint(0), uint(0), -p.depth // which is negative
 	for uint(i) < atOnce {
 		w := uint(binary.LittleEndian.Uint16(in[i : i+2]))
-		k := table[w&0x7f|uint(depth)>>54&0x200]
+		k := table[w&0x7f|uint(uint64(depth)>>54&0x200)]
 		second := kind(w >> 8)
 		end := i + int(k>>60) + int(second&(k>>16))
 		if second >= k&0x1ff || end > limit || w&0x80 != 0 {
@@ -150,13 +150,13 @@ func (p *place) near(in *[enough + 8]byte, b []byte) run {
 	for uint(i) < atOnce {
 		w := uint(binary.LittleEndian.Uint32(in[i : i+4]))
 		two := w >> 7 & 1
-		row := w&0xff | uint(depth)>>54&0x200
+		row := w&0xff | uint(uint64(depth)>>54&0x200)
 		k := table[row]
 		second := w >> ((1 + two) * 8) & 0xff
 		start := i + int(k>>60) + int(two)
 		end := start + int(kind(second)&(k>>16))
 		more := w >> 8 & 0xff & -two // the tag's second byte
-		what := table[row|(more-1)>>55&padded]
+		what := table[row|uint((uint64(more)-1)>>55&padded)]
 		if kind(second|more&0x80<<2) >= what&0x1ff || end > limit { // too much, if the tag goes on
 			break
 		}
@@ -180,7 +180,7 @@ func (p *place) flat(in *[enough + 8]byte, b []byte) run {
 	i, n, g, depth := 0, uint(0), uint(0), -p.depth
 	for uint(i) < atOnce {
 		w := binary.LittleEndian.Uint64(in[i : i+8])
-		row := uint(w&0xff) | uint(depth)>>54&0x200
+		row := uint(w&0xff) | uint(uint64(depth)>>54&0x200)
 		k := table[row]
 		last := w&goesOn ^ goesOn                // of varints
 		stop := last & (last - ((w|w>>2)&1 ^ 1)) // that of the value or length, if the type has one, else of the tag
@@ -192,7 +192,7 @@ func (p *place) flat(in *[enough + 8]byte, b []byte) run {
 		tag := said & (last ^ (last - 1))
 		value := said & (stop ^ (stop - 1)) >> ((bits.TrailingZeros32(uint32(last)) + 1) & 63)
 		length := value & -(w >> 1 & 1)
-		what := table[row|uint((tag&^0xff)-1)>>55&padded]
+		what := table[row|uint((uint64(tag&^0xff)-1)>>55&padded)]
 		end := start + int(length) + int(k>>60)
 		if length >= uint64(what&0x1ff) || what&nested != 0 || end > limit {
 			break

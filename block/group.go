@@ -148,7 +148,7 @@ func (p *place) onlyTags(b []byte) error {
 	p.room()
 	in, n, depth := b[p.at:min(limit, p.at+atOnce)], 0, p.depth
 	for ; n < len(in); n++ {
-		d := shortKinds[level&3][uint(in[n])|uint(-depth)>>54&0x200].deeper()
+		d := shortKinds[level&3][uint(in[n])|uint(uint64(-depth)>>54&0x200)].deeper()
 		if d == 0 || in[n] >= 0x80 {
 			break
 		}

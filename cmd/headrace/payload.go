@@ -113,14 +113,14 @@ func explainPayload(raw []byte) (v payloadView, err error) {
 		e, err := compact.Explain(raw)
 		return payloadView{Version: compact.Version, Bytes: e.Length, Compact: &e}, err
 	}
+	if later, ok := l1.DecodeLater(raw); ok {
+		return v, fmt.Errorf("payload version %d, of the key %x: this release reads versions up to %d", later.Version, later.PubKey, compact.Version)
+	}
 	if len(raw) == 0 || raw[0] != 1 {
 		return v, errors.New("this is no payload of version 1 or 2, which has that number as its first byte: it is the data that propose or force was called with, without the selector and the other arguments, or what the blobs hold from --offset on")
 	}
 	v.Version = 1
 	blocks, err := l1.DecodeBlocks(raw)
-	if later, ok := l1.DecodeLater(raw); ok {
-		return v, fmt.Errorf("payload version %d, of the key %x: this release reads versions up to %d", later.Version, later.PubKey, compact.Version)
-	}
 	if err != nil {
 		txs, forced := l1.DecodeTxs(raw)
 		if forced != nil || len(txs) == 0 {

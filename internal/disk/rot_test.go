@@ -200,7 +200,7 @@ func TestRottenBlockIsReadOnce(t *testing.T) {
 		t.Fatalf("%d of 60 values are lost, want some of them", len(lost))
 	}
 	reads := fs.reads.Load()
-	for _, n := range lost {
+	for _, n := range slices.Repeat(lost, 5) {
 		for _, key := range [][]byte{key(n), append(key(n), "and one that is not there"...)} {
 			if _, ok, err := db.Get(key); !ok && err == nil {
 				continue // behind the block

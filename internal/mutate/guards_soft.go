@@ -112,8 +112,8 @@ var softGuards = []guard{
 	},
 	{
 		name: "forced transactions of each block of the L1 are known after a restart",
-		file: "internal/syncer/l1.go",
-		from: "k.forced.pages++", to: "k.forced.pages = 1",
+		file: "internal/syncer/twice.go",
+		from: "f.pages++", to: "f.pages = 1",
 		pkg: "./internal/syncer", test: "TestDroppedForAForcedItem",
 	},
 	{

@@ -357,10 +357,11 @@ func (p *plan) revert(ctx context.Context, height uint64) error {
 // commit stores the plan, the position with it.
 func (p *plan) commit() error {
 	k := p.k
+	page, named := k.forced.next(p.forced)
 	b := &store.Batch{
 		Truncate: p.truncate, Append: p.append, Promote: p.promote, Position: &p.at, Proven: &p.at, Inbox: &p.in,
 		Item:  &store.Item{Ref: p.at, Parent: p.parent, Safe: p.tip.Height, Inbox: &p.in},
-		Named: k.forced.next(p.forced),
+		Named: named,
 	}
 	if len(p.done) > 0 {
 		b.Safe = &p.done[len(p.done)-1].Ref
@@ -368,9 +369,7 @@ func (p *plan) commit() error {
 	if err := k.commit(b); err != nil {
 		return err
 	}
-	if len(p.forced) > 0 {
-		k.forced.pages++
-	}
+	k.forced.committed(page)
 	if len(p.made) > 0 {
 		all := slices.Concat(k.recent, p.made)
 		k.recent = all[max(len(all)-keepProposals, 0):]

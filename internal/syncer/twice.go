@@ -121,8 +121,8 @@ func (o *Offers) witness(b *offered) error {
 	return nil
 }
 
-// maxForced bounds the forced transactions that are remembered, to tell why a sequencer has dropped a block; and
-// maxForcedPages the blocks of the L1 whose forced transactions are found after a restart.
+// maxForced bounds the forced transactions that are remembered, to tell why a sequencer has dropped a block. After a restart
+// those of the newest blocks of the L1 are found that have so many, of maxForcedPages blocks at most.
 const (
 	maxForced      = 1 << 16
 	maxForcedPages = 1 << 10
@@ -139,9 +139,12 @@ type forcedTxs struct {
 	known map[block.Hash]bool
 	order []block.Hash
 	pages uint64 // how many have been committed, ever
+	sizes []int  // of those that are kept, in hashes, the oldest first
 }
 
-func loadForced(from *store.Store) (f forcedTxs, err error) {
+func loadForced(from interface {
+	Named(name string) ([]byte, bool, error)
+}) (f forcedTxs, err error) {
 	raw, ok, err := from.Named(forcedKey)
 	if err != nil || !ok {
 		return f, err
@@ -151,7 +154,8 @@ func loadForced(from *store.Store) (f forcedTxs, err error) {
 	}
 	f.pages = binary.BigEndian.Uint64(raw)
 	var pages [][]byte
-	for n := f.pages; n > 0 && f.pages-n < maxForcedPages; n-- {
+	total := 0
+	for n := f.pages; n > 0 && f.pages-n < maxForcedPages && total < maxForced; n-- {
 		page, ok, err := from.Named(forcedPage(n))
 		if err != nil {
 			return f, fmt.Errorf("read the forced transactions: %w", err)
@@ -159,9 +163,14 @@ func loadForced(from *store.Store) (f forcedTxs, err error) {
 		if !ok {
 			break
 		}
-		pages = append(pages, page)
+		size := len(page) / len(block.Hash{})
+		if size == 0 || size > maxForced || len(page)%len(block.Hash{}) != 0 {
+			return f, fmt.Errorf("read the forced transactions: page %d has %d bytes", n, len(page))
+		}
+		pages, total = append(pages, page), total+size
 	}
 	for _, page := range slices.Backward(pages) {
+		f.sizes = append(f.sizes, len(page)/len(block.Hash{}))
 		for h := range slices.Chunk(page, len(block.Hash{})) {
 			f.remember(block.Hash(h))
 		}
@@ -193,17 +202,47 @@ func (f *forcedTxs) remember(h block.Hash) {
 	}
 }
 
-// next returns what is to be committed with a page, for which f.pages is to be one more after that.
-func (f *forcedTxs) next(page []byte) map[string][]byte {
+// next returns a page as it is to be committed: each hash once, and no more than are remembered. named is what the commit
+// has for that; nothing, of an empty page.
+func (f *forcedTxs) next(hashes []byte) (page []byte, named map[string][]byte) {
+	const each = len(block.Hash{})
+	seen := map[block.Hash]bool{}
+	for h := range slices.Chunk(hashes, each) {
+		if !seen[block.Hash(h)] {
+			seen[block.Hash(h)], page = true, append(page, h...)
+		}
+	}
 	if len(page) == 0 {
-		return nil
+		return nil, nil
 	}
+	page = page[max(len(page)-maxForced*each, 0):]
 	n := f.pages + 1
-	named := map[string][]byte{forcedKey: binary.BigEndian.AppendUint64(nil, n), forcedPage(n): page[max(len(page)-maxForced*len(block.Hash{}), 0):]}
-	if n > maxForcedPages {
-		named[forcedPage(n-maxForcedPages)] = nil
+	named = map[string][]byte{forcedKey: binary.BigEndian.AppendUint64(nil, n), forcedPage(n): page}
+	for i := range f.old(len(page) / each) {
+		named[forcedPage(n-uint64(len(f.sizes)-i))] = nil
 	}
-	return named
+	return page, named
+}
+
+// old returns how many of the oldest pages nobody needs once there is another one of so many hashes.
+func (f *forcedTxs) old(size int) (pages int) {
+	total := size
+	for _, n := range f.sizes {
+		total += n
+	}
+	for pages < len(f.sizes) && (total-f.sizes[pages] >= maxForced || len(f.sizes)-pages >= maxForcedPages) {
+		total -= f.sizes[pages]
+		pages++
+	}
+	return pages
+}
+
+// committed notes a page that next has returned.
+func (f *forcedTxs) committed(page []byte) {
+	if size := len(page) / len(block.Hash{}); size > 0 {
+		f.sizes = append(f.sizes[f.old(size):], size)
+		f.pages++
+	}
 }
 
 func (f *forcedTxs) any(txs [][]byte) bool {
