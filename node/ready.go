@@ -521,12 +521,13 @@ func (v *view) chain() []row {
 	return []row{r}
 }
 
-// waits returns how long blocks wait to be posted with others: as the setting says, or as they have.
+// waits returns how long blocks wait to be posted with others: as the setting says, or as they have. That a block which is
+// made behind one proposal is in the next takes two L1 blocks, and is no such wait.
 func (v *view) waits() time.Duration {
 	if v.up.delay > 0 || !v.up.slots {
 		return v.up.delay
 	}
-	return v.sync.Rhythm.Waited
+	return max(v.sync.Rhythm.Waited-2*v.up.each(v.blockTime), 0)
 }
 
 // quiet returns how long the chain goes without a block when all is well; 0: that is not known yet. One that was never

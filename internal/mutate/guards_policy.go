@@ -83,7 +83,7 @@ var policyGuards = []guard{
 	{
 		name: "a full node learns how long blocks wait to be proposed together",
 		file: "node/ready.go",
-		from: "return v.sync.Rhythm.Waited", to: "return 0",
+		from: "return max(v.sync.Rhythm.Waited-2*v.up.each(v.blockTime), 0)", to: "return 0",
 		pkg: "./node", test: "TestHealthyIsReady/proposals_each_ten_minutes",
 	},
 	{
