@@ -37,12 +37,7 @@ func recorded(t *testing.T, name string, into any) {
 // The state root after each block is the one that the ev-node has signed with the next.
 func TestKillsEvNodesChain(t *testing.T) {
 	noteSources(t)
-	seed := *seedFlag
-	if seed == 0 {
-		seed = uint64(time.Now().UnixNano())
-	}
-	t.Logf("seed %d: repeat with -seed %d", seed, seed)
-	rng := rand.New(rand.NewPCG(seed, 4))
+	rng := rand.New(rand.NewPCG(seedOf(t), 4))
 	var posts struct {
 		Heights []struct {
 			Headers [][]byte `json:"header_blobs"`

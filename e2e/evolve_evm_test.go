@@ -70,12 +70,7 @@ func transfer(t *testing.T, i int, nonce uint64, value *big.Int) []byte {
 // the roots of an independent run.
 func TestEvolveEVMKills(t *testing.T) {
 	noteSources(t)
-	seed := *seedFlag
-	if seed == 0 {
-		seed = uint64(time.Now().UnixNano())
-	}
-	t.Logf("seed %d: repeat with -seed %d", seed, seed)
-	rng := rand.New(rand.NewPCG(seed, 3))
+	rng := rand.New(rand.NewPCG(seedOf(t), 3))
 	home := t.TempDir()
 	in := func(names ...string) string { return filepath.Join(append([]string{home}, names...)...) }
 	raw, err := json.Marshal(geth.DevGenesis(geth.Prague))

@@ -81,12 +81,7 @@ func TestKillsEvolve(t *testing.T) {
 
 func testKillsEvolve(t *testing.T, seqAs, fullAs evolvetest.Form) {
 	noteSources(t)
-	seed := *seedFlag
-	if seed == 0 {
-		seed = uint64(time.Now().UnixNano())
-	}
-	t.Logf("seed %d: repeat with -seed %d", seed, seed)
-	rng := rand.New(rand.NewPCG(seed, 0))
+	rng := rand.New(rand.NewPCG(seedOf(t), 0))
 	dir := t.TempDir()
 	ofSeq := executor{"http://" + pickPort(t, rng), filepath.Join(dir, "seq"), seqAs, evolvetest.Options{Load: 3}}
 	ofFull := executor{"unix://" + filepath.Join(dir, "s"), filepath.Join(dir, "full"), fullAs, evolvetest.Options{Lags: true}}

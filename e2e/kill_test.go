@@ -202,16 +202,22 @@ func (r *rollup) tails() string {
 	return b.String()
 }
 
-// TestKills: three processes under load, each killed again and again at any moment. Afterwards both nodes have the
-// same blocks, which are those on the DA layer, each applied once, with the state that their transactions give.
-func TestKills(t *testing.T) {
-	noteSources(t)
+// seedOf returns what a test draws its chances from, and logs how to have the same ones again.
+func seedOf(t *testing.T) uint64 {
+	t.Helper()
 	seed := *seedFlag
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano())
 	}
 	t.Logf("seed %d: repeat with -seed %d", seed, seed)
-	rng := rand.New(rand.NewPCG(seed, 0))
+	return seed
+}
+
+// TestKills: three processes under load, each killed again and again at any moment. Afterwards both nodes have the
+// same blocks, which are those on the DA layer, each applied once, with the state that their transactions give.
+func TestKills(t *testing.T) {
+	noteSources(t)
+	rng := rand.New(rand.NewPCG(seedOf(t), 0))
 	begin := time.Now()
 	r := newRollup(t, rng)
 	for _, s := range r.servers {

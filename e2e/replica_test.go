@@ -65,12 +65,7 @@ func newReplicated(t *testing.T, rng *rand.Rand, at pace, ofReplicas ...string) 
 // older copy of itself, and is followed when it has caught up. Afterwards the replicas have the chain, block for block.
 func TestReplicaKills(t *testing.T) {
 	noteSources(t)
-	seed := *seedFlag
-	if seed == 0 {
-		seed = uint64(time.Now().UnixNano())
-	}
-	t.Logf("seed %d: repeat with -seed %d", seed, seed)
-	rng := rand.New(rand.NewPCG(seed, 1))
+	rng := rand.New(rand.NewPCG(seedOf(t), 1))
 	r := newReplicated(t, rng, pace{block: 50 * time.Millisecond, da: 100 * time.Millisecond})
 	for _, s := range r.servers {
 		s.start(t)

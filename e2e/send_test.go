@@ -63,11 +63,7 @@ var errKilled = errors.New("the client was killed")
 // has an error, or an answer that says what is known. What a process was told it has noted before it sent the next one.
 func TestSendsAreAnswered(t *testing.T) {
 	noteSources(t)
-	seed := *seedFlag
-	if seed == 0 {
-		seed = uint64(time.Now().UnixNano())
-	}
-	t.Logf("-seed %d", seed)
+	seed := seedOf(t)
 	rng := rand.New(rand.NewPCG(seed, 16))
 	each := 20 * time.Millisecond * time.Duration(max(1, *sendersFlag/200)) // so that a block has many of them
 	room := fmt.Sprint(max(1280, 2**sendersFlag))

@@ -81,6 +81,21 @@ func publishesAt(t *testing.T, net *devnet.Net, s *natsserver.Server) published 
 	return published{full.URL(), readersURL(s.Addr().String()), nats.Chain(genesis.Hash()), s}
 }
 
+// writes returns who may write streams of s.
+func writes(t *testing.T, s *natsserver.Server) jetstream.JetStream {
+	t.Helper()
+	nc, err := natsgo.Connect("", natsgo.InProcessServer(s), natsgo.UserInfo(s.User, s.Password))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return js
+}
+
 // tailed are the events that tail has printed.
 type tailed struct {
 	Event string
@@ -200,15 +215,7 @@ func TestTailDoesNotWaitInVain(t *testing.T) {
 			t.Errorf("%q: got %d, %s, want that the password is wrong", command, status, message)
 		}
 	}
-	nc, err := natsgo.Connect("", natsgo.InProcessServer(s), natsgo.UserInfo(s.User, s.Password))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
+	js := writes(t, s)
 	for _, chain := range []string{"0123456789abcdef", "fedcba9876543210"} {
 		if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: nats.StreamName(chain), Subjects: nats.Subjects(chain)}); err != nil {
 			t.Fatal(err)
@@ -226,15 +233,7 @@ func TestTailDoesNotWaitInVain(t *testing.T) {
 // block; and messages that are no publisher's are counted.
 func TestTailAfterAReorg(t *testing.T) {
 	s := serverAt(t, nettest.FreeAddress(t))
-	nc, err := natsgo.Connect("", natsgo.InProcessServer(s), natsgo.UserInfo(s.User, s.Password))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
+	js := writes(t, s)
 	const chain, final = "0123456789abcdef", 4
 	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: nats.StreamName(chain), Subjects: nats.Subjects(chain)}); err != nil {
 		t.Fatal(err)
@@ -314,15 +313,7 @@ func TestStreamCheck(t *testing.T) {
 		t.Errorf("got %.300q, %d, %s", out, status, message)
 	}
 
-	nc, err := natsgo.Connect("", natsgo.InProcessServer(p.server), natsgo.UserInfo(p.server.User, p.server.Password))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
+	js := writes(t, p.server)
 	if _, err := js.Publish(t.Context(), nats.BlockSubject(p.chain, 1), []byte("hello")); err != nil {
 		t.Fatal(err)
 	}

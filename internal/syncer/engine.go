@@ -177,6 +177,14 @@ func (s *Syncer) reconcile(ctx context.Context) error {
 	return nil
 }
 
+// tryReconcile reconciles at once what need not wait for the next block. If that fails the next block that needs the
+// engine tries again.
+func (s *Syncer) tryReconcile(ctx context.Context, said *edge.Log) {
+	if err := s.reconcile(ctx); err != nil {
+		said.Warn(s.cfg.Logger, "engine not brought up yet", err)
+	}
+}
+
 // common reverts the engine until its head is a stored block at or below height, and returns that.
 func (s *Syncer) common(ctx context.Context, height uint64) (exec.Head, error) {
 	for step := uint64(1); ; step *= 2 {

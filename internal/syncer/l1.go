@@ -106,9 +106,7 @@ func (k *L1Sink) Apply(ctx context.Context, item follow.Item[l1.Block]) error {
 		}
 	}
 	if len(p.made) > 0 && !k.engineKnown { // it may have been taken back for a proposal, and stand below the unsafe head
-		if err := k.reconcile(ctx); err != nil { // the next block that needs it tries again
-			k.said.Warn(k.cfg.Logger, "engine not brought up yet", err)
-		}
+		k.tryReconcile(ctx, &k.said)
 	}
 	if len(p.done) > 0 {
 		k.label(ctx, &k.said)
@@ -435,9 +433,7 @@ func (k *L1Sink) Revert(ctx context.Context) error {
 	k.publish()
 	if kept < st.Safe.Height {
 		k.cfg.Logger.Warn("blocks that came without a signature of their own are dropped with the L1 block that had them", "from", st.Unsafe.Height, "to", kept)
-		if err := k.reconcile(ctx); err != nil { // the next block that needs it tries again
-			k.said.Warn(k.cfg.Logger, "engine not brought up yet", err)
-		}
+		k.tryReconcile(ctx, &k.said)
 	}
 	k.label(ctx, &k.said)
 	return nil

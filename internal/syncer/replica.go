@@ -211,9 +211,7 @@ func (r *ReplicaSink) Revert(ctx context.Context) error {
 	r.publish()
 	if bare {
 		r.cfg.Logger.Warn("a block that came without a signature of its own is dropped, with those on top of it, as it is not safe any more", "from", st.Unsafe.Height, "to", to.Height)
-		if err := r.reconcile(ctx); err != nil { // the next block that needs it tries again
-			r.said.Warn(r.cfg.Logger, "engine not brought up yet", err)
-		}
+		r.tryReconcile(ctx, &r.said)
 	}
 	r.label(ctx)
 	return nil
@@ -255,6 +253,15 @@ func (r *ReplicaSink) Placed(at block.Ref, headerAt, dataAt uint64) error {
 	return r.commit(&store.Batch{Promote: []store.Promotion{{Height: at.Height, Origin: store.Origin{HeaderAt: headerAt, DataAt: dataAt, Source: at}}}})
 }
 
+// on returns the block, on data with the hash before.
+func (r *Replicated) on(before block.Hash) (*block.Block, error) {
+	blk, err := block.DecodeBlock(r.raw)
+	if err != nil {
+		return nil, err
+	}
+	return bareOf(blk, derive.Tip{DataHash: before}), nil
+}
+
 // ReadNamed returns the block with this hash, on data with the hash before, whose header and data these are, in their
 // encodings: who knows the hash needs no signature.
 func ReadNamed(a *derive.Authority, at block.Ref, header, data []byte, before block.Hash) (*block.Block, error) {
@@ -262,11 +269,7 @@ func ReadNamed(a *derive.Authority, at block.Ref, header, data []byte, before bl
 	if err != nil {
 		return nil, err
 	}
-	blk, err := block.DecodeBlock(item.Data.raw)
-	if err != nil {
-		return nil, err
-	}
-	return bareOf(blk, derive.Tip{DataHash: before}), nil
+	return item.Data.on(before)
 }
 
 // ReadReplicated returns the block that CheckReplicated finds, on data with the hash before.
@@ -275,11 +278,7 @@ func ReadReplicated(a *derive.Authority, header, data []byte, before block.Hash)
 	if err != nil {
 		return nil, err
 	}
-	blk, err := block.DecodeBlock(item.Data.raw)
-	if err != nil {
-		return nil, err
-	}
-	return bareOf(blk, derive.Tip{DataHash: before}), nil
+	return item.Data.on(before)
 }
 
 var _ follow.Sink[*Replicated] = (*ReplicaSink)(nil)
