@@ -635,7 +635,7 @@ func (r *reader) waits(want ref.Ref) {
 			return
 		}
 		if err != nil {
-			each *= 2 // a busy server is late
+			each = min(2*each, 8*time.Second) // a busy server is late; one without a leader gives no answer at all
 		}
 		short, cancel := context.WithTimeout(ctx, time.Second)
 		_, _ = sub.NextMsgWithContext(short)

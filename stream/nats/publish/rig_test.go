@@ -344,7 +344,7 @@ func ask[T any](r *reader, question func(ctx context.Context) (T, error)) T {
 	r.t.Helper()
 	ctx := bounded(r.t)
 	var pause follow.Backoff
-	for each := 2 * time.Second; ; each *= 2 {
+	for each := 2 * time.Second; ; each = min(2*each, 8*time.Second) {
 		short, cancel := context.WithTimeout(ctx, each)
 		answer, err := question(short)
 		cancel()
