@@ -208,6 +208,7 @@ func (v *view) rows() []row {
 		add(v.chain()...)
 		add(v.making(bound)...)
 	}
+	add(v.compared()...)
 	return append(v.unsafeOnly(bound, out), out...)
 }
 
@@ -246,7 +247,7 @@ func (v *view) unsafeOnly(bound time.Duration, rows []row) []row {
 // stored, counts at once: reads of its state would be wrong.
 func (v *view) loop(bound time.Duration) []row {
 	w := v.src.Waiting
-	if st := v.sync.Stage; st != (syncer.Stage{}) {
+	if st := v.sync.Stage; st != (syncer.Stage{}) && st.Cause != syncer.NotCompared {
 		first := v.sync.StageSince
 		if !w.Since.IsZero() && w.Since.Before(first) {
 			first = w.Since
@@ -261,6 +262,14 @@ func (v *view) loop(bound time.Duration) []row {
 		r.after = 0
 	}
 	return []row{r}
+}
+
+// compared is that the engine has not been asked yet where it stands, as after each start. Whatever else is known says more.
+func (v *view) compared() []row {
+	if st := v.sync.Stage; st.Cause == syncer.NotCompared {
+		return []row{{Waiting: Waiting{Stage: st.Name, Height: st.Height, Since: v.sync.StageSince, Cause: st.Cause}, told: true, symptom: true}}
+	}
+	return nil
 }
 
 // news is why none comes. How long that may last the row of the head says.

@@ -169,6 +169,9 @@ type Syncer struct {
 	safe        headAt
 }
 
+// NotCompared is the cause of the stage that a Syncer begins with.
+const NotCompared = "the engine has not been compared with what is stored yet"
+
 // open returns a Syncer that goes on from where the store stands, for a sink that publishes when it has read what it
 // needs. It does not touch the engine: that is compared with the store by the first call that needs it, and brought
 // up by replay.
@@ -187,7 +190,7 @@ func open(cfg Config) (*Syncer, error) {
 		return nil, err
 	}
 	if s.diverged == nil { // that is known, and says more
-		s.stage(follow.StageEngine, cfg.Store.State().Unsafe.Height, "the engine has not been compared with what is stored yet")
+		s.stage(follow.StageEngine, cfg.Store.State().Unsafe.Height, NotCompared)
 	}
 	return s, nil
 }
