@@ -78,7 +78,7 @@ func TestLateBeyondThePolicy(t *testing.T) {
 				if now := of.node.Status().Load(); !now.Ready {
 					t.Errorf("%s is not ready after proposal %d: %s", name, proposals, now.Reason)
 				}
-				s, err := of.node.Status().Wait(ctx, func(s node.Status) bool { return !s.Ready })
+				s, err := of.node.Status().Wait(ctx, func(s node.Status) bool { return !s.Ready && s.Source.Lag == 0 }) // else an L1 block is coming in
 				if ctx.Err() != nil {
 					return
 				}
