@@ -117,7 +117,11 @@ func TestSkippedIsInNoBlock(t *testing.T) {
 		told <- answer{sent, err}
 	}()
 	for _, _, waits := seq.Remembered(); waits < 1; _, _, waits = seq.Remembered() {
-		time.Sleep(time.Millisecond) // until it waits
+		select {
+		case got := <-told:
+			t.Fatalf("got %+v, %v before it was in a block", got.sent, got.err)
+		case <-time.After(time.Millisecond): // until it waits
+		}
 	}
 	pool.List(early)
 	skipped := uint64(0)

@@ -72,7 +72,7 @@ func TestIndexFailsAndReturns(t *testing.T) {
 	chain := newChain(t, "index")
 	index := &disktest.FaultFS{FS: vfs.NewMem(), At: -1, Lasts: true, Err: &fs.PathError{Op: "write", Path: "disk", Err: syscall.ENOSPC}}
 	o, g := onGeth(t, chain.sequencer(t, d.URL(), 200*time.Millisecond))
-	o.Config.Sequencer.Lazy, o.Config.Sequencer.LazyInterval = true, 2*time.Second // a client that is rewound while it is given a block may be left without a head
+	o.Config.Sequencer.Lazy, o.Config.Sequencer.LazyInterval = true, time.Second
 	o = node.OnDisks(o, nil, index)
 	seen := &signed{}
 	o.Observer.Applied = seen.applied
@@ -89,7 +89,9 @@ func TestIndexFailsAndReturns(t *testing.T) {
 			if down.Disk != "" {
 				break
 			}
+			ordered(t, n, "stop", o.Config.HTTP.Token) // a client that is rewound while it is given a block may be left without a head
 			rewind(t, g)
+			ordered(t, n, "start", o.Config.HTTP.Token)
 			before := down.Counts.Replayed
 			down = n.until(t, "told of its disk, nor of the block", func(s node.Status) bool { return s.Disk != "" || s.Counts.Replayed > before })
 		}

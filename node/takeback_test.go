@@ -106,7 +106,7 @@ func TestCopyOfASequencerThatDoesNotPost(t *testing.T) {
 	c := newChain(t, "silent")
 	o := c.sequencer(t, d.URL(), 20*time.Millisecond)
 	o.Config.Sequencer.MaxPending = 1_000_000
-	o.Bounds.Flight = 5 * time.Second // a busy machine may make no block for some time
+	o.Bounds.Flight = 15 * time.Second // a busy machine may make no block for some time
 	seq := start(t, o)
 	seq.until(t, "at block 5", func(s node.Status) bool { return s.Heads.Safe.Height >= 5 })
 	seq.stopped(t)
