@@ -63,8 +63,11 @@ func (d *doctor) checkConfig(context.Context) (f *finding) {
 		return fail(byCause(err, "mend config.yaml, the environment or the flags; headrace start --help lists the settings"), "%v", err)
 	}
 	d.config = config
-	if config.Sequencer.Enabled {
+	switch {
+	case config.Sequencer.Enabled:
 		return ok("a sequencer's")
+	case config.IsReplica():
+		return ok("a replica's")
 	}
 	return ok("a full node's")
 }
@@ -132,7 +135,7 @@ func (d *doctor) checkStore(context.Context) *finding {
 	if !at.There {
 		return ok("no node has run here yet: the source is read from height %d on", at.Position.Height+1)
 	}
-	return ok("the source has been applied up to height %d", at.Position.Height)
+	return ok("on the disk the source has been applied up to height %d: a node that runs may be further", at.Position.Height)
 }
 
 // checkKey compares the key that signs blocks with the proposer that the genesis names.

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"strings"
 
 	"headrace/block"
 	"headrace/internal/httpc"
@@ -12,7 +13,7 @@ import (
 func (d *doctor) nodeSources() (patients []*patient) {
 	names := httpc.Names(d.config.Source.Node)
 	for i, at := range d.config.Source.Node {
-		e := &nodeEndpoint{doctor: d, at: at.In(d.opt.Home)}
+		e := &nodeEndpoint{doctor: d, at: at.In(d.opt.Home), name: names[i]}
 		patients = append(patients, &patient{of: names[i], checks: []check{
 			{name: "reachable", needs: []string{"config", "genesis"}, run: e.checkReachable},
 			{name: "network", needs: []string{"reachable"}, run: e.checkNetwork},
@@ -24,14 +25,15 @@ func (d *doctor) nodeSources() (patients []*patient) {
 // nodeEndpoint is a node that a replica follows.
 type nodeEndpoint struct {
 	*doctor
-	at node.Address
-	of *block.Genesis // as it says
+	at   node.Address
+	name string
+	of   *block.Genesis // as it says
 }
 
 func (e *nodeEndpoint) checkReachable(ctx context.Context) (f *finding) {
 	g, _, err := node.GenesisAt(ctx, node.Addresses{e.at})
 	if err != nil {
-		return fail(byCause(err, "source.node must name a node of the chain that runs and can be reached from here, as http://127.0.0.1:7331"), "%v", err)
+		return fail(byCause(err, "source.node must name a node of the chain that runs and can be reached from here, as http://127.0.0.1:7331"), "%s", strings.TrimPrefix(err.Error(), e.name+": "))
 	}
 	e.of = g
 	return ok("it answers")
