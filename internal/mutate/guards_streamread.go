@@ -105,6 +105,24 @@ var streamReadGuards = []guard{
 		pkg: "./stream/nats", test: "TestReadEndsWhereItIsRefused",
 	},
 	{
+		name: "what others may not ask on a connection ends no reader",
+		file: "stream/nats/consumer_seek.go",
+		from: `strings.Contains(now.Error(), "Publish to "+strconv.Quote(subject))`, to: `strings.Contains(now.Error(), "Publish to "+strconv.Quote(subject)[:1])`,
+		pkg: "./stream/nats", test: "TestReadGoesOnBesideOthers",
+	},
+	{
+		name: "what others may not hear on a connection ends no reader",
+		file: "stream/nats/consumer_seek.go",
+		from: `return len(word) == len(inbox)-own && !strings.ContainsAny(word, ".*>")`, to: `return word != ""`,
+		pkg: "./stream/nats", test: "TestReadGoesOnBesideOthers",
+	},
+	{
+		name: "a check says at once what it may not ask",
+		file: "stream/nats/check.go",
+		from: `return fmt.Errorf("read the stream: %w", denied(err))`, to: "_ = denied\n\t\t\treturn fmt.Errorf(\"read the stream: %w\", err)",
+		pkg: "./stream/nats", test: "TestReadEndsWhereItIsRefused",
+	},
+	{
 		name: "a password that is wrong for a while ends no reader",
 		file: "stream/nats/consumer.go",
 		from: "case errors.Is(err, ErrRefused) && (!r.read || errors.Is(err, ErrDenied)):", to: "case errors.Is(err, ErrRefused):",

@@ -128,7 +128,7 @@ func (c *checker) read(ctx context.Context, js jetstream.JetStream) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if end := (endError{}); errors.As(err, &end) || err == nil {
+		if end := (endError{}); errors.As(err, &end) || errors.Is(err, ErrDenied) || err == nil {
 			return err
 		}
 		if _, changed := s.unchanged(ctx, last); changed != nil {
@@ -148,20 +148,11 @@ func (c *checker) read(ctx context.Context, js jetstream.JetStream) error {
 
 // readFrom reads behind last, which it moves on, to the end that s has seen.
 func (c *checker) readFrom(ctx context.Context, s *lookup, last *uint64) error {
-	cons, err := attempt(ctx, s.js.Conn(), s.each, func(ctx context.Context) (jetstream.Consumer, error) {
-		return s.stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
-			DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: *last + 1, AckPolicy: jetstream.AckNonePolicy,
-			InactiveThreshold: inactive, MemoryStorage: true, Replicas: 1,
-		})
-	})
+	cons, denied, forget, err := s.consumer(ctx, *last+1)
 	if err != nil {
-		return fmt.Errorf("make a consumer: %w", err)
+		return err
 	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		_ = s.stream.DeleteConsumer(ctx, cons.CachedInfo().Name) // else the server does so by itself later
-	}()
+	defer forget()
 	if cons.CachedInfo().NumPending == 0 {
 		return nil // what was at the end is deleted
 	}
@@ -175,7 +166,7 @@ func (c *checker) readFrom(ctx context.Context, s *lookup, last *uint64) error {
 	for {
 		msg, err := msgs.Next()
 		if err != nil {
-			return fmt.Errorf("read the stream: %w", err)
+			return fmt.Errorf("read the stream: %w", denied(err))
 		}
 		meta, err := msg.Metadata()
 		if err != nil {

@@ -219,29 +219,17 @@ func (r *reader) session(ctx context.Context) error {
 	return err
 }
 
-// The consumer's times. It is asked for a sign of life so often that one which is gone without a word is replaced in time.
-const (
-	heartbeat = 2 * time.Second
-	inactive  = 30 * time.Second
-)
-
 // consume reads the stream from a sequence on. It returns why that ended, never nil.
 func (r *reader) consume(ctx context.Context, s *lookup, at ref.Ref, from uint64) error {
-	cons, err := attempt(ctx, r.js.Conn(), r.opt.Attempt, func(ctx context.Context) (jetstream.Consumer, error) {
-		return s.stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
-			DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from, AckPolicy: jetstream.AckNonePolicy,
-			InactiveThreshold: inactive, MemoryStorage: true, Replicas: 1,
-		})
-	})
+	cons, denied, forget, err := s.consumer(ctx, from)
 	if err != nil {
-		return fmt.Errorf("make a consumer: %w", err)
+		return err
 	}
-	defer r.forget(ctx, s, cons.CachedInfo().Name)
+	defer forget()
 	if _, err := s.unchanged(ctx, from-1); err != nil { // since the look: a consumer beyond the end waits in silence
 		return err
 	}
 	most := max(8<<20, int(r.js.Conn().MaxPayload())+MaxHeaders+64<<10) // what is larger than a request could never come
-	denied := denials(r.js.Conn())
 	msgs, err := cons.Messages(jetstream.PullMaxMessagesWithBytesLimit(r.opt.Buffer, most), jetstream.PullExpiry(30*time.Second), jetstream.PullHeartbeat(heartbeat))
 	if err != nil {
 		return fmt.Errorf("read the stream: %w", err)
@@ -314,16 +302,6 @@ func (r *reader) stopped(ctx context.Context, msgs jetstream.MessagesContext) fu
 		nc.RemoveStatusListener(changes)
 		listener.Wait()
 	}
-}
-
-// forget deletes a consumer. If that fails the server does so by itself later.
-func (r *reader) forget(ctx context.Context, s *lookup, name string) {
-	if !r.js.Conn().IsConnected() {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	_ = s.stream.DeleteConsumer(ctx, name)
 }
 
 // take moves the sink on by a message that came behind its place, and returns where it stands then.
@@ -506,7 +484,7 @@ func chainsNow(ctx context.Context, js jetstream.JetStream, opt ReadOptions) ([]
 	if err := connected(ctx, js.Conn(), opt.Attempt); err != nil {
 		return nil, err
 	}
-	return attempt(ctx, js.Conn(), opt.Attempt, func(ctx context.Context) (chains []string, err error) {
+	return attempt(ctx, js.Conn(), opt.Attempt, api(js)+"STREAM.NAMES", func(ctx context.Context) (chains []string, err error) {
 		names := js.StreamNames(ctx, jetstream.WithStreamListSubject("hr.*.reorg"))
 		for name := range names.Name() {
 			if chain, ours := strings.CutPrefix(name, StreamName("")); ours && IsChain(chain) && !slices.Contains(chains, chain) {

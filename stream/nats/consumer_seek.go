@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	natsgo "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
 
 	"headrace/await"
 	"headrace/ref"
@@ -29,32 +31,54 @@ type lookup struct {
 	api    string // the prefix of the server's subjects
 }
 
-// attempt makes one request, which has its own time: what is asked while there is no leader is never answered. Nor is what
-// the server does not permit.
-func attempt[T any](ctx context.Context, nc *natsgo.Conn, each time.Duration, ask func(context.Context) (T, error)) (T, error) {
+// attempt makes one request to a subject of the server, which has its own time: what is asked while there is no leader is
+// never answered. Nor is what the server does not permit.
+func attempt[T any](ctx context.Context, nc *natsgo.Conn, each time.Duration, subject string, ask func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, each)
 	defer cancel()
-	denied := denials(nc)
+	denied := denials(nc, subject)
 	v, err := ask(ctx)
 	return v, denied(err)
 }
 
-// denials returns what makes an ErrDenied of an error if the server has denied something about streams since: it says so
-// beside what it answers, and answers nothing.
-func denials(nc *natsgo.Conn) func(error) error {
+// denials returns what makes an ErrDenied of an error if the server has denied since what is asked at this subject, or ever
+// where the answers come: it says so beside what it answers, and answers nothing. What it denies to others who use the
+// connection is no concern of this request's, unless it is the same: they all have one user's permissions.
+func denials(nc *natsgo.Conn, subject string) func(error) error {
 	before := nc.LastError()
 	return func(err error) error {
 		now := nc.LastError()
 		if err == nil || !errors.Is(now, natsgo.ErrPermissionViolation) {
 			return err
 		}
-		asks := strings.Contains(now.Error(), `"$JS.`) && now != before // what is asked again is denied again
-		hears := strings.Contains(now.Error(), `Subscription to "_INBOX.`)
-		if !asks && !hears {
+		asks := now != before && strings.Contains(now.Error(), "Publish to "+strconv.Quote(subject)) // what is asked again is denied again
+		if !asks && !hearsNothing(nc, now) {
 			return err
 		}
 		return fmt.Errorf("%w: %w", ErrDenied, now)
 	}
+}
+
+// hearsNothing reports whether a permission that was denied is to hear answers. The client library subscribes to them, or to
+// each of their names, below the connection's prefix and one word of its own.
+func hearsNothing(nc *natsgo.Conn, denied error) bool {
+	inbox := nc.NewInbox()
+	own := strings.LastIndexByte(inbox, '.') + 1
+	_, said, _ := strings.Cut(denied.Error(), `Subscription to "`+inbox[:own])
+	said, _, _ = strings.Cut(said, `"`)
+	word := strings.TrimSuffix(said, ".*")
+	return len(word) == len(inbox)-own && !strings.ContainsAny(word, ".*>")
+}
+
+// api is the prefix of a server's subjects for streams.
+func api(js jetstream.JetStream) string {
+	switch o := js.Options(); {
+	case o.Domain != "":
+		return "$JS." + o.Domain + ".API."
+	case o.APIPrefix != "":
+		return strings.TrimSuffix(o.APIPrefix, ".") + "."
+	}
+	return jetstream.DefaultAPIPrefix
 }
 
 // connected waits for a connection, for so long. It returns ErrRefused when the servers do not let this user in, each of them.
@@ -102,7 +126,10 @@ func openLookup(ctx context.Context, js jetstream.JetStream, chain string, each 
 	if err := connected(ctx, js.Conn(), each); err != nil {
 		return nil, err
 	}
-	stream, err := attempt(ctx, js.Conn(), each, func(ctx context.Context) (jetstream.Stream, error) { return js.Stream(ctx, StreamName(chain)) })
+	at := api(js)
+	stream, err := attempt(ctx, js.Conn(), each, at+"STREAM.INFO."+StreamName(chain), func(ctx context.Context) (jetstream.Stream, error) {
+		return js.Stream(ctx, StreamName(chain))
+	})
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, fmt.Errorf("there is no stream %s: does a node publish it?", StreamName(chain))
 	}
@@ -110,13 +137,7 @@ func openLookup(ctx context.Context, js jetstream.JetStream, chain string, each 
 		return nil, fmt.Errorf("look for stream %s: %w", StreamName(chain), err)
 	}
 	info := stream.CachedInfo()
-	s := &lookup{js: js, chain: chain, stream: stream, begun: info.Created, end: info.State.LastSeq, each: each, api: jetstream.DefaultAPIPrefix}
-	switch o := js.Options(); {
-	case o.Domain != "":
-		s.api = "$JS." + o.Domain + ".API."
-	case o.APIPrefix != "":
-		s.api = strings.TrimSuffix(o.APIPrefix, ".") + "."
-	}
+	s := &lookup{js: js, chain: chain, stream: stream, begun: info.Created, end: info.State.LastSeq, each: each, api: at}
 	meta := info.Config.Metadata
 	if format, ok := meta[MetaFormat]; ok && format != Format {
 		return nil, endError{fmt.Errorf("stream %s has format %.20q, and this program reads format %s", StreamName(chain), format, Format)}
@@ -132,7 +153,9 @@ func openLookup(ctx context.Context, js jetstream.JetStream, chain string, each 
 
 // unchanged returns the sequence of the stream's last message, and an error if the stream is another one, or had more before.
 func (s *lookup) unchanged(ctx context.Context, had uint64) (end uint64, err error) {
-	info, err := attempt(ctx, s.js.Conn(), s.each, func(ctx context.Context) (*jetstream.StreamInfo, error) { return s.stream.Info(ctx) })
+	info, err := attempt(ctx, s.js.Conn(), s.each, s.api+"STREAM.INFO."+StreamName(s.chain), func(ctx context.Context) (*jetstream.StreamInfo, error) {
+		return s.stream.Info(ctx)
+	})
 	switch {
 	case err != nil:
 		return 0, fmt.Errorf("look at stream %s: %w", StreamName(s.chain), err)
@@ -144,6 +167,36 @@ func (s *lookup) unchanged(ctx context.Context, had uint64) (end uint64, err err
 	return info.State.LastSeq, nil
 }
 
+// The consumer's times. It is asked for a sign of life so often that one which is gone without a word is replaced in time.
+const (
+	heartbeat = 2 * time.Second
+	inactive  = 30 * time.Second
+)
+
+// consumer makes a consumer that reads from a sequence on. denied is denials of its requests. forget deletes it: if
+// that fails the server does so by itself later.
+func (s *lookup) consumer(ctx context.Context, from uint64) (cons jetstream.Consumer, denied func(error) error, forget func(), err error) {
+	name, nc := nuid.Next(), s.js.Conn() // as the client library would name it: what is denied is known by it
+	of := StreamName(s.chain) + "." + name
+	cons, err = attempt(ctx, nc, s.each, s.api+"CONSUMER.CREATE."+of, func(ctx context.Context) (jetstream.Consumer, error) {
+		return s.stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
+			Name: name, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from, AckPolicy: jetstream.AckNonePolicy,
+			InactiveThreshold: inactive, MemoryStorage: true, Replicas: 1,
+		})
+	})
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("make a consumer: %w", err)
+	}
+	return cons, denials(nc, s.api+"CONSUMER.MSG.NEXT."+of), func() {
+		if !nc.IsConnected() {
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = s.stream.DeleteConsumer(ctx, name)
+	}, nil
+}
+
 // found is a block or a reorg in the stream, without its body if it has parts.
 type found struct {
 	Message
@@ -152,7 +205,7 @@ type found struct {
 
 // message asks for one message. It reports false if there is none; ours reports that a publisher has written it.
 func (s *lookup) message(ctx context.Context, request map[string]any) (f found, ours, ok bool, err error) {
-	got, err := attempt(ctx, s.js.Conn(), s.each, func(ctx context.Context) (leader.Message, error) {
+	got, err := attempt(ctx, s.js.Conn(), s.each, leader.Subject(s.api, StreamName(s.chain)), func(ctx context.Context) (leader.Message, error) {
 		return leader.Get(ctx, s.js.Conn(), s.api, StreamName(s.chain), request)
 	})
 	switch {

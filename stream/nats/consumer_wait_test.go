@@ -236,6 +236,12 @@ func TestReadEndsWhereItIsRefused(t *testing.T) {
 			t.Fatalf("without %s: got %v, want that it is refused", without, err)
 		}
 	}
+	for _, without := range permitted[1:5] {
+		_, err := nats.Check(t.Context(), s.dialAs(without, "of-"+without), chain, nats.CheckOptions{Wait: time.Minute})
+		if checks := !strings.Contains(without, "MSG.GET"); checks != errors.Is(err, nats.ErrDenied) {
+			t.Errorf("a check without %s: got %v", without, err)
+		}
+	}
 	js := s.dialAs("reader", "another")
 	if _, err := nats.OnlyChain(t.Context(), js, opt); !errors.Is(err, nats.ErrRefused) || strings.Contains(err.Error(), "another") {
 		t.Errorf("with another password: got %v, want that it is refused", err)
@@ -246,6 +252,62 @@ func TestReadEndsWhereItIsRefused(t *testing.T) {
 	if _, err := nats.Check(t.Context(), js, chain, nats.CheckOptions{Wait: time.Minute}); !errors.Is(err, nats.ErrRefused) {
 		t.Errorf("with another password: got %v, want that it is refused", err)
 	}
+}
+
+// Others who use the connection, and do what its user may not, do not end a reader: neither while the stream that it waits for
+// is not there, nor later.
+func TestReadGoesOnBesideOthers(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, &natsserver.User{Username: "admin", Password: "of-admin"}, may("reader", permitted, []string{"_INBOX.*", "_INBOX.*.*"}))
+	js := s.dialAs("reader", "of-reader")
+	nc := js.Conn()
+	if _, err := nc.SubscribeSync("_INBOX.of.another.user"); err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.FlushTimeout(time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.LastError(); !errors.Is(err, natsgo.ErrPermissionViolation) {
+		t.Fatalf("got %v, want that it may not be subscribed to", err)
+	}
+	opt := quick
+	lost := make(chan error, 1) // by Read
+	opt.Lost = func(err error) { lost <- err }
+	b := &asked{newTable(1), make(chan struct{}, 1)}
+	r := read(t, js, b, opt)
+	looks := func(n int) {
+		t.Helper()
+		for range n {
+			select {
+			case <-b.looks:
+			case <-r.done:
+				t.Fatalf("got %v, want that it is tried again", r.err)
+			case <-time.After(time.Minute):
+				t.Fatal("it does not try again")
+			}
+		}
+	}
+	looks(3) // after what was denied before
+	if err := arrives(t, lost, "why it waits"); !strings.Contains(err.Error(), "there is no stream hr-") {
+		t.Errorf("got %v, want that there is no stream", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	others := make(chan struct{}) // closed when they have ended
+	go func() {
+		defer close(others)
+		for ctx.Err() == nil {
+			_ = nc.Publish("$JS.API.STREAM.PURGE."+nats.StreamName(chain), nil)
+			_ = nc.FlushTimeout(time.Minute)
+		}
+	}()
+	defer func() {
+		cancel()
+		<-others
+	}()
+	looks(10) // while more is denied
+	w := s.newWriter()
+	w.publish(trunk.blocks(1, 10)...)
+	b.until(t, trunk[:10])
 }
 
 // asked is a table that tells when Read looks for its place.

@@ -27,6 +27,9 @@ var (
 	ErrHeader   = errors.New("its headers cannot be read")
 )
 
+// Subject is where Get asks.
+func Subject(prefix, stream string) string { return prefix + "STREAM.MSG.GET." + stream }
+
 // Get asks for one message of a stream, by the fields of a request of the server's API STREAM.MSG.GET: seq, last_by_subj,
 // or next_by_subj with seq. prefix is that of the API, such as jetstream.DefaultAPIPrefix. A server without a leader never
 // answers: give ctx a deadline.
@@ -35,7 +38,7 @@ func Get(ctx context.Context, nc *natsgo.Conn, prefix, stream string, request ma
 	if err != nil {
 		return m, err
 	}
-	reply, err := nc.RequestWithContext(ctx, prefix+"STREAM.MSG.GET."+stream, ask)
+	reply, err := nc.RequestWithContext(ctx, Subject(prefix, stream), ask)
 	if err != nil {
 		return m, err
 	}
