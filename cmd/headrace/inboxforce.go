@@ -26,8 +26,9 @@ func newInboxForce() *cobra.Command {
 		Long: `Queue transactions of the rollup in its inbox, as one item, and wait until that is included in a block of the L1: anybody may. The chain's proposer must
 take an item that has waited for the inbox's delay.
 
-An inbox of version 2 wants a fee beside the gas, which grows with its queue: headrace inbox show tells what it is. Twice that goes along with the
-transaction, or what --max-fee allows, and what is not needed when it is included comes back at once.
+An inbox of version 2 wants a fee beside the gas, which grows with its queue: headrace inbox show tells what it is. The inbox keeps what the fee is when the
+transaction is included; what goes along beyond that comes back at once. Without --max-fee twice the fee of the moment goes along. With it all of that
+does, so that the fee may grow so far, or as much as leaves the account what the gas costs at 500 gwei; nothing is sent while the fee is higher.
 
 It prints one line of JSON, with the item's place in the queue, and the fee. Use an account other than the one that a running sequencer proposes with.`,
 		Args: noArgs,
@@ -49,7 +50,7 @@ It prints one line of JSON, with the item's place in the queue, and the fee. Use
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.StringArrayVar(&texts, "tx", nil, "a transaction of the rollup, in hexadecimal; may be repeated; - reads them from standard input, one a line")
-	flags.StringVar(&most, "max-fee", "", "ETH that the inbox's fee may come to, such as 0.001; default: whatever it is")
+	flags.StringVar(&most, "max-fee", "", "ETH that the inbox's fee may come to, such as 0.001; all of it goes along, and what is not needed comes back; default: twice the fee of the moment")
 	to.add(flags, "the L1 account that pays")
 	return cmd
 }

@@ -39,9 +39,23 @@ var inboxGuards = []guard{
 	{
 		name: "no more is paid to the inbox than may be",
 		file: "l1/ethereum/account.go",
-		from: "if value = most; fee.Wei.Cmp(most) > 0 {",
-		to:   "if value = most; false {",
+		from: "if fee.Wei.Cmp(most) > 0 {",
+		to:   "if false {",
 		pkg:  "./l1/ethereum", test: "TestForcePays",
+	},
+	{
+		name: "as much goes along to the inbox as may be paid",
+		file: "l1/ethereum/account.go",
+		from: "if r.value = larger(r.value, spare); r.value.Cmp(most) >= 0 {",
+		to:   "if _ = spare; r.value.Cmp(most) >= 0 {",
+		pkg:  "./l1/ethereum", test: "TestForceWhenTheFeeGrows",
+	},
+	{
+		name: "no more goes along to the inbox than leaves the gas to be paid",
+		file: "l1/ethereum/account.go",
+		from: "return gas.Sub(has.ToInt(), gas), nil",
+		to:   "_ = gas; return has.ToInt(), nil",
+		pkg:  "./l1/ethereum", test: "TestForceWhenTheFeeGrows",
 	},
 	{
 		name: "what is kept of forced items is bounded in bytes",

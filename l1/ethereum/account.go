@@ -31,7 +31,11 @@ type AccountOptions struct {
 	MaxFee       *big.Int      // wei per gas, at most; default 500 gwei
 	MaxTip       *big.Int      // wei per gas of it for the block's maker, at most; default: as much as MaxFee
 	MaxBlobFee   *big.Int      // wei per blob gas, at most; default 500 gwei
-	MaxForcedFee *big.Int      // wei to the inbox, at most, for one forced item; default: whatever it wants
+
+	// MaxForcedFee is what the inbox may keep for one forced item, in wei. All of it goes along, so that the fee may grow as far
+	// before the item is in a block: or what the account has beside what the gas may come to at MaxFee, if that is less, but twice
+	// the fee of the moment at least. Default: that, whatever it is.
+	MaxForcedFee *big.Int
 }
 
 // Content says where the content of proposals goes.
@@ -126,50 +130,76 @@ func (a *Account) idle(ctx context.Context) (height uint64, idle bool, err error
 }
 
 // Force queues transactions for inclusion, in call data. An inbox of version 2 wants a fee for that, which grows with its
-// queue and with the L1's base fee: twice what it is now goes along, AccountOptions.MaxForcedFee at most, and what is
-// not needed comes back in the same transaction. l1.ErrFeeCap: the fee is above MaxForcedFee now.
+// queue and with the L1's base fee, and keeps what it is when the transaction is included: what goes along beyond that comes
+// back at once. Twice what it is now goes along, or AccountOptions.MaxForcedFee, if that is set: see there. l1.ErrFeeCap: the
+// fee is above it now.
 func (a *Account) Force(ctx context.Context, txs [][]byte) (l1.Inclusion, error) {
 	payload := l1.EncodeTxs(txs)
 	fee, err := a.client.ForcedFee(ctx, len(payload))
 	if err != nil {
 		return l1.Inclusion{}, err
 	}
-	value := new(big.Int).Lsh(fee.Wei, 1)
-	if most := a.opt.MaxForcedFee; most != nil && value.Cmp(most) > 0 {
-		if value = most; fee.Wei.Cmp(most) > 0 {
+	r := a.simple(bindings.PackForce(payload), new(big.Int).Lsh(fee.Wei, 1))
+	more := "try again"
+	if most := a.opt.MaxForcedFee; most != nil && fee.Wei.Sign() > 0 {
+		if fee.Wei.Cmp(most) > 0 {
 			return l1.Inclusion{}, fmt.Errorf("the inbox's fee is %s wei now, and %s may be paid: %w", fee.Wei, most, l1.ErrFeeCap)
 		}
+		spare, err := a.spare(ctx, r)
+		if err != nil {
+			return l1.Inclusion{}, err
+		}
+		if r.value = larger(r.value, spare); r.value.Cmp(most) >= 0 {
+			r.value, more = most, "try again, or let more be paid"
+		}
 	}
-	at, err := a.simple(ctx, bindings.PackForce(payload), value)
-	if errors.Is(err, errReverted) && value.Sign() > 0 {
-		err = fmt.Errorf("%w: was its fee more than %s wei, which went along, when it was included? It grows with the queue and with the L1's base fee: try again", err, value)
+	at, err := a.succeed(ctx, r)
+	if errors.Is(err, errReverted) && r.value.Sign() > 0 {
+		err = fmt.Errorf("%w: was its fee more than %s wei, which went along, when it was included? It grows with the queue and with the L1's base fee: %s", err, r.value, more)
 	}
 	return at, err
 }
 
+// spare returns what the account has beside what a transaction's gas may come to, however often it is sent again with a
+// higher fee. It may be below zero.
+func (a *Account) spare(ctx context.Context, r request) (*big.Int, error) {
+	var has hexutil.Big
+	if err := a.client.call(ctx, &has, "eth_getBalance", a.from, "latest"); err != nil {
+		return nil, err
+	}
+	gas := new(big.Int).Mul(a.opt.MaxFee, new(big.Int).SetUint64(r.gas()))
+	return gas.Sub(has.ToInt(), gas), nil
+}
+
 // Finalize declares the blocks up to those of a proposal proven. Only the inbox's owner may.
 func (a *Account) Finalize(ctx context.Context, id uint64, hash l1.Hash) (l1.Inclusion, error) {
-	return a.simple(ctx, bindings.PackFinalize(id, hash), nil)
+	return a.succeed(ctx, a.simple(bindings.PackFinalize(id, hash), nil))
 }
 
 // SetProposer allows an account to propose, or forbids it. Only the inbox's owner may.
 func (a *Account) SetProposer(ctx context.Context, proposer l1.Address, allowed bool) (l1.Inclusion, error) {
-	return a.simple(ctx, bindings.PackSetProposer(common.Address(proposer), allowed), nil)
+	return a.succeed(ctx, a.simple(bindings.PackSetProposer(common.Address(proposer), allowed), nil))
 }
 
 // SetForcedFee sets what is charged for items that are queued from now on, in gas for each byte: see ForcedFee. Only the
 // owner of an inbox of version 2 may.
 func (a *Account) SetForcedFee(ctx context.Context, gasPerByte uint64) (l1.Inclusion, error) {
-	return a.simple(ctx, bindings.PackSetForcedFee(gasPerByte), nil)
+	return a.succeed(ctx, a.simple(bindings.PackSetForcedFee(gasPerByte), nil))
 }
 
 // Withdraw pays what fees have brought out to an account: all of it. Only the owner of an inbox of version 2 may.
 func (a *Account) Withdraw(ctx context.Context, to l1.Address) (l1.Inclusion, error) {
-	return a.simple(ctx, bindings.PackWithdraw(common.Address(to)), nil)
+	return a.succeed(ctx, a.simple(bindings.PackWithdraw(common.Address(to)), nil))
 }
 
-func (a *Account) simple(ctx context.Context, data []byte, value *big.Int) (l1.Inclusion, error) {
-	r, err := a.send(ctx, request{to: &a.client.inbox, data: data, extraGas: 400_000, value: value})
+// simple is a call of the inbox, without blobs.
+func (a *Account) simple(data []byte, value *big.Int) request {
+	return request{to: &a.client.inbox, data: data, extraGas: 400_000, value: value}
+}
+
+// succeed sends a transaction, and returns an error if it was reverted.
+func (a *Account) succeed(ctx context.Context, req request) (l1.Inclusion, error) {
+	r, err := a.send(ctx, req)
 	if err != nil {
 		return l1.Inclusion{}, err
 	}

@@ -7,6 +7,7 @@ import (
 	"math/big"
 	"math/rand/v2"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/ethereum/go-ethereum"
@@ -444,6 +445,97 @@ func TestForcePays(t *testing.T) {
 	}
 	if got := r.balance(common.Address{9}); got.Sign() == 0 {
 		t.Error("nothing was withdrawn")
+	}
+}
+
+// The fee that an item pays is that of the block it is in, and others may come first. Twice what it was when Force asked goes
+// along, and where the caller has set a bound, all of that, as far as the account has it; what is not needed comes back.
+func TestForceWhenTheFeeGrows(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, geth.Prague, l1.Settings{})
+	r.mine(r.tx(r.owner, r.inbox(), bindings.PackSetForcedFee(1)))
+	c := r.client(nil)
+	node, err := rpc.DialContext(t.Context(), r.node.WS())
+	r.check(err)
+	t.Cleanup(node.Close)
+	arrived := make(chan common.Hash, 16) // sent by the subscription, which closes it never
+	sub, err := node.EthSubscribe(t.Context(), arrived, "newPendingTransactions")
+	r.check(err)
+	t.Cleanup(sub.Unsubscribe)
+
+	poor, err := crypto.GenerateKey()
+	r.check(err)
+	whole := big.NewInt(params.Ether)
+	const has = params.Ether / 100 // less than what the gas of its transaction may come to at the highest fee
+	to := common.Address(address(poor))
+	r.mine(r.sender(geth.DevKey(4)).tx(&to, big.NewInt(has), 21_000, nil))
+	gas := uint64(1) // a byte, while nothing waits
+	for _, row := range []struct {
+		name  string
+		key   *ecdsa.PrivateKey
+		most  *big.Int // nil: no bound
+		times uint64   // the fee grows to so many times what it was
+		value *big.Int // that goes along; nil: twice the fee
+		fails bool
+	}{
+		{name: "no bound, as before", key: geth.DevKey(5), times: 1},
+		{name: "no bound, ten times as much", key: geth.DevKey(5), times: 10, fails: true},
+		{name: "a bound, ten times as much", key: geth.DevKey(6), most: whole, times: 10, value: whole},
+		{name: "a bound beyond what the account has", key: poor, most: whole, times: 1},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			sub := *r
+			r := &sub
+			r.t = t
+			fee, err := c.ForcedFee(t.Context(), len(l1.EncodeTxs([][]byte{{1}})))
+			r.check(err)
+			had, tail := r.balance(common.Address(address(row.key))), r.state().ForcedTail
+			type result struct {
+				at  l1.Inclusion
+				err error
+			}
+			ended := make(chan result, 1) // sent by the goroutine below, once
+			go func() {
+				at, err := client.NewAccount(c, row.key, client.AccountOptions{MaxForcedFee: row.most}).Force(t.Context(), [][]byte{{1}})
+				ended <- result{at, err}
+			}()
+			var hash common.Hash
+			select {
+			case hash = <-arrived:
+			case res := <-ended:
+				t.Fatalf("got %+v, %v before anything was mined", res.at, res.err)
+			}
+			tx, _, err := r.eth.TransactionByHash(t.Context(), hash)
+			r.check(err)
+			if gas *= row.times; row.times > 1 {
+				r.mine(r.tx(r.owner, r.inbox(), bindings.PackSetForcedFee(gas)))
+			}
+			r.mine(tx)
+			res := <-ended
+			want := row.value
+			if want == nil {
+				want = new(big.Int).Lsh(fee.Wei, 1)
+			}
+			if tx.Value().Cmp(want) != 0 {
+				t.Errorf("%s wei went along, want %s, with a fee of %s when it was asked for", tx.Value(), want, fee.Wei)
+			}
+			if row.fails {
+				if res.err == nil || !strings.Contains(res.err.Error(), "try again") || r.state().ForcedTail != tail {
+					t.Errorf("got %v, and %d items, want a fee that is too low", res.err, r.state().ForcedTail-tail)
+				}
+				return
+			}
+			r.check(res.err)
+			q, err := c.Queued(t.Context(), res.at)
+			r.check(err)
+			receipt, err := r.eth.TransactionReceipt(t.Context(), hash)
+			r.check(err)
+			left := new(big.Int).Sub(had, q.Fee)
+			left.Sub(left, new(big.Int).Mul(receipt.EffectiveGasPrice, new(big.Int).SetUint64(receipt.GasUsed)))
+			if got := r.balance(common.Address(address(row.key))); q.Index != tail || got.Cmp(left) != 0 {
+				t.Errorf("item %d: the account has %s wei, want %s: no more than the fee of %s is kept", q.Index, got, left, q.Fee)
+			}
+		})
 	}
 }
 
