@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"math"
 
 	"github.com/celestiaorg/go-square/v3/inclusion"
 	"github.com/celestiaorg/go-square/v3/share"
@@ -145,11 +146,14 @@ func (p *parser) add(s []byte, index int) error {
 	case info&1 == 0:
 		return fmt.Errorf("share %d continues no blob", p.count)
 	}
-	size := int(binary.BigEndian.Uint32(data))
-	if data = data[share.SequenceLenBytes:]; size == 0 { // padding
+	size := binary.BigEndian.Uint32(data)
+	switch data = data[share.SequenceLenBytes:]; {
+	case size == 0: // padding
 		return nil
+	case size > math.MaxInt32: // no square has so much, and not all machines count so far
+		return fmt.Errorf("blob at share %d has %d bytes, which no block has", p.count, size)
 	}
-	if err := p.begin(info>>1, size); err != nil {
+	if err := p.begin(info>>1, int(size)); err != nil {
 		return err
 	}
 	p.blob.Index = index

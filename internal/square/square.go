@@ -160,7 +160,7 @@ func CheckBlob(b *da.Blob) error {
 	switch {
 	case len(b.Data) == 0:
 		return errors.New("data can not be empty")
-	case len(b.Data) > math.MaxUint32:
+	case uint64(len(b.Data)) > math.MaxUint32:
 		return da.ErrTooBig
 	case b.ShareVersion > 1:
 		return fmt.Errorf("share version %d not supported", b.ShareVersion)

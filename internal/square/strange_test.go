@@ -13,7 +13,7 @@ import (
 )
 
 // rawShare is a share as bytes, whatever its version.
-func rawShare(ns da.Namespace, version byte, start bool, size int, data string) []byte {
+func rawShare(ns da.Namespace, version byte, start bool, size uint32, data string) []byte {
 	s := append(make([]byte, 0, square.ShareSize), ns[:]...)
 	info := version << 1
 	if start {
@@ -21,7 +21,7 @@ func rawShare(ns da.Namespace, version byte, start bool, size int, data string) 
 	}
 	s = append(s, info)
 	if start {
-		s = binary.BigEndian.AppendUint32(s, uint32(size))
+		s = binary.BigEndian.AppendUint32(s, size)
 	}
 	s = append(s, data...)
 	return append(s, make([]byte, square.ShareSize-len(s))...)
