@@ -122,7 +122,7 @@ func (d *devStream) run(ctx context.Context) error {
 		return d.failure
 	}
 	at := publish.Servers{URLs: []string{d.url()}}
-	js, err := at.Dial(func(error) {}) // it is in this process
+	js, err := at.Dial(ctx, func(error) {}) // it is in this process
 	if err != nil {
 		return fmt.Errorf("read the stream: %w", err)
 	}

@@ -37,7 +37,7 @@ func (s *streamAt) flags(cmd *cobra.Command) {
 }
 
 // open returns a connection, and what ends it. It comes back by itself, also at first.
-func (s *streamAt) open() (js nats.JetStream, close func(), err error) {
+func (s *streamAt) open(ctx context.Context) (js nats.JetStream, close func(), err error) {
 	if strings.TrimSpace(s.url) == "" {
 		return nil, nil, usagef("the address of the NATS server is empty: nats://127.0.0.1:4222 is one")
 	}
@@ -64,7 +64,7 @@ func (s *streamAt) open() (js nats.JetStream, close func(), err error) {
 		return nil, nil, err
 	}
 	s.servers = publish.Servers{URLs: s.config.URL, Credentials: inHome(dir, s.config.CredentialsFile), User: s.config.User, Password: password, TLS: secure}
-	js, err = s.servers.Dial(func(err error) { s.failure.Store(&err) })
+	js, err = s.servers.Dial(ctx, func(err error) { s.failure.Store(&err) })
 	if err != nil {
 		return nil, nil, usageError{s.servers.Hide(err)}
 	}

@@ -59,7 +59,7 @@ Each line is a damage: its name, the message where it shows, and what is there. 
 					return at.clean(err)
 				}
 			}
-			js, stop, err := stream.open()
+			js, stop, err := stream.open(cmd.Context())
 			if err != nil {
 				return err
 			}

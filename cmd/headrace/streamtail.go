@@ -24,7 +24,7 @@ func (t *tail) runStream(ctx context.Context) error {
 		}
 		sink.known = []await.Ref{sink.at}
 	}
-	js, stop, err := t.stream.open()
+	js, stop, err := t.stream.open(ctx)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,24 @@ package main
 // streamGuards are about publishing a stream.
 var streamGuards = []guard{
 	{
+		name: "a server that does not answer keeps nobody from those that do",
+		file: "stream/nats/publish/dial.go",
+		from: "overtake(errOvertaken)", to: "_ = errOvertaken",
+		pkg: "./stream/nats/publish", test: "TestDialPassesTheDeadBy",
+	},
+	{
+		name: "a server that is slow has all its time in the end",
+		file: "stream/nats/publish/dial.go",
+		from: "d.cut[address] = true", to: "d.cut[address] = false",
+		pkg: "./stream/nats/publish", test: "TestDialSparesTheSlow",
+	},
+	{
+		name: "dialling ends with who wants it",
+		file: "stream/nats/publish/dial.go",
+		from: "ctx, done := context.WithTimeout(ctx, d.wait)", to: "ctx, done := context.WithTimeout(context.WithoutCancel(ctx), d.wait)",
+		pkg: "./stream/nats/publish", test: "TestDialEnds",
+	},
+	{
 		name: "a message names the last sequence that it expects",
 		file: "stream/nats/publish/session.go",
 		from: "jetstream.WithExpectLastSequence(f.seq), jetstream.WithRetryAttempts(0))", to: "jetstream.WithRetryAttempts(0))",

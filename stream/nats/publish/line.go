@@ -26,8 +26,8 @@ type line struct {
 	refused error      // what the server has said last that this user may not do
 }
 
-// open returns a connection that may be there or may come.
-func (p *Publisher) open() (*line, error) {
+// open returns a connection that may be there or may come, until ctx ends.
+func (p *Publisher) open(ctx context.Context) (*line, error) {
 	l := &line{news: make(chan struct{}, 1), down: errors.New("no server has answered yet")}
 	note := func(f func()) {
 		l.mu.Lock()
@@ -39,7 +39,7 @@ func (p *Publisher) open() (*line, error) {
 		}
 	}
 	vain := func(err error) { note(func() { l.down, l.tries = err, l.tries+1 }) }
-	conn, err := p.opt.Servers.dial(func() { note(func() { l.down, l.refused = nil, nil }) },
+	conn, err := p.opt.Servers.dial(ctx, func() { note(func() { l.down, l.refused = nil, nil }) },
 		natsgo.DisconnectErrHandler(func(_ *natsgo.Conn, err error) {
 			if err != nil { // nil: it was closed here
 				note(func() { l.down = fmt.Errorf("the connection was lost: %w", err) })

@@ -162,7 +162,7 @@ func (p *Publisher) run(ctx context.Context, of chain) error {
 	for {
 		var err error
 		if l == nil || l.conn.IsClosed() {
-			l, err = p.open()
+			l, err = p.open(ctx)
 		}
 		if err != nil {
 			l = nil

@@ -326,7 +326,7 @@ type reader struct {
 
 func newReader(t testing.TB, s Servers) *reader {
 	t.Helper()
-	conn, err := s.dial(func() {})
+	conn, err := s.dial(t.Context(), func() {})
 	if err != nil {
 		t.Fatal(err)
 	}
