@@ -1,8 +1,15 @@
 package l1_test
 
 import (
+	"bytes"
 	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"os/exec"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -73,4 +80,68 @@ func TestAChainGoesOnInVersion2(t *testing.T) {
 			t.Fatalf("block %d: got %+v, %v, want %s", h, got, err, want.Hash)
 		}
 	}
+}
+
+// noted is a log that tests read while it is written.
+type noted struct {
+	mu   sync.Mutex // guards text
+	text bytes.Buffer
+}
+
+func (n *noted) Write(b []byte) (int, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.text.Write(b)
+}
+
+func (n *noted) String() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.text.String()
+}
+
+// TestALaterPayloadIsSaid: a node that meets its proposer's payload of a version that it does not know stops before it, and is not ready.
+// Its status, /readyz, headrace status and the log name the version, and what to do.
+func TestALaterPayloadIsSaid(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, chosen(t).in(chosenHow(t)), l1.Settings{}, 0)
+	a := w.lightAuthor()
+	var log noted
+	m := w.light(func(o *node.Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	first := a.next(a.tx())
+	w.propose(first)
+	m.canonical(1, first)
+	later := l1.Later{Version: 3, PubKey: w.key.Public().Encode(), Content: []byte("what nobody knows yet")}
+	later.Signature = w.key.Sign(later.Message(w.genesis.ChainID))
+	at := w.mine(w.proposal(0, a.next(), later.Encode()))
+	const version, remedy = "payload of a later version: 3", "give this node a later release"
+	says := func(where, text string) {
+		t.Helper()
+		if !strings.Contains(text, version) || !strings.Contains(text, remedy) {
+			t.Errorf("%s: got %q, want the version and what to do", where, text)
+		}
+	}
+	s := m.until("the later proposal", func(s node.Status) bool {
+		return !s.Ready && s.Stage == follow.StageApply && strings.Contains(s.Reason, remedy)
+	})
+	if s.Heads.Safe != first.Ref() || s.Proposal.ID != 1 || s.Counts.Void != 0 || s.Source.Position.Height != at.Number()-1 {
+		t.Errorf("got %+v, %+v, want it to stand at block 1, before L1 block %d", s.Heads, s.Source.Position, at.Number())
+	}
+	says("status", s.Reason)
+	req, err := http.NewRequestWithContext(w.ctx, http.MethodGet, m.URL()+"/readyz", nil)
+	w.check(err)
+	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
+	w.check(err)
+	body, err := io.ReadAll(resp.Body)
+	w.check(err)
+	w.check(resp.Body.Close())
+	if resp.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("/readyz: got %s, want 503", resp.Status)
+	}
+	says("/readyz", string(body))
+	path, err := command()
+	w.check(err)
+	out, _ := exec.CommandContext(w.ctx, path, "status", "--node", m.URL()).CombinedOutput() // its status is that the node is not ready
+	says("headrace status", string(out))
+	says("log", log.String())
 }
