@@ -3,6 +3,18 @@ package main
 // streamGuards are about publishing a stream.
 var streamGuards = []guard{
 	{
+		name: "a server that cannot write is found out by its words",
+		file: "stream/nats/server/server.go",
+		from: `strings.Contains(format, "critical write error")`, to: `strings.Contains(format, "a critical write error")`,
+		pkg: "./stream/nats/server", test: "TestWriteFails",
+	},
+	{
+		name: "a server whose streams are off has failed",
+		file: "stream/nats/server/server.go",
+		from: "\t\treturn errors.New(*text)\n\t}\n\tif !s.JetStreamEnabled() {", to: "\t\treturn errors.New(*text)\n\t}\n\tif false {",
+		pkg: "./stream/nats/server", test: "TestFailed",
+	},
+	{
 		name: "a server that does not answer keeps nobody from those that do",
 		file: "stream/nats/publish/dial.go",
 		from: "overtake(errOvertaken)", to: "_ = errOvertaken",

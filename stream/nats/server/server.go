@@ -158,6 +158,9 @@ func (s *Server) Failed() error {
 		return errors.New(*text)
 	}
 	if !s.JetStreamEnabled() {
+		if text := s.says.last.Load(); text != nil {
+			return fmt.Errorf("JetStream is off, and the server has said: %s", *text)
+		}
 		return errors.New("JetStream is off")
 	}
 	return nil
@@ -245,6 +248,7 @@ type logger struct {
 	said   edge.Log
 	fatal  atomic.Pointer[string] // what it could not start for
 	broken atomic.Pointer[string] // why it takes no messages any more
+	last   atomic.Pointer[string] // its last error
 }
 
 func (l *logger) say(level slog.Level, format string, v ...any) {
@@ -263,13 +267,12 @@ func (l *logger) Warnf(format string, v ...any)   { l.say(slog.LevelWarn, format
 func (l *logger) Debugf(format string, v ...any)  { l.say(slog.LevelDebug, format, v...) }
 func (l *logger) Tracef(format string, v ...any)  {}
 
-// Errorf notes after which errors the server takes no messages any more: nothing else tells.
+// Errorf notes after which error the server takes no messages any more: nothing else tells.
 func (l *logger) Errorf(format string, v ...any) {
-	for _, last := range []string{"critical write error", "resources, will be DISABLED"} {
-		if strings.Contains(format, last) {
-			text := fmt.Sprintf(format, v...)
-			l.broken.CompareAndSwap(nil, &text)
-		}
+	text := fmt.Sprintf(format, v...)
+	l.last.Store(&text)
+	if strings.Contains(format, "critical write error") {
+		l.broken.CompareAndSwap(nil, &text)
 	}
 	l.say(slog.LevelError, format, v...)
 }

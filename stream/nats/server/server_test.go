@@ -292,3 +292,23 @@ func TestEndedWhileItStarts(t *testing.T) {
 		t.Errorf("got %v of a server that has not started", err)
 	}
 }
+
+// When a server has switched its streams off, whatever for, that is a failure, with what it has said last.
+func TestFailed(t *testing.T) {
+	s, err := server.Open(server.Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	s.Errorf("nothing that lasts: %d", 1)
+	if err := s.Failed(); err != nil {
+		t.Errorf("got %v of a server that keeps streams", err)
+	}
+	s.Errorf("the cause: %d", 2)
+	if err := s.ShutdownJetStream(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Failed(); err == nil || !strings.Contains(err.Error(), "JetStream is off") || !strings.Contains(err.Error(), "the cause: 2") {
+		t.Errorf("got %v, want that it keeps none any more, and why", err)
+	}
+}
