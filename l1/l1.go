@@ -277,11 +277,16 @@ func (s Settings) MostBytes() int {
 	return s.ForcedRoom
 }
 
-// Wait returns after how many proposals, from when an item is due, it is taken at the latest, with so many bytes by
-// Forced.Room before it: of an inbox of version 2. A proposal leaves room only where the next item is larger than that,
-// so one that does not take all that is due takes ForcedRoom less the largest item at least. How often there is a
-// proposal is the proposer's to say: one in an L1 block at most.
-func (s Settings) Wait(before int) int { return 1 + before/(s.ForcedRoom-maxItemRoom+1) }
+// Wait returns after how many proposals, from when an item is due, it is taken at the latest, with so many items before it,
+// which take so many bytes by Forced.Room. In version 2 the bytes count: a proposal leaves room only where the next item is
+// larger than that, so one that does not take all that is due takes ForcedRoom less the largest item at least. How often
+// there is a proposal is the proposer's to say: one in an L1 block at most.
+func (s Settings) Wait(items, bytes int) int {
+	if s.ForcedRoom == 0 {
+		return 1 + items/max(s.ForcedMax, 1)
+	}
+	return 1 + bytes/(s.ForcedRoom-maxItemRoom+1)
+}
 
 // ForcedGas returns what is to be paid for an item of so many bytes, with so many bytes by Forced.Room waiting before it,
 // in gas at the L1's base fee: as the inbox's forcedGas does, if its owner asks for fee gas a byte. Up to 2^24 for fee

@@ -252,6 +252,9 @@ func TestWait(t *testing.T) {
 	worst := 0.0
 	for range 300 {
 		s := l1.Settings{ForcedRoom: l1.MinRoom + rng.IntN(l1.MaxRoom-l1.MinRoom+1)}
+		if rng.IntN(4) == 0 {
+			s = l1.Settings{ForcedMax: 1 + rng.IntN(20)} // of version 1
+		}
 		var queue []l1.Forced
 		before := 0
 		for n := rng.IntN(200); n > 0; n-- {
@@ -260,12 +263,13 @@ func TestWait(t *testing.T) {
 			case 0:
 				size = most
 			case 1:
-				size = s.ForcedRoom/(1+s.ForcedRoom/most) + 1 // one fewer of these fits than of slightly smaller ones
+				size = max(s.ForcedRoom/(1+s.ForcedRoom/most)+1, least) // one fewer of these fits than of slightly smaller ones
 			}
 			size = min(size, most)
 			queue = append(queue, l1.Forced{Room: size})
 			before += size
 		}
+		items := len(queue)
 		queue = append(queue, l1.Forced{Room: most}) // the honest one, of any size
 		proposals := 0
 		for len(queue) > 0 {
@@ -276,10 +280,10 @@ func TestWait(t *testing.T) {
 			queue = queue[n:]
 			proposals++
 		}
-		if bound := s.Wait(before); proposals > bound {
-			t.Fatalf("seed %d: the item behind %d bytes is taken by proposal %d with room for %d, want %d at the latest", seed, before, proposals, s.ForcedRoom, bound)
+		if bound := s.Wait(items, before); proposals > bound {
+			t.Fatalf("seed %d: the item behind %d bytes is taken by proposal %d with %+v, want %d at the latest", seed, before, proposals, s, bound)
 		}
-		worst = max(worst, float64(proposals)/float64(s.Wait(before)))
+		worst = max(worst, float64(proposals)/float64(s.Wait(items, before)))
 	}
 	if worst < 0.8 {
 		t.Errorf("seed %d: the bound was never nearer than %.2f to what happens", seed, worst)

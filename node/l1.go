@@ -18,6 +18,7 @@ import (
 	"headrace/internal/syncer"
 	"headrace/l1"
 	"headrace/l1/ethereum"
+	"headrace/watch"
 )
 
 // l1Kind is the inbox of an L1 as the canonical source.
@@ -148,6 +149,12 @@ func openL1(o *opened, cfg syncer.Config, opt follow.Options) (*upstream, error)
 			up.posted = func() *Posted { return postedBy(account) }
 		}
 		up.decided = func(ctx context.Context) (uint64, error) { return account.Idle(ctx) }
+		if c, ok := client.(*ethereum.Client); ok && err == nil {
+			up.queue = watch.New[*ForcedQueue](nil)
+			up.beside = append(up.beside, func(ctx context.Context) error {
+				return watchQueue(ctx, func(ctx context.Context) (*ForcedQueue, error) { return queueOf(ctx, c) }, sink.Status(), up.queue, opt.Logger)
+			})
+		}
 		return err
 	}
 	return up, nil
@@ -300,6 +307,15 @@ func (c *L1Config) policy(cfg *sequencer.Config, content ethereum.Content) {
 	cfg.MaxDelay, cfg.Full = c.MaxDelay, c.fullPayload(content)
 }
 
+// queueOf asks for the forced queue.
+func queueOf(ctx context.Context, c *ethereum.Client) (*ForcedQueue, error) {
+	q, err := c.ForcedQueue(ctx, queueItem)
+	if err != nil {
+		return nil, err
+	}
+	return &ForcedQueue{L1: q.L1, Items: q.Items, Bytes: q.Bytes, FeeGas: q.Fee.Gas, FeeETH: inETH(q.Fee.Wei), Wait: q.Wait}, nil
+}
+
 // postedBy returns what an account has posted.
 func postedBy(a *ethereum.Account) *Posted {
 	data, blobs := a.Posted()
@@ -309,7 +325,7 @@ func postedBy(a *ethereum.Account) *Posted {
 func proposals(p ethereum.Posted) Proposals {
 	out := Proposals{Proposals: p.Proposals, Blocks: p.Blocks, Bytes: p.Bytes, Gas: p.Gas, BlobGas: p.BlobGas}
 	if p.Wei != nil {
-		out.CostETH, _ = new(big.Rat).SetFrac(p.Wei, big.NewInt(1e18)).Float64()
+		out.CostETH = inETH(p.Wei)
 	}
 	out.average()
 	return out

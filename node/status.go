@@ -161,6 +161,8 @@ type Sequence struct {
 	DueAt     time.Time `json:"due_at,omitzero"`     // when what waits for more is proposed, at the latest
 	Posted    *Posted   `json:"posted,omitempty"`    // of a sequencer that proposes to an inbox, since the start
 	Flight    *Flight   `json:"in_flight,omitempty"` // the submission that is under way
+
+	Forced *ForcedQueue `json:"forced,omitempty"` // of a sequencer that proposes to an inbox, once that is known
 }
 
 // Flight is a submission that is under way.
@@ -233,6 +235,9 @@ func (n *Node) publish(o *opened) (next time.Duration) {
 		}
 		if o.up.posted != nil {
 			s.Sequencer.Posted = o.up.posted()
+		}
+		if o.up.queue != nil {
+			s.Sequencer.Forced = o.up.queue.Load()
 		}
 		if f := q.Flight; !f.Since.IsZero() {
 			s.Sequencer.Flight = &Flight{f.From, f.To, f.Since, f.Deadline}
@@ -314,6 +319,10 @@ func (n *Node) watchStatus(ctx context.Context, o *opened) error {
 			_, seq = o.seq.Status().Get()
 			_, hand = o.opt.hand.Held().Get()
 		}
+		var queue <-chan struct{}
+		if o.up.queue != nil {
+			_, queue = o.up.queue.Get()
+		}
 		var nodes <-chan struct{}
 		if o.up.nodes != nil {
 			_, nodes = o.up.nodes.news.Get()
@@ -331,6 +340,7 @@ func (n *Node) watchStatus(ctx context.Context, o *opened) error {
 		case <-src:
 		case <-seq:
 		case <-nodes:
+		case <-queue:
 		case <-hand:
 		case <-store:
 		case <-engine:

@@ -68,6 +68,7 @@ type upstream struct {
 	post    func(*sequencer.Config) error // makes a sequencer post there
 	fetches func() uint64                 // requests for content so far
 	posted  func() *Posted                // what was posted, and what that has cost; nil: it is not known
+	queue   *watch.Value[*ForcedQueue]    // of the inbox, for a sequencer; nil: there is none, or it is not looked at
 
 	// unseen says, at the source's head, why there may be no block of the chain yet. Missing reports that it is known
 	// to have some, and that the first of them is not among what has been read. Nil: there is nothing to say.

@@ -84,6 +84,8 @@ var figures = []figure{
 	{"headrace_sequencer_stopped", "1 while an operator has no blocks made.", gauge, func(v *view) float64 { return truth(!v.seq.Stopped.IsZero()) }},
 	{"headrace_sequencer_stuck", "1 while nothing can be posted before somebody acts.", gauge, func(v *view) float64 { return truth(v.seq.Stuck != "") }},
 	{"headrace_sequencer_flight_seconds", "How long the submission that is under way has been; 0 if none is.", gauge, (*view).flight},
+	{"headrace_forced_queue_items", "Items that wait in the forced queue of the inbox that the node proposes to.", gauge, func(v *view) float64 { return float64(v.forced().Items) }},
+	{"headrace_forced_fee_eth", "What the inbox charges for the next item, of 200 bytes, beside the gas of its transaction.", gauge, func(v *view) float64 { return v.forced().FeeETH }},
 	{"headrace_pool_full", "1 while the engine's pool has no room for transactions.", gauge, func(v *view) float64 { return truth(!v.seq.Pool.FullSince.IsZero()) }},
 	{"headrace_pool_refused_transactions_total", "Transactions for which the engine's pool had no room.", counter, func(v *view) float64 { return float64(v.seq.Pool.Refused) }},
 	{"headrace_pool_dropped_transactions_total", "Transactions that waited in the engine's pool, and were larger than a block holds now.", counter, func(v *view) float64 { return float64(v.seq.Pool.Dropped) }},
@@ -216,6 +218,14 @@ func (v *view) proposed() *node.Posted {
 		return new(node.Posted)
 	}
 	return v.seq.Posted
+}
+
+// forced is what waits in the forced queue.
+func (v *view) forced() *node.ForcedQueue {
+	if v.seq.Forced == nil {
+		return new(node.ForcedQueue)
+	}
+	return v.seq.Forced
 }
 
 // contentLabel is where the content of proposals went.

@@ -63,6 +63,7 @@ type inboxView struct {
 	ForcedTail    uint64       `json:"forced_tail"`
 	ForcedDelay   string       `json:"forced_delay"` // "1h", "90s"
 	Version       int          `json:"version"`
+	ForcedWait    int          `json:"forced_wait"`          // proposals, from when it is due, in one of which an item is that is queued now
 	ForcedMax     int          `json:"forced_max,omitempty"` // of version 1; what follows is of version 2
 
 	ForcedRoom    int         `json:"forced_room,omitempty"`
@@ -94,6 +95,7 @@ func look(ctx context.Context, c *ethereum.Client) (v inboxView, err error) {
 	if err != nil {
 		return v, err
 	}
+	v.ForcedWait = settings.Wait(int(min(state.ForcedTail-state.ForcedHead, math.MaxInt32)), min(pricing.Waiting, math.MaxInt32))
 	v.ForcedWaiting, v.ForcedFee, v.EarnedETH = pricing.Waiting, pricing.GasPerByte, json.Number(eth(pricing.Earned))
 	price, err := c.ForcedFee(ctx, typical)
 	if err != nil {
@@ -115,6 +117,14 @@ func seconds(n uint64) string {
 		return fmt.Sprintf("%ds", n)
 	}
 	return shortDuration(time.Duration(n) * time.Second)
+}
+
+// within says in which proposals an item is that is queued now.
+func (v *inboxView) within() string {
+	if v.ForcedWait == 1 {
+		return "the next proposal"
+	}
+	return fmt.Sprintf("one of the next %d proposals", v.ForcedWait)
 }
 
 func (v *inboxView) text() string {
@@ -144,10 +154,12 @@ func (v *inboxView) text() string {
 	line("queue", "%d forced items, [%d, %d)", v.ForcedTail-v.ForcedHead, v.ForcedHead, v.ForcedTail)
 	if v.Version == 1 {
 		line("forced", "due after %s, at most %d in a proposal", v.ForcedDelay, v.ForcedMax)
+		line("wait", "once it is due, an item that is queued now is in %s", v.within())
 		return b.String()
 	}
 	line("forced", "due after %s, at most %d bytes in a proposal, %d wait", v.ForcedDelay, v.ForcedRoom, v.ForcedWaiting)
 	line("fee", "%d gas a byte while nothing waits; for %d bytes now %d gas at base fee, %s ETH", v.ForcedFee, typical, v.PriceGas, v.PriceETH)
+	line("wait", "once it is due, an item that is queued now is in %s", v.within())
 	line("earned", "%s ETH, for the owner to withdraw", v.EarnedETH)
 	return b.String()
 }

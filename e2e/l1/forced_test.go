@@ -125,6 +125,41 @@ func forcedBySequencer(t *testing.T, h how) {
 	}
 }
 
+// TestQueueIsTold: a sequencer's status has what waits in the forced queue, of an inbox of either version, and what the next item
+// would cost; and that nothing waits any more, when all was taken.
+func TestQueueIsTold(t *testing.T) {
+	t.Parallel()
+	for _, settings := range inboxes(3600) {
+		t.Run(fmt.Sprintf("version %d", settings.Version()), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, chosen(t).in(chosenHow(t)), settings, 0)
+			for i := range 3 {
+				w.force(fmt.Appendf(nil, "forced=%d", i))
+			}
+			sequencer := w.light(w.sequencing(50 * time.Millisecond))
+			s := sequencer.until("what waits", func(s node.Status) bool { return s.Sequencer.Forced != nil })
+			got := *s.Sequencer.Forced
+			want := node.ForcedQueue{L1: w.inbox.Chain.Head().Number(), Items: 3, Wait: 1}
+			if settings.Version() == 1 {
+				want.Wait = 1 + 3/settings.ForcedMax
+			} else {
+				item := len(l1.EncodeTxs([][]byte{[]byte("forced=0")})) + l1.ForcedItemBytes
+				want.Bytes = 3 * item
+			}
+			if got != want {
+				t.Errorf("got %+v, want %+v: the inbox charges nothing", got, want)
+			}
+			w.check(w.inbox.WhileMining(w.ctx, 100*time.Millisecond, func(context.Context) error {
+				sequencer.until("an empty queue", func(s node.Status) bool { return s.Sequencer.Forced.Items == 0 && s.Sequencer.Forced.Bytes == 0 })
+				return nil
+			}))
+			if full := w.light(nil).Status().Load(); full.Sequencer != nil {
+				t.Errorf("a full node has %+v", full.Sequencer)
+			}
+		})
+	}
+}
+
 // force makes an L1 block that queues an item of these transactions of the rollup.
 func (w *world) force(txs ...[]byte) {
 	w.t.Helper()

@@ -58,6 +58,20 @@ var inboxGuards = []guard{
 		pkg:  "./l1/ethereum", test: "TestForceWhenTheFeeGrows",
 	},
 	{
+		name: "the forced queue is asked for again with new blocks of the L1",
+		file: "node/queue.go",
+		from: "return s.Position.Height != at })",
+		to:   "_ = at; return queue.Load() == nil })",
+		pkg:  "./e2e/l1", test: "TestQueueIsTold",
+	},
+	{
+		name: "the bound on an item's wait counts what is before it",
+		file: "l1/l1.go",
+		from: "return 1 + items/max(s.ForcedMax, 1)",
+		to:   "return 1",
+		pkg:  "./l1", test: "TestWait",
+	},
+	{
 		name: "what is kept of forced items is bounded in bytes",
 		file: "l1/ethereum/forced.go",
 		from: "for c.bytes += f.Source.Size(); c.bytes > forcedCacheBytes; {",

@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"errors"
 	"fmt"
+	"math"
 	"math/big"
 	"slices"
 	"sort"
@@ -221,6 +222,64 @@ func (c *Client) Pricing(ctx context.Context) (p Pricing, err error) {
 	p.Waiting = int(waiting.Int64())
 	err = c.call(ctx, (*hexutil.Big)(p.Earned), "eth_getBalance", c.inbox, "latest")
 	return p, err
+}
+
+// ForcedQueue is what waits in an inbox's queue as of an L1 block, and how it is there with an item that is queued next.
+type ForcedQueue struct {
+	L1    uint64 // that block
+	Items uint64
+	Bytes int // by l1.Forced.Room; 0 in version 1
+	Fee   Fee // of the item; nothing in version 1
+	Wait  int // it is in one of so many proposals from when it is due
+}
+
+// ForcedQueue returns what waits after the L1's head. length is that of an item, in bytes, whose fee is told.
+func (c *Client) ForcedQueue(ctx context.Context, length int) (ForcedQueue, error) {
+	settings, err := c.Settings(ctx)
+	if err != nil {
+		return ForcedQueue{}, err
+	}
+	q, err := ask(ctx, c, func(e *endpoint) (ForcedQueue, error) { return e.forcedQueue(ctx, settings, length) })
+	if err != nil {
+		return ForcedQueue{}, fmt.Errorf("inbox queue: %w", err)
+	}
+	return q, nil
+}
+
+func (e *endpoint) forcedQueue(ctx context.Context, settings l1.Settings, length int) (q ForcedQueue, err error) {
+	head, err := e.head(ctx)
+	if err != nil {
+		return q, err
+	}
+	at := l1.Hash(head.hash)
+	state, err := e.state(ctx, at)
+	if err != nil {
+		return q, err
+	}
+	q = ForcedQueue{L1: head.number(), Items: state.ForcedTail - state.ForcedHead, Fee: Fee{Wei: new(big.Int)}}
+	if q.Items > math.MaxInt32 {
+		return q, fmt.Errorf("it has the items [%d, %d)", state.ForcedHead, state.ForcedTail)
+	}
+	if settings.Version() > 1 {
+		perByte, err := viewed(ctx, e.view, at, bindings.PackForcedFee(), bindings.UnpackForcedFee)
+		if err != nil {
+			return q, err
+		}
+		waiting, err := viewed(ctx, e.view, at, bindings.PackForcedWaiting(), bindings.UnpackForcedWaiting)
+		switch {
+		case err != nil:
+			return q, err
+		case perByte > MostForcedFee || waiting.Cmp(big.NewInt(math.MaxInt32)) > 0:
+			return q, fmt.Errorf("it has %s bytes at %d gas", waiting, perByte)
+		case head.BaseFee == nil:
+			return q, errors.New("L1 has no base fee")
+		}
+		q.Bytes = int(waiting.Int64())
+		q.Fee.Gas = settings.ForcedGas(perByte, length, q.Bytes)
+		q.Fee.Wei.Mul(head.BaseFee, new(big.Int).SetUint64(q.Fee.Gas))
+	}
+	q.Wait = settings.Wait(int(q.Items), q.Bytes)
+	return q, nil
 }
 
 // Withdrawn returns the wei that a transaction has paid out of an inbox of version 2.

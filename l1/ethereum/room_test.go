@@ -196,7 +196,7 @@ func TestFloodOfSmallItems(t *testing.T) {
 	if least := fee*q + fee*q*(q-most)/(2*uint64(settings.ForcedRoom)); charged < least || charged < 4*fee*q {
 		t.Errorf("the fee of %d bytes came to %d gas, want %d at least", q, charged, least)
 	}
-	bound := settings.Wait(n * item)
+	bound := settings.Wait(n, n*item)
 	proposals := 0
 	for r.state().ForcedHead <= n {
 		queue, err := c.Queue(t.Context(), l1.Hash{}, settings.Most())
@@ -286,6 +286,11 @@ func TestForcedFee(t *testing.T) {
 		if want := settings.ForcedGas(7, size, waiting); f.Gas != want {
 			t.Fatalf("%d bytes behind %d: got %d gas, want %d", size, waiting, f.Gas, want)
 		}
+		q, err := c.ForcedQueue(t.Context(), size)
+		r.check(err)
+		if state := r.state(); q.L1 != r.head().Height || q.Items != state.ForcedTail-state.ForcedHead || q.Bytes != waiting || q.Fee.Gas != f.Gas || q.Fee.Wei.Cmp(f.Wei) != 0 || q.Wait != settings.Wait(int(q.Items), waiting) {
+			t.Errorf("%d bytes behind %d: got the queue %+v, want the fee %+v", size, waiting, q, f)
+		}
 		// The base fee of the next block is known from the head.
 		tooLittle := from.force(make([]byte, size), big.NewInt(1))
 		ok("too little", false, tooLittle)
@@ -301,8 +306,7 @@ func TestForcedFee(t *testing.T) {
 		if got := r.balance(common.Address(address(stranger))); got.Cmp(left) != 0 {
 			t.Errorf("%d bytes behind %d: the sender has %s wei, want %s: what is not needed comes back", size, waiting, got, left)
 		}
-		q, err := c.Queued(t.Context(), l1.Inclusion{Tx: l1.Hash(paid.Hash())})
-		if err != nil || q.Fee.Cmp(cost) != 0 {
+		if q, err := c.Queued(t.Context(), l1.Inclusion{Tx: l1.Hash(paid.Hash())}); err != nil || q.Fee.Cmp(cost) != 0 {
 			t.Errorf("queued: got %+v, %v, want a fee of %s wei", q, err, cost)
 		}
 		waiting += size + l1.ForcedItemBytes
