@@ -210,6 +210,36 @@ func TestGroupsInEachOther(t *testing.T) {
 		sameBlob(t, name+", in metadata", field(1, slices.Concat(field(1, []byte("\x10\x07"+groups+rest+"\x18\x01")), []byte("\x12\x01b"+rest))))
 		sameBlob(t, name+", in a signer", slices.Concat(field(3, []byte("\x0a\x01a"+groups)), field(1, []byte("\x12\x01b"+rest))))
 	}
+	three := func(n int, tag string) string { return strings.Repeat(tag+"\x80\x00", n) } // which are longer than they have to be
+	for name, groups := range map[string]string{
+		"another ends among tags": strings.Repeat("\x2b", 300) + "\x34" + strings.Repeat("\x2c", 299), "another ends among tags of two bytes": strings.Repeat("\xab\x01", 300) + "\xb4\x01" + strings.Repeat("\xac\x01", 299),
+		"another ends among tags of three bytes": three(300, "\xab") + three(1, "\xb4") + three(299, "\xac"), "most of three bytes": three(most, "\xab") + three(most, "\xac"), "too many of three bytes": three(most+1, "\xab") + three(most+1, "\xac"),
+		"most, with nothing in it": strings.Repeat("\x2b", most-1) + rest + "\x2b\x2c" + rest + strings.Repeat("\x2c", most-1), "too many, with nothing in it": strings.Repeat("\x2b", most) + rest + "\x2b\x2c" + rest + strings.Repeat("\x2c", most),
+	} {
+		sameBlob(t, name+", beside the content", []byte(groups+"\x0a\x02\x12\x00"+rest))
+		sameBlob(t, name+", in metadata", field(1, slices.Concat(field(1, []byte("\x10\x07"+groups+rest+"\x18\x01")), []byte("\x12\x01b"+rest))))
+	}
+	for n := range 130 { // wherever the end is in what is passed at once
+		for _, tags := range []int{2, 300 + n, 2100 + n} {
+			content := field(1, []byte(strings.Repeat("\x28\x00", 300+n)+strings.Repeat("\x2b", tags)))
+			ends := strings.Repeat("\x2c", tags) + rest
+			sameBlob(t, fmt.Sprintf("%d groups end beside their content, after %d fields", tags, n), slices.Concat(content, []byte(ends)))
+			sameBlob(t, fmt.Sprintf("%d groups end beside their content, after %d fields, and others", tags, n), slices.Concat(content, []byte(rest[:128]+ends)))
+		}
+	}
+	for n := range 130 { // and the ends of few are at once with much that was passed
+		inside := strings.Repeat("\x2b", 1100+n) + strings.Repeat("\x2c", 1060+n)
+		sameBlob(t, fmt.Sprintf("groups end beside their content, after %d tags", n), slices.Concat(field(1, []byte(rest+inside)), []byte(strings.Repeat("\x2c", 40)+rest)))
+	}
+	for name, tags := range map[string][2]string{ // that begin in what others end beside
+		"two": {"\x2b\x2b", "\x2c\x2c"}, "two of two bytes": {"\xab\x01\xab\x01", "\xac\x01\xac\x01"}, "two of three bytes": {three(2, "\xab"), three(2, "\xac")},
+		"many": {strings.Repeat("\x2b", 400), strings.Repeat("\x2c", 400)}, "many of three bytes": {three(400, "\xab"), three(400, "\xac")},
+	} {
+		for _, before := range []string{"", strings.Repeat("\x28\x80\x80\x00", 100)} { // short fields, or none
+			sameBlob(t, name+", beside its content", slices.Concat(field(1, []byte("\x12\x01a"+rest+tags[0]+before)), []byte(before+tags[1]+rest)))
+			sameBlob(t, name+", beside its metadata", field(1, slices.Concat(field(1, []byte("\x10\x07"+rest+tags[0]+before)), []byte(before+tags[1]+"\x12\x01b"+rest))))
+		}
+	}
 	for what, after := range map[string]string{"near the end": "", "far from it": rest} { // where it would be another's
 		sameBlob(t, "ends beside its content, "+what, slices.Concat(field(1, []byte("\x12\x01a"+rest+"\x2b")), []byte("\x2c"+after)))
 		sameBlob(t, "ends beside its metadata, "+what, field(1, slices.Concat(field(1, []byte("\x10\x07"+rest+"\x2b")), []byte("\x2c\x12\x01b"+after))))
@@ -475,16 +505,21 @@ func TestDataBlobOfAnyFields(t *testing.T) {
 		"\x0a\x00", "\x0a\x02\x10\x07", "\x0a\x03\x0a\x01c", "\x8a\x00\x00", "\x8a\x00\x02\x18\x09", "\x0a\x84\x00\x22\x02hh",
 		"\x18\x00", "\x18\xff\x7f", "\x1a\x00", "\x1a\x03abc", "\x1a\x8a\x00aaaaaaaaaa", "\x98\x01\x00", "\x9a\x01\x02zz", "\x1d1234", "\x1912345678", "\x1b\x1c", "\x1b\x1b\x18\x00\x1c\x1c", "\x9b\x01\x9c\x01", "\xf8\xff\xff\xff\x0f\x01", "\xfa\xff\xff\xff\x0f\x01x", "\x98\x81\x80\x80\x80\x00\x02",
 	}
+	for _, n := range []int{8, 15, 31, 32, 33, 48, 49, 126, 127} { // of more bytes than are copied at once
+		text := strings.Repeat("0123456789abcdef", 8)[:n]
+		ofData = append(ofData, string(rune(0x12))+string(rune(n))+text, "\x92\x00"+string(rune(n))+text, string([]byte{0x12, 0x80 | byte(n), 0})+text)
+	}
+	ofData = append(ofData, "\x9a\x01\x81\x00z", "\x92\x00\x81\x00z")
 	broken := []string{"\x12\x01", "\x1a\x05", "\x12\x05a", "\x92\x00\x02n", "\x10\x00", "\x08\x00", "\x90\x00\x00", "\x00\x00", "\x80\x00\x00", "\x12\x7f", "\x1e\x00", "\x1b\x24", "\x1c", "\x12", "\x92", "\x13\x14", "\x0b\x0c", "\x0a\x02\x10", "\x0a\x02\x12\x00", "\x0a\x03\x0a\x01\xff", "\xf8\xff\xff\xff\x7f\x01", "\xfa\xff\xff\xff\xff\x01\x00", "\xf8\x80\x80\x80\x80\x80\x01\x01"}
 	beside := []string{"\x12\x00", "\x12\x01s", "\x12\x0512345", "\x92\x00\x01t", "\x12\x81\x00u", "\x1a\x00", "\x1a\x03\x0a\x01a", "\x1a\x02\x12\x00", "\x20\x00", "\x98\x01\x00", "\x0a\x00", "\x2b\x2c", "\x2d1234", "\x3212345", "\x32\x0612"}
 	ofMetadata := []string{
-		"\x0a\x00", "\x0a\x01i", "\x0a\x02\xc3\xa9", "\x0a\x06abcdef", "\x0a\x07abcdefg", "\x0a\x80\x00", "\x0a\x83\x00\xe2\x82\xac", "\x8a\x00\x01j", "\x0a\x09123456\xc3\xa9z",
+		"\x0a\x00", "\x0a\x01i", "\x0a\x02\xc3\xa9", "\x0a\x06abcdef", "\x0a\x07abcdefg", "\x0a\x80\x00", "\x0a\x83\x00\xe2\x82\xac", "\x8a\x00\x01j", "\x0a\x09123456\xc3\xa9z", "\x0a\x0a12345678\xc3\xa9", "\x0a\x2812345678901234567890123456789012345678\xc3\xa9", "\x8a\x00\x0912345678i",
 		"\x10\x00", "\x10\x07", "\x10\xff\x7f", "\x10\x87\x80\x00", "\x10\xff\xff\xff\xff\xff\x01", "\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", "\x90\x00\x08", "\x90\x80\x00\x09",
 		"\x18\x09", "\x18\x80\x80\x80\x80\x80\x80\x01", "\x98\x00\xff\x01", "\x22\x00", "\x22\x01h", "\x22\x20" + strings.Repeat("h", 32), "\xa2\x00\x82\x00ha", "\x22\x80\x01" + strings.Repeat("i", 128),
 		"\x28\x00", "\x28\xff\x7f", "\x32\x01x", "\x2b\x2c", "\x2d1234", "\x2912345678", "\x8a\x01\x01\xff", "\x90\x01\x00", "\xd2\x02\x01\xff", "\x2b\x0a\x01\xff\x2c", "\xab\x00\xac\x00", "\xab\x00\x2c", "\xf8\xff\xff\xff\x0f\x01", "\xfa\xff\xff\xff\x0f\x01x", "\x98\x81\x80\x80\x80\x00\x02",
 	}
 	brokenMetadata := []string{
-		"\x0a\x01\xff", "\x0a\x02\xc3", "\x0a\x06abcde\xff", "\x0a\x07abcdef\xff", "\x8a\x00\x01\xff", "\x0a\x81\x00\xff", "\x08\x00", "\x0b\x0c", "\x12\x00", "\x15\x00\x00\x00\x00", "\x1a\x00", "\x20\x00", "\xa0\x00\x00", "\x92\x00\x00",
+		"\x0a\x01\xff", "\x0a\x0912345678\xff", "\x0a\x8a\x00123456789\xff", "\x0a\x02\xc3", "\x0a\x06abcde\xff", "\x0a\x07abcdef\xff", "\x8a\x00\x01\xff", "\x0a\x81\x00\xff", "\x08\x00", "\x0b\x0c", "\x12\x00", "\x15\x00\x00\x00\x00", "\x1a\x00", "\x20\x00", "\xa0\x00\x00", "\x92\x00\x00",
 		"\x00\x00", "\x02\x00", "\x80\x00\x00", "\x10", "\x10\x80", "\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", "\x10\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x00", "\x22\x01", "\x22\x85\x00abcd", "\x2c", "\x2b\x34", "\x2b", "\x2d123", "\x291234567", "\x2e\x00", "\x2f\x00", "\x90", "\x90\x00", "\xab\x00", "\xf8\xff\xff\xff\x7f\x01", "\xfa\xff\xff\xff\xff\x01\x00", "\xf8\x80\x80\x80\x80\x80\x01\x01",
 	}
 	ofSigner := []string{"\x0a\x00", "\x0a\x01a", "\x0a\x01\xff", "\x12\x01k", "\x12\x07abcdefg", "\x8a\x00\x01b", "\x92\x00\x00", "\x12\x81\x80\x00l", "\x18\x00", "\x1a\x03abc", "\x22\x00", "\x98\x01\x07", "\x1b\x1c", "\x1d1234"}

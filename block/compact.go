@@ -24,8 +24,7 @@ type place struct {
 	groups
 
 	patience patience
-	tags     [atOnce]uint32 // of groups, that were passed and are to be followed
-	fields   [atOnce]uint32 // that were passed and are to be counted
+	window   window
 }
 
 // A part is what a field is.
@@ -156,15 +155,6 @@ func (p *place) compact(f *field, out, b []byte) (o int, long bool, err error) {
 		if p.at-from >= atOnce/4 || len(out)-o < enough {
 			continue
 		}
-		if p.patience[byTags]--; p.patience[byTags] < 0 { // something else is next
-			if err := p.onlyTags(b); err != nil {
-				return o, false, err
-			}
-			if p.at-from >= atOnce/4 {
-				continue
-			}
-			p.patience[byTags] = impatient
-		}
 		var n int
 		n, usual, err = p.some(out[o:], b)
 		if o += n; err != nil {
@@ -188,8 +178,9 @@ func (p *place) compact(f *field, out, b []byte) (o int, long bool, err error) {
 }
 
 const (
-	atOnce = 128        // how many bytes are read before the next four fields are tried as lanes again
-	enough = 2 * atOnce // how many there have to be, to read them, and to write to meanwhile
+	atOnce = 128              // how many bytes are read before the next four fields are tried as lanes again
+	enough = 2*atOnce + ahead // how many there have to be, to read them, and to write to meanwhile
+	ahead  = 32               // how many of a transaction are copied at once, and so may be too many
 )
 
 // usual is compact for some fields of data whose tag and value, or length, have one byte each, and that have eight at
@@ -294,9 +285,11 @@ var notASCII = [8]uint64{0, 0x80, 0x8080, 0x8080_80, 0x8080_8080, 0x8080_8080_80
 
 const goesOn = 0x8080_8080_8080_8080 // the bits of bytes that are not the last ones of their varint
 
+const sign = bits.UintSize - 1 // that of an int, which is all that is left if it is shifted so far
+
 // mixed is compact for some fields of any kind, at whatever level, whose tag and value, or length, have eight bytes at
 // most, in no group. It has no branch that depends on what a field is, as long as it is not for others.
-func (p *place) mixed(out []byte, in *[enough + 8]byte, size int) (o int) {
+func (p *place) mixed(out []byte, in *[enough]byte, size int) (o int) {
 	from := p.at
 	out = out[:enough]
 	data, inner := p.data-from, p.inner-from
@@ -305,8 +298,8 @@ func (p *place) mixed(out []byte, in *[enough + 8]byte, size int) (o int) {
 		w := binary.LittleEndian.Uint64(in[i : i+8])
 		left := i - inner // less than 0 if it is in metadata or a signer
 		within := i - data
-		end := size + (data-size)&(within>>63)
-		row := uint64(within>>63)&(inData<<9) | uint64(left>>63)&(inInner<<9) | w&0xff
+		end := size + (data-size)&(within>>sign)
+		row := uint64(within>>sign)&(inData<<9) | uint64(left>>sign)&(inInner<<9) | w&0xff
 		k := kinds[row]
 		ends := w&goesOn ^ goesOn           // of varints
 		stop := ends & (ends - (w&1 ^ 1))   // that of the value or length, if the type has one, else of the tag
@@ -330,7 +323,7 @@ func (p *place) mixed(out []byte, in *[enough + 8]byte, size int) (o int) {
 		if payload&notASCII[length&uint64(what>>24)&7] != 0 {
 			break
 		}
-		binary.LittleEndian.PutUint64(out[said&(enough-1):], uint64(txTag)|length<<8|payload<<16)
+		binary.LittleEndian.PutUint64(out[said&(2*atOnce-1):], uint64(txTag)|length<<8|payload<<16)
 		said += (1<<32 + 2 + length) & -uint64(what>>29&1)
 		p.last[what>>12&7] = from + i + 1
 		inner += (next - inner) & -int(k>>30&1)
@@ -338,82 +331,66 @@ func (p *place) mixed(out []byte, in *[enough + 8]byte, size int) (o int) {
 		i = start + int(value&uint64(k&skips)) + int(k>>8&0xf)
 	}
 	p.at, p.data, p.inner, p.txs = from+i, from+data, from+inner, p.txs+int(said>>32)
-	return int(said & (enough - 1))
+	return int(said & (2*atOnce - 1))
 }
 
-// The ways to pass fields that are not long. The first costs the least, if it is of use.
+// The ways to pass fields that are not long, in the order in which they are tried.
 const (
-	byShort = iota
-	byMixed
-	byNear
-	byFlat
-	byTags
+	byTags   = iota // of groups
+	byWalk          // what is short, at one level
+	byLevels        // what is short, in no group
+	byFlat          // what is longer, at one level
+	byMixed         // what is longer, in no group
+	ways
 )
 
-// ways are the orders in which they are tried: the second one where there is much in groups.
-var ways = [2][4]int{{byShort, byMixed, byNear, byFlat}, {byShort, byNear, byFlat, byMixed}}
-
 // patience is how often each way is passed over, since it did little.
-type patience [5]int
+type patience [ways]int
 
 const impatient = 16
 
 // some is compact for some fields of any kind that are not long. It reports whether the one that it stops at need not be
 // for next.
 func (p *place) some(out, b []byte) (o int, more bool, err error) {
-	grouped := 0
-	if p.patience[byMixed] > 0 {
-		p.patience[byMixed]--
-		grouped = 1
-	}
-	for _, way := range ways[grouped] {
+	for way := range ways {
 		from := p.at
-		if len(b)-from < enough+8 {
+		if len(b)-from < enough {
 			return o, false, nil
 		}
 		if len(out)-o < enough {
 			return o, true, nil
 		}
-		inGroup := p.depth > 0 || protowire.Type(b[from]&7) == protowire.StartGroupType
-		switch {
-		case way == byMixed && p.depth > 0, way > byMixed && grouped == 0 && !inGroup: // it is of no use
-			continue
-		case way != byMixed && p.patience[way] > 0:
+		if p.patience[way] > 0 {
 			p.patience[way]--
 			continue
+		}
+		if (way == byLevels || way == byMixed) && (p.depth > 0 || protowire.Type(b[from]&7) == protowire.StartGroupType) {
+			continue // it is of no use
 		}
 		n, err := p.pass(way, out[o:], b)
 		if o += n; err != nil || p.at-from >= atOnce {
 			return o, true, err
 		}
-		if p.at-from < atOnce/2 && (way == byShort || way == byNear || way == byMixed && protowire.Type(b[p.at]&7) == protowire.StartGroupType) {
+		if p.at-from < atOnce/2 && way != byMixed {
 			p.patience[way] = impatient
 		}
 	}
 	return o, false, nil
 }
 
-// pass passes fields in one of four ways.
+// pass passes fields in one way.
 func (p *place) pass(way int, out, b []byte) (o int, err error) {
-	from, in := p.at, (*[enough + 8]byte)(b[p.at:])
-	if way == byMixed {
-		return p.mixed(out, in, len(b)-from), nil
-	}
-	p.room()
-	_, level := p.level(b)
-	var done run
 	switch way {
-	case byShort:
-		done = p.short(in, b)
-	case byNear:
-		done = p.near(in, b)
-	default:
-		done = p.flat(in, b)
+	case byTags:
+		return 0, p.onlyTags(b)
+	case byWalk:
+		return p.walk(out, b)
+	case byLevels:
+		return p.levels(out, b)
+	case byMixed:
+		return p.mixed(out, (*[enough]byte)(b[p.at:]), len(b)-p.at), nil
 	}
-	if err := p.follow(p.tags[:done.tags], level); err != nil {
-		return 0, err
-	}
-	return p.count(p.fields[:done.fields], from, in, out)
+	return p.flat(out, b)
 }
 
 // A lane is 16 bits, and four of them are four fields of two bytes: the tag, and above it the value or length.
@@ -467,7 +444,7 @@ type reader struct {
 	strange  int    // how many fields that are no transactions next has read
 	gathers  bool   // gathered is locked, and has had all transactions so far
 	out      []byte // where compact writes to: what is left of gathered, or nothing that is needed
-	scratch  [256]byte
+	scratch  [enough]byte
 }
 
 // scatter begins with what has to be done if the transactions are not in a few pieces of raw.

@@ -1,7 +1,6 @@
 package block
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -43,7 +42,7 @@ func groupTag(num protowire.Number) uint32 {
 func (g *groups) room() {
 	size := maxOpen + atOnce + 2
 	if g.open == nil {
-		size = 4 * atOnce
+		size = 3 * atOnce
 	}
 	if len(g.open) < size && len(g.open) < g.depth+atOnce+2 {
 		open := make([]uint32, size)
@@ -135,26 +134,28 @@ func deepest(tags []uint32, depth int) (most int) {
 
 const endsGroup = uint32(protowire.StartGroupType ^ protowire.EndGroupType)
 
-// onlyTags passes tags of one byte that groups begin and end with, if there is little else next.
+// onlyTags passes tags of one byte that groups begin and end with, where a group is open, if there is nothing else next.
 func (p *place) onlyTags(b []byte) error {
-	const each = 0x0101_0101_0101_0101
 	limit, level := p.level(b)
-	if limit-p.at < 8 || p.depth > 0 && level != p.groups.level {
-		return nil
-	}
-	if w := binary.LittleEndian.Uint64(b[p.at:]); w&(each*0x80) != 0 || (w&(each*7)+each)&(each*6) != each*4 {
+	if p.depth == 0 || p.depth+atOnce > maxOpen || level != p.groups.level {
 		return nil
 	}
 	p.room()
-	in, n, depth := b[p.at:min(limit, p.at+atOnce)], 0, p.depth
-	for ; n < len(in); n++ {
-		d := shortKinds[level&3][uint(in[n])|uint(uint64(-depth)>>54&0x200)].deeper()
-		if d == 0 || in[n] >= 0x80 {
+	in, n := b[p.at:min(limit, p.at+atOnce)], 0
+	depth, open, wrong := p.depth, p.open, uint32(0)
+	for ; n < len(in) && depth > 0; n++ {
+		tag := uint32(in[n])
+		if (tag+1)&0x86 != uint32(protowire.EndGroupType) || tag < 1<<3 { // of one byte, and one of the two types
 			break
 		}
-		p.tags[n] = uint32(in[n])
-		depth += d
+		ends := -int(tag >> 2 & 1)
+		wrong |= (open[depth] ^ tag ^ endsGroup) & uint32(ends)
+		open[depth+1] = tag
+		depth += 1 + 2*ends
 	}
-	p.at += n
-	return p.follow(p.tags[:n], level)
+	if wrong != 0 {
+		return errGroupEnd
+	}
+	p.at, p.depth = p.at+n, depth
+	return nil
 }
