@@ -58,13 +58,6 @@ var inboxGuards = []guard{
 		pkg:  "./l1/ethereum", test: "TestForceWhenTheFeeGrows",
 	},
 	{
-		name: "the forced queue is asked for again with new blocks of the L1",
-		file: "node/queue.go",
-		from: "return s.Position.Height != at })",
-		to:   "_ = at; return queue.Load() == nil })",
-		pkg:  "./e2e/l1", test: "TestQueueIsTold",
-	},
-	{
 		name: "the bound on an item's wait counts what is before it",
 		file: "l1/l1.go",
 		from: "return 1 + items/max(s.ForcedMax, 1)",
