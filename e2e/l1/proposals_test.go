@@ -1,9 +1,12 @@
 package l1_test
 
 import (
+	"maps"
+	"sync"
 	"testing"
 
 	"headrace/block"
+	"headrace/l1"
 	"headrace/node"
 )
 
@@ -124,5 +127,38 @@ func (m *member) chain(want []*block.Block) {
 	}
 	if _, err := m.Block(uint64(len(want)) + 1); err == nil {
 		m.w.t.Fatalf("got a block %d, want none", len(want)+1)
+	}
+}
+
+// TestCountsOfUsers: how many transactions a block has is told without the execution client's own, whichever way the block came: 0 of an empty one.
+func TestCountsOfUsers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, chosen(t).in(chosenHow(t)), l1.Settings{}, 2)
+	a := w.author()
+	var mu sync.Mutex // guards told
+	told := map[node.Applied]bool{}
+	m := w.driveWith(func(o *node.Options) {
+		o.Observer.Applied = func(a node.Applied) {
+			mu.Lock()
+			defer mu.Unlock()
+			told[node.Applied{Ref: a.Ref, Txs: a.Txs, Safe: a.Safe}] = true
+		}
+	})
+	empty, full := a.next(), a.next(a.tx(), a.tx())
+	w.propose(empty, full)
+	m.canonical(1, full)
+	early := a.next()
+	m.open()
+	if _, err := m.give(early); err != nil {
+		t.Fatal(err)
+	}
+	w.propose(early)
+	m.canonical(2, early)
+	want := map[node.Applied]bool{
+		{Ref: empty.Ref(), Safe: true}: true, {Ref: full.Ref(), Txs: 2, Safe: true}: true, {Ref: early.Ref()}: true, {Ref: early.Ref(), Safe: true}: true,
+	}
+	m.stop() // nothing is told after that
+	if !maps.Equal(told, want) {
+		t.Errorf("told %+v, want %+v", told, want)
 	}
 }

@@ -58,6 +58,13 @@ var inboxGuards = []guard{
 		pkg:  "./l1/ethereum", test: "TestForceWhenTheFeeGrows",
 	},
 	{
+		name: "the transactions of a block of a proposal are counted without the engine's own",
+		file: "internal/syncer/l1.go",
+		from: "len(exec.UserTxs(p.k.cfg.Engine, b.Data.Txs))",
+		to:   "len(b.Data.Txs)",
+		pkg:  "./e2e/l1", test: "TestCountsOfUsers",
+	},
+	{
 		name: "the bound on an item's wait counts what is before it",
 		file: "l1/l1.go",
 		from: "return 1 + items/max(s.ForcedMax, 1)",

@@ -271,7 +271,7 @@ func (p *plan) adopt(ctx context.Context, b *block.Block, m *l1.Message) error {
 		p.append = append(p.append, store.Record{Block: b, Root: root, Origin: origin})
 	}
 	p.tip, p.root = derive.TipOf(b), root
-	p.done = append(p.done, Applied{Ref: b.Ref(), Txs: len(b.Data.Txs), Source: p.at, Safe: true, Promoted: promoted, Made: b.Made()})
+	p.done = append(p.done, Applied{Ref: b.Ref(), Txs: len(exec.UserTxs(p.k.cfg.Engine, b.Data.Txs)), Source: p.at, Safe: true, Promoted: promoted, Made: b.Made()})
 	return nil
 }
 
