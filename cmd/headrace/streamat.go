@@ -81,7 +81,7 @@ func (s *streamAt) clean(js nats.JetStream, err error) error {
 		err = fmt.Errorf("%s: %w: docs/STREAM.md has what a reader must be permitted", &s.servers, err)
 	case errors.Is(err, nats.ErrRefused):
 		err = fmt.Errorf("%s: %w: see --stream.user, --stream.password_file and --stream.credentials_file", &s.servers, err)
-	case why != nil && !js.Conn().IsConnected():
+	case why != nil && !js.Conn().IsConnected() && !strings.Contains(err.Error(), (*why).Error()): // else it says so
 		err = fmt.Errorf("%s: %w: %w", &s.servers, err, *why)
 	}
 	return s.servers.Hide(err)

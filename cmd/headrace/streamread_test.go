@@ -229,6 +229,23 @@ func TestTailDoesNotWaitInVain(t *testing.T) {
 	}
 }
 
+// Why there is no connection, such as that the server has no TLS, is said once.
+func TestStreamSaysOnceWhyItIsNotReached(t *testing.T) {
+	s := serverAt(t, nettest.FreeAddress(t))
+	const cause = "secure connection not available"
+	for wait := time.Second; ; wait *= 2 { // a busy machine takes longer to find out
+		_, status, message := execute(t, "stream", "check", strings.Replace(readersURL(s.Addr().String()), "nats:", "tls:", 1), "--timeout", wait.String())
+		times := strings.Count(message, cause)
+		if times == 0 && wait < 30*time.Second {
+			continue
+		}
+		if status != 1 || times != 1 {
+			t.Errorf("got %d, %s, want %q once", status, message, cause)
+		}
+		return
+	}
+}
+
 // After a block that was taken back tail goes back no further than the stream's history says, although it knows no other
 // block; and messages that are no publisher's are counted.
 func TestTailAfterAReorg(t *testing.T) {
