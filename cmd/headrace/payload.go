@@ -33,7 +33,7 @@ FILE is a payload as it is, or in hexadecimal, or the blobs that it is in, one b
 of a transaction that calls propose or force, or what its blobs hold.
 
 A payload of version 2 leaves out what follows from the block that it builds on. So heights and hashes are shown of version 1 alone, and whether a proposal is
-a good one only a node can say.`,
+a good one only a node can say. In version 1 the first transaction of a block may be the engine's own, and counts here.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return usagef("it takes one argument, a file: see %s --help", cmd.CommandPath())
