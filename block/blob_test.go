@@ -106,6 +106,7 @@ func shapes(t testing.TB, k *block.PrivateKey, size int) (out []shape) {
 	beside = true
 	mixed("contents and what is beside them, mixed", 0, one("\x0a\x02\x12\x00", "\x0a\x04\x18\x00\x12\x00"), one("\x0a\x00", "\x12\x01s", "\x1a\x03\x0a\x01a", "\x0a\x02\x0a\x00", "\x20\x00", "\x2b\x2c"))
 	mixed("contents of one transaction, mixed", 1, one("\x0a\x03\x12\x01x"), one("\x1a\x00", "\x20\x01"))
+	mixed("contents of one empty transaction, mixed", 0, one("\x0a\x02\x12\x00"), one("\x12\x00"))
 	out = append(out, of("a group for each", []byte("\x1b\x1c\x12\x00"), room/4))
 	out = append(out, of("tags and lengths of ten bytes", slices.Concat([]byte{0x92}, bytes.Repeat([]byte{0x80}, 8), []byte{0, 0x80}, bytes.Repeat([]byte{0x80}, 8), []byte{0}), room/20))
 	in := func(name string, num protowire.Number, b []byte) { // a field with millions of fields in it, before those that count
@@ -131,6 +132,9 @@ func shapes(t testing.TB, k *block.PrivateKey, size int) (out []shape) {
 	in("groups of random fields", 1, anyOf("\x1b\x1c", "\x1b\x18\x00\x1c", "\x23\x0a\x01x\x24", "\x1b\x1b\x1c\x1c", "\x9b\x01\x9c\x01"))
 	in("groups of tags of one byte and two", 1, anyOf("\x1b\x1c", "\x1b\x9b\x01\x9c\x01\x1c", "\x9b\x01\x9b\x01\x9c\x01\x9c\x01", "\x1b\x23\x24\x1c"))
 	in("a group with groups of random fields", 1, slices.Concat([]byte{0x1b}, anyOf("\x1b\x1c", "\x1b\x18\x00\x1c", "\x23\x0a\x01x\x24", "\x1b\x1b\x1c\x1c", "\x08\x00", "\x15abcd"), []byte{0x1c}))
+	in("groups of random fields, as deep as can be", 1, slices.Concat([]byte(strings.Repeat("\x1b", 9960)), anyOf("\x1b\x1c", "\x1b\x18\x00\x1c", "\x23\x0a\x01x\x24", "\x1b\x1b\x1c\x1c", "\x9b\x01\x9c\x01"), []byte(strings.Repeat("\x1c", 9960))))
+	in("groups in each other, as deep as can be", 1, slices.Concat([]byte(strings.Repeat("\x1b", 9960)), anyOf("\x1b\x1b\x1c\x1c", "\x1b\x1c", "\x1b\x1b\x1b\x1c\x1c\x1c"), []byte(strings.Repeat("\x1c", 9960))))
+	in("groups with fields of four bytes", 1, anyOf("\x1b\x1c", "\x1b\x18\x80\x80\x00\x1c", "\x23\x0a\x01x\x24"))
 	in("groups in each other", 1, anyOf(deep(3), deep(40), deep(300), deep(10_001)))
 	in("groups in each other, mixed", 1, walk(r, room))
 	in("groups in each other beside metadata", 1, field(1, walk(r, room)))

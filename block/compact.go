@@ -150,7 +150,6 @@ func (p *place) compact(f *field, out, b []byte) (o int, long bool, err error) {
 				binary.LittleEndian.PutUint64(out[o:], fourEmpty)
 				p.at, o, p.txs = p.at+8, o+2*n, p.txs+n
 			}
-			o += p.usual(out[o:], b)
 		}
 		if p.at-from >= atOnce/4 || len(out)-o < enough {
 			continue
@@ -337,6 +336,7 @@ func (p *place) mixed(out []byte, in *[enough]byte, size int) (o int) {
 // The ways to pass fields that are not long, in the order in which they are tried.
 const (
 	byTags   = iota // of groups
+	byUsual         // fields of data
 	byWalk          // what is short, at one level
 	byLevels        // what is short, in no group
 	byFlat          // what is longer, at one level
@@ -364,7 +364,9 @@ func (p *place) some(out, b []byte) (o int, more bool, err error) {
 			p.patience[way]--
 			continue
 		}
-		if (way == byLevels || way == byMixed) && (p.depth > 0 || protowire.Type(b[from]&7) == protowire.StartGroupType) {
+		switch {
+		case way == byUsual && (p.depth > 0 || p.inner > from),
+			(way == byLevels || way == byMixed) && (p.depth > 0 || protowire.Type(b[from]&7) == protowire.StartGroupType):
 			continue // it is of no use
 		}
 		n, err := p.pass(way, out[o:], b)
@@ -383,6 +385,8 @@ func (p *place) pass(way int, out, b []byte) (o int, err error) {
 	switch way {
 	case byTags:
 		return 0, p.onlyTags(b)
+	case byUsual:
+		return p.usual(out, b), nil
 	case byWalk:
 		return p.walk(out, b)
 	case byLevels:

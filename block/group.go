@@ -106,30 +106,22 @@ func (g *groups) follow(tags []uint32, level int) error {
 	if g.depth == 0 {
 		g.level = level
 	}
-	depth, open, wrong := g.depth, g.open, uint32(0)
+	depth, most, open, wrong := g.depth, 0, g.open, uint32(0)
 	for _, tag := range tags {
-		ends := tag >> 2 & 1
-		wrong |= (open[depth] ^ tag ^ endsGroup) & -ends
+		ends := -int(tag >> 2 & 1)
+		wrong |= (open[depth] ^ tag ^ endsGroup) & uint32(ends)
 		open[depth+1] = tag
-		depth += 1 - 2*int(ends)
+		depth += 1 + 2*ends
+		most = max(most, depth)
 	}
 	switch {
 	case wrong != 0 || g.level != level:
 		return errGroupEnd
-	case g.depth+len(tags) > maxOpen && deepest(tags, g.depth) > maxOpen:
+	case most > maxOpen:
 		return errGroups
 	}
 	g.depth = depth
 	return nil
-}
-
-// deepest returns how many groups are open at once, at most.
-func deepest(tags []uint32, depth int) (most int) {
-	for _, tag := range tags {
-		depth += 1 - 2*int(tag>>2&1)
-		most = max(most, depth)
-	}
-	return most
 }
 
 const endsGroup = uint32(protowire.StartGroupType ^ protowire.EndGroupType)
@@ -137,12 +129,12 @@ const endsGroup = uint32(protowire.StartGroupType ^ protowire.EndGroupType)
 // onlyTags passes tags of one byte that groups begin and end with, where a group is open, if there is nothing else next.
 func (p *place) onlyTags(b []byte) error {
 	limit, level := p.level(b)
-	if p.depth == 0 || p.depth+atOnce > maxOpen || level != p.groups.level {
+	if p.depth == 0 || level != p.groups.level {
 		return nil
 	}
 	p.room()
 	in, n := b[p.at:min(limit, p.at+atOnce)], 0
-	depth, open, wrong := p.depth, p.open, uint32(0)
+	depth, most, open, wrong := p.depth, 0, p.open, uint32(0)
 	for ; n < len(in) && depth > 0; n++ {
 		tag := uint32(in[n])
 		if (tag+1)&0x86 != uint32(protowire.EndGroupType) || tag < 1<<3 { // of one byte, and one of the two types
@@ -152,9 +144,13 @@ func (p *place) onlyTags(b []byte) error {
 		wrong |= (open[depth] ^ tag ^ endsGroup) & uint32(ends)
 		open[depth+1] = tag
 		depth += 1 + 2*ends
+		most = max(most, depth)
 	}
-	if wrong != 0 {
+	switch {
+	case wrong != 0:
 		return errGroupEnd
+	case most > maxOpen:
+		return errGroups
 	}
 	p.at, p.depth = p.at+n, depth
 	return nil

@@ -379,28 +379,26 @@ func (p *place) checkTexts(fields []uint32, in *[enough]byte) error {
 
 // followAt is follow for tags of one byte or two, which are at these offsets.
 func (p *place) followAt(offsets []uint8, in *[enough]byte, level int) error {
-	if p.depth+len(offsets) > maxOpen { // it is looked at how deep they are
-		for j, at := range offsets {
-			p.window.tags[j] = shortTag(in, at)
-		}
-		return p.follow(p.window.tags[:len(offsets)], level)
-	}
 	if len(offsets) == 0 {
 		return nil
 	}
 	if p.depth == 0 {
 		p.groups.level = level
 	}
-	depth, open, wrong := p.depth, p.open, uint32(0)
+	depth, most, open, wrong := p.depth, 0, p.open, uint32(0)
 	for _, at := range offsets {
 		tag := shortTag(in, at)
 		ends := -int(tag >> 2 & 1)
 		wrong |= (open[depth] ^ tag ^ endsGroup) & uint32(ends)
 		open[depth+1] = tag
 		depth += 1 + 2*ends
+		most = max(most, depth)
 	}
-	if wrong != 0 || p.groups.level != level {
+	switch {
+	case wrong != 0 || p.groups.level != level:
 		return errGroupEnd
+	case most > maxOpen:
+		return errGroups
 	}
 	p.depth = depth
 	return nil

@@ -198,7 +198,7 @@ var rim2Guards = []guard{
 	{
 		name: "a field within a group is none of the block",
 		file: "block/compact.go",
-		from: "(p.depth > 0 || protowire.Type(b[from]&7) == protowire.StartGroupType) {", to: "protowire.Type(b[from]&7) == protowire.StartGroupType {",
+		from: "(p.depth > 0 || protowire.Type(b[from]&7) == protowire.StartGroupType):", to: "protowire.Type(b[from]&7) == protowire.StartGroupType:",
 		pkg: "./block", test: "TestDataBlobOfAnyFields",
 	},
 	{
@@ -228,7 +228,7 @@ var rim2Guards = []guard{
 	{
 		name: "no more groups are open at once than protowire follows",
 		file: "block/group.go",
-		from: "case g.depth+len(tags) > maxOpen && deepest(tags, g.depth) > maxOpen:", to: "case false:",
+		from: "g.level != level:\n\t\treturn errGroupEnd\n\tcase most > maxOpen:", to: "g.level != level:\n\t\treturn errGroupEnd\n\tcase false:",
 		pkg: "./block", test: "TestGroupsInEachOther",
 	},
 	{
@@ -324,19 +324,19 @@ var rim2Guards = []guard{
 	{
 		name: "short groups end with their own numbers",
 		file: "block/walk.go",
-		from: "if wrong != 0 || p.groups.level != level {", to: "if p.groups.level != level {",
+		from: "case wrong != 0 || p.groups.level != level:", to: "case p.groups.level != level:",
 		pkg: "./block", test: "TestGroupsInEachOther",
 	},
 	{
 		name: "a short group ends within what it is in",
 		file: "block/walk.go",
-		from: "if wrong != 0 || p.groups.level != level {", to: "if wrong != 0 {",
+		from: "case wrong != 0 || p.groups.level != level:", to: "case wrong != 0:",
 		pkg: "./block", test: "TestGroupsInEachOther",
 	},
 	{
 		name: "no more short groups are open at once than protowire follows",
 		file: "block/walk.go",
-		from: "if p.depth+len(offsets) > maxOpen {", to: "if false {",
+		from: "case most > maxOpen:", to: "case false:",
 		pkg: "./block", test: "TestGroupsInEachOther",
 	},
 	{
@@ -348,19 +348,19 @@ var rim2Guards = []guard{
 	{
 		name: "tags that are passed by themselves end groups with their own numbers",
 		file: "block/group.go",
-		from: "if wrong != 0 {\n\t\treturn errGroupEnd\n\t}\n\tp.at", to: "if false {\n\t\treturn errGroupEnd\n\t}\n\tp.at",
+		from: "case wrong != 0:", to: "case false:",
 		pkg: "./block", test: "TestGroupsInEachOther",
 	},
 	{
 		name: "tags that are passed by themselves open no more groups than protowire follows",
 		file: "block/group.go",
-		from: "p.depth == 0 || p.depth+atOnce > maxOpen || level", to: "p.depth == 0 || level",
+		from: "case wrong != 0:\n\t\treturn errGroupEnd\n\tcase most > maxOpen:", to: "case wrong != 0:\n\t\treturn errGroupEnd\n\tcase false:",
 		pkg: "./block", test: "TestGroupsInEachOther",
 	},
 	{
 		name: "tags that are passed by themselves end groups within what they are in",
 		file: "block/group.go",
-		from: "> maxOpen || level != p.groups.level {", to: "> maxOpen || level < 0 {",
+		from: "if p.depth == 0 || level != p.groups.level {", to: "if p.depth == 0 || level < 0 {",
 		pkg: "./block", test: "TestGroupsInEachOther",
 	},
 	{
