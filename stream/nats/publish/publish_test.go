@@ -8,9 +8,11 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	natsgo "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"headrace/await"
@@ -622,16 +624,23 @@ func (r *reader) eventually(m *memory, height uint64) {
 // waits wakes with each message, and looks now and then, as a stream may be deleted, or cut back, without one.
 func (r *reader) waits(want ref.Ref) {
 	r.t.Helper()
+	ctx, began := bounded(r.t), time.Now()
+	var sent atomic.Int64 // when the last message was seen, in ns after began: a question that nobody answers takes longer
+	seen, err := r.conn.Subscribe("hr."+testName+".>", func(*natsgo.Msg) { sent.Store(int64(time.Since(began))) })
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer func() { _ = seen.Unsubscribe() }()
 	sub, err := r.conn.SubscribeSync("hr." + testName + ".>") // before the look at what is there
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	defer func() { _ = sub.Unsubscribe() }()
-	ctx, began := bounded(r.t), time.Now()
 	for each := 2 * time.Second; ; {
 		at, err := r.stands(ctx, each)
 		if err == nil && at == want {
-			r.t.Logf("the stream is at block %d after %s", want.Height, time.Since(began).Round(time.Millisecond))
+			r.t.Logf("the stream is seen at block %d after %s, and its last message was sent after %s", want.Height,
+				time.Since(began).Round(time.Millisecond), time.Duration(sent.Load()).Round(time.Millisecond))
 			return
 		}
 		if err != nil {
