@@ -619,6 +619,19 @@ func TestDataBlobOfAnyFields(t *testing.T) {
 	}
 }
 
+// TestFieldsEndWithinTheirContent: no field goes on beside its content, whatever is before it.
+func TestFieldsEndWithinTheirContent(t *testing.T) {
+	after := strings.Repeat("\x20\x00", 300)
+	for n := range 130 {
+		for _, before := range []string{"\x1a\x01x", "\x28\x80\x80\x00", "\x0a\x00\x28\x80\x80\x00", "\x0a\x02\x10\x07", "\x2b\x08\x00\x2c"} {
+			for _, last := range []string{"\x1a\x05abcd", "\x1a\x04", "\x1a\x05", "\x12\x03", "\x1d", "\x28", "\x1a\x85\x80\x00abcd"} {
+				content := field(1, []byte(strings.Repeat(before, 20+n)+last))
+				sameBlob(t, fmt.Sprintf("%d times %x, then %x", 20+n, before, last), slices.Concat(content, []byte(after)))
+			}
+		}
+	}
+}
+
 // TestScatteredBlobs: there is one place to gather transactions in, for however many blobs, of whatever size.
 func TestScatteredBlobs(t *testing.T) {
 	scattered := func(n int, tx string) []byte { return field(1, bytes.Repeat([]byte("\x18\x00"+tx), n)) }

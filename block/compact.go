@@ -188,11 +188,11 @@ const (
 func (p *place) usual(out, b []byte) (o int) {
 	b, out = b[p.at:len(b):len(b)], out[:len(out):len(out)]
 	i, end, txs := 0, max(p.data-p.at, 0), 0
-	for i < atOnce && len(b)-i >= 8 {
+	for i < atOnce {
 		w := binary.LittleEndian.Uint64(b[i:])
 		if i == end {
 			next := i + 2 + int(w>>8&0x7f)
-			if w&0x80ff != uint64(contentTag) || next > len(b) {
+			if w&0x80ff != uint64(contentTag) {
 				break
 			}
 			i, end = i+2, next

@@ -37,13 +37,13 @@ var rim2Guards = []guard{
 		name: "a usual field ends within its content",
 		file: "block/compact.go",
 		from: "keep < 0 || w&0x8000 != 0 || size > 8 || size > end-i {", to: "keep < 0 || w&0x8000 != 0 || size > 8 {",
-		pkg: "./block", test: "TestDataBlobOfAnyFields",
+		pkg: "./block", test: "TestFieldsEndWithinTheirContent",
 	},
 	{
 		name: "a field that is passed among others ends within its content",
 		file: "block/compact.go",
 		from: "|| passed > end ||", to: "|| passed > end+atOnce ||",
-		pkg: "./block", test: "TestDataBlobOfAnyFields",
+		pkg: "./block", test: "TestFieldsEndWithinTheirContent",
 	},
 	{
 		name: "a field that is passed among others ends within its metadata or signer",
@@ -103,12 +103,6 @@ var rim2Guards = []guard{
 		name: "a group in lanes has nothing in it",
 		file: "block/compact.go",
 		from: "zeroLanes((w>>8^(w+lanes))&low | (w^3*lanes)&(0x87*lanes))", to: "zeroLanes((w ^ 3*lanes) & (0x87 * lanes))",
-		pkg: "./block", test: "TestDataBlobOfAnyFields",
-	},
-	{
-		name: "a content that begins is whole",
-		file: "block/compact.go",
-		from: "w&0x80ff != uint64(contentTag) || next > len(b) {", to: "w&0x80ff != uint64(contentTag) {",
 		pkg: "./block", test: "TestDataBlobOfAnyFields",
 	},
 	{
