@@ -105,6 +105,12 @@ var streamReadGuards = []guard{
 		pkg: "./stream/nats", test: "TestReadEndsWhereItIsRefused",
 	},
 	{
+		name: "what nobody answers is asked again",
+		file: "stream/nats/internal/leader/ask.go",
+		from: "case <-again.C:", to: "case <-(chan time.Time)(nil):",
+		pkg: "./stream/nats/internal/leader", test: "TestAsk",
+	},
+	{
 		name: "what others may not ask on a connection ends no reader",
 		file: "stream/nats/consumer_seek.go",
 		from: `strings.Contains(now.Error(), "Publish to "+strconv.Quote(subject))`, to: `strings.Contains(now.Error(), "Publish to "+strconv.Quote(subject)[:1])`,

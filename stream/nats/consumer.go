@@ -80,7 +80,7 @@ type ReadOptions struct {
 	// is such a reason.
 	Lost func(error)
 
-	Attempt    time.Duration // of one request to the server, of which there are a few before the first message; default 5 s
+	Attempt    time.Duration // of one request to the server, of which there are a few before the first message; a question is asked again within it; default 5 s
 	Quiet      time.Duration // when nothing has come for so long the server is asked where the stream stands; default 5 s
 	MaxBackoff time.Duration // between two tries, which begin 50 ms apart; default 2 s
 	Wait       time.Duration // for which Head, Chains and OnlyChain try; 0: until ctx ends
@@ -484,7 +484,7 @@ func chainsNow(ctx context.Context, js jetstream.JetStream, opt ReadOptions) ([]
 	if err := connected(ctx, js.Conn(), opt.Attempt); err != nil {
 		return nil, err
 	}
-	return attempt(ctx, js.Conn(), opt.Attempt, api(js)+"STREAM.NAMES", func(ctx context.Context) (chains []string, err error) {
+	return question(ctx, js.Conn(), opt.Attempt, api(js)+"STREAM.NAMES", func(ctx context.Context) (chains []string, err error) {
 		names := js.StreamNames(ctx, jetstream.WithStreamListSubject("hr.*.reorg"))
 		for name := range names.Name() {
 			if chain, ours := strings.CutPrefix(name, StreamName("")); ours && IsChain(chain) && !slices.Contains(chains, chain) {

@@ -41,6 +41,14 @@ func attempt[T any](ctx context.Context, nc *natsgo.Conn, each time.Duration, su
 	return v, denied(err)
 }
 
+// question is attempt for what changes nothing, which is asked again within its time if there is no answer.
+func question[T any](ctx context.Context, nc *natsgo.Conn, each time.Duration, subject string, ask func(context.Context) (T, error)) (T, error) {
+	return attempt(ctx, nc, each, subject, func(ctx context.Context) (T, error) { return leader.Ask(ctx, each/questions, ask) })
+}
+
+// questions is how often one is asked within its time.
+const questions = 3
+
 // denials returns what makes an ErrDenied of an error if the server has denied since what is asked at this subject, or ever
 // where the answers come: it says so beside what it answers, and answers nothing. What it denies to others who use the
 // connection is no concern of this request's, unless it is the same: they all have one user's permissions.
@@ -127,7 +135,7 @@ func openLookup(ctx context.Context, js jetstream.JetStream, chain string, each 
 		return nil, err
 	}
 	at := api(js)
-	stream, err := attempt(ctx, js.Conn(), each, at+"STREAM.INFO."+StreamName(chain), func(ctx context.Context) (jetstream.Stream, error) {
+	stream, err := question(ctx, js.Conn(), each, at+"STREAM.INFO."+StreamName(chain), func(ctx context.Context) (jetstream.Stream, error) {
 		return js.Stream(ctx, StreamName(chain))
 	})
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -205,7 +213,7 @@ type found struct {
 
 // message asks for one message. It reports false if there is none; ours reports that a publisher has written it.
 func (s *lookup) message(ctx context.Context, request map[string]any) (f found, ours, ok bool, err error) {
-	got, err := attempt(ctx, s.js.Conn(), s.each, leader.Subject(s.api, StreamName(s.chain)), func(ctx context.Context) (leader.Message, error) {
+	got, err := question(ctx, s.js.Conn(), s.each, leader.Subject(s.api, StreamName(s.chain)), func(ctx context.Context) (leader.Message, error) {
 		return leader.Get(ctx, s.js.Conn(), s.api, StreamName(s.chain), request)
 	})
 	switch {

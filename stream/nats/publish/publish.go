@@ -51,8 +51,9 @@ type Options struct {
 	Replicas int          // of a stream that is made here; default 1
 	Logger   *slog.Logger // default: silent
 
-	// Attempt is how long a question may take before it counts as lost, a message twice and a batch of them five times as
-	// long: default 2 s. After questions that were not answered in time it is longer, up to three times as long. Probe is how often an idle stream is looked at, in case it was changed by others: default 3 s.
+	// Attempt is after how long without an answer a question is asked once more, while the answer still counts; the third one
+	// counts as lost after as long. A message counts as lost after twice that, a batch of them after five times: default 2 s.
+	// Probe is how often an idle stream is looked at, in case it was changed by others: default 3 s.
 	Attempt, Probe time.Duration
 
 	sent   func(m *nats.Message) // called before each message is sent; nil: nothing is
@@ -70,8 +71,7 @@ type Publisher struct {
 	state *watch.Value[node.Stream]
 
 	// Owned by Run:
-	reached    bool // there was a connection
-	unanswered int  // looks at the stream in a row that were not answered in time
+	reached bool // there was a connection
 
 	mu      sync.Mutex  // guards the rest
 	shown   node.Stream // as it was when the node was last asked to show it

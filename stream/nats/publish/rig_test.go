@@ -338,16 +338,13 @@ func newReader(t testing.TB, s Servers) *reader {
 	return &reader{t, conn, js}
 }
 
-// ask asks until there is an answer, at first for a short time, then for longer: what is asked while there is no leader is
-// never answered, and what is asked of a busy server is late.
+// ask asks until there is an answer.
 func ask[T any](r *reader, question func(ctx context.Context) (T, error)) T {
 	r.t.Helper()
 	ctx := bounded(r.t)
 	var pause follow.Backoff
-	for each := 2 * time.Second; ; each = min(2*each, 8*time.Second) {
-		short, cancel := context.WithTimeout(ctx, each)
-		answer, err := question(short)
-		cancel()
+	for {
+		answer, err := leader.Ask(ctx, time.Second, question)
 		if err == nil {
 			return answer
 		}
@@ -434,13 +431,27 @@ func (r *reader) wants(m *memory, from, to uint64) {
 	}
 }
 
-// copyDir copies a directory as it is, in the place of what is there.
+// copyDir copies a directory as it is, in the place of what is there. A server that has ended may still take files away: then
+// it is copied again.
 func copyDir(t testing.TB, from, to string) {
 	t.Helper()
-	if err := os.RemoveAll(to); err != nil {
+	err := copyOnce(from, to)
+	for range 100 {
+		if !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		err = copyOnce(from, to)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
-	err := filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+}
+
+func copyOnce(from, to string) error {
+	if err := os.RemoveAll(to); err != nil {
+		return err
+	}
+	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -457,7 +468,4 @@ func copyDir(t testing.TB, from, to string) {
 		}
 		return os.WriteFile(filepath.Join(to, rel), b, 0o600)
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }

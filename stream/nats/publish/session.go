@@ -60,13 +60,9 @@ func (s *session) run(ctx context.Context) (err error) {
 			if errors.Is(err, errChanged) {
 				continue
 			}
-			if errors.Is(err, errUnanswered) {
-				s.p.unanswered++
-			}
 			if err != nil {
 				return err
 			}
-			s.p.unanswered = 0
 			s.at = &at
 			s.stands()
 		}

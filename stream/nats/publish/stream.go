@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	natsgo "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -63,20 +62,21 @@ func (s *session) look(ctx context.Context) (at place, err error) {
 
 // stream returns what the stream is, which is checked, and makes it if there is none.
 func (s *session) stream(ctx context.Context) (*jetstream.StreamInfo, error) {
-	ctx, cancel := s.attempt(ctx)
-	defer cancel()
 	name := nats.StreamName(s.p.name)
-	of, err := s.line.js.Stream(ctx, name)
+	of, err := attempt(ctx, s, func(ctx context.Context) (jetstream.Stream, error) { return s.line.js.Stream(ctx, name) })
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		if of, err = s.line.js.CreateStream(ctx, s.config()); err == nil {
+		short, cancel := s.attempt(ctx)
+		defer cancel()
+		if of, err = s.line.js.CreateStream(short, s.config()); err == nil {
 			s.p.log.Info("made a stream", "stream", name)
 		}
+		err = because(short, err)
 	}
 	if errors.Is(err, natsgo.ErrNoResponders) {
 		err = fmt.Errorf("%w: JetStream is off there, or has not started yet", err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("ask for stream %s: %w", name, because(ctx, err))
+		return nil, fmt.Errorf("ask for stream %s: %w", name, err)
 	}
 	info := of.CachedInfo()
 	return info, s.check(&info.Config)
@@ -114,14 +114,14 @@ func (s *session) check(c *jetstream.StreamConfig) error {
 
 // read asks the stream's leader for a message.
 func (s *session) read(ctx context.Context, which map[string]any) (m nats.Message, seq uint64, err error) {
-	ctx, cancel := s.attempt(ctx)
-	defer cancel()
-	got, err := leader.Get(ctx, s.line.conn, jetstream.DefaultAPIPrefix, nats.StreamName(s.p.name), which)
+	got, err := attempt(ctx, s, func(ctx context.Context) (leader.Message, error) {
+		return leader.Get(ctx, s.line.conn, jetstream.DefaultAPIPrefix, nats.StreamName(s.p.name), which)
+	})
 	switch {
 	case errors.Is(err, leader.ErrHeader):
 		return m, got.Seq, fmt.Errorf("%w: %w", nats.ErrNotOurs, err)
 	case err != nil:
-		return m, 0, because(ctx, err)
+		return m, 0, err
 	}
 	m, err = nats.Parse(s.p.name, got.Subject, got.Header, got.Data)
 	return m, got.Seq, err
@@ -130,11 +130,21 @@ func (s *session) read(ctx context.Context, which map[string]any) (m nats.Messag
 // errUnanswered: a question was not answered in time.
 var errUnanswered = errors.New("no answer")
 
-// attempt bounds one call. A server that has no leader for a question does not answer at all, and one that is slow gets
-// more time.
+// attempt bounds one question, however often it is asked.
 func (s *session) attempt(ctx context.Context) (context.Context, context.CancelFunc) {
-	d := s.p.opt.Attempt * time.Duration(1+min(s.p.unanswered, 2))
+	d := questions * s.p.opt.Attempt
 	return context.WithTimeoutCause(ctx, d, fmt.Errorf("%w for %s", errUnanswered, d))
+}
+
+// questions is how often each is asked before the connection is looked at again.
+const questions = 3
+
+// attempt asks what changes nothing, again and again: a server that has no leader for it does not answer at all.
+func attempt[T any](ctx context.Context, s *session, question func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := s.attempt(ctx)
+	defer cancel()
+	answer, err := leader.Ask(ctx, s.p.opt.Attempt, question)
+	return answer, because(ctx, err)
 }
 
 // because is an error of a call that ctx has bounded, with the reason if it was not answered in time.
