@@ -432,4 +432,11 @@ func TestSendOnAnEVM(t *testing.T) {
 	if first, second := l.next().block(t), l.next().block(t); first.Txs != 1 || second.Txs != 0 {
 		t.Errorf("got blocks of %d and %d transactions, want one and none", first.Txs, second.Txs)
 	}
+	whole := listen(t, seq.URL(), "head=unsafe&body=true&from="+fmt.Sprint(sent.Tx.Block.Height), "")
+	defer whole.close()
+	var event node.Block
+	decode(t, whole.next().data, &event)
+	if len(event.Txs) != 2 || len(event.TxHashes) != 1 || event.TxHashes[0] != sent.Hash {
+		t.Errorf("got an event with %d transactions and hashes %v, want the seal, the transaction and its hash", len(event.Txs), event.TxHashes)
+	}
 }

@@ -2,6 +2,12 @@ package main
 
 var apiGuards = []guard{
 	{
+		name: "whole events have the hashes of transactions",
+		file: "node/served.go",
+		from: "\t\tb = item.Data.hashed()", to: "\t\t_ = item.Data.hashed()",
+		pkg: "./node", test: "TestSendOnAnEVM",
+	},
+	{
 		name: "a page is bounded in blocks",
 		file: "node/served.go",
 		from: "next-p.from < pageBlocks && ",
