@@ -61,6 +61,6 @@ var ev2Guards = []guard{
 		file: "internal/sequencer/sequencer.go",
 		from: "		backoff.Reset()\n		q.pause(\"\")\n		switch {\n		case head != before:\n			last = time.Now()\n		case q.cfg.Lazy:\n			q.idle(ctx, last.Add(q.cfg.LazyInterval))\n		}\n",
 		to:   "		backoff.Reset()\n		switch {\n		case head != before:\n			last = time.Now()\n		case q.cfg.Lazy:\n			q.idle(ctx, last.Add(q.cfg.LazyInterval))\n		}\n		q.pause(\"\")\n",
-		pkg:  "./internal/sequencer", test: "TestLazy",
+		pkg:  "./internal/sequencer", test: "TestLazyAfterAFailure",
 	},
 }

@@ -2,6 +2,12 @@ package main
 
 var sequencerGuards = []guard{
 	{
+		name: "the engine's own transaction makes no block of a lazy sequencer",
+		file: "internal/sequencer/sequencer.go",
+		from: "if len(d.Txs) <= own && !empty {", to: "if len(d.Txs) <= 0*own && !empty {",
+		pkg: "./internal/sequencer", test: "TestLazyWithASeal",
+	},
+	{
 		name: "a block and a proposal have one limit",
 		file: "internal/sequencer/sequencer.go",
 		from: "q.cfg.MaxBlockBytes = min(q.cfg.MaxBlockBytes, q.cfg.Proposer.Limit()-aroundData)",

@@ -635,7 +635,11 @@ func (q *Sequencer) build(ctx context.Context, p syncer.Parent, empty bool) (*bl
 			return nil, fmt.Errorf("build block %d: the engine gives %d bytes, a block holds %d", height, size, q.cfg.MaxBlockBytes)
 		}
 	}
-	if len(d.Txs) == 0 && !empty {
+	own := 0
+	if s, ok := q.cfg.Builder.(exec.Sealer); ok {
+		own = s.OwnTxs()
+	}
+	if len(d.Txs) <= own && !empty {
 		return nil, nil
 	}
 	commitment := d.Commitment()

@@ -2,6 +2,7 @@ package sequencer_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -12,6 +13,7 @@ import (
 
 	"headrace/block"
 	"headrace/da"
+	"headrace/exec"
 	"headrace/internal/sequencer"
 	"headrace/internal/syncer/syncertest"
 )
@@ -250,6 +252,83 @@ func TestLazy(t *testing.T) {
 		synctest.Wait()
 		if got := b.seq.Status().Load().Unsafe.Height; got != 4 {
 			t.Errorf("height %d after a transaction, want 4 at once", got)
+		}
+		b.close()
+	})
+}
+
+// failsOnce is a builder that fails at first.
+type failsOnce struct {
+	exec.Builder
+	failed *bool
+}
+
+func (f failsOnce) Build(ctx context.Context, height, at uint64, most int) ([][]byte, error) {
+	if !*f.failed {
+		*f.failed = true
+		return nil, errors.New("not yet")
+	}
+	return f.Builder.Build(ctx, height, at, most)
+}
+
+// What was in the way of a block is not said any more when there is nothing to do.
+func TestLazyAfterAFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, func(c *sequencer.Config) {
+			c.Builder, c.Lazy, c.LazyInterval = failsOnce{c.Builder, new(bool)}, true, time.Hour
+		})
+		said := false
+		if _, err := b.q.Status().Wait(t.Context(), func(s sequencer.Status) bool {
+			said = said || strings.Contains(s.Paused, "not yet")
+			return said
+		}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if s := b.q.Status().Load(); s.Paused != "" || b.seq.Status().Load().Unsafe.Height != 0 {
+			t.Errorf("paused %q at block %d, want neither", s.Paused, b.seq.Status().Load().Unsafe.Height)
+		}
+		b.close()
+	})
+}
+
+// sealing is a builder with a transaction of its own at the front of each block.
+type sealing struct{ exec.Builder }
+
+func (sealing) OwnTxs() int   { return 1 }
+func (sealing) OwnBytes() int { return 20 }
+
+func (s sealing) Build(ctx context.Context, height, at uint64, most int) ([][]byte, error) {
+	txs, err := s.Builder.Build(ctx, height, at, most-s.OwnBytes())
+	return append([][]byte{fmt.Appendf(nil, "seal=%d", height)}, txs...), err
+}
+
+// An empty block is one without transactions of users, whatever the engine puts into each.
+func TestLazyWithASeal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, func(c *sequencer.Config) {
+			c.Builder, c.Lazy, c.LazyInterval = sealing{c.Builder}, true, time.Minute
+		})
+		for range 5 {
+			b.q.Notify() // of transactions that no block takes
+			time.Sleep(time.Second)
+		}
+		synctest.Wait()
+		if got := b.seq.Status().Load().Unsafe.Height; got != 0 {
+			t.Errorf("at block %d with nothing to do, want none", got)
+		}
+		b.seq.Load(t, 1, 1)
+		b.q.Notify()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if got := b.seq.Status().Load().Unsafe.Height; got != 1 {
+			t.Errorf("at block %d after a transaction, want 1", got)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := b.seq.Status().Load().Unsafe.Height; got != 2 {
+			t.Errorf("at block %d a minute later, want 2", got)
 		}
 		b.close()
 	})
