@@ -135,6 +135,8 @@ func shapes(t testing.TB, k *block.PrivateKey, size int) (out []shape) {
 	in("groups of random fields, as deep as can be", 1, slices.Concat([]byte(strings.Repeat("\x1b", 9960)), anyOf("\x1b\x1c", "\x1b\x18\x00\x1c", "\x23\x0a\x01x\x24", "\x1b\x1b\x1c\x1c", "\x9b\x01\x9c\x01"), []byte(strings.Repeat("\x1c", 9960))))
 	in("groups in each other, as deep as can be", 1, slices.Concat([]byte(strings.Repeat("\x1b", 9960)), anyOf("\x1b\x1b\x1c\x1c", "\x1b\x1c", "\x1b\x1b\x1b\x1c\x1c\x1c"), []byte(strings.Repeat("\x1c", 9960))))
 	in("groups with fields of four bytes", 1, anyOf("\x1b\x1c", "\x1b\x18\x80\x80\x00\x1c", "\x23\x0a\x01x\x24"))
+	short := []string{"\x1b\x1c", "\x1b\x1b\x1c\x1c", "\x1b\x18\x00\x1c", "\x23\x24"}
+	in("short groups, and a long number now and then", 1, anyOf(append(slices.Concat(short, short, short, short, short), "\x1b\x18\x80\x80\x80\x00\x1c")...))
 	in("groups in each other", 1, anyOf(deep(3), deep(40), deep(300), deep(10_001)))
 	in("groups in each other, mixed", 1, walk(r, room))
 	in("groups in each other beside metadata", 1, field(1, walk(r, room)))
