@@ -25,10 +25,10 @@ type NodeReport struct {
 	StateRoot string `json:"state_root"`
 }
 
-// Settle waits until every node has the highest block that is safe on any of them, for at most five block times of the DA layer or L1 and two seconds, and then compares all nodes there. Call it
+// Settle waits until every node has the highest block that is safe on any of them, for at most five block times of the DA layer or L1 and half a minute, and then compares all nodes there. Call it
 // while Run runs.
 func (m *members) Settle(ctx context.Context) Report {
-	ctx, cancel := context.WithTimeout(ctx, 5*m.pace+2*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 5*m.pace+30*time.Second)
 	defer cancel()
 	var target uint64
 	for _, each := range m.nodes {
