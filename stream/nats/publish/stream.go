@@ -63,14 +63,12 @@ func (s *session) look(ctx context.Context) (at place, err error) {
 // stream returns what the stream is, which is checked, and makes it if there is none.
 func (s *session) stream(ctx context.Context) (*jetstream.StreamInfo, error) {
 	name := nats.StreamName(s.p.name)
-	of, err := attempt(ctx, s, func(ctx context.Context) (jetstream.Stream, error) { return s.line.js.Stream(ctx, name) })
+	of, err := question(ctx, s, func(ctx context.Context) (jetstream.Stream, error) { return s.line.js.Stream(ctx, name) })
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		short, cancel := s.attempt(ctx)
-		defer cancel()
-		if of, err = s.line.js.CreateStream(short, s.config()); err == nil {
+		of, err = attempt(ctx, s, func(ctx context.Context) (jetstream.Stream, error) { return s.line.js.CreateStream(ctx, s.config()) })
+		if err == nil {
 			s.p.log.Info("made a stream", "stream", name)
 		}
-		err = because(short, err)
 	}
 	if errors.Is(err, natsgo.ErrNoResponders) {
 		err = fmt.Errorf("%w: JetStream is off there, or has not started yet", err)
@@ -114,7 +112,7 @@ func (s *session) check(c *jetstream.StreamConfig) error {
 
 // read asks the stream's leader for a message.
 func (s *session) read(ctx context.Context, which map[string]any) (m nats.Message, seq uint64, err error) {
-	got, err := attempt(ctx, s, func(ctx context.Context) (leader.Message, error) {
+	got, err := question(ctx, s, func(ctx context.Context) (leader.Message, error) {
 		return leader.Get(ctx, s.line.conn, jetstream.DefaultAPIPrefix, nats.StreamName(s.p.name), which)
 	})
 	switch {
@@ -130,27 +128,23 @@ func (s *session) read(ctx context.Context, which map[string]any) (m nats.Messag
 // errUnanswered: a question was not answered in time.
 var errUnanswered = errors.New("no answer")
 
-// attempt bounds one question, however often it is asked.
-func (s *session) attempt(ctx context.Context) (context.Context, context.CancelFunc) {
+// attempt makes one request, which has its own time.
+func attempt[T any](ctx context.Context, s *session, ask func(context.Context) (T, error)) (T, error) {
 	d := questions * s.p.opt.Attempt
-	return context.WithTimeoutCause(ctx, d, fmt.Errorf("%w for %s", errUnanswered, d))
-}
-
-// questions is how often each is asked before the connection is looked at again.
-const questions = 3
-
-// attempt asks what changes nothing, again and again: a server that has no leader for it does not answer at all.
-func attempt[T any](ctx context.Context, s *session, question func(context.Context) (T, error)) (T, error) {
-	ctx, cancel := s.attempt(ctx)
+	ctx, cancel := context.WithTimeoutCause(ctx, d, fmt.Errorf("%w for %s", errUnanswered, d))
 	defer cancel()
-	answer, err := leader.Ask(ctx, s.p.opt.Attempt, question)
-	return answer, because(ctx, err)
+	answer, err := ask(ctx)
+	if cause := context.Cause(ctx); errors.Is(err, context.DeadlineExceeded) && errors.Is(cause, errUnanswered) {
+		err = cause
+	}
+	return answer, err
 }
 
-// because is an error of a call that ctx has bounded, with the reason if it was not answered in time.
-func because(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); errors.Is(err, context.DeadlineExceeded) && errors.Is(cause, errUnanswered) {
-		return cause
-	}
-	return err
+// question is attempt for what changes nothing, which is asked again within its time: a server that has no leader for it
+// does not answer at all.
+func question[T any](ctx context.Context, s *session, ask func(context.Context) (T, error)) (T, error) {
+	return attempt(ctx, s, func(ctx context.Context) (T, error) { return leader.Ask(ctx, s.p.opt.Attempt, ask) })
 }
+
+// questions is how often one is asked before the connection is looked at again.
+const questions = 3
