@@ -25,8 +25,8 @@ type NodeReport struct {
 	StateRoot string `json:"state_root"`
 }
 
-// Settle waits until every node has the highest block that is safe on any of them, for at most five block times of the DA layer or L1 and half a minute, and then compares all nodes there. Call it
-// while Run runs.
+// Settle waits until every node has the highest block that is safe on any of them, and then compares all nodes there. It
+// waits for at most five block times of the DA layer or L1 and half a minute. Call it while Run runs.
 func (m *members) Settle(ctx context.Context) Report {
 	ctx, cancel := context.WithTimeout(ctx, 5*m.pace+30*time.Second)
 	defer cancel()

@@ -1,6 +1,6 @@
-// Package before_test runs the binary of before: what the releases out there do when a chain goes on in what they do not know. The binary is
-// built from the commit before that in this repository's history, in a folder of the test's own. Where the history does not reach so far, or
-// the binary cannot be built, the tests are skipped. They promise nothing about order, and run no two processes on one home.
+// Package before_test runs the binary of before: what the releases out there do when a chain goes on in what they do not
+// know. The binary is built from the commit before that in this repository's history, in a folder of the test's own. Where
+// the history does not reach so far, or the binary cannot be built, the tests are skipped.
 package before_test
 
 import (
@@ -36,7 +36,8 @@ const patience = 5 * time.Minute
 // buildTime is how long the build may take. Where it takes longer the test is skipped: it says nothing about the machine.
 const buildTime = 4 * time.Minute
 
-// git returns what a command of git prints, about the repository that this package is in. Where there is none the test is skipped.
+// git returns what a command of git prints, about the repository that this package is in. Where there is none the test is
+// skipped.
 func git(t *testing.T, args ...string) []byte {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "git", append([]string{"-C", filepath.Join("..", "..")}, args...)...)
@@ -283,8 +284,9 @@ func (w *world) hand(ctx context.Context, n *node.Node, what string) error {
 	return nil
 }
 
-// TestPayloadVersion2: the release before version 2 of the payloads finds such proposals void, says "payload version 2", in its log and in its
-// status, and gets no further. This release follows the same chain from an empty store. So nodes come first, and then the sequencer's setting.
+// TestPayloadVersion2: the release before version 2 of the payloads finds such proposals void, says "payload version 2", in
+// its log and in its status, and gets no further. This release follows the same chain from an empty store. So nodes come
+// first, and then the sequencer's setting.
 func TestPayloadVersion2(t *testing.T) {
 	w := newWorld(t)
 	binary := before(t, "l1/compact/compact.go")
