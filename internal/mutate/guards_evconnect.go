@@ -5,9 +5,16 @@ var evconnectGuards = []guard{
 	{
 		name: "a connection to an executor is made once",
 		file: "exec/evolve/evgrpc/link.go",
-		from: "if t.closed || t.conn != nil {",
-		to:   "if t.closed {",
+		from: "if conn != nil {",
+		to:   "if conn != nil && conn.Err() == nil {",
 		pkg:  "./exec/evolve/evgrpc", test: "TestRestartIsNoticed",
+	},
+	{
+		name: "a client of an executor that is closed makes no connection",
+		file: "exec/evolve/evgrpc/link.go",
+		from: "if t.closed {",
+		to:   "if false {",
+		pkg:  "./exec/evolve/evgrpc", test: "TestClosed",
 	},
 	{
 		name: "what is not in the protocol's form is not an executor's",

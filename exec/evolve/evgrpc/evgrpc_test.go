@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -160,6 +161,96 @@ func TestAnotherForm(t *testing.T) {
 			t.Errorf("%s: got %x, %v, want an answer", as, root, err)
 		}
 	}
+}
+
+// Calls at the same time are on one connection, also where that takes one after another: a second one would be dialed to
+// an executor that may have been restarted in between.
+func TestCallsAtOnce(t *testing.T) {
+	forms(t, func(t *testing.T, as evolvetest.Form) {
+		const n = 16
+		x := &slow{Executor: executor(t, "", evolvetest.Options{}), called: make(chan struct{}, n), answer: make(chan struct{})}
+		at, _ := serve(t, "http://127.0.0.1:0", x, as)
+		client := dial(t, at, evgrpc.Options{})
+		var all, begun sync.WaitGroup
+		ask := func() {
+			if _, err := client.GetTxs(t.Context()); err != nil {
+				t.Errorf("got %v, want an answer", err)
+			}
+		}
+		all.Go(ask)
+		<-x.called // and has no answer yet
+		for range n - 1 {
+			begun.Add(1)
+			all.Go(func() { begun.Done(); ask() })
+		}
+		begun.Wait()
+		runtime.Gosched()
+		close(x.answer)
+		all.Wait()
+	})
+}
+
+// slow is an executor that answers when it may.
+type slow struct {
+	evolve.Executor
+	called, answer chan struct{}
+}
+
+func (s *slow) GetTxs(context.Context) ([][]byte, error) {
+	s.called <- struct{}{}
+	<-s.answer
+	return nil, nil
+}
+
+// The second call of a connection finds the one of the first, however busy the machine is.
+func TestSecondCall(t *testing.T) {
+	forms(t, func(t *testing.T, as evolvetest.Form) {
+		at, _ := serve(t, "http://127.0.0.1:0", executor(t, "", evolvetest.Options{}), as)
+		var all sync.WaitGroup
+		for range 64 {
+			all.Go(func() {
+				for range 8 {
+					client, err := evgrpc.Dial(at, evgrpc.Options{})
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					for range 2 { // two by each, since the first one finds out the way
+						if _, err := client.GetExecutionInfo(t.Context()); err != nil {
+							t.Errorf("got %v, want an answer", err)
+						}
+					}
+					if err := client.Close(); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		all.Wait()
+	})
+}
+
+// A client that is closed connects no more, whether or not it has before.
+func TestClosed(t *testing.T) {
+	forms(t, func(t *testing.T, as evolvetest.Form) {
+		at, _ := serve(t, "http://127.0.0.1:0", executor(t, "", evolvetest.Options{}), as)
+		for _, before := range []bool{false, true} {
+			client := dial(t, at, evgrpc.Options{})
+			if before {
+				if _, err := client.GetExecutionInfo(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := client.Close(); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				if _, err := client.GetExecutionInfo(t.Context()); !errors.Is(err, evolve.ErrNoAnswer) {
+					t.Errorf("connected before: %t: got %v, want %v", before, err, evolve.ErrNoAnswer)
+				}
+			}
+		}
+	})
 }
 
 // odd is an executor that answers what it should not.

@@ -35,13 +35,13 @@ type link struct {
 	way *way       // nil: not known yet
 }
 
-// transport is a client of HTTP that dials until a connection stands, and never again.
+// transport is one connection by one kind of HTTP. The first request makes it, and none makes another one when it has
+// ended.
 type transport struct {
-	http.Transport
-	network, address string
+	http http.Transport
 
-	mu     sync.Mutex // guards the rest
-	conn   net.Conn   // the one that stands, or stood
+	mu     sync.Mutex       // guards the rest
+	conn   *http.ClientConn // nil: none has been made
 	closed bool
 }
 
@@ -50,34 +50,55 @@ func newLink(network, address string) *link {
 	if network == "unix" {
 		l.host = "localhost"
 	}
-	l.http2.Protocols.SetUnencryptedHTTP2(true)
-	l.http1.Protocols.SetHTTP1(true)
+	l.http2.http.Protocols.SetUnencryptedHTTP2(true)
+	l.http1.http.Protocols.SetHTTP1(true)
 	return l
 }
 
 func newTransport(network, address string) *transport {
-	t := &transport{network: network, address: address}
-	t.Protocols = new(http.Protocols)
-	t.DisableCompression = true // the protocols have their own
-	t.DialContext = t.dial
+	t := &transport{}
+	t.http.Protocols = new(http.Protocols)
+	t.http.DisableCompression = true // the protocols have their own
+	t.http.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, address)
+	}
 	return t
 }
 
 var errEnded = errors.New("the connection has ended")
 
-func (t *transport) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	c, err := new(net.Dialer).DialContext(ctx, t.network, t.address)
+// connection returns the one there is, or makes it, which only find asks for, and one at a time.
+func (t *transport) connection(ctx context.Context) (*http.ClientConn, error) {
+	t.mu.Lock()
+	conn := t.conn
+	t.mu.Unlock()
+	if conn != nil {
+		return conn, nil
+	}
+	conn, err := t.http.NewClientConn(ctx, "http", "executor:80") // which DialContext knows better
 	if err != nil {
 		return nil, err
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.closed || t.conn != nil {
-		_ = c.Close() // which says nothing of the one that stands
+	if t.closed {
+		_ = conn.Close() // nothing was sent on it
 		return nil, errEnded
 	}
-	t.conn = c
-	return c, nil
+	t.conn = conn
+	return conn, nil
+}
+
+// RoundTrip implements http.RoundTripper. Where the connection takes no more requests it waits for the others' answers.
+func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	conn, err := t.connection(r.Context())
+	if err != nil {
+		if r.Body != nil {
+			_ = r.Body.Close() // as a RoundTripper does
+		}
+		return nil, err
+	}
+	return conn.RoundTrip(r)
 }
 
 func (t *transport) close() {
@@ -87,7 +108,6 @@ func (t *transport) close() {
 	if t.conn != nil {
 		_ = t.conn.Close() // whoever waits for an answer on it has the error
 	}
-	t.CloseIdleConnections()
 }
 
 // Close ends the connection and the calls under way.
