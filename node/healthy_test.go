@@ -43,7 +43,7 @@ func (t *told[T]) Subscribe(ctx context.Context, update func(follow.Update[T])) 
 			cancel(err)
 			return
 		}
-		if t.is("fetch") != nil {
+		if t.is("fetch") != nil || t.is("fetch hangs") != nil {
 			u.Item = nil
 		}
 		t.health.Heard(u.Head.Height, "websocket")

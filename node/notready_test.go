@@ -184,6 +184,7 @@ func TestNotReady(t *testing.T) {
 	}{
 		"a subscription that is lost":      {with: "subscribe", stages: "subscribe", says: "trouble with subscribe", within: 3 * layerTime},
 		"heights that cannot be read":      {with: "fetch", stages: "fetch", says: "trouble with fetch", within: 3 * layerTime},
+		"heights that do not come":         {with: "fetch hangs", stages: "fetch", says: "it was announced", within: 3 * layerTime},
 		"a layer that stands":              {begin: func(a *ailing) { <-a.pause }, end: func(a *ailing) { a.pause <- struct{}{} }, stages: "head", says: "no new DA block for 18s", within: 3 * layerTime},
 		"a proof that does not come":       {with: "prove", stages: "prove", says: "trouble with prove", within: 3 * layerTime, last: func(s node.Status) time.Time { return s.Waiting[0].Since }},
 		"a sequencer that stops":           {begin: func(a *ailing) { a.stopSeq() }, stages: "chain", says: "brings no new block of the chain for 18s", within: 3 * layerTime},
@@ -194,6 +195,7 @@ func TestNotReady(t *testing.T) {
 		"an L1 that stands":                {l1: true, begin: func(a *ailing) { <-a.pause }, end: func(a *ailing) { a.pause <- struct{}{} }, stages: "head", says: "no new L1 block for 21s", within: 3*layerTime + slots},
 		"an L1 whose subscription is lost": {l1: true, with: "subscribe", stages: "subscribe", says: "trouble with subscribe", within: 3*layerTime + slots},
 		"L1 blocks that cannot be read":    {l1: true, with: "fetch", stages: "fetch", says: "trouble with fetch", within: 3*layerTime + slots},
+		"L1 blocks that do not come":       {l1: true, with: "fetch hangs", stages: "fetch", says: "it was announced", within: 3*layerTime + slots},
 		"a proposal without an answer":     {l1: true, seq: true, with: "submit hangs", stages: "submit", says: "which has not answered for", within: 3*layerTime + slots},
 		"an account that may not propose": {
 			l1: true, seq: true, begin: func(a *ailing) { a.l1.SetProposers(l1.Address{2}) }, end: func(a *ailing) { a.l1.SetProposers() },

@@ -95,11 +95,12 @@ func judge(rows []row, before []Waiting, at time.Time) (v verdict) {
 			sent = r
 		}
 	}
+	var told []*row
 	for i := range rows {
 		r := &rows[i]
 		late := r.late(at)
 		if r.told || late {
-			v.waiting = append(v.waiting, r.Waiting)
+			told = append(told, r)
 		}
 		if !r.never && !late {
 			v.next = min(v.next, r.left(at))
@@ -119,7 +120,25 @@ func judge(rows []row, before []Waiting, at time.Time) (v verdict) {
 	if !v.ready {
 		v.next = min(v.next, time.Second) // texts have ages in them
 	}
+	for _, r := range told {
+		w := r.Waiting
+		w.Since = standsSince(told, r)
+		v.waiting = append(v.waiting, w)
+	}
 	return v
+}
+
+// standsSince returns since when what a row tells has stood. A symptom and what else is told of its stage and height are
+// one trouble: what was announced is not applied, no block of the chain has come for longer than that, and at last the
+// call that is to fetch it has failed.
+func standsSince(told []*row, r *row) time.Time {
+	since := r.Since
+	for _, o := range told {
+		if o.Stage == r.Stage && o.Height == r.Height && (o.symptom || r.symptom) && o.Since.Before(since) {
+			since = o.Since
+		}
+	}
+	return since
 }
 
 // since says of each row since when it stands, where nobody has noted that: since it was first published. The height may
@@ -475,11 +494,15 @@ func (e *Endpoint) kind() string {
 	return "source"
 }
 
-// endpoints are those that fail, or are silent. The node is not ready when all of one kind do.
+// endpoints are those that fail, or are silent. The node is not ready when all of one kind have failed for too long: one
+// that has for a week says nothing of the moment in which another one does, too.
 func (v *view) endpoints(bound time.Duration) (out []row) {
-	serves := map[string]bool{}
+	serves, all := map[string]bool{}, map[string]time.Time{} // whether one does, and since when none
 	for _, e := range v.Source.Endpoints {
-		serves[e.kind()] = serves[e.kind()] || e.Healthy
+		kind := e.kind()
+		if serves[kind] = serves[kind] || e.Healthy; e.Since.After(all[kind]) {
+			all[kind] = e.Since
+		}
 	}
 	for _, e := range v.Source.Endpoints {
 		if e.Healthy && !e.Silent.IsZero() { // another one does not: that is no reason
@@ -494,10 +517,8 @@ func (v *view) endpoints(bound time.Duration) (out []row) {
 		if e.Healthy {
 			continue
 		}
-		r := row{Waiting: Waiting{Stage: follow.StageEndpoint, Height: e.Head, Since: e.Since, Cause: fmt.Sprintf("%s fails: %s", e.Address, e.LastError)}, after: bound, bare: true}
-		if serves[e.kind()] {
-			r.never, r.told = true, v.now.Sub(e.Since) >= bound
-		}
+		r := row{Waiting: Waiting{Stage: follow.StageEndpoint, Height: e.Head, Since: e.Since, Cause: fmt.Sprintf("%s fails: %s", e.Address, e.LastError)}, after: bound, past: all[e.kind()], bare: true}
+		r.never, r.told = serves[e.kind()], v.now.Sub(e.Since) >= bound
 		out = append(out, r)
 	}
 	return out

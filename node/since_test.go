@@ -99,6 +99,10 @@ func TestEndpointsOfAKind(t *testing.T) {
 		{[]node.Endpoint{at("news", 0), at("read", long)}, true, 1},
 		{[]node.Endpoint{at("news", long), at("read", long)}, false, 2},
 		{[]node.Endpoint{at("news", 0), at("read", 0), at("beacon", long)}, false, 1},
+		{[]node.Endpoint{at("da", long), at("da", 2*time.Second)}, true, 1}, // the other one served until a moment ago
+		{[]node.Endpoint{at("da", 2*time.Second), at("da", long)}, true, 1},
+		{[]node.Endpoint{at("da", long), at("da", 3*time.Second)}, false, 2},
+		{[]node.Endpoint{at("news", time.Second), at("read", long), at("beacon", 0)}, true, 1},
 		{[]node.Endpoint{at("news", 0), at("beacon", 0), at("beacon", long)}, true, 1},
 	} {
 		ready, waiting := node.ReadyBy(c.endpoints, now)

@@ -10,6 +10,20 @@ var readyGuards = []guard{
 		pkg:  "./node", test: "TestNotReady/a_proof_that_does_not_come",
 	},
 	{
+		name: "what is told of one trouble stands since that began",
+		file: "node/ready.go",
+		from: "w.Since = standsSince(told, r)",
+		to:   "",
+		pkg:  "./node", test: "TestNotReady/heights_that_do_not_come",
+	},
+	{
+		name: "all endpoints of a kind fail since the last one does",
+		file: "node/ready.go",
+		from: ", past: all[e.kind()]",
+		to:   "",
+		pkg:  "./node", test: "TestEndpointsOfAKind",
+	},
+	{
 		name: "a chain that stands counts",
 		file: "node/ready.go",
 		from: "add(v.chain()...)",
