@@ -518,7 +518,7 @@ func (v *view) endpoints(bound time.Duration) (out []row) {
 			continue
 		}
 		r := row{Waiting: Waiting{Stage: follow.StageEndpoint, Height: e.Head, Since: e.Since, Cause: fmt.Sprintf("%s fails: %s", e.Address, e.LastError)}, after: bound, past: all[e.kind()], bare: true}
-		r.never, r.told = serves[e.kind()], v.now.Sub(e.Since) >= bound
+		r.never, r.told = serves[e.kind()], !e.Since.IsZero() && v.now.Sub(e.Since) >= bound
 		out = append(out, r)
 	}
 	return out
