@@ -425,7 +425,16 @@ func TestStopped(t *testing.T) {
 			f.mu.Unlock()
 			f.state.Close(nil)
 		}, seen: true},
-		"it is started again at once":  {during: func(f *fake) { f.down(); f.up(ready) }, seen: true},
+		"it is started again at once": {before: func(f *fake) {
+			body, _ := json.Marshal(f.state.Load().json())
+			f.instead = []http.HandlerFunc{stream(false, fmt.Sprintf("event: status\ndata: %s\n\n", body))}
+		}, during: func(f *fake) {
+			if _, err := f.asked.Wait(limit(f.t), func(n int) bool { return n >= 2 }); err != nil { // so it has seen the first start
+				f.t.Error(err)
+			}
+			f.down()
+			f.up(ready)
+		}, seen: true},
 		"it runs":                      {want: context.DeadlineExceeded, seen: true},
 		"a gateway says it is not":     {before: func(f *fake) { f.instead = slices.Repeat([]http.HandlerFunc{html}, 99) }, want: context.DeadlineExceeded},
 		"another program":              {before: func(f *fake) { f.instead = []http.HandlerFunc{say(200, "hello")} }, want: await.ErrOther},
@@ -440,7 +449,7 @@ func TestStopped(t *testing.T) {
 			ctx := limit(t)
 			if errors.Is(c.want, context.DeadlineExceeded) {
 				var cancel func()
-				ctx, cancel = context.WithTimeout(t.Context(), 500*time.Millisecond)
+				ctx, cancel = context.WithTimeout(t.Context(), 3*time.Second) // it has seen what there is by then
 				defer cancel()
 			}
 			done := make(chan error, 1) // sent to once
@@ -575,7 +584,7 @@ func TestEndlessEvent(t *testing.T) {
 	}, stream(true, tells(1, 1))}
 	enough := errors.New("enough")
 	var lost []string
-	err := f.client().Events(limit(t), await.Stream{From: 1, Lost: func(err error) { lost = append(lost, err.Error()) }}, func(await.Event) error { return enough })
+	err := await.Node(f.url()).Events(limit(t), await.Stream{From: 1, Lost: func(err error) { lost = append(lost, err.Error()) }}, func(await.Event) error { return enough })
 	if err != enough || len(lost) != 1 || !strings.Contains(lost[0], "one of them has more than 67108864 bytes") || read.Load() >= 300 {
 		t.Errorf("got %v and %.300q after %d MiB, want the stream begun anew after some 64", err, lost, read.Load())
 	}

@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"headrace/internal/httpc"
 )
 
 // Stream says which events of a node are wanted. The zero value: safe blocks, those that come from now on.
@@ -180,9 +182,8 @@ func (f *feed) run(ctx context.Context, take func(Event) error) error {
 func (f *feed) stream(ctx context.Context, take func(Event) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	quiet := f.opt.Quiet
-	watchdog := time.AfterFunc(quiet, func() { cancel(fmt.Errorf("no sign of life for %s", quiet)) }) // of a connection that has died without a word
-	defer watchdog.Stop()
+	pulse := newPulse(f.opt.Quiet, cancel)
+	defer pulse.stop()
 	resp, err := f.get(ctx, "/v1/events", f.query, f.id)
 	switch {
 	case err != nil && ctx.Err() != nil:
@@ -196,13 +197,13 @@ func (f *feed) stream(ctx context.Context, take func(Event) error) error {
 		return f.otherwise(resp, body)
 	}
 	events := strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") // or there is one in it
-	err = readEvents(resp.Body, func() { watchdog.Reset(quiet) }, func(e Event) error {
+	err = readEvents(httpc.Counted(resp.Body, pulse.came), pulse.line, func(e Event) error {
 		events = true
 		if ctx.Err() != nil { // what was received before is not taken any more
 			return context.Cause(ctx)
 		}
-		watchdog.Stop() // while it is taken, the node is not listened to
-		defer watchdog.Reset(quiet)
+		pulse.stop() // while it is taken, the node is not listened to
+		defer pulse.line()
 		return f.take(e, take)
 	})
 	switch {
@@ -245,16 +246,49 @@ func (c *Client) ended(why string) error {
 	return fmt.Errorf("%w: %s", ErrEnded, c.access.Text(why))
 }
 
+// pulse ends a stream that shows no sign of life: the connection may have died without a word. How long a line is the
+// chain decides, and how fast it comes the link, so every byte is a sign of life; but a line as a whole has to come at
+// httpc.MinRate.
+type pulse struct {
+	quiet time.Duration
+	dog   *time.Timer // a watchdog of the other end
+
+	begun time.Time // when the first bytes of the line came
+	bytes int64     // that have come of it
+}
+
+func newPulse(quiet time.Duration, end context.CancelCauseFunc) *pulse {
+	return &pulse{quiet: quiet, dog: time.AfterFunc(quiet, func() { end(fmt.Errorf("no sign of life for %s, or hardly a byte", quiet)) })}
+}
+
+// came notes bytes.
+func (p *pulse) came(n int) {
+	if p.bytes == 0 {
+		p.begun = time.Now()
+	}
+	p.bytes += int64(n)
+	left := p.quiet + time.Duration(p.bytes)*time.Second/httpc.MinRate - time.Since(p.begun)
+	p.dog.Reset(min(p.quiet, max(left, 0)))
+}
+
+// line is for the end of one.
+func (p *pulse) line() {
+	p.bytes = 0
+	p.dog.Reset(p.quiet)
+}
+
+func (p *pulse) stop() { p.dog.Stop() }
+
 // maxEvent bounds a line, in bytes: a block with its transactions is one.
 const maxEvent = 64 << 20
 
-// readEvents reads server-sent events until the stream ends, or take does. alive is called for each line.
-func readEvents(r io.Reader, alive func(), take func(Event) error) error {
+// readEvents reads server-sent events until the stream ends, or take does. line is called after each line.
+func readEvents(r io.Reader, line func(), take func(Event) error) error {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxEvent)
 	var e Event
 	for lines.Scan() {
-		alive()
+		line()
 		name, value, _ := strings.Cut(lines.Text(), ":")
 		value = strings.TrimPrefix(value, " ")
 		switch name {

@@ -27,6 +27,20 @@ var waitsGuards = []guard{
 		pkg: "./await", test: "TestHastyNodeIsNoHotLoop",
 	},
 	{
+		name: "each byte of an event is a sign of life",
+		file: "await/stream.go",
+		from: "p.dog.Reset(min(p.quiet, max(left, 0)))",
+		to:   "_ = left",
+		pkg:  "./await", test: "TestPulse",
+	},
+	{
+		name: "an event that drips is not waited for",
+		file: "await/stream.go",
+		from: "p.dog.Reset(min(p.quiet, max(left, 0)))",
+		to:   "p.dog.Reset(max(p.quiet, left))",
+		pkg:  "./await", test: "TestPulse",
+	},
+	{
 		name: "a stream's blocks follow each other",
 		file: "await/stream.go",
 		from: "if err := f.place.next(&e); err != nil {", to: "if err := f.place.next(&e); err != nil && false {",
@@ -47,7 +61,7 @@ var waitsGuards = []guard{
 	{
 		name: "while an event is taken a node is not silent",
 		file: "await/stream.go",
-		from: "\t\twatchdog.Stop() // while", to: "\t\t// while",
+		from: "\t\tpulse.stop() // while", to: "\t\t// while",
 		pkg: "./await", test: "TestSlowTaker",
 	},
 	{
