@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -92,6 +93,11 @@ func TestMain(m *testing.M) {
 func TestScripts(t *testing.T) { runScripts(t, "testdata", func(*testscript.Env) {}) }
 
 func runScripts(t *testing.T, dir string, setup func(*testscript.Env)) {
+	if signal.Ignored(syscall.SIGHUP) { // as under nohup, which what is started here would inherit
+		hups := make(chan os.Signal, 1) // read by nobody
+		signal.Notify(hups, syscall.SIGHUP)
+		t.Cleanup(func() { signal.Stop(hups) })
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 dir,
 		RequireExplicitExec: true,
