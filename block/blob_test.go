@@ -102,6 +102,8 @@ func shapes(t testing.TB, k *block.PrivateKey, size int) (out []shape) {
 	mixed("numbers of fixed size, mixed", 0, one("\x12\x00"), one("\x1d1234", "\x19\xff\xff\xff\xff\xff\xff\xff\xff", "\x18\x00"))
 	says := []string{"\x0a\x00", "\x0a\x02\x10\x07", "\x0a\x02\x28\x00", "\x0a\x07\x0a\x05chain", "\x0a\x04\x18\x09\x10\x07", "\x0a\x05\x28\xff\x7f\x18\x09"}
 	mixed("groups and transactions, mixed", 0, one("\x12\x00"), one("\x1b\x1c", "\x1b\x18\x00\x1c", "\x23\x0a\x01x\x24", "\x1b\x1b\x1c\x1c"))
+	txs := slices.Repeat([]string{"\x12\x00"}, 20)
+	mixed("groups and transactions, one with a long length now and then", 0, one(append(txs, "\x12\x80\x80\x00")...), one("\x1b\x1c", "\x1b\x1b\x1c\x1c", "\x1b\x18\x00\x1c"))
 	mixed("metadata at random", 0, one("\x12\x00"), one(says...))
 	beside = true
 	mixed("contents and what is beside them, mixed", 0, one("\x0a\x02\x12\x00", "\x0a\x04\x18\x00\x12\x00"), one("\x0a\x00", "\x12\x01s", "\x1a\x03\x0a\x01a", "\x0a\x02\x0a\x00", "\x20\x00", "\x2b\x2c"))
@@ -136,7 +138,14 @@ func shapes(t testing.TB, k *block.PrivateKey, size int) (out []shape) {
 	in("groups in each other, as deep as can be", 1, slices.Concat([]byte(strings.Repeat("\x1b", 9960)), anyOf("\x1b\x1b\x1c\x1c", "\x1b\x1c", "\x1b\x1b\x1b\x1c\x1c\x1c"), []byte(strings.Repeat("\x1c", 9960))))
 	in("groups with fields of four bytes", 1, anyOf("\x1b\x1c", "\x1b\x18\x80\x80\x00\x1c", "\x23\x0a\x01x\x24"))
 	short := []string{"\x1b\x1c", "\x1b\x1b\x1c\x1c", "\x1b\x18\x00\x1c", "\x23\x24"}
-	in("short groups, and a long number now and then", 1, anyOf(append(slices.Concat(short, short, short, short, short), "\x1b\x18\x80\x80\x80\x00\x1c")...))
+	short = slices.Concat(short, short, short, short, short)
+	for name, long := range map[string]string{
+		"number": "\x18\x80\x80\x80\x00", "length": "\x1a\x80\x80\x00", "tag": "\x98\x80\x00\x00", "number of nine bytes": "\x18\x80\x80\x80\x80\x80\x80\x80\x80\x00",
+	} {
+		in("short groups, and a long "+name+" now and then", 1, anyOf(append(short, "\x1b"+long+"\x1c")...))
+	}
+	in("groups in metadata with a long tag", 1, anyOf("\x8a\x80\x00\x04\xab\x00\xac\x00"))
+	out = append(out, shape{name: "groups with long tags and contents with longer ones", raw: append(anyOf("\x43\xc4\x80\x00", "\x8a\x80\x80\x80\x00\x80\x80\x80\x00"), two...)})
 	in("groups in each other", 1, anyOf(deep(3), deep(40), deep(300), deep(10_001)))
 	in("groups in each other, mixed", 1, walk(r, room))
 	in("groups in each other beside metadata", 1, field(1, walk(r, room)))
@@ -205,6 +214,7 @@ func TestGroupsInEachOther(t *testing.T) {
 		"one does not end":                deep(200) + "\x2b" + deep(200), "one ends twice": deep(200) + "\x2c" + deep(200), "another ends": deep(200) + "\x2b" + rest + "\x34" + deep(200),
 		"ends that are longer": strings.Repeat("\x2b", 300) + strings.Repeat("\xac\x80\x00", 300), "ends that are shorter": strings.Repeat("\xab\x80\x80\x80\x00", 300) + strings.Repeat("\x2c", 300),
 		"the largest number": strings.Repeat(long, 150) + rest + strings.Repeat(longEnd, 150), "another large number": strings.Repeat(long, 150) + "\xfc\xff\xff\xff\x2f" + strings.Repeat(longEnd, 149),
+		"the largest numbers, which differ in their last bits": strings.Repeat("\xab\x80\x80\x80\x10", 150) + rest + strings.Repeat("\xac\x80\x80\x80\x20", 150), "the largest numbers": strings.Repeat("\xab\x80\x80\x80\x30", 150) + rest + strings.Repeat("\xac\x80\x80\x80\x30", 150),
 		"a number as large as what stands for another": "\xab\x80\x80\x80\x01" + rest + "\x2c", "numbers with the same beginning": "\xab\x01" + rest + "\xac\x02",
 		"a number that is too large": "\xfb\xff\xff\xff\x7f" + rest + "\xfc\xff\xff\xff\x7f", "a number that none has": strings.Repeat("\x2b", 200) + "\x03" + rest + "\x04" + strings.Repeat("\x2c", 200), "a type that none has": "\x2b" + rest + "\x2e\x00\x2c",
 		"a field that is not whole": "\x2b" + rest + "\x2a\x05abc\x2c",
@@ -559,15 +569,14 @@ func TestDataBlobOfAnyFields(t *testing.T) {
 	var group func(r *rand.Rand) []byte
 	group = func(r *rand.Rand) []byte {
 		num := protowire.Number([]int{3, 5, 9, 15, 16, 100, 1 << 24, 1<<25 - 1, 1 << 25, 1<<29 - 1}[r.IntN(1+r.IntN(10))])
-		padded := func(typ protowire.Type) []byte {
+		tag := func(typ protowire.Type) []byte {
 			b := protowire.AppendTag(nil, num, typ)
-			for r.IntN(8) == 0 && len(b) < 9 {
-				b[len(b)-1] |= 0x80
-				b = append(b, 0)
+			if r.IntN(8) == 0 {
+				b = padded(b, r.IntN(11))
 			}
 			return b
 		}
-		out := padded(protowire.StartGroupType)
+		out := tag(protowire.StartGroupType)
 		of := [][]string{ofData, ofMetadata, ofSigner}[r.IntN(3)]
 		for range r.IntN(4) * r.IntN(4) {
 			if r.IntN(3) == 0 {
@@ -584,7 +593,7 @@ func TestDataBlobOfAnyFields(t *testing.T) {
 		case 2:
 			out = append(out, broken[r.IntN(len(broken))]...)
 		}
-		return append(out, padded(protowire.EndGroupType)...)
+		return append(out, tag(protowire.EndGroupType)...)
 	}
 	for seed := range trials {
 		r := rand.New(rand.NewPCG(uint64(seed), 5))
@@ -617,6 +626,66 @@ func TestDataBlobOfAnyFields(t *testing.T) {
 		sameBlob(t, fmt.Sprintf("seed %d", seed), raw)
 		if t.Failed() {
 			return
+		}
+	}
+}
+
+// padded is the varint b with so many bytes, if it has fewer.
+func padded(b []byte, size int) []byte {
+	for len(b) < size {
+		b[len(b)-1] |= 0x80
+		b = append(b, 0)
+	}
+	return b
+}
+
+// TestNumbersOfAnyLength: tags, lengths and numbers may have more bytes than they need, up to ten, among short fields of
+// every level and in groups; and what is too long, too large, reserved or not whole is an error.
+func TestNumbersOfAnyLength(t *testing.T) {
+	numbers := []uint64{1, 2, 3, 4, 5, 15, 16, 200, 1<<25 - 1, 1 << 25, 1<<29 - 1, 1 << 29, 1<<31 - 1, 0, 1 << 31, 1<<61 - 1}
+	values := []uint64{0, 1, 127, 128, 1 << 14, 1<<63 - 1, 1<<64 - 1}
+	at := 0
+	check := func(name string, fields []byte) {
+		t.Helper()
+		before := strings.Repeat("\x28\x00", 120+at%70) + []string{"", "\x2a\x01\x80", "\x2a\x02\xc3\x80", "\x2d\x80\x80\x80\x80", "\x28\x80\x00"}[at%5]
+		after := strings.Repeat("\x28\x00", 200)
+		at++
+		inside := slices.Concat([]byte(before), fields, []byte(after))
+		cut := slices.Concat([]byte(before), fields[:at%len(fields)]) // what it is in ends before it does
+		for _, in := range [][]byte{inside, cut} {
+			sameBlob(t, name+", beside the content", slices.Concat(in, field(1, []byte("\x12\x01a"))))
+			sameBlob(t, name+", in a content", slices.Concat(field(1, in), []byte(after)))
+			sameBlob(t, name+", in metadata", field(1, slices.Concat(field(1, in), []byte("\x12\x01b"+after))))
+			sameBlob(t, name+", in a signer", slices.Concat(field(1, nil), field(3, in), []byte(after)))
+			sameBlob(t, name+", in a group", slices.Concat(field(1, slices.Concat([]byte{0x2b}, in, []byte{0x2c})), []byte(after)))
+			sameBlob(t, name+", in small contents", slices.Concat([]byte(before), bytes.Repeat(field(1, append(field(1, fields), 0x2b, 0x2c)), 9), []byte(after)))
+		}
+	}
+	for size := range 12 {
+		for _, num := range numbers {
+			for typ := range protowire.Type(8) {
+				tag := padded(protowire.AppendVarint(nil, num<<3|uint64(typ)), size)
+				name := fmt.Sprintf("number %d of type %d, of %d bytes", num, typ, len(tag))
+				switch typ {
+				case protowire.VarintType:
+					for i, value := range values {
+						check(name, slices.Concat(tag, padded(protowire.AppendVarint(nil, value), 1+(at+i)%12)))
+					}
+				case protowire.BytesType:
+					for i, length := range []int{0, 1, 9, 127, 128} {
+						text := bytes.Repeat([]byte{"a\x80\xff"[at%3]}, length)
+						check(name, slices.Concat(tag, padded(protowire.AppendVarint(nil, uint64(length)), 1+(at+i)%12), text))
+					}
+					check(name, slices.Concat(tag, protowire.AppendVarint(nil, values[at%len(values)])))
+				case protowire.StartGroupType:
+					for i, other := range []uint64{num, num, num, numbers[at%len(numbers)]} {
+						end := padded(protowire.AppendVarint(nil, other<<3|uint64(protowire.EndGroupType)), 1+(at+i)%12)
+						check(name, slices.Concat(tag, []byte("\x28\x80\x00")[:3*(at%2)], end))
+					}
+				default:
+					check(name, append(tag, "\x80\x8012345\x80"[:8-at%2]...))
+				}
+			}
 		}
 	}
 }

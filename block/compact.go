@@ -337,10 +337,11 @@ func (p *place) mixed(out []byte, in *[enough]byte, size int) (o int) {
 const (
 	byTags   = iota // of groups
 	byUsual         // fields of data
-	byWalk          // what is short, at one level
-	byLevels        // what is short, in no group
+	byWalk          // what is short, for the most part, at one level
+	byLevels        // what is short, for the most part, in no group
 	byFlat          // what is longer, at one level
 	byMixed         // what is longer, in no group
+	byAll           // whatever it is
 	ways
 )
 
@@ -373,7 +374,7 @@ func (p *place) some(out, b []byte) (o int, more bool, err error) {
 		if o += n; err != nil || p.at-from >= atOnce {
 			return o, true, err
 		}
-		if p.at-from < atOnce/2 && way != byMixed {
+		if p.at-from < atOnce/2 && way != byAll {
 			p.patience[way] = impatient
 		}
 	}
@@ -390,7 +391,9 @@ func (p *place) pass(way int, out, b []byte) (o int, err error) {
 	case byWalk:
 		return p.walk(out, b)
 	case byLevels:
-		return p.levels(out, b)
+		return p.levels(out, b, false)
+	case byAll:
+		return p.levels(out, b, true)
 	case byMixed:
 		return p.mixed(out, (*[enough]byte)(b[p.at:]), len(b)-p.at), nil
 	}

@@ -76,10 +76,11 @@ func (p *place) flat(out, b []byte) (o int, err error) {
 	from, in := p.at, (*[enough]byte)(b[p.at:])
 	i, n, g := p.window.chaseLong(in, &flatKinds[level&3], limit-from, p.depth)
 	p.at += i
-	if err := p.follow(p.window.tags[:g], level); err != nil {
-		return 0, err
+	if o, err = p.count(p.window.fields[:n], level, from, in, out); err != nil {
+		return o, err
 	}
-	return p.count(p.window.fields[:n], level, from, in, out)
+	p.window.longTags = true
+	return o, p.follow(p.window.groups[:g], in, level)
 }
 
 // chaseLong is chase for flat. Here each field waits for what the one before says.
@@ -104,9 +105,9 @@ func (s *window) chaseLong(in *[enough]byte, table *[2 << 9]kind, limit, depth i
 		if length >= uint64(what&0x1ff) || what&nested != 0 || end > limit {
 			break
 		}
-		s.tags[g%atOnce] = uint32(tag)
-		s.steps[i] = step(end - i)
-		s.fields[n%atOnce] = uint32(i) | uint32(what)&0x0f00_0000>>8 | uint32(start-i)<<20
+		s.groups[g%atOnce] = uint16(i)
+		s.steps[i] = step(end-i) | step(start-i)*ofBefore
+		s.fields[n%atOnce] = uint16(i) | uint16(what>>16&whatCounts)
 		n += uint(what) >> 31 & 1
 		d := k.deeper()
 		g += uint(d & 1)

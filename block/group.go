@@ -27,15 +27,19 @@ type groups struct {
 	open  []uint32 // from 1 to depth: what groupTag says of each
 }
 
-// groupTag returns the tag that a group with this number begins with, as it is in the blob without what says that a byte
-// is not the last one: seven bits in each. A number that is too large for that has something else instead, which is
-// not the tag of another.
+// groupTag returns what packTag says of the tag that a group with this number begins with.
 func groupTag(num protowire.Number) uint32 {
-	if num >= 1<<25 {
-		return 1<<31 | uint32(num)
-	}
-	tag := uint32(num)<<3 | uint32(protowire.StartGroupType)
-	return tag&0x7f | tag&(0x7f<<7)<<1 | tag&(0x7f<<14)<<2 | tag&(0x7f<<21)<<3
+	tag := protowire.EncodeTag(num, protowire.StartGroupType)
+	return packTag(tag&0x7f | tag&(0x7f<<7)<<1 | tag&(0x7f<<14)<<2 | tag&(0x7f<<21)<<3 | tag&(0x7f<<28)<<4)
+}
+
+// tagLimit is where a tag ends, as it is in a blob.
+const tagLimit = 38
+
+// packTag returns the 34 bits of a tag of a group in 32, from the eight bytes where it is, of which the highest bits are
+// not set: those of the fifth byte are where these were, and two with the type, of which two bits are the same.
+func packTag(tag uint64) uint32 {
+	return uint32(tag) ^ uint32(tag>>32&15)*0x0020_4081&0x0101_0101<<7 ^ uint32(tag>>36)
 }
 
 // room makes room for as many groups as there can begin in atOnce bytes.
@@ -94,33 +98,6 @@ func (g *groups) ended() error {
 	if g.depth > 0 {
 		return fmt.Errorf("group: %w", io.ErrUnexpectedEOF)
 	}
-	return nil
-}
-
-// follow takes tags that groups begin and end with, all at one level. That one ends where none is open the caller has
-// ruled out.
-func (g *groups) follow(tags []uint32, level int) error {
-	if len(tags) == 0 {
-		return nil
-	}
-	if g.depth == 0 {
-		g.level = level
-	}
-	depth, most, open, wrong := g.depth, 0, g.open, uint32(0)
-	for _, tag := range tags {
-		ends := -int(tag >> 2 & 1)
-		wrong |= (open[depth] ^ tag ^ endsGroup) & uint32(ends)
-		open[depth+1] = tag
-		depth += 1 + 2*ends
-		most = max(most, depth)
-	}
-	switch {
-	case wrong != 0 || g.level != level:
-		return errGroupEnd
-	case most > maxOpen:
-		return errGroups
-	}
-	g.depth = depth
 	return nil
 }
 

@@ -3,47 +3,52 @@ package block
 import (
 	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// walk and levels pass fields that are short: two bytes say what they are and where they end, or three. They do so in
-// loops over a window, one after another:
+// walk and levels pass fields by a window, in loops one after another:
 //
-//   - look finds for each byte how long a field would be that began there: none of these waits for another
-//   - chase goes from field to field, which is one load and one addition for each, and writes down where those begin
-//     that count, and tags of groups
+//   - look finds for each byte how long a field would be that began there, by the two bytes or three that say it, and
+//     lookFurther where they are more: none of these waits for another
+//   - chase, or chaseLevels, goes from field to field, which is one load and one addition for each, and writes down where
+//     those begin that count, and tags of groups
 //   - the groups are followed
 //   - what counts is counted
 //
 // So there is little that has to wait for what is before it, and each loop has few enough values for the registers. None
-// has a branch that depends on what a field is, as long as it is for them.
+// has a branch that depends on what a field is, as long as it has no number of nine bytes, and is not long.
 
-// A step is what the first two bytes of a field say, and the third one if it is its length:
+// A step is what the first bytes of a field say:
 //
 //	bits 0-7   its size
-//	bits 8-15  the same beside the content; of a content or a signer it is without the fields in it
-//	bits 16-23 the same in a content; of metadata it is without the fields in it
+//	bit 12     it has fields in it in a content
+//	bit 13     it has fields in it beside the content
+//	bit 14     the third byte is not 0
+//	bits 16-20 how many bytes are before those that its length says
 //	bits 24-28 its class
 //	bits 29-30 how many more groups are open after it: 1, 0 or -1
-//	bit 31     the third byte is its length, which is yet to be added
+//	bit 31     bit 14 counts, or the third byte is a length that is yet to be added
 type step uint32
 
 const (
-	sizes    = 0x01_0101 // each of the three
+	ofBefore = 1 << 16
+	ofFields = 1 << 13
+	ofThird  = 1 << 14
 	ofClass  = 1 << 24
 	ofGroups = 1 << 29
 	ofLength = 1 << 31
 )
 
+func (e step) class() step { return e / ofClass & 31 }
+
 // The classes of the fields with a number: so many for those that have no meaning anywhere, and then for each that has.
 const (
-	oneByte  = iota // a number
-	twoBytes        // a number; or one of one byte, and the tag has two
-	short           // bytes whose tag has one byte, and the length, too
-	padded2         // bytes whose tag has one byte, and the length two, of which the second one has no bits
-	wide            // bytes whose tag has two bytes, and the length one
+	number   = iota // a varint
+	bytesOf         // bytes
+	padded2         // bytes whose tag has one byte, and the length two, if the second one has no bits
 	other           // a number of fixed size, a group with nothing in it, or the tag that one begins with
 	ofNumber        // how many there are
 
@@ -69,79 +74,95 @@ func stepOf(first, second byte) step {
 			num = 0 // it is not all of it
 		}
 	}
-	if num == 0 {
+	out := stepOfTag(num, typ)
+	if out == notShort {
 		return notShort
 	}
-	class, inside, more := step(other), 0, step(0)
-	switch typ {
+	switch out += step(size) * (1 + ofBefore); typ {
 	case protowire.VarintType:
-		class = oneByte
-		if size++; size == 3 || second >= 0x80 {
-			size, class = 3, twoBytes
+		out++
+		if size == 1 && second >= 0x80 {
+			out++
 		}
-	case protowire.Fixed32Type:
-		size += 4
-	case protowire.Fixed64Type:
-		size += 8
 	case protowire.BytesType:
-		inside = int(second & 0x7f)
-		switch size++; {
-		case size == 3:
-			class, more, inside = wide, ofLength, 0
+		switch {
+		case size == 2:
+			return out + 1 + ofBefore + ofLength
 		case second >= 0x80:
-			size, class = 3, padded2
-		default:
-			class = short
+			return out + 2*(1+ofBefore) + step(second&0x7f) + (padded2-bytesOf)*ofClass + ofLength
 		}
+		out += 1 + ofBefore + step(second)
 	case protowire.StartGroupType:
-		if more = ofGroups; size == 1 && second == first+1 { // it ends with nothing in it
-			size, more = 2, 0
-		}
-	case protowire.EndGroupType:
-		return step(size)*sizes | groupEnd*ofClass | 3*ofGroups
-	default:
-		return notShort
-	}
-	if num >= len(parts[0]) {
-		num = 0
-	}
-	out := step(size+inside)*sizes | (numbers+step(num)*ofNumber+class)*ofClass | more
-	for level, shift := range []int{0: 8, inData: 16} {
-		if what := parts[level][num]; what == contentPart || what == nestedPart {
-			out -= step(inside) << shift
+		if size == 1 && second == first+1 { // it ends with nothing in it
+			out -= ofGroups - 1
 		}
 	}
 	return out
 }
 
+// stepOfTag returns what the tag says of a field: its class, and its size, if that is fixed, without the tag.
+func stepOfTag(num int, typ protowire.Type) step {
+	if num <= 0 || typ > protowire.Fixed32Type {
+		return notShort
+	}
+	if num >= len(parts[0]) {
+		num = 0
+	}
+	of := step(numbers+num*ofNumber) * ofClass
+	switch typ {
+	case protowire.VarintType:
+		return of + number*ofClass
+	case protowire.BytesType:
+		for level := range inInner {
+			if what := parts[level][num]; what == contentPart || what == nestedPart {
+				of |= ofFields >> level
+			}
+		}
+		return of + bytesOf*ofClass
+	case protowire.Fixed32Type:
+		return of + other*ofClass + 4
+	case protowire.Fixed64Type:
+		return of + other*ofClass + 8
+	case protowire.StartGroupType:
+		return of + other*ofClass + ofGroups
+	}
+	return groupEnd*ofClass + 3*ofGroups
+}
+
 // A use is what a class of fields is for:
 //
-//	bits 0-7   which bits the third byte must not have
-//	bit 8      it is for next
-//	bit 9      it has fields in it
-//	bits 16-19 what it is, if the last one counts
-//	bits 20-23 how many bytes are before those that its length says
+//	bits 8-11  what it is, if the last one counts
+//	bit 14     it is for next, if the third byte is not 0
+//	bit 15     it is for next
+//	bit 29     it is for next, if a group begins or ends
 //	bit 32     the last one counts
 //	bit 48     it is a transaction
+//	bit 61     it has fields in it
 //	bit 62     it is metadata or a signer
 //	bit 63     it is a content
 type use uint64
 
 const (
-	isForNext  = 1 << 8
-	hasFields  = 1 << 9
-	whatCounts = 0xff_0000 // what is written down of it
+	isForNext  = 1 << 15
+	hasFields  = 1 << 61
+	whatCounts = 0xf00 // what is written down of it
+	ofLevel    = 14    // where the level is in what is written down of a tag
 )
 
-// uses has the use of each class, by level, and whether it is in a group.
-var uses = func() (out [4 << 6]use) {
-	for i := range out {
-		out[i] = useOf(i>>6, i&31, i&32 != 0)
+// uses has the use of each class, by level, and whether it is in a group. flatUses is for who passes no fields in others,
+// and levelUses for who passes no groups.
+var uses, flatUses, levelUses = func() (all, flat, levels [4 << 6]use) {
+	for i := range all {
+		all[i] = useOf(i>>6, i&31, i&32 != 0)
+		if flat[i] = all[i]; flat[i]&hasFields != 0 {
+			flat[i] = isForNext
+		}
+		levels[i] = all[i] | ofGroups
 	}
-	return out
+	return all, flat, levels
 }()
 
-func useOf(level, class int, inGroup bool) use {
+func useOf(level, class int, inGroup bool) (u use) {
 	switch {
 	case class == groupEnd && inGroup:
 		return 0
@@ -152,22 +173,12 @@ func useOf(level, class int, inGroup bool) use {
 	if !inGroup {
 		what = parts[level][num]
 	}
-	typ, u := protowire.BytesType, use(3<<20)
+	typ := protowire.BytesType
 	switch (class - numbers) % ofNumber {
-	case oneByte:
+	case number:
 		typ = protowire.VarintType
-		u = 2 << 20
-	case twoBytes:
-		typ = protowire.VarintType
-		u |= 0x80
-	case short:
-		u = 2 << 20
 	case padded2:
-		u |= 0xff
-	case wide:
-		if u |= 0x80; what == contentPart || what == nestedPart {
-			return isForNext
-		}
+		u = ofThird
 	case other:
 		typ = protowire.Fixed32Type
 	}
@@ -183,49 +194,76 @@ func useOf(level, class int, inGroup bool) use {
 	case what == txPart:
 		return u | 1<<48
 	}
-	return u | use(what)<<16 | 1<<32
+	return u | use(what)<<8 | 1<<32
 }
 
 // A window is what is known of the next atOnce bytes.
 type window struct {
-	steps  [atOnce]step   // for each byte
-	fields [atOnce]uint32 // which count: where each begins, and whatCounts of its use
-	tags   [atOnce]uint32 // of groups; or likewise transactions, where fields has what is none
-	groups [atOnce]uint8  // where their tags are
+	steps    [atOnce]step   // for each byte
+	fields   [atOnce]uint16 // which count: where each begins, and whatCounts of its use
+	txs      [atOnce]uint16 // likewise
+	groups   [atOnce]uint16 // where their tags are, and the level above ofLevel, if it may be another
+	longTags bool           // of groups
 }
 
-// walk passes short fields at one level, and groups there.
+// walk passes fields at one level, and groups there.
 func (p *place) walk(out, b []byte) (o int, err error) {
 	p.room()
 	limit, level := p.level(b)
 	from, in := p.at, (*[enough]byte)(b[p.at:])
-	p.window.look(in)
-	if p.depth+atOnce > maxOpen {
-		p.window.lookForGroups(in)
+	if !p.look(in, false) {
+		return 0, nil
 	}
-	i, n, g := p.window.chase(in, (*[64]use)(uses[level&3<<6:]), limit-from, p.depth)
+	i, n, g, depth := 0, uint(0), uint(0), -int32(p.depth)
+	for more := true; more; more = p.window.further(in, i) {
+		i, n, g, depth = p.window.chase((*[64]use)(flatUses[level&3<<6:]), limit-from, depth, i, n, g)
+	}
 	p.at += i
-	if err := p.followAt(p.window.groups[:g], in, level); err != nil {
-		return 0, err
+	if o, err = p.count(p.window.fields[:n], level, from, in, out); err != nil {
+		return o, err
 	}
-	return p.count(p.window.fields[:n], level, from, in, out)
+	return o, p.follow(p.window.groups[:g], in, level)
 }
 
-// levels passes short fields at whatever level, in no group.
-func (p *place) levels(out, b []byte) (o int, err error) {
+// levels passes fields at whatever level, and, if it is to pass all, groups.
+func (p *place) levels(out, b []byte, all bool) (o int, err error) {
+	p.room()
 	from, in := p.at, (*[enough]byte)(b[p.at:])
-	p.window.look(in)
-	i, counts, data, inner := p.window.chaseLevels(in, len(b)-from, p.data-from, p.inner-from)
+	if !p.look(in, all) {
+		return 0, nil
+	}
+	data, inner, depth, i, counts, g := p.data-from, p.inner-from, -int32(p.depth), 0, uint64(0), uint(0)
+	for more := true; more; more = p.window.further(in, i) {
+		if all {
+			data, inner, depth, i, counts, g = p.window.chaseAll(data, inner, depth, i, counts, g)
+		} else {
+			data, inner, i, counts = p.window.chaseLevels(data, inner, i, counts)
+		}
+	}
 	p.at, p.data, p.inner = from+i, from+data, from+inner
 	if err := p.note(p.window.fields[:counts&0xff], from, in); err != nil {
 		return 0, err
 	}
-	txs := p.window.tags[:counts>>16&0xff]
+	txs := p.window.txs[:counts>>16&0xff]
 	p.txs += len(txs)
-	return p.window.write(txs, in, (*[enough]byte)(out)), nil
+	o = p.window.write(txs, in, (*[enough]byte)(out))
+	return o, p.follow(p.window.groups[:g], in, 0)
 }
 
-// look finds the steps.
+// look finds the steps; unless, if it is not for all fields, there are so many that are longer that they are better passed
+// in another way.
+func (p *place) look(in *[enough]byte, all bool) bool {
+	p.window.look(in)
+	if !p.window.lookFurther(in, all) {
+		return false
+	}
+	if p.depth+atOnce > maxOpen {
+		p.window.lookForGroups(in)
+	}
+	return true
+}
+
+// look finds those that two bytes say, or three.
 func (s *window) look(in *[enough]byte) {
 	all := stepsOf
 	for j := 0; j < atOnce; j += 2 {
@@ -235,10 +273,106 @@ func (s *window) look(in *[enough]byte) {
 	}
 }
 
-// lengths has what a length of one byte adds to a step.
+// lengths has what a third byte adds to a step.
 var lengths = func() (out [256]step) {
 	for i := range out {
-		out[i] = step(i&0x7f) * sizes
+		if out[i] = step(i & 0x7f); i > 0 {
+			out[i] |= ofThird
+		}
+	}
+	return out
+}()
+
+// lookFurther finds those that more bytes say, eight at most: those of tags of three bytes or more, and of numbers and
+// lengths that have them with their tags. Behind a byte that is not the last one of a varint there is seldom a field:
+// what begins there, after bytes, is left for further.
+func (s *window) lookFurther(in *[enough]byte, all bool) bool {
+	s.longTags = false
+	if !anyLong(in) {
+		return true
+	}
+	before := uint64(0) // the byte
+	for from := 0; from < atOnce; from += 64 {
+		found, behind := uint64(0), uint64(0) // bits 8*i+j: that of byte 8*j+i
+		for i := range 8 {
+			w, long := longAt(in, from+8*i)
+			after := w<<8 | before
+			before = w >> 56
+			found |= long &^ after >> 7 << i
+			behind |= long & after >> 7 << i
+		}
+		if bits.OnesCount64(found) > mostLong && !all {
+			return false
+		}
+		for ; behind != 0; behind &= behind - 1 {
+			s.steps[from+byteAt(behind)] = notShort
+		}
+		for seen := step(0); found != 0; found &= found - 1 {
+			j := from + byteAt(found)
+			e := longStep(binary.LittleEndian.Uint64(in[j : j+8]))
+			s.steps[j] = e
+			if seen |= e; seen&ofGroups != 0 {
+				s.longTags = true
+			}
+		}
+	}
+	return true
+}
+
+// mostLong is how many fields in 64 bytes may be longer than what is short.
+const mostLong = 8
+
+// anyLong reports whether there is anything for lookFurther.
+func anyLong(in *[enough]byte) bool {
+	found := uint64(0)
+	for i := 0; i < atOnce; i += 8 {
+		_, long := longAt(in, i)
+		found |= long
+	}
+	return found != 0
+}
+
+// longAt returns eight bytes, and the highest bit of each that looks as if it were the first one of a field with more
+// bytes than look looks at before its end is known: two of these three go on.
+func longAt(in *[enough]byte, i int) (w, long uint64) {
+	w = binary.LittleEndian.Uint64(in[i : i+8])
+	second, third := binary.LittleEndian.Uint64(in[i+1:i+9]), binary.LittleEndian.Uint64(in[i+2:i+10])
+	has := ^((w | w>>2) << 7) // a varint follows the tag
+	return w, (w&second | (w^second)&third&has) & goesOn
+}
+
+// byteAt returns which byte the lowest bit is that lookFurther has found.
+func byteAt(found uint64) int {
+	at := bits.TrailingZeros64(found)
+	return at>>3&7 | at&7<<3
+}
+
+// longStep returns the step that eight bytes say, if they do.
+func longStep(w uint64) step {
+	last := w&goesOn ^ goesOn                // of varints
+	stop := last & (last - ((w|w>>2)&1 ^ 1)) // that of the value or length, if the type has one, else of the tag
+	said := w &^ goesOn
+	tag := said & (last ^ (last - 1))
+	length := said & (stop ^ (stop - 1)) >> (bits.TrailingZeros64(last) & 63) >> 1 & -(w >> 1 & 1)
+	start := step(bits.TrailingZeros64(stop)>>3 + 1)
+	e := longSteps[byte(w&0x7f|-(tag>>8)>>56&0x80)] + start*(1+ofBefore) + step(length)
+	if tag>>tagLimit|length>>7 != 0 {
+		e = notShort
+	}
+	if stop == 0 {
+		e = notShort
+	}
+	return e
+}
+
+// longSteps has what stepOfTag says by the first byte, and whether there are more bits than it has.
+var longSteps = func() (out [256]step) {
+	for i := range out {
+		num := i >> 3 & 15
+		if i >= 0x80 {
+			num = len(parts[0])
+		}
+		out[i] = stepOfTag(num, protowire.Type(i&7))
 	}
 	return out
 }()
@@ -253,57 +387,113 @@ func (s *window) lookForGroups(in *[enough]byte) {
 	}
 }
 
-// chase goes through short fields at one level, whose uses these are, up to a limit. It returns how many bytes it has
-// passed, and how many fields that count, and tags of groups. It stops at fields with others in them.
-func (s *window) chase(in *[enough]byte, uses *[64]use, limit, depth int) (i int, n, g uint) {
-	depth = -depth
+// chase goes through fields at one level, whose uses these are, up to a limit, from where it has stopped before. It
+// returns how many bytes it has passed, and how many fields that count, and tags of groups, and how many groups are open
+// then, which is negative.
+func (s *window) chase(uses *[64]use, limit int, depth int32, i int, n, g uint) (int, uint, uint, int32) {
 	for uint(i) < atOnce {
 		e := s.steps[i]
-		u := uses[uint32(e/ofClass&31)|uint32(uint64(depth)>>58&32)]
+		u := uses[uint32(e.class())|uint32(depth)>>26&32]
 		next := i + int(e&0xff)
-		if (use(in[i+2])|isForNext|hasFields)&u != 0 || next > limit {
+		if (e|isForNext)&step(u) != 0 || next > limit {
 			break
 		}
-		s.fields[n%atOnce] = uint32(i) | uint32(u&whatCounts)
-		s.groups[g%atOnce] = uint8(i)
+		s.fields[n%atOnce] = uint16(i) | uint16(u&whatCounts)
+		s.groups[g%atOnce] = uint16(i)
 		n += uint(u>>32&1 | u>>48&1)
 		g += uint(e / ofGroups & 1)
-		depth -= int(int32(e<<1) >> 30)
+		depth -= int32(e<<1) >> 30
 		i = next
 	}
-	return i, n, g
+	return i, n, g, depth
 }
 
-// chaseLevels is chase at any level. It stops at groups. It returns how many fields it has passed of which the last one
-// counts; and above 16 bits, how many transactions; and where the content ends, and the metadata or signer.
-func (s *window) chaseLevels(in *[enough]byte, size, data, inner int) (i int, counts uint64, _, _ int) {
+// chaseLevels is chase at any level. It stops at groups. Of counts, these are fields of which the last one counts; and
+// above 16 bits, transactions. It returns where the content ends, too, and the metadata or signer.
+func (s *window) chaseLevels(data, inner, i int, counts uint64) (_, _, _ int, _ uint64) {
 	for uint(i) < atOnce {
 		e := s.steps[i]
-		within, left := (i-data)>>sign, (i-inner)>>sign // negative in a content; in metadata or a signer
-		u := uses[uint32(e/ofClass&31)|uint32(within)&(inData<<6)|uint32(left)&(inInner<<6)]
-		next, limit := i+int(e&0xff), size
-		if i < data {
-			limit = data
-		}
-		if i < inner {
-			limit = inner
-		}
-		if (use(in[i+2])|isForNext)&u != 0 || e&ofGroups != 0 || next > limit {
+		size := int(e & 0xff)
+		if uint(data-i-1) < uint(size-1) || uint(inner-i-1) < uint(size-1) { // it begins within, and ends behind
 			break
 		}
-		f := uint32(i) | uint32(u&whatCounts)
+		within, left := (i-data)>>sign, (i-inner)>>sign // negative in a content; in metadata or a signer
+		u := levelUses[uint8(e.class())|uint8(within)&(inData<<6)|uint8(left)&(inInner<<6)]
+		if (e|isForNext)&step(u) != 0 {
+			break
+		}
+		next := i + size
+		f := uint16(i) | uint16(u&whatCounts)
 		s.fields[counts%atOnce] = f
-		s.tags[counts>>16%atOnce] = f
+		s.txs[counts>>16%atOnce] = f
 		counts += uint64(u >> 32)
 		data += (next - data) & int(int64(u)>>63)
 		inner += (next - inner) & int(int64(u<<1)>>63)
-		i += int(e >> (uint(8+8&within) &^ uint(left) & 31) & 0xff)
+		i += int(e >> (e >> (uint(9+within+4*left) & 31) & 16) & 0xff) // by its size, or to the fields in it
 	}
-	return i, counts, data, inner
+	return data, inner, i, counts
+}
+
+// chaseAll is chaseLevels that does not stop at groups.
+func (s *window) chaseAll(data, inner int, depth int32, i int, counts uint64, g uint) (_, _ int, _ int32, _ int, _ uint64, _ uint) {
+	for uint(i) < atOnce {
+		e := s.steps[i]
+		size := int(e & 0xff)
+		if uint(data-i-1) < uint(size-1) || uint(inner-i-1) < uint(size-1) {
+			break
+		}
+		within, left := (i-data)>>sign, (i-inner)>>sign
+		row := uint32(e.class()) | uint32(within)&(inData<<6) | uint32(left)&(inInner<<6) | uint32(depth)>>26&32
+		u := uses[uint8(row)]
+		if (e|isForNext)&step(u) != 0 {
+			break
+		}
+		next := i + size
+		f := uint16(i) | uint16(u&whatCounts)
+		s.fields[counts%atOnce] = f
+		s.txs[counts>>16%atOnce] = f
+		s.groups[g%atOnce] = uint16(row<<(ofLevel-6)) | uint16(i)
+		counts += uint64(u >> 32)
+		g += uint(e / ofGroups & 1)
+		data += (next - data) & int(int64(u)>>63)
+		inner += (next - inner) & int(int64(u<<1)>>63)
+		i += int(e >> (e >> (uint(9+within+4*(left|int(depth>>31))) & 31) & 16) & 0xff)
+		depth -= int32(e<<1) >> 30
+	}
+	return data, inner, depth, i, counts, g
+}
+
+// further finds the step at i, if look and lookFurther have not. It reports whether it has.
+func (s *window) further(in *[enough]byte, i int) bool {
+	if i >= atOnce || s.steps[i].class() != notShort {
+		return false
+	}
+	if e := longStep(binary.LittleEndian.Uint64(in[i : i+8])); e.class() != notShort {
+		s.steps[i] = e
+		s.longTags = s.longTags || e&ofGroups != 0
+		return true
+	}
+	num, typ, size := protowire.ConsumeTag(in[i:])
+	e := stepOfTag(int(num), typ)
+	if size < 0 || e == notShort {
+		return false
+	}
+	if typ == protowire.VarintType || typ == protowire.BytesType {
+		value, n := protowire.ConsumeVarint(in[i+size:])
+		if n < 0 || typ == protowire.BytesType && value >= 0x80 {
+			return false
+		}
+		if size += n; typ == protowire.BytesType {
+			e += step(value)
+		}
+	}
+	s.steps[i] = e + step(size)*(1+ofBefore)
+	s.longTags = s.longTags || e&ofGroups != 0
+	return true
 }
 
 // count does what is to be done with fields that count, and were passed at a level from an offset on.
-func (p *place) count(fields []uint32, level, from int, in *[enough]byte, out []byte) (o int, err error) {
+func (p *place) count(fields []uint16, level, from int, in *[enough]byte, out []byte) (o int, err error) {
 	if level != inData {
 		return 0, p.note(fields, from, in)
 	}
@@ -312,14 +502,15 @@ func (p *place) count(fields []uint32, level, from int, in *[enough]byte, out []
 }
 
 // where returns where a field begins, its bytes, and how many these are.
-func (s *window) where(f uint32) (i, start, length uint32) {
-	before := f >> 20 & 15
-	i = f % atOnce
-	return i, i + before, uint32(s.steps[i]&0xff) - before
+func (s *window) where(f uint16) (i, start, length uint32) {
+	i = uint32(f % atOnce)
+	e := uint32(s.steps[i])
+	before := e / ofBefore & 31
+	return i, i + before, e&0xff - before
 }
 
 // write writes transactions to out.
-func (s *window) write(fields []uint32, in *[enough]byte, out *[enough]byte) (o int) {
+func (s *window) write(fields []uint16, in *[enough]byte, out *[enough]byte) (o int) {
 	for _, f := range fields {
 		_, start, length := s.where(f)
 		to := uint32(o) % atOnce
@@ -336,11 +527,11 @@ func (s *window) write(fields []uint32, in *[enough]byte, out *[enough]byte) (o 
 }
 
 // note is for fields of which the last one counts.
-func (p *place) note(fields []uint32, from int, in *[enough]byte) error {
+func (p *place) note(fields []uint16, from int, in *[enough]byte) error {
 	odd := uint64(0)
 	for _, f := range fields {
 		i, start, length := p.window.where(f)
-		what := f >> 16 & 15
+		what := uint32(f >> 8)
 		p.last[what] = from + int(i) + 1
 		odd |= notASCIIIn(what, binary.LittleEndian.Uint64(in[start:start+8]), length)
 	}
@@ -361,12 +552,12 @@ func notASCIIIn(what uint32, bytes uint64, length uint32) uint64 {
 }
 
 // checkTexts looks at each chain id that is not ASCII at a glance.
-func (p *place) checkTexts(fields []uint32, in *[enough]byte) error {
+func (p *place) checkTexts(fields []uint16, in *[enough]byte) error {
 	n := uint(0)
 	for _, f := range fields {
 		_, start, length := p.window.where(f)
 		fields[n] = f
-		odd := notASCIIIn(f>>16&15, binary.LittleEndian.Uint64(in[start:start+8]), length)
+		odd := notASCIIIn(uint32(f>>8), binary.LittleEndian.Uint64(in[start:start+8]), length)
 		n += uint((odd | -odd) >> 63)
 	}
 	for _, f := range fields[:n] {
@@ -377,35 +568,45 @@ func (p *place) checkTexts(fields []uint32, in *[enough]byte) error {
 	return nil
 }
 
-// followAt is follow for tags of one byte or two, which are at these offsets.
-func (p *place) followAt(offsets []uint8, in *[enough]byte, level int) error {
+// follow takes tags that groups begin and end with, at these offsets, of this level or that which is there. That one
+// ends where none is open the caller has ruled out. The steps are of no use after it.
+func (p *place) follow(offsets []uint16, in *[enough]byte, level int) error {
 	if len(offsets) == 0 {
 		return nil
 	}
-	if p.depth == 0 {
-		p.groups.level = level
+	tags := p.window.steps[:len(offsets)]
+	if p.window.longTags {
+		for i, at := range offsets {
+			tags[i] = step(longTag(in, at%atOnce))
+		}
+	} else {
+		for i, at := range offsets {
+			tags[i] = step(shortTag(in, at%atOnce))
+		}
 	}
-	depth, most, open, wrong := p.depth, 0, p.open, uint32(0)
-	for _, at := range offsets {
-		tag := shortTag(in, at)
-		ends := -int(tag >> 2 & 1)
-		wrong |= (open[depth] ^ tag ^ endsGroup) & uint32(ends)
+	depth, most, open, wrong, outer := p.depth, 0, p.open, uint32(0), p.groups.level
+	for i := range tags {
+		tag := uint32(tags[i])
+		at := level | int(offsets[i]>>ofLevel)
+		outer ^= (outer ^ at) & ((depth - 1) >> sign) // if none is open
+		ends := tag >> 2 & 1
+		wrong |= (open[depth]^tag^endsGroup)&-ends | uint32(outer^at)
 		open[depth+1] = tag
-		depth += 1 + 2*ends
+		depth += 1 - 2*int(ends)
 		most = max(most, depth)
 	}
 	switch {
-	case wrong != 0 || p.groups.level != level:
+	case wrong != 0:
 		return errGroupEnd
 	case most > maxOpen:
 		return errGroups
 	}
-	p.depth = depth
+	p.depth, p.groups.level = depth, outer
 	return nil
 }
 
 // shortTag returns the tag of one byte or two that is at an offset.
-func shortTag(in *[enough]byte, at uint8) uint32 {
+func shortTag(in *[enough]byte, at uint16) uint32 {
 	w := binary.LittleEndian.Uint16(in[int(at) : int(at)+2])
 	return uint32(w) & tagBits[w&0xff]
 }
@@ -419,3 +620,10 @@ var tagBits = func() (out [256]uint32) {
 	}
 	return out
 }()
+
+// longTag returns the tag of any size that is at an offset.
+func longTag(in *[enough]byte, at uint16) uint32 {
+	w := binary.LittleEndian.Uint64(in[int(at) : int(at)+8])
+	last := w&goesOn ^ goesOn
+	return packTag(w &^ goesOn & (last ^ (last - 1)))
+}
