@@ -144,6 +144,8 @@ func shapes(t testing.TB, k *block.PrivateKey, size int) (out []shape) {
 	} {
 		in("short groups, and a long "+name+" now and then", 1, anyOf(append(short, "\x1b"+long+"\x1c")...))
 	}
+	lasting := slices.Concat([]byte("\x18\x80\x80\x80\x80\x80\x80\x80\x80\x00\x8a\x80\x80\x00\x88\x01"), bytes.Repeat([]byte("\xab\x80\x00\xac\x80\x00\x28\x00"), 17))
+	out = append(out, shape{name: "contents and metadata of more than 127 bytes, with groups", raw: append(bytes.Repeat(field(1, lasting), room/157), two...)})
 	in("groups in metadata with a long tag", 1, anyOf("\x8a\x80\x00\x04\xab\x00\xac\x00"))
 	out = append(out, shape{name: "groups with long tags and contents with longer ones", raw: append(anyOf("\x43\xc4\x80\x00", "\x8a\x80\x80\x80\x00\x80\x80\x80\x00"), two...)})
 	in("groups in each other", 1, anyOf(deep(3), deep(40), deep(300), deep(10_001)))
@@ -658,6 +660,10 @@ func TestNumbersOfAnyLength(t *testing.T) {
 			sameBlob(t, name+", in metadata", field(1, slices.Concat(field(1, in), []byte("\x12\x01b"+after))))
 			sameBlob(t, name+", in a signer", slices.Concat(field(1, nil), field(3, in), []byte(after)))
 			sameBlob(t, name+", in a group", slices.Concat(field(1, slices.Concat([]byte{0x2b}, in, []byte{0x2c})), []byte(after)))
+			long := strings.Repeat("\xab\x01\x28\x00\xac\x01", 20+at%9)
+			sameBlob(t, name+", in long metadata and groups", bytes.Repeat(field(1, slices.Concat(field(1, slices.Concat([]byte(long), fields)), []byte("\x12\x01c"+long))), 3))
+			sameBlob(t, name+", in long signers", slices.Concat(field(1, nil), bytes.Repeat(slices.Concat(field(3, append([]byte(long), fields...)), []byte("\xab\x01\xac\x01")), 3), in))
+			sameBlob(t, name+", beside a long content", slices.Concat(field(1, []byte(long)), fields, field(1, []byte(long+"\x1a\x03")), []byte(after)))
 			sameBlob(t, name+", in small contents", slices.Concat([]byte(before), bytes.Repeat(field(1, append(field(1, fields), 0x2b, 0x2c)), 9), []byte(after)))
 		}
 	}

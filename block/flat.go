@@ -74,17 +74,18 @@ func (p *place) flat(out, b []byte) (o int, err error) {
 	p.room()
 	limit, level := p.level(b)
 	from, in := p.at, (*[enough]byte)(b[p.at:])
-	i, n, g := p.window.chaseLong(in, &flatKinds[level&3], limit-from, p.depth)
+	i, n, g, third := p.window.chaseLong(in, &flatKinds[level&3], limit-from, p.depth)
 	p.at += i
 	if o, err = p.count(p.window.fields[:n], level, from, in, out); err != nil {
 		return o, err
 	}
-	p.window.longTags = true
+	p.window.longTags = third != 0
 	return o, p.follow(p.window.groups[:g], in, level)
 }
 
-// chaseLong is chase for flat. Here each field waits for what the one before says.
-func (s *window) chaseLong(in *[enough]byte, table *[2 << 9]kind, limit, depth int) (i int, n, g uint) {
+// chaseLong is chase for flat. Here each field waits for what the one before says. It returns, too, which bits of tags
+// there may be behind two bytes.
+func (s *window) chaseLong(in *[enough]byte, table *[2 << 9]kind, limit, depth int) (i int, n, g uint, third uint64) {
 	depth = -depth
 	for uint(i) < atOnce {
 		w := binary.LittleEndian.Uint64(in[i : i+8])
@@ -105,6 +106,7 @@ func (s *window) chaseLong(in *[enough]byte, table *[2 << 9]kind, limit, depth i
 		if length >= uint64(what&0x1ff) || what&nested != 0 || end > limit {
 			break
 		}
+		third |= (last ^ (last - 1)) >> 16
 		s.groups[g%atOnce] = uint16(i)
 		s.steps[i] = step(end-i) | step(start-i)*ofBefore
 		s.fields[n%atOnce] = uint16(i) | uint16(what>>16&whatCounts)
@@ -114,5 +116,5 @@ func (s *window) chaseLong(in *[enough]byte, table *[2 << 9]kind, limit, depth i
 		depth -= d
 		i = end
 	}
-	return i, n, g
+	return i, n, g, third
 }

@@ -233,7 +233,7 @@ func (p *place) levels(out, b []byte, all bool) (o int, err error) {
 		return 0, nil
 	}
 	data, inner, depth, i, counts, g := p.data-from, p.inner-from, -int32(p.depth), 0, uint64(0), uint(0)
-	for more := true; more; more = p.window.further(in, i) {
+	for more := true; more; more = p.window.further(in, i) || all && depth == 0 && enter(in, len(b)-from, &data, &inner, &i) {
 		if all {
 			data, inner, depth, i, counts, g = p.window.chaseAll(data, inner, depth, i, counts, g)
 		} else {
@@ -489,6 +489,36 @@ func (s *window) further(in *[enough]byte, i int) bool {
 	}
 	s.steps[i] = e + step(size)*(1+ofBefore)
 	s.longTags = s.longTags || e&ofGroups != 0
+	return true
+}
+
+// enter goes on in the field at i if it has fields in it and is long, in no group. It reports whether it has.
+func enter(in *[enough]byte, limit int, data, inner, i *int) bool {
+	if *i >= atOnce || *i < *inner { // where no field has others in it
+		return false
+	}
+	level := 0
+	if *i < *data {
+		limit, level = *data, inData
+	}
+	num, typ, size := protowire.ConsumeTag(in[*i:])
+	if size < 0 || typ != protowire.BytesType || int(num) >= len(parts[level]) {
+		return false
+	}
+	length, n := protowire.ConsumeVarint(in[*i+size:])
+	start := *i + size + n
+	if n < 0 || start > limit || length > uint64(limit-start) {
+		return false
+	}
+	switch parts[level][num] {
+	case contentPart:
+		*data = start + int(length)
+	case nestedPart:
+		*inner = start + int(length)
+	default:
+		return false
+	}
+	*i = start
 	return true
 }
 

@@ -405,4 +405,22 @@ var rim2Guards = []guard{
 		from: " ^ uint32(tag>>36)\n", to: "\n",
 		pkg: "./block", test: "TestGroupsInEachOther",
 	},
+	{
+		name: "a long content ends within the blob, and long metadata within its content",
+		file: "block/walk.go",
+		from: "|| length > uint64(limit-start) {", to: "{",
+		pkg: "./block", test: "TestDataBlobOfAnyFields|TestNumbersOfAnyLength",
+	},
+	{
+		name: "no content begins in a group",
+		file: "block/walk.go",
+		from: "all && depth == 0 && enter(", to: "all && enter(",
+		pkg: "./block", test: "TestGroupsInEachOther|TestDataBlobOfAnyFields",
+	},
+	{
+		name: "a length of long metadata ends within its content",
+		file: "block/walk.go",
+		from: "n < 0 || start > limit ||", to: "n < 0 ||",
+		pkg: "./block", test: "TestNumbersOfAnyLength",
+	},
 }
