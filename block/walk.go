@@ -475,7 +475,7 @@ func (s *window) further(in *[enough]byte, i int) bool {
 	}
 	num, typ, size := protowire.ConsumeTag(in[i:])
 	e := stepOfTag(int(num), typ)
-	if size < 0 || e == notShort {
+	if e == notShort { // or it is no tag, which has no number
 		return false
 	}
 	if typ == protowire.VarintType || typ == protowire.BytesType {

@@ -376,12 +376,6 @@ var rim2Guards = []guard{
 		pkg: "./block", test: "TestNumbersOfAnyLength",
 	},
 	{
-		name: "a tag of many bytes that is none",
-		file: "block/walk.go",
-		from: "if size < 0 || e == notShort {", to: "if e == notShort {",
-		pkg: "./block", test: "TestNumbersOfAnyLength",
-	},
-	{
 		name: "short groups end with their own numbers",
 		file: "block/walk.go",
 		from: "case wrong != 0:", to: "case false:",
