@@ -618,13 +618,16 @@ func BenchmarkCatchUp(b *testing.B) {
 // eventually waits until the stream's last message says that it stands at a block of m.
 func (r *reader) eventually(m *memory, height uint64) {
 	r.t.Helper()
-	r.waits(m.ref(height))
+	if err := r.waits(bounded(r.t), m.ref(height)); err != nil {
+		r.t.Fatal(err)
+	}
 }
 
-// waits wakes with each message, and looks now and then, as a stream may be deleted, or cut back, without one.
-func (r *reader) waits(want ref.Ref) {
+// waits waits until the stream stands at a block, until ctx ends. It wakes with each message, and looks now and then, as a
+// stream may be deleted, or cut back, without one.
+func (r *reader) waits(ctx context.Context, want ref.Ref) error {
 	r.t.Helper()
-	ctx, began := bounded(r.t), time.Now()
+	began := time.Now()
 	var sent atomic.Int64 // when the last message was seen, in ns after began: a question that nobody answers takes longer
 	seen, err := r.conn.Subscribe("hr."+testName+".>", func(*natsgo.Msg) { sent.Store(int64(time.Since(began))) })
 	if err != nil {
@@ -641,13 +644,13 @@ func (r *reader) waits(want ref.Ref) {
 		if err == nil && at == want {
 			r.t.Logf("the stream is seen at block %d after %s, and its last message was sent after %s", want.Height,
 				time.Since(began).Round(time.Millisecond), time.Duration(sent.Load()).Round(time.Millisecond))
-			return
+			return nil
 		}
 		short, cancel := context.WithTimeout(ctx, time.Second)
 		_, _ = sub.NextMsgWithContext(short)
 		cancel()
 		if ctx.Err() != nil {
-			r.t.Fatalf("the stream does not come to stand at block %d %s: it is at %v (%v)", want.Height, want.Hash, at, err)
+			return fmt.Errorf("the stream does not come to stand at block %d %s: it is at %v (%w)", want.Height, want.Hash, at, err)
 		}
 	}
 }
