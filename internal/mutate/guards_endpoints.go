@@ -76,7 +76,7 @@ var endpointGuards = []guard{
 		name: "blobs that are too large for a gateway are said to be",
 		file: "l1/ethereum/send.go",
 		from: "if status(err) == http.StatusRequestEntityTooLarge {",
-		to:   "if false {",
+		to:   "if status(err) < 0 {",
 		pkg:  "./l1/ethereum", test: "TestBlobsTooLargeForGateway",
 	},
 	{
