@@ -47,7 +47,7 @@ var ev2Guards = []guard{
 	{
 		name: "nothing is proposed that is built on another state than the engine's",
 		file: "internal/sequencer/propose.go",
-		from: "			return !s.Diverged && (", to: "			return (",
+		from: "			return !s.Diverged && (", to: "			lost = lost || s.Diverged // so that ripen is not asked, which would say it again\n			return (",
 		pkg: "./internal/sequencer", test: "TestNothingIsProposedOnAnotherState",
 	},
 	{
