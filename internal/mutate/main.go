@@ -27,7 +27,8 @@ import (
 )
 
 // bound is how long one run of a test may last. A guard is not missed by a test that hangs without it: who waits for
-// that learns nothing. It is more than the two minutes that the slowest tests give what they wait for.
+// that learns nothing. It is more than the two minutes that the slowest tests give what they wait for, and their
+// compilation on a busy machine.
 const bound = 6 * time.Minute
 
 // tables hold the guards, one for each package.
