@@ -2,8 +2,6 @@ package publish
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -60,9 +58,18 @@ func (r *reader) caughtUp() {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(r.t.Context(), settle)
 	defer cancel()
+	js, err := jetstream.New(r.conn)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	lacks := func(p *jetstream.PeerInfo) bool { return !p.Current || p.Offline }
 	for {
-		at, err := leader.Ask(ctx, 500*time.Millisecond, r.servers)
-		if err == nil && at.Leader != "" && len(at.Replicas) == 2 && !slices.ContainsFunc(at.Replicas, func(p *jetstream.PeerInfo) bool { return !p.Current || p.Offline }) {
+		of, err := leader.Ask(ctx, 500*time.Millisecond, func(ctx context.Context) (jetstream.Stream, error) { return js.Stream(ctx, nats.StreamName(testName)) })
+		var at *jetstream.ClusterInfo
+		if err == nil {
+			at = of.CachedInfo().Cluster
+		}
+		if at != nil && at.Leader != "" && len(at.Replicas) == 2 && !slices.ContainsFunc(at.Replicas, lacks) {
 			return
 		}
 		wait := time.NewTimer(200 * time.Millisecond) // between two questions
@@ -92,27 +99,6 @@ func (r *reader) moves(c *cluster, m *memory, height uint64) {
 		r.eventually(m, height)
 	}
 	r.caughtUp()
-}
-
-// servers asks for the state of the stream's servers, as its leader sees them.
-func (r *reader) servers(ctx context.Context) (*jetstream.ClusterInfo, error) {
-	reply, err := r.conn.RequestWithContext(ctx, jetstream.DefaultAPIPrefix+"STREAM.INFO."+nats.StreamName(testName), nil)
-	if err != nil {
-		return nil, err
-	}
-	var said struct {
-		Error   *jetstream.APIError    `json:"error"`
-		Cluster *jetstream.ClusterInfo `json:"cluster"`
-	}
-	switch err := json.Unmarshal(reply.Data, &said); {
-	case err != nil:
-		return nil, err
-	case said.Error != nil:
-		return nil, said.Error
-	case said.Cluster == nil:
-		return nil, errors.New("the stream is on one server")
-	}
-	return said.Cluster, nil
 }
 
 // TestCluster: three publishers and three servers. At the start there is one server, and no leader: a call is not answered
