@@ -22,7 +22,18 @@ type Health struct {
 	pace  pace          // measured from what it announces
 	fixed time.Duration // its pace, as somebody knows it; 0: it is measured
 
+	begun uint64 // listenings so far
+	heeds uint64 // the number of the last one that was heard: an earlier one does not count any more
+
 	observer *Observer
+}
+
+// Listening is one way to a source's news, from when it is subscribed to until it ends. Ways may overlap, as where a
+// subscription takes over from polling: then the one that began later counts once it is heard, and what the earlier
+// one still says, or that it ends, does not. It is safe for concurrent use.
+type Listening struct {
+	health *Health
+	number uint64 // the later it began, the higher
 }
 
 // SourceStatus is what is known of a source.
@@ -64,10 +75,45 @@ func (h *Health) Status() SourceStatus {
 	return st
 }
 
+// Listen begins to listen to the source, in one of its ways.
+func (h *Health) Listen() *Listening {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.begun++
+	return &Listening{health: h, number: h.begun}
+}
+
 // Heard notes news of the source's head, and how it came.
+func (l *Listening) Heard(height uint64, mode string) {
+	h := l.health
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if l.number < h.heeds {
+		return
+	}
+	h.heeds = l.number
+	h.heard(height, mode)
+}
+
+// Silent notes that no more news comes this way, and why.
+func (l *Listening) Silent(why error) {
+	h := l.health
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if l.number == h.heeds {
+		h.silent(why)
+	}
+}
+
+// Heard notes news of the source's head, and how it came. Where ways to its news may overlap, each has a Listening.
 func (h *Health) Heard(height uint64, mode string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.heard(height, mode)
+}
+
+// heard is Heard. The caller holds h.mu.
+func (h *Health) heard(height uint64, mode string) {
 	now := time.Now()
 	h.turn(false, now)
 	h.st.Head, h.st.HeadAt, h.st.Live, h.st.Silent = height, now, true, time.Time{}
@@ -133,6 +179,11 @@ func (h *Health) Patience(most time.Duration) time.Duration {
 func (h *Health) Silent(why error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.silent(why)
+}
+
+// silent is Silent. The caller holds h.mu.
+func (h *Health) silent(why error) {
 	h.st.Live, h.st.Silent = false, time.Time{}
 	h.mode("", why)
 }

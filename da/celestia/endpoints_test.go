@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -69,21 +70,34 @@ func TestAllEndpointsDown(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	err = c.Subscribe(deadline(t, 10*time.Second), func(follow.Update[da.Block]) { t.Error("told something") })
+	err = c.Subscribe(deadline(t, time.Minute), func(follow.Update[da.Block]) { t.Error("told something") })
 	if err == nil || !strings.Contains(err.Error(), "127.0.0.1:1") || !strings.Contains(err.Error(), "127.0.0.1:2") {
 		t.Errorf("got %v, want both endpoints' reasons", err)
 	}
-	if err := c.Fetch(deadline(t, 10*time.Second), 1, 2, nil); err == nil {
+	if err := c.Fetch(deadline(t, time.Minute), 1, 2, nil); err == nil {
 		t.Error("fetched from nobody")
 	}
 }
 
-// TestPollingAndBack: without WebSockets news comes by polling, and when there are some again, by them.
+// TestPollingAndBack: without WebSockets news comes by polling, and when there are some again, by them. That polling ends
+// then says nothing of the subscription.
 func TestPollingAndBack(t *testing.T) {
 	chain := newChain(t, local.Options{})
 	faults := &fault.Set{}
 	addFault(t, faults, fault.Fault{Kind: fault.NoSubscription})
-	c := newClient(t, serve(t, chain, celestia.HandlerOptions{Faults: faults}), celestia.Options{Namespaces: []da.Namespace{alpha}, Polling: 50 * time.Millisecond})
+	var mu sync.Mutex
+	var modes []string // guarded by mu
+	c := newClient(t, serve(t, chain, celestia.HandlerOptions{Faults: faults}), celestia.Options{Namespaces: []da.Namespace{alpha}, Polling: 50 * time.Millisecond,
+		Observer: follow.Observer{Mode: func(_, mode string, _ error) {
+			mu.Lock()
+			defer mu.Unlock()
+			modes = append(modes, mode)
+		}}})
+	t.Cleanup(func() { // after all has ended
+		if want := []string{"polling", "websocket", ""}; !slices.Equal(modes, want) {
+			t.Errorf("modes: got %q, want %q", modes, want)
+		}
+	})
 	updates := subscribe(t, c)
 	told := func(height uint64) follow.Update[da.Block] {
 		t.Helper()
@@ -120,10 +134,10 @@ func TestPollingAndBack(t *testing.T) {
 func TestWrongChain(t *testing.T) {
 	one, other := newChain(t, local.Options{ChainID: "one"}), newChain(t, local.Options{ChainID: "other"})
 	c := newClient(t, serve(t, other, celestia.HandlerOptions{}), celestia.Options{ChainID: "one"})
-	if err := c.Subscribe(deadline(t, 5*time.Second), func(follow.Update[da.Block]) {}); !errors.Is(err, da.ErrWrongChain) {
+	if err := c.Subscribe(deadline(t, time.Minute), func(follow.Update[da.Block]) {}); !errors.Is(err, da.ErrWrongChain) {
 		t.Errorf("subscribe: got %v, want ErrWrongChain", err)
 	}
-	if err := c.Fetch(deadline(t, 5*time.Second), 1, 2, nil); !errors.Is(err, da.ErrWrongChain) {
+	if err := c.Fetch(deadline(t, time.Minute), 1, 2, nil); !errors.Is(err, da.ErrWrongChain) {
 		t.Errorf("fetch: got %v, want ErrWrongChain", err)
 	}
 	both, err := celestia.New(httpc.At(serve(t, other, celestia.HandlerOptions{}), serve(t, one, celestia.HandlerOptions{})), celestia.Options{ChainID: "one"})
@@ -190,7 +204,7 @@ func TestTokens(t *testing.T) {
 	for name, bad := range map[string]string{"none": "", "nonsense": "x", "expired": expired, "of another": foreign,
 		"no algorithm": "eyJhbGciOiJub25lIn0.eyJBbGxvdyI6WyJhZG1pbiJdfQ."} {
 		c := newClient(t, url, celestia.Options{Token: bad})
-		if err := c.Fetch(deadline(t, 5*time.Second), 1, 2, nil); !errors.Is(err, da.ErrUnauthorized) {
+		if err := c.Fetch(deadline(t, time.Minute), 1, 2, nil); !errors.Is(err, da.ErrUnauthorized) {
 			t.Errorf("%s: got %v, want ErrUnauthorized", name, err)
 		}
 	}
@@ -200,7 +214,7 @@ func TestTokens(t *testing.T) {
 	if got := fetch(t, newClient(t, url+"?token="+read, celestia.Options{}), 1, 2); len(got) != 1 {
 		t.Error("token in the address does not read")
 	}
-	if _, err := newClient(t, url, celestia.Options{Token: read}).Submit(deadline(t, 5*time.Second), []da.Blob{blob(alpha, "x")}); !errors.Is(err, da.ErrUnauthorized) {
+	if _, err := newClient(t, url, celestia.Options{Token: read}).Submit(deadline(t, time.Minute), []da.Blob{blob(alpha, "x")}); !errors.Is(err, da.ErrUnauthorized) {
 		t.Errorf("submit with a read token: got %v, want ErrUnauthorized", err)
 	}
 }
@@ -208,7 +222,7 @@ func TestTokens(t *testing.T) {
 // TestLimits: requests at a time, and per second.
 func TestLimits(t *testing.T) {
 	chain := newChain(t, local.Options{})
-	ctx := deadline(t, 10*time.Second)
+	ctx := deadline(t, time.Minute)
 	url := serve(t, chain, celestia.HandlerOptions{MaxRequests: 1})
 	ws, _, err := websocket.Dial(ctx, url, nil)
 	if err != nil {
@@ -233,7 +247,7 @@ func TestLimits(t *testing.T) {
 func TestSlowSubscriber(t *testing.T) {
 	chain := newChain(t, local.Options{})
 	url := serve(t, chain, celestia.HandlerOptions{})
-	ctx := deadline(t, 20*time.Second)
+	ctx := deadline(t, time.Minute)
 	ws, _, err := websocket.Dial(ctx, url, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -287,7 +301,7 @@ func TestFaultsOverHTTP(t *testing.T) {
 	defer s.Close()
 	do := func(method, path, body string) string {
 		t.Helper()
-		req, err := http.NewRequestWithContext(deadline(t, 5*time.Second), method, s.URL+path, strings.NewReader(body))
+		req, err := http.NewRequestWithContext(deadline(t, time.Minute), method, s.URL+path, strings.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
 		}

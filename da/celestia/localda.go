@@ -166,7 +166,8 @@ func (e *endpoint) localPoll(ctx context.Context, update func(follow.Update[da.B
 // announced again and again, with the hash of what is there now: that says that the endpoint lives, and shows if that
 // has changed.
 func (e *endpoint) localNews(ctx context.Context, mode string, hint <-chan struct{}, update func(follow.Update[da.Block])) (err error) {
-	defer func() { e.health.Silent(err) }()
+	news := e.health.Listen()
+	defer func() { news.Silent(err) }()
 	timer := time.NewTimer(localProbe)
 	defer timer.Stop()
 	for last := uint64(0); ; {
@@ -178,7 +179,7 @@ func (e *endpoint) localNews(ctx context.Context, mode string, hint <-chan struc
 			return err
 		}
 		last = u.Head.Height
-		e.health.Heard(last, mode)
+		news.Heard(last, mode)
 		update(u)
 		timer.Reset(localProbe)
 		select {

@@ -10,9 +10,10 @@ import (
 
 // poll tells news over HTTP: the next height is asked for before it is there, and answered when it is.
 func (e *endpoint) poll(ctx context.Context, update func(follow.Update[da.Block])) (err error) {
-	defer func() { e.health.Silent(err) }()
+	news := e.health.Listen()
+	defer func() { news.Silent(err) }()
 	announce := func(h head) {
-		e.health.Heard(h.Height, "polling")
+		news.Heard(h.Height, "polling")
 		update(follow.Update[da.Block]{Head: follow.Ref{Height: h.Height, Hash: h.hash}})
 	}
 	last, err := e.header(ctx, e.http, "header.NetworkHead", noParams, false)

@@ -16,6 +16,7 @@ import (
 // feed is one subscription to one endpoint: a channel for each namespace, merged.
 type feed struct {
 	e      *endpoint
+	news   *follow.Listening
 	update func(follow.Update[da.Block])
 	poke   chan struct{} // buffered: there is something for the watchdog to look at
 	queued chan struct{} // buffered: there is something to announce that takes a call
@@ -38,9 +39,9 @@ func (e *endpoint) subscribe(ctx context.Context, update func(follow.Update[da.B
 	ctx, cancel := context.WithCancelCause(ctx)
 	namespaces := e.client.opt.Namespaces
 	channels := max(1, len(namespaces)) // without namespaces nothing but the head is of interest
-	f := &feed{e: e, update: update, poke: make(chan struct{}, 1), queued: make(chan struct{}, 1), merger: newMerger(channels), behind: make([]time.Time, channels)}
+	f := &feed{e: e, news: e.health.Listen(), update: update, poke: make(chan struct{}, 1), queued: make(chan struct{}, 1), merger: newMerger(channels), behind: make([]time.Time, channels)}
 	var work sync.WaitGroup
-	defer func() { e.health.Silent(context.Cause(ctx)) }()
+	defer func() { f.news.Silent(context.Cause(ctx)) }()
 	defer work.Wait()
 	defer cancel(nil)
 
@@ -118,7 +119,7 @@ func (f *feed) announceLocked(u follow.Update[da.Block]) {
 		f.before = append(f.before, u)
 		return
 	}
-	f.e.health.Heard(u.Head.Height, "websocket")
+	f.news.Heard(u.Head.Height, "websocket")
 	f.update(u)
 }
 

@@ -8,6 +8,24 @@ var followGuards = []guard{
 		pkg:  "./follow", test: "TestSimulation",
 	},
 	{
+		name: "news by a way that has been replaced does not count",
+		file: "follow/health.go",
+		from: "if l.number < h.heeds {", to: "if false {",
+		pkg: "./follow", test: "TestWaysThatOverlap",
+	},
+	{
+		name: "that a way which has been replaced ends says nothing of the one in its place",
+		file: "follow/health.go",
+		from: "if l.number == h.heeds {", to: "{",
+		pkg: "./follow", test: "TestWaysThatOverlap",
+	},
+	{
+		name: "each way to an endpoint's news has a listening of its own",
+		file: "da/celestia/news.go",
+		from: "defer func() { news.Silent(err) }()", to: "defer func() { e.health.Silent(err) }()",
+		pkg: "./da/celestia", test: "TestPollingAndBack",
+	},
+	{
 		name: "more delivered than asked",
 		file: "follow/best.go",
 		from: " || next >= to", to: "",
