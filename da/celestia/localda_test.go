@@ -41,7 +41,7 @@ func TestLocalDA(t *testing.T) {
 			t.Parallel()
 			layer, url := serveLocalDA(t, opt)
 			c := newClient(t, url, celestia.Options{LocalDA: true, Level: da.Trust, Namespaces: []da.Namespace{alpha, beta}, BlockTime: -1})
-			updates, ctx := subscribe(t, c), deadline(t, 10*time.Second)
+			updates, ctx := subscribe(t, c), deadline(t, time.Minute)
 			if u := next(t, updates); u.Head != (follow.Ref{}) || u.Item != nil {
 				t.Fatalf("got %+v from a layer without a height, want none", u)
 			}
@@ -122,7 +122,7 @@ func TestLocalDARefused(t *testing.T) {
 		"a celestia-node for a local-da": {node, true, "set da.kind to celestia"},
 	} {
 		client := newClient(t, c.url, celestia.Options{LocalDA: c.local, Level: da.Trust, Namespaces: []da.Namespace{alpha}})
-		ctx := deadline(t, 10*time.Second)
+		ctx := deadline(t, time.Minute)
 		if _, err := client.Head(ctx); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v of its head, want %q", name, err, c.want)
 		}

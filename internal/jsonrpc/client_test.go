@@ -50,7 +50,7 @@ func TestCallDeadlineKeepsConnection(t *testing.T) {
 		t.Errorf("after the deadline: got %q, want %q", got, want)
 	}
 	var result string
-	if err := c.Call(within(t, 5*time.Second), "quick", jsonrpc.Array(1, "two"), keep(&result)); err != nil || result != `"ok"` {
+	if err := c.Call(within(t, time.Minute), "quick", jsonrpc.Array(1, "two"), keep(&result)); err != nil || result != `"ok"` {
 		t.Errorf("next call: got %s, %v", result, err)
 	}
 	quick := <-seen
@@ -97,7 +97,7 @@ func TestHostileAnswers(t *testing.T) {
 			})
 			c := newClient(t, url, jsonrpc.ClientOptions{})
 			var got string
-			if err := c.Call(within(t, 10*time.Second), "m", jsonrpc.Array(), keep(&got)); err != nil || got != `"ok"` {
+			if err := c.Call(within(t, time.Minute), "m", jsonrpc.Array(), keep(&got)); err != nil || got != `"ok"` {
 				t.Errorf("call: got %s, %v", got, err)
 			}
 			if n := c.Stats().Strays; n != 1 {
@@ -196,7 +196,7 @@ func TestEndlessFrames(t *testing.T) {
 	n := 0
 	var work sync.WaitGroup
 	work.Go(func() {
-		err := c.Subscribe(within(t, 20*time.Second), "s", jsonrpc.Array(), nil, func([]byte) error {
+		err := c.Subscribe(within(t, time.Minute), "s", jsonrpc.Array(), nil, func([]byte) error {
 			if n++; n == 1 {
 				close(entered)
 				<-leave // a reader that sleeps
@@ -229,7 +229,7 @@ func TestReadLimit(t *testing.T) {
 		hear(ctx, ws)
 	})
 	c := newClient(t, url, jsonrpc.ClientOptions{ReadLimit: 1 << 20})
-	if err := c.Call(within(t, 5*time.Second), "m", jsonrpc.Array(), nil); err == nil {
+	if err := c.Call(within(t, time.Minute), "m", jsonrpc.Array(), nil); err == nil {
 		t.Error("answer beyond the limit was taken")
 	}
 }
@@ -250,7 +250,7 @@ func TestChannelOrder(t *testing.T) {
 		c := newClient(t, url, jsonrpc.ClientOptions{})
 		var got []string
 		opened := false
-		err := c.Subscribe(within(t, 5*time.Second), "s", jsonrpc.Array(), func() { opened = true }, func(v []byte) error {
+		err := c.Subscribe(within(t, time.Minute), "s", jsonrpc.Array(), func() { opened = true }, func(v []byte) error {
 			got = append(got, string(v))
 			return nil
 		})
@@ -324,14 +324,14 @@ func TestRefused(t *testing.T) {
 	defer s.Close()
 	for _, url := range []string{s.URL, ws(s.URL)} {
 		c := newClient(t, url, jsonrpc.ClientOptions{})
-		err := c.Call(within(t, 5*time.Second), "m", jsonrpc.Array(), nil)
+		err := c.Call(within(t, time.Minute), "m", jsonrpc.Array(), nil)
 		var status *jsonrpc.StatusError
 		if !errors.As(err, &status) || status.Status != 503 || status.RetryAfter != 7*time.Second || status.Body != "server busy" {
 			t.Errorf("%s: got %v", url, err)
 		}
 	}
 	c := newClient(t, "ws://127.0.0.1:1", jsonrpc.ClientOptions{})
-	if err := c.Call(within(t, 5*time.Second), "m", jsonrpc.Array(), nil); !errors.Is(err, jsonrpc.ErrUnsent) {
+	if err := c.Call(within(t, time.Minute), "m", jsonrpc.Array(), nil); !errors.Is(err, jsonrpc.ErrUnsent) {
 		t.Errorf("nobody there: got %v, want ErrUnsent", err)
 	}
 	for _, bad := range []string{"", "localhost:26658", "ftp://x", "http://", "://"} {
@@ -371,7 +371,7 @@ func TestBodyDecides(t *testing.T) {
 			contentType, body, status = kind, test.body, test.status
 			c := newClient(t, s.URL, jsonrpc.ClientOptions{})
 			var got string
-			err := c.Call(within(t, 5*time.Second), "m", jsonrpc.Array(), keep(&got))
+			err := c.Call(within(t, time.Minute), "m", jsonrpc.Array(), keep(&got))
 			var answered *jsonrpc.Error
 			var refused *jsonrpc.StatusError
 			switch ok := false; test.want {
@@ -399,7 +399,7 @@ func TestReconnect(t *testing.T) {
 	})
 	c := newClient(t, url, jsonrpc.ClientOptions{})
 	for i := range 6 {
-		err := c.Call(within(t, 5*time.Second), "m", jsonrpc.Array(), nil)
+		err := c.Call(within(t, time.Minute), "m", jsonrpc.Array(), nil)
 		if broken := i%2 == 1; (err != nil) != broken {
 			t.Errorf("call %d: got %v", i, err)
 		}
@@ -450,7 +450,7 @@ func TestSlowAnswer(t *testing.T) {
 			for range 2 {
 				work.Go(func() {
 					var got string
-					if err := c.Call(within(t, 20*time.Second), "m", jsonrpc.Array(), keep(&got)); err != nil || got == "" {
+					if err := c.Call(within(t, time.Minute), "m", jsonrpc.Array(), keep(&got)); err != nil || got == "" {
 						t.Errorf("slow answer: got %d bytes, %v", len(got), err)
 					}
 				})

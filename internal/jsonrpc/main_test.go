@@ -26,7 +26,7 @@ func peer(t testing.TB, handle func(ctx context.Context, ws *websocket.Conn)) st
 			return
 		}
 		ws.SetReadLimit(-1)
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		handle(ctx, ws)
 		_ = ws.CloseNow()

@@ -105,7 +105,7 @@ func TestPieces(t *testing.T) {
 		}
 		conn.SetReadLimit(-1)
 		say(t.Context(), conn, "%s", request)
-		if got := hear(within(t, 10*time.Second), conn); got != c.want {
+		if got := hear(within(t, time.Minute), conn); got != c.want {
 			t.Errorf("%s, WebSocket: got %.200q, want %.200q", name, got, c.want)
 		}
 		_ = conn.CloseNow()

@@ -94,7 +94,7 @@ func TestPost(t *testing.T) {
 		{"read", `[{"id":1,"method":"t.Void"},{"method":"t.Void"},{"id":2,"method":"t.No"}]`, `[{"id":1,"jsonrpc":"2.0","result":null}` + "\n" + `,{"error":{"code":-32601,"message":"method 't.No' not found"},"id":2,"jsonrpc":"2.0"}` + "\n]", 200},
 		{"read", strings.Repeat(" ", 1001), `{"error":{"code":-32700,"message":"request bigger than maximum 1000 allowed"},"id":null,"jsonrpc":"2.0"}` + "\n", 500},
 	} {
-		req, err := http.NewRequestWithContext(within(t, 5*time.Second), "POST", url, strings.NewReader(test.body))
+		req, err := http.NewRequestWithContext(within(t, time.Minute), "POST", url, strings.NewReader(test.body))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -120,7 +120,7 @@ func TestPost(t *testing.T) {
 // dialRaw opens a WebSocket that the test reads and writes by hand.
 func dialRaw(t *testing.T, url string) *websocket.Conn {
 	t.Helper()
-	c, _, err := websocket.Dial(within(t, 5*time.Second), ws(url), nil)
+	c, _, err := websocket.Dial(within(t, time.Minute), ws(url), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +132,7 @@ func dialRaw(t *testing.T, url string) *websocket.Conn {
 // TestSocketCornerCases: what is not answered over a WebSocket, and that what comes after is.
 func TestSocketCornerCases(t *testing.T) {
 	url, _ := server(t, methods(), jsonrpc.ServerOptions{})
-	c, ctx := dialRaw(t, url), within(t, 5*time.Second)
+	c, ctx := dialRaw(t, url), within(t, time.Minute)
 	for _, quiet := range []string{`[{"id":1,"method":"t.Void"}]`, `{"jsonrpc":`, `{"id":true,"method":"t.Void"}`, `{"method":"xrpc.cancel","params":[99]}`,
 		`{"method":"xrpc.cancel","params":{}}`, `{"method":"xrpc.cancel"}`, `{"method":"t.No"}`, `{"id":1}`, `{"method":"xrpc.ch.val","params":[1,2]}`} {
 		say(ctx, c, "%s", quiet)
@@ -152,7 +152,7 @@ func TestSocketCornerCases(t *testing.T) {
 func TestChannels(t *testing.T) {
 	url, _ := server(t, methods(), jsonrpc.ServerOptions{})
 	for range 2 {
-		c, ctx := dialRaw(t, url), within(t, 5*time.Second)
+		c, ctx := dialRaw(t, url), within(t, time.Minute)
 		say(ctx, c, `{"id":"a","method":"t.Count","params":[3]}`)
 		for _, want := range []string{`{"id":"a","jsonrpc":"2.0","result":1}`, `{"jsonrpc":"2.0","method":"xrpc.ch.val","params":[1,0]}`, `{"jsonrpc":"2.0","method":"xrpc.ch.val","params":[1,1]}`,
 			`{"jsonrpc":"2.0","method":"xrpc.ch.val","params":[1,2]}`, `{"jsonrpc":"2.0","method":"xrpc.ch.close","params":[1]}`} {
@@ -172,7 +172,7 @@ func TestChannels(t *testing.T) {
 // TestSlowReader: what is queued comes without a hole, then the channel is closed and the connection stays.
 func TestSlowReader(t *testing.T) {
 	url, _ := server(t, methods(), jsonrpc.ServerOptions{})
-	c, ctx := dialRaw(t, url), within(t, 20*time.Second)
+	c, ctx := dialRaw(t, url), within(t, time.Minute)
 	say(ctx, c, `{"id":1,"method":"t.Flood"}`)
 	hear(ctx, c)
 	n := 0
@@ -194,7 +194,7 @@ func TestSlowReader(t *testing.T) {
 // TestServerClose: every channel is closed, then the connection ends without a close frame.
 func TestServerClose(t *testing.T) {
 	url, s := server(t, methods(), jsonrpc.ServerOptions{})
-	c, ctx := dialRaw(t, url), within(t, 5*time.Second)
+	c, ctx := dialRaw(t, url), within(t, time.Minute)
 	say(ctx, c, `{"id":1,"method":"t.Forever"}`)
 	hear(ctx, c)
 	say(ctx, c, `{"id":2,"method":"t.Wait"}`)
@@ -220,7 +220,7 @@ func TestServerClose(t *testing.T) {
 func TestPing(t *testing.T) {
 	url, _ := server(t, methods(), jsonrpc.ServerOptions{PingInterval: 10 * time.Millisecond})
 	pinged := make(chan struct{}, 100)
-	ctx := within(t, 5*time.Second)
+	ctx := within(t, time.Minute)
 	c, _, err := websocket.Dial(ctx, ws(url), &websocket.DialOptions{OnPingReceived: func(context.Context, []byte) bool { pinged <- struct{}{}; return true }})
 	if err != nil {
 		t.Fatal(err)
@@ -242,13 +242,13 @@ func TestOwnClient(t *testing.T) {
 	for _, address := range []string{url, ws(url)} {
 		c := newClient(t, address, jsonrpc.ClientOptions{})
 		var sum int
-		err := c.Call(within(t, 5*time.Second), "t.Add", jsonrpc.Array(20, 22), func(b []byte) error { return json.Unmarshal(b, &sum) })
+		err := c.Call(within(t, time.Minute), "t.Add", jsonrpc.Array(20, 22), func(b []byte) error { return json.Unmarshal(b, &sum) })
 		if err != nil || sum != 42 {
 			t.Errorf("%s: got %d, %v", address, sum, err)
 		}
 		for method, code := range map[string]int{"t.Fail": jsonrpc.CodeMethod, "t.Panic": jsonrpc.CodePanic, "t.No": jsonrpc.CodeNoMethod, "t.Add": jsonrpc.CodeParams} {
 			var e *jsonrpc.Error
-			if err := c.Call(within(t, 5*time.Second), method, jsonrpc.Array(), nil); !errors.As(err, &e) || e.Code != code {
+			if err := c.Call(within(t, time.Minute), method, jsonrpc.Array(), nil); !errors.As(err, &e) || e.Code != code {
 				t.Errorf("%s %s: got %v, want code %d", address, method, err, code)
 			}
 		}
