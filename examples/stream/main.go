@@ -101,7 +101,7 @@ func (db database) At(ctx context.Context, height uint64) (hash ref.Hash, ok boo
 // Apply implements nats.Sink: the block, and what is made of it, are there both or not at all.
 func (db database) Apply(ctx context.Context, b nats.Block) error {
 	var body struct {
-		Txs [][]byte `json:"txs"`
+		TxHashes []string `json:"tx_hashes"` // of its transactions; txs has the engine's own too
 	}
 	if err := json.Unmarshal(b.Body, &body); err != nil {
 		return err
@@ -112,10 +112,10 @@ func (db database) Apply(ctx context.Context, b nats.Block) error {
 			err = fmt.Errorf("block %d is no child of block %d: does another program write this file?", b.Height, last.Height)
 		}
 		if err == nil {
-			_, err = tx.ExecContext(ctx, "INSERT INTO blocks VALUES (?, ?, ?)", b.Height, b.Hash.String(), len(body.Txs))
+			_, err = tx.ExecContext(ctx, "INSERT INTO blocks VALUES (?, ?, ?)", b.Height, b.Hash.String(), len(body.TxHashes))
 		}
 		if err == nil {
-			_, err = tx.ExecContext(ctx, "UPDATE total SET txs = txs + ?", len(body.Txs))
+			_, err = tx.ExecContext(ctx, "UPDATE total SET txs = txs + ?", len(body.TxHashes))
 		}
 		return err
 	})

@@ -39,12 +39,12 @@ func blockOf(branch, before string, height uint64) nats.Message {
 		}
 		return h
 	}
-	m := nats.Message{Block: ref.Ref{Height: height, Hash: hash(branch, height)}, Parent: hash(before, height-1), Body: []byte(`{"txs":[`)}
+	m := nats.Message{Block: ref.Ref{Height: height, Hash: hash(branch, height)}, Parent: hash(before, height-1), Body: []byte(`{"txs":["c2VhbA=="],"tx_hashes":[`)}
 	for i := range height {
 		if i > 0 {
 			m.Body = append(m.Body, ',')
 		}
-		m.Body = append(m.Body, `"YWE="`...)
+		m.Body = append(m.Body, `"aa"`...)
 	}
 	m.Body = append(m.Body, "]}"...)
 	return m
