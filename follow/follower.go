@@ -376,7 +376,8 @@ func (f *Follower[T]) step(ctx context.Context) (more bool, err error) {
 		return true, f.fetch(ctx, last, head.Height+1)
 	case pushed:
 		return true, f.apply(ctx, item, true)
-	case f.competes(head, last):
+	}
+	if _, yes := f.competes(head, last); yes {
 		return true, f.check(ctx, head)
 	}
 	return false, nil
@@ -525,7 +526,7 @@ func (f *Follower[T]) fork(ctx context.Context) error {
 		case there.Hash == last.Hash && first:
 			return &stageError{StageCheck, last.Height, fmt.Errorf("%w: its item %d does not follow its item %d, %s", errDoubt, last.Height+1, last.Height, last.Hash)}
 		case there.Hash != last.Hash:
-			if err := f.revert(ctx); err != nil {
+			if err := f.revert(ctx, there.Ref(), last); err != nil {
 				return err
 			}
 		}
@@ -557,12 +558,12 @@ func (f *Follower[T]) itemAt(ctx context.Context, height uint64) (there Item[T],
 	return there, err
 }
 
-// revert takes back the last item.
-func (f *Follower[T]) revert(ctx context.Context) error {
+// revert takes back the last item, since the source holds there where the sink holds ours.
+func (f *Follower[T]) revert(ctx context.Context, there, ours Ref) error {
 	last := f.sink.Last()
 	if err := f.sink.Revert(ctx); err != nil {
 		if errors.Is(err, ErrFinalized) {
-			err = fmt.Errorf("the endpoint serves another chain than the one followed so far: its item after %d does not follow ours (%s): %w", last.Height, last.Hash, err)
+			err = fmt.Errorf("the endpoint serves another chain than the one followed so far, or its chain has begun anew: its item %d is %s, ours is %s: %w", there.Height, there.Hash, ours.Hash, err)
 		}
 		return &stageError{StageRevert, last.Height, err}
 	}
@@ -580,17 +581,17 @@ func (f *Follower[T]) revert(ctx context.Context) error {
 	return nil
 }
 
-// competes reports whether head, at or below last, names another item than the sink holds there. An endpoint that is
-// merely behind names one that the sink knows, or one so old that the sink has forgotten it.
-func (f *Follower[T]) competes(head, last Ref) bool {
+// competes reports whether head, at or below last, names another item than the sink holds there, and which that is. An
+// endpoint that is merely behind names one that the sink knows, or one so old that the sink has forgotten it.
+func (f *Follower[T]) competes(head, last Ref) (ours Ref, yes bool) {
 	if head.Height > last.Height || head.Hash.IsZero() || last.Hash.IsZero() || head == f.checked {
-		return false
+		return Ref{}, false
 	}
-	at, ok := last, true
+	ours, ok := last, true
 	if head.Height < last.Height {
-		at, ok = f.sink.At(head.Height)
+		ours, ok = f.sink.At(head.Height)
 	}
-	return ok && at.Hash != head.Hash
+	return ours, ok && ours.Hash != head.Hash
 }
 
 // check asks for the item at head, since the news alone proves nothing, and reverts to below it if it does compete.
@@ -599,12 +600,13 @@ func (f *Follower[T]) check(ctx context.Context, head Ref) error {
 	if err != nil {
 		return err
 	}
-	if !f.competes(there.Ref(), f.sink.Last()) {
+	ours, yes := f.competes(there.Ref(), f.sink.Last())
+	if !yes {
 		f.checked = head
 		return nil
 	}
 	for f.sink.Last().Height >= head.Height {
-		if err := f.revert(ctx); err != nil {
+		if err := f.revert(ctx, there.Ref(), ours); err != nil {
 			return err
 		}
 	}

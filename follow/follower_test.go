@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -120,22 +121,34 @@ func TestForgedNews(t *testing.T) {
 	}
 }
 
-// I10: at or below finality nothing is reverted; the follower says that the endpoint serves another chain, and goes
-// on when ours is back.
+// I10: at or below finality nothing is reverted; the follower says that the endpoint serves another chain, and by which
+// item it knows, and goes on when ours is back.
 func TestAnotherChainStalls(t *testing.T) {
+	for name, c := range map[string]struct{ length, shown uint64 }{
+		"a longer one": {23, 10}, "one as long": {10, 10}, "a shorter one": {6, 6},
+	} {
+		t.Run(name, func(t *testing.T) { testAnotherChainStalls(t, c.length, c.shown) })
+	}
+}
+
+func testAnotherChainStalls(t *testing.T, length, shown uint64) {
 	synctest.Test(t, func(t *testing.T) {
 		ours, other, sink := followtest.NewChain(10), followtest.NewChain(4), followtest.NewSink[string](1)
-		other.Fork(3, 20)
+		other.Fork(3, int(length)-1)
+		if other.Head().Height != length {
+			t.Fatalf("the other chain ends at %d, want %d", other.Head().Height, length)
+		}
 		source := &switched{now: ours}
-		f, _ := run(t, source, sink, follow.Options{Stall: time.Second})
+		f, _ := run(t, source, remembering{sink, ours}, follow.Options{Stall: time.Second})
 		synctest.Wait()
 		sink.Finalize(10)
 		source.set(other)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		wantLast(t, sink, ours.Head())
-		if w := f.State().Load().Waiting; w.Stage != follow.StageRevert || w.Cause == "" {
-			t.Fatalf("waiting is %+v, want the cause of a refused revert", w)
+		proof := fmt.Sprintf("its item %d is %s, ours is %s", shown, other.Item(shown).Hash, ours.Item(shown).Hash)
+		if w := f.State().Load().Waiting; w.Stage != follow.StageRevert || !strings.Contains(w.Cause, proof) {
+			t.Fatalf("waiting is %+v, want the cause of a refused revert: %s", w, proof)
 		}
 		ours.Extend(1)
 		source.set(ours)
@@ -146,6 +159,17 @@ func TestAnotherChainStalls(t *testing.T) {
 			t.Fatalf("still waiting: %+v", w)
 		}
 	})
+}
+
+// remembering is a sink that knows what is final, too.
+type remembering struct {
+	*followtest.Sink[string]
+	chain *followtest.Chain
+}
+
+func (r remembering) At(height uint64) (follow.Ref, bool) {
+	item := r.chain.Item(height)
+	return item.Ref(), true
 }
 
 // switched is a source that can be exchanged while it is used.

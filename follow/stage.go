@@ -50,8 +50,8 @@ var stageTexts = [stages]struct{ word, means, remedy string }{
 		"see the endpoint's last error in the status; name a second endpoint that has the height"},
 	StageApply: {"apply", "a height that was read cannot be taken in",
 		"do what the cause says; it is tried again without being read again"},
-	StageRevert: {"revert", "the endpoint serves another chain than the one followed, or its L1 takes back what it called final",
-		"name an endpoint of the right chain; on an L1 that does so, set l1.finality to a depth"},
+	StageRevert: {"revert", "the endpoint serves another chain than the one followed, its chain has begun anew, or its L1 takes back what it called final",
+		"name an endpoint of the right chain; if its chain has begun anew, begin with a new home; on an L1 that does so, set l1.finality to a depth"},
 	StageCheck: {"check", "the endpoint contradicts itself about a height that this node has",
 		"use another endpoint: behind this one there may be several that differ"},
 

@@ -166,6 +166,17 @@ func Readiness(l1 bool, blockTime time.Duration, src follow.State, position uint
 	return got.ready, got.reason, got.next
 }
 
+// ReadyBelow returns why a node is not ready whose source has ended below what was read of it for so long, with a block of
+// the source each second, while the follower waits for that.
+func ReadyBelow(ago time.Duration, w follow.Waiting) (reason string) {
+	now := time.Now()
+	at := block.Ref{Height: 10}
+	s := Status{Source: Source{Position: at, Proven: at}}
+	src := follow.State{Head: block.Ref{Height: 2}, Highest: 2, NewsAt: now, AdvancedAt: now, Waiting: w}
+	v := view{Status: &s, sync: new(syncer.Status), src: src, up: &upstream{layer: "DA layer", unit: "DA"}, blockTime: time.Second, seen: &seen{below: mark{at.Height, now.Add(-ago)}}, now: now}
+	return judge(v.rows(), nil, now).reason
+}
+
 // ReadyBehind reports whether a node is ready that is so far behind since then, with a block of the source each second.
 func ReadyBehind(wasReady bool, lag uint64, since time.Time) bool {
 	now := time.Now()

@@ -354,7 +354,8 @@ func (v *view) relayed(bound time.Duration) []row {
 }
 
 // anew is that the source's head is below what has been read of it. A layer which keeps nothing when it ends has begun
-// anew. Another one may only be behind, if it has not been seen higher since the start.
+// anew. Another one may only be behind, if it has not been seen higher since the start, and what it holds is not shown to
+// be another chain's.
 func (v *view) anew() []row {
 	at, head := v.Source.Position.Height, v.src.Head.Height
 	below := !v.src.AdvancedAt.IsZero() && head < at
@@ -365,7 +366,7 @@ func (v *view) anew() []row {
 			Stage: follow.StageRevert, Height: at,
 			Cause: fmt.Sprintf("the %s ends at height %d, and has been read up to height %d: it has begun anew without what it held; begin with a new home, too", v.up.layer, head, at),
 		}, bare: true, told: true}}
-	case below && v.src.Highest < at:
+	case below && v.src.Highest < at && v.src.Waiting.Stage != follow.StageRevert:
 		return []row{{Waiting: Waiting{
 			Stage: follow.StageHead, Height: head, Since: since,
 			Cause: fmt.Sprintf("the %s ends at height %d, and this home has read it up to %d: the endpoint is behind, or its chain has begun anew, and then this home is of no more use", v.up.layer, head, at),

@@ -341,20 +341,31 @@ func TestSilentEndpoint(t *testing.T) {
 }
 
 // A DA layer whose chain has begun anew, of which a node has read more than there is now, is told as that: the node does
-// not wait for the chain's blocks, nor call itself at the head.
+// not wait for the chain's blocks, nor call itself at the head. Of the newest 256 heights it knows what they held.
 func TestLayerBegunAnew(t *testing.T) {
-	t.Parallel()
-	d, stop := daLayer(t, "127.0.0.1:0", "", 50*time.Millisecond)
-	address := strings.TrimPrefix(d.URL(), "http://")
-	o := newChain(t, "anew").full(t, d.URL())
-	n := start(t, o)
-	n.until(t, "at height 60", func(s node.Status) bool { return s.Source.Position.Height >= 60 })
-	n.stopped(t)
-	stop()
-	_, _ = daLayer(t, address, "", time.Second)
-	n = start(t, o)
-	s := n.until(t, "saying that the layer has begun anew", says("has begun anew"))
-	if s.Stage != follow.StageHead || !strings.Contains(s.Reason, "this home has read it up to") {
-		t.Errorf("got %s: %s", s.Stage, s.Reason)
+	for name, c := range map[string]struct {
+		upTo   uint64
+		stage  follow.Stage
+		reason string
+	}{
+		"its first height is known":     {60, follow.StageRevert, "serves another chain than the one followed so far, or its chain has begun anew: its item "},
+		"its first height is forgotten": {400, follow.StageHead, "and this home has read it up to "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d, stop := daLayer(t, "127.0.0.1:0", "", 5*time.Millisecond)
+			address := strings.TrimPrefix(d.URL(), "http://")
+			o := newChain(t, "anew").full(t, d.URL())
+			n := start(t, o)
+			n.until(t, fmt.Sprint("at height ", c.upTo), func(s node.Status) bool { return s.Source.Position.Height >= c.upTo })
+			n.stopped(t)
+			stop()
+			_, _ = daLayer(t, address, "", time.Second)
+			n = start(t, o)
+			s := n.until(t, "saying that the layer has begun anew", says("has begun anew"))
+			if s.Stage != c.stage || !strings.Contains(s.Reason, c.reason) {
+				t.Errorf("got %s: %s", s.Stage, s.Reason)
+			}
+		})
 	}
 }

@@ -3,6 +3,7 @@ package node_test
 import (
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"headrace/follow"
@@ -110,6 +111,28 @@ func TestEndpointsOfAKind(t *testing.T) {
 			t.Errorf("%+v: got ready %t, %+v, want %t, %d rows", c.endpoints, ready, waiting, c.ready, c.waits)
 		}
 	}
+}
+
+// That the endpoint's chain is shown to be another one says more than that it ends below what was read, also where both are
+// known since the same moment.
+func TestBelowWhatWasRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // its clock stands
+		for ago, c := range map[time.Duration]struct{ below, shown string }{
+			2 * time.Second: {}, 3 * time.Second: {"ends at height 2, and this home has read it up to 10", "item 2 is another"},
+		} {
+			if got := node.ReadyBelow(ago, follow.Waiting{}); c.below == "" && got != "" || !strings.Contains(got, c.below) {
+				t.Errorf("below for %s: got %q, want %q", ago, got, c.below)
+			}
+			w := follow.Waiting{Stage: follow.StageRevert, Height: 10, Cause: "its item 2 is another", Since: time.Now().Add(-ago)}
+			if got := node.ReadyBelow(ago, w); c.shown == "" && got != "" || !strings.Contains(got, c.shown) {
+				t.Errorf("shown for %s: got %q, want %q", ago, got, c.shown)
+			}
+			w.Since = w.Since.Add(time.Millisecond)
+			if got := node.ReadyBelow(ago, w); got != "" {
+				t.Errorf("shown for %s less: got %q, want it ready", time.Millisecond, got)
+			}
+		}
+	})
 }
 
 // A node that is behind and does not move is not said to come nearer.

@@ -33,6 +33,18 @@ var ev2Guards = []guard{
 		pkg: "./da/celestia", test: "TestLocalDARefused",
 	},
 	{
+		name: "that a chain is another one says more than where it ends",
+		file: "node/ready.go",
+		from: " && v.src.Waiting.Stage != follow.StageRevert:", to: ":",
+		pkg: "./node", test: "TestBelowWhatWasRead",
+	},
+	{
+		name: "another chain is named by the item that shows it",
+		file: "follow/follower.go",
+		from: "there.Height, there.Hash, ours.Hash, err)", to: "last.Height, there.Hash, ours.Hash, err)",
+		pkg: "./follow", test: "TestAnotherChainStalls",
+	},
+	{
 		name: "a local-da that has begun anew is noticed",
 		file: "node/ready.go",
 		from: "add(v.anew()...)", to: "",
