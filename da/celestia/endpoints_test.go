@@ -119,10 +119,10 @@ func TestPollingAndBack(t *testing.T) {
 		t.Errorf("fetched over HTTP: %v", got)
 	}
 	faults.Clear()
-	for h := uint64(3); ; h++ {
+	for h, pushed := uint64(3), 0; pushed < 20; h++ { // polling ends meanwhile
 		submit(t, chain, blob(alpha, "x"))
 		if u := told(h); u.Item != nil {
-			break // pushed
+			pushed++
 		}
 	}
 	if got := c.Endpoints()[0].Mode; got != "websocket" {
