@@ -619,17 +619,72 @@ func TestDataBlobOfAnyFields(t *testing.T) {
 				raw = append(raw, prefixed(r, 1, some(r, r.IntN(4)*r.IntN(20), ofData, broken, metadata))...)
 			}
 		}
-		if r.IntN(20) == 0 {
-			raw = raw[:r.IntN(len(raw)+1)]
-		}
-		if len(raw) > 0 && r.IntN(10) == 0 {
-			raw[r.IntN(len(raw))] ^= 1 << r.IntN(8)
-		}
-		sameBlob(t, fmt.Sprintf("seed %d", seed), raw)
-		if t.Failed() {
+		if sameBlob(t, fmt.Sprintf("seed %d", seed), spoilt(r, raw)); t.Failed() {
 			return
 		}
 	}
+}
+
+// TestDataBlobOfLongFields compares as TestDataBlobOfAnyFields does, for fields of which most have tags, numbers and
+// lengths of more bytes than they need.
+func TestDataBlobOfLongFields(t *testing.T) {
+	for seed := range 6_000 {
+		r := rand.New(rand.NewPCG(uint64(seed), 7))
+		most := 3 + r.IntN(9)
+		varint := func(v uint64) []byte { return padded(protowire.AppendVarint(nil, v), r.IntN(most)) }
+		length := func(b []byte) []byte { return append(varint(uint64(len(b))), b...) }
+		var fields func(level string, n int) []byte
+		field := func(level string) []byte {
+			num := uint64(1 + r.IntN(5))
+			if r.IntN(6) == 0 {
+				num = []uint64{16, 17, 18, 1 << 24, 1 << 29, 1<<31 - 1}[r.IntN(6)]
+			}
+			what := map[string]string{"1": "data", "2": "bytes", "3": "signer", "data 1": "metadata", "data 2": "bytes", "metadata 1": "bytes", "metadata 2": "number",
+				"metadata 3": "number", "metadata 4": "bytes", "signer 1": "bytes", "signer 2": "bytes"}[strings.TrimSpace(level+" "+strconv.FormatUint(num, 10))]
+			if what == "" {
+				what = []string{"number", "bytes", "fixed32", "fixed64", "group", "group"}[r.IntN(6)]
+			}
+			if r.IntN(4000) == 0 {
+				num, what = num<<r.IntN(33), []string{"number", "bytes", "fixed32", "end", "end"}[r.IntN(5)]
+			}
+			switch what {
+			case "number":
+				return append(varint(num<<3), varint(r.Uint64()>>r.IntN(64))...)
+			case "bytes":
+				return append(varint(num<<3|2), length([]byte(strings.Repeat("ab\xc3\xa9"[r.IntN(2):], r.IntN(4)*r.IntN(2)+r.IntN(60)/59*40)))...)
+			case "fixed32":
+				return append(varint(num<<3|5), "\x81234"...)
+			case "fixed64":
+				return append(varint(num<<3|1), "\x802\x80\x80\x80678"...)
+			case "group":
+				return slices.Concat(varint(num<<3|3), fields("group", r.IntN(3)), varint(num<<3|4))
+			case "end":
+				return varint(num<<3 | 4)
+			}
+			return append(varint(num<<3|2), length(fields(what, r.IntN(4)*r.IntN(9)))...)
+		}
+		fields = func(level string, n int) (out []byte) {
+			for range n {
+				out = append(out, field(level)...)
+			}
+			return out
+		}
+		raw := fields("", 10+r.IntN(100))
+		if sameBlob(t, fmt.Sprintf("seed %d", seed), spoilt(r, raw)); t.Failed() {
+			return
+		}
+	}
+}
+
+// spoilt is raw, seldom cut short or with a wrong bit.
+func spoilt(r *rand.Rand, raw []byte) []byte {
+	if r.IntN(20) == 0 {
+		raw = raw[:r.IntN(len(raw)+1)]
+	}
+	if len(raw) > 0 && r.IntN(10) == 0 {
+		raw[r.IntN(len(raw))] ^= 1 << r.IntN(8)
+	}
+	return raw
 }
 
 // padded is the varint b with so many bytes, if it has fewer.

@@ -335,13 +335,14 @@ func (p *place) mixed(out []byte, in *[enough]byte, size int) (o int) {
 
 // The ways to pass fields that are not long, in the order in which they are tried.
 const (
-	byTags   = iota // of groups
-	byUsual         // fields of data
-	byWalk          // what is short, for the most part, at one level
-	byLevels        // what is short, for the most part, in no group
-	byFlat          // what is longer, at one level
-	byMixed         // what is longer, in no group
-	byAll           // whatever it is
+	byTags    = iota // of groups
+	byUsual          // fields of data
+	byWalk           // what is short, for the most part, at one level
+	byLevels         // what is short, for the most part, in no group
+	byFlat           // what is longer, at one level
+	byMixed          // what is longer, in no group
+	byAll            // what is short, for the most part, whatever it is
+	byVarints        // whatever it is
 	ways
 )
 
@@ -361,7 +362,7 @@ func (p *place) some(out, b []byte) (o int, more bool, err error) {
 		if len(out)-o < enough {
 			return o, true, nil
 		}
-		if p.patience[way] > 0 {
+		if p.patience[way] > 0 && way != byAll {
 			p.patience[way]--
 			continue
 		}
@@ -391,9 +392,13 @@ func (p *place) pass(way int, out, b []byte) (o int, err error) {
 	case byWalk:
 		return p.walk(out, b)
 	case byLevels:
-		return p.levels(out, b, false)
+		return p.levels(way, out, b)
 	case byAll:
-		return p.levels(out, b, true)
+		if p.patience[way] > 0 {
+			p.patience[way]--
+			return p.fields(out, b)
+		}
+		return p.levels(way, out, b)
 	case byMixed:
 		return p.mixed(out, (*[enough]byte)(b[p.at:]), len(b)-p.at), nil
 	}

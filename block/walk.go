@@ -204,6 +204,8 @@ type window struct {
 	txs      [atOnce]uint16 // likewise
 	groups   [atOnce]uint16 // where their tags are, and the level above ofLevel, if it may be another
 	longTags bool           // of groups
+	tired    int            // how many bytes of tags, numbers and lengths further has passed, of fields with more than eight
+	varints  varints
 }
 
 // walk passes fields at one level, and groups there.
@@ -211,13 +213,14 @@ func (p *place) walk(out, b []byte) (o int, err error) {
 	p.room()
 	limit, level := p.level(b)
 	from, in := p.at, (*[enough]byte)(b[p.at:])
-	if !p.look(in, false) {
+	if !p.look(in, mostLong) {
 		return 0, nil
 	}
 	i, n, g, depth := 0, uint(0), uint(0), -int32(p.depth)
 	for more := true; more; more = p.window.further(in, i) {
 		i, n, g, depth = p.window.chase((*[64]use)(flatUses[level&3<<6:]), limit-from, depth, i, n, g)
 	}
+	p.tire(byWalk)
 	p.at += i
 	if o, err = p.count(p.window.fields[:n], level, from, in, out); err != nil {
 		return o, err
@@ -225,11 +228,18 @@ func (p *place) walk(out, b []byte) (o int, err error) {
 	return o, p.follow(p.window.groups[:g], in, level)
 }
 
-// levels passes fields at whatever level, and, if it is to pass all, groups.
-func (p *place) levels(out, b []byte, all bool) (o int, err error) {
+// levels passes fields at whatever level, and, if the way is byAll, groups.
+func (p *place) levels(way int, out, b []byte) (o int, err error) {
 	p.room()
-	from, in := p.at, (*[enough]byte)(b[p.at:])
-	if !p.look(in, all) {
+	from, in, all := p.at, (*[enough]byte)(b[p.at:]), way == byAll
+	most := mostLong
+	if all {
+		most = mostLongOfAll
+	}
+	switch looked := p.look(in, most); {
+	case !looked && all:
+		return p.fields(out, b)
+	case !looked:
 		return 0, nil
 	}
 	data, inner, depth, i, counts, g := p.data-from, p.inner-from, -int32(p.depth), 0, uint64(0), uint(0)
@@ -240,22 +250,23 @@ func (p *place) levels(out, b []byte, all bool) (o int, err error) {
 			data, inner, i, counts = p.window.chaseLevels(data, inner, i, counts)
 		}
 	}
+	p.tire(way)
 	p.at, p.data, p.inner = from+i, from+data, from+inner
-	if err := p.note(p.window.fields[:counts&0xff], from, in); err != nil {
-		return 0, err
-	}
-	txs := p.window.txs[:counts>>16&0xff]
-	p.txs += len(txs)
-	o = p.window.write(txs, in, (*[enough]byte)(out))
-	return o, p.follow(p.window.groups[:g], in, 0)
+	return p.take(p.window.fields[:counts&0xff], p.window.txs[:counts>>16&0xff], p.window.groups[:g], from, in, out)
 }
 
-// look finds the steps; unless, if it is not for all fields, there are so many that are longer that they are better passed
-// in another way.
-func (p *place) look(in *[enough]byte, all bool) bool {
-	p.window.look(in)
-	if !p.window.lookFurther(in, all) {
-		return false
+// look finds the steps; unless there are so many that are longer that they are better passed in another way.
+func (p *place) look(in *[enough]byte, most int) bool {
+	p.window.longTags, p.window.tired = false, 0
+	if !anyLong(in) {
+		p.window.look(in)
+	} else {
+		var long longs
+		if long.find(in) > most {
+			return false
+		}
+		p.window.look(in)
+		p.window.lookFurther(in, &long)
 	}
 	if p.depth+atOnce > maxOpen {
 		p.window.lookForGroups(in)
@@ -283,44 +294,54 @@ var lengths = func() (out [256]step) {
 	return out
 }()
 
-// lookFurther finds those that more bytes say, eight at most: those of tags of three bytes or more, and of numbers and
-// lengths that have them with their tags. Behind a byte that is not the last one of a varint there is seldom a field:
-// what begins there, after bytes, is left for further.
-func (s *window) lookFurther(in *[enough]byte, all bool) bool {
-	s.longTags = false
-	if !anyLong(in) {
-		return true
-	}
+// A longs has bits for bytes, 64 in each number, of which bit 8*i+j is that of byte 8*j+i: whether it looks as if it were
+// the first one of a field with more bytes than look looks at; and likewise, but it is behind a byte that is not the last
+// one of a varint.
+type longs struct{ found, behind [atOnce / 64]uint64 }
+
+// find finds them. It returns how many of the first kind there are.
+func (s *longs) find(in *[enough]byte) (n int) {
 	before := uint64(0) // the byte
-	for from := 0; from < atOnce; from += 64 {
-		found, behind := uint64(0), uint64(0) // bits 8*i+j: that of byte 8*j+i
+	for from := range s.found {
+		found, behind := uint64(0), uint64(0)
 		for i := range 8 {
-			w, long := longAt(in, from+8*i)
+			w, long := longAt(in, 64*from+8*i)
 			after := w<<8 | before
 			before = w >> 56
 			found |= long &^ after >> 7 << i
 			behind |= long & after >> 7 << i
 		}
-		if bits.OnesCount64(found) > mostLong && !all {
-			return false
-		}
-		for ; behind != 0; behind &= behind - 1 {
-			s.steps[from+byteAt(behind)] = notShort
-		}
-		for seen := step(0); found != 0; found &= found - 1 {
-			j := from + byteAt(found)
-			e := longStep(binary.LittleEndian.Uint64(in[j : j+8]))
-			s.steps[j] = e
-			if seen |= e; seen&ofGroups != 0 {
-				s.longTags = true
-			}
-		}
+		s.found[from], s.behind[from] = found, behind
+		n += bits.OnesCount64(found)
 	}
-	return true
+	return n
 }
 
-// mostLong is how many fields in 64 bytes may be longer than what is short.
-const mostLong = 8
+// lookFurther finds those that more bytes say, eight at most: those of tags of three bytes or more, and of numbers and
+// lengths that have them with their tags. Behind a byte that is not the last one of a varint there is seldom a field:
+// what begins there, after bytes, is left for further.
+func (s *window) lookFurther(in *[enough]byte, long *longs) {
+	for from := range long.found {
+		found, behind := long.found[from], long.behind[from]
+		for ; behind != 0; behind &= behind - 1 {
+			s.steps[(64*from+byteAt(behind))%atOnce] = notShort
+		}
+		seen := step(0)
+		for ; found != 0; found &= found - 1 {
+			j := 64*from + byteAt(found)
+			e := longStep(binary.LittleEndian.Uint64(in[j : j+8]))
+			s.steps[j%atOnce] = e
+			seen |= e
+		}
+		s.longTags = s.longTags || seen&ofGroups != 0
+	}
+}
+
+// How many fields in a window may be longer than what is short; and where they are passed by their varints else.
+const (
+	mostLong      = 12
+	mostLongOfAll = 24
+)
 
 // anyLong reports whether there is anything for lookFurther.
 func anyLong(in *[enough]byte) bool {
@@ -488,6 +509,7 @@ func (s *window) further(in *[enough]byte, i int) bool {
 		}
 	}
 	s.steps[i] = e + step(size)*(1+ofBefore)
+	s.tired += size
 	s.longTags = s.longTags || e&ofGroups != 0
 	return true
 }
@@ -529,6 +551,23 @@ func (p *place) count(fields []uint16, level, from int, in *[enough]byte, out []
 	}
 	p.txs += len(fields)
 	return p.window.write(fields, in, (*[enough]byte)(out)), nil
+}
+
+// tire has a way passed over if further has found most of what it has passed.
+func (p *place) tire(way int) {
+	if p.window.tired > atOnce/2 {
+		p.patience[way] = impatient
+	}
+}
+
+// take is count at any level, and follow.
+func (p *place) take(fields, txs, groups []uint16, from int, in *[enough]byte, out []byte) (o int, err error) {
+	if err := p.note(fields, from, in); err != nil {
+		return 0, err
+	}
+	p.txs += len(txs)
+	o = p.window.write(txs, in, (*[enough]byte)(out))
+	return o, p.follow(groups, in, 0)
 }
 
 // where returns where a field begins, its bytes, and how many these are.

@@ -292,6 +292,42 @@ var rim2Guards = []guard{
 		pkg: "./block", test: "TestDataBlobOfAnyFields|TestNumbersOfAnyLength",
 	},
 	{
+		name: "a field that is passed by its varints ends within what it is in",
+		file: "block/varints.go",
+		from: "(data-next)&within|(inner-next)&left < 0 || length", to: "length",
+		pkg: "./block", test: "TestDataBlobOfAnyFields|TestNumbersOfAnyLength|TestFieldsEndWithinTheirContent",
+	},
+	{
+		name: "a length that has more than seven bits is not passed by these",
+		file: "block/varints.go",
+		from: "length >= 0x80 || u&meansNext", to: "u&meansNext",
+		pkg: "./block", test: "TestDataBlobOfAnyFields|TestNumbersOfAnyLength",
+	},
+	{
+		name: "a tag has ten bytes and 34 bits at most, where it is passed as a varint",
+		file: "block/varints.go",
+		from: "if j > i+4 && (", to: "if false && (",
+		pkg: "./block", test: "TestNumbersOfAnyLength",
+	},
+	{
+		name: "a number has ten bytes and 64 bits at most, where it is passed as a varint",
+		file: "block/varints.go",
+		from: "if size > 9 && (", to: "if false && (",
+		pkg: "./block", test: "TestNumbersOfAnyLength",
+	},
+	{
+		name: "a varint that has bits behind its first seven is known",
+		file: "block/varints.go",
+		from: "b & (more | 0x7f)", to: "b & 0x7f",
+		pkg: "./block", test: "TestDataBlobOfAnyFields|TestNumbersOfAnyLength",
+	},
+	{
+		name: "a field in a group counts for nothing, where it is passed by its varints",
+		file: "block/varints.go",
+		from: "if !inGroup && num < len(parts[0]) {\n\t\twhat = parts[level][num]\n\t}\n\tswitch typ {\n\tcase protowire.VarintType:\n\t\tm = 0xff", to: "if num < len(parts[0]) {\n\t\twhat = parts[level][num]\n\t}\n\tswitch typ {\n\tcase protowire.VarintType:\n\t\tm = 0xff",
+		pkg: "./block", test: "TestDataBlobOfLongFields",
+	},
+	{
 		name: "a group is followed where short fields are passed at any level",
 		file: "block/walk.go",
 		from: "all[i] | ofGroups", to: "all[i]",
