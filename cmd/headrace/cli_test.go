@@ -93,10 +93,12 @@ func TestMain(m *testing.M) {
 func TestScripts(t *testing.T) { runScripts(t, "testdata", func(*testscript.Env) {}) }
 
 func runScripts(t *testing.T, dir string, setup func(*testscript.Env)) {
-	if signal.Ignored(syscall.SIGHUP) { // as under nohup, which what is started here would inherit
-		hups := make(chan os.Signal, 1) // read by nobody
-		signal.Notify(hups, syscall.SIGHUP)
-		t.Cleanup(func() { signal.Stop(hups) })
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT} {
+		if signal.Ignored(s) { // as under nohup, or in a script's background: what is started here would inherit it
+			taken := make(chan os.Signal, 1) // read by nobody
+			signal.Notify(taken, s)
+			t.Cleanup(func() { signal.Stop(taken) })
+		}
 	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 dir,
