@@ -676,6 +676,15 @@ func TestDataBlobOfLongFields(t *testing.T) {
 	}
 }
 
+// TestNoMoreGroupsAmongLongFields: a group with nothing in it is one of those that are open, where fields are long, too.
+func TestNoMoreGroupsAmongLongFields(t *testing.T) {
+	fields := strings.Repeat("\xa8\x80\x80\x80\x00\x80\x80\x80\x80\x00\x2b\x2c", 30)
+	for open := 9_900; open < 10_005; open++ {
+		raw := field(1, []byte(strings.Repeat("\x2b", open)+fields+strings.Repeat("\x2c", open)))
+		sameBlob(t, fmt.Sprintf("%d groups", open), raw)
+	}
+}
+
 // spoilt is raw, seldom cut short or with a wrong bit.
 func spoilt(r *rand.Rand, raw []byte) []byte {
 	if r.IntN(20) == 0 {

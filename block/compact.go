@@ -362,7 +362,7 @@ func (p *place) some(out, b []byte) (o int, more bool, err error) {
 		if len(out)-o < enough {
 			return o, true, nil
 		}
-		if p.patience[way] > 0 && way != byAll {
+		if p.patience[way] > 0 {
 			p.patience[way]--
 			continue
 		}
@@ -392,13 +392,9 @@ func (p *place) pass(way int, out, b []byte) (o int, err error) {
 	case byWalk:
 		return p.walk(out, b)
 	case byLevels:
-		return p.levels(way, out, b)
+		return p.levels(out, b)
 	case byAll:
-		if p.patience[way] > 0 {
-			p.patience[way]--
-			return p.fields(out, b)
-		}
-		return p.levels(way, out, b)
+		return p.fields(out, b)
 	case byMixed:
 		return p.mixed(out, (*[enough]byte)(b[p.at:]), len(b)-p.at), nil
 	}

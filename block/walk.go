@@ -149,17 +149,17 @@ const (
 	ofLevel    = 14    // where the level is in what is written down of a tag
 )
 
-// uses has the use of each class, by level, and whether it is in a group. flatUses is for who passes no fields in others,
+// Those have the use of each class, by level, and whether it is in a group: flatUses for who passes no fields in others,
 // and levelUses for who passes no groups.
-var uses, flatUses, levelUses = func() (all, flat, levels [4 << 6]use) {
-	for i := range all {
-		all[i] = useOf(i>>6, i&31, i&32 != 0)
-		if flat[i] = all[i]; flat[i]&hasFields != 0 {
+var flatUses, levelUses = func() (flat, levels [4 << 6]use) {
+	for i := range flat {
+		u := useOf(i>>6, i&31, i&32 != 0)
+		if flat[i] = u; u&hasFields != 0 {
 			flat[i] = isForNext
 		}
-		levels[i] = all[i] | ofGroups
+		levels[i] = u | ofGroups
 	}
-	return all, flat, levels
+	return flat, levels
 }()
 
 func useOf(level, class int, inGroup bool) (u use) {
@@ -213,7 +213,7 @@ func (p *place) walk(out, b []byte) (o int, err error) {
 	p.room()
 	limit, level := p.level(b)
 	from, in := p.at, (*[enough]byte)(b[p.at:])
-	if !p.look(in, mostLong) {
+	if !p.look(in) {
 		return 0, nil
 	}
 	i, n, g, depth := 0, uint(0), uint(0), -int32(p.depth)
@@ -228,41 +228,29 @@ func (p *place) walk(out, b []byte) (o int, err error) {
 	return o, p.follow(p.window.groups[:g], in, level)
 }
 
-// levels passes fields at whatever level, and, if the way is byAll, groups.
-func (p *place) levels(way int, out, b []byte) (o int, err error) {
-	p.room()
-	from, in, all := p.at, (*[enough]byte)(b[p.at:]), way == byAll
-	most := mostLong
-	if all {
-		most = mostLongOfAll
-	}
-	switch looked := p.look(in, most); {
-	case !looked && all:
-		return p.fields(out, b)
-	case !looked:
+// levels passes fields at whatever level.
+func (p *place) levels(out, b []byte) (o int, err error) {
+	from, in := p.at, (*[enough]byte)(b[p.at:])
+	if !p.look(in) {
 		return 0, nil
 	}
-	data, inner, depth, i, counts, g := p.data-from, p.inner-from, -int32(p.depth), 0, uint64(0), uint(0)
-	for more := true; more; more = p.window.further(in, i) || all && depth == 0 && enter(in, len(b)-from, &data, &inner, &i) {
-		if all {
-			data, inner, depth, i, counts, g = p.window.chaseAll(data, inner, depth, i, counts, g)
-		} else {
-			data, inner, i, counts = p.window.chaseLevels(data, inner, i, counts)
-		}
+	data, inner, i, counts := p.data-from, p.inner-from, 0, uint64(0)
+	for more := true; more; more = p.window.further(in, i) {
+		data, inner, i, counts = p.window.chaseLevels(data, inner, i, counts)
 	}
-	p.tire(way)
+	p.tire(byLevels)
 	p.at, p.data, p.inner = from+i, from+data, from+inner
-	return p.take(p.window.fields[:counts&0xff], p.window.txs[:counts>>16&0xff], p.window.groups[:g], from, in, out)
+	return p.take(p.window.fields[:counts&0xff], p.window.txs[:counts>>16&0xff], nil, from, in, out)
 }
 
 // look finds the steps; unless there are so many that are longer that they are better passed in another way.
-func (p *place) look(in *[enough]byte, most int) bool {
+func (p *place) look(in *[enough]byte) bool {
 	p.window.longTags, p.window.tired = false, 0
 	if !anyLong(in) {
 		p.window.look(in)
 	} else {
 		var long longs
-		if long.find(in) > most {
+		if long.find(in) > mostLong {
 			return false
 		}
 		p.window.look(in)
@@ -337,11 +325,8 @@ func (s *window) lookFurther(in *[enough]byte, long *longs) {
 	}
 }
 
-// How many fields in a window may be longer than what is short; and where they are passed by their varints else.
-const (
-	mostLong      = 12
-	mostLongOfAll = 24
-)
+// mostLong is how many fields in a window may be longer than what is short.
+const mostLong = 12
 
 // anyLong reports whether there is anything for lookFurther.
 func anyLong(in *[enough]byte) bool {
@@ -455,35 +440,6 @@ func (s *window) chaseLevels(data, inner, i int, counts uint64) (_, _, _ int, _ 
 	return data, inner, i, counts
 }
 
-// chaseAll is chaseLevels that does not stop at groups.
-func (s *window) chaseAll(data, inner int, depth int32, i int, counts uint64, g uint) (_, _ int, _ int32, _ int, _ uint64, _ uint) {
-	for uint(i) < atOnce {
-		e := s.steps[i]
-		size := int(e & 0xff)
-		if uint(data-i-1) < uint(size-1) || uint(inner-i-1) < uint(size-1) {
-			break
-		}
-		within, left := (i-data)>>sign, (i-inner)>>sign
-		row := uint32(e.class()) | uint32(within)&(inData<<6) | uint32(left)&(inInner<<6) | uint32(depth)>>26&32
-		u := uses[uint8(row)]
-		if (e|isForNext)&step(u) != 0 {
-			break
-		}
-		next := i + size
-		f := uint16(i) | uint16(u&whatCounts)
-		s.fields[counts%atOnce] = f
-		s.txs[counts>>16%atOnce] = f
-		s.groups[g%atOnce] = uint16(row<<(ofLevel-6)) | uint16(i)
-		counts += uint64(u >> 32)
-		g += uint(e / ofGroups & 1)
-		data += (next - data) & int(int64(u)>>63)
-		inner += (next - inner) & int(int64(u<<1)>>63)
-		i += int(e >> (e >> (uint(9+within+4*(left|int(depth>>31))) & 31) & 16) & 0xff)
-		depth -= int32(e<<1) >> 30
-	}
-	return data, inner, depth, i, counts, g
-}
-
 // further finds the step at i, if look and lookFurther have not. It reports whether it has.
 func (s *window) further(in *[enough]byte, i int) bool {
 	if i >= atOnce || s.steps[i].class() != notShort {
@@ -511,36 +467,6 @@ func (s *window) further(in *[enough]byte, i int) bool {
 	s.steps[i] = e + step(size)*(1+ofBefore)
 	s.tired += size
 	s.longTags = s.longTags || e&ofGroups != 0
-	return true
-}
-
-// enter goes on in the field at i if it has fields in it and is long, in no group. It reports whether it has.
-func enter(in *[enough]byte, limit int, data, inner, i *int) bool {
-	if *i >= atOnce || *i < *inner { // where no field has others in it
-		return false
-	}
-	level := 0
-	if *i < *data {
-		limit, level = *data, inData
-	}
-	num, typ, size := protowire.ConsumeTag(in[*i:])
-	if size < 0 || typ != protowire.BytesType || int(num) >= len(parts[level]) {
-		return false
-	}
-	length, n := protowire.ConsumeVarint(in[*i+size:])
-	start := *i + size + n
-	if n < 0 || start > limit || length > uint64(limit-start) {
-		return false
-	}
-	switch parts[level][num] {
-	case contentPart:
-		*data = start + int(length)
-	case nestedPart:
-		*inner = start + int(length)
-	default:
-		return false
-	}
-	*i = start
 	return true
 }
 

@@ -318,31 +318,25 @@ var rim2Guards = []guard{
 	{
 		name: "a varint that has bits behind its first seven is known",
 		file: "block/varints.go",
-		from: "b & (more | 0x7f)", to: "b & 0x7f",
+		from: "more := (rest + sevenBits) >> 8 & goes", to: "more := uint64(0)",
 		pkg: "./block", test: "TestDataBlobOfAnyFields|TestNumbersOfAnyLength",
 	},
 	{
 		name: "a field in a group counts for nothing, where it is passed by its varints",
 		file: "block/varints.go",
-		from: "if !inGroup && num < len(parts[0]) {\n\t\twhat = parts[level][num]\n\t}\n\tswitch typ {\n\tcase protowire.VarintType:\n\t\tm = 0xff", to: "if num < len(parts[0]) {\n\t\twhat = parts[level][num]\n\t}\n\tswitch typ {\n\tcase protowire.VarintType:\n\t\tm = 0xff",
+		from: "if !inGroup && num < len(parts[0]) {\n\t\twhat = parts[level][num]\n\t}\n\tswitch typ {\n\tcase protowire.VarintType:\n\t\tm = 0x7f", to: "if num < len(parts[0]) {\n\t\twhat = parts[level][num]\n\t}\n\tswitch typ {\n\tcase protowire.VarintType:\n\t\tm = 0x7f",
 		pkg: "./block", test: "TestDataBlobOfLongFields",
 	},
 	{
 		name: "a group is followed where short fields are passed at any level",
 		file: "block/walk.go",
-		from: "all[i] | ofGroups", to: "all[i]",
+		from: "u | ofGroups", to: "u",
 		pkg: "./block", test: "TestDataBlobOfAnyFields",
-	},
-	{
-		name: "a field of any kind ends within what it is in",
-		file: "block/walk.go",
-		from: "uint(inner-i-1) < uint(size-1) {\n", to: "false {\n",
-		pkg: "./block", test: "TestDataBlobOfAnyFields|TestNumbersOfAnyLength",
 	},
 	{
 		name: "short fields are passed at one level",
 		file: "block/walk.go",
-		from: "flat[i]&hasFields != 0 {", to: "false {",
+		from: "u&hasFields != 0 {", to: "false {",
 		pkg: "./block", test: "TestDataBlobOfAnyFields",
 	},
 	{
@@ -371,8 +365,8 @@ var rim2Guards = []guard{
 	},
 	{
 		name: "a field of any kind within a group is none of the block",
-		file: "block/walk.go",
-		from: "uint32(left)&(inInner<<6) | uint32(depth)>>26&32", to: "uint32(left)&(inInner<<6)",
+		file: "block/varints.go",
+		from: "uint(depth)>>(sign-8)&grouped|level", to: "level",
 		pkg: "./block", test: "TestDataBlobOfAnyFields|TestNumbersOfAnyLength",
 	},
 	{
@@ -437,19 +431,25 @@ var rim2Guards = []guard{
 	},
 	{
 		name: "a long content ends within the blob, and long metadata within its content",
-		file: "block/walk.go",
+		file: "block/varints.go",
 		from: "|| length > uint64(limit-start) {", to: "{",
 		pkg: "./block", test: "TestDataBlobOfAnyFields|TestNumbersOfAnyLength",
 	},
 	{
 		name: "no content begins in a group",
-		file: "block/walk.go",
-		from: "all && depth == 0 && enter(", to: "all && enter(",
+		file: "block/varints.go",
+		from: "more = depth == 0 && enter(", to: "more = enter(",
 		pkg: "./block", test: "TestGroupsInEachOther|TestDataBlobOfAnyFields",
 	},
 	{
+		name: "groups with nothing in them are counted among those that are open, where they are passed by their varints",
+		file: "block/varints.go",
+		from: "p.depth+atOnce > maxOpen)", to: "false)",
+		pkg: "./block", test: "TestNoMoreGroupsAmongLongFields",
+	},
+	{
 		name: "a length of long metadata ends within its content",
-		file: "block/walk.go",
+		file: "block/varints.go",
 		from: "n < 0 || start > limit ||", to: "n < 0 ||",
 		pkg: "./block", test: "TestNumbersOfAnyLength",
 	},
