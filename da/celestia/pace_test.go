@@ -80,7 +80,7 @@ func TestPaceOutlivesSubscription(t *testing.T) {
 	t.Parallel()
 	chain, faults := newChain(t, local.Options{Interval: 20 * time.Millisecond}), &fault.Set{}
 	url := serve(t, chain.View(faults), celestia.HandlerOptions{Faults: faults})
-	c := newClient(t, url, celestia.Options{Namespaces: []da.Namespace{alpha, beta}, Hold: 10 * time.Millisecond, Probe: time.Hour})
+	c := measuring(t, url, celestia.Options{Namespaces: []da.Namespace{alpha, beta}, Hold: 10 * time.Millisecond, Probe: time.Hour})
 	run(t, chain)
 	stuck := func(update func(told int)) {
 		t.Helper()

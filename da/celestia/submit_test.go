@@ -137,7 +137,7 @@ func TestSubmitTimeout(t *testing.T) {
 		"fast":             {celestia.Options{BlockTime: 50 * time.Millisecond}, 30 * time.Second},
 		"as somebody says": {celestia.Options{BlockTime: 40 * time.Second, SubmitTimeout: time.Second}, time.Second},
 	} {
-		if got := newClient(t, "http://127.0.0.1:1", c.opt).SubmitTimeout(); got != c.want {
+		if got := measuring(t, "http://127.0.0.1:1", c.opt).SubmitTimeout(); got != c.want {
 			t.Errorf("%s: got %s, want %s", name, got, c.want)
 		}
 	}
@@ -147,7 +147,7 @@ func TestSubmitTimeout(t *testing.T) {
 func TestSubmitTimeoutIsMeasured(t *testing.T) {
 	chain := newChain(t, local.Options{Interval: 10 * time.Millisecond})
 	run(t, chain)
-	c := newClient(t, serve(t, chain, celestia.HandlerOptions{}), celestia.Options{Namespaces: []da.Namespace{alpha}, Hold: time.Millisecond})
+	c := measuring(t, serve(t, chain, celestia.HandlerOptions{}), celestia.Options{Namespaces: []da.Namespace{alpha}, Hold: time.Millisecond})
 	ctx, cancel := context.WithCancel(deadline(t, time.Minute))
 	defer cancel()
 	_ = c.Subscribe(ctx, func(follow.Update[da.Block]) {
