@@ -90,7 +90,7 @@ func l1Hindrances() []l1Hindrance {
 		{"SetDelay, long", func(e *l1End) { e.link.SetDelay(20 * layerTime) }, stops(`.`, follow.StageHead, follow.StageFetch, follow.StageCatchUp)},
 		{"SetRate", func(e *l1End) { e.link.SetRate(1 << 20) }, ready("it is enough")},
 		{"SetRate, little", func(e *l1End) { e.link.SetRate(200) }, stops(`.`, follow.StageHead, follow.StageFetch, follow.StageCatchUp)},
-		{"Down", rpc(proxy.RPCFaults{Down: true}), stops(`.`, follow.StageFetch)},
+		{"Down", rpc(proxy.RPCFaults{Down: true}), stops(`.`, follow.StageFetch, follow.StageSubscribe)},
 		{"Down, anew", anew(proxy.RPCFaults{Down: true}), stops(`.`, follow.StageSubscribe)},
 		{"Refuse", rpc(proxy.RPCFaults{Refuse: 503}), stops(stands+`|503|was announced`, follow.StageHead, follow.StageEndpoint, follow.StageFetch).later(`503`)},
 		{"Refuse, sockets alone", func(e *l1End) { e.http.Store(true); e.link.Cut(false) }, ready("the head is asked for over HTTP")},
@@ -173,6 +173,7 @@ func TestNotReadyForFaultsOfAnL1(t *testing.T) {
 	background(t, n.Run)
 	busy := measureLateness(t)
 	seq := n.Nodes()[0]
+	busy.follow(t, seq, layerTime)
 	watch := func(t *testing.T, n *node.Node) *monitor {
 		m := &monitor{T: t, n: n, busy: busy, bound: 3*layerTime + layerTime/2}
 		m.until("well", func(s node.Status) bool {

@@ -58,7 +58,7 @@ func hindrances() []hindrance {
 		{name: "head-behind", faults: []fault.Fault{{Kind: fault.HeadBehind, Depth: 1000}}, effect: stops(stands+`|gone back`, follow.StageHead).later(`the head of the DA layer has gone back from \d+`)},
 		{name: "pause", faults: one(fault.Pause), effect: stops(stands, follow.StageHead)},
 		{name: "syncing", faults: one(fault.Syncing), effect: stops(stands, follow.StageHead)},
-		{name: "below-tail", faults: []fault.Fault{{Kind: fault.BelowTail, To: 1 << 40}}, effect: ready("what is pushed need not be fetched")},
+		{name: "below-tail", faults: []fault.Fault{{Kind: fault.BelowTail, To: 1 << 40}}, level: da.Trust, effect: ready("what is pushed need not be fetched")},
 		{name: "below-tail and gaps", faults: []fault.Fault{{Kind: fault.BelowTail, To: 1 << 40}, {Kind: fault.Gap, Times: 2}}, effect: stops(`no endpoint keeps height`, follow.StageFetch)},
 		{name: "other-chain", faults: one(fault.OtherChain), effect: stops(`serves another chain`, follow.StageRevert)},
 		{name: "other-chain with its id", faults: []fault.Fault{{Kind: fault.OtherChain, Text: "another"}}, effect: stops(`headers are of "another"`, follow.StageSubscribe)},
@@ -107,6 +107,7 @@ func TestNotReadyForFaults(t *testing.T) {
 	w := newLayer(t)
 	w.sequenceLayer(t, w.URL())
 	busy := measureLateness(t)
+	busy.follow(t, w.seq, layerTime)
 	var all sync.WaitGroup
 	defer all.Wait()
 	for _, h := range hindrances() {
@@ -270,10 +271,7 @@ type monitor struct {
 }
 
 // begin notes that a fault begins.
-func (m *monitor) begin() {
-	m.busy.load()
-	m.since = time.Now()
-}
+func (m *monitor) begin() { m.since = time.Now() }
 
 // stood is how long the head that has stood for longest did, by the node's clock. A height that is told meanwhile, as by
 // a slow link, has as long to be applied; those after it do not.
@@ -315,7 +313,7 @@ func (m *monitor) look(s *node.Status) {
 func (m *monitor) most() time.Duration {
 	m.busy.mu.Lock()
 	defer m.busy.mu.Unlock()
-	return m.bound + 2*time.Second + 10*m.busy.worst
+	return m.bound + 2*time.Second + 10*m.busy.worst + max(m.busy.block, m.busy.lateLocked())
 }
 
 // until waits for a status, and holds each that it sees against the promise.

@@ -200,10 +200,38 @@ func (w *world) check(t *testing.T, n *node.Node, c *counter, height uint64) {
 	}
 }
 
-// lateness measures how late this process wakes up: what a busy machine adds to each step of what we wait for.
+// lateness measures how late this process wakes up: what a busy machine adds to each step of what we wait for; and how late
+// a layer's blocks are, which others may make.
 type lateness struct {
 	mu    sync.Mutex
 	worst time.Duration
+	block time.Duration
+	last  time.Time // when the last one came; zero: none is looked for
+	each  time.Duration
+}
+
+// follow measures how late the blocks of the layer are that n follows without a fault, one each so long.
+func (l *lateness) follow(t *testing.T, n *node.Node, each time.Duration) {
+	l.last, l.each = time.Now(), each
+	background(t, func(ctx context.Context) error {
+		for height := uint64(0); ; {
+			s, err := n.Status().Wait(ctx, func(s node.Status) bool { return s.Source.Head.Height > height })
+			if err != nil {
+				return nil
+			}
+			l.mu.Lock()
+			l.block, l.last, height = max(l.block, l.lateLocked()), time.Now(), s.Source.Head.Height
+			l.mu.Unlock()
+		}
+	})
+}
+
+// lateLocked is how late the next block is.
+func (l *lateness) lateLocked() time.Duration {
+	if l.last.IsZero() {
+		return 0
+	}
+	return time.Since(l.last) - l.each
 }
 
 func measureLateness(t *testing.T) *lateness {

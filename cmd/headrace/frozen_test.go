@@ -59,7 +59,7 @@ func trustTestServers() {
 }
 
 // callTime is the time of one call to an endpoint.
-const callTime = time.Second
+const callTime = 3 * time.Second
 
 // atOnce are calls that are under way at the same time, each on a connection of its own where there is one for each.
 const atOnce = 4
