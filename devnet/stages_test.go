@@ -3,6 +3,7 @@ package devnet_test
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"regexp"
 	"slices"
 	"sync"
@@ -209,8 +210,22 @@ func (h *effect) of(m *monitor, begin, end func(), seq *node.Node) {
 	m.Logf("ready again %s after its end", time.Since(ended).Round(time.Millisecond))
 }
 
-// hinders waits for what the row says of a node that is not ready.
+// hinders waits for what the row says of a node that is not ready. A layer that was late itself may have made it not ready
+// before the fault did: then it is ready again, and is looked at once more.
 func (h *effect) hinders(m *monitor) {
+	m.Helper()
+	again := h.hinder(m)
+	if again != "" && m.layerLate() {
+		m.Logf("the layer was late: %s", again)
+		again = h.hinder(m)
+	}
+	if again != "" {
+		m.Error(again)
+	}
+}
+
+// hinder returns what is wrong if the node is ready again.
+func (h *effect) hinder(m *monitor) (again string) {
 	m.Helper()
 	s := m.until("not ready", func(s node.Status) bool { return !s.Ready })
 	after := m.stood(&s)
@@ -220,11 +235,14 @@ func (h *effect) hinders(m *monitor) {
 	}
 	// What is true of every trouble may be told before its cause, on a busy machine.
 	s = m.until("not ready for the cause itself", func(now node.Status) bool { return now.Ready || h.names(&now) })
-	if s.Ready || !h.names(&s) || s.Remedy != s.Stage.Remedy() || len(s.Waiting) == 0 {
-		m.Errorf("got ready %t, %q (%s), %q and %+v, want %q (%v)", s.Ready, s.Reason, s.Stage, s.Remedy, s.Waiting, h.says, h.stages)
+	if s.Ready {
+		return fmt.Sprintf("it is ready again, want %q (%v)", h.says, h.stages)
+	}
+	if s.Remedy != s.Stage.Remedy() || len(s.Waiting) == 0 {
+		m.Errorf("got %q (%s), %q and %+v, want %q (%v)", s.Reason, s.Stage, s.Remedy, s.Waiting, h.says, h.stages)
 	}
 	if h.why != "" || len(s.Waiting) == 0 {
-		return
+		return ""
 	}
 	first := s.Waiting[0]
 	first.Since = standsSince(s.Waiting, first.Stage)
@@ -233,11 +251,12 @@ func (h *effect) hinders(m *monitor) {
 		return now.At.Sub(s.At) > 3*layerTime && (now.Ready || then.MatchString(now.Reason))
 	})
 	if s.Ready {
-		m.Errorf("later it is ready, want %q", then)
+		return fmt.Sprintf("later it is ready, want %q", then)
 	}
 	if since := standsSince(s.Waiting, first.Stage); since.After(first.Since) {
 		m.Errorf("it is at stage %s since %s, and was since %s before: %+v", first.Stage, since, first.Since, s.Waiting)
 	}
+	return ""
 }
 
 // standsSince returns since when a node is at a stage, or the zero time if it is not. A stage may have several rows: what
@@ -314,6 +333,13 @@ func (m *monitor) most() time.Duration {
 	m.busy.mu.Lock()
 	defer m.busy.mu.Unlock()
 	return m.bound + 2*time.Second + 10*m.busy.worst + max(m.busy.block, m.busy.lateLocked())
+}
+
+// layerLate reports whether a block of the layer was late by half of its time.
+func (m *monitor) layerLate() bool {
+	m.busy.mu.Lock()
+	defer m.busy.mu.Unlock()
+	return max(m.busy.block, m.busy.lateLocked()) > layerTime/2
 }
 
 // until waits for a status, and holds each that it sees against the promise.
