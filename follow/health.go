@@ -23,14 +23,14 @@ type Health struct {
 	fixed time.Duration // its pace, as somebody knows it; 0: it is measured
 
 	begun uint64 // listenings so far
-	heeds uint64 // the number of the last one that was heard: an earlier one does not count any more
+	heeds uint64 // the number of the last one that was heard: an earlier one does not count; 0: each does
 
 	observer *Observer
 }
 
 // Listening is one way to a source's news, from when it is subscribed to until it ends. Ways may overlap, as where a
-// subscription takes over from polling: then the one that began later counts once it is heard, and what the earlier
-// one still says, or that it ends, does not. It is safe for concurrent use.
+// subscription takes over from polling: then the one that began later counts once it is heard, until it ends, and what
+// the earlier one still says, or that it ends, does not. It is safe for concurrent use.
 type Listening struct {
 	health *Health
 	number uint64 // the later it began, the higher
@@ -101,6 +101,7 @@ func (l *Listening) Silent(why error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if l.number == h.heeds {
+		h.heeds = 0 // an earlier one that goes on is heard again
 		h.silent(why)
 	}
 }

@@ -39,7 +39,12 @@ func TestWaysThatOverlap(t *testing.T) {
 	again := h.Listen()
 	again.Heard(4, "polling")
 	expect(4, "polling")
-	if want := []string{"polling", "websocket", "", "polling"}; !slices.Equal(modes, want) {
+	later := h.Listen()
+	later.Heard(5, "websocket")
+	later.Silent(errors.New("cut")) // before the earlier one has ended
+	again.Heard(6, "polling")
+	expect(6, "polling")
+	if want := []string{"polling", "websocket", "", "polling", "websocket", "", "polling"}; !slices.Equal(modes, want) {
 		t.Errorf("told of modes %q, want %q", modes, want)
 	}
 }

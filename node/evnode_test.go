@@ -164,7 +164,9 @@ func TestStartHeight(t *testing.T) {
 	p := c.sequencer(t, d.URL(), 50*time.Millisecond)
 	p.Config.DA.StartHeight = late
 	again := start(t, p)
-	again.until(t, "paused", func(s node.Status) bool { return strings.Contains(s.Sequencer.Paused, "this chain has blocks already") })
+	again.until(t, "paused", func(s node.Status) bool {
+		return strings.Contains(s.Sequencer.Paused, "this chain has blocks already: ")
+	})
 	s = again.until(t, "told of its start", func(s node.Status) bool { return strings.Contains(s.Reason, cause) })
 	if s.Heads.Unsafe.Height != 0 || s.Counts.Produced != 0 {
 		t.Errorf("got %+v from a second sequencer, want no block", s.Heads)

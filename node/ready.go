@@ -276,6 +276,9 @@ func (v *view) loop(bound time.Duration) []row {
 	if w == (Waiting{}) {
 		return nil
 	}
+	if _, below := v.below(); w.Stage == follow.StageRevert && !below.IsZero() && below.Before(w.Since) {
+		w.Since = below // that the source's head is below shows by now why it is
+	}
 	r := row{Waiting: w, after: bound, told: true}
 	if w.Stage == follow.StageEngine || w.Stage == follow.StageReplay {
 		r.after = 0
@@ -353,20 +356,29 @@ func (v *view) relayed(bound time.Duration) []row {
 	return []row{{Waiting: Waiting{Stage: follow.StageSource, Height: height, Cause: cause}, told: true, bare: true}}
 }
 
+// below reports whether the source's head is below what has been read of it, and since when, if it was never seen higher.
+func (v *view) below() (below bool, since time.Time) {
+	at := v.Source.Position.Height
+	below = !v.src.AdvancedAt.IsZero() && v.src.Head.Height < at
+	lower := below && v.src.Highest < at
+	if since = v.seen.below.at(at, lower, v.now); !lower {
+		since = time.Time{}
+	}
+	return below, since
+}
+
 // anew is that the source's head is below what has been read of it. A layer which keeps nothing when it ends has begun
-// anew. Another one may only be behind, if it has not been seen higher since the start, and what it holds is not shown to
-// be another chain's.
+// anew. Another one may only be behind, if it has not been seen higher since the start.
 func (v *view) anew() []row {
 	at, head := v.Source.Position.Height, v.src.Head.Height
-	below := !v.src.AdvancedAt.IsZero() && head < at
-	since := v.seen.below.at(at, below && v.src.Highest < at, v.now)
+	below, since := v.below()
 	switch {
 	case below && v.up.resets:
 		return []row{{Waiting: Waiting{
 			Stage: follow.StageRevert, Height: at,
 			Cause: fmt.Sprintf("the %s ends at height %d, and has been read up to height %d: it has begun anew without what it held; begin with a new home, too", v.up.layer, head, at),
 		}, bare: true, told: true}}
-	case below && v.src.Highest < at && v.src.Waiting.Stage != follow.StageRevert:
+	case below && v.src.Highest < at:
 		return []row{{Waiting: Waiting{
 			Stage: follow.StageHead, Height: head, Since: since,
 			Cause: fmt.Sprintf("the %s ends at height %d, and this home has read it up to %d: the endpoint is behind, or its chain has begun anew, and then this home is of no more use", v.up.layer, head, at),

@@ -344,7 +344,7 @@ func TestSilentEndpoint(t *testing.T) {
 // not wait for the chain's blocks, nor call itself at the head. Of the newest 256 heights it knows what they held.
 func TestLayerBegunAnew(t *testing.T) {
 	for name, c := range map[string]struct {
-		upTo   uint64
+		length int
 		stage  follow.Stage
 		reason string
 	}{
@@ -353,19 +353,24 @@ func TestLayerBegunAnew(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d, stop := daLayer(t, "127.0.0.1:0", "", 5*time.Millisecond)
+			d, stop := daLayer(t, "127.0.0.1:0", "", time.Hour)
+			for range c.length {
+				if _, err := d.Chain().Produce(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			last := d.Chain().Head().Load().Height
 			address := strings.TrimPrefix(d.URL(), "http://")
 			o := newChain(t, "anew").full(t, d.URL())
 			n := start(t, o)
-			n.until(t, fmt.Sprint("at height ", c.upTo), func(s node.Status) bool { return s.Source.Position.Height >= c.upTo })
+			n.until(t, "at the last height", func(s node.Status) bool { return s.Source.Position.Height == last })
 			n.stopped(t)
 			stop()
 			_, _ = daLayer(t, address, "", time.Second)
 			n = start(t, o)
-			s := n.until(t, "saying that the layer has begun anew", says("has begun anew"))
-			if s.Stage != c.stage || !strings.Contains(s.Reason, c.reason) {
-				t.Errorf("got %s: %s", s.Stage, s.Reason)
-			}
+			n.until(t, "saying that the layer has begun anew", func(s node.Status) bool {
+				return !s.Ready && s.Stage == c.stage && strings.Contains(s.Reason, c.reason) && strings.Contains(s.Reason, "has begun anew")
+			})
 		})
 	}
 }

@@ -33,9 +33,9 @@ var ev2Guards = []guard{
 		pkg: "./da/celestia", test: "TestLocalDARefused",
 	},
 	{
-		name: "that a chain is another one says more than where it ends",
+		name: "that a chain is another one counts from when it was seen to end below",
 		file: "node/ready.go",
-		from: " && v.src.Waiting.Stage != follow.StageRevert:", to: ":",
+		from: "		w.Since = below //", to: "		//",
 		pkg: "./node", test: "TestBelowWhatWasRead",
 	},
 	{
