@@ -335,14 +335,13 @@ func (p *place) mixed(out []byte, in *[enough]byte, size int) (o int) {
 
 // The ways to pass fields that are not long, in the order in which they are tried.
 const (
-	byTags    = iota // of groups
-	byUsual          // fields of data
-	byWalk           // what is short, for the most part, at one level
-	byLevels         // what is short, for the most part, in no group
-	byFlat           // what is longer, at one level
-	byMixed          // what is longer, in no group
-	byAll            // what is short, for the most part, whatever it is
-	byVarints        // whatever it is
+	byTags   = iota // of groups
+	byUsual         // fields of data
+	byWalk          // what is short, for the most part, at one level
+	byLevels        // what is short, for the most part, in no group
+	byFlat          // what is longer, at one level
+	byMixed         // what is longer, in no group
+	byAll           // whatever it is
 	ways
 )
 

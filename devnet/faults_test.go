@@ -184,7 +184,6 @@ func (w *world) meet(t *testing.T, late *lateness, r *row, mode string, level da
 		faults.Remove(id)
 	}
 	end, lasted := time.Now(), time.Since(start)
-	late.load()
 	head, safe := w.Chain().Head().Load().Height, w.seq.Status().Load().Heads.Safe.Height
 	until(t, n, fmt.Sprintf("at the head, %d", head), func(s node.Status) bool { return s.Source.Position.Height >= head && s.Source.Lag == 0 })
 	took := time.Since(end)
@@ -193,7 +192,7 @@ func (w *world) meet(t *testing.T, late *lateness, r *row, mode string, level da
 	// Pauses between tries double: the next one comes at most about as long after the end as the fault lasted. A dead
 	// connection or call is found out first.
 	pause := min(lasted, 5*time.Second)
-	bound := 3*beat + bounds.Silence + callTimeout + pause + 50*late.load()
+	bound := 3*beat + bounds.Silence + callTimeout + pause + 50*late.wake(end)
 	if took > bound {
 		t.Errorf("at the head after %s, want %s at most", took, bound)
 	}

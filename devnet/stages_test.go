@@ -330,17 +330,11 @@ func (m *monitor) look(s *node.Status) {
 
 // most is how long they may stand before the node is not ready, on a machine that is as busy as this one.
 func (m *monitor) most() time.Duration {
-	m.busy.mu.Lock()
-	defer m.busy.mu.Unlock()
-	return m.bound + 2*time.Second + 10*m.busy.worst + max(m.busy.block, m.busy.lateLocked())
+	return m.bound + 2*time.Second + 10*m.busy.wake(m.since) + m.busy.blocks(m.since)
 }
 
-// layerLate reports whether a block of the layer was late by half of its time.
-func (m *monitor) layerLate() bool {
-	m.busy.mu.Lock()
-	defer m.busy.mu.Unlock()
-	return max(m.busy.block, m.busy.lateLocked()) > layerTime/2
-}
+// layerLate reports whether a block of the layer has been late by half of its time since the fault began.
+func (m *monitor) layerLate() bool { return m.busy.blocks(m.since) > layerTime/2 }
 
 // until waits for a status, and holds each that it sees against the promise.
 func (m *monitor) until(what string, pred func(node.Status) bool) node.Status {

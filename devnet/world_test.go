@@ -204,34 +204,26 @@ func (w *world) check(t *testing.T, n *node.Node, c *counter, height uint64) {
 // a layer's blocks are, which others may make.
 type lateness struct {
 	mu    sync.Mutex
-	worst time.Duration
-	block time.Duration
-	last  time.Time // when the last one came; zero: none is looked for
+	wakes []late
+	block []late
+	last  time.Time // when the layer's last block came; zero: none is looked for
 	each  time.Duration
 }
 
-// follow measures how late the blocks of the layer are that n follows without a fault, one each so long.
-func (l *lateness) follow(t *testing.T, n *node.Node, each time.Duration) {
-	l.last, l.each = time.Now(), each
-	background(t, func(ctx context.Context) error {
-		for height := uint64(0); ; {
-			s, err := n.Status().Wait(ctx, func(s node.Status) bool { return s.Source.Head.Height > height })
-			if err != nil {
-				return nil
-			}
-			l.mu.Lock()
-			l.block, l.last, height = max(l.block, l.lateLocked()), time.Now(), s.Source.Head.Height
-			l.mu.Unlock()
-		}
-	})
+// late is that something was late by so much, as was found then.
+type late struct {
+	at time.Time
+	by time.Duration
 }
 
-// lateLocked is how late the next block is.
-func (l *lateness) lateLocked() time.Duration {
-	if l.last.IsZero() {
-		return 0
+// worst is the worst that was found since then.
+func worst(all []late, since time.Time) (by time.Duration) {
+	for _, l := range all {
+		if l.at.After(since) {
+			by = max(by, l.by)
+		}
 	}
-	return time.Since(l.last) - l.each
+	return by
 }
 
 func measureLateness(t *testing.T) *lateness {
@@ -247,7 +239,9 @@ func measureLateness(t *testing.T) *lateness {
 				timer.Stop()
 			}
 			l.mu.Lock()
-			l.worst = max(l.worst, time.Since(begin)-step)
+			if by := time.Since(begin) - step; by > step/4 {
+				l.wakes = append(l.wakes, late{time.Now(), by})
+			}
 			l.mu.Unlock()
 		}
 		return nil
@@ -255,11 +249,36 @@ func measureLateness(t *testing.T) *lateness {
 	return l
 }
 
-// load forgets what was measured, and returns the worst of it.
-func (l *lateness) load() time.Duration {
+// follow measures how late the blocks of the layer are that n follows without a fault, one each so long.
+func (l *lateness) follow(t *testing.T, n *node.Node, each time.Duration) {
+	l.last, l.each = time.Now(), each
+	background(t, func(ctx context.Context) error {
+		for height := uint64(0); ; {
+			s, err := n.Status().Wait(ctx, func(s node.Status) bool { return s.Source.Head.Height > height })
+			if err != nil {
+				return nil
+			}
+			l.mu.Lock()
+			now := time.Now()
+			l.block, l.last, height = append(l.block, late{now, now.Sub(l.last) - each}), now, s.Source.Head.Height
+			l.mu.Unlock()
+		}
+	})
+}
+
+// wake is how late this process has woken up since then.
+func (l *lateness) wake(since time.Time) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	worst := l.worst
-	l.worst = 0
-	return worst
+	return worst(l.wakes, since)
+}
+
+// blocks is how late the layer's blocks have been since then, the next one too.
+func (l *lateness) blocks(since time.Time) (by time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if by = worst(l.block, since); !l.last.IsZero() {
+		by = max(by, time.Since(l.last)-l.each)
+	}
+	return by
 }

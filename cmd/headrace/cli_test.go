@@ -48,6 +48,11 @@ func (m noLeaks) Run() int {
 }
 
 func TestMain(m *testing.M) {
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT} {
+		if signal.Ignored(s) { // as under nohup, or in a script's background: what is started here would inherit it
+			signal.Notify(make(chan os.Signal, 1), s) // read by nobody, for the whole process: what is stopped is ignored again
+		}
+	}
 	trustTestServers()
 	testscript.Main(noLeaks{m}, map[string]func(){
 		"headrace": func() {
@@ -93,13 +98,6 @@ func TestMain(m *testing.M) {
 func TestScripts(t *testing.T) { runScripts(t, "testdata", func(*testscript.Env) {}) }
 
 func runScripts(t *testing.T, dir string, setup func(*testscript.Env)) {
-	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT} {
-		if signal.Ignored(s) { // as under nohup, or in a script's background: what is started here would inherit it
-			taken := make(chan os.Signal, 1) // read by nobody
-			signal.Notify(taken, s)
-			t.Cleanup(func() { signal.Stop(taken) })
-		}
-	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 dir,
 		RequireExplicitExec: true,
