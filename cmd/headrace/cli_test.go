@@ -48,11 +48,6 @@ func (m noLeaks) Run() int {
 }
 
 func TestMain(m *testing.M) {
-	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT} {
-		if signal.Ignored(s) { // as under nohup, or in a script's background: what is started here would inherit it
-			signal.Notify(make(chan os.Signal, 1), s) // read by nobody, for the whole process: what is stopped is ignored again
-		}
-	}
 	trustTestServers()
 	testscript.Main(noLeaks{m}, map[string]func(){
 		"headrace": func() {
@@ -97,7 +92,18 @@ func TestMain(m *testing.M) {
 //	find REGEXP VARIABLE          set VARIABLE to the first group of what REGEXP matches in the last standard output
 func TestScripts(t *testing.T) { runScripts(t, "testdata", func(*testscript.Env) {}) }
 
+// takeSignals takes those that are ignored, as under nohup, or in a script's background: what is started here would inherit
+// that. It does so for good: one that is given back is ignored again.
+var takeSignals = sync.OnceFunc(func() {
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT} {
+		if signal.Ignored(s) {
+			signal.Notify(make(chan os.Signal, 1), s) // read by nobody
+		}
+	}
+})
+
 func runScripts(t *testing.T, dir string, setup func(*testscript.Env)) {
+	takeSignals()
 	testscript.Run(t, testscript.Params{
 		Dir:                 dir,
 		RequireExplicitExec: true,
