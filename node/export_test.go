@@ -256,7 +256,7 @@ func MissingSince(start time.Time, headers []int, safe []uint64) (since []time.T
 // LoopSince returns since when the loop does not get on, of which the section and the follower have these first failures.
 func LoopSince(section, follower, now time.Time) time.Time {
 	sync := &syncer.Status{Stage: syncer.Stage{Name: follow.StageExecute, Cause: "no"}, StageSince: section}
-	v := view{Status: &Status{}, sync: sync, src: follow.State{Waiting: follow.Waiting{Stage: follow.StageApply, Since: follower}}, now: now}
+	v := view{Status: &Status{}, sync: sync, seen: new(seen), src: follow.State{Waiting: follow.Waiting{Stage: follow.StageApply, Since: follower}}, now: now}
 	return v.loop(time.Second)[0].Since
 }
 
