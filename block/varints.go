@@ -152,7 +152,10 @@ func (p *place) fields(out, b []byte) (o int, err error) {
 	p.window.longTags = !p.window.varints.plain
 	p.window.step(fields)
 	p.window.step(txs)
-	return p.take(fields, txs, groups, from, in, out)
+	if o, err = p.take(fields, txs, from, in, out); err != nil {
+		return o, err
+	}
+	return o, p.follow(groups, in, 0)
 }
 
 // enter goes on in the field at i if it has fields in it and is long, in no group. It reports whether it has.

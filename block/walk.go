@@ -240,7 +240,7 @@ func (p *place) levels(out, b []byte) (o int, err error) {
 	}
 	p.tire(byLevels)
 	p.at, p.data, p.inner = from+i, from+data, from+inner
-	return p.take(p.window.fields[:counts&0xff], p.window.txs[:counts>>16&0xff], nil, from, in, out)
+	return p.take(p.window.fields[:counts&0xff], p.window.txs[:counts>>16&0xff], from, in, out)
 }
 
 // look finds the steps; unless there are so many that are longer that they are better passed in another way.
@@ -486,14 +486,13 @@ func (p *place) tire(way int) {
 	}
 }
 
-// take is count at any level, and follow.
-func (p *place) take(fields, txs, groups []uint16, from int, in *[enough]byte, out []byte) (o int, err error) {
+// take is count at any level.
+func (p *place) take(fields, txs []uint16, from int, in *[enough]byte, out []byte) (o int, err error) {
 	if err := p.note(fields, from, in); err != nil {
 		return 0, err
 	}
 	p.txs += len(txs)
-	o = p.window.write(txs, in, (*[enough]byte)(out))
-	return o, p.follow(groups, in, 0)
+	return p.window.write(txs, in, (*[enough]byte)(out)), nil
 }
 
 // where returns where a field begins, its bytes, and how many these are.

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/coder/websocket"
 
@@ -44,7 +43,7 @@ func serveAt(t *testing.T, address string, h *celestia.Handler) string {
 // asks returns the status of an answer.
 func asks(t *testing.T, method, url, body string, header http.Header) int {
 	t.Helper()
-	req, err := http.NewRequestWithContext(deadline(t, time.Minute), method, url, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(deadline(t), method, url, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +107,7 @@ func TestPages(t *testing.T) {
 		if got := asks(t, "POST", url, head, h); got != want {
 			t.Errorf("POST of a page of %q: got %d, want %d", origin, got, want)
 		}
-		ws, resp, err := websocket.Dial(deadline(t, time.Minute), url, &websocket.DialOptions{HTTPHeader: h})
+		ws, resp, err := websocket.Dial(deadline(t), url, &websocket.DialOptions{HTTPHeader: h})
 		if (err == nil) != (want == 200) {
 			t.Errorf("WebSocket of a page of %q: got %v, %v", origin, resp, err)
 		}
@@ -122,7 +121,7 @@ func TestPages(t *testing.T) {
 func TestUnfinishedMessages(t *testing.T) {
 	chain := newChain(t, local.Options{})
 	url := serve(t, chain, celestia.HandlerOptions{Limits: httpd.Limits{Bodies: 4 << 20}})
-	ctx := deadline(t, time.Minute)
+	ctx := deadline(t)
 	for range 6 {
 		ws, _, err := websocket.Dial(ctx, url, nil)
 		if err != nil {

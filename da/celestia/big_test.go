@@ -33,7 +33,7 @@ func TestBigBlobs(t *testing.T) {
 		{made(alpha, 79*scale/10)},
 		{made(alpha, 75*scale/10), made(beta, 75*scale/10), made(alpha, 75*scale/10), made(beta, 75*scale/10)},
 	} {
-		ctx := deadline(t, time.Minute)
+		ctx := deadline(t)
 		var work sync.WaitGroup
 		for i, b := range submissions {
 			work.Go(func() {
@@ -93,7 +93,7 @@ func TestSlowLink(t *testing.T) {
 	for c.Stats().HeaderCalls < asked+2 { // silence, for longer than patience lasts: the head has been asked for twice
 		select {
 		case <-time.After(10 * time.Millisecond):
-		case <-deadline(t, time.Minute).Done():
+		case <-deadline(t).Done():
 			t.Fatal("the head was not asked for")
 		}
 	}

@@ -245,7 +245,7 @@ func (s *callServer) replayHTTP(line string) error {
 }
 
 func (s *callServer) post(method, path, auth, body string) (int, http.Header, string, error) {
-	req, err := http.NewRequestWithContext(deadline(s.t, time.Minute), method, s.url+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(deadline(s.t), method, s.url+path, strings.NewReader(body))
 	if err != nil {
 		return 0, nil, "", err
 	}
@@ -544,7 +544,7 @@ func TestRecordedSocket(t *testing.T) {
 		if token != "" {
 			opt.HTTPHeader.Set("Authorization", "Bearer "+token)
 		}
-		ws, resp, err := websocket.Dial(deadline(t, time.Minute), s.url+"/"+query, opt)
+		ws, resp, err := websocket.Dial(deadline(t), s.url+"/"+query, opt)
 		if resp == nil {
 			return ws, 0, err
 		}
@@ -617,7 +617,7 @@ func TestRecordedSocket(t *testing.T) {
 // converse sends a message and reads until all lines have come. An answer that is none of the lines is an error; values of
 // channels come all the time.
 func (s *callServer) converse(ws *websocket.Conn, message string, lines []string) error {
-	ctx := deadline(s.t, time.Minute)
+	ctx := deadline(s.t)
 	if err := ws.Write(ctx, websocket.MessageText, []byte(s.names.Replace(message))); err != nil {
 		return err
 	}

@@ -60,7 +60,7 @@ func TestSourceAgreesWithChain(t *testing.T) {
 func fetch(t *testing.T, s follow.Source[da.Block], from, to uint64) []follow.Item[da.Block] {
 	t.Helper()
 	var out []follow.Item[da.Block]
-	err := s.Fetch(deadline(t, time.Minute), from, to, func(i follow.Item[da.Block]) error {
+	err := s.Fetch(deadline(t), from, to, func(i follow.Item[da.Block]) error {
 		out = append(out, i)
 		return nil
 	})
@@ -86,12 +86,12 @@ func TestFetchManyHeights(t *testing.T) {
 	if got, want := fetch(t, c, 1, 302), fetch(t, chain.Source(alpha), 1, 302); !reflect.DeepEqual(got, want) {
 		t.Error("fetched items differ from the chain's")
 	}
-	err := c.Fetch(deadline(t, time.Minute), 290, 400, func(follow.Item[da.Block]) error { return nil })
+	err := c.Fetch(deadline(t), 290, 400, func(follow.Item[da.Block]) error { return nil })
 	if !errors.Is(err, follow.ErrNotYet) {
 		t.Errorf("fetch beyond the head: got %v, want ErrNotYet", err)
 	}
 	stop := errors.New("enough")
-	if err := c.Fetch(deadline(t, time.Minute), 1, 302, func(i follow.Item[da.Block]) error {
+	if err := c.Fetch(deadline(t), 1, 302, func(i follow.Item[da.Block]) error {
 		if i.Height == 100 {
 			return stop
 		}
@@ -103,7 +103,7 @@ func TestFetchManyHeights(t *testing.T) {
 
 func TestSubmit(t *testing.T) {
 	chain := newChain(t, local.Options{Interval: 20 * time.Millisecond})
-	ctx := deadline(t, time.Minute)
+	ctx := deadline(t)
 	run(t, chain)
 	c := newClient(t, serve(t, chain, celestia.HandlerOptions{}), celestia.Options{})
 	height, err := c.Submit(ctx, []da.Blob{blob(alpha, "hello")})

@@ -70,11 +70,11 @@ func TestAllEndpointsDown(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	err = c.Subscribe(deadline(t, time.Minute), func(follow.Update[da.Block]) { t.Error("told something") })
+	err = c.Subscribe(deadline(t), func(follow.Update[da.Block]) { t.Error("told something") })
 	if err == nil || !strings.Contains(err.Error(), "127.0.0.1:1") || !strings.Contains(err.Error(), "127.0.0.1:2") {
 		t.Errorf("got %v, want both endpoints' reasons", err)
 	}
-	if err := c.Fetch(deadline(t, time.Minute), 1, 2, nil); err == nil {
+	if err := c.Fetch(deadline(t), 1, 2, nil); err == nil {
 		t.Error("fetched from nobody")
 	}
 }
@@ -134,10 +134,10 @@ func TestPollingAndBack(t *testing.T) {
 func TestWrongChain(t *testing.T) {
 	one, other := newChain(t, local.Options{ChainID: "one"}), newChain(t, local.Options{ChainID: "other"})
 	c := newClient(t, serve(t, other, celestia.HandlerOptions{}), celestia.Options{ChainID: "one"})
-	if err := c.Subscribe(deadline(t, time.Minute), func(follow.Update[da.Block]) {}); !errors.Is(err, da.ErrWrongChain) {
+	if err := c.Subscribe(deadline(t), func(follow.Update[da.Block]) {}); !errors.Is(err, da.ErrWrongChain) {
 		t.Errorf("subscribe: got %v, want ErrWrongChain", err)
 	}
-	if err := c.Fetch(deadline(t, time.Minute), 1, 2, nil); !errors.Is(err, da.ErrWrongChain) {
+	if err := c.Fetch(deadline(t), 1, 2, nil); !errors.Is(err, da.ErrWrongChain) {
 		t.Errorf("fetch: got %v, want ErrWrongChain", err)
 	}
 	both, err := celestia.New(httpc.At(serve(t, other, celestia.HandlerOptions{}), serve(t, one, celestia.HandlerOptions{})), celestia.Options{ChainID: "one"})
@@ -204,7 +204,7 @@ func TestTokens(t *testing.T) {
 	for name, bad := range map[string]string{"none": "", "nonsense": "x", "expired": expired, "of another": foreign,
 		"no algorithm": "eyJhbGciOiJub25lIn0.eyJBbGxvdyI6WyJhZG1pbiJdfQ."} {
 		c := newClient(t, url, celestia.Options{Token: bad})
-		if err := c.Fetch(deadline(t, time.Minute), 1, 2, nil); !errors.Is(err, da.ErrUnauthorized) {
+		if err := c.Fetch(deadline(t), 1, 2, nil); !errors.Is(err, da.ErrUnauthorized) {
 			t.Errorf("%s: got %v, want ErrUnauthorized", name, err)
 		}
 	}
@@ -214,7 +214,7 @@ func TestTokens(t *testing.T) {
 	if got := fetch(t, newClient(t, url+"?token="+read, celestia.Options{}), 1, 2); len(got) != 1 {
 		t.Error("token in the address does not read")
 	}
-	if _, err := newClient(t, url, celestia.Options{Token: read}).Submit(deadline(t, time.Minute), []da.Blob{blob(alpha, "x")}); !errors.Is(err, da.ErrUnauthorized) {
+	if _, err := newClient(t, url, celestia.Options{Token: read}).Submit(deadline(t), []da.Blob{blob(alpha, "x")}); !errors.Is(err, da.ErrUnauthorized) {
 		t.Errorf("submit with a read token: got %v, want ErrUnauthorized", err)
 	}
 }
@@ -222,7 +222,7 @@ func TestTokens(t *testing.T) {
 // TestLimits: requests at a time, and per second.
 func TestLimits(t *testing.T) {
 	chain := newChain(t, local.Options{})
-	ctx := deadline(t, time.Minute)
+	ctx := deadline(t)
 	url := serve(t, chain, celestia.HandlerOptions{MaxRequests: 1})
 	ws, _, err := websocket.Dial(ctx, url, nil)
 	if err != nil {
@@ -247,7 +247,7 @@ func TestLimits(t *testing.T) {
 func TestSlowSubscriber(t *testing.T) {
 	chain := newChain(t, local.Options{})
 	url := serve(t, chain, celestia.HandlerOptions{})
-	ctx := deadline(t, time.Minute)
+	ctx := deadline(t)
 	ws, _, err := websocket.Dial(ctx, url, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -301,7 +301,7 @@ func TestFaultsOverHTTP(t *testing.T) {
 	defer s.Close()
 	do := func(method, path, body string) string {
 		t.Helper()
-		req, err := http.NewRequestWithContext(deadline(t, time.Minute), method, s.URL+path, strings.NewReader(body))
+		req, err := http.NewRequestWithContext(deadline(t), method, s.URL+path, strings.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -199,13 +199,13 @@ func testFault(t *testing.T, f fault.Fault, mode string, level da.Level) {
 
 	reach := func(what string, height uint64) {
 		t.Helper()
-		if _, err := s.shown.Wait(deadline(t, time.Minute), func(n int) bool { return uint64(n) >= height }); err != nil {
+		if _, err := s.shown.Wait(deadline(t), func(n int) bool { return uint64(n) >= height }); err != nil {
 			t.Fatalf("%s: did not reach %d: %v; follower %+v; endpoint %+v", what, height, err, follower.State().Load(), c.Endpoints())
 		}
 	}
 	reach("before", chain.Head().Load().Height+10)
 	id := addFault(t, faults, f)
-	if err := chain.WaitHeight(deadline(t, time.Minute), chain.Head().Load().Height+30); err != nil {
+	if err := chain.WaitHeight(deadline(t), chain.Head().Load().Height+30); err != nil {
 		t.Fatal(err)
 	}
 	faults.Remove(id)

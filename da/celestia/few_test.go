@@ -12,7 +12,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"headrace/da/celestia"
 	"headrace/da/local"
@@ -183,14 +182,14 @@ func TestBlocksComeFirst(t *testing.T) {
 			answered.Update(func(n int) int { return n + 1 })
 		})
 	}
-	if _, err := chain.asked.Wait(deadline(t, time.Minute), func(n int) bool { return n == 3 }); err != nil {
+	if _, err := chain.asked.Wait(deadline(t), func(n int) bool { return n == 3 }); err != nil {
 		t.Errorf("%d large messages wait for the block: %v", chain.asked.Load(), err)
 	}
 	if got := ask(`{"id":1,"jsonrpc":"2.0","method":"node.Ready","params":[]}`); !strings.Contains(got, "true") || answered.Load() > 0 {
 		t.Errorf("beside a block that is being made: %q, and %d large messages were answered", got, answered.Load())
 	}
 	chain.now.Set(false)
-	if _, err := answered.Wait(deadline(t, time.Minute), func(n int) bool { return n == 3 }); err != nil {
+	if _, err := answered.Wait(deadline(t), func(n int) bool { return n == 3 }); err != nil {
 		t.Errorf("after the block: %v", err)
 	}
 }

@@ -175,7 +175,7 @@ func post(t testing.TB, chain *local.Chain, url, auth, body string) (int, string
 	if strings.HasPrefix(auth, "?") {
 		query, auth = auth, ""
 	}
-	req, err := http.NewRequestWithContext(deadline(t, time.Minute), "POST", url+"/"+query, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(deadline(t), "POST", url+"/"+query, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -329,7 +329,7 @@ func TestSocketFrames(t *testing.T) {
 				auth = nil
 			}
 			url := serve(t, chain, opt)
-			ctx := deadline(t, time.Minute)
+			ctx := deadline(t)
 			ws, _, err := websocket.Dial(ctx, url, &websocket.DialOptions{HTTPHeader: auth})
 			if err != nil {
 				t.Fatal(err)

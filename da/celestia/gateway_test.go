@@ -75,7 +75,7 @@ func throughGateway(t *testing.T, f proxy.Fault) (posted int, err error) {
 	chain := newChain(t, local.Options{Interval: 10 * time.Millisecond})
 	run(t, chain)
 	c := newClient(t, gateway(t, serve(t, chain, celestia.HandlerOptions{}), 0, func() proxy.Fault { return f }), celestia.Options{})
-	ctx := deadline(t, time.Minute)
+	ctx := deadline(t)
 	_, err = c.Submit(ctx, []da.Blob{blob(alpha, "x")})
 	last := chain.Head().Load().Height + 3
 	for h := uint64(1); h <= last || posted == 0 && f.Node != proxy.Untouched; h++ {
@@ -103,7 +103,7 @@ func TestGatewayPassedOver(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.Close()
-			if _, err := c.Submit(deadline(t, time.Minute), []da.Blob{blob(alpha, strings.Repeat("x", 1<<20))}); err != nil {
+			if _, err := c.Submit(deadline(t), []da.Blob{blob(alpha, strings.Repeat("x", 1<<20))}); err != nil {
 				t.Error(err)
 			}
 		})

@@ -115,7 +115,7 @@ func rewriting(t testing.TB, chain celestia.Chain, method string, rewrite func(r
 // tryFetch returns what a fetch delivered, and how it ended.
 func tryFetch(t *testing.T, c *celestia.Client, from, to uint64) (items []follow.Item[da.Block], err error) {
 	t.Helper()
-	err = c.Fetch(deadline(t, time.Minute), from, to, func(i follow.Item[da.Block]) error {
+	err = c.Fetch(deadline(t), from, to, func(i follow.Item[da.Block]) error {
 		items = append(items, i)
 		return nil
 	})
@@ -316,7 +316,7 @@ func TestRootsOfItsOwn(t *testing.T) {
 				"too few":   {Namespace: alpha, Blobs: 1, Digest: da.Digest([]da.Blob{truth})},
 				"the truth": {Namespace: alpha, Blobs: 2, Digest: da.Digest([]da.Blob{truth, blob(alpha, "and more")})},
 			} {
-				if err := c.Prove(deadline(t, time.Minute), height, hash, []da.Claim{claim}); err == nil || errors.Is(err, da.ErrNotProven) {
+				if err := c.Prove(deadline(t), height, hash, []da.Claim{claim}); err == nil || errors.Is(err, da.ErrNotProven) {
 					t.Errorf("claim of %s: got %v, want neither shown nor false", what, err)
 				}
 			}
@@ -340,7 +340,7 @@ func TestProofOfAnotherHeader(t *testing.T) {
 			return e
 		}}
 		c := newClient(t, serve(t, l, celestia.HandlerOptions{}), celestia.Options{Namespaces: []da.Namespace{alpha}})
-		if err := c.Prove(deadline(t, time.Minute), height, hash, []da.Claim{{Namespace: alpha}}); err == nil || errors.Is(err, da.ErrNotProven) {
+		if err := c.Prove(deadline(t), height, hash, []da.Claim{{Namespace: alpha}}); err == nil || errors.Is(err, da.ErrNotProven) {
 			t.Errorf("%s: got %v, want neither shown nor false", name, err)
 		}
 	}
@@ -351,7 +351,7 @@ func TestProofOfAnotherHeader(t *testing.T) {
 func listen(t *testing.T, c *celestia.Client, goOn func(), height uint64) (got []follow.Update[da.Block], err error) {
 	t.Helper()
 	heard := errors.New("heard enough")
-	ctx, cancel := context.WithCancelCause(deadline(t, time.Minute))
+	ctx, cancel := context.WithCancelCause(deadline(t))
 	first := make(chan struct{}) // closed with the first update, or with the end of all
 	begun := sync.OnceFunc(func() { close(first) })
 	var work sync.WaitGroup
@@ -469,7 +469,7 @@ func TestForgedEvents(t *testing.T) {
 					t.Errorf("told a garbled blob as a block: %v", u.Item.Data.Blobs)
 				}
 				if level == da.Prove && u.Item != nil {
-					if err := c.Prove(deadline(t, time.Minute), height, u.Head.Hash, u.Item.Data.Unproven); !errors.Is(err, da.ErrNotProven) {
+					if err := c.Prove(deadline(t), height, u.Head.Hash, u.Item.Data.Unproven); !errors.Is(err, da.ErrNotProven) {
 						t.Errorf("claims %v: got %v, want ErrNotProven", u.Item.Data.Unproven, err)
 					}
 				}
@@ -557,7 +557,7 @@ func TestForkedEndpoint(t *testing.T) {
 	conflict := fork.Head().Load().Ref()
 	select {
 	case <-asked:
-	case <-deadline(t, time.Minute).Done():
+	case <-deadline(t).Done():
 		t.Fatal("the second endpoint was not asked for its head")
 	}
 	answer() // which is told before all that follows
@@ -615,7 +615,7 @@ func TestStuckIsToldInTheStatus(t *testing.T) {
 	url := serve(t, chain.View(faults), celestia.HandlerOptions{Faults: faults})
 	c := newClient(t, url, celestia.Options{Namespaces: []da.Namespace{alpha, beta}, Probe: 50 * time.Millisecond, Hold: 50 * time.Millisecond})
 	first := true
-	err := c.Subscribe(deadline(t, time.Minute), func(follow.Update[da.Block]) {
+	err := c.Subscribe(deadline(t), func(follow.Update[da.Block]) {
 		if first {
 			first = false
 			addFault(t, faults, fault.Fault{Kind: fault.Stall})

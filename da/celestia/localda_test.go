@@ -5,7 +5,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"headrace/da"
 	"headrace/da/celestia"
@@ -41,7 +40,7 @@ func TestLocalDA(t *testing.T) {
 			t.Parallel()
 			layer, url := serveLocalDA(t, opt)
 			c := newClient(t, url, celestia.Options{LocalDA: true, Level: da.Trust, Namespaces: []da.Namespace{alpha, beta}, BlockTime: -1})
-			updates, ctx := subscribe(t, c), deadline(t, time.Minute)
+			updates, ctx := subscribe(t, c), deadline(t)
 			if u := next(t, updates); u.Head != (follow.Ref{}) || u.Item != nil {
 				t.Fatalf("got %+v from a layer without a height, want none", u)
 			}
@@ -122,7 +121,7 @@ func TestLocalDARefused(t *testing.T) {
 		"a celestia-node for a local-da": {node, true, "set da.kind to celestia"},
 	} {
 		client := newClient(t, c.url, celestia.Options{LocalDA: c.local, Level: da.Trust, Namespaces: []da.Namespace{alpha}})
-		ctx := deadline(t, time.Minute)
+		ctx := deadline(t)
 		if _, err := client.Head(ctx); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v of its head, want %q", name, err, c.want)
 		}

@@ -84,8 +84,9 @@ func measuring(t testing.TB, address string, opt celestia.Options) *celestia.Cli
 	return c
 }
 
-func deadline(t testing.TB, d time.Duration) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), d)
+// deadline is only for a test that hangs.
+func deadline(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -93,7 +94,7 @@ func deadline(t testing.TB, d time.Duration) context.Context {
 // submit puts blobs into the chain's next block.
 func submit(t testing.TB, chain *local.Chain, blobs ...da.Blob) uint64 {
 	t.Helper()
-	ctx := deadline(t, time.Minute)
+	ctx := deadline(t)
 	var work sync.WaitGroup
 	defer work.Wait()
 	var height uint64

@@ -63,7 +63,7 @@ func TestBlockTimeIsTheClock(t *testing.T) {
 		t.Errorf("got a block time of %s, want the one that was given", got)
 	}
 	told := 0
-	err := c.Subscribe(deadline(t, time.Minute), func(follow.Update[da.Block]) {
+	err := c.Subscribe(deadline(t), func(follow.Update[da.Block]) {
 		if told++; told == 1 {
 			addFault(t, faults, fault.Fault{Kind: fault.Stall})
 			produce(t, chain, 1)
@@ -85,7 +85,7 @@ func TestPaceOutlivesSubscription(t *testing.T) {
 	stuck := func(update func(told int)) {
 		t.Helper()
 		told := 0
-		err := c.Subscribe(deadline(t, time.Minute), func(follow.Update[da.Block]) {
+		err := c.Subscribe(deadline(t), func(follow.Update[da.Block]) {
 			told++
 			update(told)
 		})

@@ -168,7 +168,7 @@ func TestReferenceClient(t *testing.T) {
 	chain := newChain(t, local.Options{Interval: 20 * time.Millisecond})
 	run(t, chain)
 	url := serve(t, chain, celestia.HandlerOptions{Secret: secret})
-	ctx := deadline(t, time.Minute)
+	ctx := deadline(t)
 	auth := http.Header{"Authorization": {"Bearer " + token(t, celestia.Admin)}}
 	var blobs referenceAPI
 	var headers referenceHeaderAPI
@@ -509,10 +509,10 @@ func TestClientWithReferenceServer(t *testing.T) {
 	next(t, updates)
 	done := make(chan error, 1)
 	go func() {
-		_, err := c.Submit(deadline(t, time.Minute), []da.Blob{blob(beta, "posted"), blob(alpha, "too")})
+		_, err := c.Submit(deadline(t), []da.Blob{blob(beta, "posted"), blob(alpha, "too")})
 		done <- err
 	}()
-	if _, err := chain.Pending().Wait(deadline(t, time.Minute), func(n int) bool { return n > 0 }); err != nil {
+	if _, err := chain.Pending().Wait(deadline(t), func(n int) bool { return n > 0 }); err != nil {
 		t.Fatal(err)
 	}
 	produce(t, chain, 1)

@@ -109,7 +109,7 @@ func follow1(t testing.TB, source follow.Source[da.Block], sink follow.Sink[da.B
 // fill makes a height of these blobs, each a submission of its own.
 func fill(t testing.TB, chain *local.Chain, blobs ...da.Blob) uint64 {
 	t.Helper()
-	ctx := deadline(t, time.Minute)
+	ctx := deadline(t)
 	var work sync.WaitGroup
 	for i, b := range blobs {
 		work.Go(func() {
@@ -267,7 +267,7 @@ func TestLongEvent(t *testing.T) {
 	sink := newKept()
 	f := follow1(t, c, sink)
 	sink.reach(t, 1, time.Minute)
-	if _, err := f.State().Wait(deadline(t, time.Minute), func(s follow.State) bool { return s.Live }); err != nil {
+	if _, err := f.State().Wait(deadline(t), func(s follow.State) bool { return s.Live }); err != nil {
 		t.Fatal(err)
 	}
 	was, pushed := link.Passed(), c.Stats().Inline
@@ -286,7 +286,7 @@ func TestLongEvent(t *testing.T) {
 	if got, most := link.Passed()-was, uint64(len(want)*700_000*8/3*11/10+4<<20); got > most {
 		t.Errorf("%d bytes have come, want at most %d", got, most)
 	}
-	if _, err := f.State().Wait(deadline(t, time.Minute), func(s follow.State) bool { return s.Subscribed }); err != nil {
+	if _, err := f.State().Wait(deadline(t), func(s follow.State) bool { return s.Subscribed }); err != nil {
 		t.Fatal(err)
 	}
 	produce(t, chain, 1)
@@ -310,7 +310,7 @@ func TestStuckHeight(t *testing.T) {
 	c := newClient(t, serve(t, chain.View(faults), celestia.HandlerOptions{}), celestia.Options{Namespaces: []da.Namespace{alpha}, Level: da.Prove, Window: 8})
 	sink := newKept()
 	deliver := func(item follow.Item[da.Block]) error { return sink.Apply(t.Context(), item) }
-	ctx := deadline(t, time.Minute)
+	ctx := deadline(t)
 	if err := c.Fetch(ctx, 1, 101, deliver); err == nil || sink.Last().Height != 4 {
 		t.Fatalf("first try: %v at %d, want an error after 4", err, sink.Last().Height)
 	}

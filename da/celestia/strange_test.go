@@ -37,7 +37,7 @@ func TestFibrePointers(t *testing.T) {
 			if n := c.Stats().FibrePointers; n != 2 {
 				t.Errorf("pushed: %d pointers counted, want one in each namespace", n)
 			}
-			if err := c.Prove(deadline(t, time.Minute), height, u.Item.Hash, u.Item.Data.Unproven); err != nil {
+			if err := c.Prove(deadline(t), height, u.Item.Hash, u.Item.Data.Unproven); err != nil {
 				t.Errorf("prove: %v", err)
 			}
 			items, err := tryFetch(t, c, height, height+1)

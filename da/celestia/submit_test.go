@@ -22,7 +22,7 @@ func TestSubmitRaisesFee(t *testing.T) {
 	url := serve(t, chain, celestia.HandlerOptions{MinGasPrice: 0.01})
 	c := newClient(t, url, celestia.Options{GasPrice: 0.001, MaxGasPrice: 0.02})
 	for range 2 {
-		if _, err := c.Submit(deadline(t, time.Minute), []da.Blob{blob(alpha, "x")}); err != nil {
+		if _, err := c.Submit(deadline(t), []da.Blob{blob(alpha, "x")}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -30,7 +30,7 @@ func TestSubmitRaisesFee(t *testing.T) {
 		t.Errorf("requests for two submissions: got %d, want 3", got)
 	}
 	poor := newClient(t, url, celestia.Options{GasPrice: 0.001, MaxGasPrice: 0.005})
-	if _, err := poor.Submit(deadline(t, time.Minute), []da.Blob{blob(alpha, "x")}); !errors.Is(err, da.ErrFee) {
+	if _, err := poor.Submit(deadline(t), []da.Blob{blob(alpha, "x")}); !errors.Is(err, da.ErrFee) {
 		t.Errorf("with too low a maximum: got %v, want ErrFee", err)
 	}
 	for _, bad := range []celestia.Options{{GasPrice: -1}, {Priority: 4}} {
@@ -46,7 +46,7 @@ func TestSubmitKeys(t *testing.T) {
 	run(t, chain)
 	url := serve(t, chain, celestia.HandlerOptions{Keys: []string{"one"}})
 	c := newClient(t, url, celestia.Options{Keys: []string{"one", "two"}})
-	ctx := deadline(t, time.Minute)
+	ctx := deadline(t)
 	if _, err := c.Submit(ctx, []da.Blob{blob(alpha, "x")}); err != nil {
 		t.Error(err)
 	}
@@ -79,7 +79,7 @@ func TestSubmitOutcome(t *testing.T) {
 			addFault(t, faults, fault.Fault{Kind: test.kind})
 			var work sync.WaitGroup
 			defer work.Wait()
-			ctx, cancel := context.WithCancel(deadline(t, time.Minute))
+			ctx, cancel := context.WithCancel(deadline(t))
 			defer cancel()
 			work.Go(func() {
 				if _, err := chain.Pending().Wait(ctx, func(n int) bool { return n > 0 }); err == nil {
@@ -116,7 +116,7 @@ func TestSubmitFailover(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if _, err := c.Submit(deadline(t, time.Minute), []da.Blob{blob(alpha, "x")}); err != nil {
+	if _, err := c.Submit(deadline(t), []da.Blob{blob(alpha, "x")}); err != nil {
 		t.Error(err)
 	}
 	if got := c.Endpoints(); got[0].Healthy || !got[1].Healthy || got[0].LastError == "" {
@@ -148,7 +148,7 @@ func TestSubmitTimeoutIsMeasured(t *testing.T) {
 	chain := newChain(t, local.Options{Interval: 10 * time.Millisecond})
 	run(t, chain)
 	c := measuring(t, serve(t, chain, celestia.HandlerOptions{}), celestia.Options{Namespaces: []da.Namespace{alpha}, Hold: time.Millisecond})
-	ctx, cancel := context.WithCancel(deadline(t, time.Minute))
+	ctx, cancel := context.WithCancel(deadline(t))
 	defer cancel()
 	_ = c.Subscribe(ctx, func(follow.Update[da.Block]) {
 		if c.BlockTime() > 0 {

@@ -3,7 +3,6 @@ package celestia_test
 import (
 	"errors"
 	"testing"
-	"time"
 
 	"headrace/da"
 	"headrace/da/celestia"
@@ -20,7 +19,7 @@ func TestProve(t *testing.T) {
 	produce(t, chain, 1)
 	faults := &fault.Set{}
 	c := newClient(t, serve(t, chain.View(faults), celestia.HandlerOptions{}), celestia.Options{Namespaces: []da.Namespace{alpha, beta}, Level: da.Prove})
-	ctx := deadline(t, time.Minute)
+	ctx := deadline(t)
 	hash := func(height uint64) [32]byte {
 		e, err := chain.Header(height)
 		if err != nil {
@@ -97,7 +96,7 @@ func TestDamagedEndpoint(t *testing.T) {
 		addFault(t, faults, f)
 		bad, good := serve(t, view, celestia.HandlerOptions{}), serve(t, chain, celestia.HandlerOptions{})
 		alone := newClient(t, bad, celestia.Options{Namespaces: []da.Namespace{alpha}})
-		err := alone.Fetch(deadline(t, time.Minute), height, height+1, func(follow.Item[da.Block]) error { return nil })
+		err := alone.Fetch(deadline(t), height, height+1, func(follow.Item[da.Block]) error { return nil })
 		if err == nil || want != nil && !errors.Is(err, want) {
 			t.Errorf("%s: got %v, want %v", kind, err, want)
 		}
