@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"os"
 	"os/exec"
@@ -28,7 +27,7 @@ import (
 // goes on when it is started again. Nothing is lost. What cannot be opened at its start ends with that status too.
 func TestDiskFull(t *testing.T) {
 	noteSources(t)
-	r := newRollup(t, rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0)))
+	r := newRollup(t)
 	disks := map[*server]string{}
 	for s, name := range map[*server]string{r.da: "da", r.seq: "seq", r.all: "full"} {
 		disks[s] = filepath.Join(r.home, name)
@@ -69,7 +68,7 @@ func TestDiskFull(t *testing.T) {
 // full. It says that it is not live, and is at the head again in the same process once it may. Nothing is lost.
 func TestFewDescriptors(t *testing.T) {
 	noteSources(t)
-	r := newRollup(t, rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0)))
+	r := newRollup(t)
 	for _, s := range r.servers {
 		s.start(t)
 	}

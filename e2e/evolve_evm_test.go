@@ -24,6 +24,7 @@ import (
 	"headrace/devnet/evreth"
 	"headrace/devnet/geth"
 	"headrace/devnet/geth/gethtest"
+	"headrace/internal/nettest"
 	"headrace/node"
 	"headrace/watch"
 )
@@ -77,7 +78,7 @@ func TestEvolveEVMKills(t *testing.T) {
 	if err := errors.Join(err, os.WriteFile(in("evm.json"), raw, 0o600), os.WriteFile(in("pass"), []byte("correct horse\n"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	made, followed, listen := newEVM(t, in("evm.json")), newEVM(t, in("evm.json")), pickPort(t, rng)
+	made, followed, listen := newEVM(t, in("evm.json")), newEVM(t, in("evm.json")), nettest.FreeAddress(t)
 	all := []string{"--da.address", "http://" + listen, "--http.address", "127.0.0.1:0", "--log.format", "json"}
 	headrace(t, append(append([]string{"init", "--home", in("seq"), "--sequencer", "--passphrase-file", in("pass"), "--chain-id", "e2e",
 		"--sequencer.block_time", "1100ms"}, all...), made.flags...)...) // geth wants a second for each block

@@ -21,6 +21,7 @@ import (
 	"headrace/block"
 	"headrace/exec/evolve/evgrpc"
 	"headrace/exec/evolve/evolvetest"
+	"headrace/internal/nettest"
 	"headrace/node"
 	"headrace/watch"
 )
@@ -83,12 +84,12 @@ func testKillsEvolve(t *testing.T, seqAs, fullAs evolvetest.Form) {
 	noteSources(t)
 	rng := rand.New(rand.NewPCG(seedOf(t), 0))
 	dir := t.TempDir()
-	ofSeq := executor{"http://" + pickPort(t, rng), filepath.Join(dir, "seq"), seqAs, evolvetest.Options{Load: 3}}
+	ofSeq := executor{"http://" + nettest.FreeAddress(t), filepath.Join(dir, "seq"), seqAs, evolvetest.Options{Load: 3}}
 	ofFull := executor{"unix://" + filepath.Join(dir, "s"), filepath.Join(dir, "full"), fullAs, evolvetest.Options{Lags: true}}
 	kind := func(o executor) []string {
 		return []string{"--engine.kind", "evolve-grpc", "--engine.address", o.Target}
 	}
-	r := newRollupWith(t, rng, pace{block: 20 * time.Millisecond, da: 40 * time.Millisecond}, kind(ofSeq), kind(ofFull))
+	r := newRollupWith(t, pace{block: 20 * time.Millisecond, da: 40 * time.Millisecond}, kind(ofSeq), kind(ofFull))
 	x := ofFull.server(t, "full node's executor")
 	r.servers = []*server{r.seq, r.all, ofSeq.server(t, "sequencer's executor"), x}
 	r.da.start(t)

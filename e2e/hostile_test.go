@@ -9,7 +9,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"os"
 	"os/exec"
@@ -35,8 +34,7 @@ const maxRSS = 300 << 20
 // layer's blocks. The nodes keep within their memory, answer probes, and every honest transaction is in a block.
 func TestHostile(t *testing.T) {
 	noteSources(t)
-	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
-	r := newRollupAt(t, rng, pace{block: 250 * time.Millisecond, da: time.Second})
+	r := newRollupAt(t, pace{block: 250 * time.Millisecond, da: time.Second})
 	for _, s := range r.servers {
 		s.start(t)
 	}

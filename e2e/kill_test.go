@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"time"
 
 	"headrace/internal/keyfile"
+	"headrace/internal/nettest"
 	"headrace/watch"
 )
 
@@ -82,40 +82,25 @@ type rollup struct {
 	servers      []*server
 }
 
-// pickPort returns a port of the loopback that is free, below those that the system gives to outgoing connections:
-// while the DA layer is down, nobody else gets it.
-func pickPort(t *testing.T, rng *rand.Rand) string {
-	t.Helper()
-	for range 100 {
-		address := fmt.Sprintf("127.0.0.1:%d", 20000+rng.IntN(10000))
-		if l, err := net.Listen("tcp", address); err == nil {
-			_ = l.Close()
-			return address
-		}
-	}
-	t.Fatal("no free port between 20000 and 30000")
-	return ""
-}
-
 // pace is how often a rollup makes blocks, and its DA layer.
 type pace struct{ block, da time.Duration }
 
-func newRollup(t *testing.T, rng *rand.Rand) *rollup {
+func newRollup(t *testing.T) *rollup {
 	t.Helper()
-	return newRollupAt(t, rng, pace{block: 20 * time.Millisecond, da: 40 * time.Millisecond})
+	return newRollupAt(t, pace{block: 20 * time.Millisecond, da: 40 * time.Millisecond})
 }
 
-func newRollupAt(t *testing.T, rng *rand.Rand, at pace) *rollup {
+func newRollupAt(t *testing.T, at pace) *rollup {
 	t.Helper()
-	return newRollupWith(t, rng, at, nil, nil)
+	return newRollupWith(t, at, nil, nil)
 }
 
 // newRollupWith has more arguments for the init of the sequencer and of the full node.
-func newRollupWith(t *testing.T, rng *rand.Rand, at pace, ofSeq, ofFull []string) *rollup {
+func newRollupWith(t *testing.T, at pace, ofSeq, ofFull []string) *rollup {
 	t.Helper()
 	home := t.TempDir()
 	in := func(names ...string) string { return filepath.Join(append([]string{home}, names...)...) }
-	listen := pickPort(t, rng)
+	listen := nettest.FreeAddress(t)
 	if err := os.WriteFile(in("pass"), []byte("correct horse\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +204,7 @@ func TestKills(t *testing.T) {
 	noteSources(t)
 	rng := rand.New(rand.NewPCG(seedOf(t), 0))
 	begin := time.Now()
-	r := newRollup(t, rng)
+	r := newRollup(t)
 	for _, s := range r.servers {
 		s.start(t)
 	}

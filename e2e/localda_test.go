@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"reflect"
@@ -21,9 +20,8 @@ import (
 // than it did is noticed by a node that is started: it takes no block more, until the height is as it was.
 func TestLocalDA(t *testing.T) {
 	noteSources(t)
-	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
 	kind := []string{"--da.kind", "local-da", "--da.level", "trust"}
-	r := newRollupWith(t, rng, pace{block: 50 * time.Millisecond}, kind, kind)
+	r := newRollupWith(t, pace{block: 50 * time.Millisecond}, kind, kind)
 	lis, err := net.Listen("tcp", r.da.args[4])
 	if err != nil {
 		t.Fatal(err)

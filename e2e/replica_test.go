@@ -22,6 +22,7 @@ import (
 
 	"headrace/block"
 	"headrace/follow"
+	"headrace/internal/nettest"
 	"headrace/node"
 	"headrace/watch"
 )
@@ -39,11 +40,11 @@ type replicated struct {
 	full, second, one, two *server
 }
 
-func newReplicated(t *testing.T, rng *rand.Rand, at pace, ofReplicas ...string) *replicated {
+func newReplicated(t *testing.T, at pace, ofReplicas ...string) *replicated {
 	t.Helper()
-	port := func() string { return pickPort(t, rng) }
+	port := func() string { return nettest.FreeAddress(t) }
 	full, second, one, two := port(), port(), port(), port()
-	r := &replicated{rollup: newRollupWith(t, rng, at, nil, []string{"--http.address", full})}
+	r := &replicated{rollup: newRollupWith(t, at, nil, []string{"--http.address", full})}
 	in := func(names ...string) string { return filepath.Join(append([]string{r.home}, names...)...) }
 	genesis := in("seq", "genesis.json")
 	program := func(name, home string) *server {
@@ -66,7 +67,7 @@ func newReplicated(t *testing.T, rng *rand.Rand, at pace, ofReplicas ...string) 
 func TestReplicaKills(t *testing.T) {
 	noteSources(t)
 	rng := rand.New(rand.NewPCG(seedOf(t), 1))
-	r := newReplicated(t, rng, pace{block: 50 * time.Millisecond, da: 100 * time.Millisecond})
+	r := newReplicated(t, pace{block: 50 * time.Millisecond, da: 100 * time.Millisecond})
 	for _, s := range r.servers {
 		s.start(t)
 	}
@@ -232,8 +233,7 @@ func (b *balancer) pass(in net.Conn) {
 func TestReplicasBehindABalancer(t *testing.T) {
 	noteSources(t)
 	const far = 120
-	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 2))
-	r := newReplicated(t, rng, pace{block: 50 * time.Millisecond, da: 100 * time.Millisecond}, "--http.max_connections", "8000", "--http.max_waiting", "8000")
+	r := newReplicated(t, pace{block: 50 * time.Millisecond, da: 100 * time.Millisecond}, "--http.max_connections", "8000", "--http.max_waiting", "8000")
 	for _, s := range r.servers {
 		s.start(t)
 	}

@@ -67,7 +67,7 @@ func TestSendsAreAnswered(t *testing.T) {
 	rng := rand.New(rand.NewPCG(seed, 16))
 	each := 20 * time.Millisecond * time.Duration(max(1, *sendersFlag/200)) // so that a block has many of them
 	room := fmt.Sprint(max(1280, 2**sendersFlag))
-	r := newRollupWith(t, rng, pace{block: each, da: 2 * each}, []string{"--http.max_waiting", room, "--http.max_connections", room}, nil)
+	r := newRollupWith(t, pace{block: each, da: 2 * each}, []string{"--http.max_waiting", room, "--http.max_connections", room}, nil)
 	for _, s := range r.servers {
 		s.start(t)
 	}

@@ -119,6 +119,9 @@ func elsewhere(t *testing.T, script, dir string) string {
 	return strings.ReplaceAll(script, "/tmp/", dir+"/")
 }
 
+// fatal are the lines with which a program of a walk-through ends; they are shown once more, behind all that the others say.
+var fatal = regexp.MustCompile(`(?m)^(Fatal|panic|fatal error): .*$`)
+
 // TestPagesRun runs the walk-throughs of README and docs as they are written, but for their ports and folders.
 func TestPagesRun(t *testing.T) {
 	if _, err := exec.LookPath("bash"); err != nil {
@@ -135,7 +138,7 @@ func TestPagesRun(t *testing.T) {
 				Cmds: map[string]func(*testscript.TestScript, bool, []string){"walk": func(ts *testscript.TestScript, _ bool, _ []string) {
 					out, err := command(ts, []string{"bash", writeFile(t, dir, "walk.sh", script)}).CombinedOutput()
 					if err != nil || !strings.HasSuffix(string(out), "stopped\n") {
-						ts.Fatalf("%v: %s", err, out)
+						ts.Fatalf("%v: %s\n%s", err, out, strings.Join(fatal.FindAllString(string(out), -1), "\n"))
 					}
 					for _, want := range walks[of] {
 						if !regexp.MustCompile(want).Match(out) {
