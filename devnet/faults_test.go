@@ -17,6 +17,7 @@ import (
 	"headrace/da/fault"
 	"headrace/da/local"
 	"headrace/follow"
+	"headrace/internal/latetest"
 	"headrace/node"
 )
 
@@ -116,7 +117,7 @@ func (r *row) sign(mode string, level da.Level) sign {
 // verification. Its status tells while the fault lasts; when it ends, the node is at the head within three DA block
 // times of being connected again, and has every block once (I1, I5, I7, I12).
 func TestFaults(t *testing.T) {
-	late := measureLateness(t)
+	late := latetest.New(t)
 	room := make(chan struct{}, 3) // worlds at a time: what two cores can bear
 	var all sync.WaitGroup
 	levels := []da.Level{da.Trust, da.ProveEmpty, da.Prove}
@@ -154,7 +155,7 @@ func raceDetector() bool {
 }
 
 // meet runs a full node that meets a fault.
-func (w *world) meet(t *testing.T, late *lateness, r *row, mode string, level da.Level) {
+func (w *world) meet(t *testing.T, late *latetest.Meter, r *row, mode string, level da.Level) {
 	faults := new(fault.Set)
 	defer faults.Clear()
 	if mode == "polling" {
@@ -192,7 +193,7 @@ func (w *world) meet(t *testing.T, late *lateness, r *row, mode string, level da
 	// Pauses between tries double: the next one comes at most about as long after the end as the fault lasted. A dead
 	// connection or call is found out first.
 	pause := min(lasted, 5*time.Second)
-	bound := 3*beat + bounds.Silence + callTimeout + pause + 50*late.wake(end)
+	bound := 3*beat + bounds.Silence + callTimeout + pause + 50*late.Worst(end)
 	if took > bound {
 		t.Errorf("at the head after %s, want %s at most", took, bound)
 	}

@@ -16,6 +16,7 @@ import (
 	"headrace/devnet/geth/gethtest"
 	"headrace/devnet/proxy"
 	"headrace/follow"
+	"headrace/internal/latetest"
 	"headrace/node"
 )
 
@@ -171,7 +172,7 @@ func TestNotReadyForFaultsOfAnL1(t *testing.T) {
 		t.Fatal(err)
 	}
 	background(t, n.Run)
-	busy := measureLateness(t)
+	busy := &lateness{Meter: latetest.New(t)}
 	seq := n.Nodes()[0]
 	busy.follow(t, seq, layerTime)
 	watch := func(t *testing.T, n *node.Node) *monitor {

@@ -16,6 +16,7 @@ import (
 	"headrace/da/local"
 	"headrace/devnet"
 	"headrace/follow"
+	"headrace/internal/latetest"
 	"headrace/node"
 )
 
@@ -107,7 +108,7 @@ func TestNotReadyForFaults(t *testing.T) {
 	t.Parallel()
 	w := newLayer(t)
 	w.sequenceLayer(t, w.URL())
-	busy := measureLateness(t)
+	busy := &lateness{Meter: latetest.New(t)}
 	busy.follow(t, w.seq, layerTime)
 	var all sync.WaitGroup
 	defer all.Wait()
@@ -330,7 +331,7 @@ func (m *monitor) look(s *node.Status) {
 
 // most is how long they may stand before the node is not ready, on a machine that is as busy as this one.
 func (m *monitor) most() time.Duration {
-	return m.bound + 2*time.Second + 10*m.busy.wake(m.since) + m.busy.blocks(m.since)
+	return m.bound + 2*time.Second + 10*m.busy.Worst(m.since) + m.busy.blocks(m.since)
 }
 
 // layerLate reports whether a block of the layer has been late by half of its time since the fault began.

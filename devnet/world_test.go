@@ -15,6 +15,7 @@ import (
 	"headrace/da/fault"
 	"headrace/da/local"
 	"headrace/devnet"
+	"headrace/internal/latetest"
 	"headrace/node"
 )
 
@@ -200,53 +201,19 @@ func (w *world) check(t *testing.T, n *node.Node, c *counter, height uint64) {
 	}
 }
 
-// lateness measures how late this process wakes up: what a busy machine adds to each step of what we wait for; and how late
-// a layer's blocks are, which others may make.
+// lateness measures how late this process wakes up; and how late a layer's blocks are, which others may make.
 type lateness struct {
+	*latetest.Meter
 	mu    sync.Mutex
-	wakes []late
 	block []late
 	last  time.Time // when the layer's last block came; zero: none is looked for
 	each  time.Duration
 }
 
-// late is that something was late by so much, as was found then.
+// late is that a block was late by so much, as was found then.
 type late struct {
 	at time.Time
 	by time.Duration
-}
-
-// worst is the worst that was found since then.
-func worst(all []late, since time.Time) (by time.Duration) {
-	for _, l := range all {
-		if l.at.After(since) {
-			by = max(by, l.by)
-		}
-	}
-	return by
-}
-
-func measureLateness(t *testing.T) *lateness {
-	const step = 20 * time.Millisecond
-	l := new(lateness)
-	background(t, func(ctx context.Context) error {
-		for ctx.Err() == nil {
-			begin := time.Now()
-			timer := time.NewTimer(step) // the measurement itself
-			select {
-			case <-timer.C:
-			case <-ctx.Done():
-				timer.Stop()
-			}
-			l.mu.Lock()
-			if by := time.Since(begin) - step; by > step/4 {
-				l.wakes = append(l.wakes, late{time.Now(), by})
-			}
-			l.mu.Unlock()
-		}
-		return nil
-	})
-	return l
 }
 
 // follow measures how late the blocks of the layer are that n follows without a fault, one each so long.
@@ -266,18 +233,16 @@ func (l *lateness) follow(t *testing.T, n *node.Node, each time.Duration) {
 	})
 }
 
-// wake is how late this process has woken up since then.
-func (l *lateness) wake(since time.Time) time.Duration {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return worst(l.wakes, since)
-}
-
 // blocks is how late the layer's blocks have been since then, the next one too.
 func (l *lateness) blocks(since time.Time) (by time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if by = worst(l.block, since); !l.last.IsZero() {
+	for _, b := range l.block {
+		if b.at.After(since) {
+			by = max(by, b.by)
+		}
+	}
+	if !l.last.IsZero() {
 		by = max(by, time.Since(l.last)-l.each)
 	}
 	return by

@@ -22,6 +22,7 @@ import (
 	"headrace/block"
 	"headrace/devnet"
 	"headrace/follow"
+	"headrace/internal/latetest"
 	"headrace/node"
 )
 
@@ -408,7 +409,7 @@ func BenchmarkUnsafeLatency(b *testing.B) {
 	}
 	before := full.Status().Load().Counts
 	var took []time.Duration
-	late := lateness(ctx)
+	late, begun := latetest.New(b), time.Now()
 	b.ResetTimer()
 	for i := range uint64(b.N) {
 		s, err := full.Status().Wait(ctx, unsafeAt(from+1+i))
@@ -424,8 +425,9 @@ func BenchmarkUnsafeLatency(b *testing.B) {
 		}
 	}
 	b.StopTimer()
+	late.Stop()
 	after := full.Status().Load().Counts
-	for name, all := range map[string][]time.Duration{"": took, "timer-": late()} {
+	for name, all := range map[string][]time.Duration{"": took, "timer-": late.All(begun)} {
 		if len(all) > 0 {
 			slices.Sort(all)
 			b.ReportMetric(float64(all[len(all)/2].Microseconds())/1000, name+"p50-ms")
@@ -436,24 +438,4 @@ func BenchmarkUnsafeLatency(b *testing.B) {
 	if safe := after.Promoted - before.Promoted + after.Executed - before.Executed; safe > 0 {
 		b.ReportMetric(100*float64(after.Promoted-before.Promoted)/float64(safe), "%promoted")
 	}
-}
-
-// lateness measures by how much a timer is late, each 20 ms until what it returns is called or ctx ends.
-func lateness(ctx context.Context) (all func() []time.Duration) {
-	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan []time.Duration, 1) // sent to once
-	go func() {
-		const each = 20 * time.Millisecond
-		var late []time.Duration
-		for ctx.Err() == nil {
-			due := time.Now().Add(each)
-			select {
-			case <-time.After(each): // what is measured
-				late = append(late, time.Since(due))
-			case <-ctx.Done():
-			}
-		}
-		done <- late
-	}()
-	return func() []time.Duration { cancel(); return <-done }
 }

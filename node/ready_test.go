@@ -13,6 +13,7 @@ import (
 
 	"headrace/block"
 	"headrace/follow"
+	"headrace/internal/latetest"
 	"headrace/internal/nettest"
 	"headrace/node"
 )
@@ -22,7 +23,7 @@ import (
 func TestReadiness(t *testing.T) {
 	t.Parallel()
 	const blockTime = 400 * time.Millisecond
-	const bound, lateness = 3 * blockTime, 2 * blockTime // what a busy machine may be late by
+	const bound, slack = 3 * blockTime, 2 * blockTime
 	faults := map[string]struct {
 		stall, mend func(*stage)
 		why         string
@@ -43,11 +44,13 @@ func TestReadiness(t *testing.T) {
 				t.Errorf("got a ready status of %+v, want no reason and no lag", s)
 			}
 			n.until(t, "live", func(s node.Status) bool { return s.Ready && s.Source.Live && s.Counts.InlineItems >= 2 })
+			late, begin := latetest.New(t), time.Now()
 			fault.stall(st)
 			s = n.until(t, "unready", unready)
-			if age := time.Since(s.Source.HeadAt); age > bound+lateness {
-				t.Errorf("got unready %s after the last news, want at most %s", age, bound)
+			if age := time.Since(s.Source.HeadAt); age > bound+slack+late.Total(begin) {
+				t.Errorf("got unready %s after the last news, want at most %s; the machine was late by %s", age, bound, late.Total(begin))
 			}
+			late.Stop()
 			if !strings.Contains(s.Reason, fault.why) {
 				t.Errorf("got reason %q, want one with %q", s.Reason, fault.why)
 			}

@@ -17,6 +17,7 @@ import (
 	"headrace/da/local"
 	"headrace/devnet"
 	"headrace/devnet/proxy"
+	"headrace/internal/latetest"
 	"headrace/node"
 )
 
@@ -42,7 +43,7 @@ func TestMain(m *testing.M) {
 const patience = 2 * time.Minute
 
 // prompt is how long New and a stop may take, whatever the network does: a second, and what a busy machine takes longer.
-// Every timeout of the network is longer.
+// Every timeout of the network is longer. While the machine stood still, no time passed.
 const prompt = 8 * time.Second
 
 func bounded(t testing.TB) context.Context {
@@ -135,14 +136,15 @@ type running struct {
 
 func start(t testing.TB, o node.Options) *running {
 	t.Helper()
-	begin := time.Now()
+	late, begin := latetest.New(t), time.Now()
 	n, err := node.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(begin); took > prompt {
-		t.Errorf("New took %s", took)
+	if took := time.Since(begin); took > prompt+late.Total(begin) {
+		t.Errorf("New took %s, and the machine was late by %s", took, late.Total(begin))
 	}
+	late.Stop()
 	return &running{n, goRun(t, "node", n.Run)}
 }
 
@@ -162,7 +164,9 @@ func unready(s node.Status) bool { return !s.Ready }
 // stopped fails the test unless n stops promptly.
 func (n *running) stopped(t *testing.T) {
 	t.Helper()
-	if took := n.stop(); took > prompt {
-		t.Errorf("got a stop that took %s, want at most %s", took, prompt)
+	late, begin := latetest.New(t), time.Now()
+	defer late.Stop()
+	if took := n.stop(); took > prompt+late.Total(begin) {
+		t.Errorf("got a stop that took %s, want at most %s; the machine was late by %s", took, prompt, late.Total(begin))
 	}
 }

@@ -20,6 +20,7 @@ var rows = map[string]row{
 	"internal/redact":        {"", "everybody's texts go through it, so it knows nothing of what they are about"},
 	"internal/httpc":         {"internal/redact", "it makes connections to any endpoint; what is asked there is not its business"},
 	"internal/jsonrpc":       {"internal/httpc internal/httpd internal/redact", "a protocol: it must not know whose methods it carries"},
+	"internal/latetest":      {"", "it is for tests, and knows nothing of what is waited for"},
 	"internal/nettest":       {"", "it is for tests, and knows nothing of what is tested"},
 	"internal/page":          {"", "it is files for a browser; what they ask for is served beside it"},
 	"internal/httpd":         {"", "it bounds what strangers cost, whatever they ask for"},
