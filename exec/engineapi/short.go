@@ -15,6 +15,7 @@ import (
 	"github.com/ethereum/go-ethereum/core"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/params"
+	"github.com/ethereum/go-ethereum/rlp"
 	"github.com/ethereum/go-ethereum/trie"
 )
 
@@ -73,7 +74,38 @@ const (
 	// others, which belong to no valid block, is written out.
 	minTreeTx  = 100 // bytes
 	maxTreeTxs = 1 << 17
+
+	// A seal with more than this is written out: payloads are read before it is known whose they are. No valid block has
+	// one. A payload of version 1 is no longer, nor are Ethereum's extra data, and requests have types that ascend.
+	maxShort    = 4 << 20 // bytes of a seal, or of the requests in it
+	maxExtra    = 32      // bytes
+	maxRequests = 256
 )
+
+// decodeShort is DecodeSeal of a seal that may be written shortly. Others are not decoded: one byte of a list of requests
+// makes more than twenty of a slice.
+func decodeShort(first []byte) (*Seal, bool) {
+	body, ok := bytes.CutPrefix(first, sealPrefix)
+	if !ok || len(first) > maxShort {
+		return nil, false
+	}
+	parts, _, err := rlp.SplitList(body)
+	if err != nil {
+		return nil, false
+	}
+	if _, _, parts, err = rlp.Split(parts); err != nil { // the header
+		return nil, false
+	}
+	requests, _, err := rlp.SplitList(parts)
+	if err != nil {
+		return nil, false
+	}
+	if n, err := rlp.CountValues(requests); err != nil || n > maxRequests {
+		return nil, false
+	}
+	s, err := DecodeSeal(first)
+	return s, err == nil
+}
 
 // randomOf is the prevRandao of the block that is the attempt'th one to be made on a parent, for a rollup block's
 // seconds since the Unix epoch. There is no beacon chain whose randomness it could be.
@@ -120,8 +152,8 @@ func (c *sealCodec) Root(first []byte) ([]byte, bool) {
 	if first == nil {
 		return c.genesis.Root[:], true
 	}
-	s, err := DecodeSeal(first)
-	if err != nil {
+	s, ok := decodeShort(first)
+	if !ok {
 		return nil, false
 	}
 	return s.Header.Root[:], true
@@ -134,8 +166,8 @@ func (c *sealCodec) After(parent []byte, time uint64, txs [][]byte) exec.SealRul
 		r.parent, r.hash = c.genesis, c.genesis.Hash()
 		return r
 	}
-	s, err := DecodeSeal(parent)
-	if err != nil || representable(s) != nil || s.Header.BaseFee.BitLen() > 256 {
+	s, ok := decodeShort(parent)
+	if !ok || representable(s) != nil || s.Header.BaseFee.BitLen() > 256 {
 		return r
 	}
 	r.parent, r.hash = s.Header, s.Header.Hash()
@@ -209,8 +241,8 @@ func (r *sealRule) Shorten(to *exec.Columns, first []byte) bool {
 	if r.parent == nil {
 		return false
 	}
-	s, err := DecodeSeal(first)
-	if err != nil || representable(s) != nil {
+	s, ok := decodeShort(first)
+	if !ok || representable(s) != nil {
 		return false
 	}
 	w := exec.NewColumns(shortColumns)
@@ -299,8 +331,16 @@ func (r *sealRule) Restore(from *exec.Columns) ([]byte, error) {
 	}
 	s := &Seal{Requests: [][]byte{}}
 	if flags&hasRequests != 0 {
-		for n := c.TakeUint(shortRequests); n > 0 && c.Err == nil; n-- {
-			s.Requests = append(s.Requests, c.TakeBytes(shortRequests))
+		n, size := c.TakeUint(shortRequests), 0
+		if n > maxRequests {
+			c.Fail("%d execution requests", n)
+		}
+		for ; n > 0 && c.Err == nil; n-- {
+			request := c.TakeBytes(shortRequests)
+			if size += len(request); size > maxShort {
+				c.Fail("execution requests of more than %d bytes", maxShort)
+			}
+			s.Requests = append(s.Requests, request)
 		}
 	}
 	time := r.time()
@@ -312,6 +352,9 @@ func (r *sealRule) Restore(from *exec.Columns) ([]byte, error) {
 	}
 	s.Header = r.header(time, s.Requests)
 	r.read(c, s.Header, flags, rare)
+	if n := len(s.Header.Extra); n > maxExtra {
+		c.Fail("extra data of %d bytes", n)
+	}
 	if c.Err != nil {
 		return nil, c.Err
 	}

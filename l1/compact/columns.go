@@ -83,7 +83,9 @@ func (r *rule) after(b *block.Block, data block.Hash) {
 	r.lastHeader, r.lastData = header[:], data[:]
 	r.root, r.first = h.AppHash, nil
 	if len(b.Data.Txs) > 0 {
-		r.first = append([]byte{}, b.Data.Txs[0]...) // not nil
+		if r.first = b.Data.Txs[0]; r.first == nil {
+			r.first = []byte{} // it has one
+		}
 		if r.chain.Seals != nil {
 			if root, ok := r.chain.Seals.Root(r.first); ok {
 				r.root = root
@@ -277,10 +279,8 @@ func readWritten(c *exec.Columns, txs *txReader, room int) (w written, err error
 	}
 	w.txs = make([][]byte, 1, n+1)
 	for ; n > 0 && c.Err == nil; n-- {
-		tx := txs.take()
-		if room -= len(tx) + txCost; room < 0 {
-			c.Fail("the transactions are too large")
-		}
+		tx := txs.take(room - txCost)
+		room -= len(tx) + txCost
 		w.txs = append(w.txs, tx)
 	}
 	return w, c.Err

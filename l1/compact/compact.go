@@ -26,8 +26,10 @@
 //
 // # Bounds
 //
-// The declared size is looked at first, and the body takes no more, and less than 1 MiB beside it while it is unpacked. Then what the blocks take is counted while they are made: see MaxMemory. All work is linear in the
-// body. Everything is a pure function of values: the same on every node and platform (I3), and safe for concurrent use.
+// The declared size is looked at first, and the body takes no more, and less than 1 MiB beside it while it is unpacked.
+// Then what the blocks take is counted before each transaction is made: see MaxMemory. Of a first transaction that an
+// engine's codec makes that is counted afterwards: the codec bounds what it makes. All work is linear in the body.
+// Everything is a pure function of values: the same on every node and platform (I3), and safe for concurrent use.
 package compact
 
 import (

@@ -104,6 +104,7 @@ func TestGeth(t *testing.T) {
 func TestOtherSeals(t *testing.T) {
 	c := newEthChain(t, genesisOf(geth.Prague), 3, 7, everyFill)
 	number := func(n uint64) *uint64 { return &n }
+	short := map[string]bool{"nothing": true, "requests": true, "longest extra": true, "longer extra": false, "too many requests": false}
 	for name, change := range map[string]func(*engineapi.Seal){
 		"nothing":     func(*engineapi.Seal) {},
 		"time":        func(s *engineapi.Seal) { s.Header.Time += 5 },
@@ -130,7 +131,10 @@ func TestOtherSeals(t *testing.T) {
 			h := types.CalcRequestsHash(s.Requests)
 			s.Header.RequestsHash = &h
 		},
-		"no requests": func(s *engineapi.Seal) { s.Header.RequestsHash = nil },
+		"no requests":       func(s *engineapi.Seal) { s.Header.RequestsHash = nil },
+		"too many requests": func(s *engineapi.Seal) { s.Requests = make([][]byte, 257) },
+		"longest extra":     func(s *engineapi.Seal) { s.Header.Extra = bytes.Repeat([]byte{1}, 32) },
+		"longer extra":      func(s *engineapi.Seal) { s.Header.Extra = bytes.Repeat([]byte{1}, 33) },
 		"before": func(s *engineapi.Seal) {
 			s.Header.RequestsHash, s.Header.ParentBeaconRoot, s.Header.ExcessBlobGas, s.Header.BlobGasUsed = nil, nil, nil, nil
 		},
@@ -155,7 +159,13 @@ func TestOtherSeals(t *testing.T) {
 		odd := next(t, proposer, c.blocks[0], c.blocks[1].Header.Header.Time, c.roots[0], txs, nil)
 		after := next(t, proposer, odd, odd.Header.Header.Time+1e9, s.Header.Root.Bytes(), c.blocks[2].Data.Txs, nil)
 		t.Run(name, func(t *testing.T) {
-			there(t, &c.Chain, on(c.blocks[0]), []*block.Block{odd, after})
+			e, err := compact.Explain(there(t, &c.Chain, on(c.blocks[0]), []*block.Block{odd, after}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want, ok := short[name]; ok && e.Blocks[0].Sealed != want {
+				t.Errorf("its seal is short: %t, want %t", !want, want)
+			}
 			there(t, &c.Chain, on(odd), []*block.Block{after})
 		})
 	}

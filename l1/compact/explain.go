@@ -66,12 +66,13 @@ func Explain(payload []byte) (e Explained, err error) {
 		e.Columns = append(e.Columns, Column{Name: name, Bytes: len(col)})
 	}
 	c := &exec.Columns{Cols: o.columns}
-	txs := txReader{c: c}
+	txs, memory := txReader{c: c}, len(body)
 	for range o.Blocks {
-		w, err := readWritten(c, &txs, MaxMemory)
+		w, err := readWritten(c, &txs, MaxMemory-memory)
 		if err != nil {
 			return e, fmt.Errorf("block %d of %d: %w", len(e.Blocks)+1, o.Blocks, err)
 		}
+		memory += cost(w.txs[1:])
 		e.Blocks = append(e.Blocks, Block{After: time.Duration(w.after), Sealed: w.flags&sealed != 0, AppHash: w.appHash, Txs: w.txs[1:]})
 	}
 	return e, nil

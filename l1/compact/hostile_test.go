@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/big"
 	"runtime"
 	"slices"
 	"testing"
@@ -14,6 +15,9 @@ import (
 	"headrace/l1"
 	"headrace/l1/compact"
 
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/rlp"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -208,63 +212,111 @@ func TestFrames(t *testing.T) {
 	}
 }
 
-// bombs are payloads that claim to become much: void ones, by name.
-func bombs(t testing.TB) map[string][][]byte {
-	key, zeros := proposer.Public().Encode(), make([]byte, compact.MaxSize+1)
-	pack := func(raw []byte) [][]byte {
+// bomb is a void payload that claims to become much.
+type bomb struct {
+	chain   *compact.Chain
+	payload []byte
+}
+
+// bombs are such payloads, by name.
+func bombs(t testing.TB) map[string]bomb {
+	plain, eth := &compact.Chain{ID: chainID}, &newEthChain(t, genesisOf(geth.Prague), 1, 7, everyFill).Chain
+	zeros := make([]byte, compact.MaxSize+1)
+	zip := func(c *compact.Chain, raw []byte) bomb {
 		z, err := compact.Pack(raw)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return [][]byte{payloadOf(compact.Packings["zstd"], uint64(len(raw)), z)}
+		return bomb{c, payloadOf(compact.Packings["zstd"], uint64(len(raw)), z)}
 	}
-	columns := func(fill map[string][]byte, blocks uint64) []byte {
-		b := &body{blocks: blocks, key: key, signature: []byte{1}, columns: make([][]byte, compact.OwnColumns)}
-		for name, col := range fill {
-			b.columns[compact.ColumnNamed(name)] = col
+	sized := func(b []byte) []byte { return append(binary.AppendUvarint(nil, uint64(len(b))), b...) }
+	type cols = map[string][]byte
+	columns := func(c *compact.Chain, blocks uint64, fill ...cols) bomb {
+		var seals []string
+		if c.Seals != nil {
+			seals = c.Seals.Columns()
 		}
-		return b.encode()
+		b := &body{blocks: blocks, key: proposer.Public().Encode(), signature: []byte{1}, columns: make([][]byte, compact.OwnColumns+len(seals))}
+		for _, part := range fill {
+			for name, col := range part {
+				i := compact.OwnColumns + slices.Index(seals, name)
+				if i < compact.OwnColumns {
+					i = compact.ColumnNamed(name)
+				}
+				b.columns[i] = col
+			}
+		}
+		return zip(c, b.encode())
 	}
-	many := binary.AppendUvarint(nil, 8<<20)
-	lastRow := pack(zeros)
-	return map[string][][]byte{
-		"zeros":             pack(zeros[1:]),
-		"too many":          lastRow,
-		"claims 16 GiB":     {payloadOf(compact.Packings["zstd"], 16<<30, nil), payloadOf(0, 1<<63, nil)},
-		"empty blocks":      pack(columns(map[string][]byte{"block flags": zeros[:5000], "block time": zeros[:15000], "block time, high": zeros[:5000], "transactions": zeros[:5000]}, 4097)),
-		"empty txs":         pack(columns(map[string][]byte{"block flags": {0}, "block time": {0, 0, 0}, "block time, high": {0}, "transactions": many, "tx kind": zeros[:8<<20], "tx whole": zeros[:8<<20-100]}, 1)),
-		"a huge tx":         pack(columns(map[string][]byte{"block flags": {0}, "block time": {0, 0, 0}, "block time, high": {0}, "transactions": {1}, "tx kind": {0}, "tx whole": append(binary.AppendUvarint(nil, 15<<20), zeros[:15<<20]...)}, 1)),
-		"a huge input":      pack(columns(map[string][]byte{"block flags": {0}, "block time": {0, 0, 0}, "block time, high": {0}, "transactions": {1}, "tx kind": {1}, "tx input size": binary.AppendUvarint(nil, 13<<20), "tx input": zeros[:13<<20]}, 1)),
-		"claims many bytes": pack(columns(map[string][]byte{"block flags": {0}, "block time": {0, 0, 0}, "block time, high": {0}, "transactions": {1}, "tx kind": {0}, "tx whole": binary.AppendUvarint(nil, 1<<62)}, 1)),
+	block := func(flags, txs byte) cols {
+		return cols{"block flags": {flags}, "block time": {0, 0, 0}, "block time, high": {0}, "transactions": {txs}}
+	}
+	of := func(kind byte, fill cols) bomb { // with a transaction that lacks nothing: to nobody
+		return columns(plain, 1, block(0, 1), cols{
+			"tx kind": {kind | 1<<3}, "tx nonce": {0}, "tx price": {0, 0}, "tx gas": {0}, "tx value": {0}, "tx input size": {0}, "tx list size": {0}, "tx r": zeros[:32], "tx s": zeros[:32],
+		}, fill)
+	}
+	whole := func(c *compact.Chain, tx []byte) bomb { // and something is left in the end
+		return columns(c, 1, block(0, 1), cols{"tx kind": {0}, "tx whole": sized(tx), "tx gas": {0}})
+	}
+	seal := func(requests, extra []byte) []byte { // its header is written by hand: rlp would take long for as many requests
+		h := types.Header{Difficulty: new(big.Int), Number: new(big.Int), BaseFee: new(big.Int), WithdrawalsHash: new(common.Hash), Extra: extra}
+		h.BlobGasUsed, h.ExcessBlobGas, h.ParentBeaconRoot, h.RequestsHash = new(uint64), new(uint64), new(common.Hash), new(common.Hash)
+		header, err := rlp.EncodeToBytes(&h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := rlp.EncodeToBytes([]any{rlp.RawValue(header), rlp.RawValue(requests)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return append([]byte{'H', 1}, list...)
+	}
+	const large, kindLegacy, kindDynamic, isSealed, hasRequests, hasRare, rareExtra = 15 << 20, 1, 3, 8, 1 << 4, 1 << 5, 1 << 2
+	return map[string]bomb{
+		"zeros":             zip(plain, zeros[1:]),
+		"too many":          zip(plain, zeros),
+		"claims 16 GiB":     {plain, payloadOf(compact.Packings["zstd"], 16<<30, nil)},
+		"claims more":       {plain, payloadOf(0, 1<<63, nil)},
+		"empty blocks":      columns(plain, 4097, cols{"block flags": zeros[:5000], "block time": zeros[:15000], "block time, high": zeros[:5000], "transactions": zeros[:5000]}),
+		"empty txs":         columns(plain, 1, block(0, 0), cols{"transactions": binary.AppendUvarint(nil, 8<<20), "tx kind": zeros[:8<<20], "tx whole": zeros[:8<<20-100]}),
+		"a huge tx":         whole(plain, zeros[:large]),
+		"a huge input":      of(kindLegacy|1<<7, cols{"tx price": {0}, "tx input size": binary.AppendUvarint(nil, large), "tx input": zeros[:large], "tx list size": nil}),
+		"a huge list":       of(kindDynamic, cols{"tx list size": binary.AppendUvarint(nil, large), "tx list": zeros[:large]}),
+		"an input and more": of(kindDynamic, cols{"tx input size": binary.AppendUvarint(nil, 12<<20), "tx input": zeros[:12<<20], "tx list": {0}}),
+		"claims many bytes": columns(plain, 1, block(0, 1), cols{"tx kind": {0}, "tx whole": binary.AppendUvarint(nil, 1<<62)}),
+		"many requests":     columns(eth, 1, block(isSealed, 0), cols{"seal flags": {hasRequests}, "seal attempt": {1}, "requests": sized(zeros[:large])}),
+		"a huge request":    columns(eth, 1, block(isSealed, 0), cols{"seal flags": {hasRequests}, "seal attempt": {1}, "requests": append([]byte{1}, sized(zeros[:12<<20])...)}),
+		"huge extra data":   columns(eth, 1, block(isSealed, 0), cols{"seal flags": {hasRare}, "seal rare flags": {rareExtra}, "seal attempt": {1}, "seal bytes": sized(zeros[:12<<20])}),
+		"a seal of many":    whole(eth, seal(append([]byte{0xfa, 0x30, 0, 0}, bytes.Repeat([]byte{0x80}, 3<<20)...), nil)),
+		"a huge seal":       whole(eth, seal([]byte{0xc0}, zeros[:12<<20])),
 	}
 }
 
 // TestBombs: whatever a payload claims to become, deciding that it is void takes no more memory than may be. How long it
 // takes BenchmarkBombs tells.
 func TestBombs(t *testing.T) {
-	c, p := &compact.Chain{ID: chainID}, on(nil)
-	for name, payloads := range bombs(t) {
-		for i, payload := range payloads {
-			_, _ = compact.Decode(c, p, payloadOf(compact.Packings["stored"], 1, []byte{0})) // what is made once
-			var before, after runtime.MemStats
-			runtime.ReadMemStats(&before)
-			_, err := compact.Decode(c, p, payload)
-			runtime.ReadMemStats(&after)
-			if !errors.Is(err, l1.ErrContent) {
-				t.Errorf("%s, %d: got %v, want %v", name, i, err, l1.ErrContent)
-			}
-			most := uint64(32 << 20)
-			switch name {
-			case "zeros": // nothing but the body is made
-				most = compact.MaxSize + 1<<20
-			case "too many", "claims 16 GiB": // not even that
-				most = 1 << 20
-			}
-			if took := after.TotalAlloc - before.TotalAlloc; took > most {
-				t.Errorf("%s, %d: took %d bytes in all, want at most %d", name, i, took, most)
-			}
-			t.Logf("%s, %d: %d bytes, took %d: %v", name, i, len(payload), after.TotalAlloc-before.TotalAlloc, err)
+	p := on(nil)
+	for name, x := range bombs(t) {
+		_, _ = compact.Decode(x.chain, p, payloadOf(compact.Packings["stored"], 1, []byte{0})) // what is made once
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := compact.Decode(x.chain, p, x.payload)
+		runtime.ReadMemStats(&after)
+		if !errors.Is(err, l1.ErrContent) {
+			t.Errorf("%s: got %v, want %v", name, err, l1.ErrContent)
 		}
+		most := uint64(32 << 20)
+		switch name {
+		case "zeros", "a huge input", "a huge list", "many requests", "a huge request", "huge extra data": // nothing but the body is made
+			most = compact.MaxSize + 1<<20
+		case "too many", "claims 16 GiB", "claims more": // not even that
+			most = 1 << 20
+		}
+		if took := after.TotalAlloc - before.TotalAlloc; took > most {
+			t.Errorf("%s: took %d bytes in all, want at most %d", name, took, most)
+		}
+		t.Logf("%s: %d bytes, took %d: %v", name, len(x.payload), after.TotalAlloc-before.TotalAlloc, err)
 	}
 }
 
@@ -288,12 +340,12 @@ func largest(t testing.TB, c *compact.Chain, p compact.Parent) []byte {
 func BenchmarkBombs(b *testing.B) {
 	c, p := &compact.Chain{ID: chainID}, on(nil)
 	all := bombs(b)
-	all["as large as may be"] = [][]byte{largest(b, c, p)}
-	for name, payloads := range all {
+	all["as large as may be"] = bomb{c, largest(b, c, p)}
+	for name, x := range all {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := compact.Decode(c, p, payloads[0]); (err == nil) != (name == "as large as may be") {
+				if _, err := compact.Decode(x.chain, p, x.payload); (err == nil) != (name == "as large as may be") {
 					b.Fatal(err)
 				}
 			}

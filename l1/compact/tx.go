@@ -194,6 +194,21 @@ func appendHead(b []byte, size int, isList bool) []byte {
 	return b
 }
 
+// itemSize and headSize are the lengths of what appendItem and appendHead append.
+func itemSize(content []byte, isList bool) int {
+	if !isList && len(content) == 1 && content[0] < 0x80 {
+		return 1
+	}
+	return headSize(len(content)) + len(content)
+}
+
+func headSize(size int) int {
+	if size < 56 {
+		return 1
+	}
+	return 1 + (bits.Len(uint(size))+7)/8
+}
+
 // chainOf returns the chain id and the parity that v says. bound is false if it says no chain id: ok is false if it is no
 // usual v.
 func (f *fields) chainOf() (chain []byte, odd, bound, ok bool) {
@@ -276,14 +291,22 @@ func (w *txWriter) fields(f fields) {
 type txReader struct {
 	c     *exec.Columns
 	chain []byte
-	buf   []byte // of the transaction's list
 }
 
-// take reads one transaction. It is not checked that a writer would have written it so.
-func (r *txReader) take() []byte {
+// piece is an item of a transaction's list.
+type piece struct {
+	content []byte
+	isList  bool
+}
+
+// take reads one transaction, of so many bytes at most: nothing is made of a longer one. It is not checked that a writer
+// would have written it so.
+func (r *txReader) take(room int) []byte {
 	kind := r.c.TakeByte(txKind)
 	if kind == kindRaw {
-		return r.c.TakeBytes(txRaw)
+		tx := r.c.TakeBytes(txRaw)
+		r.fits(len(tx), room)
+		return tx
 	}
 	f := fields{kind: kind & kindMask}
 	if f.kind == kindRaw || int(f.kind) >= len(forms) {
@@ -300,44 +323,66 @@ func (r *txReader) take() []byte {
 	if kind&oddV == 0 {
 		f.v = r.v(&f, kind)
 	}
-	b := r.buf[:0]
+	var of [14]piece
+	pieces := of[:0]
 	for _, role := range f.form {
 		switch role {
 		case chainID:
-			b = appendItem(b, r.chain, false)
+			pieces = append(pieces, piece{content: r.chain})
 		case nonce:
-			b = appendItem(b, r.c.TakeBytes(txNonce), false)
+			pieces = append(pieces, piece{content: r.c.TakeBytes(txNonce)})
 		case price:
-			b = appendItem(b, r.c.TakeBytes(txPrice), false)
+			pieces = append(pieces, piece{content: r.c.TakeBytes(txPrice)})
 		case gas:
-			b = appendItem(b, r.c.TakeBytes(txGas), false)
+			pieces = append(pieces, piece{content: r.c.TakeBytes(txGas)})
 		case value:
-			b = appendItem(b, r.c.TakeBytes(txValue), false)
+			pieces = append(pieces, piece{content: r.c.TakeBytes(txValue)})
 		case to:
 			n := uint64(20)
 			if kind&toNobody != 0 {
 				n = 0
 			}
-			b = appendItem(b, r.c.Take(txTo, n), false)
+			pieces = append(pieces, piece{content: r.c.Take(txTo, n)})
 		case input:
-			b = appendItem(b, r.c.Take(txInput, r.c.TakeUint(txSize)), false)
+			pieces = append(pieces, piece{content: r.c.Take(txInput, r.c.TakeUint(txSize))})
 		case list:
-			b = appendItem(b, r.c.Take(txList, r.c.TakeUint(txListSize)), true)
+			pieces = append(pieces, piece{r.c.Take(txList, r.c.TakeUint(txListSize)), true})
 		case signature:
-			b = appendItem(b, f.v, false)
-			b = appendItem(b, trim(r.c.Take(txR, maxNumber)), false)
-			b = appendItem(b, trim(r.c.Take(txS, maxNumber)), false)
+			pieces = append(pieces, piece{content: f.v}, piece{content: trim(r.c.Take(txR, maxNumber))}, piece{content: trim(r.c.Take(txS, maxNumber))})
 		}
 	}
-	r.buf = b
-	if r.c.Err != nil {
+	return r.join(f.kind, pieces, room)
+}
+
+// join makes a transaction of its pieces, unless it would be too long.
+func (r *txReader) join(kind byte, pieces []piece, room int) []byte {
+	size := 0
+	for _, p := range pieces {
+		size += itemSize(p.content, p.isList)
+	}
+	all := headSize(size) + size
+	if kind != kindLegacy {
+		all++
+	}
+	if r.fits(all, room); r.c.Err != nil {
 		return nil
 	}
-	tx := make([]byte, 0, len(b)+10)
-	if f.kind != kindLegacy {
-		tx = append(tx, f.kind-kindLegacy)
+	tx := make([]byte, 0, all)
+	if kind != kindLegacy {
+		tx = append(tx, kind-kindLegacy)
 	}
-	return append(appendHead(tx, len(b), true), b...)
+	tx = appendHead(tx, size, true)
+	for _, p := range pieces {
+		tx = appendItem(tx, p.content, p.isList)
+	}
+	return tx
+}
+
+// fits fails if a transaction takes more than there is room for.
+func (r *txReader) fits(size, room int) {
+	if size > room {
+		r.c.Fail("the transactions are too large")
+	}
 }
 
 // v is what the chain id and the parity make.
