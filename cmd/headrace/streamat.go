@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"headrace/node"
 	"headrace/stream/nats"
@@ -34,6 +35,16 @@ func (s *streamAt) flags(cmd *cobra.Command) {
 	flags.StringVar(&s.config.TLSCA, "stream.tls_ca", "", "a file with the certificates, in PEM, that the server's is signed by; empty: those of the system")
 	flags.StringVar(&s.config.TLSCert, "stream.tls_cert", "", "a file with a certificate chain in PEM, for a server that asks for one")
 	flags.StringVar(&s.config.TLSKey, "stream.tls_key", "", "a file with the certificate's private key in PEM")
+}
+
+// given returns the name of a flag of flags that was given; "" if none was.
+func (s *streamAt) given(cmd *cobra.Command) (name string) {
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if f.Name == "chain" || strings.HasPrefix(f.Name, "stream.") {
+			name = f.Name
+		}
+	})
+	return name
 }
 
 // open returns a connection, and what ends it. It comes back by itself, also at first.

@@ -356,6 +356,8 @@ func TestStreamUsage(t *testing.T) {
 		{[]string{"tail", "--stream", url, "--chain", "x"}, 2, "nor the hash of a genesis"},
 		{[]string{"tail", "--stream", url, "--stream.user", "x"}, 2, "go together"},
 		{[]string{"tail", "--stream", ""}, 2, "the address of the NATS server is empty"},
+		{[]string{"tail", "--chain", "0123456789abcdef"}, 2, "--chain is of a stream"},
+		{[]string{"tail", "--node", "http://127.0.0.1:1", "--stream.password_file", "planted"}, 2, "--stream.password_file is of a stream"},
 		{[]string{"tail", "--stream", "", "--node", "http://127.0.0.1:1"}, 2, "the address of the NATS server is empty"},
 		{[]string{"stream", "check", ""}, 2, "the address of the NATS server is empty"},
 		{[]string{"stream", "check", url, "--timeout", "0s"}, 2, "--timeout must be above zero"},
