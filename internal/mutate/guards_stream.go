@@ -141,6 +141,18 @@ var streamGuards = []guard{
 		pkg: "./stream/nats/publish", test: "TestCauseOfRefusal",
 	},
 	{
+		name: "a reorg behind which nothing is kept is waited for",
+		file: "stream/nats/publish/decide.go",
+		from: "case errors.Is(err, node.ErrPruned): // what", to: "case false: // what",
+		pkg: "./stream/nats/publish", test: "TestPrunedBehindAReorg",
+	},
+	{
+		name: "a node without a block waits for the first one",
+		file: "stream/nats/publish/decide.go",
+		from: "before && s.head(&st).Height <= height {", to: "before && s.head(&st).Height > height {",
+		pkg: "./stream/nats/publish", test: "TestReorgOfAll",
+	},
+	{
 		name: "what was final for who published it is not taken back by a reorg that goes below it",
 		file: "stream/nats/publish/decide.go",
 		from: "if to.Height < at.last.Final {", to: "if false {",

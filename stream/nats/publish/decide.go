@@ -48,7 +48,7 @@ func (s *session) decide(ctx context.Context, st *node.Status, at *place) (todo,
 	here, err := s.ref(ctx, stands.Height)
 	switch {
 	case errors.Is(err, node.ErrPruned):
-		return todo{}, waits("the stream is at block %d, and this node keeps none below %d: a node that has them has to publish them, or delete the stream and it begins at %d", stands.Height, s.of.Oldest(), s.of.Oldest())
+		return todo{}, s.pruned(fmt.Sprintf("the stream is at block %d", stands.Height))
 	case err != nil:
 		return todo{}, err
 	case here == stands:
@@ -60,6 +60,12 @@ func (s *session) decide(ctx context.Context, st *node.Status, at *place) (todo,
 			stands.Height, here.Hash, stands.Hash, at.last.Source.Height, map[bool]string{true: " as final"}[final], position.Height)
 	}
 	return todo{}, waits("block %d is another one here than in the stream, whose publisher was at height %d of the source; this node is at %d", stands.Height, at.last.Source.Height, position.Height)
+}
+
+// pruned waits for a node that keeps what this one does not.
+func (s *session) pruned(why string) error {
+	oldest := s.of.Oldest()
+	return waits("%s, and this node keeps none below %d: a node that has them has to publish them, or delete the stream and it begins at %d", why, oldest, oldest)
 }
 
 // begin is what an empty stream begins with.
@@ -79,7 +85,10 @@ func (s *session) begin(st *node.Status) (todo, error) {
 func (s *session) revert(ctx context.Context, st *node.Status, at *place) (todo, error) {
 	from := at.last.Stands()
 	to, err := s.common(ctx, st, from)
-	if err != nil {
+	switch {
+	case errors.Is(err, node.ErrPruned): // what would come behind the reorg is not kept
+		return todo{}, s.pruned(fmt.Sprintf("block %d is another one here than in the stream, as are some below it", from.Height))
+	case err != nil:
 		return todo{}, err
 	}
 	if to.Height < at.last.Final {
@@ -132,21 +141,25 @@ func headOf(label await.Label, st *node.Status) block.Ref {
 	return st.Heads.Safe
 }
 
-// ref returns this node's block at a height, which is not above the head. It also knows the one before the oldest.
+// ref returns this node's block at a height, which is not above the head. It also knows the one before the oldest, as soon as
+// there is that.
 func (s *session) ref(ctx context.Context, height uint64) (r ref.Ref, err error) {
-	if before := s.of.Oldest() - 1; height == before {
-		err = s.source.Fetch(ctx, height+1, height+2, func(i follow.Item[node.Delivered]) error {
-			r = ref.Ref{Height: height, Hash: i.Parent}
-			return nil
-		})
-		return r, err
+	before := height == s.of.Oldest()-1
+	from := height
+	if before {
+		from++
 	}
-	err = s.source.Fetch(ctx, height, height+1, func(i follow.Item[node.Delivered]) error {
-		r = i.Ref()
+	err = s.source.Fetch(ctx, from, from+1, func(i follow.Item[node.Delivered]) error {
+		if r = i.Ref(); before {
+			r = ref.Ref{Height: height, Hash: i.Parent}
+		}
 		return nil
 	})
-	if errors.Is(err, follow.ErrNotYet) { // it is gone since the status was made
-		err = errChanged
+	if !errors.Is(err, follow.ErrNotYet) {
+		return r, err
 	}
-	return r, err
+	if st := s.of.Status().Load(); before && s.head(&st).Height <= height {
+		return r, waits("this node has no block above %d yet", height)
+	}
+	return r, errChanged // it is gone since the status was made
 }

@@ -410,6 +410,42 @@ func TestPruned(t *testing.T) {
 	})
 }
 
+// Nor can a reorg be published behind which this node keeps nothing.
+func TestPrunedBehindAReorg(t *testing.T) {
+	for _, oldest := range []uint64{31, 30} { // the block at which the stream stands is the one before, or the oldest
+		h, m, other := newHost(t, server.Options{}), newMemory(), newMemory()
+		m.l1, other.l1 = true, true
+		m.set(30, 0, 30)
+		w := publishing(t, m, Options{Servers: h.servers()})
+		w.until(t, "there", at(m.ref(30)))
+		w.stop()
+		other.fork(20, 7)
+		other.set(60, 50, 60)
+		other.prune(oldest)
+		publishing(t, other, Options{Servers: h.servers()}).until(t, "waiting, with the cause", func(s node.Stream) bool {
+			return s.State == node.StreamWaiting && strings.Contains(s.Cause, fmt.Sprintf("as are some below it, and this node keeps none below %d", oldest))
+		})
+		newReader(t, h.servers()).wants(m, 1, 30)
+	}
+}
+
+// A reorg may leave a node without any block: it waits for the first one, behind which the stream goes on.
+func TestReorgOfAll(t *testing.T) {
+	h, m := newHost(t, server.Options{}), newMemory()
+	m.l1 = true
+	m.set(3, 0, 3)
+	p := publishing(t, m, Options{Servers: h.servers()})
+	p.until(t, "there", at(m.ref(3)))
+	m.fork(1, 7)
+	m.set(0, 0, 5)
+	p.until(t, "waiting, with the cause", func(s node.Stream) bool {
+		return s.State == node.StreamWaiting && s.Cause == "this node has no block above 0 yet"
+	})
+	m.set(2, 0, 7)
+	p.until(t, "there", at(m.ref(2)))
+	newReader(t, h.servers()).wants(m, 1, 2)
+}
+
 // A stream up to one head is not filled up to another one, nor is one of another chain.
 func TestAnotherStream(t *testing.T) {
 	h, m := newHost(t, server.Options{}), newMemory()
