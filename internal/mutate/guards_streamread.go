@@ -33,6 +33,12 @@ var streamReadGuards = []guard{
 		pkg: "./stream/nats", test: "TestReadGoesBackAfterReorgsThatItMissed",
 	},
 	{
+		name: "a stream that changes during a look ends no reader",
+		file: "stream/nats/consumer.go",
+		from: "if found := (lack{at, why}); r.lacks != found {", to: "if found := (lack{at, why}); false {",
+		pkg: "./stream/nats", test: "TestReadLooksTwice",
+	},
+	{
 		name: "what became of the reader's block stands behind it in the stream",
 		file: "stream/nats/consumer_seek.go",
 		from: "return ours.last + 1, nil", to: "return next + 0*ours.last, nil",
@@ -59,7 +65,7 @@ var streamReadGuards = []guard{
 	{
 		name: "a reorg goes to a block that is there",
 		file: "stream/nats/check.go",
-		from: "if m.Follows(c.stands) && (!m.IsReorg() || c.has(m.Block)) {", to: "if m.Follows(c.stands) {",
+		from: "if m.Follows(c.stands) && (!m.IsReorg() || c.may(m.Block)) {", to: "if m.Follows(c.stands) {",
 		pkg: "./stream/nats", test: "TestCheckFindsEachDamage",
 	},
 	{
@@ -83,8 +89,26 @@ var streamReadGuards = []guard{
 	{
 		name: "a stream is compared with a node's chain",
 		file: "stream/nats/check.go",
-		from: "e.Block.Hash != ours.Hash {", to: "false {",
+		from: "b.Hash != ours.Hash {", to: "false {",
 		pkg: "./stream/nats", test: "TestCheckComparesWithANode",
+	},
+	{
+		name: "a stream is compared with what a node has not pruned",
+		file: "stream/nats/check.go",
+		from: "err != nil || from > to {", to: "err != nil || from > 0 {",
+		pkg: "./stream/nats", test: "TestCheckComparesWithANode",
+	},
+	{
+		name: "a reorg may go to before the first block",
+		file: "stream/nats/check.go",
+		from: "if len(c.chained) == 0 || to.Height >= c.chained[0].Height {", to: "if true {",
+		pkg: "./stream/nats", test: "TestCheckReports",
+	},
+	{
+		name: "a reorg to before the first block goes to that block's parent",
+		file: "stream/nats/check.go",
+		from: "to.Height < c.below.Height || to == *c.below", to: "to.Height <= c.below.Height",
+		pkg: "./stream/nats", test: "TestCheckFindsEachDamage",
 	},
 	{
 		name: "a whole block's transactions are no number",

@@ -197,6 +197,7 @@ type checker struct {
 	partsSeq uint64   // of the first one
 	stands   ref.Ref  // of the chain so far; the zero Ref: nothing came
 	chained  []linked // that chain, ascending, to stands; the oldest are forgotten
+	below    *ref.Ref // the block before the first of chained; nil: not known
 	half     ref.Ref  // the last block of which parts were missing
 	unread   uint64   // messages since stands that were blocks, and are damaged themselves
 	doubt    *doubt   // a message that does not follow; what comes next shows what it is
@@ -327,7 +328,7 @@ func (c *checker) whole(seq uint64, m Message) {
 		c.accept(seq, m)
 		return
 	}
-	if m.Follows(c.stands) && (!m.IsReorg() || c.has(m.Block)) {
+	if m.Follows(c.stands) && (!m.IsReorg() || c.may(m.Block)) {
 		c.accept(seq, m)
 		return
 	}
@@ -381,6 +382,15 @@ func (c *checker) has(b ref.Ref) bool {
 	return b.Height >= lowest && b.Height-lowest < uint64(len(c.chained)) && c.chained[b.Height-lowest].Ref == b
 }
 
+// may reports whether a reorg may go back to a block: one of the chain, or one from before the stream's first. Of those only
+// the last is known: the stream has begun above the others, or does not have them any more.
+func (c *checker) may(to ref.Ref) bool {
+	if len(c.chained) == 0 || to.Height >= c.chained[0].Height {
+		return c.has(to)
+	}
+	return c.below == nil || to.Height < c.below.Height || to == *c.below
+}
+
 // accept has the chain go on with a message.
 func (c *checker) accept(seq uint64, m Message) {
 	c.unread = 0
@@ -401,11 +411,20 @@ func (c *checker) accept(seq uint64, m Message) {
 			c.chained = c.chained[:keep]
 		}
 	}
+	if len(c.chained) == 0 {
+		c.below = nil
+		if !m.IsReorg() {
+			c.below = &ref.Ref{Height: m.Block.Height - 1, Hash: m.Parent}
+		}
+	}
 	if !m.IsReorg() || !c.has(m.Block) {
 		c.chained = append(c.chained, linked{m.Block, seq})
 	}
-	if c.report.First.Height == 0 || m.Block.Height < c.report.First.Height {
-		c.report.First = m.Block
+	switch first := &c.report.First; {
+	case m.IsReorg() && m.Block.Height < first.Height:
+		*first = ref.Ref{} // the next block is it
+	case !m.IsReorg() && (*first == ref.Ref{} || m.Block.Height <= first.Height):
+		*first = m.Block
 	}
 	c.report.Last = m.Block
 }
@@ -467,6 +486,8 @@ func (c *checker) end() {
 // trim forgets the oldest blocks.
 func (c *checker) trim() {
 	if len(c.chained) > kept {
+		below := c.chained[len(c.chained)-kept-1].Ref
+		c.below = &below
 		c.chained = append(c.chained[:0], c.chained[len(c.chained)-kept:]...)
 	}
 }
@@ -516,25 +537,59 @@ const (
 
 var errEnough = errors.New("enough")
 
-// comparePage compares the blocks of a range with the node's. Those of a page that the node has pruned are not compared.
+// comparePage compares the blocks of a range with the node's. Those that the node has pruned, the lowest ones, are not
+// compared.
 func (c *checker) comparePage(ctx context.Context, from, to uint64) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, pageTime, fmt.Errorf("%d blocks do not come within %s", to-from+1, pageTime))
 	defer cancel()
 	lowest := c.chained[0].Height
+	for {
+		err := c.events(ctx, from, func(b *await.Block) error {
+			ours := c.chained[b.Height-lowest]
+			if c.report.Compared++; b.Hash != ours.Hash {
+				c.damage(OtherThanNode, ours.seq, ours.Height, "block %d is %s, and the node's is %s", ours.Height, ours.Hash, b.Hash)
+			}
+			if from = b.Height + 1; from > to {
+				return errEnough
+			}
+			return nil
+		})
+		if !errors.Is(err, await.ErrRefused) {
+			return err
+		}
+		if from, err = c.unpruned(ctx, from, to); err != nil || from > to {
+			return err
+		}
+	}
+}
+
+// unpruned returns the lowest height in (pruned, to] that the node has a block of; above to if it has none.
+func (c *checker) unpruned(ctx context.Context, pruned, to uint64) (uint64, error) {
+	for at, have := to, to+1; ; at = pruned + (have-pruned)/2 {
+		err := c.events(ctx, at, func(*await.Block) error { return errEnough })
+		switch {
+		case err == nil:
+			have = at
+		case errors.Is(err, await.ErrRefused):
+			pruned = at
+		default:
+			return 0, err
+		}
+		if pruned+1 >= have {
+			return have, nil
+		}
+	}
+}
+
+// events takes the node's blocks from a height on, until take returns errEnough.
+func (c *checker) events(ctx context.Context, from uint64, take func(b *await.Block) error) error {
 	err := c.opt.Node.Events(ctx, await.Stream{Head: c.head, From: from}, func(e await.Event) error {
 		if e.Block == nil {
 			return errors.New("the node's chain changed while it was compared")
 		}
-		ours := c.chained[e.Block.Height-lowest]
-		if c.report.Compared++; e.Block.Hash != ours.Hash {
-			c.damage(OtherThanNode, ours.seq, ours.Height, "block %d is %s, and the node's is %s", ours.Height, ours.Hash, e.Block.Hash)
-		}
-		if e.Block.Height >= to {
-			return errEnough
-		}
-		return nil
+		return take(e.Block)
 	})
-	if errors.Is(err, errEnough) || errors.Is(err, await.ErrRefused) {
+	if errors.Is(err, errEnough) {
 		return nil
 	}
 	return err

@@ -170,6 +170,13 @@ type reader struct {
 	told    bool   // Lost has been told, and nothing came since
 	vouched bool   // a publisher has gone on with a chain that is not the sink's
 	hole    gap    // that was found by reading
+	lacks   lack   // that was found by the look before
+}
+
+// lack is why a stream is of no use to a sink that stands at a block: ErrGone or ErrForeign.
+type lack struct {
+	at  ref.Ref
+	why error
 }
 
 // gap is what a stream does not have, and where it goes on.
@@ -207,6 +214,7 @@ func (r *reader) session(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.lacks = lack{}
 	err = r.consume(ctx, s, at, from)
 	if early := (gapError{}); errors.As(err, &early) {
 		if r.hole.height == early.height { // it was looked for since, and not found
@@ -387,13 +395,23 @@ func (r *reader) skipped(sequence uint64, why error) {
 
 func (r *reader) taken() {
 	r.took++
-	r.told, r.vouched = false, false
+	r.told, r.vouched, r.lacks = false, false, lack{}
+}
+
+// lacking ends Read because of what the stream lacks, if two looks one after the other have found that. A look asks more than
+// once, and the stream may have been purged, or gone back, between two of the answers.
+func (r *reader) lacking(at ref.Ref, why error, text error) error {
+	if found := (lack{at, why}); r.lacks != found {
+		r.lacks = found
+		return errAgain
+	}
+	return endError{text}
 }
 
 // elsewhere goes on by the node, up to where the stream goes on, or says what is missing.
 func (r *reader) elsewhere(ctx context.Context, s *lookup, at ref.Ref, missing gapError) error {
 	if r.opt.Node == nil {
-		return endError{fmt.Errorf("block %d: %w, it goes on with block %d: a node that has it must be named", missing.height, ErrGone, missing.next)}
+		return r.lacking(at, ErrGone, fmt.Errorf("block %d: %w, it goes on with block %d: a node that has it must be named", missing.height, ErrGone, missing.next))
 	}
 	err := r.byNode(ctx, s, at, missing.next)
 	r.hole = gap{}

@@ -177,6 +177,27 @@ func (s *server) dialAs(user, password string) jetstream.JetStream {
 	return js
 }
 
+// dialBy is dial for a connection whose questions come to the server by way of the test, which is told each before.
+func (s *server) dialBy(before func(subject, data string)) jetstream.JetStream {
+	s.t.Helper()
+	const by = "BY.API."
+	nc := s.dial().Conn()
+	if _, err := nc.Subscribe(by+">", func(m *natsgo.Msg) {
+		before(m.Subject, string(m.Data))
+		_ = nc.PublishRequest(jetstream.DefaultAPIPrefix+strings.TrimPrefix(m.Subject, by), m.Reply, m.Data)
+	}); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := nc.FlushTimeout(time.Minute); err != nil {
+		s.t.Fatal(err)
+	}
+	js, err := jetstream.NewWithAPIPrefix(s.dial().Conn(), strings.TrimSuffix(by, "."))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return js
+}
+
 // writer publishes to a stream what it is told, right or wrong.
 type writer struct {
 	t     testing.TB

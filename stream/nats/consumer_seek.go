@@ -373,7 +373,7 @@ func (r *reader) fork(ctx context.Context, s *lookup, at ref.Ref, last found, ne
 		case err != nil:
 			return 0, err
 		case !ok || lowest <= 1:
-			return 0, endError{fmt.Errorf("stream %s: %w: no block of the sink's is in it, up to block %d", StreamName(s.chain), ErrForeign, at.Height)}
+			return 0, r.lacking(at, ErrForeign, fmt.Errorf("stream %s: %w: no block of the sink's is in it, up to block %d", StreamName(s.chain), ErrForeign, at.Height))
 		}
 		return 0, gapError{gap{min(lowest, at.Height+1) - 1, lowest}}
 	case common.Block == at: // what follows it in the stream is no child of it

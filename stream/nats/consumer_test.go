@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -372,6 +373,65 @@ func TestReadEndsWhereNobodyHasIt(t *testing.T) {
 	w.publish(trunk.blocks(1, 60)...)
 	if err := read(t, s.dial(), newTable(1).with(branchOf("x", nil, 0, 30)), quick).ends(t); !errors.Is(err, nats.ErrForeign) {
 		t.Errorf("another chain: got %v, want that it is foreign", err)
+	}
+}
+
+// A stream that is purged while a reader looks for its place is no stream that lacks it, nor one of another chain: it is filled
+// again.
+func TestReadLooksTwice(t *testing.T) {
+	t.Parallel()
+	b := branchOf("b", trunk, 9, 40)
+	for name, c := range map[string]struct {
+		in, news []nats.Message // the stream when the reader looks, and what comes when it has begun to wait
+		after    string         // what it asks for, and
+		asks     string         // what it asks for behind that, before which the stream is purged
+		refill   []nats.Message
+		want     branch
+	}{
+		"gone":    {trunk.blocks(1, 20), nil, "hr.", "block.11", trunk.blocks(1, 30), trunk[:30]},
+		"foreign": {append(trunk.blocks(1, 9), b.block(10)), b.blocks(11, 11), "block.11", "block.10", b.blocks(1, 30), b[:30]},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := startServer(t)
+			w := s.newWriter()
+			w.publish(c.in...)
+			asked, purged := false, false
+			waits, again := make(chan struct{}), make(chan struct{}) // closed when it has a consumer, and one behind the purge
+			first, second := sync.OnceFunc(func() { close(waits) }), sync.OnceFunc(func() { close(again) })
+			sink := newTable(1).with(trunk[:10])
+			r := read(t, s.dialBy(func(subject, data string) {
+				switch get := strings.Contains(subject, ".MSG.GET."); {
+				case strings.Contains(subject, ".CONSUMER.CREATE.") && purged:
+					second()
+				case strings.Contains(subject, ".CONSUMER.CREATE."):
+					first()
+				case get && asked && !purged && strings.Contains(data, c.asks+`"`):
+					purged = true
+					if err := w.stream().Purge(t.Context()); err != nil {
+						t.Error(err)
+					}
+				case get && strings.Contains(data, c.after):
+					asked = true
+				}
+			}), sink, quick)
+			then := func(event <-chan struct{}, publish []nats.Message) {
+				t.Helper()
+				select {
+				case <-event:
+				case <-r.done:
+					t.Fatalf("got %v, want that it looks again", r.err)
+				case <-time.After(time.Minute):
+					t.Fatal("it does not look")
+				}
+				w.publish(publish...)
+			}
+			if c.news != nil {
+				then(waits, c.news)
+			}
+			then(again, c.refill)
+			sink.until(t, c.want)
+		})
 	}
 }
 
