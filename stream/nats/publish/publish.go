@@ -4,8 +4,8 @@
 // A publisher has no position of its own, and any number of them may publish one chain at once, without an election: each
 // reads the last message of the stream, finds its block in its own store, and goes on behind it. What it sends names the
 // last sequence that it expects, so of two who send at once one is refused, and reads again. What a call that failed came
-// to is not guessed: the last message is read again. So a stream that was cut back, restored, purged, or deleted and made
-// anew is filled again by the same rule.
+// to is not guessed: the last message is read again. So a stream that was cut back, restored, or deleted and made anew is
+// filled again by the same rule, and one that was purged, unless a block was published behind the purge before a look.
 //
 // A reorg is published only by who has another chain than the stream *and* stands further on the canonical source than the
 // stream's last message says its publisher did. Else a publisher waits, so that two nodes on two forks of an L1 do not
