@@ -146,6 +146,13 @@ func TestTailOfAStream(t *testing.T) {
 			id, height = e.ID, height+1
 		}
 	}
+	// An id of a block that is final, of another chain, is refused by both.
+	for _, at := range [][]string{{"--node", p.node}, {"--stream", p.url}, {"--stream", p.url, "--node", p.node}} {
+		foreign := fmt.Sprintf("7-%s-7", await.Hash{31: 1})
+		if out, status, message := execute(t, append([]string{"tail", "--after", foreign, "--count", "1"}, at...)...); status != 1 || out != "" || !strings.Contains(message, "of another chain") {
+			t.Errorf("%q: got %q, %d, %s, want that it is of another chain", at, out, status, message)
+		}
+	}
 	// What comes from now on.
 	head := tails(t, "--stream", p.url, "--count", "1")[0]
 	if at, _, _ := nats.ParseCursor(head.ID); at.Height <= height-4 {

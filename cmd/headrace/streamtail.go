@@ -78,6 +78,7 @@ type tailSink struct {
 	at    await.Ref
 	final uint64      // what is not above it is the chain's, whatever its hash
 	known []await.Ref // that were printed: the last is at
+	moves bool        // an event was printed
 }
 
 // Last implements nats.Sink.
@@ -117,6 +118,9 @@ func (s *tailSink) Apply(_ context.Context, b nats.Block) error {
 
 // Undo implements nats.Sink.
 func (s *tailSink) Undo(_ context.Context, u nats.Undo) error {
+	if !s.moves && u.To.Height < s.final { // At knows no block up to there, and has called any right
+		return fmt.Errorf("%w: block %d %s is not in the stream, and by its id block %d is final", nats.ErrForeign, u.From.Height, u.From.Hash, s.final)
+	}
 	data, err := json.Marshal(node.ReorgEvent{From: u.From, To: u.To})
 	if err != nil {
 		return err
@@ -138,7 +142,7 @@ func (s *tailSink) moved(to await.Ref, cursor string) {
 	if len(s.known) >= 2*remembered {
 		s.known = append(s.known[:0], s.known[len(s.known)-remembered:]...)
 	}
-	s.at, s.known = to, append(s.known, to)
+	s.at, s.known, s.moves = to, append(s.known, to), true
 	if _, final, err := nats.ParseCursor(cursor); err == nil {
 		s.final = max(s.final, final)
 	}
