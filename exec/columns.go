@@ -64,6 +64,14 @@ type Columns struct {
 // NewColumns returns n empty columns.
 func NewColumns(n int) *Columns { return &Columns{Cols: make([][]byte, n)} }
 
+// Len returns how many bytes the columns have.
+func (c *Columns) Len() (n int) {
+	for _, col := range c.Cols {
+		n += len(col)
+	}
+	return n
+}
+
 // Comparing returns columns that keep nothing of what is put to them, and compare it with what c holds: see Same.
 func (c *Columns) Comparing() *Columns {
 	return &Columns{Cols: append([][]byte(nil), c.Cols...), compares: true}

@@ -177,22 +177,52 @@ type MissingTx struct {
 // MissingTxs returns the transactions of forced sources that are in none of blocks, in order. One that is forced twice
 // must be there twice. The first own transactions of each block are the execution engine's, and do not count.
 func MissingTxs(blocks []*block.Block, sources []l1.Source, own int) (missing []MissingTx) {
-	have := map[string]int{}
+	w := Want(sources, own)
 	for _, b := range blocks {
-		for _, tx := range b.Data.Txs[min(own, len(b.Data.Txs)):] {
-			have[string(tx)]++
+		w.Has(b)
+	}
+	return w.Missing()
+}
+
+// Wanted is MissingTxs of blocks that are shown to it one after the other. It keeps none of them.
+type Wanted struct {
+	sources []l1.Source
+	own     int
+	have    map[string]int // how often blocks have each transaction that is forced
+}
+
+// Want begins to look for the transactions of forced sources.
+func Want(sources []l1.Source, own int) *Wanted {
+	w := &Wanted{sources, own, map[string]int{}}
+	for i := range sources {
+		for _, tx := range sources[i].Txs {
+			w.have[string(tx)] = 0
 		}
 	}
-	for i := range sources {
-		if !sources[i].Forced {
+	return w
+}
+
+// Has shows the next block.
+func (w *Wanted) Has(b *block.Block) {
+	for _, tx := range b.Data.Txs[min(w.own, len(b.Data.Txs)):] {
+		if n, ok := w.have[string(tx)]; ok {
+			w.have[string(tx)] = n + 1
+		}
+	}
+}
+
+// Missing returns what no block had. It ends the search.
+func (w *Wanted) Missing() (missing []MissingTx) {
+	for i := range w.sources {
+		if !w.sources[i].Forced {
 			continue
 		}
-		for j, tx := range sources[i].Txs {
-			if have[string(tx)] == 0 {
-				missing = append(missing, MissingTx{Source: i, Index: sources[i].Index, N: j, Tx: tx})
+		for j, tx := range w.sources[i].Txs {
+			if w.have[string(tx)] == 0 {
+				missing = append(missing, MissingTx{Source: i, Index: w.sources[i].Index, N: j, Tx: tx})
 				continue
 			}
-			have[string(tx)]--
+			w.have[string(tx)]--
 		}
 	}
 	return missing

@@ -98,4 +98,16 @@ var policyGuards = []guard{
 		from: "|| f.kept.stale(item.Ref(), head)", to: "",
 		pkg: "./follow", test: "TestKeptItemOfAFork",
 	},
+	{
+		name: "a draft reads no more of a backlog than a proposal could hold",
+		file: "internal/sequencer/propose.go",
+		from: "len(blocks) < l1.MaxBlocks && room >= 0; h++ {", to: "len(blocks) < l1.MaxBlocks; h++ {",
+		pkg: "./internal/sequencer", test: "TestBacklogInBytes",
+	},
+	{
+		name: "a draft of version 1 encodes no more of a backlog than a proposal could hold",
+		file: "internal/sequencer/propose.go",
+		from: "i < len(blocks) && size <= limit; i++ {", to: "i < len(blocks); i++ {",
+		pkg: "./internal/sequencer", test: "TestBacklogInBytes",
+	},
 }

@@ -39,3 +39,18 @@ func (m *Mark) NoteInVain(ref block.Ref) error {
 	m.note(ref, slog.New(slog.DiscardHandler))
 	return nil
 }
+
+// MakeBlock makes a block of what waits.
+func (q *Sequencer) MakeBlock(ctx context.Context) error {
+	_, err := q.cfg.Syncer.Produce(ctx, func(ctx context.Context, p syncer.Parent) (*block.Block, error) { return q.build(ctx, p, true) })
+	return err
+}
+
+// Drafted drafts a proposal of the blocks that wait, and returns how many it has, and its bytes.
+func (q *Sequencer) Drafted(ctx context.Context) (blocks, size int, err error) {
+	d, err := q.draft(ctx, q.cfg.Syncer.Status().Load(), q.cfg.Proposer.Limit(), false)
+	return d.n, d.size, err
+}
+
+// Fewer is fewer.
+func Fewer(n, limit, size int) int { return fewer(n, limit, size) }

@@ -93,11 +93,10 @@ func (f *forced) missing(top uint64, interval time.Duration) (missing []derive.M
 	if len(f.queue) == 0 {
 		return nil, nil, nil
 	}
-	blocks, err := f.q.blocks(f.safe+1, top)
-	if err != nil {
+	if missing, err = f.q.cfg.Syncer.MissingBetween(f.safe+1, top, f.queue); err != nil {
 		return nil, nil, err
 	}
-	missing = slices.DeleteFunc(f.q.cfg.Syncer.MissingTxs(blocks, f.queue), func(l derive.MissingTx) bool {
+	missing = slices.DeleteFunc(missing, func(l derive.MissingTx) bool {
 		at, ok := f.tried[l.Index]
 		return ok && time.Since(at) < interval
 	})

@@ -143,8 +143,8 @@ func (q *Sequencer) mustTake(ctx context.Context, s syncer.Status) (bool, error)
 	if w.due > 0 || w.soon == 0 {
 		return w.due > 0, nil
 	}
-	blocks, err := q.blocks(s.Safe.Height+1, s.Unsafe.Height)
-	return err == nil && len(q.cfg.Syncer.MissingTxs(blocks, w.queue[:w.soon])) == 0, err
+	missing, err := q.cfg.Syncer.MissingBetween(s.Safe.Height+1, s.Unsafe.Height, w.queue[:w.soon])
+	return err == nil && len(missing) == 0, err
 }
 
 // perBlock is more than a proposal holds of a block beside its header and its data: signatures, a key, and lengths.

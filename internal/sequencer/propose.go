@@ -217,7 +217,7 @@ func (q *Sequencer) fill(d *draftOf, blocks []*block.Block, limit int) error {
 		q.said.Warn(q.cfg.Logger, "blocks are proposed in version 1", err) // it holds any
 	}
 	var err error
-	if d.Blocks, err = q.encodeAll(blocks); err != nil {
+	if d.Blocks, err = q.encodeAll(blocks, max(limit, q.cfg.Proposer.Limit())); err != nil {
 		return err
 	}
 	d.Payload, d.Count = nil, 0
@@ -245,7 +245,7 @@ func (q *Sequencer) fillCompact(d *draftOf, parent compact.Parent, blocks []*blo
 		case err != nil:
 			return err
 		case len(payload) > limit && (n > 1 || len(payload) > q.cfg.Proposer.Limit()):
-			n = min(n-1, max(1, n*limit/len(payload)))
+			n = fewer(n, limit, len(payload))
 			continue
 		}
 		read, err := compact.Decode(chain, parent, payload)
@@ -261,6 +261,11 @@ func (q *Sequencer) fillCompact(d *draftOf, parent compact.Parent, blocks []*blo
 	return l1.ErrTooBig
 }
 
+// fewer returns how many of n blocks, which take size bytes, may fit into limit bytes: one at least, and less than n.
+func fewer(n, limit, size int) int {
+	return min(n-1, max(1, int(int64(n)*int64(limit)/int64(size))))
+}
+
 // signedHeader is a block's header with its signatures. One that came from the L1 without them is signed again: nothing
 // else is signed than was before.
 func (q *Sequencer) signedHeader(b *block.Block) (block.SignedHeader, error) {
@@ -270,26 +275,31 @@ func (q *Sequencer) signedHeader(b *block.Block) (block.SignedHeader, error) {
 	return block.SignHeader(q.cfg.Key, b.Header.Header)
 }
 
-// blocks returns the stored blocks from one height to another, at most as many as a proposal holds.
+// blocks returns the stored blocks from one height to another, or as many of them as a proposal could hold, and one more:
+// in bytes, too, since any number may wait while the L1 is away (I6).
 func (q *Sequencer) blocks(from, to uint64) (blocks []*block.Block, err error) {
-	for h := from; h <= to && len(blocks) < l1.MaxBlocks; h++ {
+	room := compact.MaxMemory // of a payload of version 1, too, which holds less
+	for h := from; h <= to && len(blocks) < l1.MaxBlocks && room >= 0; h++ {
 		rec, err := q.cfg.Syncer.Block(h)
 		if err != nil {
 			return nil, err
 		}
 		blocks = append(blocks, rec.Block)
+		room -= compact.Memory(rec.Block)
 	}
 	return blocks, nil
 }
 
-// encodeAll writes blocks as a proposal holds them.
-func (q *Sequencer) encodeAll(blocks []*block.Block) (encoded []l1.Encoded, err error) {
-	for _, b := range blocks {
-		e, err := q.encode(b)
+// encodeAll writes blocks as a proposal holds them, or as many as fit into limit bytes, and one more.
+func (q *Sequencer) encodeAll(blocks []*block.Block, limit int) (encoded []l1.Encoded, err error) {
+	size := 0
+	for i := 0; i < len(blocks) && size <= limit; i++ {
+		e, err := q.encode(blocks[i])
 		if err != nil {
 			return nil, err
 		}
 		encoded = append(encoded, e)
+		size += len(e.Header) + len(e.Data)
 	}
 	return encoded, nil
 }

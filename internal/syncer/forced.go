@@ -38,9 +38,18 @@ func (s *Syncer) Taken(ctx context.Context, blocks []*block.Block, queue []l1.Fo
 	return n, s.reconcile(ctx)
 }
 
-// MissingTxs returns the transactions of the forced queue that are in none of blocks, in order.
-func (s *Syncer) MissingTxs(blocks []*block.Block, queue []l1.Forced) []derive.MissingTx {
-	return derive.MissingTxs(blocks, sources(queue), s.ownTxs())
+// MissingBetween returns the transactions of the forced queue that are in none of the stored blocks from one height to
+// another, in order. One block is in memory at a time.
+func (s *Syncer) MissingBetween(from, to uint64, queue []l1.Forced) ([]derive.MissingTx, error) {
+	wanted := derive.Want(sources(queue), s.ownTxs())
+	for h := from; h <= to; h++ {
+		rec, err := s.Block(h)
+		if err != nil {
+			return nil, err
+		}
+		wanted.Has(rec.Block)
+	}
+	return wanted.Missing(), nil
 }
 
 func sources(queue []l1.Forced) []l1.Source {

@@ -106,11 +106,13 @@ func encode(c *Chain, on Parent, blocks []*block.Block) ([]byte, error) {
 	}
 	w := newWriter(c, on, key.Address())
 	memory := 0
-	for _, b := range blocks {
+	for i, b := range blocks {
+		if memory += Memory(b); memory+w.c.Len() > MaxMemory { // no more is written than a payload may hold
+			return nil, fmt.Errorf("%w: %d of %d blocks take %d bytes", l1.ErrTooBig, i+1, len(blocks), memory+w.c.Len())
+		}
 		if err := w.put(b); err != nil {
 			return nil, err
 		}
-		memory += cost(b.Data.Txs)
 	}
 	body := binary.AppendUvarint(nil, uint64(len(blocks)))
 	body = appendBytes(body, last.Signer.PubKey)
@@ -132,7 +134,10 @@ func appendBytes(b, content []byte) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(content))), content...)
 }
 
-// cost is what a block takes of MaxMemory.
+// Memory returns what a block takes of MaxMemory beside the body.
+func Memory(b *block.Block) int { return cost(b.Data.Txs) }
+
+// cost is what a block with these transactions takes of MaxMemory.
 func cost(txs [][]byte) int {
 	n := blockCost
 	for _, tx := range txs {
@@ -185,7 +190,7 @@ func decode(c *Chain, on Parent, body []byte) ([]*block.Block, error) {
 		if err != nil {
 			return nil, fmt.Errorf("block %d of %d: %w", len(blocks)+1, b.Blocks, err)
 		}
-		if memory += cost(next.Data.Txs); memory > MaxMemory {
+		if memory += Memory(next); memory > MaxMemory {
 			return nil, fmt.Errorf("block %d of %d: the blocks so far take more than %d bytes", len(blocks)+1, b.Blocks, MaxMemory)
 		}
 		blocks = append(blocks, next)
