@@ -141,6 +141,14 @@ var streamGuards = []guard{
 		pkg: "./stream/nats/publish", test: "TestCauseOfRefusal",
 	},
 	{
+		name: "what an empty stream begins with is said once",
+		file: "stream/nats/publish/decide.go",
+		from: `s.p.said.Tell(s.p.log, slog.LevelWarn, "the stream is empty, and begins with the oldest block that this node keeps: those before it are pruned", "", `,
+		to: `_ = slog.LevelWarn
+		s.p.log.Warn("the stream is empty, and begins with the oldest block that this node keeps: those before it are pruned", `,
+		pkg: "./stream/nats/publish", test: "TestTriesAreLoggedOnce",
+	},
+	{
 		name: "a reorg behind which nothing is kept is waited for",
 		file: "stream/nats/publish/decide.go",
 		from: "case errors.Is(err, node.ErrPruned): // what", to: "case false: // what",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"headrace/await"
 	"headrace/block"
@@ -76,7 +77,7 @@ func (s *session) begin(st *node.Status) (todo, error) {
 		return todo{}, waits("the stream is empty and begins at block %d, and this node is at %d", next, head)
 	}
 	if pruned := max(s.p.opt.From, s.p.opt.Genesis.InitialHeight); pruned < oldest {
-		s.p.log.Warn("the stream is empty, and begins with the oldest block that this node keeps: those before it are pruned", "from", oldest, "pruned_from", pruned)
+		s.p.said.Tell(s.p.log, slog.LevelWarn, "the stream is empty, and begins with the oldest block that this node keeps: those before it are pruned", "", "from", oldest, "pruned_from", pruned)
 	}
 	return todo{next: next, first: true}, nil
 }

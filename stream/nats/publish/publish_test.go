@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"runtime"
 	"strings"
@@ -249,6 +250,70 @@ func parts(t *testing.T, noIDs bool) {
 		m.mine(1)
 	}
 	r.eventually(nodes[0], 16)
+}
+
+// journal is a log in memory.
+type journal struct {
+	mu   sync.Mutex // guards text
+	text strings.Builder
+}
+
+func (j *journal) Write(b []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(b)
+}
+
+// count returns how often something was logged.
+func (j *journal) count(what string) int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return strings.Count(j.text.String(), what)
+}
+
+// What is tried again and again is logged once, and a reorg when it is in the stream.
+func TestTriesAreLoggedOnce(t *testing.T) {
+	h, m := newHost(t, server.Options{}), newMemory()
+	m.l1 = true
+	m.set(20, 5, 20)
+	m.prune(5)
+	r := newReader(t, h.servers())
+	full := func(messages int64) func(ctx context.Context) (jetstream.Stream, error) { // with as many it takes no more
+		c := (&session{p: &Publisher{name: testName, opt: Options{Genesis: testGenesis, Head: await.Safe, Replicas: 1}}}).config()
+		c.Discard, c.MaxMsgs, c.MaxMsgSize = jetstream.DiscardNew, messages, -1
+		if messages == 0 {
+			c.MaxMsgs, c.MaxMsgSize = 1, 1
+		}
+		return func(ctx context.Context) (jetstream.Stream, error) { return r.js.CreateOrUpdateStream(ctx, c) }
+	}
+	var said journal
+	ask(r, full(0))
+	p := publishing(t, m, Options{Servers: h.servers(), Logger: slog.New(slog.NewTextHandler(&said, nil))})
+	fails := func() {
+		t.Helper()
+		so := p.Streaming().Counts.Errors
+		p.until(t, "failing again and again", func(s node.Stream) bool {
+			return s.State == node.StreamFailing && s.Counts.Errors >= so+4
+		})
+	}
+	const pruned, back = "the stream is empty, and begins with the oldest block", "the stream has gone back"
+	fails()
+	if n := said.count(pruned); n != 1 {
+		t.Errorf("it was said %d times that blocks are pruned, want once", n)
+	}
+	ask(r, full(16))
+	p.until(t, "there", at(m.ref(20)))
+	m.fork(10, 7)
+	m.set(20, 5, 30)
+	fails()
+	if n := said.count(back); n != 0 {
+		t.Errorf("it was said %d times that the stream has gone back, and it has not", n)
+	}
+	ask(r, full(100))
+	p.until(t, "there", at(m.ref(20)))
+	if n := said.count(back); n != 1 {
+		t.Errorf("it was said %d times that the stream has gone back, want once", n)
+	}
 }
 
 // A block that no batch of messages holds stops nothing but the stream, which says so.

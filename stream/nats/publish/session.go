@@ -149,10 +149,10 @@ func (s *session) stands() {
 // publish brings the stream up to the head of a status.
 func (s *session) publish(ctx context.Context, st *node.Status, next todo) (err error) {
 	if next.reorg != nil {
-		s.p.log.Warn("the stream goes back: its blocks are not this chain's any more", "from", next.reorg.From.Height, "to", next.reorg.Block.Height)
 		if err := s.one(ctx, next.reorg); err != nil {
 			return err
 		}
+		s.p.log.Warn("the stream has gone back: its blocks were not this chain's any more", "from", next.reorg.From.Height, "to", next.reorg.Block.Height)
 		s.p.note(func(x *node.Stream) { x.Counts.Reorgs++ })
 	}
 	head := s.head(st).Height
