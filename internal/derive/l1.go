@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 
 	"headrace/block"
@@ -211,18 +212,19 @@ func (w *Wanted) Has(b *block.Block) {
 	}
 }
 
-// Missing returns what no block had. It ends the search.
+// Missing returns what no block had so far.
 func (w *Wanted) Missing() (missing []MissingTx) {
+	left := maps.Clone(w.have) // of what blocks have, for what is forced later
 	for i := range w.sources {
 		if !w.sources[i].Forced {
 			continue
 		}
 		for j, tx := range w.sources[i].Txs {
-			if w.have[string(tx)] == 0 {
+			if left[string(tx)] == 0 {
 				missing = append(missing, MissingTx{Source: i, Index: w.sources[i].Index, N: j, Tx: tx})
 				continue
 			}
-			w.have[string(tx)]--
+			left[string(tx)]--
 		}
 	}
 	return missing

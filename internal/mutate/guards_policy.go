@@ -110,4 +110,40 @@ var policyGuards = []guard{
 		from: "i < len(blocks) && size <= limit; i++ {", to: "i < len(blocks); i++ {",
 		pkg: "./internal/sequencer", test: "TestBacklogInBytes",
 	},
+	{
+		name: "a search of a queue goes on where it was",
+		file: "internal/syncer/forced.go",
+		from: "goesOn := r.wanted != nil &&", to: "goesOn := false &&",
+		pkg: "./internal/syncer", test: "TestSearch",
+	},
+	{
+		name: "a search goes on only behind the block that it ended with",
+		file: "internal/syncer/forced.go",
+		from: "goesOn = rec.Block.Ref() == r.last", to: "goesOn = rec.Block != nil",
+		pkg: "./internal/syncer", test: "TestSearch",
+	},
+	{
+		name: "a search of another queue begins anew",
+		file: "internal/syncer/forced.go",
+		from: "&& &r.queue[0] == &queue[0]", to: "",
+		pkg: "./internal/syncer", test: "TestSearch",
+	},
+	{
+		name: "a search from another block begins anew",
+		file: "internal/syncer/forced.go",
+		from: "&& r.from == from", to: "",
+		pkg: "./internal/syncer", test: "TestSearch",
+	},
+	{
+		name: "a search notices that blocks are replaced while it reads",
+		file: "internal/syncer/forced.go",
+		from: "if r.last.Height >= from && !bytes.Equal(", to: "if false && !bytes.Equal(",
+		pkg: "./internal/syncer", test: "TestSearch",
+	},
+	{
+		name: "what is missing so far does not end a search",
+		file: "internal/derive/l1.go",
+		from: "left := maps.Clone(w.have)", to: "_ = maps.Clone(w.have); left := w.have",
+		pkg: "./internal/syncer", test: "TestSearch",
+	},
 }

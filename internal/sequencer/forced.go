@@ -31,17 +31,18 @@ type forced struct {
 
 	settings l1.Settings // of the inbox, likewise
 
-	mu    sync.Mutex // guards the rest
-	queue []l1.Forced
-	safe  uint64               // the safe height that goes with queue: what is above may hold its transactions
-	tried map[uint64]time.Time // when last, in vain, by place in the queue
+	mu     sync.Mutex // guards the rest
+	queue  []l1.Forced
+	safe   uint64               // the safe height that goes with queue: what is above may hold its transactions
+	tried  map[uint64]time.Time // when last, in vain, by place in the queue
+	search *syncer.Search       // for what is in queue
 }
 
 func newForced(q *Sequencer) *forced {
 	if q.cfg.Inbox == nil {
 		return nil
 	}
-	f := &forced{q: q, tried: map[uint64]time.Time{}}
+	f := &forced{q: q, tried: map[uint64]time.Time{}, search: q.cfg.Syncer.NewSearch()}
 	f.into, _ = q.cfg.Builder.(exec.Forcer)
 	return f
 }
@@ -93,7 +94,7 @@ func (f *forced) missing(top uint64, interval time.Duration) (missing []derive.M
 	if len(f.queue) == 0 {
 		return nil, nil, nil
 	}
-	if missing, err = f.q.cfg.Syncer.MissingBetween(f.safe+1, top, f.queue); err != nil {
+	if missing, err = f.search.Missing(f.safe+1, top, f.queue); err != nil {
 		return nil, nil, err
 	}
 	missing = slices.DeleteFunc(missing, func(l derive.MissingTx) bool {

@@ -35,7 +35,8 @@ type waiting struct {
 
 	at        block.Ref // position as of which the forced queue was read
 	queue     []l1.Forced
-	due, soon int // items of it that the next proposal must take, and those that one soon must
+	due, soon int            // items of it that the next proposal must take, and those that one soon must
+	search    *syncer.Search // for what is in those
 }
 
 // ripen returns when the blocks above the safe head are to be proposed, with what is known then. No reason: there are none
@@ -143,7 +144,7 @@ func (q *Sequencer) mustTake(ctx context.Context, s syncer.Status) (bool, error)
 	if w.due > 0 || w.soon == 0 {
 		return w.due > 0, nil
 	}
-	missing, err := q.cfg.Syncer.MissingBetween(s.Safe.Height+1, s.Unsafe.Height, w.queue[:w.soon])
+	missing, err := w.search.Missing(s.Safe.Height+1, s.Unsafe.Height, w.queue[:w.soon])
 	return err == nil && len(missing) == 0, err
 }
 

@@ -196,7 +196,7 @@ func New(cfg Config) (*Sequencer, error) {
 	} else {
 		q.status.Set(Status{Preparing: cfg.Preparing})
 	}
-	q.forced = newForced(q)
+	q.forced, q.waiting.search = newForced(q), cfg.Syncer.NewSearch()
 	return q, q.limit()
 }
 

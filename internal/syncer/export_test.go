@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"headrace/block"
+	"headrace/internal/store"
 )
 
 // Free reports whether nobody is in the section.
@@ -39,3 +40,8 @@ func (r *TestedRhythm) Waited(wait time.Duration, at time.Time) {
 
 // Is returns what is known.
 func (r *TestedRhythm) Is() Rhythm { return r.is }
+
+// SearchIn is a search in the blocks that block returns; own transactions at the front of each are the engine's.
+func SearchIn(block func(height uint64) (store.Record, error), own int) *Search {
+	return &Search{block: block, own: own}
+}

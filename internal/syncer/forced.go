@@ -1,6 +1,7 @@
 package syncer
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -38,18 +39,61 @@ func (s *Syncer) Taken(ctx context.Context, blocks []*block.Block, queue []l1.Fo
 	return n, s.reconcile(ctx)
 }
 
-// MissingBetween returns the transactions of the forced queue that are in none of the stored blocks from one height to
-// another, in order. One block is in memory at a time.
-func (s *Syncer) MissingBetween(from, to uint64, queue []l1.Forced) ([]derive.MissingTx, error) {
-	wanted := derive.Want(sources(queue), s.ownTxs())
-	for h := from; h <= to; h++ {
-		rec, err := s.Block(h)
+// Search looks for the transactions of a forced queue in stored blocks. It keeps what it has found: while the queue stays
+// and the chain grows, each block is read once, however many wait. It is not safe for concurrent use.
+type Search struct {
+	block func(height uint64) (store.Record, error)
+	own   int // transactions at the front of each block are the engine's
+
+	from   uint64
+	last   block.Ref // that was looked at: from-1, without a hash, at the start
+	queue  []l1.Forced
+	wanted *derive.Wanted // nil: nothing was looked at
+}
+
+// NewSearch returns a search in the stored blocks.
+func (s *Syncer) NewSearch() *Search { return &Search{block: s.Block, own: s.ownTxs()} }
+
+// Missing returns the transactions of a forced queue that are in none of the stored blocks from one height to another, in
+// order. One block is in memory at a time. A queue that was read anew is another one, and must not be changed afterwards.
+func (r *Search) Missing(from, to uint64, queue []l1.Forced) ([]derive.MissingTx, error) {
+	if len(queue) == 0 {
+		return nil, nil
+	}
+	goesOn := r.wanted != nil && r.from == from && r.last.Height <= to && len(r.queue) == len(queue) && &r.queue[0] == &queue[0]
+	if goesOn && r.last.Height >= from {
+		rec, err := r.block(r.last.Height)
 		if err != nil {
 			return nil, err
 		}
-		wanted.Has(rec.Block)
+		goesOn = rec.Block.Ref() == r.last
 	}
-	return wanted.Missing(), nil
+	if !goesOn {
+		r.begin(from, queue)
+	}
+	again := false
+	for r.last.Height < to {
+		rec, err := r.block(r.last.Height + 1)
+		if err != nil {
+			return nil, err
+		}
+		if r.last.Height >= from && !bytes.Equal(rec.Block.Header.Header.LastHeaderHash, r.last.Hash.Field()) {
+			if r.wanted = nil; again {
+				return nil, fmt.Errorf("block %d does not follow %s", r.last.Height+1, r.last.Hash)
+			}
+			again = true // blocks were replaced meanwhile
+			r.begin(from, queue)
+			continue
+		}
+		r.wanted.Has(rec.Block)
+		r.last = rec.Block.Ref()
+	}
+	return r.wanted.Missing(), nil
+}
+
+func (r *Search) begin(from uint64, queue []l1.Forced) {
+	r.from, r.last, r.queue = from, block.Ref{Height: from - 1}, queue
+	r.wanted = derive.Want(sources(queue), r.own)
 }
 
 func sources(queue []l1.Forced) []l1.Source {
