@@ -148,6 +148,12 @@ func shapes(t testing.TB, k *block.PrivateKey, size int) (out []shape) {
 	out = append(out, shape{name: "contents and metadata of more than 127 bytes, with groups", raw: append(bytes.Repeat(field(1, lasting), room/157), two...)})
 	in("groups in metadata with a long tag", 1, anyOf("\x8a\x80\x00\x04\xab\x00\xac\x00"))
 	out = append(out, shape{name: "groups with long tags and contents with longer ones", raw: append(anyOf("\x43\xc4\x80\x00", "\x8a\x80\x80\x80\x00\x80\x80\x80\x00"), two...)})
+	for name, one := range map[string]string{
+		"of a group of two tags, one of two bytes": "\x0a\x03\x3b\xbc\x00", "of four groups in each other": "\x0a\x08\x3b\x3b\x3b\x3b\x3c\x3c\x3c\x3c",
+		"of a group with a short number": "\x0a\x04\x3b\x38\x00\x3c", "of a number and groups in each other": "\x0a\x0f\x3b\x3b\x3b\x3b\x3b\x3b\xbc\x00\x3c\x3c\x3c\x3c\x3c\x10\x01\x0a\x00",
+	} {
+		in("metadata "+name, 1, bytes.Repeat([]byte(one), room/len(one)))
+	}
 	in("groups in each other", 1, anyOf(deep(3), deep(40), deep(300), deep(10_001)))
 	in("groups in each other, mixed", 1, walk(r, room))
 	in("groups in each other beside metadata", 1, field(1, walk(r, room)))
@@ -670,6 +676,82 @@ func TestDataBlobOfLongFields(t *testing.T) {
 			return out
 		}
 		raw := fields("", 10+r.IntN(100))
+		if sameBlob(t, fmt.Sprintf("seed %d", seed), spoilt(r, raw)); t.Failed() {
+			return
+		}
+	}
+}
+
+// TestTagsInPairs: where most of a blob is tags of groups, they are passed two at a time. Each is what it is by itself:
+// at its level, with its number, and for the group that it ends.
+func TestTagsInPairs(t *testing.T) {
+	for _, odd := range []string{
+		"\x3b\x3e\x3c", "\x3b\x3e\x00\x3c", "\x3b\x3f\x3c", "\x3b\x3f\x00\x3c", // of no type
+		"\x3b\x03\x04\x3c", "\x3b\x00\x00\x3c", "\x3b\x02\x00\x3c", "\x3b\x05abcd\x3c", "\x3b\x3b\x04\x3c", // of no number
+		"\x3b\x38\x00\x3c\x3c", "\x3b\x38\x00\x3c\x34", "\x3c\x3c", // ends none
+		"\xbb\x09\x38\x01\xbc\x09", "\x3b\x3c\xbc\x09", "\x3b\x43\x3c\x44", "\x3b\xb8\x80\x80\x80\x40\x00\x3c", "\x3b\xb8\x80\x80\x80\x3f\x00\x3c", "\x3b\x3b\x38\x00\x3c\xbc\x00", "\x3b\x3b\x3c\x34", "\x3b\x33\x34\x34", // ends another
+		"\x0b\x13\x14\x0c", "\x13\x3b\x3c\x14", "\x3b\x0b\x0c\x3c", "\x3b\x12\x01x\x3c", "\x3b\x10\x01\x3c", // of the block's, but for the group
+	} {
+		for before := range 100 {
+			tags := bytes.Repeat(field(1, []byte("\x3b\x3b\x3b\x3c\x3c\x3c")), 50)
+			raw := slices.Concat(field(9, make([]byte, before)), tags, []byte(odd), tags)
+			sameBlob(t, fmt.Sprintf("%x in a content after %d bytes", odd, before), field(1, raw))
+			sameBlob(t, fmt.Sprintf("%x beside contents after %d bytes", odd, before), raw)
+			raw = slices.Concat(field(9, make([]byte, before)), tags, field(1, []byte(odd)), tags)
+			sameBlob(t, fmt.Sprintf("%x in metadata after %d bytes", odd, before), field(1, raw))
+		}
+	}
+	for seed := range 6_000 {
+		r := rand.New(rand.NewPCG(uint64(seed), 9))
+		var fields func(deep int) []byte
+		group := func(num byte, deep int) []byte {
+			begin, end := []byte{num<<3 | 3}, []byte{num<<3 | 4}
+			if r.IntN(6) == 0 {
+				end = padded(end, 2+r.IntN(9))
+			}
+			if r.IntN(12) == 0 {
+				begin = padded(begin, 2+r.IntN(9))
+			}
+			if r.IntN(3) == 0 {
+				return append(begin, end...)
+			}
+			return slices.Concat(begin, fields(deep-1), end)
+		}
+		fields = func(deep int) (out []byte) {
+			for range 1 + r.IntN(3) {
+				num := byte(1 + r.IntN(15))
+				switch kind := r.IntN(9); {
+				case kind < 5 && deep > 0:
+					out = append(out, group(num, deep)...)
+				case kind == 5:
+					out = append(out, num<<3|5, 1, 2, 3, 4)
+				case kind == 6:
+					out = append(append(out, num<<3|2), field(1, []byte("\x2b\x2c"))[1:]...)
+				default:
+					out = append(out, padded([]byte{num << 3}, 1+r.IntN(100)/99*r.IntN(12))...)
+					out = append(out, byte(r.IntN(128)))
+				}
+			}
+			return out
+		}
+		var raw []byte
+		for deep := r.IntN(9); len(raw) < 200+r.IntN(600); {
+			in := group(byte(5+r.IntN(11)-r.IntN(200)/199*5), deep)
+			switch r.IntN(6) {
+			case 0:
+				in = field(1, in)
+			case 1:
+				in = field(3, in)
+			case 2:
+				in = field(1, slices.Concat(field(1, in), field(2, []byte("tx"))))
+			case 3:
+				in = field(1, slices.Concat(field(2, nil), field(1, slices.Concat(in, []byte("\x10\x01")))))
+			}
+			raw = append(raw, in...)
+		}
+		if r.IntN(8) == 0 {
+			raw[r.IntN(len(raw))] ^= 7 // begins, ends
+		}
 		if sameBlob(t, fmt.Sprintf("seed %d", seed), spoilt(r, raw)); t.Failed() {
 			return
 		}

@@ -205,7 +205,7 @@ type window struct {
 	groups   [atOnce]uint16 // where their tags are, and the level above ofLevel, if it may be another
 	longTags bool           // of groups
 	tired    int            // how many bytes of tags, numbers and lengths further has passed, of fields with more than eight
-	varints  varints
+	varints  *varints
 }
 
 // walk passes fields at one level, and groups there.
@@ -525,7 +525,7 @@ func (p *place) note(fields []uint16, from int, in *[enough]byte) error {
 	odd := uint64(0)
 	for _, f := range fields {
 		i, start, length := p.window.where(f)
-		what := uint32(f >> 8)
+		what := uint32(f >> 8 & 15)
 		p.last[what] = from + int(i) + 1
 		odd |= notASCIIIn(what, binary.LittleEndian.Uint64(in[start:start+8]), length)
 	}
@@ -551,7 +551,7 @@ func (p *place) checkTexts(fields []uint16, in *[enough]byte) error {
 	for _, f := range fields {
 		_, start, length := p.window.where(f)
 		fields[n] = f
-		odd := notASCIIIn(uint32(f>>8), binary.LittleEndian.Uint64(in[start:start+8]), length)
+		odd := notASCIIIn(uint32(f>>8&15), binary.LittleEndian.Uint64(in[start:start+8]), length)
 		n += uint((odd | -odd) >> 63)
 	}
 	for _, f := range fields[:n] {

@@ -294,25 +294,25 @@ var rim2Guards = []guard{
 	{
 		name: "a field that is passed by its varints ends within what it is in",
 		file: "block/varints.go",
-		from: "(data-next)&within|(inner-next)&left < 0 || length", to: "length",
+		from: "if -behind&within|-out&left|-after < 0 {", to: "if -after < 0 {",
 		pkg: "./block", test: "TestDataBlobOfAnyFields|TestNumbersOfAnyLength|TestFieldsEndWithinTheirContent",
 	},
 	{
 		name: "a length that has more than seven bits is not passed by these",
 		file: "block/varints.go",
-		from: "length >= 0x80 || u&meansNext", to: "u&meansNext",
+		from: "size, length|uint(u)&meansNext) {", to: "size, uint(u)&meansNext) {",
 		pkg: "./block", test: "TestDataBlobOfAnyFields|TestNumbersOfAnyLength",
 	},
 	{
 		name: "a tag has ten bytes and 34 bits at most, where it is passed as a varint",
 		file: "block/varints.go",
-		from: "if j > i+4 && (", to: "if false && (",
+		from: "tag > 4 && (", to: "false && (",
 		pkg: "./block", test: "TestNumbersOfAnyLength",
 	},
 	{
 		name: "a number has ten bytes and 64 bits at most, where it is passed as a varint",
 		file: "block/varints.go",
-		from: "if size > 9 && (", to: "if false && (",
+		from: "size > 9 && (", to: "false && (",
 		pkg: "./block", test: "TestNumbersOfAnyLength",
 	},
 	{
@@ -324,7 +324,7 @@ var rim2Guards = []guard{
 	{
 		name: "a field in a group counts for nothing, where it is passed by its varints",
 		file: "block/varints.go",
-		from: "if !inGroup && num < len(parts[0]) {\n\t\twhat = parts[level][num]\n\t}\n\tswitch typ {\n\tcase protowire.VarintType:\n\t\tm = 0x7f", to: "if num < len(parts[0]) {\n\t\twhat = parts[level][num]\n\t}\n\tswitch typ {\n\tcase protowire.VarintType:\n\t\tm = 0x7f",
+		from: "if !inGroup && num < len(parts[0]) {\n\t\twhat = parts[level][num]\n\t}\n\tswitch typ {\n\tcase protowire.StartGroupType:\n\t\tm = 1<<52", to: "if num < len(parts[0]) {\n\t\twhat = parts[level][num]\n\t}\n\tswitch typ {\n\tcase protowire.StartGroupType:\n\t\tm = 1<<52",
 		pkg: "./block", test: "TestDataBlobOfLongFields",
 	},
 	{
@@ -366,7 +366,7 @@ var rim2Guards = []guard{
 	{
 		name: "a field of any kind within a group is none of the block",
 		file: "block/varints.go",
-		from: "uint(depth)>>(sign-8)&grouped|level", to: "level",
+		from: "uint(left)>>sign*inInner + uint(depth)>>sign*isInGroup", to: "uint(left)>>sign*inInner",
 		pkg: "./block", test: "TestDataBlobOfAnyFields|TestNumbersOfAnyLength",
 	},
 	{
@@ -452,5 +452,47 @@ var rim2Guards = []guard{
 		file: "block/varints.go",
 		from: "n < 0 || start > limit ||", to: "n < 0 ||",
 		pkg: "./block", test: "TestNumbersOfAnyLength",
+	},
+	{
+		name: "a tag of no number is none that another one is passed with",
+		file: "block/varints.go",
+		from: "found &= number&(eachByte*0x78) + eachByte*0x78 | number", to: "found &= goesOn | number",
+		pkg: "./block", test: "TestTagsInPairs|TestNumbersOfAnyLength",
+	},
+	{
+		name: "a tag of no type is none that another one is passed with",
+		file: "block/varints.go",
+		from: "found &^= other & (other << 1) << 5", to: "found &^= 0",
+		pkg: "./block", test: "TestTagsInPairs|TestNumbersOfAnyLength",
+	},
+	{
+		name: "two tags end two groups that are open",
+		file: "block/varints.go",
+		from: "|-after < 0", to: " < 0",
+		pkg: "./block", test: "TestTagsInPairs|TestNumbersOfAnyLength",
+	},
+	{
+		name: "both of two tags are followed",
+		file: "block/varints.go",
+		from: "+ form>>16&1", to: "",
+		pkg: "./block", test: "TestTagsInPairs|TestNumbersOfAnyLength",
+	},
+	{
+		name: "a tag of many bytes is none of one that is passed before another",
+		file: "block/varints.go",
+		from: "zeroBytes(both)) &^ w", to: "zeroBytes(both)) &^ (w & 0)",
+		pkg: "./block", test: "TestTagsInPairs|TestNumbersOfAnyLength",
+	},
+	{
+		name: "what is behind the last byte is not known with it",
+		file: "block/varints.go",
+		from: "v.heads[last], v.kinds[last] = v.sizes[last], in[last]&7", to: "_ = last",
+		pkg: "./block", test: "TestTagsInPairs|TestNumbersOfAnyLength",
+	},
+	{
+		name: "a tag of three bytes is none of two, where it is passed as a varint",
+		file: "block/varints.go",
+		from: "long |= sizes + eachByte*(0x80-3)", to: "long |= 0",
+		pkg: "./block", test: "TestTagsInPairs|TestNumbersOfAnyLength",
 	},
 }
