@@ -18,7 +18,7 @@ import (
 // again only then.
 func TestSearch(t *testing.T) {
 	const own = 1
-	var chain []*block.Block // height 1 is the first
+	var chain []*block.Block               // height 1 is the first
 	reads, lower, after := 0, uint64(0), 0 // with so many reads behind it, what is from lower on is replaced
 	grow := func(n int) {
 		for range n {
