@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -200,9 +201,13 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 }
 
-// Close asks the process to end and waits for it. Everything it knew is on disk then. Closing an ended node does nothing.
+// Close asks the process to end and waits for it. Everything it knew is on disk then; an error says that it failed meanwhile,
+// and may not have written that. Closing an ended node does nothing.
 func (n *Node) Close() error {
 	p := n.process()
+	if p.Exited() {
+		return nil
+	}
 	// Just after its start geth does not hear, so it is asked again; not often, since at the tenth time it ends at once. The last wait is a
 	// watchdog for a process that is stuck.
 	for wait := 250 * time.Millisecond; wait < 20*time.Second; wait *= 2 {
@@ -211,6 +216,9 @@ func (n *Node) Close() error {
 		}
 		select {
 		case <-p.Done():
+			if errors.As(p.Err(), new(*exec.ExitError)) {
+				return fmt.Errorf("geth in %s failed while it ended: %w\n%s", n.opt.Dir, p.Err(), p.Tail())
+			}
 			return nil
 		case <-time.After(wait):
 		}

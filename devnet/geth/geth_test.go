@@ -3,7 +3,10 @@ package geth_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -16,7 +19,50 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if binary := os.Getenv(failsEnv); binary != "" {
+		fails(binary)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+const failsEnv = "HEADRACE_TEST_GETH_THAT_FAILS"
+
+// fails is a geth that fails when it is asked to end.
+func fails(binary string) {
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, os.Interrupt)
+	cmd := exec.Command(binary, os.Args[1:]...)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	if err := cmd.Start(); err != nil {
+		panic(err)
+	}
+	<-asked
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	os.Exit(3)
+}
+
+// TestCloseFails: a geth that fails while it ends may have lost something, and Close says so. What has ended is closed.
+func TestCloseFails(t *testing.T) {
+	t.Parallel()
+	own, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	binary := filepath.Join(t.TempDir(), "geth")
+	script := fmt.Sprintf("#!/bin/sh\n%s='%s' exec '%s' \"$@\"\n", failsEnv, gethtest.Binary(t), own)
+	if err := os.WriteFile(binary, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	n := gethtest.Open(t, geth.Options{Binary: binary})
+	if err := n.Close(); err == nil || !strings.Contains(err.Error(), "failed while it ended: exit status 3") {
+		t.Errorf("got error %v, want one that says how it ended", err)
+	}
+	if err := n.Close(); err != nil {
+		t.Errorf("closed once more: %v", err)
+	}
+}
 
 // answers asks the node for its chain id over both of its open transports.
 func answers(t *testing.T, n *geth.Node) {
@@ -85,22 +131,27 @@ func TestRun(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { ended <- n.Run(ctx) }()
 	cancel()
-	if err := <-ended; err != nil {
+	if err := <-ended; err != nil && !ownPanic(n) {
 		t.Errorf("run until the context ends: got error %v", err)
 	}
 	<-n.Exited()
 }
 
-// However soon after its start a node is closed, it ends in good order.
+// ownPanic reports whether geth has panicked: one that is asked to end before all its parts have begun may.
+func ownPanic(n *geth.Node) bool { return strings.Contains(n.Log(), "\npanic: ") }
+
+// However soon after its start a node is closed, it ends in good order, or Close says that it did not.
 func TestCloseAtOnce(t *testing.T) {
 	t.Parallel()
 	n := gethtest.Open(t, geth.Options{})
 	for range 3 {
-		if err := n.Close(); err != nil {
+		switch err := n.Close(); {
+		case err != nil && ownPanic(n):
+			t.Log(err)
+		case err != nil:
 			t.Fatal(err)
-		}
-		if log := n.Log(); !strings.Contains(log, "Blockchain stopped") {
-			t.Fatalf("the process ended without writing down its state:\n%s", log)
+		case !strings.Contains(n.Log(), "Blockchain stopped"):
+			t.Fatalf("the process ended without writing down its state:\n%s", n.Log())
 		}
 		if err := n.Restart(t.Context()); err != nil {
 			t.Fatal(err)
