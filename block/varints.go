@@ -158,8 +158,8 @@ func (v *varints) look(in *[enough]byte, followed bool) {
 }
 
 // pair finds tags of one byte that are passed with the one behind them: a group begins with them, or one ends with each of
-// the two. So few steps are shorter than two bytes where most are tags. The last byte has none behind it here. It returns how
-// many it has found.
+// the two. So few steps are shorter than two bytes where most are tags. The last byte has none behind it here. It returns
+// how many it has found.
 func (v *varints) pair(in *[enough]byte) (n int) {
 	behind := uint64(0) // the kinds of the bytes behind these eight
 	for i := atOnce - 8; i >= 0; i -= 8 {

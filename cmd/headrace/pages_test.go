@@ -119,7 +119,7 @@ func elsewhere(t *testing.T, script, dir string) string {
 	return strings.ReplaceAll(script, "/tmp/", dir+"/")
 }
 
-// fatal are the lines with which a program of a walk-through ends; they are shown once more, behind all that the others say.
+// fatal are the lines with which a program of a walk-through ends. They are shown once more, behind all else.
 var fatal = regexp.MustCompile(`(?m)^(Fatal|panic|fatal error): .*$`)
 
 // TestPagesRun runs the walk-throughs of README and docs as they are written, but for their ports and folders.

@@ -201,8 +201,8 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 }
 
-// Close asks the process to end and waits for it. Everything it knew is on disk then; an error says that it failed meanwhile,
-// and may not have written that. Closing an ended node does nothing.
+// Close asks the process to end and waits for it. Everything it knew is on disk then. An error says that it failed
+// meanwhile, and may not have written that. Closing an ended node does nothing.
 func (n *Node) Close() error {
 	p := n.process()
 	if p.Exited() {

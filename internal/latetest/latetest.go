@@ -86,7 +86,7 @@ func (m *Meter) Total(since time.Time) (sum time.Duration) {
 	return sum
 }
 
-// All is each lateness that was found since then, in the order of time; the last one is of now, if it is to wake up by now.
+// All is each lateness that was found since then, in the order of time. Who should have woken up by now is late already.
 func (m *Meter) All(since time.Time) (all []time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

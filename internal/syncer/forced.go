@@ -78,7 +78,8 @@ func (r *Search) Missing(from, to uint64, queue []l1.Forced) ([]derive.MissingTx
 			return nil, err
 		}
 		if r.last.Height >= from && !bytes.Equal(rec.Block.Header.Header.LastHeaderHash, r.last.Hash.Field()) {
-			if r.wanted = nil; again {
+			if again {
+				r.wanted = nil
 				return nil, fmt.Errorf("block %d does not follow %s", r.last.Height+1, r.last.Hash)
 			}
 			again = true // blocks were replaced meanwhile

@@ -382,8 +382,8 @@ func (c *checker) has(b ref.Ref) bool {
 	return b.Height >= lowest && b.Height-lowest < uint64(len(c.chained)) && c.chained[b.Height-lowest].Ref == b
 }
 
-// may reports whether a reorg may go back to a block: one of the chain, or one from before the stream's first. Of those only
-// the last is known: the stream has begun above the others, or does not have them any more.
+// may reports whether a reorg may go back to a block: one of the chain, or one from before the stream's first. Of those
+// only the last is known: the stream has begun above the others, or does not have them any more.
 func (c *checker) may(to ref.Ref) bool {
 	if len(c.chained) == 0 || to.Height >= c.chained[0].Height {
 		return c.has(to)

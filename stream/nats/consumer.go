@@ -398,8 +398,8 @@ func (r *reader) taken() {
 	r.told, r.vouched, r.lacks = false, false, lack{}
 }
 
-// lacking ends Read because of what the stream lacks, if two looks one after the other have found that. A look asks more than
-// once, and the stream may have been purged, or gone back, between two of the answers.
+// lacking ends Read because of what the stream lacks, if two looks one after the other have found that. A look asks more
+// than once, and the stream may have been purged, or gone back, between two of the answers.
 func (r *reader) lacking(at ref.Ref, why error, text error) error {
 	if found := (lack{at, why}); r.lacks != found {
 		r.lacks = found

@@ -142,8 +142,8 @@ func headOf(label await.Label, st *node.Status) block.Ref {
 	return st.Heads.Safe
 }
 
-// ref returns this node's block at a height, which is not above the head. It also knows the one before the oldest, as soon as
-// there is that.
+// ref returns this node's block at a height, which is not above the head. It also knows the one before the oldest, as soon
+// as there is that.
 func (s *session) ref(ctx context.Context, height uint64) (r ref.Ref, err error) {
 	before := height == s.of.Oldest()-1
 	from := height
