@@ -45,6 +45,18 @@ var streamGuards = []guard{
 		pkg: "./stream/nats/publish", test: "TestParts",
 	},
 	{
+		name: "a message names the one before it, which a purge takes away",
+		file: "stream/nats/publish/session.go",
+		from: `	if before.subject != "" {`, to: `	if false {`,
+		pkg: "./stream/nats/publish", test: "TestPurged",
+	},
+	{
+		name: "on several servers no message names one that is on its way",
+		file: "stream/nats/publish/session.go",
+		from: "at.info.Config.Replicas > 1 && len(f.out) > 0", to: "false",
+		pkg: "./stream/nats/publish", test: "TestPurgedOnACluster",
+	},
+	{
 		name: "a message that the server takes for one of before gets another id",
 		file: "stream/nats/publish/session.go",
 		from: "if s.duplicate == id {", to: "if false {",

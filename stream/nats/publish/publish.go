@@ -4,8 +4,10 @@
 // A publisher has no position of its own, and any number of them may publish one chain at once, without an election: each
 // reads the last message of the stream, finds its block in its own store, and goes on behind it. What it sends names the
 // last sequence that it expects, so of two who send at once one is refused, and reads again. What a call that failed came
-// to is not guessed: the last message is read again. So a stream that was cut back, restored, or deleted and made anew is
-// filled again by the same rule, and one that was purged, unless a block was published behind the purge before a look.
+// to is not guessed: the last message is read again. So a stream that was cut back, restored, purged, or deleted and made
+// anew is filled again by the same rule. A purged stream keeps its last sequence, so a message also names one before it
+// that has to be there still. What is on its way into a stream on several servers while that is purged may stay in it: they
+// agree on the place of a message after they have looked at what it names.
 //
 // A reorg is published only by who has another chain than the stream *and* stands further on the canonical source than the
 // stream's last message says its publisher did. Else a publisher waits, so that two nodes on two forks of an L1 do not

@@ -152,8 +152,7 @@ func TestCutBack(t *testing.T) {
 	r.wants(nodes[0], 1, to)
 }
 
-// A stream that was purged goes on with the block after those that were there: nothing in it says so. A stream that was
-// deleted begins anew. Both without a new block.
+// A stream that was purged, or deleted, begins anew, without a new block.
 func TestPurgedAndDeleted(t *testing.T) {
 	h, m := newHost(t, server.Options{}), newMemory()
 	m.mine(40)

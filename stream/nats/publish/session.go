@@ -159,7 +159,7 @@ func (s *session) publish(ctx context.Context, st *node.Status, next todo) (err 
 	if next.next > head {
 		return nil
 	}
-	flight := flight{s: s, seq: s.at.seq}
+	flight := s.flight()
 	after, first := next.after, next.first
 	err = s.source.Fetch(ctx, next.next, head+1, func(item follow.Item[node.Delivered]) error {
 		if !first && item.Parent != after.Hash {
@@ -184,7 +184,7 @@ func (s *session) publish(ctx context.Context, st *node.Status, next todo) (err 
 			if err := s.batch(ctx, parts); err != nil {
 				return err
 			}
-			flight.seq = s.at.seq
+			flight = s.flight()
 			return nil
 		}
 		return flight.send(ctx, &m)
@@ -204,8 +204,9 @@ func (s *session) limit() int {
 	return int(most) - nats.MaxHeaders
 }
 
-// message is m as it is sent, behind the last sequence seq.
-func (s *session) message(m *nats.Message, seq uint64) *natsgo.Msg {
+// message is m as it is sent, behind the last sequence seq. A stream that is purged keeps that sequence, so the message also
+// names one that has to be there still, before: the server refuses it if that is not so.
+func (s *session) message(m *nats.Message, seq uint64, before mark) *natsgo.Msg {
 	if s.p.opt.sent != nil {
 		s.p.opt.sent(m)
 	}
@@ -215,6 +216,10 @@ func (s *session) message(m *nats.Message, seq uint64) *natsgo.Msg {
 	} else if time.Now().Before(s.anew) {
 		h.Set(nats.HeaderID, m.ID()+"@"+strconv.FormatUint(seq, 10))
 	}
+	if before.subject != "" {
+		h.Set(jetstream.ExpectedLastSubjSeqSubjHeader, before.subject)
+		h.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(before.seq, 10))
+	}
 	return &natsgo.Msg{Subject: m.Subject(s.p.name), Header: h, Data: m.Body}
 }
 
@@ -223,6 +228,7 @@ func (s *session) done(m *nats.Message, seq uint64) {
 	last := *m
 	last.Body = nil
 	s.at.last, s.at.seq, s.at.empty = &last, seq, false
+	s.at.newest = mark{m.Subject(s.p.name), seq}
 	s.acked++
 	s.refused = 0
 	s.window = min(2*s.window, maxWindow)
@@ -266,7 +272,7 @@ const (
 
 // one publishes one message and waits for its end.
 func (s *session) one(ctx context.Context, m *nats.Message) error {
-	f := flight{s: s, seq: s.at.seq}
+	f := s.flight()
 	if err := f.send(ctx, m); err != nil {
 		return err
 	}
@@ -278,8 +284,21 @@ func (s *session) one(ctx context.Context, m *nats.Message) error {
 type flight struct {
 	s     *session
 	seq   uint64 // that of the last message that was sent
+	last  mark   // that message, or the stream's newest one
 	bytes int
 	out   []sent
+}
+
+// flight begins behind the stream's last message.
+func (s *session) flight() flight { return flight{s: s, seq: s.at.seq, last: s.at.newest} }
+
+// before is the message that the next one names as there: the one before it. Where the stream is on several servers, they
+// refuse what names a message that is on its way itself: there the first of a flight names one, and none behind it.
+func (f *flight) before() mark {
+	if at := f.s.at; !at.counts() || at.info.Config.Replicas > 1 && len(f.out) > 0 {
+		return mark{}
+	}
+	return f.last
 }
 
 type sent struct {
@@ -298,11 +317,12 @@ func (f *flight) send(ctx context.Context, m *nats.Message) error {
 			return err
 		}
 	}
-	future, err := f.s.line.js.PublishMsgAsync(f.s.message(m, f.seq), jetstream.WithExpectLastSequence(f.seq), jetstream.WithRetryAttempts(0))
+	future, err := f.s.line.js.PublishMsgAsync(f.s.message(m, f.seq, f.before()), jetstream.WithExpectLastSequence(f.seq), jetstream.WithRetryAttempts(0))
 	if err != nil {
 		return fmt.Errorf("publish block %d: %w", m.Block.Height, err)
 	}
 	f.seq++
+	f.last = mark{m.Subject(f.s.p.name), f.seq}
 	f.bytes += size
 	f.out = append(f.out, sent{m, f.seq, size, time.Now(), future})
 	return nil
@@ -346,9 +366,11 @@ func (s *session) batch(ctx context.Context, parts []nats.Message) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*s.p.opt.Attempt)
 	defer cancel()
-	id, first := nuid.Next(), s.at.seq
+	id, first, f := nuid.Next(), s.at.seq, s.flight()
+	before := f.before()
 	for i := range parts {
-		m := s.message(&parts[i], first)
+		m := s.message(&parts[i], first, before)
+		before = mark{} // the first one names it
 		m.Header.Set("Nats-Batch-Id", id)
 		m.Header.Set("Nats-Batch-Sequence", strconv.Itoa(i+1))
 		last := i == len(parts)-1

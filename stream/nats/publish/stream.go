@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	natsgo "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -19,6 +20,25 @@ type place struct {
 	empty bool          // there is no message that counts
 	last  *nats.Message // the last one that counts; its body is not kept
 	info  *jetstream.StreamInfo
+
+	newest mark // the last message, whoever has written it
+}
+
+// mark names a message of the stream that is the last one with its subject. The zero value names none.
+type mark struct {
+	subject string
+	seq     uint64
+}
+
+// longestMark is how many bytes the subject of a mark may have: more than those of publishers have.
+const longestMark = 128
+
+// counts reports whether the server compares the sequence of a mark with the last one of the mark's subject, as those do from
+// 2.12 on, whose API has level 2 (the server's ADR-44). One before 2.11 takes the message's own subject, and would refuse
+// every message.
+func (p *place) counts() bool {
+	level, _ := strconv.Atoi(p.info.Config.Metadata["_nats.level"])
+	return level >= 2
 }
 
 // mostForeign is how many messages at the end of a stream are passed over because no publisher has written them.
@@ -35,7 +55,9 @@ func (s *session) look(ctx context.Context) (at place, err error) {
 		at.empty = true
 		return at, nil
 	}
-	m, seq, err := s.read(ctx, map[string]any{"last_by_subj": "hr." + s.p.name + ".>"})
+	m, there, err := s.read(ctx, map[string]any{"last_by_subj": "hr." + s.p.name + ".>"})
+	at.newest = there
+	seq := there.seq
 	at.seq = max(at.seq, seq)
 	for passed := 0; errors.Is(err, nats.ErrNotOurs) && passed < mostForeign; passed++ {
 		s.p.said.Warn(s.p.log, "a message of the stream is passed over", err, "sequence", seq)
@@ -111,18 +133,22 @@ func (s *session) check(c *jetstream.StreamConfig) error {
 }
 
 // read asks the stream's leader for a message.
-func (s *session) read(ctx context.Context, which map[string]any) (m nats.Message, seq uint64, err error) {
+func (s *session) read(ctx context.Context, which map[string]any) (m nats.Message, there mark, err error) {
 	got, err := question(ctx, s, func(ctx context.Context) (leader.Message, error) {
 		return leader.Get(ctx, s.line.conn, jetstream.DefaultAPIPrefix, nats.StreamName(s.p.name), which)
 	})
+	if len(got.Subject) <= longestMark {
+		there.subject = got.Subject
+	}
+	there.seq = got.Seq
 	switch {
 	case errors.Is(err, leader.ErrHeader):
-		return m, got.Seq, fmt.Errorf("%w: %w", nats.ErrNotOurs, err)
+		return m, there, fmt.Errorf("%w: %w", nats.ErrNotOurs, err)
 	case err != nil:
-		return m, 0, err
+		return m, mark{}, err
 	}
 	m, err = nats.Parse(s.p.name, got.Subject, got.Header, got.Data)
-	return m, got.Seq, err
+	return m, there, err
 }
 
 // errUnanswered: a question was not answered in time.
