@@ -196,6 +196,7 @@ type checker struct {
 	parts    Joiner
 	partsSeq uint64   // of the first one
 	stands   ref.Ref  // of the chain so far; the zero Ref: nothing came
+	begun    bool     // there is a block in it, or some are damaged that would be
 	chained  []linked // that chain, ascending, to stands; the oldest are forgotten
 	below    *ref.Ref // the block before the first of chained; nil: not known
 	half     ref.Ref  // the last block of which parts were missing
@@ -321,12 +322,11 @@ func (c *checker) whole(seq uint64, m Message) {
 	default:
 		c.settle(d)
 	}
-	if c.stands == (ref.Ref{}) && !m.IsReorg() {
+	if !c.begun && !m.IsReorg() {
+		c.begun = true
 		if m.Block.Height != c.opt.From && c.unread == 0 {
 			c.damage(Beginning, seq, m.Block.Height, "the stream begins with block %d, and should with block %d", m.Block.Height, c.opt.From)
 		}
-		c.accept(seq, m)
-		return
 	}
 	if m.Follows(c.stands) && (!m.IsReorg() || c.may(m.Block)) {
 		c.accept(seq, m)
@@ -340,6 +340,11 @@ func (c *checker) whole(seq uint64, m Message) {
 // settle takes a message for a part of the chain that did not follow.
 func (c *checker) settle(d *doubt) {
 	c.doubt = nil
+	if c.stands == (ref.Ref{}) { // it is a reorg, from where the stream stood before it was cut
+		c.begun = c.begun || c.unread > 0
+		c.accept(d.seq, d.message)
+		return
+	}
 	missing := d.message.Block.Height - c.stands.Height - 1
 	if d.goesOn.Kind != Hole || missing > d.attached { // else what is missing has come, and was damaged itself
 		c.note(d.goesOn)
@@ -355,7 +360,10 @@ func (c *checker) doubted(seq uint64, m Message) *doubt {
 	}
 	if m.IsReorg() {
 		d := is(ReorgTo, "it goes back to block %d %s, which is not in the stream", height, m.Block.Hash)
-		if m.From != c.stands {
+		switch {
+		case c.stands == ref.Ref{}:
+			d = is(ReorgFrom, "it goes back from block %d %s, and none is before it", m.From.Height, m.From.Hash)
+		case m.From != c.stands:
 			d = is(ReorgFrom, "it goes back from block %d %s, and the stream stands at block %d %s", m.From.Height, m.From.Hash, c.stands.Height, c.stands.Hash)
 		}
 		return &doubt{goesOn: d, ignored: d}
@@ -478,7 +486,7 @@ func (c *checker) end() {
 	if c.doubt != nil {
 		c.settle(c.doubt)
 	}
-	if c.stands == (ref.Ref{}) && c.report.Damages == 0 {
+	if c.report.Blocks == 0 && c.report.Damages == 0 {
 		c.damage(Empty, 0, 0, "there is no block in it")
 	}
 }

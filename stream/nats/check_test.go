@@ -8,6 +8,7 @@ import (
 	"time"
 
 	natsgo "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"headrace/ref"
 	"headrace/stream/nats"
@@ -33,6 +34,41 @@ var planted = []struct {
 	}, nil, ""},
 	{"nothing in it", func(*testing.T, *writer) {}, []nats.DamageKind{nats.Empty}, "no block"},
 	{"the first block is missing", func(_ *testing.T, w *writer) { w.publish(trunk.blocks(2, 20)...) }, []nats.DamageKind{nats.Beginning}, "begins with block 2, and should with block 1"},
+	{"a reorg is the first that is left", func(t *testing.T, w *writer) {
+		w.publish(trunk.blocks(1, 10)...)
+		w.publish(trunk.reorg(10, 7))
+		w.publish(branchOf("b", trunk, 7, 30).blocks(8, 20)...)
+		w.cut(11)
+	}, []nats.DamageKind{nats.Beginning}, "message 12: the stream begins with block 8, and should with block 1"},
+	{"two reorgs are the first that are left", func(t *testing.T, w *writer) {
+		w.publish(trunk.blocks(1, 10)...)
+		w.publish(trunk.reorg(10, 7), trunk.reorg(7, 5))
+		w.publish(branchOf("b", trunk, 5, 30).blocks(6, 20)...)
+		w.cut(11)
+	}, []nats.DamageKind{nats.Beginning}, "message 13: the stream begins with block 6, and should with block 1"},
+	{"a reorg is the first that is left, and a hole comes later", func(t *testing.T, w *writer) {
+		w.publish(trunk.blocks(1, 10)...)
+		w.publish(trunk.reorg(10, 7))
+		other := branchOf("b", trunk, 7, 30)
+		w.publish(other.blocks(8, 10)...)
+		w.publish(other.blocks(12, 20)...)
+		w.cut(11)
+	}, []nats.DamageKind{nats.Beginning, nats.Hole}, "message 12: the stream begins with block 8"},
+	{"a reorg is the first that is left, and its block is another one", func(t *testing.T, w *writer) {
+		w.publish(trunk.blocks(1, 10)...)
+		w.publish(trunk.reorg(10, 7))
+		w.publish(branchOf("b", trunk, 6, 30).blocks(8, 20)...)
+		w.cut(11)
+	}, []nats.DamageKind{nats.ReorgFrom, nats.Beginning}, "message 11: it goes back from block 10"},
+	{"a reorg is all that is left", func(t *testing.T, w *writer) {
+		w.publish(trunk.blocks(1, 10)...)
+		w.publish(trunk.reorg(10, 7))
+		w.cut(11)
+	}, []nats.DamageKind{nats.Empty}, "no block"},
+	{"a reorg before the first block", func(_ *testing.T, w *writer) {
+		w.publish(branchOf("b", nil, 0, 30).reorg(12, 7))
+		w.publish(trunk.blocks(1, 20)...)
+	}, []nats.DamageKind{nats.ReorgFrom}, "message 1: it goes back from block 12"},
 	{"a hole", func(_ *testing.T, w *writer) {
 		w.publish(trunk.blocks(1, 10)...)
 		w.publish(trunk.blocks(14, 20)...)
@@ -246,6 +282,14 @@ func bigBlock(t *testing.T, height uint64) []nats.Message {
 	return parts
 }
 
+// cut takes all messages before a sequence away, as a stream's own limits do.
+func (w *writer) cut(before uint64) {
+	w.t.Helper()
+	if err := w.stream().Purge(w.t.Context(), jetstream.WithPurgeSequence(before)); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // changed publishes a message with another header, or without it.
 func (w *writer) changed(m nats.Message, name, value string) {
 	w.t.Helper()
@@ -308,6 +352,16 @@ func TestCheckReports(t *testing.T) {
 		if err != nil || got.Damages != 0 || got.Reorgs != 1 || got.First != other.at(to+1) || got.Last != other.at(80) {
 			t.Errorf("a reorg to block %d: got %+v, %v", to, got, err)
 		}
+	}
+	// A stream may begin with the first block behind a reorg.
+	w.anew(s)
+	w.publish(trunk.blocks(40, 60)...)
+	w.publish(trunk.reorg(60, 50))
+	w.publish(other.blocks(51, 80)...)
+	w.cut(22)
+	got, err = nats.Check(t.Context(), w.js, chain, nats.CheckOptions{From: 51, Wait: time.Minute})
+	if err != nil || got.Damages != 0 || got.Messages != 31 || got.Blocks != 30 || got.Reorgs != 1 || got.First != other.at(51) || got.Last != other.at(80) {
+		t.Errorf("a reorg is the first: got %+v, %v", got, err)
 	}
 	patiently(t, "there is no stream hr-0123456789abcdef", func(wait time.Duration) error {
 		_, err := nats.Check(t.Context(), w.js, "0123456789abcdef", nats.CheckOptions{Wait: wait})
