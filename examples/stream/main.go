@@ -2,11 +2,12 @@
 // are in step with the chain's stream on a NATS server. Each block is there once, whatever happens to this program, to the
 // server or to the chain. Run it as
 //
-//	go run ./examples/stream nats://127.0.0.1:4222 CHAIN blocks.db [http://127.0.0.1:7331]
+//	go run ./examples/stream [-from HEIGHT] nats://127.0.0.1:4222 CHAIN blocks.db [http://127.0.0.1:7331]
 //
 // CHAIN is the part of the stream's name behind hr-. Where the server asks for a password, it stands in the address:
-// nats://reader:PASSWORD@127.0.0.1:4222. A server or a stream that is not there yet is waited for. What the stream does not have any more is read from the node, if one
-// is named.
+// nats://reader:PASSWORD@127.0.0.1:4222. A server or a stream that is not there yet is waited for. What the stream does not
+// have any more is read from the node, if one is named. An empty table begins with block 1, or with that of -from: the
+// chain's first one where its genesis has an initial_height above 1, or any other.
 package main
 
 import (
@@ -14,6 +15,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"log"
 	"os"
@@ -29,21 +31,23 @@ import (
 )
 
 func main() {
-	if len(os.Args) < 4 || len(os.Args) > 5 {
-		log.Fatal("usage: stream SERVER CHAIN FILE [NODE]")
+	from := flag.Uint64("from", 1, "the `height` of the first block in an empty table")
+	flag.Parse()
+	if *from == 0 || flag.NArg() < 3 || flag.NArg() > 4 {
+		log.Fatal("usage: stream [-from HEIGHT] SERVER CHAIN FILE [NODE]")
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	opt := nats.ReadOptions{Lost: func(err error) { log.Printf("%v: trying again", err) }}
-	if len(os.Args) == 5 {
-		opt.Node = await.Node(os.Args[4])
+	if flag.NArg() == 4 {
+		opt.Node = await.Node(flag.Arg(3))
 	}
-	if err := index(ctx, os.Args[1], os.Args[2], os.Args[3], opt); ctx.Err() == nil {
+	if err := index(ctx, flag.Arg(0), flag.Arg(1), flag.Arg(2), *from, opt); ctx.Err() == nil {
 		log.Fatal(err)
 	}
 }
 
-func index(ctx context.Context, server, chain, file string, opt nats.ReadOptions) error {
+func index(ctx context.Context, server, chain, file string, from uint64, opt nats.ReadOptions) error {
 	conn, err := natsgo.Connect(server, natsgo.RetryOnFailedConnect(true), natsgo.MaxReconnects(-1), natsgo.IgnoreAuthErrorAbort())
 	if err != nil {
 		return err
@@ -53,7 +57,7 @@ func index(ctx context.Context, server, chain, file string, opt nats.ReadOptions
 	if err != nil {
 		return err
 	}
-	db, err := open(file)
+	db, err := open(file, from)
 	if err != nil {
 		return err
 	}
@@ -62,9 +66,12 @@ func index(ctx context.Context, server, chain, file string, opt nats.ReadOptions
 }
 
 // database is the sink: what it has stored is where to go on.
-type database struct{ *sql.DB }
+type database struct {
+	*sql.DB
+	from uint64 // the first block of an empty table
+}
 
-func open(file string) (database, error) {
+func open(file string, from uint64) (database, error) {
 	db, err := sql.Open("sqlite", "file:"+file+"?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(wal)")
 	if err != nil {
 		return database{}, err
@@ -73,29 +80,38 @@ func open(file string) (database, error) {
 		CREATE TABLE IF NOT EXISTS blocks (height INTEGER PRIMARY KEY, hash TEXT NOT NULL, txs INTEGER NOT NULL);
 		CREATE TABLE IF NOT EXISTS total (txs INTEGER NOT NULL);
 		INSERT INTO total SELECT 0 WHERE NOT EXISTS (SELECT * FROM total);`)
-	return database{db}, err
+	return database{db, from}, err
 }
 
-// Last implements nats.Sink. An empty table begins with block 1.
-func (db database) Last(ctx context.Context) (last ref.Ref, err error) {
-	return lastOf(db.QueryRowContext(ctx, "SELECT height, hash FROM blocks ORDER BY height DESC LIMIT 1"))
-}
+// Last implements nats.Sink.
+func (db database) Last(ctx context.Context) (last ref.Ref, err error) { return db.last(ctx, db.DB) }
 
-func lastOf(row *sql.Row) (last ref.Ref, err error) {
-	var hash string
-	if err = row.Scan(&last.Height, &hash); errors.Is(err, sql.ErrNoRows) {
-		return ref.Ref{}, nil
-	}
-	if err == nil {
-		err = last.Hash.UnmarshalText([]byte(hash))
+// last is the last block of the table, as a transaction sees it. Without one it is the height before the first, and no hash.
+func (db database) last(ctx context.Context, in interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}) (ref.Ref, error) {
+	last, ok, err := refOf(in.QueryRowContext(ctx, "SELECT height, hash FROM blocks ORDER BY height DESC LIMIT 1"))
+	if err == nil && !ok {
+		last.Height = db.from - 1
 	}
 	return last, err
 }
 
+func refOf(row *sql.Row) (block ref.Ref, ok bool, err error) {
+	var hash string
+	if err = row.Scan(&block.Height, &hash); errors.Is(err, sql.ErrNoRows) {
+		return ref.Ref{}, false, nil
+	}
+	if err == nil {
+		err = block.Hash.UnmarshalText([]byte(hash))
+	}
+	return block, err == nil, err
+}
+
 // At implements nats.Sink.
 func (db database) At(ctx context.Context, height uint64) (hash ref.Hash, ok bool, err error) {
-	at, err := lastOf(db.QueryRowContext(ctx, "SELECT height, hash FROM blocks WHERE height = ?", height))
-	return at.Hash, at.Height == height && err == nil, err
+	at, ok, err := refOf(db.QueryRowContext(ctx, "SELECT height, hash FROM blocks WHERE height = ?", height))
+	return at.Hash, ok, err
 }
 
 // Apply implements nats.Sink: the block, and what is made of it, are there both or not at all.
@@ -107,8 +123,8 @@ func (db database) Apply(ctx context.Context, b nats.Block) error {
 		return err
 	}
 	return db.change(ctx, func(tx *sql.Tx) error {
-		last, err := lastOf(tx.QueryRowContext(ctx, "SELECT height, hash FROM blocks ORDER BY height DESC LIMIT 1"))
-		if err == nil && last != (ref.Ref{Height: b.Height - 1, Hash: b.Parent}) {
+		last, err := db.last(ctx, tx)
+		if err == nil && (last.Height != b.Height-1 || last.Hash != b.Parent && !last.Hash.IsZero()) {
 			err = fmt.Errorf("block %d is no child of block %d: does another program write this file?", b.Height, last.Height)
 		}
 		if err == nil {
@@ -124,7 +140,7 @@ func (db database) Apply(ctx context.Context, b nats.Block) error {
 // Undo implements nats.Sink.
 func (db database) Undo(ctx context.Context, u nats.Undo) error {
 	return db.change(ctx, func(tx *sql.Tx) error {
-		last, err := lastOf(tx.QueryRowContext(ctx, "SELECT height, hash FROM blocks ORDER BY height DESC LIMIT 1"))
+		last, err := db.last(ctx, tx)
 		if err == nil && last != u.From {
 			err = fmt.Errorf("block %d is to be undone, and block %d is the last one: does another program write this file?", u.From.Height, last.Height)
 		}

@@ -31,10 +31,10 @@ func TestMain(m *testing.M) {
 
 var chain = nats.Chain(ref.Hash{7})
 
-// blockOf is a block of a branch, with as many transactions as its height.
-func blockOf(branch, before string, height uint64) nats.Message {
+// blockOf is a block of a branch of a chain that begins with block first, with as many transactions as its height.
+func blockOf(branch, before string, first, height uint64) nats.Message {
 	hash := func(branch string, height uint64) (h ref.Hash) {
-		if height > 0 {
+		if height >= first {
 			h = sha256.Sum256(binary.BigEndian.AppendUint64([]byte(branch), height))
 		}
 		return h
@@ -50,8 +50,16 @@ func blockOf(branch, before string, height uint64) nats.Message {
 	return m
 }
 
-// The program has each block once, and the total that belongs to them, however often it is killed, and across a reorg.
+// The program has each block once, and the total that belongs to them, however often it is killed, and across a reorg; of
+// a chain too whose first block is not block 1.
 func TestStream(t *testing.T) {
+	t.Run("from 1", func(t *testing.T) { keep(t, 1, 1) })
+	t.Run("from the initial height", func(t *testing.T) { keep(t, 41, 41, "-from", "41") })
+	t.Run("from the middle", func(t *testing.T) { keep(t, 1, 61, "-from", "61") })
+}
+
+// keep runs the program with these flags: the chain begins with block first, and the table with block from.
+func keep(t *testing.T, first, from uint64, flags ...string) {
 	server, err := natsserver.NewServer(&natsserver.Options{Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true})
 	if err != nil {
 		t.Fatal(err)
@@ -78,7 +86,7 @@ func TestStream(t *testing.T) {
 		}
 	}
 	file := filepath.Join(t.TempDir(), "blocks.db")
-	db, err := open(file)
+	db, err := open(file, from)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +97,7 @@ func TestStream(t *testing.T) {
 	}
 	start := func(stderr io.Writer) (kill func()) {
 		t.Helper()
-		program := exec.Command(self, server.ClientURL(), chain, file)
+		program := exec.Command(self, append(flags, server.ClientURL(), chain, file)...)
 		program.Env = append(os.Environ(), "STREAM_EXAMPLE=1")
 		program.Stderr = stderr
 		if err := program.Start(); err != nil {
@@ -124,40 +132,41 @@ func TestStream(t *testing.T) {
 	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: nats.StreamName(chain), Subjects: nats.Subjects(chain)}); err != nil {
 		t.Fatal(err)
 	}
-	const head, fork = 300, 250
-	for height := uint64(1); height <= head; height++ {
-		publish(blockOf("a", "a", height))
+	head, fork := first+299, first+249
+	for height := first; height <= head; height++ {
+		publish(blockOf("a", "a", first, height))
 	}
-	for until := uint64(20); until <= head-20; until += 40 {
+	for until := from + 19; until <= head-20; until += 40 {
 		run(until)
 	}
 	run(head)
-	from, to := blockOf("a", "a", head), blockOf("a", "a", fork)
-	publish(nats.Message{From: from.Block, Block: to.Block})
-	for height := uint64(fork + 1); height <= head+50; height++ {
+	void, holds := blockOf("a", "a", first, head), blockOf("a", "a", first, fork)
+	publish(nats.Message{From: void.Block, Block: holds.Block})
+	for height := fork + 1; height <= head+50; height++ {
 		before := "b"
 		if height == fork+1 {
 			before = "a"
 		}
-		publish(blockOf("b", before, height))
+		publish(blockOf("b", before, first, height))
 	}
 	run(head + 20)
 	run(head + 50)
 
-	var blocks, low, high, txs, total int
+	var blocks, low, high, txs, total uint64
 	row := db.QueryRow("SELECT count(*), min(height), max(height), sum(txs), (SELECT txs FROM total) FROM blocks")
 	if err := row.Scan(&blocks, &low, &high, &txs, &total); err != nil {
 		t.Fatal(err)
 	}
-	if want := (head + 50) * (head + 51) / 2; blocks != head+50 || low != 1 || high != head+50 || txs != want || total != want {
-		t.Errorf("got %d blocks from %d to %d with %d transactions, in all %d, want %d with %d", blocks, low, high, txs, total, head+50, want)
+	n := head + 51 - from
+	if want := n * (from + head + 50) / 2; blocks != n || low != from || high != head+50 || txs != want || total != want {
+		t.Errorf("got %d blocks from %d to %d with %d transactions, in all %d, want %d from %d with %d", blocks, low, high, txs, total, n, from, want)
 	}
-	for height := uint64(1); height <= head+50; height++ {
+	for height := from; height <= head+50; height++ {
 		branch := "a"
 		if height > fork {
 			branch = "b"
 		}
-		if hash, ok, err := db.At(t.Context(), height); err != nil || !ok || hash != blockOf(branch, branch, height).Block.Hash {
+		if hash, ok, err := db.At(t.Context(), height); err != nil || !ok || hash != blockOf(branch, branch, first, height).Block.Hash {
 			t.Fatalf("block %d: got %s, %t, %v, want that of branch %s", height, hash, ok, err, branch)
 		}
 	}
