@@ -105,11 +105,17 @@ func (m *routes) bare(pattern string, serve http.HandlerFunc) {
 	})
 }
 
-// queryOf returns the parameters of a request. http.Request leaves out what it cannot read: here that is an error.
+// queryOf returns the parameters of a request. http.Request leaves out what it cannot read, and of a parameter that is there
+// twice one would count, in silence: here both are errors.
 func queryOf(r *http.Request) (url.Values, error) {
 	q, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return nil, fmt.Errorf("the parameters cannot be read: %w", err)
+	}
+	for name, values := range q {
+		if len(values) > 1 {
+			return nil, fmt.Errorf("the parameter %s is there %d times: say it once, with commas where it takes several", name, len(values))
+		}
 	}
 	return q, nil
 }

@@ -307,6 +307,7 @@ func TestOpenAPI(t *testing.T) {
 		{"GET", seq.URL() + "/v1/blocks?from=1&head=unsafe", "", 200},
 		{"GET", full.URL() + fmt.Sprintf("/v1/blocks?da_height=%d", full.Status().Load().Source.Position.Height), "", 200},
 		{"GET", full.URL() + "/v1/blocks?da_height=3&to=9", "", 400},
+		{"GET", full.URL() + "/v1/blocks?da_height=0&from=1", "", 400},
 		{"GET", full.URL() + "/v1/blocks?da_height=123456789", "", 404},
 		{"GET", full.URL() + "/v1/blocks", "", 400},
 		{"GET", old + "/v1/blocks?from=1", "", 410},
@@ -367,7 +368,7 @@ func TestOpenAPI(t *testing.T) {
 	a.all(t)
 }
 
-// TestUnknownParameters: no path takes a parameter that it does not know, or cannot read, in silence.
+// TestUnknownParameters: no path takes a parameter that it does not know, cannot read, or is given twice, in silence.
 func TestUnknownParameters(t *testing.T) {
 	t.Parallel()
 	d, _ := daLayer(t, "127.0.0.1:0", "", 50*time.Millisecond)
@@ -382,7 +383,7 @@ func TestUnknownParameters(t *testing.T) {
 			continue
 		}
 		path = strings.NewReplacer("{block}", "1", "{hash}", txHash("a=1"), "{key}", "a").Replace(path)
-		for query, says := range map[string]string{"tiemout=5s": "there is no parameter tiemout", "wait=safe;timeout=5s": "cannot be read", "timeout=%zz": "cannot be read"} {
+		for query, says := range map[string]string{"tiemout=5s": "there is no parameter tiemout", "wait=safe;timeout=5s": "cannot be read", "timeout=%zz": "cannot be read", "head=safe&head=unsafe": "head is there 2 times", "events=status&from=1&events=block": "events is there 2 times"} {
 			code, body := ask(t, seq, method, path+"?"+query, "a=1")
 			if code != http.StatusBadRequest || !strings.Contains(body, says) || !strings.Contains(body, `"error"`) {
 				t.Errorf("%s %s?%s: got %d %s, want 400 and that %s", method, path, query, code, body, says)

@@ -230,6 +230,8 @@ func parsePage(q url.Values) (p pageRequest, err error) {
 		}
 	}
 	switch {
+	case p.da == 0 && q.Has("da_height"):
+		return p, errors.New("da_height 0 has no blocks: the heights of the layer begin at 1")
 	case p.da > 0 && q.Has("to"):
 		return p, errors.New("da_height says up to which block: leave to out")
 	case p.da > 0:

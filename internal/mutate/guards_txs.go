@@ -179,6 +179,18 @@ var txsGuards = []guard{
 		pkg: "./node", test: "TestUnknownParameters",
 	},
 	{
+		name: "of a parameter that is there twice none is left out",
+		file: "node/http.go",
+		from: "if len(values) > 1 {", to: "if false && len(values) > 1 {",
+		pkg: "./node", test: "TestUnknownParameters",
+	},
+	{
+		name: "height 0 of the layer is not taken for no height",
+		file: "node/served.go",
+		from: `case p.da == 0 && q.Has("da_height"):`, to: "case false:",
+		pkg: "./node", test: "TestOpenAPI",
+	},
+	{
 		name: "a block that is the head is not counted among those that wait",
 		file: "internal/syncer/offer.go",
 		from: "o.placing = 1", to: "o.placing = 0",
