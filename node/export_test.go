@@ -18,9 +18,11 @@ import (
 	"headrace/internal/derive"
 	"headrace/internal/httpc"
 	"headrace/internal/httpd"
+	"headrace/internal/sequencer"
 	"headrace/internal/store"
 	"headrace/internal/syncer"
 	"headrace/l1"
+	"headrace/l1/ethereum"
 	"headrace/watch"
 )
 
@@ -391,3 +393,17 @@ func Mirror(url, chainID string, proposer []byte) follow.Source[*syncer.Replicat
 
 // CloseIdle closes the idle connections of a Mirror.
 func CloseIdle(s follow.Source[*syncer.Replicated]) { s.(*mirror).client.CloseIdleConnections() }
+
+// FullProposal returns the bytes of a proposal that waits for no more blocks, by these settings.
+func FullProposal(c L1Config) (int, error) {
+	client, err := ethereum.New(ethereum.Options{HTTP: c.HTTP, Beacon: c.Beacon, ChainID: 1, Inbox: l1.Address{1}})
+	if err != nil {
+		return 0, err
+	}
+	defer client.Close()
+	var cfg sequencer.Config
+	if _, err := postToL1(&cfg, &c, client); err != nil {
+		return 0, err
+	}
+	return min(cfg.Full, cfg.Proposer.Limit()), nil
+}

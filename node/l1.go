@@ -245,11 +245,14 @@ func (c *L1Config) checkFees() error {
 			return fmt.Errorf("%s %v is not from 0 to 1000000000: it is in gwei per gas", f.key, f.gwei)
 		}
 	}
-	if most := uint64(l1.MaxPayload/l1.BlobCapacity) + 1; c.MaxBlobs > most {
-		return fmt.Errorf("l1.max_blobs %d is more than %d, what the largest proposal takes", c.MaxBlobs, most)
+	if c.MaxBlobs > mostBlobs {
+		return fmt.Errorf("l1.max_blobs %d is more than %d, what the largest proposal takes", c.MaxBlobs, mostBlobs)
 	}
 	return nil
 }
+
+// mostBlobs is how many blobs the largest proposal takes.
+const mostBlobs = l1.MaxPayload/l1.BlobCapacity + 1
 
 // content returns where proposals go.
 func (c *L1Config) content() (ethereum.Content, error) {
@@ -291,15 +294,13 @@ func wei(gwei float64) *big.Int {
 	return n
 }
 
-// fullPayload returns the bytes of a payload that waits for no more blocks.
+// fullPayload returns the bytes of a payload that waits for no more blocks. One is full, too, that holds no more: that is
+// for the account to say (AccountOptions.MaxBlobs).
 func (c *L1Config) fullPayload(content ethereum.Content) int {
-	data := int(min(c.TargetData, math.MaxInt32))
-	blobs := int(min(max(c.TargetBlobs, 1), max(c.MaxBlobs, 1))) * l1.BlobCapacity
-	switch {
-	case content == ethereum.Blobs, content == ethereum.Cheapest && c.TargetBlobs > 1:
-		return blobs
+	if content == ethereum.Blobs || content == ethereum.Cheapest && c.TargetBlobs > 1 {
+		return int(min(max(c.TargetBlobs, 1), mostBlobs)) * l1.BlobCapacity
 	}
-	return data
+	return int(min(c.TargetData, math.MaxInt32))
 }
 
 // policy has a sequencer propose as the settings say.

@@ -2,7 +2,11 @@ package node_test
 
 import (
 	"context"
+	"math"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -16,6 +20,34 @@ import (
 	locall1 "headrace/l1/local"
 	"headrace/node"
 )
+
+// A proposal in blobs is full with so many of them as are set, and as one transaction takes: by default as many where
+// l1.max_blobs is 0 as where it is not set.
+func TestFullOfBlobs(t *testing.T) {
+	key := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(key, []byte(strings.Repeat("01", 32)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	def := node.Default().L1.MaxBlobs
+	for _, c := range []struct{ target, most, want uint64 }{
+		{0, def, 1}, {1, def, 1}, {3, def, 3}, {9, def, def}, {9, 9, 9}, {3, 2, 2}, {1, 1, 1},
+		{0, 0, 1}, {3, 0, 3}, {9, 0, def}, {math.MaxUint64, 0, def},
+	} {
+		for _, content := range []string{"blobs", "auto"} {
+			l := node.Default().L1
+			l.KeyFile, l.Content, l.Beacon, l.HTTP = key, content, node.At("http://127.0.0.1:1"), node.At("http://127.0.0.1:1")
+			l.TargetBlobs, l.MaxBlobs = c.target, c.most
+			full, err := node.FullProposal(l)
+			want := int(c.want) * l1.BlobCapacity
+			if content == "auto" && c.target <= 1 { // one blob is no reason to wait: it may be call data
+				want = int(l.TargetData)
+			}
+			if err != nil || full != want {
+				t.Errorf("%s, %d blobs of %d: got %d bytes (%.1f blobs), %v, want %d", content, c.target, c.most, full, float64(full)/l1.BlobCapacity, err, want)
+			}
+		}
+	}
+}
 
 // deafening proposes so many times, and gets no answer after that.
 type deafening struct {

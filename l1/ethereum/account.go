@@ -25,7 +25,7 @@ import (
 // AccountOptions tune an Account. The zero value works.
 type AccountOptions struct {
 	Content      Content       // where proposals' content goes; default: where it is cheaper
-	MaxBlobs     int           // in one transaction; default 6, the most since Osaka
+	MaxBlobs     int           // in one transaction; default DefaultMaxBlobs
 	Resend       time.Duration // a transaction that is not included after so long is sent again with a higher fee; default ResendBlocks block times, or 12 s for each while that is not known
 	ResendBlocks int           // default 3
 	MaxFee       *big.Int      // wei per gas, at most; default 500 gwei
@@ -38,6 +38,9 @@ type AccountOptions struct {
 	MaxForcedFee *big.Int
 }
 
+// DefaultMaxBlobs is how many blobs a transaction may have since the L1's fork Osaka (EIP-7594).
+const DefaultMaxBlobs = 6
+
 // Content says where the content of proposals goes.
 type Content int
 
@@ -48,7 +51,7 @@ const (
 )
 
 func (o AccountOptions) withDefaults() AccountOptions {
-	o.MaxBlobs = cmp.Or(o.MaxBlobs, 6)
+	o.MaxBlobs = cmp.Or(o.MaxBlobs, DefaultMaxBlobs)
 	o.ResendBlocks = cmp.Or(o.ResendBlocks, 3)
 	o.MaxFee = cmp.Or(o.MaxFee, gwei(500))
 	o.MaxTip = cmp.Or(o.MaxTip, o.MaxFee)
