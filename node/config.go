@@ -425,6 +425,9 @@ func (c *Config) Validate() error {
 	if c.Sequencer.BlockTime < 0 || c.Sequencer.Recover < 0 || c.DA.BlockTime < 0 || c.DA.CallTimeout < 0 || c.DA.SubmitTimeout < 0 || c.L1.CallTimeout < 0 || c.L1.MaxDelay < 0 {
 		return fmt.Errorf("sequencer.block_time, sequencer.recover, da.block_time, da.call_timeout, da.submit_timeout, l1.call_timeout and l1.max_delay must not be negative")
 	}
+	if c.DA.Priority > 3 {
+		return fmt.Errorf("da.priority %d is none of 1, 2 and 3, nor 0 for the celestia-node's default", c.DA.Priority)
+	}
 	if c.L1.Payload > l1.CompactVersion { // 0 is 1
 		return fmt.Errorf("l1.payload %d is neither 1 nor 2", c.L1.Payload)
 	}

@@ -347,6 +347,26 @@ func (s setting) fromYAML(v any) (any, error) {
 	return s.parse(fmt.Sprint(v))
 }
 
+// homeFlag adds --home. One that is empty, as --home "$UNSET" is, would be the directory that the command runs in: it is refused.
+func homeFlag(flags *pflag.FlagSet, home *string, usage string) {
+	*home = defaultHome()
+	flags.Var((*homeValue)(home), "home", usage)
+}
+
+// homeValue is the value of --home.
+type homeValue string
+
+func (h *homeValue) String() string { return string(*h) }
+func (h *homeValue) Type() string   { return "string" }
+
+func (h *homeValue) Set(path string) error {
+	if path == "" {
+		return fmt.Errorf("it is empty: name a directory, . for this one, or leave --home out for %s", defaultHome())
+	}
+	*h = homeValue(path)
+	return nil
+}
+
 // defaultHome is where a command without --home looks.
 func defaultHome() string {
 	if home := os.Getenv("HEADRACE_HOME"); home != "" {

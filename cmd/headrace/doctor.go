@@ -56,7 +56,7 @@ ask for.`,
 				Config: func() (node.Config, error) {
 					c, err := loadConfig(home, cmd.Flags())
 					if err == nil {
-						err = c.Stream.Fits()
+						err = fits(&c)
 					}
 					return c, err
 				},
@@ -76,7 +76,7 @@ ask for.`,
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&home, "home", defaultHome(), "directory that headrace init made")
+	homeFlag(flags, &home, "directory that headrace init made")
 	flags.BoolVar(&asJSON, "json", false, "print JSON: the checks, and how many are ok, warn, fail and skipped")
 	flags.DurationVar(&timeout, "timeout", 10*time.Second, "how long a check may take; one that waits for a block may take two block times more")
 	flags.AddFlagSet(configFlags())

@@ -51,7 +51,7 @@ while another sequencer is at work. docs/EVOLVE.md has the steps.`,
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&opt.home, "home", defaultHome(), "directory that headrace init made")
+	homeFlag(flags, &opt.home, "directory that headrace init made")
 	flags.StringVar(&opt.dir, "evolve", "", "directory to write an ev-node's files to; nothing in it is overwritten")
 	flags.BoolVar(&opt.key, "key", false, "write the signing key too")
 	flags.StringVar(&opt.passphraseFile, "passphrase-file", "", "file that holds the passphrase of "+signerName)

@@ -10,11 +10,20 @@ import (
 	"headrace/node"
 )
 
-// openGossip listens for peers as the settings say.
-func openGossip(home string, c *node.GossipConfig, genesis *block.Genesis, log *slog.Logger) (*gossip.Gossip, error) {
-	if err := gossip.CheckListen(c.Listen); err != nil {
-		return nil, fmt.Errorf("gossip.listen: %w", err)
+// fits reports what is wrong with settings that node leaves to the packages that they are about: what start refuses with
+// any genesis.
+func fits(c *node.Config) error {
+	if err := gossip.CheckListen(c.Gossip.Listen); err != nil {
+		return fmt.Errorf("gossip.listen: %w", err)
 	}
+	if _, err := gossip.ParsePeers(c.Gossip.Peers); err != nil {
+		return fmt.Errorf("gossip.peers: %w", err)
+	}
+	return c.Stream.Fits()
+}
+
+// openGossip listens for peers as the settings say, which fits has seen.
+func openGossip(home string, c *node.GossipConfig, genesis *block.Genesis, log *slog.Logger) (*gossip.Gossip, error) {
 	peers, err := gossip.ParsePeers(c.Peers)
 	if err != nil {
 		return nil, fmt.Errorf("gossip.peers: %w", err)

@@ -19,7 +19,7 @@ import (
 type inboxFlags struct{ home, inbox string }
 
 func (f *inboxFlags) add(flags *pflag.FlagSet) {
-	flags.StringVar(&f.home, "home", defaultHome(), "home of a node of the inbox's chain, whose genesis and settings are used")
+	homeFlag(flags, &f.home, "home of a node of the inbox's chain, whose genesis and settings are used")
 	flags.StringVar(&f.inbox, "inbox", "", "address of the inbox, 0x and 40 hexadecimal digits, with --l1.http or --l1.ws; --home is not used then")
 	flags.AddFlagSet(l1Flags("ws", "http"))
 }

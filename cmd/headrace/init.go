@@ -1,11 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"fmt"
 	"io"
 	"maps"
+	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -29,7 +32,12 @@ type initOptions struct {
 	key            string // file of an existing signing key; "" makes one
 	inbox          string // on an L1, of the new chain; "" is a chain on a DA layer
 	l1StartBlock   uint64 // 0: looked for
+
+	said func(flag string) bool // whether one was given; nil: none was
 }
+
+// has reports whether a flag was given, by its name.
+func (o *initOptions) has(flag string) bool { return o.said != nil && o.said(flag) }
 
 func newInit() *cobra.Command {
 	var opt initOptions
@@ -45,7 +53,7 @@ With --inbox too the new chain is on an Ethereum L1, which --l1.http or --l1.ws 
 and the genesis names it, the L1's chain id, and the block that it was deployed in.
 
 With --genesis it makes the home of a full node of the chain that the file describes or, with --key, of its sequencer: of which there must never
-be two at a time.
+be two at a time. --chain-id and --da-start-height are what that file must say then.
 
 With --replica it makes the home of a replica, which follows the safe blocks of the nodes that --source.node names, and neither the DA layer nor the L1. The
 genesis comes from --genesis or, without it, from those nodes: then they are believed that it is the chain's, and so who signs its blocks. The home stays a
@@ -61,12 +69,13 @@ Every setting can be given as a flag, and is then written into config.yaml.`,
 			if err != nil {
 				return err
 			}
+			opt.said = cmd.Flags().Changed
 			return initHome(cmd.Context(), cmd.OutOrStdout(), opt, settings)
 		},
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&opt.home, "home", defaultHome(), "directory to make")
+	homeFlag(flags, &opt.home, "directory to make")
 	flags.BoolVar(&opt.sequencer, "sequencer", false, "make a new chain, and this node its sequencer")
 	flags.StringVar(&opt.genesis, "genesis", "", "genesis.json of the chain to join")
 	flags.BoolVar(&opt.replica, "replica", false, "follow other nodes of a chain, which --source.node names, in the place of its DA layer or L1")
@@ -95,6 +104,10 @@ func initHome(ctx context.Context, out io.Writer, opt initOptions, given map[str
 		return usagef("say --sequencer to make a new chain, or --genesis FILE to join one as a full node, or --replica --source.node URL as a replica: see headrace init --help")
 	case !opt.sequencer && (opt.inbox != "" || opt.l1StartBlock != 0):
 		return usagef("--inbox and --l1-start-block go with --sequencer: the genesis of a chain names its inbox already")
+	case !opt.sequencer && opt.key == "" && opt.has("key-type"):
+		return usagef("--key-type goes with --sequencer or --key: the genesis of a chain names its key already")
+	case opt.inbox != "" && opt.has("da-start-height"):
+		return usagef("a chain with an --inbox begins at a block of the L1: say --l1-start-block in the place of --da-start-height, or neither")
 	}
 	home, err := filepath.Abs(opt.home)
 	if err != nil {
@@ -124,12 +137,44 @@ func initHome(ctx context.Context, out io.Writer, opt initOptions, given map[str
 	if err != nil {
 		return err
 	}
+	if err := opt.agree(genesis); err != nil {
+		return err
+	}
+	if err := suit(given); err != nil {
+		return err
+	}
 	made.add(genesisName, func(path string) error { return writeNew(path, genesis.Encode()) })
 	made.add(configName, func(path string) error { return writeNew(path, []byte(configText(given))) })
 	if err := made.write(); err != nil {
 		return err
 	}
 	describe(out, home, genesis, given)
+	return nil
+}
+
+// agree refuses a genesis that is not as the flags say: they name what is in that of a new chain, and whoever says them of a
+// chain that there is expects to join such a one.
+func (o *initOptions) agree(g *block.Genesis) error {
+	switch {
+	case o.has("chain-id") && o.chainID != g.ChainID:
+		return fmt.Errorf("the genesis is that of the chain %q, and --chain-id says %q: name the genesis of that one, or leave --chain-id out", g.ChainID, o.chainID)
+	case o.has("da-start-height") && o.daStartHeight != g.DAStartHeight:
+		return fmt.Errorf("the genesis says that the chain begins at DA height %d, and --da-start-height %d: leave it out, or, to begin elsewhere with a home without blocks, say --da.start_height", g.DAStartHeight, o.daStartHeight)
+	}
+	return nil
+}
+
+// suit refuses settings that start would refuse whatever else is set, before a home is made of them. What the environment
+// has counts, as it will for start.
+func suit(given map[string]any) error {
+	env, _ := readEnv() // what is wrong with it, start says
+	config, err := makeConfig(env, given)
+	if err == nil {
+		err = fits(&config)
+	}
+	if err != nil {
+		return usageError{err}
+	}
 	return nil
 }
 
@@ -166,6 +211,16 @@ func absolute(given map[string]any) error {
 			return fmt.Errorf("find %s: %w", key, err)
 		}
 		given[key] = path
+	}
+	for _, key := range []string{"stream.credentials_file", "stream.password_file", "stream.tls_ca", "stream.tls_cert", "stream.tls_key"} {
+		file, _ := given[key].(string)
+		path, err := filepath.Abs(file)
+		if err != nil {
+			return fmt.Errorf("find %s: %w", key, err)
+		}
+		if _, err := os.Stat(path); file != "" && err == nil { // else it is to be put into the home
+			given[key] = path
+		}
 	}
 	for key, v := range given {
 		list, _ := v.(node.Addresses)
@@ -227,6 +282,13 @@ func describeHome(out io.Writer, home string, g *block.Genesis, given map[string
 	fmt.Fprintf(out, "  headrace start --home %s\n", home)
 }
 
+// onLoopback reports whether an address to listen at is for this host alone, as far as can be seen without listening there.
+func onLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(cmp.Or(address, node.Default().HTTP.Address))
+	ip := net.ParseIP(host)
+	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
+}
+
 func isSequencer(given map[string]any) bool {
 	enabled, _ := given["sequencer.enabled"].(bool)
 	return enabled
@@ -244,6 +306,9 @@ func missing(g *block.Genesis, given map[string]any) (todo []string) {
 		text, _ := value.(string)
 		number, _ := value.(uint64)
 		return text != "" || len(list) > 0 || number > 0
+	}
+	if address, _ := given["http.address"].(string); (isSequencer(given) || g.L1 != nil) && !onLoopback(address) && !isSet("http.token") && !isSet("http.token_file") {
+		todo = append(todo, fmt.Sprintf("http.token_file or http.token in %s: other hosts reach %s, and this node takes writes", configName, address))
 	}
 	replica := isSet("source.node")
 	if g.L1 == nil && !replica {

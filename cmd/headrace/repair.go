@@ -44,7 +44,7 @@ blocks that it has signed and never posted, and signs others in their place.`,
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&home, "home", defaultHome(), "directory that headrace init made")
+	homeFlag(flags, &home, "directory that headrace init made")
 	flags.BoolVar(&startOver, "start-over", false, "move the store away, whatever is in it, and read the chain from the beginning")
 	flags.AddFlagSet(configFlags())
 	return cmd

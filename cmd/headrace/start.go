@@ -57,7 +57,7 @@ cannot be, and 6 if what is in the home is damaged and a restart does not help: 
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&home, "home", defaultHome(), "directory that headrace init made")
+	homeFlag(flags, &home, "directory that headrace init made")
 	flags.AddFlagSet(configFlags())
 	return cmd
 }
@@ -89,6 +89,9 @@ func start(ctx context.Context, out io.Writer, home string, config node.Config) 
 		defer traces.Close()
 		opt.Observer = node.Join(opt.Observer, traces.Observer())
 	}
+	if err := fits(&config); err != nil {
+		return err
+	}
 	if config.Gossip.On() {
 		peers, err := openGossip(home, &config.Gossip, genesis, log)
 		if err != nil {
@@ -96,9 +99,6 @@ func start(ctx context.Context, out io.Writer, home string, config node.Config) 
 		}
 		defer peers.Close()
 		opt.Blocks = append(opt.Blocks, peers)
-	}
-	if err := config.Stream.Fits(); err != nil {
-		return err
 	}
 	var embedded *natsserver.Embedded
 	if config.Stream.On() {

@@ -106,4 +106,34 @@ var newcomersGuards = []guard{
 		to:   "case false && errors.Is(err, fs.ErrPermission):",
 		pkg:  "./internal/doctor", test: "TestPlanted/a_configuration_that_may_not_be_read",
 	},
+	{
+		name: "a home is not made of another chain's genesis than the flags say",
+		file: "cmd/headrace/init.go",
+		from: `case o.has("chain-id") && o.chainID != g.ChainID:`, to: `case false && o.chainID != g.ChainID:`,
+		pkg: "./cmd/headrace", test: "TestScripts/init",
+	},
+	{
+		name: "nor of one that begins elsewhere",
+		file: "cmd/headrace/init.go",
+		from: `case o.has("da-start-height") && o.daStartHeight != g.DAStartHeight:`, to: `case false && o.daStartHeight != g.DAStartHeight:`,
+		pkg: "./cmd/headrace", test: "TestScripts/init",
+	},
+	{
+		name: "a home is not made of settings that start refuses",
+		file: "cmd/headrace/init.go",
+		from: "if err := suit(given); err != nil {", to: "if err := suit(nil); err != nil {",
+		pkg: "./cmd/headrace", test: "TestScripts/init",
+	},
+	{
+		name: "a home without a name is not the directory that the command runs in",
+		file: "cmd/headrace/config.go",
+		from: `if path == "" {`, to: `if false {`,
+		pkg: "./cmd/headrace", test: "TestScripts/init",
+	},
+	{
+		name: "a file for the stream that is there stays that one",
+		file: "cmd/headrace/init.go",
+		from: `file != "" && err == nil {`, to: `false && err == nil {`,
+		pkg: "./cmd/headrace", test: "TestScripts/init",
+	},
 }
