@@ -16,7 +16,6 @@ import (
 	"headrace/internal/httpd"
 	"headrace/internal/redact"
 	"headrace/l1"
-	"headrace/l1/ethereum"
 )
 
 // Config is everything an operator can set. The same names serve in the YAML file, in the environment
@@ -296,7 +295,7 @@ func Default() Config {
 		Sequencer: SequencerConfig{KeyFile: "sequencer.key", BlockTime: time.Second, LazyInterval: time.Minute, MaxPending: 1000, Recover: 30 * time.Second},
 		DA:        DAConfig{Kind: "celestia", Address: At("http://127.0.0.1:26658"), CallTimeout: 30 * time.Second, Level: da.ProveEmpty.String(), MaxSubmitBytes: 2 << 20},
 		L1: L1Config{
-			CallTimeout: 10 * time.Second, Finality: "node", TargetData: 120_000, TargetBlobs: 1, MaxBlobs: ethereum.DefaultMaxBlobs, MaxFee: 500, MaxBlobFee: 500, Resend: 3, Payload: 1,
+			CallTimeout: 10 * time.Second, Finality: "node", TargetData: 120_000, TargetBlobs: 1, MaxBlobs: defaultMaxBlobs, MaxFee: 500, MaxBlobFee: 500, Resend: 3, Payload: 1,
 		},
 		Unsafe: UnsafeConfig{Max: maxUnsafeBlocks},
 		Gossip: GossipConfig{KeyFile: "gossip.key", MaxPeers: 50},

@@ -251,8 +251,11 @@ func (c *L1Config) checkFees() error {
 	return nil
 }
 
-// mostBlobs is how many blobs the largest proposal takes.
-const mostBlobs = l1.MaxPayload/l1.BlobCapacity + 1
+// mostBlobs is how many blobs the largest proposal takes, defaultMaxBlobs how many a transaction may have by default.
+const (
+	mostBlobs       = l1.MaxPayload/l1.BlobCapacity + 1
+	defaultMaxBlobs = ethereum.DefaultMaxBlobs
+)
 
 // content returns where proposals go.
 func (c *L1Config) content() (ethereum.Content, error) {
