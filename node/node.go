@@ -133,7 +133,7 @@ type Node struct {
 	progress progress // these are owned by publish
 	seen     seen
 	told     teller
-	oldest   Applied // the block that waits to be posted
+	oldest   Applied // the lowest block that waits to be posted
 
 	at   atomic.Pointer[opened] // what is open now, or was last
 	down atomic.Pointer[error]  // why nothing is open: see reopen

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -53,7 +54,8 @@ type ailing struct {
 	seq, full     *node.Node
 	seqs, fulls   trouble
 	stopSeq, stop context.CancelFunc
-	pause         chan struct{} // empty: the layer makes no block
+	pause         chan struct{}    // empty: the layer makes no block
+	clock         func() time.Time // the sequencer's; nil: a right one
 	l1            *locall1.Chain
 }
 
@@ -75,6 +77,7 @@ func newAilingAs(t *testing.T, onL1 bool, change func(a *ailing, full *node.Opti
 	a.stop = stop
 	seq, full := h.sequencer(time.Second, false), h.full()
 	change(a, &full)
+	seq.Clock = a.clock
 	seq.Config.DA.MaxSubmitBytes = 100_000
 	mine := func() {}
 	if onL1 {
@@ -272,6 +275,36 @@ func TestNotReadyFarBehindPosting(t *testing.T) {
 		}
 		a.until(a.seq, "ready again", func(s node.Status) bool { return s.Ready && s.Sequencer.Pending < 10 })
 	})
+}
+
+// A sequencer is ready whatever its clock says, while its blocks are posted as fast as ever: also if their times stand
+// still, since the clock was put back a day, or are those that the source shows.
+func TestReadyWithAWrongClock(t *testing.T) {
+	for name, off := range map[string]time.Duration{"a day ahead": 24 * time.Hour, "a day behind": -24 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var wrong atomic.Bool
+				a := newAilingAs(t, false, func(a *ailing, _ *node.Options) {
+					a.clock = func() time.Time {
+						if wrong.Load() {
+							return time.Now().Add(off)
+						}
+						return time.Now()
+					}
+				})
+				defer a.work.Wait()
+				defer a.stop()
+				a.until(a.seq, "well", func(s node.Status) bool { return s.Ready && s.Heads.Safe.Height >= 30 })
+				wrong.Store(true)
+				a.until(a.seq, "told of the clock", func(s node.Status) bool { return s.Sequencer.Clock != "" })
+				for before, end := a.seq.Status().Load(), time.Now().Add(5*time.Minute); time.Now().Before(end); time.Sleep(time.Second) {
+					if s := a.seq.Status().Load(); !s.Ready {
+						t.Fatalf("not ready %s after the clock was put %s, with %d blocks safe since then: %s", 5*time.Minute-time.Until(end), off, s.Heads.Safe.Height-before.Heads.Safe.Height, s.Reason)
+					}
+				}
+			})
+		})
+	}
 }
 
 // buildsLate is an engine whose blocks take as long as a test wants.

@@ -624,9 +624,6 @@ func (v *view) posting(bound time.Duration) []row {
 	if made.IsZero() {
 		return nil
 	}
-	if made.After(v.now) { // by another clock, such as the source's
-		made = v.now
-	}
 	ripe := made.Add(v.pace.delay) // until then it may wait for others to be posted with it
 	turn := ripe
 	if safe := v.sync.SafeAt.At; safe.After(ripe) {
@@ -672,7 +669,7 @@ func (n *Node) pace(o *opened, sync *syncer.Status) (p pace) {
 	return p
 }
 
-// madeAt returns when a block was made, by its header. The last one asked for is remembered.
+// madeAt returns when a block of the sequencer's own was made. What is stored of the last one asked for is remembered.
 func (n *Node) madeAt(o *opened, height uint64) time.Time {
 	if ref, err := o.store.Ref(height); err == nil && n.oldest.Ref != ref {
 		if rec, err := o.store.Block(height); err == nil {
@@ -682,7 +679,7 @@ func (n *Node) madeAt(o *opened, height uint64) time.Time {
 	if n.oldest.Ref.Height != height {
 		return time.Time{}
 	}
-	return n.oldest.Made
+	return o.seq.MadeAt(n.oldest.Ref, n.oldest.Made)
 }
 
 // addresses lists those of endpoints.

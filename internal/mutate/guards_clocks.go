@@ -166,4 +166,22 @@ var clocksGuards = []guard{
 		from: "left > 0; left = flight() - time.Since(start)", to: "left > 0; left = 0 * time.Since(start)",
 		pkg: "./node", test: "TestFlightGrows",
 	},
+	{
+		name: "a wrong clock makes no sequencer that posts unready",
+		file: "node/ready.go",
+		from: "return o.seq.MadeAt(n.oldest.Ref, n.oldest.Made)", to: "return n.oldest.Made",
+		pkg: "./node", test: "TestReadyWithAWrongClock",
+	},
+	{
+		name: "blocks wait to be proposed by the monotonic clock",
+		file: "internal/sequencer/policy.go",
+		from: "latest = q.MadeAt(rec.Block.Ref(), rec.Block.Made()).Add(", to: "latest = rec.Block.Made().Add(",
+		pkg: "./internal/sequencer", test: "TestOldByAWrongClock",
+	},
+	{
+		name: "the age of a block from before the start is not one by a clock that is wrong",
+		file: "internal/sequencer/made.go",
+		from: "if !believed || header.After(m.other.at) {", to: "if false {",
+		pkg: "./internal/sequencer", test: "TestMade",
+	},
 }

@@ -28,7 +28,6 @@ const (
 // waiting is what is known of the blocks that wait to be proposed. It is owned by propose.
 type waiting struct {
 	first block.Ref // the lowest of them
-	since time.Time // when that was seen first
 	to    block.Ref // the last one that is counted
 	bytes int       // that they take, by estimate
 	look  int       // from so many on they are encoded, to know their size
@@ -98,13 +97,9 @@ func (q *Sequencer) ripe(ctx context.Context, s syncer.Status) (why reason, late
 	}
 	w := &q.waiting
 	if first := rec.Block.Ref(); w.first != first {
-		w.first, w.since, w.to = first, time.Now(), block.Ref{}
+		w.first, w.to = first, block.Ref{}
 	}
-	since := rec.Block.Made()
-	if w.since.Before(since) { // by a clock that is ahead of this one
-		since = w.since
-	}
-	if latest = since.Add(q.cfg.MaxDelay); !time.Now().Before(latest) {
+	if latest = q.MadeAt(rec.Block.Ref(), rec.Block.Made()).Add(q.cfg.MaxDelay); !time.Now().Before(latest) {
 		return oldEnough, latest, nil
 	}
 	if must, err := q.mustTake(ctx, s); must || err != nil {

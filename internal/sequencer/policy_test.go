@@ -72,6 +72,38 @@ func TestProposedWhenOld(t *testing.T) {
 	})
 }
 
+// However wrong the clock is, and so the times of blocks, they wait no shorter, and no longer: if it was put back, their
+// times stand still, and if the L1 is a day ahead, too, they are of tomorrow.
+func TestOldByAWrongClock(t *testing.T) {
+	for name, off := range map[string]time.Duration{"a day behind": -day, "a day ahead, with the L1": day} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const delay = 30 * time.Second
+				var clock wrongClock
+				b := newInboxBench(t, local.Options{}, func(c *sequencer.Config, _ *local.Options) { c.MaxDelay, c.Wall = delay, clock.now })
+				stop := b.run(t)
+				time.Sleep(10 * time.Second)
+				if clock.set(off); off > 0 {
+					b.chain.IncreaseTime(uint64(off / time.Second))
+				}
+				time.Sleep(10*delay - 10*time.Second)
+				if id := b.machine.Status().Load().Proposal.ID; id < 8 || id > 11 {
+					t.Errorf("got %d proposals in %s, want one each %s", id, 10*delay, delay)
+				}
+				rec, err := b.machine.Block(b.machine.Status().Load().Unsafe.Height)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if by := time.Since(rec.Block.Made()); off < 0 && by < 4*time.Minute || off > 0 && by > -day/2 {
+					t.Errorf("the newest block's time is %s before the true one: this tests nothing", by)
+				}
+				stop()
+				b.machine.Close()
+			})
+		})
+	}
+}
+
 // Blocks that were made before a restart have waited since then.
 func TestOldSinceBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

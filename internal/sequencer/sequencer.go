@@ -148,6 +148,7 @@ type Sequencer struct {
 	gone       gone          // owned by propose
 	ready      chan struct{} // closed when all is prepared
 	waiting    waiting       // owned by propose
+	made       made          // when blocks were
 	asks       uint64        // of the hand that were heard; owned by propose or submit
 	said       edge.Log      // what fails again and again
 
@@ -648,8 +649,10 @@ func (q *Sequencer) build(ctx context.Context, p syncer.Parent, empty bool) (*bl
 	if err != nil {
 		return nil, fmt.Errorf("sign block %d: %w", height, err)
 	}
+	made := &block.Block{Header: signed, Data: d}
 	q.clock.signed(signed.Header.Hash(), moment)
-	return &block.Block{Header: signed, Data: d}, nil
+	q.made.note(made.Ref(), moment, q.cfg.Syncer.Status().Load().Safe.Height)
+	return made, nil
 }
 
 // clockSays publishes why the machine's clock is not believed, and logs when that begins and ends. What is so only
