@@ -240,3 +240,33 @@ func TestArchitectureNamesWhatExists(t *testing.T) {
 		}
 	}
 }
+
+// TestTimesAreNoNumbers fails when a file makes nanoseconds since 1970 of a time, and no row says what for; and when a
+// row speaks of a file that does not.
+func TestTimesAreNoNumbers(t *testing.T) {
+	numbers := regexp.MustCompile(`\.Unix(Nano|Milli|Micro)\(\)`)
+	found := map[string]bool{}
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil || !numbers.Match(text) {
+			return err
+		}
+		rel, err := filepath.Rel(root, path)
+		rel = filepath.ToSlash(rel)
+		if found[rel] = true; since1970[rel] == "" {
+			t.Errorf("%s makes a number of a time: use time.Time, or moment.Last, so that a clock that is put right harms nothing; or say in internal/arch/rows_test.go what it is for", rel)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for rel := range since1970 {
+		if !found[rel] {
+			t.Errorf("a row of internal/arch/rows_test.go speaks of times in %s, which has none", rel)
+		}
+	}
+}

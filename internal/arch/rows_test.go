@@ -14,16 +14,17 @@ var rows = map[string]row{
 
 	"contracts": {"", "artifacts of the inbox contract and nothing else"},
 
+	"internal/moment":        {"", "when something was says nothing of what it was"},
 	"internal/logs":          {"", "which lines are shown goes by their module and level, whatever they say"},
 	"internal/edge":          {"", "what is said, and to whom, is not its business: it counts"},
 	"internal/batch":         {"", "how much to ask for goes by what worked, whatever is asked of whom"},
 	"internal/redact":        {"", "everybody's texts go through it, so it knows nothing of what they are about"},
-	"internal/httpc":         {"internal/redact", "it makes connections to any endpoint; what is asked there is not its business"},
-	"internal/jsonrpc":       {"internal/httpc internal/httpd internal/redact", "a protocol: it must not know whose methods it carries"},
+	"internal/httpc":         {"internal/moment internal/redact", "it makes connections to any endpoint; what is asked there is not its business"},
+	"internal/jsonrpc":       {"internal/httpc internal/httpd internal/moment internal/redact", "a protocol: it must not know whose methods it carries"},
 	"internal/latetest":      {"", "it is for tests, and knows nothing of what is waited for"},
 	"internal/nettest":       {"", "it is for tests, and knows nothing of what is tested"},
 	"internal/page":          {"", "it is files for a browser; what they ask for is served beside it"},
-	"internal/httpd":         {"", "it bounds what strangers cost, whatever they ask for"},
+	"internal/httpd":         {"internal/moment", "it bounds what strangers cost, whatever they ask for"},
 	"internal/disk":          {"", "it makes a file system fail once and for good; what is stored on it is not its business"},
 	"internal/disk/disktest": {"internal/disk", "a disk that fails on demand, for the tests of whoever stores"},
 	"internal/keyfile":       {"block", "it encrypts keys; who signs with them is not its business"},
@@ -163,4 +164,21 @@ var oneFile = map[string]string{
 
 	"exec/evolve/evgrpc": "engine.go",
 	"internal/evrpc":     "evolverpc.go",
+}
+
+// since1970 names the files that make a number of a time, and what they do with it. It has no monotonic clock in it: a
+// machine's clock that is put right by a day would make what is measured by such a number a day old, or of tomorrow.
+// What happened last for others to look at is a moment.Last; all else is a time.Time.
+var since1970 = map[string]string{
+	"block/genesis.go":                         "the start of a chain, as it is written",
+	"da/local/seal.go":                         "the time of a block, as it is stored",
+	"exec/exectest/exectest.go":                "the time of a block",
+	"exec/evolve/evolvetest/evolvetest.go":     "the time of a block",
+	"internal/sequencer/clock.go":              "the time of a block",
+	"internal/sequencer/mark.go":               "compared with what the file system wrote",
+	"internal/syncer/produce.go":               "the time of a block",
+	"internal/syncer/syncertest/syncertest.go": "the start of a chain",
+	"node/upstream.go":                         "the start of a chain",
+	"telemetry/export.go":                      "shown to others",
+	"telemetry/status.go":                      "shown to others",
 }

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"headrace/internal/moment"
 )
 
 // MinRate is the smallest rate at which answers must come, in bytes a second: what drips more slowly counts as silence.
@@ -16,25 +18,21 @@ const MinRate = 16 << 10
 // answer. Its methods are safe for concurrent use.
 type Traffic struct {
 	bytes  atomic.Int64
-	at     atomic.Int64 // when the last of them came
-	latest atomic.Int64 // when the one among the calls answered so far that was sent last had been sent
+	at     moment.Last // when the last of them came
+	latest moment.Last // when the one among the calls answered so far that was sent last had been sent
 }
 
 // Add notes bytes that have come in.
 func (t *Traffic) Add(n int) {
 	t.bytes.Add(int64(n))
-	t.at.Store(time.Now().UnixNano())
+	t.at.Now()
 }
 
 // Touch has it that what comes in has not stood still until now: it was not read.
-func (t *Traffic) Touch() { t.at.Store(time.Now().UnixNano()) }
+func (t *Traffic) Touch() { t.at.Now() }
 
 // Answered notes that a call that was sent at a time has its answer.
-func (t *Traffic) Answered(sent time.Time) {
-	at := sent.UnixNano()
-	for was := t.latest.Load(); was < at && !t.latest.CompareAndSwap(was, at); was = t.latest.Load() {
-	}
-}
+func (t *Traffic) Answered(sent time.Time) { t.latest.Raise(sent) }
 
 // Clock bounds how long a call waits. How big an answer is, strangers decide, and how fast it comes, the link: so
 // every byte that comes is progress, and the answer as a whole needs to come at MinRate only. Bytes of other answers on
@@ -132,10 +130,10 @@ func (k *Clock) check(now time.Time) (time.Duration, error) {
 	moved, bytes := k.start, int64(0)
 	if k.in != nil {
 		bytes = k.in.bytes.Load() - k.base
-		if at := time.Unix(0, k.in.at.Load()); at.After(moved) {
+		if at := k.in.at.Load(); at.After(moved) {
 			moved = at
 		}
-		if latest := time.Unix(0, k.in.latest.Load()); latest.After(k.start.Add(k.limit)) {
+		if latest := k.in.latest.Load(); latest.After(k.start.Add(k.limit)) {
 			return 0, fmt.Errorf("%s: no answer within %s, while calls that were made later have theirs: %w", k.method, now.Sub(k.start).Round(time.Millisecond), context.DeadlineExceeded)
 		}
 	}

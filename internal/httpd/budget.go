@@ -152,7 +152,7 @@ func (b *Budget) stalest(but *Hold) (oldest *Hold, idle time.Duration) {
 		if h == but || h.conn == nil || h.waits {
 			continue
 		}
-		if d := min(now.Sub(h.since), now.Sub(time.Unix(0, h.conn.moved.Load()))); oldest == nil || d > idle {
+		if d := min(now.Sub(h.since), now.Sub(h.conn.moved.Load())); oldest == nil || d > idle {
 			oldest, idle = h, d
 		}
 	}

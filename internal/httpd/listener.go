@@ -9,9 +9,10 @@ import (
 	"os"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
+
+	"headrace/internal/moment"
 )
 
 // listener keeps the number of connections within its limits.
@@ -177,9 +178,9 @@ type conn struct {
 	net.Conn
 	l     *listener
 	from  netip.Addr
-	probe bool         // serves probes alone
-	moved atomic.Int64 // when a byte came or went last, in nanoseconds of the Unix epoch
-	until atomic.Int64 // a deadline that was set for writes, likewise; 0: none
+	probe bool        // serves probes alone
+	moved moment.Last // when a byte came or went last
+	until moment.Last // a deadline that was set for writes; never: none
 
 	// guarded by l.mu
 	gone      bool
@@ -195,7 +196,7 @@ func ours(c net.Conn) *conn {
 	return c.(*conn)
 }
 
-func (k *conn) move() { k.moved.Store(time.Now().UnixNano()) }
+func (k *conn) move() { k.moved.Now() }
 
 // become notes what net/http does with the connection.
 func (k *conn) become(state http.ConnState) {
@@ -232,11 +233,7 @@ func (k *conn) Read(p []byte) (int, error) {
 
 // SetWriteDeadline and SetDeadline keep the deadline that somebody sets: Write has one of its own besides.
 func (k *conn) SetWriteDeadline(t time.Time) error {
-	until := int64(0)
-	if !t.IsZero() {
-		until = t.UnixNano()
-	}
-	k.until.Store(until)
+	k.until.Set(t)
 	return k.Conn.SetWriteDeadline(t)
 }
 
@@ -270,8 +267,8 @@ func (k *conn) Write(p []byte) (done int, err error) {
 // due returns until when the next piece must have moved.
 func (k *conn) due(begun time.Time, done int) time.Time {
 	due := k.l.limits.due(begun, int64(done))
-	if until := k.until.Load(); until != 0 && until < due.UnixNano() {
-		return time.Unix(0, until)
+	if until := k.until.Load(); !until.IsZero() && until.Before(due) {
+		return until
 	}
 	return due
 }

@@ -182,7 +182,7 @@ func (c *Client) Receiving() bool {
 	c.mu.Lock()
 	conn := c.conn
 	c.mu.Unlock()
-	return conn != nil && conn.alive() && conn.started.Load() != 0
+	return conn != nil && conn.alive() && !conn.started.Load().IsZero()
 }
 
 // untilClosed returns a context that Close ends too. stop must be called; it ends the goroutine that this takes, and

@@ -13,6 +13,7 @@ import (
 	"github.com/coder/websocket"
 
 	"headrace/internal/httpc"
+	"headrace/internal/moment"
 	"headrace/internal/redact"
 )
 
@@ -25,8 +26,8 @@ type conn struct {
 	out    chan []byte // requests for write; senders are callers
 	done   chan struct{}
 
-	heard   atomic.Int64 // when the last bytes came
-	started atomic.Int64 // when the message now being read began to come; 0 between messages
+	heard   moment.Last  // when the last bytes came
+	started moment.Last  // when the message now being read began to come; never, between messages
 	size    atomic.Int64 // bytes of it so far
 	paused  atomic.Bool  // read waits for decoders
 	in      httpc.Traffic
@@ -41,7 +42,7 @@ type conn struct {
 
 // call is a request without an answer.
 type call struct {
-	sent    int64       // when
+	sent    time.Time   // when
 	ready   chan answer // buffered: one answer
 	channel *channel    // what the answer opens, or nil
 }
@@ -59,8 +60,8 @@ func (c *Client) dial(ctx context.Context) (*conn, error) {
 	ctx, stop := c.untilClosed(ctx)
 	defer stop()
 	k := &conn{client: c, opt: &c.opt, out: make(chan []byte), done: make(chan struct{}), pending: map[uint64]*call{}, channels: map[uint64]*channel{}}
-	k.heard.Store(time.Now().UnixNano())
-	heard := func(context.Context, []byte) { k.heard.Store(time.Now().UnixNano()) }
+	k.heard.Now()
+	heard := func(context.Context, []byte) { k.heard.Now() }
 	ws, resp, err := websocket.Dial(ctx, c.url, &websocket.DialOptions{
 		HTTPClient:     c.http,
 		OnPingReceived: func(ctx context.Context, p []byte) bool { heard(ctx, p); return true },
@@ -138,13 +139,13 @@ func (k *conn) watch() {
 			return
 		}
 		now := time.Now()
-		if start := k.started.Load(); start != 0 && !k.paused.Load() {
-			if allowed := k.opt.Silence + time.Duration(k.size.Load())*time.Second/httpc.MinRate; now.Sub(time.Unix(0, start)) > allowed {
-				k.fail(fmt.Errorf("%w: %d bytes of a message in %s", ErrSilent, k.size.Load(), now.Sub(time.Unix(0, start)).Round(time.Second)))
+		if start := k.started.Load(); !start.IsZero() && !k.paused.Load() {
+			if allowed := k.opt.Silence + time.Duration(k.size.Load())*time.Second/httpc.MinRate; now.Sub(start) > allowed {
+				k.fail(fmt.Errorf("%w: %d bytes of a message in %s", ErrSilent, k.size.Load(), now.Sub(start).Round(time.Second)))
 				return
 			}
 		}
-		quiet := now.Sub(time.Unix(0, k.heard.Load()))
+		quiet := now.Sub(k.heard.Load())
 		if quiet < half || k.paused.Load() {
 			timer.Reset(max(half-quiet, half/4))
 			continue
@@ -152,7 +153,7 @@ func (k *conn) watch() {
 		ctx, cancel := context.WithTimeout(context.Background(), half)
 		err := k.ws.Ping(ctx)
 		cancel()
-		quiet = time.Since(time.Unix(0, k.heard.Load()))
+		quiet = time.Since(k.heard.Load())
 		if err != nil && quiet >= half && !k.paused.Load() {
 			k.fail(fmt.Errorf("%w: nothing heard for %s", ErrSilent, quiet.Round(time.Millisecond)))
 			return
@@ -175,14 +176,14 @@ func (k *conn) read() {
 			k.lost(err)
 			return
 		}
-		begun := time.Now().UnixNano()
+		begun := time.Now()
 		k.size.Store(0)
-		k.started.Store(begun)
+		k.started.Set(begun)
 		if buf, err = k.message(r, buf[:0]); err != nil {
 			k.lost(err)
 			return
 		}
-		k.started.Store(0)
+		k.started.Set(time.Time{})
 		k.client.stats.received.Add(uint64(len(buf)))
 		msg := buf
 		if len(buf) <= small {
@@ -217,7 +218,7 @@ func (k *conn) message(r io.Reader, buf []byte) ([]byte, error) {
 		n, err := r.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
 		if n > 0 {
-			k.heard.Store(time.Now().UnixNano())
+			k.heard.Now()
 			k.size.Add(int64(n))
 			k.in.Add(n)
 			k.opt.Heard(n)
@@ -232,7 +233,7 @@ func (k *conn) message(r io.Reader, buf []byte) ([]byte, error) {
 }
 
 // dispatch hands a message, which began to come in at a time, to whom it belongs to. It never blocks.
-func (k *conn) dispatch(msg []byte, begun int64) {
+func (k *conn) dispatch(msg []byte, begun time.Time) {
 	f, err := scanFrame(msg)
 	if err != nil {
 		k.client.stats.strays.Add(1)
@@ -242,7 +243,7 @@ func (k *conn) dispatch(msg []byte, begun int64) {
 	case "":
 		k.answered(&f, len(msg))
 	case methodValue:
-		k.in.Answered(time.Unix(0, begun)) // nobody has asked for it: it was sent then at the latest
+		k.in.Answered(begun) // nobody has asked for it: it was sent then at the latest
 		if _, ch, value := k.channelOf(f.params); ch != nil && value != nil {
 			k.client.stats.dropped.Add(ch.push(value, k.opt.MaxQueued))
 			return
@@ -288,7 +289,7 @@ func (k *conn) answered(f *frame, size int) {
 		return
 	}
 	delete(k.pending, id)
-	k.in.Answered(time.Unix(0, c.sent))
+	k.in.Answered(c.sent)
 	a := answer{result: f.result, err: f.err, size: size}
 	if c.channel != nil && f.err == nil {
 		if ch, ok := uintOf(f.result); ok && k.channels[ch] == nil {
@@ -327,7 +328,7 @@ func (k *conn) waitRoom() bool {
 	k.paused.Store(true)
 	defer k.paused.Store(false)
 	defer func() {
-		k.heard.Store(time.Now().UnixNano())
+		k.heard.Now()
 		k.in.Touch()
 	}()
 	select {
@@ -353,7 +354,7 @@ func (k *conn) ended() {
 // never will be sent.
 func (k *conn) send(ctx context.Context, method string, params Raw, c *call) (uint64, error) {
 	id := k.client.ids.Add(1)
-	c.sent = time.Now().UnixNano()
+	c.sent = time.Now()
 	k.mu.Lock()
 	k.pending[id] = c
 	k.mu.Unlock()

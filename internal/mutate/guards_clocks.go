@@ -184,4 +184,10 @@ var clocksGuards = []guard{
 		from: "if !believed || header.After(m.other.at) {", to: "if false {",
 		pkg: "./internal/sequencer", test: "TestMade",
 	},
+	{
+		name: "when something happened last is by the monotonic clock",
+		file: "internal/moment/moment.go",
+		from: "return began.Add(time.Duration(d))", to: "return began.Add(time.Duration(d)).Round(0)",
+		pkg: "./internal/moment", test: "TestClockThatIsPut",
+	},
 }
