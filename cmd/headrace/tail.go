@@ -57,6 +57,9 @@ A server or a stream that is not there yet is waited for; a user whom the server
 			if t.ofStream && (states || cmd.Flags().Changed("head")) {
 				return usagef("--status and --head are of a node: a stream has blocks alone, up to the head that it is published with")
 			}
+			if states && (cmd.Flags().Changed("from") || cmd.Flags().Changed("after") || cmd.Flags().Changed("head")) {
+				return usagef("--from, --after and --head are of blocks: a status is what is so now, so leave them or --status out")
+			}
 			if name := t.stream.given(cmd); name != "" && !t.ofStream {
 				return usagef("--%s is of a stream, which --stream names: nats://127.0.0.1:4222 is one", name)
 			}

@@ -175,6 +175,9 @@ func waitNodes(cmd *cobra.Command, at *nodesAt, timeout time.Duration, wait func
 		}
 		waits = append(waits, func(ctx context.Context) (json.RawMessage, error) {
 			s, err := wait(ctx, c)
+			if cmd.Context().Err() != nil {
+				lastWord(cmd.Context(), c, err)
+			}
 			if err = nodes[i].clean(waitError(cmd, timeout, err)); err != nil && len(nodes) > 1 {
 				err = toldError{fmt.Sprintf("%s: %s", c, err), err}
 			}
@@ -202,6 +205,24 @@ func waitNodes(cmd *cobra.Command, at *nodesAt, timeout time.Duration, wait func
 		err = printLine(cmd.OutOrStdout(), lines[i])
 	}
 	return err
+}
+
+// lastQuestion is how long a node may take to say where it is, when a wait was interrupted before it had said anything. Tests
+// set it.
+var lastQuestion = time.Second
+
+// lastWord asks a node where it is, for an interrupted wait that knows nothing of it: the node answers what it is asked when
+// that is reached, or after a while, so a wait that was ended before has not heard from it, however well it is.
+func lastWord(ctx context.Context, c *await.Client, err error) {
+	var e *await.Error
+	if !errors.As(err, &e) || e.Last != "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastQuestion)
+	defer cancel()
+	if s, err := c.Height(ctx, 0); err == nil {
+		e.Last = s.String()
+	}
 }
 
 // toldError is an error with another text.

@@ -160,6 +160,39 @@ func TestWaitAtFrozenNode(t *testing.T) {
 	}
 }
 
+// TestWaitInterrupted: a wait that is interrupted while the node waits too says where the node is, and calls silent only one
+// that is.
+func TestWaitInterrupted(t *testing.T) {
+	const at = `{"result": "reached", "heads": {"safe": {"height": 5, "hash": "ab` + "00000000000000000000000000000000000000000000000000000000000000" + `"}}, "ready": true}`
+	defer func(d time.Duration) { lastQuestion = d }(lastQuestion)
+	for name, c := range map[string]struct {
+		last    http.HandlerFunc
+		patient time.Duration
+		says    string
+	}{
+		"it is well":   {say(200, at), time.Minute, "interrupted: last seen: safe head 5 0xab"},
+		"it is silent": {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, 50 * time.Millisecond, "interrupted: the node never answered"},
+	} {
+		for _, what := range [][]string{{"height", "7"}, {"tx", strings.Repeat("ab", 32)}} {
+			t.Run(name+"/"+what[0], func(t *testing.T) {
+				lastQuestion = c.patient
+				ctx, interrupt := context.WithCancel(t.Context())
+				defer interrupt()
+				url := answers(t, func(_ http.ResponseWriter, r *http.Request) {
+					interrupt()
+					<-r.Context().Done()
+				}, c.last)
+				root := newRoot()
+				root.SetArgs(append(append([]string{"wait"}, what...), "--node", url, "--timeout", "0"))
+				defer nodeClient.CloseIdleConnections()
+				if err := root.ExecuteContext(ctx); err == nil || !strings.Contains(err.Error(), c.says) || exitStatus(err) != statusFailure {
+					t.Errorf("got %v, want %q", err, c.says)
+				}
+			})
+		}
+	}
+}
+
 func events(text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")

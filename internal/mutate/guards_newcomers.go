@@ -136,4 +136,10 @@ var newcomersGuards = []guard{
 		from: `file != "" && err == nil {`, to: `false && err == nil {`,
 		pkg: "./cmd/headrace", test: "TestScripts/init",
 	},
+	{
+		name: "an interrupted wait does not call a node silent that it has not let speak",
+		file: "cmd/headrace/wait.go",
+		from: "lastWord(cmd.Context(), c, err)", to: "_ = lastWord",
+		pkg: "./cmd/headrace", test: "TestWaitInterrupted",
+	},
 }
