@@ -22,6 +22,7 @@ import (
 
 	"headrace/block"
 	"headrace/follow"
+	"headrace/internal/logs/logstest"
 )
 
 // alone returns a Gossip that has no peers, to ask it what it makes of messages.
@@ -315,15 +316,14 @@ func TestOvertaken(t *testing.T) {
 			_ = s.Close()
 		})
 		says(n.hosts[1], blocks[29].Ref())
-		log := make(lines, 1000)
+		log := new(logstest.Text)
 		g := openWith(t, Options{Host: n.hosts[0], Logger: slog.New(slog.NewTextHandler(log, nil))}, m)
 		link(t, n.hosts[0], n.hosts[1])
 		m.reach(t, 30)
 		if c := g.Peers().Counts; c.Faults != 0 || c.Asked != 2 {
 			t.Errorf("the peer has %d faults after %d requests, want none after 2", c.Faults, c.Asked)
 		}
-		for len(log) > 0 {
-			line := <-log
+		for line := range strings.Lines(log.String()) {
 			if strings.Contains(line, "waiting") {
 				t.Errorf("the log says %s", line)
 			}

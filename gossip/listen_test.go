@@ -5,33 +5,11 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
+
+	"headrace/internal/logs/logstest"
 )
-
-// lines is where a log goes, a message at a time.
-type lines chan string
-
-func (l lines) Write(line []byte) (int, error) {
-	l <- string(line)
-	return len(line), nil
-}
-
-// next waits for a line with this in it.
-func (l lines) next(t *testing.T, want string) string {
-	t.Helper()
-	for {
-		select {
-		case line := <-l:
-			if strings.Contains(line, want) {
-				return line
-			}
-		case <-time.After(time.Minute):
-			t.Fatalf("the log never said %q", want)
-		}
-	}
-}
 
 func newKey(t *testing.T) crypto.PrivKey {
 	t.Helper()
@@ -83,27 +61,27 @@ func TestPeerOfTheSettingsIsTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := make(lines, 100)
+	log := new(logstest.Text)
 	g, err := Open(Options{Genesis: genesis, Key: newKey(t), Listen: []string{"/ip4/127.0.0.1/tcp/0"}, Peers: peers, Logger: slog.New(slog.NewTextHandler(log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer g.Close()
-	if line := log.next(t, "msg=gossip"); !strings.Contains(line, g.Peers().Addresses[0]) {
+	if line := log.Next(t, "msg=gossip"); !strings.Contains(line, g.Peers().Addresses[0]) {
 		t.Errorf("the log says %q, want where it is reached", line)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- g.peers.run(ctx) }()
 	defer func() { cancel(); <-ended }()
-	log.next(t, "peer found")
+	log.Next(t, "peer found")
 	_ = other.Close()
-	if line := log.next(t, "peer lost"); !strings.Contains(line, "refused") || strings.Contains(line, `\n`) {
+	if line := log.Next(t, "peer lost"); !strings.Contains(line, "refused") || strings.Contains(line, `\n`) {
 		t.Errorf("the log says %q, want one line with why", line)
 	}
 	listening(t, key, port(addresses[0]))
 	for {
-		line := log.next(t, "peer ")
+		line := log.Next(t, "peer ")
 		if strings.Contains(line, "peer found") {
 			break
 		}

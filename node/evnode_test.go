@@ -1,7 +1,6 @@
 package node_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +18,7 @@ import (
 
 	"headrace/block"
 	"headrace/da"
+	"headrace/internal/logs/logstest"
 	"headrace/internal/nettest"
 	"headrace/internal/store"
 	"headrace/node"
@@ -50,28 +49,10 @@ func madeBefore(t *testing.T, o node.Options, header, data da.Namespace) {
 	}
 }
 
-// record is a log that can be read while it is written.
-type record struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (r *record) Write(b []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.text.Write(b)
-}
-
-func (r *record) String() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.text.String()
-}
-
 // opens makes and closes a node, and returns what it has logged.
 func opens(t *testing.T, o node.Options) (string, error) {
 	t.Helper()
-	log := &record{}
+	log := new(logstest.Text)
 	o.Logger = slog.New(slog.NewTextHandler(log, nil))
 	n, err := node.New(o)
 	if err == nil {

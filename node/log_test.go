@@ -15,13 +15,6 @@ import (
 	"headrace/node"
 )
 
-// all is what was logged so far.
-func (j *journal) all() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.String()
-}
-
 // levelled gives a node a log whose levels can be changed.
 func levelled(t *testing.T, o *node.Options) *journal {
 	t.Helper()
@@ -103,11 +96,11 @@ func TestLogOverHTTP(t *testing.T) {
 		t.Errorf("got %d", got)
 	}
 	for _, want := range []string{`level=INFO msg="the log has other levels" level="info,engine=debug" before="warn,follow=error"`, `level=INFO msg="the log has other levels" level=error before="info,engine=debug"`} {
-		if strings.Count(j.all(), want) != 1 {
-			t.Errorf("want once %s in\n%s", want, j.all())
+		if strings.Count(j.String(), want) != 1 {
+			t.Errorf("want once %s in\n%s", want, j.String())
 		}
 	}
-	if strings.Contains(j.all(), token) {
+	if strings.Contains(j.String(), token) {
 		t.Error("the token is in the log")
 	}
 }
@@ -156,8 +149,8 @@ func TestModulesOfLines(t *testing.T) {
 	n.until(t, "some blocks", func(s node.Status) bool { return s.Heads.Safe.Height >= 5 && s.Ready })
 	n.stopped(t)
 	for _, want := range []string{`msg=block .*module=syncer`, `msg=submitted .*module=sequencer`, `msg=ready after=\S+`} {
-		if !regexp.MustCompile(`(?m)` + want + `$`).MatchString(j.all()) {
-			t.Errorf("want a line %s in\n%s", want, j.all())
+		if !regexp.MustCompile(`(?m)` + want + `$`).MatchString(j.String()) {
+			t.Errorf("want a line %s in\n%s", want, j.String())
 		}
 	}
 }
@@ -171,7 +164,7 @@ type span struct {
 var spanLine = regexp.MustCompile(`msg=blocks (?:module=syncer )?blocks=(\d+)(?: from=(\d+) to=(\d+) txs=(\d+))? unsafe=(\d+) safe=(\d+) rate=([\d.]+)/s`)
 
 func spans(j *journal) (out []span) {
-	for _, m := range spanLine.FindAllStringSubmatch(j.all(), -1) {
+	for _, m := range spanLine.FindAllStringSubmatch(j.String(), -1) {
 		n := func(i int) int { v, _ := strconv.Atoi(m[i]); return v }
 		rate, _ := strconv.ParseFloat(m[7], 64)
 		out = append(out, span{n(1), n(2), n(3), n(4), n(5), n(6), rate})
@@ -254,7 +247,7 @@ func TestNoBlocksLogged(t *testing.T) {
 		defer a.stop()
 		a.until(a.full, "well", func(s node.Status) bool { return s.Ready && s.Heads.Safe.Height >= 30 })
 		if j.has("block") > 0 || j.has("blocks") > 0 || j.has("ready") != 1 {
-			t.Errorf("got\n%s", j.all())
+			t.Errorf("got\n%s", j.String())
 		}
 	})
 }

@@ -1,7 +1,6 @@
 package node_test
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -13,7 +12,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -21,6 +19,7 @@ import (
 
 	"headrace/block"
 	"headrace/exec/engineapi"
+	"headrace/internal/logs/logstest"
 	"headrace/internal/nettest"
 	"headrace/node"
 )
@@ -75,24 +74,6 @@ var tactless = map[string]http.HandlerFunc{
 		_, _ = io.Copy(io.Discard, r.Body) // the context ends with the connection only after that
 		<-r.Context().Done()
 	},
-}
-
-// logs is what a node logs.
-type logs struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // TestNoSecretLeavesANode: whatever goes wrong at an endpoint, nothing of its address but scheme, host and port, and
@@ -160,7 +141,7 @@ func leaks(t *testing.T, o node.Options, file string, n int) node.Status {
 	if err := os.WriteFile(file, []byte("plantedfile\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	log := &logs{}
+	log := new(logstest.Text)
 	o.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	r := start(t, o)
 	if err := os.WriteFile(file, []byte("plantedanew\n"), 0o600); err != nil { // which is read after a 401

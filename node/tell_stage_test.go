@@ -24,9 +24,7 @@ func TestLogTellsAnotherStage(t *testing.T) {
 		a.fulls.with.Delete("subscribe")
 		a.until(a.full, "not ready for another reason", func(s node.Status) bool { return !s.Ready && s.Stage == follow.StageFetch })
 		want := regexp.MustCompile(`msg="not ready, now for this" cause="[^"]+" stage=fetch remedy="[^"]+"\n`)
-		log.mu.Lock()
-		defer log.mu.Unlock()
-		if text := log.text.String(); !want.MatchString(text) {
+		if text := log.String(); !want.MatchString(text) {
 			t.Errorf("want %s in\n%s", want, text)
 		}
 	})

@@ -1,36 +1,22 @@
 package node_test
 
 import (
-	"bytes"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"headrace/follow"
+	"headrace/internal/logs/logstest"
 	"headrace/node"
 )
 
-// journal is a log that may be read while it is written.
-type journal struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.Write(p)
-}
+// journal is a log of lines as slog's handler of texts makes them.
+type journal struct{ logstest.Text }
 
 // has counts the lines with a message.
-func (j *journal) has(msg string) int {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return strings.Count(j.text.String(), "msg="+msg+" ")
-}
+func (j *journal) has(msg string) int { return j.Count("msg=" + msg + " ") }
 
 // The log tells when a node is not ready any more, with the cause, and when it is again, once each however often its
 // endpoint is tried meanwhile; and the same of the endpoint.
@@ -55,8 +41,8 @@ func TestLogTellsEdges(t *testing.T) {
 				}
 			}
 		}
-		if !strings.Contains(log.text.String(), `cause="trouble with subscribe (subscribe at`) || !strings.Contains(log.text.String(), "remedy=") {
-			t.Errorf("want the cause and the remedy in\n%s", log.text.String())
+		if !strings.Contains(log.String(), `cause="trouble with subscribe (subscribe at`) || !strings.Contains(log.String(), "remedy=") {
+			t.Errorf("want the cause and the remedy in\n%s", log.String())
 		}
 	})
 }
@@ -104,7 +90,7 @@ func TestWhy(t *testing.T) {
 // times returns when lines with a message were logged.
 func (j *journal) times(t *testing.T, msg string) (out []time.Time) {
 	t.Helper()
-	for line := range strings.Lines(j.all()) {
+	for line := range strings.Lines(j.String()) {
 		if !strings.Contains(line, "msg="+msg+" ") {
 			continue
 		}
@@ -157,7 +143,7 @@ func TestLogTellsFirstReady(t *testing.T) {
 		time.Sleep(time.Minute)
 		for msg, want := range map[string]int{`"not ready"`: 1, "ready": 1, `"ready again"`: 0, `"endpoint lost"`: 1, `"endpoint found"`: 1} {
 			if got := log.has(msg); got != want {
-				t.Errorf("%s is in the log %d times, want %d:\n%s", msg, got, want, log.all())
+				t.Errorf("%s is in the log %d times, want %d:\n%s", msg, got, want, log.String())
 			}
 		}
 	})

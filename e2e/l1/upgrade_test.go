@@ -1,7 +1,6 @@
 package l1_test
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"log/slog"
@@ -9,11 +8,11 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"headrace/follow"
+	"headrace/internal/logs/logstest"
 	"headrace/l1"
 	"headrace/node"
 )
@@ -82,31 +81,13 @@ func TestAChainGoesOnInVersion2(t *testing.T) {
 	}
 }
 
-// noted is a log that tests read while it is written.
-type noted struct {
-	mu   sync.Mutex // guards text
-	text bytes.Buffer
-}
-
-func (n *noted) Write(b []byte) (int, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.text.Write(b)
-}
-
-func (n *noted) String() string {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.text.String()
-}
-
 // TestALaterPayloadIsSaid: a node that meets its proposer's payload of a version that it does not know stops before it, and is not ready.
 // Its status, /readyz, headrace status and the log name the version, and what to do.
 func TestALaterPayloadIsSaid(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, chosen(t).in(chosenHow(t)), l1.Settings{}, 0)
 	a := w.lightAuthor()
-	var log noted
+	var log logstest.Text
 	m := w.light(func(o *node.Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
 	first := a.next(a.tx())
 	w.propose(first)

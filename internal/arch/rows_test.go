@@ -16,6 +16,7 @@ var rows = map[string]row{
 
 	"internal/moment":        {"", "when something was says nothing of what it was"},
 	"internal/logs":          {"", "which lines are shown goes by their module and level, whatever they say"},
+	"internal/logs/logstest": {"", "it is for tests, and knows nothing of who logs what"},
 	"internal/edge":          {"", "what is said, and to whom, is not its business: it counts"},
 	"internal/batch":         {"", "how much to ask for goes by what worked, whatever is asked of whom"},
 	"internal/redact":        {"", "everybody's texts go through it, so it knows nothing of what they are about"},

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"headrace/internal/httpd"
+	"headrace/internal/logs/logstest"
 )
 
 // certFiles are the two files of a certificate, which can be renewed.
@@ -87,7 +88,7 @@ func (s *server) shown() string {
 func TestRenewedCertificate(t *testing.T) {
 	t.Parallel()
 	first, second := certificate(t), certificate(t)
-	f, out := newCertFiles(t, first), new(logs)
+	f, out := newCertFiles(t, first), new(logstest.Text)
 	s := run(t, httpd.Options{Cert: f.read(), Logger: slog.New(slog.NewTextHandler(out, nil))}, nil)
 	warned := 0
 	want := func(when string, pair tls.Certificate, warns bool) {
@@ -104,8 +105,8 @@ func TestRenewedCertificate(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if got := strings.Count(out.text(), "level=WARN"); got != warned {
-			t.Errorf("%s: got %d warnings, want %d: %s", when, got, warned, out.text())
+		if got := out.Count("level=WARN"); got != warned {
+			t.Errorf("%s: got %d warnings, want %d: %s", when, got, warned, out.String())
 		}
 	}
 	want("at first", first, false)
@@ -123,10 +124,10 @@ func TestRenewedCertificate(t *testing.T) {
 	want("half back", second, true)
 	f.write(f.key, keyPEM(t, first))
 	want("back", first, false)
-	if !strings.Contains(out.text(), "level=INFO") {
-		t.Errorf("got %s, want to be told of the new one", out.text())
+	if !strings.Contains(out.String(), "level=INFO") {
+		t.Errorf("got %s, want to be told of the new one", out.String())
 	}
-	if strings.Contains(out.text(), "PRIVATE") {
+	if strings.Contains(out.String(), "PRIVATE") {
 		t.Error("a private key is in the log")
 	}
 }

@@ -2,7 +2,6 @@ package httpd_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -26,6 +25,7 @@ import (
 	"go.uber.org/goleak"
 
 	"headrace/internal/httpd"
+	"headrace/internal/logs/logstest"
 	"headrace/watch"
 )
 
@@ -427,28 +427,10 @@ func TestLongHeader(t *testing.T) {
 	}
 }
 
-// logs is what a logger has been told.
-type logs struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logs) text() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 // What net/http says goes to the logger: a panic as an error, what strangers do wrong for those who debug.
 func TestErrorLog(t *testing.T) {
 	t.Parallel()
-	out := new(logs)
+	out := new(logstest.Text)
 	opt := httpd.Options{Logger: slog.New(slog.NewJSONHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	s := run(t, opt, func(http.ResponseWriter, *http.Request) { panic("ouch") })
 	c := s.dial()
@@ -459,8 +441,8 @@ func TestErrorLog(t *testing.T) {
 	c.say("nonsense that is no handshake\r\n\r\n")
 	c.ends()
 	for _, want := range []string{`"level":"ERROR","msg":"http server","err":"http: panic serving 127.0.0.1:`, `"level":"DEBUG","msg":"http server","err":"http: TLS handshake error`} {
-		if !strings.Contains(out.text(), want) {
-			t.Errorf("got %s, want %s", out.text(), want)
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("got %s, want %s", out.String(), want)
 		}
 	}
 }

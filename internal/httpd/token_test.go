@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"headrace/internal/httpd"
+	"headrace/internal/logs/logstest"
 )
 
 // tokenFile is a file that a token is in, which can be replaced.
@@ -55,7 +56,7 @@ func TestReplacedToken(t *testing.T) {
 		t.Errorf("got %v of a file without a token, want the setting's name", err)
 	}
 	f.write(one)
-	out := new(logs)
+	out := new(logstest.Text)
 	file, err := httpd.ReadTokenFile("a.token", f.path, parseToken, slog.New(slog.NewTextHandler(out, nil)))
 	if err != nil {
 		t.Fatal(err)
@@ -78,8 +79,8 @@ func TestReplacedToken(t *testing.T) {
 			t.Errorf("%s: got %d %s of a read, want 200", when, got, text)
 		}
 		for _, level := range []string{"WARN", "INFO"} {
-			if got := strings.Count(out.text(), "level="+level); got != told[level] {
-				t.Errorf("%s: got %d lines of %s, want %d: %s", when, got, level, told[level], out.text())
+			if got := strings.Count(out.String(), "level="+level); got != told[level] {
+				t.Errorf("%s: got %d lines of %s, want %d: %s", when, got, level, told[level], out.String())
 			}
 		}
 	}
@@ -99,8 +100,8 @@ func TestReplacedToken(t *testing.T) {
 	f.write(one)
 	want("back", one, "INFO")
 	for _, secret := range []string{one, two, "planted"} {
-		if strings.Contains(out.text(), secret) {
-			t.Errorf("%q is in the log: %s", secret, out.text())
+		if strings.Contains(out.String(), secret) {
+			t.Errorf("%q is in the log: %s", secret, out.String())
 		}
 	}
 }

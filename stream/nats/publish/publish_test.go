@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"headrace/await"
+	"headrace/internal/logs/logstest"
 	"headrace/node"
 	"headrace/ref"
 	"headrace/stream/nats"
@@ -251,25 +252,6 @@ func parts(t *testing.T, noIDs bool) {
 	r.eventually(nodes[0], 16)
 }
 
-// journal is a log in memory.
-type journal struct {
-	mu   sync.Mutex // guards text
-	text strings.Builder
-}
-
-func (j *journal) Write(b []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.Write(b)
-}
-
-// count returns how often something was logged.
-func (j *journal) count(what string) int {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return strings.Count(j.text.String(), what)
-}
-
 // What is tried again and again is logged once, and a reorg when it is in the stream.
 func TestTriesAreLoggedOnce(t *testing.T) {
 	h, m := newHost(t, server.Options{}), newMemory()
@@ -285,7 +267,7 @@ func TestTriesAreLoggedOnce(t *testing.T) {
 		}
 		return func(ctx context.Context) (jetstream.Stream, error) { return r.js.CreateOrUpdateStream(ctx, c) }
 	}
-	var said journal
+	var said logstest.Text
 	ask(r, full(0))
 	p := publishing(t, m, Options{Servers: h.servers(), Logger: slog.New(slog.NewTextHandler(&said, nil))})
 	fails := func() {
@@ -297,7 +279,7 @@ func TestTriesAreLoggedOnce(t *testing.T) {
 	}
 	const pruned, back = "the stream is empty, and begins with the oldest block", "the stream has gone back"
 	fails()
-	if n := said.count(pruned); n != 1 {
+	if n := said.Count(pruned); n != 1 {
 		t.Errorf("it was said %d times that blocks are pruned, want once", n)
 	}
 	ask(r, full(16))
@@ -305,12 +287,12 @@ func TestTriesAreLoggedOnce(t *testing.T) {
 	m.fork(10, 7)
 	m.set(20, 5, 30)
 	fails()
-	if n := said.count(back); n != 0 {
+	if n := said.Count(back); n != 0 {
 		t.Errorf("it was said %d times that the stream has gone back, and it has not", n)
 	}
 	ask(r, full(100))
 	p.until(t, "there", at(m.ref(20)))
-	if n := said.count(back); n != 1 {
+	if n := said.Count(back); n != 1 {
 		t.Errorf("it was said %d times that the stream has gone back, want once", n)
 	}
 }
