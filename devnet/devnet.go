@@ -103,6 +103,10 @@ func New(opt Options) (_ *Net, err error) {
 			return nil, fmt.Errorf("make temporary home: %w", err)
 		}
 	}
+	key, genesis, err := identity(n.opt.Home)
+	if err != nil {
+		return nil, err
+	}
 	err = listenAt(opt.Listen, 0, "127.0.0.1:0", func(address string) (err error) {
 		n.da, err = NewDA(DAOptions{
 			Listen: address,
@@ -116,15 +120,11 @@ func New(opt Options) (_ *Net, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return n, n.makeNodes()
+	return n, n.makeNodes(key, genesis)
 }
 
 // makeNodes makes the sequencer and the full nodes, each with its home below the devnet's.
-func (n *Net) makeNodes() error {
-	key, genesis, err := identity(n.opt.Home, n.opt.BlockTime)
-	if err != nil {
-		return err
-	}
+func (n *Net) makeNodes(key *block.PrivateKey, genesis *block.Genesis) (err error) {
 	var full node.Addresses
 	for i := range n.opt.Nodes + 1 + n.opt.Replicas {
 		address := n.da.URL()
@@ -192,41 +192,60 @@ func listenAt(addresses []string, i int, other string, open func(address string)
 	return open(other)
 }
 
-// identity returns the devnet's key and genesis, from its home or new. The key of a devnet is not worth encrypting.
-func identity(home string, blockTime time.Duration) (*block.PrivateKey, *block.Genesis, error) {
+// identity returns the devnet's key and genesis, from its home or new. The key of a devnet is not worth encrypting. Nothing
+// that is there is written over: what a devnet has not made is another's, and a genesis or a key may be there only once.
+func identity(home string) (*block.PrivateKey, *block.Genesis, error) {
 	keyPath, genesisPath := filepath.Join(home, "dev-key"), filepath.Join(home, "genesis.json")
 	raw, err := os.ReadFile(keyPath)
-	if errors.Is(err, os.ErrNotExist) {
-		return newIdentity(home, keyPath, genesisPath, blockTime)
-	}
-	if err != nil {
+	var key *block.PrivateKey
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		if key, err = newKey(home, keyPath); err != nil {
+			return nil, nil, err
+		}
+	case err != nil:
 		return nil, nil, fmt.Errorf("read key: %w", err)
-	}
-	key, err := block.ParsePrivateKey(raw)
-	if err != nil {
-		return nil, nil, fmt.Errorf("read %s: %w", keyPath, err)
+	default:
+		if key, err = block.ParsePrivateKey(raw); err != nil {
+			return nil, nil, fmt.Errorf("read %s: %w", keyPath, err)
+		}
 	}
 	genesis, err := block.LoadGenesis(genesisPath)
+	if errors.Is(err, os.ErrNotExist) { // also after a crash, before it was written
+		genesis = &block.Genesis{
+			ChainID: "headrace-dev", StartTime: time.Now().UTC(), InitialHeight: 1, DAStartHeight: 1, ProposerAddress: key.Public().Address(),
+			DA: &block.GenesisDA{HeaderNamespace: "hdr", DataNamespace: "dat"},
+		}
+		err = writeNew(genesisPath, genesis.Encode())
+	}
 	return key, genesis, err
 }
 
-func newIdentity(home, keyPath, genesisPath string, blockTime time.Duration) (*block.PrivateKey, *block.Genesis, error) {
+// newKey makes the key of a devnet that begins, in a home that has nothing of a node in it.
+func newKey(home, path string) (*block.PrivateKey, error) {
+	for _, name := range []string{"genesis.json", "config.yaml"} {
+		if _, err := os.Lstat(filepath.Join(home, name)); err == nil {
+			return nil, fmt.Errorf("%s has a %s that no devnet has made, as the home of a node has: give the devnet a directory of its own", home, name)
+		}
+	}
 	key, err := block.GenerateKey(block.Ed25519)
 	if err != nil {
-		return nil, nil, err
-	}
-	genesis := &block.Genesis{
-		ChainID: "headrace-dev", StartTime: time.Now().UTC(), InitialHeight: 1, DAStartHeight: 1, ProposerAddress: key.Public().Address(),
-		DA: &block.GenesisDA{HeaderNamespace: "hdr", DataNamespace: "dat"},
+		return nil, err
 	}
 	if err := os.MkdirAll(home, 0o700); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	// The genesis first: a key without one would be taken for a complete home.
-	if err := os.WriteFile(genesisPath, genesis.Encode(), 0o600); err != nil {
-		return nil, nil, err
+	return key, writeNew(path, key.Encode())
+}
+
+// writeNew writes a file that must not be there.
+func writeNew(path string, content []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
 	}
-	return key, genesis, os.WriteFile(keyPath, key.Encode(), 0o600)
+	_, err = f.Write(content)
+	return errors.Join(err, f.Close())
 }
 
 // Name returns what a node is called in logs and in the home: "sequencer", "node-1" and so on, "replica-1" and so on.

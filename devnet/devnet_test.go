@@ -2,9 +2,11 @@
 package devnet_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -220,6 +222,43 @@ func TestRestart(t *testing.T) {
 	if _, err := os.Stat(home); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v for the temporary home after the end, want none left", err)
 	}
+}
+
+// TestHomeOfOthers: a devnet writes over nothing, and into no home of a node. One that was ended after its first file goes on.
+func TestHomeOfOthers(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"genesis.json", "config.yaml"} {
+		opt := fast
+		opt.Home = t.TempDir()
+		path, theirs := filepath.Join(opt.Home, name), []byte("chain_id: theirs")
+		if err := os.WriteFile(path, theirs, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := devnet.New(opt); err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "a directory of its own") {
+			t.Errorf("with a %s: got %v, want that the devnet needs a directory of its own", name, err)
+			if n != nil {
+				_ = n.Close()
+			}
+		}
+		kept, err := os.ReadFile(path)
+		if found, _ := os.ReadDir(opt.Home); err != nil || !bytes.Equal(kept, theirs) || len(found) != 1 {
+			t.Errorf("with a %s: it is %q now, and there are %v, %v; want nothing changed", name, kept, found, err)
+		}
+	}
+
+	opt := fast
+	opt.Home = t.TempDir()
+	begun := run(t, opt)
+	begun.stop()
+	for _, gone := range []string{"genesis.json", "da", "sequencer", "node-1", "node-2"} {
+		if err := os.RemoveAll(filepath.Join(opt.Home, gone)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again := run(t, opt)
+	again.reach(t, 3)
+	again.agree(t)
+	again.stop()
 }
 
 // TestNewFails: a devnet that cannot be made leaves nothing behind; TestMain looks for goroutines.
