@@ -106,17 +106,7 @@ func (f *forgetful) At(ctx context.Context, height uint64) (ref.Hash, bool, erro
 func TestReadGoesBackNoFurtherThanItMust(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
-	w := s.newWriter()
-	w.publish(trunk.blocks(1, 30)...)
-	other := branchOf("b", trunk, 26, 40)
-	w.publish(trunk.reorg(30, 26))
-	w.publish(other.blocks(27, 28)...)
-	w.publish(other.reorg(28, 24))
-	third := branchOf("c", trunk, 24, 40)
-	w.publish(third.blocks(25, 40)...)
-	if err := w.stream().DeleteMsg(t.Context(), 29); err != nil { // behind block 28 the history does not go on
-		t.Fatal(err)
-	}
+	other, third := s.newWriter().branches()
 	js := s.dial()
 	for _, start := range []branch{trunk[:26], trunk[:27], trunk[:28], trunk[:30], other[:27], other[:28]} {
 		b := &forgetful{newTable(1).with(start), 4, nil}

@@ -109,21 +109,28 @@ func TestReadUndoesReorgs(t *testing.T) {
 	}
 }
 
+// branches fills a stream with the trunk to block 30, another branch of it from 27 to 28, and a third one from 25 to 40, where
+// it stands. A message of the trunk is gone from it.
+func (w *writer) branches() (other, third branch) {
+	w.t.Helper()
+	w.publish(trunk.blocks(1, 30)...)
+	other = branchOf("b", trunk, 26, 40)
+	w.publish(trunk.reorg(30, 26))
+	w.publish(other.blocks(27, 28)...)
+	w.publish(other.reorg(28, 24))
+	third = branchOf("c", trunk, 24, 40)
+	w.publish(third.blocks(25, 40)...)
+	if err := w.stream().DeleteMsg(w.t.Context(), 29); err != nil { // behind block 28 the history does not go on
+		w.t.Fatal(err)
+	}
+	return other, third
+}
+
 // A sink that was away during reorgs goes back to where the branches met, by the stream's own history.
 func TestReadGoesBackAfterReorgsThatItMissed(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
-	w := s.newWriter()
-	w.publish(trunk.blocks(1, 30)...)
-	other := branchOf("b", trunk, 26, 40)
-	w.publish(trunk.reorg(30, 26))
-	w.publish(other.blocks(27, 28)...)
-	w.publish(other.reorg(28, 24))
-	third := branchOf("c", trunk, 24, 40)
-	w.publish(third.blocks(25, 40)...)
-	if err := w.stream().DeleteMsg(t.Context(), 29); err != nil { // behind block 28 the history does not go on
-		t.Fatal(err)
-	}
+	other, third := s.newWriter().branches()
 	js := s.dial()
 	for at := uint64(22); at <= 30; at++ {
 		if at == 29 {
