@@ -33,21 +33,7 @@ func TestBigBlobs(t *testing.T) {
 		{made(alpha, 79*scale/10)},
 		{made(alpha, 75*scale/10), made(beta, 75*scale/10), made(alpha, 75*scale/10), made(beta, 75*scale/10)},
 	} {
-		ctx := deadline(t)
-		var work sync.WaitGroup
-		for i, b := range submissions {
-			work.Go(func() {
-				if _, err := c.Submit(ctx, []da.Blob{b}); err != nil {
-					t.Error(err)
-				}
-			})
-			if _, err := chain.Pending().Wait(ctx, func(n int) bool { return n > i }); err != nil {
-				t.Fatal(err)
-			}
-		}
-		produce(t, chain, 1)
-		work.Wait()
-		head := chain.Head().Load().Height
+		head := fillBy(t, chain, c, submissions...)
 		select {
 		case u := <-updates:
 			if u.Item == nil {
@@ -63,7 +49,7 @@ func TestBigBlobs(t *testing.T) {
 			if !bytes.Equal(got[0].Data.Blobs[0].Data, submissions[0].Data) {
 				t.Error("first blob differs from that submitted")
 			}
-		case <-ctx.Done():
+		case <-deadline(t).Done():
 			t.Fatal("nothing was pushed")
 		}
 	}

@@ -109,11 +109,17 @@ func follow1(t testing.TB, source follow.Source[da.Block], sink follow.Sink[da.B
 // fill makes a height of these blobs, each a submission of its own.
 func fill(t testing.TB, chain *local.Chain, blobs ...da.Blob) uint64 {
 	t.Helper()
+	return fillBy(t, chain, chain, blobs...)
+}
+
+// fillBy is fill by way of whoever submits.
+func fillBy(t testing.TB, chain *local.Chain, by da.Submitter, blobs ...da.Blob) uint64 {
+	t.Helper()
 	ctx := deadline(t)
 	var work sync.WaitGroup
 	for i, b := range blobs {
 		work.Go(func() {
-			if _, err := chain.Submit(ctx, []da.Blob{b}); err != nil {
+			if _, err := by.Submit(ctx, []da.Blob{b}); err != nil {
 				t.Error(err)
 			}
 		})
