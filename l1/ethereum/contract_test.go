@@ -27,8 +27,26 @@ import (
 	"headrace/l1/ethereum"
 )
 
+// call is a call of JSON-RPC.
+type call struct {
+	ID     json.RawMessage   `json:"id"`
+	Method string            `json:"method"`
+	Params []json.RawMessage `json:"params"`
+}
+
 // refusing serves what an endpoint serves, except calls that refuse has an error for.
 func refusing(t *testing.T, endpoint string, refuse func(method string) string) string {
+	t.Helper()
+	return inFront(t, endpoint, func(c call) string {
+		if message := refuse(c.Method); message != "" {
+			return fmt.Sprintf(`"error":{"code":-32000,"message":%q}`, message)
+		}
+		return ""
+	})
+}
+
+// inFront serves what an endpoint serves, except calls that answer has an answer for: what follows "result" or "error" in JSON.
+func inFront(t *testing.T, endpoint string, answer func(call) string) string {
 	t.Helper()
 	to, err := url.Parse(endpoint)
 	if err != nil {
@@ -40,14 +58,11 @@ func refusing(t *testing.T, endpoint string, refuse func(method string) string) 
 		if err != nil {
 			t.Error(err)
 		}
-		var call struct {
-			ID     json.RawMessage `json:"id"`
-			Method string          `json:"method"`
-		}
-		if json.Unmarshal(body, &call) == nil {
-			if message := refuse(call.Method); message != "" {
+		var c call
+		if json.Unmarshal(body, &c) == nil {
+			if text := answer(c); text != "" {
 				w.Header().Set("Content-Type", "application/json")
-				fmt.Fprintf(w, `{"jsonrpc":"2.0","id":%s,"error":{"code":-32000,"message":%q}}`, call.ID, message)
+				fmt.Fprintf(w, `{"jsonrpc":"2.0","id":%s,%s}`, c.ID, text)
 				return
 			}
 		}

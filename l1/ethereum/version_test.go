@@ -5,12 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math/big"
-	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"strings"
 	"testing"
 
@@ -27,38 +22,20 @@ import (
 // answers what follows "result" or "error" in JSON.
 func answering(t *testing.T, endpoint string, answers map[string]string) *ethereum.Endpoint {
 	t.Helper()
-	to, err := url.Parse(endpoint)
-	if err != nil {
-		t.Fatal(err)
-	}
-	proxy := httputil.NewSingleHostReverseProxy(to)
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			t.Error(err)
-		}
-		var call struct {
-			ID     json.RawMessage `json:"id"`
-			Method string          `json:"method"`
-			Params []json.RawMessage
-		}
+	url := inFront(t, endpoint, func(c call) string {
 		var input struct {
 			Data hexutil.Bytes `json:"data"`
 		}
-		if json.Unmarshal(body, &call) == nil && call.Method == "eth_call" && json.Unmarshal(call.Params[0], &input) == nil {
+		if c.Method == "eth_call" && json.Unmarshal(c.Params[0], &input) == nil {
 			for selector, answer := range answers {
 				if bytes.HasPrefix(input.Data, []byte(selector)) {
-					w.Header().Set("Content-Type", "application/json")
-					fmt.Fprintf(w, `{"jsonrpc":"2.0","id":%s,%s}`, call.ID, answer)
-					return
+					return answer
 				}
 			}
 		}
-		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
-		proxy.ServeHTTP(w, r)
-	}))
-	t.Cleanup(server.Close)
-	return &httpc.At(server.URL)[0]
+		return ""
+	})
+	return &httpc.At(url)[0]
 }
 
 // Of which version an inbox is, an answer that inboxes of the other one do not give shows, and nothing else: not that a
