@@ -3,12 +3,7 @@ package doctor_test
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -22,6 +17,7 @@ import (
 	"headrace/da/celestia"
 	"headrace/da/fault"
 	"headrace/devnet"
+	"headrace/internal/disk/disktest"
 	"headrace/internal/doctor"
 	"headrace/node"
 )
@@ -170,23 +166,6 @@ func (w *ward) run(height uint64, change func(*node.Options)) {
 	stop()
 }
 
-// tree is what is in a directory: names, and hashes of contents.
-func tree(t *testing.T, dir string) (text string) {
-	t.Helper()
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		content, err := os.ReadFile(path)
-		text += fmt.Sprintf("%s %x\n", path, sha256.Sum256(content))
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
-}
-
 // examine returns the report as it is and as text, in which nothing planted may be.
 func examine(t *testing.T, opt doctor.Options) (doctor.Report, string) {
 	t.Helper()
@@ -204,7 +183,7 @@ func examine(t *testing.T, opt doctor.Options) (doctor.Report, string) {
 // healthy fails the test unless all is well, and each of these checks was made.
 func healthy(t *testing.T, opt doctor.Options, checks ...string) {
 	t.Helper()
-	before := tree(t, opt.Home)
+	before := disktest.Tree(t, opt.Home)
 	r, text := examine(t, opt)
 	if r.Warn != 0 || r.Fail != 0 || r.Skip != 0 {
 		t.Errorf("got\n%s", text)
@@ -214,7 +193,7 @@ func healthy(t *testing.T, opt doctor.Options, checks ...string) {
 			t.Errorf("got no check %s in\n%s", name, text)
 		}
 	}
-	if after := tree(t, opt.Home); after != before {
+	if after := disktest.Tree(t, opt.Home); after != before {
 		t.Errorf("got a home that was changed:\n%s\nwas\n%s", after, before)
 	}
 }

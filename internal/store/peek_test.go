@@ -1,35 +1,16 @@
 package store_test
 
 import (
-	"crypto/sha256"
 	"errors"
-	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"headrace/internal/disk/disktest"
 	"headrace/internal/store"
 )
-
-// tree is what is in a directory: names, and hashes of contents.
-func tree(t *testing.T, dir string) (text string) {
-	t.Helper()
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		content, err := os.ReadFile(path)
-		text += fmt.Sprintf("%s %x\n", path, sha256.Sum256(content))
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
-}
 
 // TestPeek: a store is looked into while it is open, and while it is not, and is as it was afterwards.
 func TestPeek(t *testing.T) {
@@ -54,14 +35,14 @@ func TestPeek(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	before := tree(t, dir)
+	before := disktest.Tree(t, dir)
 	look("closed")
 	other := testID
 	other.ChainID = "another"
 	if _, _, err := store.Peek(dir, other, store.Options{}); !errors.Is(err, store.ErrOtherChain) {
 		t.Errorf("another chain: got %v, want %v", err, store.ErrOtherChain)
 	}
-	if got := tree(t, dir); got != before {
+	if got := disktest.Tree(t, dir); got != before {
 		t.Errorf("got a directory that was changed by looking:\n%s\nwas\n%s", got, before)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "DAMAGED"), []byte("sst"), 0o600); err != nil {

@@ -1,12 +1,16 @@
 // Package disktest breaks disks on purpose, for tests of what stands on package disk: a file system that fails one
-// operation, and copies of a file system as a crash at a given byte would leave it.
+// operation, and copies of a file system as a crash at a given byte would leave it. Tree tells whether a directory is as before.
 package disktest
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -20,6 +24,23 @@ func Sparse(n int) int {
 		return n
 	}
 	return 1
+}
+
+// Tree is what is in a directory: names, and hashes of contents.
+func Tree(t testing.TB, dir string) (text string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		text += fmt.Sprintf("%s %x\n", path, sha256.Sum256(content))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
 
 // ErrInjected is the error of an operation that a FaultFS fails.
