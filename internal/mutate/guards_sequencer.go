@@ -15,6 +15,12 @@ var sequencerGuards = []guard{
 		pkg:  "./internal/sequencer", test: "TestOneLimit",
 	},
 	{
+		name: "a proposal is full where it holds no more",
+		file: "internal/sequencer/sequencer.go",
+		from: "if q.cfg.Full <= 0 || q.cfg.Full > q.cfg.Proposer.Limit() {", to: "if q.cfg.Full <= 0 {",
+		pkg: "./internal/sequencer", test: "TestProposedWhenFull",
+	},
+	{
 		name: "a transaction that no block can hold is refused",
 		file: "internal/sequencer/sequencer.go",
 		from: "most := q.MaxTx(); size > most {",

@@ -127,12 +127,21 @@ func TestOldSinceBefore(t *testing.T) {
 	})
 }
 
-// A proposal goes when it is full, however young its blocks are, and not before.
+// A proposal goes when it is full, however young its blocks are, and not before. It is full, too, where it holds no more,
+// however much is asked for.
 func TestProposedWhenFull(t *testing.T) {
+	const most = 20_000
+	t.Run("as asked for", func(t *testing.T) { proposedWhenFull(t, most, 0, most, 2*most) })
+	t.Run("more than it holds", func(t *testing.T) { proposedWhenFull(t, 10*most, most, most/2, most) })
+	t.Run("nothing is asked for", func(t *testing.T) { proposedWhenFull(t, 0, most, most/2, most) })
+}
+
+// proposedWhenFull has proposals of at least and at most so many bytes, if one is full with full bytes and holds limit; 0: the
+// default.
+func proposedWhenFull(t *testing.T, full, limit, least, most int) {
 	synctest.Test(t, func(t *testing.T) {
-		const most = 20_000
 		var sent drafts
-		b := newInboxBench(t, local.Options{}, func(c *sequencer.Config, _ *local.Options) { c.MaxDelay, c.Full = time.Hour, most })
+		b := newInboxBench(t, local.Options{Limit: limit}, func(c *sequencer.Config, _ *local.Options) { c.MaxDelay, c.Full = time.Hour, full })
 		sent.of(b)
 		stop := b.run(t)
 		for i := range 300 {
@@ -149,10 +158,10 @@ func TestProposedWhenFull(t *testing.T) {
 			t.Errorf("got %d proposals, want some", len(sizes))
 		}
 		for i, size := range sizes {
-			if size < most {
-				t.Errorf("proposal %d has %d bytes, want %d at least", i+1, size, most)
+			if size < least {
+				t.Errorf("proposal %d has %d bytes, want %d at least", i+1, size, least)
 			}
-			if size > 2*most {
+			if size > most {
 				t.Errorf("proposal %d has %d bytes: it was full long before", i+1, size)
 			}
 		}
