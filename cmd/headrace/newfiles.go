@@ -25,7 +25,7 @@ func (n *newFiles) absent(names ...string) error {
 	for _, name := range names {
 		path := n.path(name)
 		if _, err := os.Lstat(path); err == nil {
-			return fmt.Errorf("%s is there already, and is never overwritten: choose another --home, or move it away", path)
+			return fmt.Errorf("%s is there already, and is never overwritten: choose another directory, or move it away", path)
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
