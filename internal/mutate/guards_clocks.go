@@ -190,4 +190,10 @@ var clocksGuards = []guard{
 		from: "return began.Add(time.Duration(d))", to: "return began.Add(time.Duration(d)).Round(0)",
 		pkg: "./internal/moment", test: "TestClockThatIsPut",
 	},
+	{
+		name: "a replica whose clock is behind believes that the time of a safe block has come",
+		file: "internal/syncer/replica.go",
+		from: "at.After(r.sourceTime) {", to: "at.IsZero() {",
+		pkg: "./internal/syncer", test: "TestReplicaWithAClockBehind",
+	},
 }

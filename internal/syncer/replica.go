@@ -150,6 +150,9 @@ func (r *ReplicaSink) Apply(ctx context.Context, item follow.Item[*Replicated]) 
 	if err := r.cfg.Derive.Follows(tip, blk); err != nil {
 		return r.stuck(follow.StageDerive, item.Height, fmt.Errorf("block %d of another node: %w", item.Height, err))
 	}
+	if at := blk.Made(); at.After(r.sourceTime) { // as safe it was in time by the source's headers, which are not seen here
+		r.sourceTime = at
+	}
 	ref := blk.Ref()
 	more := &store.Batch{Position: &ref, Proven: &ref, Safe: &ref, EnvelopesOnly: !r.reverts && item.Data.envelope}
 	if !r.reverts {

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"headrace/block"
 	"headrace/exec/kv"
@@ -104,6 +106,51 @@ func TestReplicaChecks(t *testing.T) {
 	apply(t, r, b)
 	if err := r.Revert(t.Context()); !errors.Is(err, follow.ErrFinalized) {
 		t.Errorf("got %v of a revert on a DA layer, want that it is final", err)
+	}
+}
+
+// A replica whose clock is behind believes the nodes which call a block safe that its time has come: it takes that block,
+// and then unsafe ones of that time. A time that no clock shows it waits for.
+func TestReplicaWithAClockBehind(t *testing.T) {
+	w := syncertest.NewWorld(t, -1)
+	r, s := mirrorOf(t, w, false)
+	r.Offers.SetGate(t.Context(), true)
+	tomorrow := func(p syncer.Parent, more time.Duration) *block.Block {
+		p.Time = uint64(time.Now().Add(24*time.Hour + more).UnixNano())
+		return sign(t, w, p, "a=1")
+	}
+	first := tomorrow(syncer.Parent{Root: s.State().InitialRoot}, 0)
+	if _, err := r.Offers.OfferStored(t.Context(), first.Header.Encode(), first.Data.Encode()); err == nil || !strings.Contains(err.Error(), "ahead of this machine's clock") {
+		t.Fatalf("got %v of an unsafe block of tomorrow, want that it waits for the clock", err)
+	}
+	apply(t, r, first)
+	if st := r.Status().Load(); st.Safe != first.Ref() || st.Stage.Name == follow.StageClock {
+		t.Fatalf("got %+v, want block 1 safe", st)
+	}
+	rec, err := s.Block(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := tomorrow(syncer.Parent{Ref: first.Ref(), DataHash: first.Data.Hash(), Root: rec.Root}, time.Second)
+	if _, err := r.Offers.OfferStored(t.Context(), second.Header.Encode(), second.Data.Encode()); err != nil || r.Status().Load().Unsafe != second.Ref() {
+		t.Errorf("got %v and %+v of an unsafe block a second later, want that it is taken", err, r.Status().Load().Unsafe)
+	}
+	if rec, err = s.Block(2); err != nil {
+		t.Fatal(err)
+	}
+	never := sign(t, w, syncer.Parent{Ref: second.Ref(), DataHash: second.Data.Hash(), Root: rec.Root, Time: 1 << 63}, "a=2")
+	item, err := r.Check(second.Header.Encode(), second.Data.Encode())
+	if err == nil {
+		err = r.Apply(t.Context(), item)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if item, err = r.Check(never.Header.Encode(), never.Data.Encode()); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Apply(t.Context(), item); err == nil || r.Status().Load().Stage.Name != follow.StageClock || r.Status().Load().Safe != second.Ref() {
+		t.Errorf("got %v and %+v of a time that no clock shows, want a wait for the clock", err, r.Status().Load())
 	}
 }
 

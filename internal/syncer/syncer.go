@@ -94,7 +94,7 @@ type Status struct {
 	Finalized  block.Ref
 	Root       []byte // state root after Unsafe
 	Position   block.Ref
-	SourceTime time.Time // the latest that an item of the source had, since the start; zero before the first
+	SourceTime time.Time // the latest that an item of the source had, or a replica's safe block, since the start; zero before the first
 	Proven     block.Ref
 	Proposal   Proposal       // of a chain whose canonical source is an L1 inbox
 	Final      block.Ref      // of such a chain: the highest L1 block that is known to be final; zero: none
