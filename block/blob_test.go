@@ -682,8 +682,8 @@ func TestDataBlobOfLongFields(t *testing.T) {
 	}
 }
 
-// TestTagsInPairs: where most of a blob is tags of groups, they are passed two at a time. Each is what it is by itself:
-// at its level, with its number, and for the group that it ends.
+// TestTagsInPairs: where most of a blob is tags of groups, each is what it is by itself: at its level, with its number, and
+// for the group that it ends.
 func TestTagsInPairs(t *testing.T) {
 	for _, odd := range []string{
 		"\x3b\x3e\x3c", "\x3b\x3e\x00\x3c", "\x3b\x3f\x3c", "\x3b\x3f\x00\x3c", // of no type
@@ -850,6 +850,28 @@ func TestFieldsEndWithinTheirContent(t *testing.T) {
 			for _, last := range []string{"\x1a\x05abcd", "\x1a\x04", "\x1a\x05", "\x12\x03", "\x1d", "\x28", "\x1a\x85\x80\x00abcd"} {
 				content := field(1, []byte(strings.Repeat(before, 20+n)+last))
 				sameBlob(t, fmt.Sprintf("%d times %x, then %x", 20+n, before, last), slices.Concat(content, []byte(after)))
+			}
+		}
+	}
+}
+
+// TestFieldsEndWithinShortOnes: a field that goes on behind the end of the metadata, content or signer that it is in is an
+// error, also if what is there would be fields that end where something else does.
+func TestFieldsEndWithinShortOnes(t *testing.T) {
+	good := []string{"\x0a\x06\x28\x00\x0a\x02\x10\x07", "\x0a\x02\x28\x00\x1a\x02\x28\x00", "\x1a\x02\x2b\x2c", "\x0a\x04\x0a\x02\x2b\x2c"}
+	for _, bad := range []string{
+		"\x0a\x08\x0a\x02\x2a\x02\x12\x02\x28\x00", // from metadata to the end of its content
+		"\x0a\x02\x2a\x02\x1a\x02\x28\x00",         // from a content to the end of a signer
+		"\x0a\x04\x0a\x02\x2a\x04\x1a\x02\x28\x00", // from metadata
+		"\x1a\x02\x2a\x02\x0a\x02\x28\x00",         // from a signer to the end of a content
+		"\x0a\x02\x2b\x28\x1a\x02\x2c\x2c",         // a group
+		"\x1a\x02\x28\x00\x1a\x01\x28\x00",
+	} {
+		for n := range 130 {
+			before := field(9, make([]byte, n%65))
+			for _, after := range good {
+				raw := slices.Concat(before, bytes.Repeat([]byte(good[n%4]), 1+n/4), []byte(bad), bytes.Repeat([]byte(after), 60), field(1, nil))
+				sameBlob(t, fmt.Sprintf("%x after %d of %x, before %x", bad, 1+n/4, good[n%4], after), raw)
 			}
 		}
 	}

@@ -3,7 +3,6 @@ package block
 import (
 	"encoding/binary"
 	"fmt"
-	"math/bits"
 	"sync"
 	"unicode/utf8"
 
@@ -24,7 +23,7 @@ type place struct {
 	groups
 
 	patience patience
-	window   window
+	window   *window // nil before walk has needed one
 }
 
 // A part is what a field is.
@@ -226,122 +225,13 @@ var usualTags = func() (out [256]int8) {
 	return out
 }()
 
-// What the first byte of a field says, at a level.
-const (
-	skips    = 0x7f    // of which bits of its length the bytes are passed with it; none if they are fields, too
-	fixed    = 1 << 8  // how many bytes are passed that have no length
-	keeps    = 1 << 12 // what it is, if the last one counts
-	below    = 1 << 16 // what its length is less than here; 0 if it is for next
-	isText   = 7 << 24 // it is to be valid UTF-8, and has seven bytes at most here
-	isGroup  = 1 << 28
-	isTx     = 1 << 29
-	isNested = 1 << 30
-	isData   = 1 << 31
-
-	padded = 0x100 // beside the first byte: there are no more bits in the tag, even if it goes on
-)
-
-// kinds has what each first byte says: at each level, and if what follows it in the tag has bits, and if not.
-var kinds = func() (out [4 << 9]uint32) {
-	for i := range out {
-		k, num, typ, what := &out[i], i>>3&15, protowire.Type(i&7), foreign
-		if i&(padded|0x80) == 0x80 {
-			num = 15 // it is more, which is as foreign
-		}
-		if num < len(parts[0]) {
-			what = parts[i>>9][num]
-		}
-		switch typ {
-		case protowire.BytesType:
-			*k = skips
-		case protowire.StartGroupType:
-			*k = isGroup | 1*fixed // the end, if there is nothing in it
-		case protowire.Fixed32Type:
-			*k = 4 * fixed
-		case protowire.Fixed64Type:
-			*k = 8 * fixed
-		}
-		switch {
-		case num == 0, typ == protowire.EndGroupType, typ > protowire.Fixed32Type, what != foreign && typ != what.typ():
-		case (what == contentPart || what == nestedPart) && i&0x80 != 0:
-		case what == contentPart:
-			*k = isData | 0x80*below
-		case what == nestedPart:
-			*k = isNested | 0x80*below
-		case what == txPart:
-			*k |= isTx | 7*below
-		case what == chainIDPart:
-			*k |= isText | 8*below | uint32(what)*keeps
-		default:
-			*k |= 0x80*below | uint32(what)*keeps
-		}
-	}
-	return out
-}()
-
-// notASCII has the bits that are not set in a text of so many bytes.
-var notASCII = [8]uint64{0, 0x80, 0x8080, 0x8080_80, 0x8080_8080, 0x8080_8080_80, 0x8080_8080_8080, 0x8080_8080_8080_80}
-
 const goesOn = 0x8080_8080_8080_8080 // the bits of bytes that are not the last ones of their varint
-
-const sign = bits.UintSize - 1 // that of an int, which is all that is left if it is shifted so far
-
-// mixed is compact for some fields of any kind, at whatever level, whose tag and value, or length, have eight bytes at
-// most, in no group. It has no branch that depends on what a field is, as long as it is not for others.
-func (p *place) mixed(out []byte, in *[enough]byte, size int) (o int) {
-	from := p.at
-	out = out[:enough]
-	data, inner := p.data-from, p.inner-from
-	i, said := 0, uint64(0) // how many bytes are written; and above these 32 bits, of how many transactions
-	for uint(i) < atOnce {
-		w := binary.LittleEndian.Uint64(in[i : i+8])
-		left := i - inner // less than 0 if it is in metadata or a signer
-		within := i - data
-		end := size + (data-size)&(within>>sign)
-		row := uint64(within>>sign)&(inData<<9) | uint64(left>>sign)&(inInner<<9) | w&0xff
-		k := kinds[row]
-		ends := w&goesOn ^ goesOn           // of varints
-		stop := ends & (ends - (w&1 ^ 1))   // that of the value or length, if the type has one, else of the tag
-		if stop == 0 || uint32(ends) == 0 { // the number could be none
-			break
-		}
-		tag := w & (ends ^ (ends - 1))
-		value := w & (stop ^ (stop - 1)) >> ((bits.TrailingZeros64(ends) + 1) & 63)
-		start := i + bits.TrailingZeros64(stop)>>3 + 1
-		what := kinds[row|((tag&0x7f7f_7f7f_7f7f_7f00)-1)>>55&padded]
-		length := value & 0x7f7f_7f7f_7f7f_7f7f & -(w >> 1 & 1)
-		next := start + int(length&0x7f)
-		passed := next + int(k>>8&0xf)
-		if length >= uint64(what>>16&0xff) || passed > end || uint(passed-i-1) > uint(^left) {
-			break
-		}
-		if (w>>8^(w+1)|w&0x80)&0xff&-uint64(k>>28&1) != 0 { // it is no end of a group
-			break
-		}
-		payload := binary.LittleEndian.Uint64(in[start : start+8])
-		if payload&notASCII[length&uint64(what>>24)&7] != 0 {
-			break
-		}
-		binary.LittleEndian.PutUint64(out[said&(2*atOnce-1):], uint64(txTag)|length<<8|payload<<16)
-		said += (1<<32 + 2 + length) & -uint64(what>>29&1)
-		p.last[what>>12&7] = from + i + 1
-		inner += (next - inner) & -int(k>>30&1)
-		data += (next - data) & -int(k>>31)
-		i = start + int(value&uint64(k&skips)) + int(k>>8&0xf)
-	}
-	p.at, p.data, p.inner, p.txs = from+i, from+data, from+inner, p.txs+int(said>>32)
-	return int(said & (2*atOnce - 1))
-}
 
 // The ways to pass fields that are not long, in the order in which they are tried.
 const (
-	byTags   = iota // of groups
-	byUsual         // fields of data
-	byWalk          // what is short, for the most part, at one level
-	byLevels        // what is short, for the most part, in no group
-	byFlat          // what is longer, at one level
-	byMixed         // what is longer, in no group
-	byAll           // whatever it is
+	byTags  = iota // of groups
+	byUsual        // fields of data
+	byWalk         // whatever it is
 	ways
 )
 
@@ -365,16 +255,14 @@ func (p *place) some(out, b []byte) (o int, more bool, err error) {
 			p.patience[way]--
 			continue
 		}
-		switch {
-		case way == byUsual && (p.depth > 0 || p.inner > from),
-			(way == byLevels || way == byMixed) && (p.depth > 0 || protowire.Type(b[from]&7) == protowire.StartGroupType):
+		if way == byUsual && (p.depth > 0 || p.inner > from) {
 			continue // it is of no use
 		}
 		n, err := p.pass(way, out[o:], b)
 		if o += n; err != nil || p.at-from >= atOnce {
 			return o, true, err
 		}
-		if p.at-from < atOnce/2 && way != byAll {
+		if p.at-from < atOnce/2 && way != byWalk {
 			p.patience[way] = impatient
 		}
 	}
@@ -388,16 +276,8 @@ func (p *place) pass(way int, out, b []byte) (o int, err error) {
 		return 0, p.onlyTags(b)
 	case byUsual:
 		return p.usual(out, b), nil
-	case byWalk:
-		return p.walk(out, b)
-	case byLevels:
-		return p.levels(out, b)
-	case byAll:
-		return p.fields(out, b)
-	case byMixed:
-		return p.mixed(out, (*[enough]byte)(b[p.at:]), len(b)-p.at), nil
 	}
-	return p.flat(out, b)
+	return p.walk(out, b)
 }
 
 // A lane is 16 bits, and four of them are four fields of two bytes: the tag, and above it the value or length.

@@ -33,9 +33,6 @@ func groupTag(num protowire.Number) uint32 {
 	return packTag(tag&0x7f | tag&(0x7f<<7)<<1 | tag&(0x7f<<14)<<2 | tag&(0x7f<<21)<<3 | tag&(0x7f<<28)<<4)
 }
 
-// tagLimit is where a tag ends, as it is in a blob.
-const tagLimit = 38
-
 // packTag returns the 34 bits of a tag of a group in 32, from the eight bytes where it is, of which the highest bits are
 // not set: those of the fifth byte are where these were, and two with the type, of which two bits are the same.
 func packTag(tag uint64) uint32 {

@@ -2,59 +2,66 @@ package block
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io"
 	"math/bits"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// walk and levels pass fields by a window, in loops one after another:
+// walk passes fields by a window, in loops one after another:
 //
-//   - look finds for each byte how long a field would be that began there, by the two bytes or three that say it, and
-//     lookFurther where they are more: none of these waits for another
-//   - chase, or chaseLevels, goes from field to field, which is one load and one addition for each, and writes down where
-//     those begin that count, and tags of groups
-//   - the groups are followed
-//   - what counts is counted
+//   - look finds for each byte how long a field would be that began there, by the two bytes or three that say it, or by
+//     all of them where they are more: none of these waits for another
+//   - chase goes from field to field at one level, which is one load and one addition for each, and writes down where
+//     those begin that count, those with fields in them, and tags of groups
+//   - what counts is counted, and the groups are followed
+//   - the same is done for the fields in others: for all of the window at once, which are one chain for this, with steps
+//     from the end of what they are in to the next
 //
 // So there is little that has to wait for what is before it, and each loop has few enough values for the registers. None
-// has a branch that depends on what a field is, as long as it has no number of nine bytes, and is not long.
+// has a branch that depends on what a field is, as long as it is not long.
 
 // A step is what the first bytes of a field say:
 //
 //	bits 0-7   its size
-//	bit 12     it has fields in it in a content
-//	bit 13     it has fields in it beside the content
-//	bit 14     the third byte is not 0
-//	bits 16-20 how many bytes are before those that its length says
-//	bits 24-28 its class
-//	bits 29-30 how many more groups are open after it: 1, 0 or -1
-//	bit 31     bit 14 counts, or the third byte is a length that is yet to be added
+//	bits 8-14  all set if the third byte is a length that is yet to be added
+//	bit 15     it is for next
+//	bit 16     likewise
+//	bits 17-21 how many bytes are before those that its length says
+//	bit 23     it is for next, if the third byte is not 0
+//	bit 24     it is for next, if the third byte goes on
+//	bits 25-26 how many groups less are open after it: 1, 0 or -1
+//	bits 27-31 its class
 type step uint32
 
 const (
-	ofBefore = 1 << 16
-	ofFields = 1 << 13
-	ofThird  = 1 << 14
-	ofClass  = 1 << 24
-	ofGroups = 1 << 29
-	ofLength = 1 << 31
+	ofLength  = 0x7f << 8
+	isForNext = 1 << 15
+	goesOnToo = 1 << 16
+	ofBefore  = 1 << 17
+	ofThird   = 1 << 23
+	ofMore    = 1 << 24
+	ofGroups  = 1 << 25
+	ofClass   = 1 << 27
 )
 
-func (e step) class() step { return e / ofClass & 31 }
+func (e step) class() step { return e / ofClass }
 
 // The classes of the fields with a number: so many for those that have no meaning anywhere, and then for each that has.
 const (
-	number   = iota // a varint
-	bytesOf         // bytes
-	padded2         // bytes whose tag has one byte, and the length two, if the second one has no bits
-	other           // a number of fixed size, a group with nothing in it, or the tag that one begins with
-	ofNumber        // how many there are
+	number     = iota // a varint
+	bytesOf           // bytes
+	fixed             // a number of fixed size, or a group with nothing in it
+	groupBegin        // the tag that a group begins with
+	ofNumber          // how many there are
 
 	notShort = 0 // the class of what is not passed here
 	numbers  = 1 // the first class of a field with a number
 	groupEnd = numbers + 5*ofNumber
+	between  = groupEnd // and the level: what is between the end of a field with fields of that level, and those in the next
 )
 
 // stepsOf has the step for each two bytes.
@@ -84,17 +91,20 @@ func stepOf(first, second byte) step {
 		if size == 1 && second >= 0x80 {
 			out++
 		}
+		if size == 2 || second >= 0x80 {
+			out += ofMore
+		}
 	case protowire.BytesType:
 		switch {
 		case size == 2:
-			return out + 1 + ofBefore + ofLength
+			return out + 1 + ofBefore + ofLength + ofMore
 		case second >= 0x80:
-			return out + 2*(1+ofBefore) + step(second&0x7f) + (padded2-bytesOf)*ofClass + ofLength
+			return out + 2*(1+ofBefore) + step(second&0x7f) + ofThird
 		}
 		out += 1 + ofBefore + step(second)
 	case protowire.StartGroupType:
 		if size == 1 && second == first+1 { // it ends with nothing in it
-			out -= ofGroups - 1
+			out -= (groupBegin-fixed)*ofClass + 3*ofGroups - 1
 		}
 	}
 	return out
@@ -113,162 +123,268 @@ func stepOfTag(num int, typ protowire.Type) step {
 	case protowire.VarintType:
 		return of + number*ofClass
 	case protowire.BytesType:
-		for level := range inInner {
-			if what := parts[level][num]; what == contentPart || what == nestedPart {
-				of |= ofFields >> level
-			}
-		}
 		return of + bytesOf*ofClass
 	case protowire.Fixed32Type:
-		return of + other*ofClass + 4
+		return of + fixed*ofClass + 4
 	case protowire.Fixed64Type:
-		return of + other*ofClass + 8
+		return of + fixed*ofClass + 8
 	case protowire.StartGroupType:
-		return of + other*ofClass + ofGroups
+		return of + groupBegin*ofClass + 3*ofGroups
 	}
-	return groupEnd*ofClass + 3*ofGroups
+	return groupEnd*ofClass + 1*ofGroups
 }
 
-// A use is what a class of fields is for:
-//
-//	bits 8-11  what it is, if the last one counts
-//	bit 14     it is for next, if the third byte is not 0
-//	bit 15     it is for next
-//	bit 29     it is for next, if a group begins or ends
-//	bit 32     the last one counts
-//	bit 48     it is a transaction
-//	bit 61     it has fields in it
-//	bit 62     it is metadata or a signer
-//	bit 63     it is a content
-type use uint64
+// A use is what a class of fields is for.
+type use struct {
+	// bits 8-11 what it is, if the last one counts
+	// bit 15    it is for next
+	said step
+	adds tally
+}
 
-const (
-	isForNext  = 1 << 15
-	hasFields  = 1 << 61
-	whatCounts = 0xf00 // what is written down of it
-	ofLevel    = 14    // where the level is in what is written down of a tag
-)
+const whatCounts = 0xf00 // what is written down of a use
 
-// Those have the use of each class, by level, and whether it is in a group: flatUses for who passes no fields in others,
-// and levelUses for who passes no groups.
-var flatUses, levelUses = func() (flat, levels [4 << 6]use) {
-	for i := range flat {
-		u := useOf(i>>6, i&31, i&32 != 0)
-		if flat[i] = u; u&hasFields != 0 {
-			flat[i] = isForNext
+// uses has the use of each class, by level, and whether it is in a group.
+var uses = func() (out [4][64]use) {
+	for level := range out {
+		for i := range out[level] {
+			out[level][i] = useOf(level, i&31, i&32 != 0)
 		}
-		levels[i] = u | ofGroups
 	}
-	return flat, levels
+	return out
 }()
 
 func useOf(level, class int, inGroup bool) (u use) {
+	forNext := use{said: isForNext}
 	switch {
 	case class == groupEnd && inGroup:
-		return 0
+		return use{adds: isGroupTag}
+	case class == between+level && level > 0 && !inGroup:
+		return use{adds: isBetween}
 	case class == notShort, class >= groupEnd:
-		return isForNext
+		return forNext
 	}
 	num, what := (class-numbers)/ofNumber, foreign
 	if !inGroup {
 		what = parts[level][num]
 	}
-	typ := protowire.BytesType
-	switch (class - numbers) % ofNumber {
-	case number:
-		typ = protowire.VarintType
-	case padded2:
-		u = ofThird
-	case other:
-		typ = protowire.Fixed32Type
+	kind := (class - numbers) % ofNumber
+	if kind == groupBegin {
+		u.adds = isGroupTag
 	}
 	switch {
 	case what == foreign:
 		return u
-	case typ != what.typ():
-		return isForNext
-	case what == contentPart:
-		return u | hasFields | 1<<63
-	case what == nestedPart:
-		return u | hasFields | 1<<62
+	case kind >= fixed, (kind == number) != (what.typ() == protowire.VarintType):
+		return forNext
+	case what == contentPart, what == nestedPart:
+		return use{adds: hasFields}
 	case what == txPart:
-		return u | 1<<48
+		return use{adds: counts}
 	}
-	return u | use(what)<<8 | 1<<32
+	return use{adds: counts, said: step(what) << 8}
+}
+
+// A tally is what chase has passed: eight bits each for fields that count, tags of groups, fields with fields in them, and
+// what is between.
+type tally uint32
+
+const (
+	counts     = 1
+	isGroupTag = 1 << 8
+	hasFields  = 1 << 16
+	isBetween  = 1 << 24
+)
+
+func (t tally) fields() uint { return uint(t & 0xff) }
+func (t tally) groups() uint { return uint(t >> 8 & 0xff) }
+func (t tally) nests() uint  { return uint(t >> 16 & 0xff) }
+func (t tally) between() int { return int(t >> 24 & 0xff) }
+
+// A nest is a field with fields in it: where it is in the window, above its step.
+type nest uint64
+
+// span returns where the fields in it begin and end.
+func (n nest) span() (start, end uint32) {
+	at := uint32(n>>32) % atOnce
+	return at + uint32(n)/ofBefore&31, at + uint32(n)&0xff
 }
 
 // A window is what is known of the next atOnce bytes.
 type window struct {
 	steps    [atOnce]step   // for each byte
 	fields   [atOnce]uint16 // which count: where each begins, and whatCounts of its use
-	txs      [atOnce]uint16 // likewise
-	groups   [atOnce]uint16 // where their tags are, and the level above ofLevel, if it may be another
-	longTags bool           // of groups
-	tired    int            // how many bytes of tags, numbers and lengths further has passed, of fields with more than eight
-	varints  *varints
+	groups   [atOnce]uint16 // where their tags are
+	nests    [atOnce]nest   // the metadata or signers; and before these are found, all
+	contents [atOnce]nest
+	varints  varints
+	further  bool // there may be tags of more than two bytes, and varints are known
 }
 
-// walk passes fields at one level, and groups there.
+// walk passes fields at whatever level, and groups.
 func (p *place) walk(out, b []byte) (o int, err error) {
-	p.room()
-	limit, level := p.level(b)
-	from, in := p.at, (*[enough]byte)(b[p.at:])
-	if !p.look(in) {
-		return 0, nil
+	if p.room(); p.window == nil { // most blobs need none
+		p.window = new(window)
 	}
-	i, n, g, depth := 0, uint(0), uint(0), -int32(p.depth)
-	for more := true; more; more = p.window.further(in, i) {
-		i, n, g, depth = p.window.chase((*[64]use)(flatUses[level&3<<6:]), limit-from, depth, i, n, g)
-	}
-	p.tire(byWalk)
-	p.at += i
-	if o, err = p.count(p.window.fields[:n], level, from, in, out); err != nil {
-		return o, err
-	}
-	return o, p.follow(p.window.groups[:g], in, level)
-}
-
-// levels passes fields at whatever level.
-func (p *place) levels(out, b []byte) (o int, err error) {
-	from, in := p.at, (*[enough]byte)(b[p.at:])
-	if !p.look(in) {
-		return 0, nil
-	}
-	data, inner, i, counts := p.data-from, p.inner-from, 0, uint64(0)
-	for more := true; more; more = p.window.further(in, i) {
-		data, inner, i, counts = p.window.chaseLevels(data, inner, i, counts)
-	}
-	p.tire(byLevels)
-	p.at, p.data, p.inner = from+i, from+data, from+inner
-	return p.take(p.window.fields[:counts&0xff], p.window.txs[:counts>>16&0xff], from, in, out)
-}
-
-// look finds the steps; unless there are so many that are longer that they are better passed in another way.
-func (p *place) look(in *[enough]byte) bool {
-	p.window.longTags, p.window.tired = false, 0
-	if !anyLong(in) {
-		p.window.look(in)
-	} else {
-		var long longs
-		if long.find(in) > mostLong {
-			return false
+	w := walker{place: p, in: (*[enough]byte)(b[p.at:]), out: (*[enough]byte)(out), from: p.at}
+	p.window.look(w.in)
+	for {
+		limit, level := p.level(b)
+		if p.depth > 0 && level != p.groups.level {
+			return w.o, nil
 		}
-		p.window.look(in)
-		p.window.lookFurther(in, &long)
+		if err := w.run(level, limit-w.from); err != nil {
+			return w.o, err
+		}
+		if p.at-w.from >= atOnce || p.at == len(b) || p.depth > 0 || p.at < limit && !p.enter(b) {
+			return w.o, nil
+		}
 	}
-	if p.depth+atOnce > maxOpen {
-		p.window.lookForGroups(in)
+}
+
+// A walker is what walk works with.
+type walker struct {
+	*place
+	in, out *[enough]byte
+	o, from int // how much is written to out, and where the window begins
+}
+
+// run passes fields at a level, up to where what they are in ends in the window, and what is in them. It stops at what is
+// for next or enter.
+func (w *walker) run(level, limit int) error {
+	s, start := w.window, w.at-w.from
+	i, t, _ := w.pass(level, start, min(limit, atOnce), w.depth)
+	if i > limit {
+		return io.ErrUnexpectedEOF
 	}
+	w.at = w.from + i
+	err := w.count(level, t)
+	if err != nil {
+		return err
+	}
+	tags := s.groups[:t.groups()]
+	if w.depth+atOnce > maxOpen && s.tooDeep(tags, w.in, start, i, w.depth) {
+		return errGroups
+	}
+	if w.depth, err = w.follow(tags, w.in, w.depth); err != nil {
+		return err
+	}
+	if w.depth > 0 {
+		w.groups.level = level
+	}
+	nests := s.nests[:t.nests()]
+	if level == inData {
+		return w.inside(nests, inData|inInner)
+	}
+	signers, contents := 0, 0
+	for _, n := range nests {
+		isSigner := int(step(n).class() / (numbers + signedSigner*ofNumber))
+		s.contents[contents%atOnce], nests[signers] = n, n
+		signers += isSigner
+		contents += 1 - isSigner
+	}
+	if err := w.inside(nests[:signers], inInner); err != nil {
+		return err
+	}
+	return w.inside(s.contents[:contents], inData)
+}
+
+// pass passes fields at a level, from i up to an end, where so many groups are open. It returns where it has stopped, what
+// it has passed, and how many groups are open then.
+func (w *walker) pass(level, i, end, open int) (int, tally, int) {
+	s, t, depth := w.window, tally(0), -int32(open)
+	for more := true; more; more = i < end && s.lookAgain(w.in, i) {
+		if level < inInner {
+			i, t, depth = s.chase(&uses[level], end, i, t, depth)
+		} else {
+			i, t, depth = s.chaseLeaves(&uses[level&3], end, i, t, depth)
+		}
+	}
+	return i, t, -int(depth)
+}
+
+var errBroken = errors.New("a field is not whole, or is of another type")
+
+// inside passes the fields in nests, at their level. These are short: what cannot be passed there is an error.
+func (w *walker) inside(nests []nest, level int) error {
+	if len(nests) == 0 {
+		return nil
+	}
+	s, gap := w.window, step(between+level)*ofClass
+	start, stop := nests[0].span()
+	for _, n := range nests[1:] {
+		next, end := n.span()
+		s.steps[stop%atOnce] = gap + step(next-stop)
+		stop = end
+	}
+	limit := int(stop)
+	end := min(limit, atOnce)
+	i, t, open := w.pass(level, int(start), end, 0)
+	switch {
+	case i < end:
+		return fmt.Errorf("at %d: %w", w.from+i, errBroken)
+	case i > limit, t.between() != len(nests)-1, open > 0 && i == limit:
+		return io.ErrUnexpectedEOF // one has passed the end of what it is in
+	}
+	if err := w.count(level, t); err != nil {
+		return err
+	}
+	after, err := w.follow(s.groups[:t.groups()], w.in, w.depth)
+	if err != nil {
+		return err
+	}
+	if level == inData {
+		w.data = max(w.data, w.from+limit)
+	} else {
+		w.inner = max(w.inner, w.from+limit)
+	}
+	if i < limit { // it goes on behind the window
+		w.at, w.depth, w.groups.level = w.from+i, after, level
+	}
+	return w.inside(s.nests[:t.nests()], level|inInner)
+}
+
+// enter begins with the fields of the long one that is next, if there are.
+func (p *place) enter(b []byte) bool {
+	limit, level := p.level(b)
+	if level >= inInner {
+		return false
+	}
+	num, typ, size := protowire.ConsumeTag(b[p.at:limit])
+	if size < 0 || typ != protowire.BytesType || int(num) >= len(parts[level]) {
+		return false
+	}
+	what := parts[level][num]
+	length, n := protowire.ConsumeVarint(b[p.at+size : limit])
+	start := p.at + size + n
+	if n < 0 || length > uint64(limit-start) {
+		return false
+	}
+	switch what {
+	case contentPart:
+		p.data = start + int(length)
+	case nestedPart:
+		p.inner = start + int(length)
+	default:
+		return false
+	}
+	p.at = start
 	return true
 }
 
-// look finds those that two bytes say, or three.
+// look finds the steps.
 func (s *window) look(in *[enough]byte) {
+	s.lookAtThree(in)
+	s.lookFurther(in)
+}
+
+// lookAtThree finds those that two bytes say, or three.
+func (s *window) lookAtThree(in *[enough]byte) {
 	all := stepsOf
 	for j := 0; j < atOnce; j += 2 {
 		a, b := all[binary.LittleEndian.Uint16(in[j:j+2])], all[binary.LittleEndian.Uint16(in[j+1:j+3])]
-		s.steps[j] = a + lengths[in[j+2]]&step(int32(a)>>31)
-		s.steps[j+1] = b + lengths[in[j+3]]&step(int32(b)>>31)
+		s.steps[j] = a + lengths[in[j+2]]&(a>>8)
+		s.steps[j+1] = b + lengths[in[j+3]]&(b>>8)
 	}
 }
 
@@ -276,66 +392,49 @@ func (s *window) look(in *[enough]byte) {
 var lengths = func() (out [256]step) {
 	for i := range out {
 		if out[i] = step(i & 0x7f); i > 0 {
-			out[i] |= ofThird
+			out[i] |= isForNext
+		}
+		if i >= 0x80 {
+			out[i] |= goesOnToo
 		}
 	}
 	return out
 }()
 
-// A longs has bits for bytes, 64 in each number, of which bit 8*i+j is that of byte 8*j+i: whether it looks as if it were
-// the first one of a field with more bytes than look looks at; and likewise, but it is behind a byte that is not the last
-// one of a varint.
-type longs struct{ found, behind [atOnce / 64]uint64 }
-
-// find finds them. It returns how many of the first kind there are.
-func (s *longs) find(in *[enough]byte) (n int) {
-	before := uint64(0) // the byte
-	for from := range s.found {
-		found, behind := uint64(0), uint64(0)
+// lookFurther finds those that more bytes say. Behind a byte that is not the last one of a varint there is seldom a field:
+// what begins there, after bytes, is left for lookAgain.
+func (s *window) lookFurther(in *[enough]byte) {
+	var long [atOnce / 64]uint64 // bit 8*i+j is for byte 8*j+i
+	before := uint64(0)          // the byte
+	for from := range long {
 		for i := range 8 {
-			w, long := longAt(in, 64*from+8*i)
-			after := w<<8 | before
+			w, is := longAt(in, 64*from+8*i)
+			long[from] |= is &^ (w<<8 | before) >> 7 << i
 			before = w >> 56
-			found |= long &^ after >> 7 << i
-			behind |= long & after >> 7 << i
 		}
-		s.found[from], s.behind[from] = found, behind
-		n += bits.OnesCount64(found)
 	}
-	return n
-}
-
-// lookFurther finds those that more bytes say, eight at most: those of tags of three bytes or more, and of numbers and
-// lengths that have them with their tags. Behind a byte that is not the last one of a varint there is seldom a field:
-// what begins there, after bytes, is left for further.
-func (s *window) lookFurther(in *[enough]byte, long *longs) {
-	for from := range long.found {
-		found, behind := long.found[from], long.behind[from]
-		for ; behind != 0; behind &= behind - 1 {
-			s.steps[(64*from+byteAt(behind))%atOnce] = notShort
-		}
-		seen := step(0)
-		for ; found != 0; found &= found - 1 {
-			j := 64*from + byteAt(found)
-			e := longStep(binary.LittleEndian.Uint64(in[j : j+8]))
-			s.steps[j%atOnce] = e
-			seen |= e
-		}
-		s.longTags = s.longTags || seen&ofGroups != 0
+	if s.further = long[0]|long[1] != 0; s.further {
+		s.varints.look(in)
+		s.lookAt(long[0], 0)
+		s.lookAt(long[1], 64)
 	}
 }
 
-// mostLong is how many fields in a window may be longer than what is short.
-const mostLong = 12
-
-// anyLong reports whether there is anything for lookFurther.
-func anyLong(in *[enough]byte) bool {
-	found := uint64(0)
-	for i := 0; i < atOnce; i += 8 {
-		_, long := longAt(in, i)
-		found |= long
+// lookAt finds those that begin at these bytes, as in lookFurther, from an offset on, by the varints.
+func (s *window) lookAt(these uint64, from uint) {
+	v := &s.varints
+	for ; these != 0; these &= these - 1 {
+		at := uint(bits.TrailingZeros64(these))
+		i := (from + at>>3&7 + at&7<<3) % atOnce
+		tag, a := uint32(v.sizes[i]), allSteps[v.values[i]]
+		j := (uint32(i) + tag) % 256
+		size, value := uint32(v.sizes[j])&uint32(a>>32), uint32(v.values[j])&uint32(a>>40)
+		e := step(a) + step(tag+size)*(1+ofBefore) + step(value)
+		s.steps[i] = e & step(int32(value-0x80)>>31)
+		if (tag+0x7f-4)|(size+0x7f-9) >= 0x80 && v.odd(i, j, tag, size) {
+			s.steps[i] = notShort
+		}
 	}
-	return found != 0
 }
 
 // longAt returns eight bytes, and the highest bit of each that looks as if it were the first one of a field with more
@@ -347,152 +446,70 @@ func longAt(in *[enough]byte, i int) (w, long uint64) {
 	return w, (w&second | (w^second)&third&has) & goesOn
 }
 
-// byteAt returns which byte the lowest bit is that lookFurther has found.
-func byteAt(found uint64) int {
-	at := bits.TrailingZeros64(found)
-	return at>>3&7 | at&7<<3
-}
-
-// longStep returns the step that eight bytes say, if they do.
-func longStep(w uint64) step {
-	last := w&goesOn ^ goesOn                // of varints
-	stop := last & (last - ((w|w>>2)&1 ^ 1)) // that of the value or length, if the type has one, else of the tag
-	said := w &^ goesOn
-	tag := said & (last ^ (last - 1))
-	length := said & (stop ^ (stop - 1)) >> (bits.TrailingZeros64(last) & 63) >> 1 & -(w >> 1 & 1)
-	start := step(bits.TrailingZeros64(stop)>>3 + 1)
-	e := longSteps[byte(w&0x7f|-(tag>>8)>>56&0x80)] + start*(1+ofBefore) + step(length)
-	if tag>>tagLimit|length>>7 != 0 {
-		e = notShort
-	}
-	if stop == 0 {
-		e = notShort
-	}
-	return e
-}
-
-// longSteps has what stepOfTag says by the first byte, and whether there are more bits than it has.
-var longSteps = func() (out [256]step) {
-	for i := range out {
-		num := i >> 3 & 15
-		if i >= 0x80 {
-			num = len(parts[0])
-		}
-		out[i] = stepOfTag(num, protowire.Type(i&7))
-	}
-	return out
-}()
-
-// lookForGroups undoes that groups with nothing in them are passed as one field: so all of them are followed, where
-// there may be too many within each other.
-func (s *window) lookForGroups(in *[enough]byte) {
-	for j := range s.steps {
-		w := binary.LittleEndian.Uint16(in[j : j+2])
-		begins := (w&0x87 ^ uint16(protowire.StartGroupType)) - 1 // negative if a group of one byte does
-		s.steps[j] += (stepsOf[w&0xff] - s.steps[j]) & step(int32(int16(begins))>>31)
-	}
-}
-
-// chase goes through fields at one level, whose uses these are, up to a limit, from where it has stopped before. It
-// returns how many bytes it has passed, and how many fields that count, and tags of groups, and how many groups are open
-// then, which is negative.
-func (s *window) chase(uses *[64]use, limit int, depth int32, i int, n, g uint) (int, uint, uint, int32) {
-	for uint(i) < atOnce {
-		e := s.steps[i]
-		u := uses[uint32(e.class())|uint32(depth)>>26&32]
-		next := i + int(e&0xff)
-		if (e|isForNext)&step(u) != 0 || next > limit {
+// chase goes through fields at one level, whose uses these are, up to an end, from where it has stopped before. It
+// returns where it has stopped, what it has passed, and how many groups are open then, which is negative.
+func (s *window) chase(uses *[64]use, end, i int, t tally, depth int32) (int, tally, int32) {
+	steps := s.steps[:end]
+	_ = uses[0] // it is not nil
+	for uint(i) < uint(len(steps)) {
+		e := steps[i]
+		u := &uses[uint32(e.class())|uint32(depth)>>26&32]
+		said := u.said
+		if (e|said)&(isForNext|goesOnToo) != 0 {
 			break
 		}
-		s.fields[n%atOnce] = uint16(i) | uint16(u&whatCounts)
-		s.groups[g%atOnce] = uint16(i)
-		n += uint(u>>32&1 | u>>48&1)
-		g += uint(e / ofGroups & 1)
-		depth -= int32(e<<1) >> 30
-		i = next
+		s.fields[t%atOnce] = uint16(i) | uint16(said&whatCounts)
+		s.groups[t>>8%atOnce] = uint16(i)
+		s.nests[t>>16%atOnce] = nest(i)<<32 | nest(e)
+		t += u.adds
+		depth += int32(e<<5) >> 30
+		i += int(e & 0xff)
 	}
-	return i, n, g, depth
+	return i, t, depth
 }
 
-// chaseLevels is chase at any level. It stops at groups. Of counts, these are fields of which the last one counts; and
-// above 16 bits, transactions. It returns where the content ends, too, and the metadata or signer.
-func (s *window) chaseLevels(data, inner, i int, counts uint64) (_, _, _ int, _ uint64) {
-	for uint(i) < atOnce {
-		e := s.steps[i]
-		size := int(e & 0xff)
-		if uint(data-i-1) < uint(size-1) || uint(inner-i-1) < uint(size-1) { // it begins within, and ends behind
+// chaseLeaves is chase where no field has others in it.
+func (s *window) chaseLeaves(uses *[64]use, end, i int, t tally, depth int32) (int, tally, int32) {
+	steps := s.steps[:end]
+	_ = uses[0]
+	for uint(i) < uint(len(steps)) {
+		e := steps[i]
+		u := &uses[uint32(e.class())|uint32(depth)>>26&32]
+		said := u.said
+		if (e|said)&(isForNext|goesOnToo) != 0 {
 			break
 		}
-		within, left := (i-data)>>sign, (i-inner)>>sign // negative in a content; in metadata or a signer
-		u := levelUses[uint8(e.class())|uint8(within)&(inData<<6)|uint8(left)&(inInner<<6)]
-		if (e|isForNext)&step(u) != 0 {
-			break
-		}
-		next := i + size
-		f := uint16(i) | uint16(u&whatCounts)
-		s.fields[counts%atOnce] = f
-		s.txs[counts>>16%atOnce] = f
-		counts += uint64(u >> 32)
-		data += (next - data) & int(int64(u)>>63)
-		inner += (next - inner) & int(int64(u<<1)>>63)
-		i += int(e >> (e >> (uint(9+within+4*left) & 31) & 16) & 0xff) // by its size, or to the fields in it
+		s.fields[t%atOnce] = uint16(i) | uint16(said&whatCounts)
+		s.groups[t>>8%atOnce] = uint16(i)
+		t += u.adds
+		depth += int32(e<<5) >> 30
+		i += int(e & 0xff)
 	}
-	return data, inner, i, counts
+	return i, t, depth
 }
 
-// further finds the step at i, if look and lookFurther have not. It reports whether it has.
-func (s *window) further(in *[enough]byte, i int) bool {
-	if i >= atOnce || s.steps[i].class() != notShort {
+// lookAgain finds the step at i, if look has not. It reports whether it has.
+func (s *window) lookAgain(in *[enough]byte, i int) bool {
+	if e := s.steps[i]; e.class() != notShort && e&(isForNext|goesOnToo) == 0 {
 		return false
 	}
-	if e := longStep(binary.LittleEndian.Uint64(in[i : i+8])); e.class() != notShort {
-		s.steps[i] = e
-		s.longTags = s.longTags || e&ofGroups != 0
-		return true
+	if !s.further {
+		s.further = true
+		s.varints.look(in)
 	}
-	num, typ, size := protowire.ConsumeTag(in[i:])
-	e := stepOfTag(int(num), typ)
-	if e == notShort { // or it is no tag, which has no number
-		return false
-	}
-	if typ == protowire.VarintType || typ == protowire.BytesType {
-		value, n := protowire.ConsumeVarint(in[i+size:])
-		if n < 0 || typ == protowire.BytesType && value >= 0x80 {
-			return false
-		}
-		if size += n; typ == protowire.BytesType {
-			e += step(value)
-		}
-	}
-	s.steps[i] = e + step(size)*(1+ofBefore)
-	s.tired += size
-	s.longTags = s.longTags || e&ofGroups != 0
-	return true
+	s.lookAt(1<<(i&7<<3|i>>3&7), uint(i&64))
+	return s.steps[i].class() != notShort
 }
 
-// count does what is to be done with fields that count, and were passed at a level from an offset on.
-func (p *place) count(fields []uint16, level, from int, in *[enough]byte, out []byte) (o int, err error) {
+// count does what is to be done with fields that count, and were passed at a level.
+func (w *walker) count(level int, t tally) error {
+	fields := w.window.fields[:t.fields()]
 	if level != inData {
-		return 0, p.note(fields, from, in)
+		return w.note(fields, w.from, w.in)
 	}
-	p.txs += len(fields)
-	return p.window.write(fields, in, (*[enough]byte)(out)), nil
-}
-
-// tire has a way passed over if further has found most of what it has passed.
-func (p *place) tire(way int) {
-	if p.window.tired > atOnce/2 {
-		p.patience[way] = impatient
-	}
-}
-
-// take is count at any level.
-func (p *place) take(fields, txs []uint16, from int, in *[enough]byte, out []byte) (o int, err error) {
-	if err := p.note(fields, from, in); err != nil {
-		return 0, err
-	}
-	p.txs += len(txs)
-	return p.window.write(txs, in, (*[enough]byte)(out)), nil
+	w.txs += len(fields)
+	w.o = w.window.write(fields, w.in, w.out, w.o)
+	return nil
 }
 
 // where returns where a field begins, its bytes, and how many these are.
@@ -503,8 +520,8 @@ func (s *window) where(f uint16) (i, start, length uint32) {
 	return i, i + before, e&0xff - before
 }
 
-// write writes transactions to out.
-func (s *window) write(fields []uint16, in *[enough]byte, out *[enough]byte) (o int) {
+// write writes transactions to out, behind what is there. It returns how much is there then.
+func (s *window) write(fields []uint16, in, out *[enough]byte, o int) int {
 	for _, f := range fields {
 		_, start, length := s.where(f)
 		to := uint32(o) % atOnce
@@ -562,41 +579,54 @@ func (p *place) checkTexts(fields []uint16, in *[enough]byte) error {
 	return nil
 }
 
-// follow takes tags that groups begin and end with, at these offsets, of this level or that which is there. That one
-// ends where none is open the caller has ruled out. The steps are of no use after it.
-func (p *place) follow(offsets []uint16, in *[enough]byte, level int) error {
-	if len(offsets) == 0 {
-		return nil
-	}
-	tags := p.window.steps[:len(offsets)]
-	if p.window.longTags {
-		for i, at := range offsets {
-			tags[i] = step(longTag(in, at%atOnce))
+// follow takes tags that groups begin and end with, at these offsets, of one level, where so many groups are open. It
+// returns how many are open then. That one ends where none is open the caller has ruled out.
+func (p *place) follow(offsets []uint16, in *[enough]byte, depth int) (int, error) {
+	open, wrong := p.open, uint32(0)
+	if p.window.further {
+		for _, at := range offsets {
+			tag := longTag(in, at%atOnce)
+			ends := tag >> 2 & 1
+			wrong |= (open[depth] ^ tag ^ endsGroup) & -ends
+			open[depth+1] = tag
+			depth += 1 - 2*int(ends)
 		}
 	} else {
-		for i, at := range offsets {
-			tags[i] = step(shortTag(in, at%atOnce))
+		for _, at := range offsets {
+			tag := shortTag(in, at%atOnce)
+			ends := tag >> 2 & 1
+			wrong |= (open[depth] ^ tag ^ endsGroup) & -ends
+			open[depth+1] = tag
+			depth += 1 - 2*int(ends)
 		}
 	}
-	depth, most, open, wrong, outer := p.depth, 0, p.open, uint32(0), p.groups.level
-	for i := range tags {
-		tag := uint32(tags[i])
-		at := level | int(offsets[i]>>ofLevel)
-		outer ^= (outer ^ at) & ((depth - 1) >> sign) // if none is open
-		ends := tag >> 2 & 1
-		wrong |= (open[depth]^tag^endsGroup)&-ends | uint32(outer^at)
-		open[depth+1] = tag
-		depth += 1 - 2*int(ends)
-		most = max(most, depth)
+	if wrong != 0 {
+		return 0, errGroupEnd
 	}
-	switch {
-	case wrong != 0:
-		return errGroupEnd
-	case most > maxOpen:
-		return errGroups
+	return depth, nil
+}
+
+// tooDeep reports whether more groups than maxOpen are open at once, among what was passed from i up to an end: by these
+// tags, or by a group with nothing in it, which is passed as one field.
+func (s *window) tooDeep(offsets []uint16, in *[enough]byte, i, end, depth int) bool {
+	for k := 0; ; k++ {
+		to := end
+		if k < len(offsets) {
+			to = int(offsets[k])
+		}
+		for ; depth == maxOpen && i < to; i += int(s.steps[i%atOnce] & 0xff) {
+			if protowire.Type(in[i]&7) == protowire.StartGroupType {
+				return true
+			}
+		}
+		if k == len(offsets) {
+			return false
+		}
+		if depth += 1 - 2*int(in[to]>>2&1); depth > maxOpen {
+			return true
+		}
+		i = to + int(s.steps[to%atOnce]&0xff)
 	}
-	p.depth, p.groups.level = depth, outer
-	return nil
 }
 
 // shortTag returns the tag of one byte or two that is at an offset.

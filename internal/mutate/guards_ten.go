@@ -39,10 +39,4 @@ var tenGuards = []guard{
 		from: "now.Since, now.Size = was.Since, was.Size", to: "now.Since = was.Since",
 		pkg: "./node", test: "TestFullPoolOutlivesAReopen",
 	},
-	{
-		name: "a group that is passed at a glance has nothing in it",
-		file: "block/compact.go",
-		from: "(w>>8^(w+1)|w&0x80)&0xff&", to: "(w>>8^(w+1)|w&0x80)&0&",
-		pkg: "./block", test: "TestDataBlobOfAnyFields",
-	},
 }
