@@ -71,7 +71,7 @@ func TestWaitEndpoint(t *testing.T) {
 		"position=1&head=safe":          "head goes with height",
 		"hieght=1":                      "no parameter hieght",
 		"ready=false":                   "not true",
-		"height=1&height=2&position=77": "one thing at a time",
+		"height=1&height=2&position=77": "the parameter height is there 2 times",
 	} {
 		if body := wantStatus(t, n, "/v1/wait?"+query, http.StatusBadRequest); !strings.Contains(body, says) {
 			t.Errorf("%s: got %s, want %q", query, body, says)
