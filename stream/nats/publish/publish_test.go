@@ -250,6 +250,20 @@ func parts(t *testing.T, noIDs bool) {
 		m.mine(1)
 	}
 	r.eventually(nodes[0], 16)
+	joiner = nats.Joiner{}
+	var whole uint64 // blocks, in order
+	for _, raw := range r.raw() {
+		m, err := nats.Parse(testName, raw.Subject, raw.Header, raw.Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b, ok, _ := joiner.Add(m); ok && b.Block.Height == whole+1 {
+			whole++
+		}
+	}
+	if whole != 16 {
+		t.Errorf("the stream has %d blocks whole, want 16", whole)
+	}
 }
 
 // What is tried again and again is logged once, and a reorg when it is in the stream.
