@@ -16,6 +16,7 @@ import (
 
 	"headrace/block"
 	"headrace/da/local"
+	"headrace/internal/keyfile"
 	"headrace/node"
 )
 
@@ -192,8 +193,8 @@ func listenAt(addresses []string, i int, other string, open func(address string)
 	return open(other)
 }
 
-// identity returns the devnet's key and genesis, from its home or new. The key of a devnet is not worth encrypting. Nothing
-// that is there is written over: what a devnet has not made is another's, and a genesis or a key may be there only once.
+// identity returns the devnet's key and genesis, from its home or new. The key of a devnet is not worth encrypting.
+// Nothing that is there is written over: what a devnet has not made is another's, and may be there only once.
 func identity(home string) (*block.PrivateKey, *block.Genesis, error) {
 	keyPath, genesisPath := filepath.Join(home, "dev-key"), filepath.Join(home, "genesis.json")
 	raw, err := os.ReadFile(keyPath)
@@ -216,7 +217,7 @@ func identity(home string) (*block.PrivateKey, *block.Genesis, error) {
 			ChainID: "headrace-dev", StartTime: time.Now().UTC(), InitialHeight: 1, DAStartHeight: 1, ProposerAddress: key.Public().Address(),
 			DA: &block.GenesisDA{HeaderNamespace: "hdr", DataNamespace: "dat"},
 		}
-		err = writeNew(genesisPath, genesis.Encode())
+		err = keyfile.WriteNew(genesisPath, genesis.Encode())
 	}
 	return key, genesis, err
 }
@@ -235,17 +236,7 @@ func newKey(home, path string) (*block.PrivateKey, error) {
 	if err := os.MkdirAll(home, 0o700); err != nil {
 		return nil, err
 	}
-	return key, writeNew(path, key.Encode())
-}
-
-// writeNew writes a file that must not be there.
-func writeNew(path string, content []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(content)
-	return errors.Join(err, f.Close())
+	return key, keyfile.WriteNew(path, key.Encode())
 }
 
 // Name returns what a node is called in logs and in the home: "sequencer", "node-1" and so on, "replica-1" and so on.

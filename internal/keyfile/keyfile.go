@@ -87,6 +87,10 @@ func seal(key *block.PrivateKey, passphrase string, workFactor int) ([]byte, err
 	return out.Bytes(), nil
 }
 
+// WriteNew writes a file for its owner's eyes alone, as Save does: at once and whole, and over nothing that is there, which
+// is an error that is fs.ErrExist.
+func WriteNew(path string, b []byte) error { return write(path, b, false) }
+
 // write makes the file appear at path at once and whole: a temporary file is synced, then renamed, then the directory
 // is synced. A hard link stands in for the rename where nothing may be replaced, because it fails if there is
 // something.
