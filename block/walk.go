@@ -185,8 +185,8 @@ func useOf(level, class int, inGroup bool) (u use) {
 	return use{adds: counts, said: step(what) << 8}
 }
 
-// A tally is what chase has passed: eight bits each for fields that count, tags of groups, fields with fields in them, and
-// what is between.
+// A tally is what chase has passed: eight bits each for fields that count, tags of groups, fields with fields in them,
+// and what is between.
 type tally uint32
 
 const (
@@ -249,8 +249,8 @@ type walker struct {
 	o, from int // how much is written to out, and where the window begins
 }
 
-// run passes fields at a level, up to where what they are in ends in the window, and what is in them. It stops at what is
-// for next or enter.
+// run passes fields at a level, up to where what they are in ends in the window, and what is in them. It stops at what
+// is for next or enter.
 func (w *walker) run(level, limit int) error {
 	s, start := w.window, w.at-w.from
 	i, t, _ := w.pass(level, start, min(limit, atOnce), w.depth)
@@ -289,8 +289,8 @@ func (w *walker) run(level, limit int) error {
 	return w.inside(s.contents[:contents], inData)
 }
 
-// pass passes fields at a level, from i up to an end, where so many groups are open. It returns where it has stopped, what
-// it has passed, and how many groups are open then.
+// pass passes fields at a level, from i up to an end, where so many groups are open. It returns where it has stopped,
+// what it has passed, and how many groups are open then.
 func (w *walker) pass(level, i, end, open int) (int, tally, int) {
 	s, t, depth := w.window, tally(0), -int32(open)
 	for more := true; more; more = i < end && s.lookAgain(w.in, i) {
@@ -401,8 +401,8 @@ var lengths = func() (out [256]step) {
 	return out
 }()
 
-// lookFurther finds those that more bytes say. Behind a byte that is not the last one of a varint there is seldom a field:
-// what begins there, after bytes, is left for lookAgain.
+// lookFurther finds those that more bytes say. Behind a byte that is not the last one of a varint there is seldom a
+// field: what begins there, after bytes, is left for lookAgain.
 func (s *window) lookFurther(in *[enough]byte) {
 	var long [atOnce / 64]uint64 // bit 8*i+j is for byte 8*j+i
 	before := uint64(0)          // the byte
@@ -582,23 +582,16 @@ func (p *place) checkTexts(fields []uint16, in *[enough]byte) error {
 // follow takes tags that groups begin and end with, at these offsets, of one level, where so many groups are open. It
 // returns how many are open then. That one ends where none is open the caller has ruled out.
 func (p *place) follow(offsets []uint16, in *[enough]byte, depth int) (int, error) {
-	open, wrong := p.open, uint32(0)
-	if p.window.further {
-		for _, at := range offsets {
-			tag := longTag(in, at%atOnce)
-			ends := tag >> 2 & 1
-			wrong |= (open[depth] ^ tag ^ endsGroup) & -ends
-			open[depth+1] = tag
-			depth += 1 - 2*int(ends)
+	open, wrong, long := p.open, uint32(0), p.window.further
+	for _, at := range offsets {
+		tag := shortTag(in, at%atOnce)
+		if long {
+			tag = longTag(in, at%atOnce)
 		}
-	} else {
-		for _, at := range offsets {
-			tag := shortTag(in, at%atOnce)
-			ends := tag >> 2 & 1
-			wrong |= (open[depth] ^ tag ^ endsGroup) & -ends
-			open[depth+1] = tag
-			depth += 1 - 2*int(ends)
-		}
+		ends := tag >> 2 & 1
+		wrong |= (open[depth] ^ tag ^ endsGroup) & -ends
+		open[depth+1] = tag
+		depth += 1 - 2*int(ends)
 	}
 	if wrong != 0 {
 		return 0, errGroupEnd
@@ -606,8 +599,8 @@ func (p *place) follow(offsets []uint16, in *[enough]byte, depth int) (int, erro
 	return depth, nil
 }
 
-// tooDeep reports whether more groups than maxOpen are open at once, among what was passed from i up to an end: by these
-// tags, or by a group with nothing in it, which is passed as one field.
+// tooDeep reports whether more groups than maxOpen are open at once, among what was passed from i up to an end: by
+// these tags, or by a group with nothing in it, which is passed as one field.
 func (s *window) tooDeep(offsets []uint16, in *[enough]byte, i, end, depth int) bool {
 	for k := 0; ; k++ {
 		to := end

@@ -347,7 +347,8 @@ func (s setting) fromYAML(v any) (any, error) {
 	return s.parse(fmt.Sprint(v))
 }
 
-// homeFlag adds --home. One that is empty, as --home "$UNSET" is, would be the directory that the command runs in: it is refused.
+// homeFlag adds --home. An empty one is refused: it would be the directory that the command runs in, where somebody has
+// written --home "$UNSET".
 func homeFlag(flags *pflag.FlagSet, home *string, usage string) {
 	*home = defaultHome()
 	flags.Var((*homeValue)(home), "home", usage)

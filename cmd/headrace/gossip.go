@@ -10,8 +10,8 @@ import (
 	"headrace/node"
 )
 
-// fits reports what is wrong with settings that node leaves to the packages that they are about: what start refuses with
-// any genesis.
+// fits reports what is wrong with settings that node leaves to the packages that they are about: what start refuses,
+// whatever the genesis is.
 func fits(c *node.Config) error {
 	if err := gossip.CheckListen(c.Gossip.Listen); err != nil {
 		return fmt.Errorf("gossip.listen: %w", err)

@@ -152,8 +152,8 @@ func initHome(ctx context.Context, out io.Writer, opt initOptions, given map[str
 	return nil
 }
 
-// agree refuses a genesis that is not as the flags say: they name what is in that of a new chain, and whoever says them of a
-// chain that there is expects to join such a one.
+// agree refuses a genesis that is not as the flags say. They are for a new chain: who says them of another one expects to
+// join such a chain.
 func (o *initOptions) agree(g *block.Genesis) error {
 	switch {
 	case o.has("chain-id") && o.chainID != g.ChainID:
@@ -164,8 +164,8 @@ func (o *initOptions) agree(g *block.Genesis) error {
 	return nil
 }
 
-// suit refuses settings that start would refuse whatever else is set, before a home is made of them. What the environment
-// has counts, as it will for start.
+// suit refuses settings that start would refuse whatever else is set, before a home is made of them. What the
+// environment has counts, as it will for start.
 func suit(given map[string]any) error {
 	env, _ := readEnv() // what is wrong with it, start says
 	config, err := makeConfig(env, given)
@@ -282,7 +282,7 @@ func describeHome(out io.Writer, home string, g *block.Genesis, given map[string
 	fmt.Fprintf(out, "  headrace start --home %s\n", home)
 }
 
-// onLoopback reports whether an address to listen at is for this host alone, as far as can be seen without listening there.
+// onLoopback reports whether an address to listen at is for this host alone, as far as can be seen by its text.
 func onLoopback(address string) bool {
 	host, _, err := net.SplitHostPort(cmp.Or(address, node.Default().HTTP.Address))
 	ip := net.ParseIP(host)

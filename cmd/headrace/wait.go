@@ -207,12 +207,12 @@ func waitNodes(cmd *cobra.Command, at *nodesAt, timeout time.Duration, wait func
 	return err
 }
 
-// lastQuestion is how long a node may take to say where it is, when a wait was interrupted before it had said anything. Tests
-// set it.
+// lastQuestion is how long a node may take to say where it is, when a wait was interrupted before it had said anything.
+// Tests set it.
 var lastQuestion = time.Second
 
-// lastWord asks a node where it is, for an interrupted wait that knows nothing of it: the node answers what it is asked when
-// that is reached, or after a while, so a wait that was ended before has not heard from it, however well it is.
+// lastWord asks a node where it is, for an interrupted wait that has not heard from it. A node that is well answers a wait
+// only when that is reached, or after a while.
 func lastWord(ctx context.Context, c *await.Client, err error) {
 	var e *await.Error
 	if !errors.As(err, &e) || e.Last != "" {

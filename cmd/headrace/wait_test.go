@@ -160,8 +160,8 @@ func TestWaitAtFrozenNode(t *testing.T) {
 	}
 }
 
-// TestWaitInterrupted: a wait that is interrupted while the node waits too says where the node is, and calls silent only one
-// that is.
+// TestWaitInterrupted: a wait that is interrupted while the node waits too says where the node is, and calls only a silent
+// one silent.
 func TestWaitInterrupted(t *testing.T) {
 	const at = `{"result": "reached", "heads": {"safe": {"height": 5, "hash": "ab` + "00000000000000000000000000000000000000000000000000000000000000" + `"}}, "ready": true}`
 	defer func(d time.Duration) { lastQuestion = d }(lastQuestion)

@@ -324,7 +324,7 @@ var rim2Guards = []guard{
 	{
 		name: "a long tag of a group is read to its end",
 		file: "block/walk.go",
-		from: "tag := longTag(in, at%atOnce)", to: "tag := shortTag(in, at%atOnce)",
+		from: "tag = longTag(in, at%atOnce)", to: "tag = shortTag(in, at%atOnce)",
 		pkg: "./block", test: "TestNumbersOfAnyLength|TestGroupsInEachOther",
 	},
 	{
