@@ -52,6 +52,13 @@ var endpointGuards = []guard{
 		pkg:  "./internal/sequencer", test: "TestHeadVanishesWithForcedDue",
 	},
 	{
+		name: "a proposal of unknown outcome that is seen included ends the wait for the next",
+		file: "internal/sequencer/propose.go",
+		from: "return now.Proposal.ID >= draft.ID && now.Proposal != s.Proposal",
+		to:   "return false",
+		pkg:  "./internal/sequencer", test: "TestIncludedAfterAll",
+	},
+	{
 		name: "a submission may take as long as its setting says",
 		file: "node/da.go",
 		from: "SubmitTimeout: c.SubmitTimeout,",

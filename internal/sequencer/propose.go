@@ -113,7 +113,11 @@ func (q *Sequencer) propose(ctx context.Context) error {
 			q.status.Update(func(s Status) Status { s.Stuck = ""; return s })
 		}
 		q.failed(err)
-		if err := q.sleep(ctx, &backoff); err != nil {
+		var included func(syncer.Status) bool
+		if draft.n > 0 && (errors.Is(err, l1.ErrUnknownOutcome) || errors.Is(err, context.DeadlineExceeded)) {
+			included = func(now syncer.Status) bool { return now.Proposal.ID >= draft.ID && now.Proposal != s.Proposal }
+		}
+		if err := q.sleepUntil(ctx, &backoff, included); err != nil {
 			return err
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"headrace/exec/kv"
 	"headrace/follow"
 	"headrace/internal/sequencer"
+	"headrace/internal/syncer"
 	"headrace/internal/syncer/syncertest"
 	"headrace/l1"
 	"headrace/l1/local"
@@ -166,6 +167,29 @@ func TestIncludedOnAnotherBranch(t *testing.T) {
 			t.Errorf("got %d calls in five blocks of the L1, want one or two for each", calls)
 		}
 		b.machine.Close()
+	})
+}
+
+// A proposal whose outcome was unknown and that the node sees included is a success: the next one follows it, and does not
+// wait for what is left of a delay that failures have made long.
+func TestIncludedAfterAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newInboxBench(t, local.Options{}, nil)
+		defer b.machine.Close()
+		b.proposer.set(errors.New("no answer"), nil)
+		stop := b.run(t)
+		time.Sleep(15 * time.Second)
+		b.proposer.set(nil, l1.ErrUnknownOutcome)
+		s, err := b.machine.Status().Wait(t.Context(), func(s syncer.Status) bool { return s.Proposal.ID == 1 })
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(20 * time.Second)
+		now := b.machine.Status().Load()
+		stop()
+		if got := now.Proposal.ID - s.Proposal.ID; got < 9 { // each takes two blocks of the L1 at most: it is sent beside one, and followed with the next
+			t.Errorf("%d proposals were included in 20 blocks of the L1, want nine at least", got)
+		}
 	})
 }
 

@@ -241,9 +241,14 @@ func (q *Sequencer) head() uint64 {
 // sleep backs off. If the source is away meanwhile, the wait ends when it is back; and it ends when an operator has asked for
 // what is pending to be posted, since the last try began.
 func (q *Sequencer) sleep(ctx context.Context, backoff *follow.Backoff) error {
+	return q.sleepUntil(ctx, backoff, nil)
+}
+
+// sleepUntil is sleep that ends when the node's status shows that the last try was none in vain; there may be nil.
+func (q *Sequencer) sleepUntil(ctx context.Context, backoff *follow.Backoff, there func(syncer.Status) bool) error {
 	bounded, cancel := context.WithCancel(ctx)
 	defer cancel()
-	wake := make(chan struct{}, 2) // each of the goroutines below sends once at most
+	wake := make(chan struct{}, 3) // each of the goroutines below sends once at most
 	var over atomic.Bool           // before its time
 	end := func() { over.Store(true); wake <- struct{}{} }
 	var watch sync.WaitGroup
@@ -254,6 +259,13 @@ func (q *Sequencer) sleep(ctx context.Context, backoff *follow.Backoff) error {
 			end()
 		}
 	})
+	if there != nil {
+		watch.Go(func() {
+			if _, err := q.cfg.Syncer.Status().Wait(bounded, there); err == nil {
+				end()
+			}
+		})
+	}
 	if q.cfg.Source != nil {
 		watch.Go(func() {
 			_, err := q.cfg.Source.Wait(bounded, func(s follow.State) bool { return !s.Subscribed })
