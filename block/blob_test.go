@@ -109,6 +109,17 @@ func shapes(t testing.TB, k *block.PrivateKey, size int) (out []shape) {
 	mixed("contents and what is beside them, mixed", 0, one("\x0a\x02\x12\x00", "\x0a\x04\x18\x00\x12\x00"), one("\x0a\x00", "\x12\x01s", "\x1a\x03\x0a\x01a", "\x0a\x02\x0a\x00", "\x20\x00", "\x2b\x2c"))
 	mixed("contents of one transaction, mixed", 1, one("\x0a\x03\x12\x01x"), one("\x1a\x00", "\x20\x01"))
 	mixed("contents of one empty transaction, mixed", 0, one("\x0a\x02\x12\x00"), one("\x12\x00"))
+	few := func(content string) func() []byte { // and up to five fields more
+		another := one("\x1b\x9b\x01\x9c\x01\x1c", "\x98\x80\x00\x00", "\x98\x80\x00\x00", "\x0a\x04\x0a\x02\xc3\xa9")
+		return func() []byte {
+			content := []byte(content)
+			for range r.IntN(6) {
+				content = append(content, another()...)
+			}
+			return field(1, content)
+		}
+	}
+	mixed("contents of few fields, some with long tags", 0, few("\x12\x00"), few(""))
 	out = append(out, of("a group for each", []byte("\x1b\x1c\x12\x00"), room/4))
 	out = append(out, of("tags and lengths of ten bytes", slices.Concat([]byte{0x92}, bytes.Repeat([]byte{0x80}, 8), []byte{0, 0x80}, bytes.Repeat([]byte{0x80}, 8), []byte{0}), room/20))
 	in := func(name string, num protowire.Number, b []byte) { // a field with millions of fields in it, before those that count
@@ -226,6 +237,8 @@ func TestGroupsInEachOther(t *testing.T) {
 		"a number as large as what stands for another": "\xab\x80\x80\x80\x01" + rest + "\x2c", "numbers with the same beginning": "\xab\x01" + rest + "\xac\x02",
 		"a number that is too large": "\xfb\xff\xff\xff\x7f" + rest + "\xfc\xff\xff\xff\x7f", "a number that none has": strings.Repeat("\x2b", 200) + "\x03" + rest + "\x04" + strings.Repeat("\x2c", 200), "a type that none has": "\x2b" + rest + "\x2e\x00\x2c",
 		"a field that is not whole": "\x2b" + rest + "\x2a\x05abc\x2c",
+		"numbers that differ in their third byte, behind a text that looks as if it went on": rest + "\x2a\x01\x80\xab\x80\x01\x2a\x01\x80\xac\x80\x02" + rest,
+		"a large number, behind such a text":                                                 rest + "\x2a\x01\x80\xab\x80\x01\x2a\x01\x80\xac\x80\x01" + rest,
 	} {
 		groups = strings.NewReplacer("\x1b", "\x2b", "\x1c", "\x2c").Replace(groups) // which is foreign everywhere
 		sameBlob(t, name+", beside the content", []byte(groups+"\x0a\x02\x12\x00"+rest))
@@ -243,16 +256,16 @@ func TestGroupsInEachOther(t *testing.T) {
 		sameBlob(t, name+", beside the content", []byte(groups+"\x0a\x02\x12\x00"+rest))
 		sameBlob(t, name+", in metadata", field(1, slices.Concat(field(1, []byte("\x10\x07"+groups+rest+"\x18\x01")), []byte("\x12\x01b"+rest))))
 	}
-	for n := range 130 { // wherever the end is in what is passed at once
-		for _, tags := range []int{2, 300 + n, 2100 + n} {
+	for n := range 260 { // wherever the end is in what is passed at once
+		for _, tags := range []int{2, 300 + n, 2100 + n, 6100 + n} {
 			content := field(1, []byte(strings.Repeat("\x28\x00", 300+n)+strings.Repeat("\x2b", tags)))
 			ends := strings.Repeat("\x2c", tags) + rest
 			sameBlob(t, fmt.Sprintf("%d groups end beside their content, after %d fields", tags, n), slices.Concat(content, []byte(ends)))
 			sameBlob(t, fmt.Sprintf("%d groups end beside their content, after %d fields, and others", tags, n), slices.Concat(content, []byte(rest[:128]+ends)))
 		}
 	}
-	for n := range 130 { // and the ends of few are at once with much that was passed
-		inside := strings.Repeat("\x2b", 1100+n) + strings.Repeat("\x2c", 1060+n)
+	for n := range 260 { // and the ends of few are at once with much that was passed
+		inside := strings.Repeat("\x2b", 6100+n) + strings.Repeat("\x2c", 6060+n)
 		sameBlob(t, fmt.Sprintf("groups end beside their content, after %d tags", n), slices.Concat(field(1, []byte(rest+inside)), []byte(strings.Repeat("\x2c", 40)+rest)))
 	}
 	for name, tags := range map[string][2]string{ // that begin in what others end beside
@@ -845,7 +858,7 @@ func TestNumbersOfAnyLength(t *testing.T) {
 // TestFieldsEndWithinTheirContent: no field goes on beside its content, whatever is before it.
 func TestFieldsEndWithinTheirContent(t *testing.T) {
 	after := strings.Repeat("\x20\x00", 300)
-	for n := range 130 {
+	for n := range 260 {
 		for _, before := range []string{"\x1a\x01x", "\x28\x80\x80\x00", "\x0a\x00\x28\x80\x80\x00", "\x0a\x02\x10\x07", "\x2b\x08\x00\x2c"} {
 			for _, last := range []string{"\x1a\x05abcd", "\x1a\x04", "\x1a\x05", "\x12\x03", "\x1d", "\x28", "\x1a\x85\x80\x00abcd"} {
 				content := field(1, []byte(strings.Repeat(before, 20+n)+last))
@@ -866,14 +879,61 @@ func TestFieldsEndWithinShortOnes(t *testing.T) {
 		"\x1a\x02\x2a\x02\x0a\x02\x28\x00",         // from a signer to the end of a content
 		"\x0a\x02\x2b\x28\x1a\x02\x2c\x2c",         // a group
 		"\x1a\x02\x28\x00\x1a\x01\x28\x00",
+		"\x0a\x01\x2b", "\x0a\x03\x0a\x01\x2b", "\x1a\x01\x2b", // a group that does not end
 	} {
-		for n := range 130 {
-			before := field(9, make([]byte, n%65))
-			for _, after := range good {
+		for n := range 260 {
+			before := field(9, make([]byte, n%130))
+			for _, after := range append(good, "\x28\x00", "\x2b\x2c") {
 				raw := slices.Concat(before, bytes.Repeat([]byte(good[n%4]), 1+n/4), []byte(bad), bytes.Repeat([]byte(after), 60), field(1, nil))
 				sameBlob(t, fmt.Sprintf("%x after %d of %x, before %x", bad, 1+n/4, good[n%4], after), raw)
 			}
 		}
+	}
+}
+
+// TestShortOnesFarApart: what is between two contents, or metadata, may be as long as what is passed at once.
+func TestShortOnesFarApart(t *testing.T) {
+	for n := 300; n > 0; n-- {
+		between := strings.Repeat("\x28\x00", n/2) + "\x2a\x00"[:n%2*2]
+		long := "\x8a\x80\x80\x80\x00\x84\x80\x80\x80\x00"
+		sameBlob(t, fmt.Sprintf("contents with %d bytes between them", n), []byte(strings.Repeat("\x0a\x00"+between+long+"\x12\x02ab", 3)))
+		sameBlob(t, fmt.Sprintf("metadata with %d bytes between", n), field(1, []byte(strings.Repeat("\x0a\x00"+between+long+"\x10\x01\x18\x02", 3)+"\x12\x01b"+between)))
+	}
+}
+
+// TestManyLongFields compares as TestDataBlobOfAnyFields does, for fields of a few kinds, of which there are so many that
+// all is looked at at once: tags, numbers and lengths of one byte to seven, as large as they can be in these, and almost.
+func TestManyLongFields(t *testing.T) {
+	for seed := range 8_000 {
+		r := rand.New(rand.NewPCG(uint64(seed), 11))
+		varint := func(v uint64) []byte { return padded(protowire.AppendVarint(nil, v), r.IntN(1+r.IntN(7))) }
+		var kinds [][]byte
+		for range 1 + r.IntN(4) {
+			num := []uint64{1, 2, 3, 4, 5, 15, 16, 1 << 11, 1<<14 - 1, 1 << 18, 1<<25 - 1, 1 << 28, 1<<31 - 1}[r.IntN(1+r.IntN(13))]
+			var one []byte
+			switch r.IntN(6) {
+			case 0:
+				one = append(varint(num<<3), varint(r.Uint64()>>r.IntN(64))...)
+			case 1:
+				one = slices.Concat(varint(num<<3|3), [][]byte{nil, {0x28, 0x80, 0}}[r.IntN(2)], varint(num<<3|4))
+			default:
+				length := []int{0, 0, 1, 1, 2, 3, 60, 126, 127, 128}[r.IntN(1+r.IntN(10))]
+				one = slices.Concat(varint(num<<3|2), varint(uint64(length)), bytes.Repeat([]byte{"\x00\x08\x28\x80"[r.IntN(4)]}, length))
+			}
+			kinds = append(kinds, one)
+		}
+		fields := bytes.Repeat([]byte("\x28\x00"), r.IntN(130))
+		for range 40 + r.IntN(300) {
+			fields = append(fields, kinds[r.IntN(len(kinds))]...)
+		}
+		if r.IntN(3) == 0 { // one is not whole, or another begins within it
+			fields = slices.Delete(fields, len(fields)-1-r.IntN(9), len(fields)-r.IntN(2))
+		}
+		fields = append(fields, bytes.Repeat([]byte("\x28\x00"), 300)...)
+		name := fmt.Sprintf("seed %d", seed)
+		sameBlob(t, name+", beside the content", slices.Concat(fields, field(1, []byte("\x12\x01a"))))
+		sameBlob(t, name+", in a content", field(1, fields))
+		sameBlob(t, name+", in metadata", field(1, slices.Concat(field(1, fields), []byte("\x12\x01b"))))
 	}
 }
 

@@ -176,7 +176,7 @@ func (p *place) compact(f *field, out, b []byte) (o int, long bool, err error) {
 }
 
 const (
-	atOnce = 128              // how many bytes are read before the next four fields are tried as lanes again
+	atOnce = 256              // how many bytes are read before the next four fields are tried as lanes again
 	enough = 2*atOnce + ahead // how many there have to be, to read them, and to write to meanwhile
 	ahead  = 32               // how many of a transaction are copied at once, and so may be too many
 )

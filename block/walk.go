@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/bits"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -26,29 +25,35 @@ import (
 
 // A step is what the first bytes of a field say:
 //
-//	bits 0-7   its size
-//	bits 8-14  all set if the third byte is a length that is yet to be added
-//	bit 15     it is for next
-//	bit 16     likewise
+//	bits 0-8   its size
+//	bits 9-10  what the third byte adds
+//	bits 14-15 it is for next, if one is set
 //	bits 17-21 how many bytes are before those that its length says
-//	bit 23     it is for next, if the third byte is not 0
-//	bit 24     it is for next, if the third byte goes on
 //	bits 25-26 how many groups less are open after it: 1, 0 or -1
 //	bits 27-31 its class
 type step uint32
 
 const (
-	ofLength  = 0x7f << 8
-	isForNext = 1 << 15
-	goesOnToo = 1 << 16
+	sizes     = 0x1ff
+	ofThird   = 1 << 9
+	ofThirds  = (thirds - 1) * ofThird
+	isForNext = 3 << 14
+	isLong    = 1 << 14 // one of these
 	ofBefore  = 1 << 17
-	ofThird   = 1 << 23
-	ofMore    = 1 << 24
 	ofGroups  = 1 << 25
 	ofClass   = 1 << 27
 )
 
 func (e step) class() step { return e / ofClass }
+
+// What the third byte of a field is.
+const (
+	nothing    = iota
+	numberOf   // the number, or its rest, begins there
+	sizeOf     // the length begins there
+	restOfSize // the length goes on there
+	thirds     // how many there are
+)
 
 // The classes of the fields with a number: so many for those that have no meaning anywhere, and then for each that has.
 const (
@@ -92,14 +97,14 @@ func stepOf(first, second byte) step {
 			out++
 		}
 		if size == 2 || second >= 0x80 {
-			out += ofMore
+			out += numberOf * ofThird
 		}
 	case protowire.BytesType:
 		switch {
 		case size == 2:
-			return out + 1 + ofBefore + ofLength + ofMore
+			return out + 1 + ofBefore + sizeOf*ofThird
 		case second >= 0x80:
-			return out + 2*(1+ofBefore) + step(second&0x7f) + ofThird
+			return out + 2*(1+ofBefore) + step(second&0x7f) + restOfSize*ofThird
 		}
 		out += 1 + ofBefore + step(second)
 	case protowire.StartGroupType:
@@ -137,9 +142,9 @@ func stepOfTag(num int, typ protowire.Type) step {
 // A use is what a class of fields is for.
 type use struct {
 	// bits 8-11 what it is, if the last one counts
-	// bit 15    it is for next
+	// bits 14-15 it is for next, if one is set
 	said step
-	adds tally
+	adds uint32 // to a tally
 }
 
 const whatCounts = 0xf00 // what is written down of a use
@@ -185,21 +190,21 @@ func useOf(level, class int, inGroup bool) (u use) {
 	return use{adds: counts, said: step(what) << 8}
 }
 
-// A tally is what chase has passed: eight bits each for fields that count, tags of groups, fields with fields in them,
-// and what is between.
-type tally uint32
+// A tally is what chase has passed: eight bits each for fields that count, fields with fields in them, and what is
+// between; and the rest for tags of groups, of which there can be as many as bytes.
+type tally uint64
 
 const (
 	counts     = 1
-	isGroupTag = 1 << 8
-	hasFields  = 1 << 16
-	isBetween  = 1 << 24
+	hasFields  = 1 << 8
+	isBetween  = 1 << 16
+	isGroupTag = 1 << 24
 )
 
 func (t tally) fields() uint { return uint(t & 0xff) }
-func (t tally) groups() uint { return uint(t >> 8 & 0xff) }
-func (t tally) nests() uint  { return uint(t >> 16 & 0xff) }
-func (t tally) between() int { return int(t >> 24 & 0xff) }
+func (t tally) nests() uint  { return uint(t >> 8 & 0xff) }
+func (t tally) between() int { return int(t >> 16 & 0xff) }
+func (t tally) groups() uint { return uint(t >> 24) }
 
 // A nest is a field with fields in it: where it is in the window, above its step.
 type nest uint64
@@ -207,7 +212,7 @@ type nest uint64
 // span returns where the fields in it begin and end.
 func (n nest) span() (start, end uint32) {
 	at := uint32(n>>32) % atOnce
-	return at + uint32(n)/ofBefore&31, at + uint32(n)&0xff
+	return at + uint32(n)/ofBefore&31, at + uint32(n)&sizes
 }
 
 // A window is what is known of the next atOnce bytes.
@@ -217,8 +222,11 @@ type window struct {
 	groups   [atOnce]uint16 // where their tags are
 	nests    [atOnce]nest   // the metadata or signers; and before these are found, all
 	contents [atOnce]nest
-	varints  varints
-	further  bool // there may be tags of more than two bytes, and varints are known
+	codes    [enough]byte
+	at, left [atOnce]uint8
+	tags     ones // which may be of more than two bytes
+	coded    bool // these are not looked at yet, since codes are
+	further  bool // there may be tags of more than two bytes
 }
 
 // walk passes fields at whatever level, and groups.
@@ -372,80 +380,6 @@ func (p *place) enter(b []byte) bool {
 	return true
 }
 
-// look finds the steps.
-func (s *window) look(in *[enough]byte) {
-	s.lookAtThree(in)
-	s.lookFurther(in)
-}
-
-// lookAtThree finds those that two bytes say, or three.
-func (s *window) lookAtThree(in *[enough]byte) {
-	all := stepsOf
-	for j := 0; j < atOnce; j += 2 {
-		a, b := all[binary.LittleEndian.Uint16(in[j:j+2])], all[binary.LittleEndian.Uint16(in[j+1:j+3])]
-		s.steps[j] = a + lengths[in[j+2]]&(a>>8)
-		s.steps[j+1] = b + lengths[in[j+3]]&(b>>8)
-	}
-}
-
-// lengths has what a third byte adds to a step.
-var lengths = func() (out [256]step) {
-	for i := range out {
-		if out[i] = step(i & 0x7f); i > 0 {
-			out[i] |= isForNext
-		}
-		if i >= 0x80 {
-			out[i] |= goesOnToo
-		}
-	}
-	return out
-}()
-
-// lookFurther finds those that more bytes say. Behind a byte that is not the last one of a varint there is seldom a
-// field: what begins there, after bytes, is left for lookAgain.
-func (s *window) lookFurther(in *[enough]byte) {
-	var long [atOnce / 64]uint64 // bit 8*i+j is for byte 8*j+i
-	before := uint64(0)          // the byte
-	for from := range long {
-		for i := range 8 {
-			w, is := longAt(in, 64*from+8*i)
-			long[from] |= is &^ (w<<8 | before) >> 7 << i
-			before = w >> 56
-		}
-	}
-	if s.further = long[0]|long[1] != 0; s.further {
-		s.varints.look(in)
-		s.lookAt(long[0], 0)
-		s.lookAt(long[1], 64)
-	}
-}
-
-// lookAt finds those that begin at these bytes, as in lookFurther, from an offset on, by the varints.
-func (s *window) lookAt(these uint64, from uint) {
-	v := &s.varints
-	for ; these != 0; these &= these - 1 {
-		at := uint(bits.TrailingZeros64(these))
-		i := (from + at>>3&7 + at&7<<3) % atOnce
-		tag, a := uint32(v.sizes[i]), allSteps[v.values[i]]
-		j := (uint32(i) + tag) % 256
-		size, value := uint32(v.sizes[j])&uint32(a>>32), uint32(v.values[j])&uint32(a>>40)
-		e := step(a) + step(tag+size)*(1+ofBefore) + step(value)
-		s.steps[i] = e & step(int32(value-0x80)>>31)
-		if (tag+0x7f-4)|(size+0x7f-9) >= 0x80 && v.odd(i, j, tag, size) {
-			s.steps[i] = notShort
-		}
-	}
-}
-
-// longAt returns eight bytes, and the highest bit of each that looks as if it were the first one of a field with more
-// bytes than look looks at before its end is known: two of these three go on.
-func longAt(in *[enough]byte, i int) (w, long uint64) {
-	w = binary.LittleEndian.Uint64(in[i : i+8])
-	second, third := binary.LittleEndian.Uint64(in[i+1:i+9]), binary.LittleEndian.Uint64(in[i+2:i+10])
-	has := ^((w | w>>2) << 7) // a varint follows the tag
-	return w, (w&second | (w^second)&third&has) & goesOn
-}
-
 // chase goes through fields at one level, whose uses these are, up to an end, from where it has stopped before. It
 // returns where it has stopped, what it has passed, and how many groups are open then, which is negative.
 func (s *window) chase(uses *[64]use, end, i int, t tally, depth int32) (int, tally, int32) {
@@ -455,15 +389,15 @@ func (s *window) chase(uses *[64]use, end, i int, t tally, depth int32) (int, ta
 		e := steps[i]
 		u := &uses[uint32(e.class())|uint32(depth)>>26&32]
 		said := u.said
-		if (e|said)&(isForNext|goesOnToo) != 0 {
+		if (e|said)&isForNext != 0 {
 			break
 		}
 		s.fields[t%atOnce] = uint16(i) | uint16(said&whatCounts)
-		s.groups[t>>8%atOnce] = uint16(i)
-		s.nests[t>>16%atOnce] = nest(i)<<32 | nest(e)
-		t += u.adds
+		s.groups[t>>24%atOnce] = uint16(i)
+		s.nests[t>>8%atOnce] = nest(i)<<32 | nest(e)
+		t += tally(u.adds)
 		depth += int32(e<<5) >> 30
-		i += int(e & 0xff)
+		i += int(e & sizes)
 	}
 	return i, t, depth
 }
@@ -476,29 +410,16 @@ func (s *window) chaseLeaves(uses *[64]use, end, i int, t tally, depth int32) (i
 		e := steps[i]
 		u := &uses[uint32(e.class())|uint32(depth)>>26&32]
 		said := u.said
-		if (e|said)&(isForNext|goesOnToo) != 0 {
+		if (e|said)&isForNext != 0 {
 			break
 		}
 		s.fields[t%atOnce] = uint16(i) | uint16(said&whatCounts)
-		s.groups[t>>8%atOnce] = uint16(i)
-		t += u.adds
+		s.groups[t>>24%atOnce] = uint16(i)
+		t += tally(u.adds)
 		depth += int32(e<<5) >> 30
-		i += int(e & 0xff)
+		i += int(e & sizes)
 	}
 	return i, t, depth
-}
-
-// lookAgain finds the step at i, if look has not. It reports whether it has.
-func (s *window) lookAgain(in *[enough]byte, i int) bool {
-	if e := s.steps[i]; e.class() != notShort && e&(isForNext|goesOnToo) == 0 {
-		return false
-	}
-	if !s.further {
-		s.further = true
-		s.varints.look(in)
-	}
-	s.lookAt(1<<(i&7<<3|i>>3&7), uint(i&64))
-	return s.steps[i].class() != notShort
 }
 
 // count does what is to be done with fields that count, and were passed at a level.
@@ -517,7 +438,7 @@ func (s *window) where(f uint16) (i, start, length uint32) {
 	i = uint32(f % atOnce)
 	e := uint32(s.steps[i])
 	before := e / ofBefore & 31
-	return i, i + before, e&0xff - before
+	return i, i + before, e&sizes - before
 }
 
 // write writes transactions to out, behind what is there. It returns how much is there then.
@@ -607,7 +528,7 @@ func (s *window) tooDeep(offsets []uint16, in *[enough]byte, i, end, depth int) 
 		if k < len(offsets) {
 			to = int(offsets[k])
 		}
-		for ; depth == maxOpen && i < to; i += int(s.steps[i%atOnce] & 0xff) {
+		for ; depth == maxOpen && i < to; i += int(s.steps[i%atOnce] & sizes) {
 			if protowire.Type(in[i]&7) == protowire.StartGroupType {
 				return true
 			}
@@ -618,7 +539,7 @@ func (s *window) tooDeep(offsets []uint16, in *[enough]byte, i, end, depth int) 
 		if depth += 1 - 2*int(in[to]>>2&1); depth > maxOpen {
 			return true
 		}
-		i = to + int(s.steps[to%atOnce]&0xff)
+		i = to + int(s.steps[to%atOnce]&sizes)
 	}
 }
 
