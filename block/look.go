@@ -7,9 +7,9 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// look finds the steps. Most are what two bytes say, and what a third one adds. If that is a byte of a number or a length
-// which goes on, it is looked further: at some fields one by one, and if there are many, at what each byte would add if a
-// varint began there.
+// look finds the steps. Most are what two bytes say, and what a third one adds. Where a number or length does not end
+// there, all bytes of the field are looked at: field by field if they are few, else by codes, which say of each byte
+// what a varint that began there would add.
 func (s *window) look(in *[enough]byte) {
 	var longs, tags ones
 	before := byte(0)
@@ -17,7 +17,7 @@ func (s *window) look(in *[enough]byte) {
 		longs[part], tags[part] = longOnes((*[64 + ahead]byte)(in[64*part:]), before)
 		before = in[64*part+63]
 	}
-	s.further = tags.count() > 0 // one that is behind such a byte is behind another of these
+	s.further = tags.count() > 0 // what longOnes leaves out is in a run of bytes that begins with one of these
 	if s.coded = longs.count()+tags.count()/2 >= many; s.coded {
 		s.tags = tags
 		s.code(in)
@@ -31,9 +31,9 @@ func (s *window) look(in *[enough]byte) {
 	s.lookAt(in, tags)
 }
 
-// longOnes returns which of 64 bytes look as if a field began there with a long number or length, and which as if one with
-// a tag of more than two bytes did. Behind a byte that is not the last one of a varint, as the one before may be, there is
-// seldom a field.
+// longOnes returns which of 64 bytes look as if a field began there with a long number or length, and which as if one
+// with a tag of more than two bytes did. A byte behind one that goes on is left out, since a field seldom begins
+// there, and lookAgain finds those that do. The byte in front of the first is before.
 func longOnes(in *[64 + ahead]byte, before byte) (longs, tags uint64) {
 	last := uint64(before)
 	for i := range 8 {
@@ -46,16 +46,18 @@ func longOnes(in *[64 + ahead]byte, before byte) (longs, tags uint64) {
 	return longs, tags
 }
 
-// many is how many long fields, or twice as many long tags, there are at least when it is less to look at all bytes.
+// many is from how many on it is less to look at all bytes: a long number or length counts as one, a long tag as
+// half.
 const many = 20
 
 // eightAt returns the eight bytes from i on.
 func eightAt(in *[enough]byte, i int) uint64 { return binary.LittleEndian.Uint64(in[i : i+8]) }
 
-// hasVarint returns, in the highest bit of each byte, whether a varint follows it if it is a tag: a number or a length.
+// hasVarint returns, in the highest bit of each byte, whether a varint follows it if it is a tag: a number or a
+// length.
 func hasVarint(w uint64) uint64 { return ^(w | w>>2) << 7 & goesOn }
 
-// ones are some of the first atOnce bytes: bit 8*j+i of the first is for byte 8*i+j.
+// ones are some of the first atOnce bytes: bit 8*j+i of word k is for byte 64*k+8*i+j.
 type ones [atOnce / 64]uint64
 
 func (o *ones) count() (n int) {
@@ -65,8 +67,8 @@ func (o *ones) count() (n int) {
 	return n
 }
 
-// list returns them, in at. They are not taken one by one where they are used: a processor that waits there for what it
-// has done with the one before would wait for each.
+// list writes the offsets to at. The list is made before it is used, so that the use of one does not wait for the
+// search for the next.
 func (o *ones) list(at *[atOnce]uint8) []uint8 {
 	n := uint(0)
 	for part, rest := range o {
@@ -79,7 +81,7 @@ func (o *ones) list(at *[atOnce]uint8) []uint8 {
 	return at[:n]
 }
 
-// lookAtThree finds the steps that two bytes say, and a third one, of these thirds, by what it adds.
+// lookAtThree finds the steps by two bytes, and by what adds has for the third: for the byte itself, or for its code.
 func (s *window) lookAtThree(in, third *[enough]byte, adds *[thirds * ofThird]step) {
 	all, steps := stepsOf, &s.steps
 	_, _, _, _, _ = all[0], steps[0], in[0], third[0], adds[0] // none is nil
@@ -90,7 +92,8 @@ func (s *window) lookAtThree(in, third *[enough]byte, adds *[thirds * ofThird]st
 	}
 }
 
-// thirdBytes has what a third byte adds to a step, by what it is. One that goes on is looked at further, or is for next.
+// thirdBytes has what a third byte adds to a step, by what it is. A number or length that goes on there is not known
+// by it, and neither is a length whose rest is not 0.
 var thirdBytes = func() (out [thirds * ofThird]step) {
 	for i := range 256 {
 		if i >= 0x80 {
@@ -108,10 +111,10 @@ var thirdBytes = func() (out [thirds * ofThird]step) {
 // A code says of a varint that begins at a byte:
 //
 //	bit 7    it has more bytes; else bits 0-6 are its value
-//	bit 6    these are not 0
+//	bit 6    of these, three at most are looked at, one is not 0
 //	bit 5    its first one is not 0
-//	bit 4    it has more than are looked at
-//	bits 0-1 how many more it has
+//	bit 4    it has more than four bytes: bits 0-1 and 6 do not say all
+//	bits 0-1 how many it has behind the first one
 const (
 	codeMore         = 0x80
 	codeMoreNotZero  = 0x40
@@ -123,10 +126,10 @@ const (
 func (s *window) code(in *[enough]byte) {
 	for i := 0; i < coded; i += 8 {
 		w, second, third, fourth := eightAt(in, i), eightAt(in, i+1), eightAt(in, i+2), eightAt(in, i+3)
-		one := w & goesOn // bytes that go on; then those from which on so many do
-		two := one & second
-		three := two & third
-		four := three & fourth
+		one := w & goesOn      // the bytes that go on
+		two := one & second    // those that do with the next one
+		three := two & third   // with the next two
+		four := three & fourth // with the next three
 		first, more := (w&sevenBits+sevenBits)&one, second&(one-one>>7)|third&(two-two>>7)|fourth&(three-three>>7)
 		more = (more + sevenBits) & goesOn
 		all := one<<1 - one>>7 // bits of each byte that goes on
@@ -135,13 +138,14 @@ func (s *window) code(in *[enough]byte) {
 	}
 }
 
-// coded is how many bytes have a code: of each field the third one.
+// coded is how many bytes have a code: those of the window, and those that are looked at for the fields that begin
+// there.
 const coded = atOnce + 8
 
 const sevenBits = 0x7f7f_7f7f_7f7f_7f7f
 
-// uncoded returns those whose code does not say all: tags of more than two bytes, numbers and lengths that are too long for
-// a code, and tags of two bytes before a long length of more than 0.
+// uncoded returns those whose code does not say all: tags of more than two bytes, numbers and lengths that are too
+// long for a code, and tags of two bytes before a long length of more than 0.
 func (s *window) uncoded(in *[enough]byte) ones {
 	these := s.tags
 	for part := range these {
@@ -177,10 +181,11 @@ var thirdCodes = func() (out [thirds * ofThird]step) {
 	return out
 }()
 
-// nextCodes has what follows a tag adds by its code, but for the value of a length.
+// nextCodes has what follows a tag adds by its code, but for the value of a length. A tag may add isLong: both
+// together are still within isForNext.
 var nextCodes = func() (out [thirds * ofThird]step) {
 	for i := codeMore; i < 256; i++ {
-		out[numberOf*ofThird|i], out[sizeOf*ofThird|i] = isForNext-isLong, isForNext-isLong // the other is a tag's
+		out[numberOf*ofThird|i], out[sizeOf*ofThird|i] = isForNext-isLong, isForNext-isLong
 		if i&codeLong != 0 {
 			continue
 		}
@@ -195,7 +200,7 @@ var nextCodes = func() (out [thirds * ofThird]step) {
 // A tagCode is what the code of a tag says.
 type tagCode struct {
 	size uint16 // in bytes
-	adds step   // for these; and it is for next if there are more
+	adds step   // for these; isLong alone if it has more than a code says, and then stepAt finds the step
 }
 
 var tagCodes = func() (out [256]tagCode) {
@@ -211,8 +216,8 @@ var tagCodes = func() (out [256]tagCode) {
 	return out
 }()
 
-// tagSteps has what a tag says by its first seven bits; and above them, if it has others. What follows it is the third
-// byte, if it is looked at as if it had two.
+// tagSteps has what a tag says by its first seven bits, and above them a bit that is set if it has others. What
+// follows it, wherever that is, is said as of a third byte: nextCodes has what it adds.
 var tagSteps = func() (out [256]step) {
 	for i := range out {
 		num := i >> 3 & 15
@@ -233,7 +238,8 @@ var tagSteps = func() (out [256]step) {
 	return out
 }()
 
-// tagHasMore has in the highest bit whether the tag before the byte with this code has others than its first seven bits.
+// tagHasMore has in the highest bit whether a tag of more than one byte has others than its first seven bits, by the
+// code of its second byte.
 var tagHasMore = func() (out [256]uint8) {
 	for i := range out {
 		if i > 0 && i < codeMore || i&codeMore != 0 && i&(codeFirstNotZero|codeMoreNotZero) != 0 {
@@ -249,7 +255,7 @@ func (s *window) lookAtCodes(in *[enough]byte, these ones) {
 	for _, at := range these.list(&s.at) {
 		i := uint(at)
 		tag := &tagCodes[s.codes[i]]
-		a := tagSteps[in[i]&0x7f|tagHasMore[s.codes[i+1]]]
+		a := tagSteps[in[i]&0x7f|tagHasMore[s.codes[i+1]]&in[i]]
 		next := i + uint(tag.size&7)
 		length := step(in[next]&0x7f) & -(a / (sizeOf * ofThird) & 1)
 		e := a + tag.adds + nextCodes[a&ofThirds+step(s.codes[next])] + length
@@ -270,7 +276,7 @@ func (s *window) lookAtEach(in *[enough]byte, these []uint8) {
 	}
 }
 
-// stepAt returns the step of the field at i.
+// stepAt returns the step of the field at i: notShort if that is no field, or one with a length of more than 127.
 func stepAt(in *[enough]byte, i uint) step {
 	w := eightAt(in, int(i%512))
 	tag, size := varintOf(w)
@@ -294,7 +300,7 @@ func varintOf(w uint64) (groups uint64, size uint) {
 // atMost returns groups of seven bits as one byte: the first one, and 0x80 more if another is not 0.
 func atMost(groups uint64) uint8 { return uint8(groups | (groups>>8+(1<<63-1))>>63<<7) }
 
-// longStepAt is stepAt for what has more bytes than are looked at there.
+// longStepAt is stepAt for tags and numbers of more than eight bytes, and for tags of too many bits.
 func longStepAt(in *[enough]byte, i uint) step {
 	b := in[i%512:]
 	num, typ, size := protowire.ConsumeTag(b)
@@ -315,8 +321,8 @@ func longStepAt(in *[enough]byte, i uint) step {
 	return e
 }
 
-// allSteps has what stepOfTag says by the value of a tag; and above it which bits count of the size of what follows it,
-// and of its value, if that is a length.
+// allSteps has what stepOfTag says by the value of a tag; and above it which bits count of the size of what follows
+// it, and of its value, if that is a length.
 var allSteps = func() (out [256]uint64) {
 	for i := range out {
 		num := i >> 3 & 15
@@ -334,7 +340,8 @@ var allSteps = func() (out [256]uint64) {
 	return out
 }()
 
-// lookAgain finds the step at i, if look has not, and then others. It reports whether it has.
+// lookAgain finds the step at i, if it is not known, and with it once in a window all that codes have left open. It
+// reports whether the step was not known, and is now.
 func (s *window) lookAgain(in *[enough]byte, i int) bool {
 	if s.known(i) {
 		return false

@@ -38,7 +38,7 @@ const (
 	ofThird   = 1 << 9
 	ofThirds  = (thirds - 1) * ofThird
 	isForNext = 3 << 14
-	isLong    = 1 << 14 // one of these
+	isLong    = 1 << 14 // the lower bit of isForNext
 	ofBefore  = 1 << 17
 	ofGroups  = 1 << 25
 	ofClass   = 1 << 27
@@ -225,7 +225,7 @@ type window struct {
 	codes    [enough]byte
 	at, left [atOnce]uint8
 	tags     ones // which may be of more than two bytes
-	coded    bool // these are not looked at yet, since codes are
+	coded    bool // codes are of this window, and what they do not say has not been looked at
 	further  bool // there may be tags of more than two bytes
 }
 

@@ -294,7 +294,7 @@ var rim2Guards = []guard{
 	{
 		name: "a tag's bytes behind its first one count",
 		file: "block/look.go",
-		from: "|tagHasMore[s.codes[i+1]]]", to: "]",
+		from: "|tagHasMore[s.codes[i+1]]&in[i]]", to: "]",
 		pkg: "./block", test: "TestDataBlobOfAnyFields|TestDataBlobOfLongFields|TestManyLongFields",
 	},
 	{
