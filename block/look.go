@@ -220,23 +220,25 @@ var tagCodes = func() (out [256]tagCode) {
 // follows it, wherever that is, is said as of a third byte: nextCodes has what it adds.
 var tagSteps = func() (out [256]step) {
 	for i := range out {
-		num := i >> 3 & 15
-		if i >= 0x80 {
-			num = len(parts[0])
-		}
-		typ := protowire.Type(i & 7)
-		if out[i] = stepOfTag(num, typ); out[i] == notShort {
-			continue
-		}
-		switch typ {
-		case protowire.VarintType:
+		num, typ := tagOf(i)
+		switch out[i] = stepOfTag(num, typ); {
+		case out[i] == notShort:
+		case typ == protowire.VarintType:
 			out[i] += 1 + numberOf*ofThird
-		case protowire.BytesType:
+		case typ == protowire.BytesType:
 			out[i] += 1 + ofBefore + sizeOf*ofThird
 		}
 	}
 	return out
 }()
+
+// tagOf returns the number and type of a tag by its first seven bits, and a number of no field if it has others.
+func tagOf(bits int) (num int, typ protowire.Type) {
+	if num = bits >> 3 & 15; bits >= 0x80 {
+		num = len(parts[0])
+	}
+	return num, protowire.Type(bits & 7)
+}
 
 // tagHasMore has in the highest bit whether a tag of more than one byte has others than its first seven bits, by the
 // code of its second byte.
@@ -325,12 +327,9 @@ func longStepAt(in *[enough]byte, i uint) step {
 // it, and of its value, if that is a length.
 var allSteps = func() (out [256]uint64) {
 	for i := range out {
-		num := i >> 3 & 15
-		if i >= 0x80 {
-			num = len(parts[0])
-		}
-		out[i] = uint64(stepOfTag(num, protowire.Type(i&7)))
-		switch protowire.Type(i & 7) {
+		num, typ := tagOf(i)
+		out[i] = uint64(stepOfTag(num, typ))
+		switch typ {
 		case protowire.VarintType:
 			out[i] |= 0x7f << 32
 		case protowire.BytesType:
