@@ -1,6 +1,7 @@
 package beacon
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -148,11 +149,12 @@ func (a *API) find(id string) (*Block, int, error) {
 	c := a.chain
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	head := cmp.Or(c.coming, c.head)
 	switch id {
 	case "head":
-		return c.head, 0, nil
+		return head, 0, nil
 	case "genesis":
-		return c.ancestor(c.head, 0), 0, nil
+		return c.ancestor(head, 0), 0, nil
 	case "finalized":
 		if b := c.blocks[c.finalized]; b != nil {
 			return b, 0, nil
@@ -171,7 +173,7 @@ func (a *API) find(id string) (*Block, int, error) {
 	if err != nil {
 		return nil, http.StatusBadRequest, fmt.Errorf("invalid block id %q", id)
 	}
-	for b := c.head; b != nil && b.Slot >= slot; b = c.blocks[b.Header.ParentHash] {
+	for b := head; b != nil && b.Slot >= slot; b = c.blocks[b.Header.ParentHash] {
 		if b.Slot == slot {
 			return b, 0, nil
 		}

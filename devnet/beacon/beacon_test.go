@@ -3,7 +3,10 @@ package beacon_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/big"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"testing"
 	"time"
@@ -325,6 +328,31 @@ func TestClientKilled(t *testing.T) {
 		t.Errorf("block after a crash: built on %s, want %s", next.Header.ParentHash, head.Hash())
 	}
 	wantHead(t, c, client, next)
+}
+
+// TestSlotOfANewHead: who has learned of a head from the client finds its slot.
+func TestSlotOfANewHead(t *testing.T) {
+	t.Parallel()
+	c, node := open(t, geth.Prague, beacon.Options{})
+	next, ended := heads(t, node), make(chan error, 1)
+	go func() {
+		_, err := c.MineN(t.Context(), 200, beacon.Empty())
+		ended <- err
+	}()
+	for range 200 {
+		b, ok := c.Block(next())
+		if !ok {
+			t.Fatal("got a head that was not built")
+		}
+		w := httptest.NewRecorder()
+		c.API().ServeHTTP(w, httptest.NewRequest("GET", fmt.Sprintf("/eth/v1/beacon/blob_sidecars/%d", b.Slot), nil))
+		if w.Code != http.StatusOK {
+			t.Fatalf("slot %d: got %d %s", b.Slot, w.Code, w.Body)
+		}
+	}
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestRun(t *testing.T) {

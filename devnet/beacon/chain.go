@@ -67,6 +67,7 @@ type Chain struct {
 	mu              sync.Mutex // guards the rest
 	blocks          map[common.Hash]*Block
 	head            *Block
+	coming          *Block // the client is told that it is the head: from then on it may tell others; nil if there is none
 	safe, finalized common.Hash
 
 	api API
@@ -294,11 +295,15 @@ func (c *Chain) setHead(ctx context.Context, b *Block) error {
 	if err != nil {
 		return err
 	}
-	if err := c.move(ctx, c.public, b, engine.ForkchoiceStateV1{SafeBlockHash: safe, FinalizedBlockHash: finalized}); err != nil {
-		return err
-	}
+	c.mu.Lock()
+	c.coming = b
+	c.mu.Unlock()
+	err = c.move(ctx, c.public, b, engine.ForkchoiceStateV1{SafeBlockHash: safe, FinalizedBlockHash: finalized})
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.coming = nil; err != nil {
+		return err
+	}
 	c.head, c.safe, c.finalized = b, safe, finalized
 	return nil
 }

@@ -2,6 +2,12 @@ package main
 
 var devchainGuards = []guard{
 	{
+		name: "who learns of a head from the client finds its slot",
+		file: "devnet/beacon/chain.go",
+		from: "\tc.coming = b\n", to: "\tc.coming = nil\n",
+		pkg: "./devnet/beacon", test: "TestSlotOfANewHead",
+	},
+	{
 		name: "a call names its input once",
 		file: "l1/ethereum/reader.go",
 		from: `"data": hexutil.Bytes(input)}`,
