@@ -1,7 +1,6 @@
 package beacon
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -149,7 +148,7 @@ func (a *API) find(id string) (*Block, int, error) {
 	c := a.chain
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	head := cmp.Or(c.coming, c.head)
+	head := c.told()
 	switch id {
 	case "head":
 		return head, 0, nil
@@ -182,9 +181,12 @@ func (a *API) find(id string) (*Block, int, error) {
 }
 
 func (a *API) header(w http.ResponseWriter, b *Block) {
-	at, _ := a.chain.At(b.Number())
+	c := a.chain
+	c.mu.Lock()
+	canonical := c.ancestor(c.told(), b.Number()) == b
+	c.mu.Unlock()
 	answer(w, map[string]any{"execution_optimistic": false, "finalized": a.isFinal(b), "data": map[string]any{
-		"root": b.Root().Hex(), "canonical": at == b, "header": signedHeader(b),
+		"root": b.Root().Hex(), "canonical": canonical, "header": signedHeader(b),
 	}})
 }
 

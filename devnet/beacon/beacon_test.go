@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -348,6 +349,11 @@ func TestSlotOfANewHead(t *testing.T) {
 		c.API().ServeHTTP(w, httptest.NewRequest("GET", fmt.Sprintf("/eth/v1/beacon/blob_sidecars/%d", b.Slot), nil))
 		if w.Code != http.StatusOK {
 			t.Fatalf("slot %d: got %d %s", b.Slot, w.Code, w.Body)
+		}
+		w = httptest.NewRecorder()
+		c.API().ServeHTTP(w, httptest.NewRequest("GET", fmt.Sprintf("/eth/v1/beacon/headers/%d", b.Slot), nil))
+		if !strings.Contains(w.Body.String(), `"canonical":true`) {
+			t.Fatalf("slot %d: got %s, want it canonical", b.Slot, w.Body)
 		}
 	}
 	if err := <-ended; err != nil {

@@ -128,6 +128,9 @@ func (c *Chain) Head() *Block {
 	return c.head
 }
 
+// told returns the head that the client is told of, or has been. mu is held.
+func (c *Chain) told() *Block { return cmp.Or(c.coming, c.head) }
+
 // Block returns a block that was built, canonical or not.
 func (c *Chain) Block(hash common.Hash) (*Block, bool) {
 	c.mu.Lock()
